@@ -7,6 +7,7 @@ tested against it. No JAX, no store, no generator.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -70,7 +71,7 @@ def synthetic_cube(
         open_arms: so many arms, counted from the end of the cube, are not there yet (NaN scores, status 0).
 
     Returns:
-        The dataset: score, separability_score, label, latent, selection_*, calibration_*, status, seconds,
+        The dataset: score, separability_score, label, latents, selection_*, calibration_*, status, seconds,
         fingerprint, checksum, with named dims and coords.
     """
     # One generator for the whole cube: tests want few lines here, not common random numbers across arms.
@@ -81,9 +82,12 @@ def synthetic_cube(
     full = (*shape, replicates)
 
     gap = np.zeros(shape)
+    planned = np.ones((*shape, 1, draws), bool)
     for index in np.ndindex(*shape):
-        level = {name: factors[name][i] for name, i in zip(names, index, strict=True)}
+        level: dict[str, Any] = {name: factors[name][i] for name, i in zip(names, index, strict=True)}
         gap[index] = true_gap(str(level.get("pretraining", "50/50")), float(level.get("labels", 50)), effect)
+        if level.get("protocol") == "full":
+            planned[(*index, 0, slice(1, None))] = False
     half = 0.5 * gap[..., None] + replicate_sd * random.standard_normal(full) * 0.5
     sign = np.array([1.0] + [-1.0] * (count - 1))
     z = 1.4 + half[..., None] * sign  # z(AUC) of unit-variance binormal scores is the distance of the means
@@ -109,16 +113,7 @@ def synthetic_cube(
     side = np.arange(count)[:, None] / max(count - 1, 1) - 0.5
     separability = (2.0 * side + random.standard_normal((*full, count, subjects))).astype("f4")
 
-    status = np.ones((*full, draws), "i1")
-    planned = np.ones(shape, bool)
-    if "protocol" in names:
-        position = names.index("protocol")
-        for i, level in enumerate(factors["protocol"]):
-            if level == "full":
-                index: list[slice | int] = [slice(None)] * len(shape)
-                index[position] = i
-                planned[tuple(index)] = False
-    status[np.broadcast_to((~planned)[..., None, None] & (np.arange(draws) > 0), status.shape)] = 4
+    status = np.where(np.broadcast_to(planned, (*full, draws)), 1, 4).astype("i1")
     flat = status.reshape(-1, draws)
     for arm in range(diverged):
         flat[replicates - 1 + arm * replicates] = np.where(flat[replicates - 1 + arm * replicates] == 4, 4, 2)
@@ -133,7 +128,7 @@ def synthetic_cube(
     separability[missing.all(-1)] = np.nan
 
     arm = (*names, "replicate")
-    coords: dict[str, object] = {name: list(levels) for name, levels in factors.items()}
+    coords: dict[str, Any] = {name: list(levels) for name, levels in factors.items()}
     coords |= {"replicate": np.arange(replicates), "draw": np.arange(draws), "subgroup": list(subgroups)}
     coords |= {"latent": list(LATENTS)}
     if "pretraining" in names:
@@ -151,7 +146,7 @@ def synthetic_cube(
             "score": ((*arm, "draw", "subgroup", "subject"), score),
             "separability_score": ((*arm, "subgroup", "subject"), separability),
             "label": ((*arm, "subject"), label),
-            "latent": (
+            "latents": (  # not `latent`: xarray keeps that name for the dim's own coord
                 (*names, "replicate", "latent", "subgroup", "subject"),
                 np.stack([ita, severity], axis=len(full)).astype("f4"),
             ),
