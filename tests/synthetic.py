@@ -134,11 +134,11 @@ def synthetic_cube(
     if "pretraining" in names:
         levels = [str(level) for level in factors["pretraining"]]
         share = np.full((len(levels), count), np.nan)
-        for i, level in enumerate(levels):
-            share[i, : min(count, 2)] = SHARES.get(level, (np.nan, np.nan))[: min(count, 2)]
+        for i, name in enumerate(levels):
+            share[i, : min(count, 2)] = SHARES.get(name, (np.nan, np.nan))[: min(count, 2)]
         share[:, 2:] = np.where(np.isnan(share[:, :1]), np.nan, 0.0)
         coords["share"] = (("pretraining", "subgroup"), share)
-        objectives = ["scratch" if level == "scratch" else "contrastive" for level in levels]
+        objectives = ["scratch" if name == "scratch" else "contrastive" for name in levels]
         coords["objective"] = ("pretraining", objectives)
     key = np.arange(int(np.prod(full)), dtype="u8").reshape(full)
     return xr.Dataset(
