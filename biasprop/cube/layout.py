@@ -1,0 +1,220 @@
+"""The shape of a cube: its factors and their levels, its sizes, and how it grows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from biasprop.component import InputError
+
+Label: TypeAlias = str | int | float
+Coord: TypeAlias = tuple[tuple[str, ...], list[Any]]
+
+
+@dataclass(frozen=True)
+class Factor:
+    """One dim of the cube that a study varies."""
+
+    name: str
+    levels: tuple[tuple[Label, str], ...]
+    """(label, content) of each level; the content is canonical JSON of what the level sets."""
+
+    @property
+    def labels(self) -> list[Label]:
+        """The levels' labels, in order."""
+        return [label for label, _ in self.levels]
+
+    def position(self, label: Label) -> int:
+        """Where a level lies along the dim.
+
+        Raises:
+            KeyError: there is no such level.
+        """
+        try:
+            return self.labels.index(label)
+        except ValueError:
+            raise KeyError(f"{self.name} has no level {label!r}; it has {self.labels}") from None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Names and sizes of everything in a cube."""
+
+    factors: tuple[Factor, ...]
+    replicates: int
+    draws: int
+    subgroups: tuple[str, ...]
+    latents: tuple[str, ...]
+    test: int
+    """Test subjects of an arm (each with one twin per subgroup)."""
+    selection: int
+    calibration: int
+    coords: Mapping[str, Coord] = field(default_factory=dict)
+    """Non-index coords: name -> (dims, values); a factor can only be the first dim; None is a missing number."""
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Lengths of the dims inside one arm."""
+        return {
+            "draw": self.draws,
+            "subgroup": len(self.subgroups),
+            "subject": self.test,
+            "latent": len(self.latents),
+            "selection": self.selection,
+            "calibration": self.calibration,
+        }
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """The dims that address an arm: the factors in order, then ``replicate``."""
+        return (*(factor.name for factor in self.factors), "replicate")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of levels of each factor, then of replicates."""
+        return (*(len(factor.levels) for factor in self.factors), self.replicates)
+
+    def factor(self, name: str) -> Factor:
+        """The factor of that name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for factor in self.factors:
+            if factor.name == name:
+                return factor
+        raise KeyError(f"no factor {name!r} among {[factor.name for factor in self.factors]}")
+
+    def index(self, arm: Mapping[str, Label], replicate: int) -> tuple[int, ...]:
+        """Where an arm lies along ``dims``.
+
+        Raises:
+            KeyError: a factor or level is missing or unknown.
+        """
+        if set(arm) != set(self.dims[:-1]):
+            raise KeyError(f"an arm names the levels of {self.dims[:-1]}, not of {tuple(arm)}")
+        if not 0 <= replicate < self.replicates:
+            raise KeyError(f"no replicate {replicate} among {self.replicates}")
+        return (*(factor.position(arm[factor.name]) for factor in self.factors), replicate)
+
+    def arm(self, index: Sequence[int]) -> tuple[dict[str, Label], int]:
+        """The arm's levels and the replicate at a position: the inverse of :meth:`index`."""
+        levels = {f.name: f.labels[i] for f, i in zip(self.factors, index[:-1], strict=True)}
+        return levels, int(index[-1])
+
+    def select(self, levels: Mapping[str, Sequence[Label]], replicates: int | None = None) -> Layout:
+        """The part with these levels, in this order of factors and levels, and the first ``replicates``.
+
+        Raises:
+            KeyError: a factor or level is missing or unknown.
+        """
+        if set(levels) != set(self.dims[:-1]):
+            raise KeyError(f"the cube has the factors {self.dims[:-1]}, not {tuple(levels)}")
+        chosen = {name: [self.factor(name).position(label) for label in labels] for name, labels in levels.items()}
+        factors = tuple(
+            Factor(name, tuple(self.factor(name).levels[i] for i in positions)) for name, positions in chosen.items()
+        )
+        coords = {
+            name: (dims, [values[i] for i in chosen[dims[0]]] if dims[0] in chosen else values)
+            for name, (dims, values) in self.coords.items()
+        }
+        count = self.replicates if replicates is None else min(replicates, self.replicates)
+        return replace(self, factors=factors, coords=coords, replicates=count)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for the store's metadata; a missing number is None."""
+        coords = {name: [list(dims), _nan_to_none(values)] for name, (dims, values) in self.coords.items()}
+        factors = [{"name": f.name, "levels": [list(level) for level in f.levels]} for f in self.factors]
+        plain = {name: getattr(self, name) for name in ("replicates", "draws", "test", "selection", "calibration")}
+        return {
+            "factors": factors,
+            **plain,
+            "subgroups": list(self.subgroups),
+            "latents": list(self.latents),
+            "coords": coords,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Layout:
+        """The inverse of :meth:`to_json`.
+
+        Raises:
+            KeyError, TypeError, ValueError: the value is damaged.
+        """
+        factors = tuple(Factor(f["name"], tuple((label, text) for label, text in f["levels"])) for f in value["factors"])
+        numbers = {name: int(value[name]) for name in ("replicates", "draws", "test", "selection", "calibration")}
+        coords = {name: (tuple(dims), values) for name, (dims, values) in value["coords"].items()}
+        return cls(
+            factors=factors,
+            subgroups=tuple(value["subgroups"]),
+            latents=tuple(value["latents"]),
+            coords=coords,
+            **numbers,
+        )
+
+
+def grow(stored: Layout, wanted: Layout, path: Path) -> Layout:
+    """The stored layout with the wanted levels and replicates appended; nothing that exists moves or goes.
+
+    Args:
+        stored: what the store holds.
+        wanted: what a study asks for now; it may lack levels and replicates of the store.
+        path: the store, for messages.
+
+    Raises:
+        InputError: a level has another content under an old label, or something that cannot grow differs.
+    """
+    problems = []
+    if set(stored.dims) != set(wanted.dims):
+        problems.append(f"{path}: the store has the factors {stored.dims[:-1]}, the study {wanted.dims[:-1]}")
+    for name in ("draws", "subgroups", "latents", "test", "selection", "calibration"):
+        if getattr(stored, name) != getattr(wanted, name):
+            problems.append(f"{path}: the store has {name} {getattr(stored, name)}, the study {getattr(wanted, name)}")
+    if problems:
+        raise InputError([f"{problem}; give the study a store of its own with --out DIR" for problem in problems])
+    factors = []
+    for old in stored.factors:
+        contents = dict(old.levels)
+        for label, content in wanted.factor(old.name).levels:
+            if contents.get(label, content) != content:
+                problems.append(
+                    f"{path}: factors.{old.name}: level {label!r} is stored with another content: it was "
+                    f"{contents[label]}, now {content}; give the changed level a name of its own"
+                )
+        new = tuple(level for level in wanted.factor(old.name).levels if level[0] not in contents)
+        factors.append(Factor(old.name, old.levels + new))
+    if problems:
+        raise InputError(problems)
+    return replace(
+        stored,
+        factors=tuple(factors),
+        replicates=max(stored.replicates, wanted.replicates),
+        coords={name: _merge_coord(name, factors, stored, wanted) for name in wanted.coords},
+    )
+
+
+def _merge_coord(name: str, factors: list[Factor], stored: Layout, wanted: Layout) -> Coord:
+    dims, values = wanted.coords[name]
+    merged = next((factor for factor in factors if factor.name == dims[0]), None)
+    if merged is None:
+        return dims, list(values)
+    known: dict[Label, Any] = {}
+    old_dims, old_values = stored.coords.get(name, ((), []))
+    if old_dims == dims:
+        known |= dict(zip(stored.factor(dims[0]).labels, old_values, strict=True))
+    known |= dict(zip(wanted.factor(dims[0]).labels, values, strict=True))
+    nothing = [None] * len(stored.subgroups) if dims[1:] == ("subgroup",) else None
+    return dims, [known.get(label, nothing) for label in merged.labels]
+
+
+def _nan_to_none(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_nan_to_none(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

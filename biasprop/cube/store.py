@@ -1,0 +1,392 @@
+"""The result store of one study: arms written once, each with its status last, safe against kills and two writers."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from biasprop.component import InputError
+from biasprop.cube import template
+from biasprop.cube.layout import Label, Layout, grow
+from biasprop.cube.variables import DATA, NOT_PLANNED, OK, OPEN, RECORD
+
+CONVENTIONS = "CF-1.12"
+_INCIDENTAL = {"versions", "commit"}
+"""Attributes that alone are no reason to refuse a store which cannot be written."""
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Something stored that cannot be trusted."""
+
+    reason: str
+    arm: dict[str, Label] | None = None
+    """The arm's levels, or None where the damage is not in an arm."""
+    replicate: int | None = None
+
+    def __str__(self) -> str:
+        where = ", ".join(f"{name}={label}" for name, label in (self.arm or {}).items())
+        return f"{where}, replicate={self.replicate}: {self.reason}" if self.arm is not None else self.reason
+
+
+class Store:
+    """A folder of results. Read ``layout`` for its names and sizes; arms are addressed by their levels' labels.
+
+    Only the main process calls :meth:`create_or_grow`; workers call :meth:`open` and :meth:`write`.
+    """
+
+    def __init__(self, path: Path, layout: Layout, arrays: dict[str, zarr.Array], attrs: dict[str, Any]):
+        self.path = path
+        self.layout = layout
+        self.attrs = attrs
+        """The store's attributes: study, digest, numerics, versions, commit, title, question, estimands, history."""
+        self._arrays = arrays
+        self._known: set[int] = set()
+
+    @classmethod
+    def create_or_grow(cls, path: str | os.PathLike[str], layout: Layout, attrs: Mapping[str, Any]) -> Store:
+        """Make the store, or open it and append what the study has and the store lacks.
+
+        Args:
+            path: the store's folder, made with its parents where it does not exist.
+            layout: what the study asks for now, in the study's order; it becomes the order of the cube.
+            attrs: study (text), digest, numerics, versions, commit, title, question, estimands: plain values. The
+                estimands are appended to a dated history when they differ from the last ones; the others replace.
+
+        Raises:
+            InputError: a stored level has another content, the store does not fit the study, is damaged, of a later
+                format or cannot be written; nothing has been changed then.
+        """
+        path = Path(path)
+        fresh = _attributes({}, layout, layout, attrs, "created")
+        try:
+            if not path.exists():
+                template.make(path, layout, fresh)
+            opened = cls.open(path)
+            if _wanted(opened, layout, attrs) == _stored(opened):
+                return opened
+            with _locked(path):
+                opened = cls.open(path)  # another process may have grown it meanwhile
+                return opened._grow(layout, attrs)
+        except OSError as error:
+            raise InputError(f"{path}: the store cannot be written ({error.strerror or error})") from error
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, writable: bool = True) -> Store:
+        """Open a store that exists, as workers and readers do; nothing is written.
+
+        Raises:
+            InputError: there is none, or it is damaged or of a later format.
+        """
+        path = Path(path)
+        group, own = template.open_group(path, writable=writable)
+        layout = template.open_layout(path, own)
+        return cls(path, layout, template.open_arrays(path, group, layout), dict(group.attrs))
+
+    def _grow(self, wanted: Layout, attrs: Mapping[str, Any]) -> Store:
+        new = _wanted(self, wanted, attrs)
+        layout = Layout.from_json(new[template.OWN]["layout"])
+        grown = layout.shape != self.layout.shape
+        changed = {name for name, value in new.items() if value != self.attrs.get(name)}
+        if grown:
+            new["history"] = f"{new['history']}\n{_now()}: grown to {dict(zip(layout.dims, layout.shape, strict=True))}"
+        try:
+            template.resize(self._arrays, layout)  # before the layout says so: a longer array is harmless
+            group, _ = template.open_group(self.path, writable=True)
+            group.attrs.put(new)
+        except OSError:
+            if changed - _INCIDENTAL:
+                raise
+        return Store.open(self.path)
+
+    def index(self, arm: Mapping[str, Label], replicate: int) -> tuple[int, ...]:
+        """Where an arm lies in :meth:`status` and in the arrays on disk.
+
+        Args:
+            arm: factor -> label of its level, for every factor.
+            replicate: from 0.
+
+        Raises:
+            KeyError: a factor, level or replicate is missing or unknown.
+        """
+        return self.layout.index(arm, replicate)
+
+    def status(self) -> np.ndarray:
+        """Status of every draw, int8 ``[*factors, replicate, draw]`` in the store's order; unreadable counts as open."""
+        array = self._arrays["status"]
+        try:
+            return np.asarray(array[self._all])
+        except template.UNREADABLE:
+            status = np.full((*self.layout.shape, self.layout.draws), OPEN, "i1")
+            for index in np.ndindex(*self.layout.shape):
+                with contextlib.suppress(*template.UNREADABLE):
+                    status[index] = array[index]
+            return status
+
+    @property
+    def _all(self) -> tuple[slice, ...]:
+        return tuple(slice(0, size) for size in self.layout.shape)  # an array may be longer than the layout
+
+    def write(
+        self,
+        arm: Mapping[str, Label],
+        replicate: int,
+        data: Mapping[str, np.ndarray],
+        status: np.ndarray | Sequence[int],
+        seconds: float,
+        fingerprint: Mapping[str, Any],
+    ) -> None:
+        """Store a computed arm: data first, then its record, its status last. Writing it again replaces it.
+
+        Args:
+            arm, replicate: as for :meth:`index`.
+            data: every name of ``variables.DATA`` with that table's dims; ``draw``, ``selection`` and ``calibration``
+                may be shorter than the layout's and are filled up with NaN or -1. Empty where no draw is OK.
+            status: of each draw, 1 to 4; a shorter one is filled up with 4 (not planned).
+            seconds: wall time of the arm.
+            fingerprint: what the bits depend on (plain values); kept in ``fingerprints/``.
+
+        Raises:
+            KeyError: the arm is unknown.
+            ValueError: names, shapes, types or statuses do not fit; nothing has been written then.
+        """
+        index = self.index(arm, replicate)
+        states = self._states(status)
+        arrays = self._checked(data, required=bool((states == OK).any()))
+        if self._is_written(index):
+            self._arrays["status"][index] = OPEN  # a kill from here on must not leave old status over new data
+        for name, values in arrays.items():
+            self._arrays[name][index] = values
+        self._arrays["fingerprint"][index] = np.uint64(self._keep_fingerprint(fingerprint))
+        self._arrays["checksum"][index] = checksum(arrays)
+        self._arrays["seconds"][index] = np.float32(seconds)
+        self._arrays["status"][index] = states
+
+    def array(self, name: str) -> zarr.Array:
+        """A variable's array on disk, unmasked and in the store's order; for readers."""
+        return self._arrays[name]
+
+    def _is_written(self, index: tuple[int, ...]) -> bool:
+        try:
+            return bool(np.any(np.asarray(self._arrays["status"][index]) != OPEN))
+        except template.UNREADABLE:
+            return True
+
+    def _states(self, status: np.ndarray | Sequence[int]) -> np.ndarray:
+        states = np.full(self.layout.draws, NOT_PLANNED, "i1")
+        given = np.asarray(status)
+        if given.ndim != 1 or len(given) > len(states) or not np.isin(given, (1, 2, 3, 4)).all():
+            raise ValueError(f"status holds one of 1 to 4 for each of {len(states)} draws, not {given!r}")
+        states[: len(given)] = given
+        return states
+
+    def _checked(self, data: Mapping[str, np.ndarray], *, required: bool) -> dict[str, np.ndarray]:
+        unknown, missing = sorted(set(data) - set(DATA)), sorted(set(DATA) - set(data))
+        if unknown or (missing and (required or data)):
+            raise ValueError(f"an arm's data lacks {missing} and has unknown {unknown}")
+        arrays = {}
+        for name, variable in DATA.items():
+            full = variable.empty(self.layout.sizes)
+            if name in data:
+                given = np.asarray(data[name])
+                padded = [dim in ("draw", "selection", "calibration") for dim in variable.dims]
+                fits = given.ndim == full.ndim and all(
+                    has <= room if pad else has == room
+                    for has, room, pad in zip(given.shape, full.shape, padded, strict=True)
+                )
+                if not fits:
+                    raise ValueError(f"{name} has shape {given.shape}, the store {full.shape} for {variable.dims}")
+                if not np.can_cast(given.dtype, full.dtype, "same_kind"):
+                    raise ValueError(f"{name} has type {given.dtype}, the store {full.dtype}")
+                if full.dtype.kind == "i" and given.size and (given.min() < -1 or given.max() > 127):
+                    raise ValueError(f"{name} holds values outside -1 to 127")
+                full[tuple(slice(0, size) for size in given.shape)] = given
+                if full.dtype.kind == "f":
+                    full[np.isnan(full)] = np.nan  # one NaN: a chunk that is all NaN is not kept, only its fill value
+            arrays[name] = full
+        return arrays
+
+    def _keep_fingerprint(self, fingerprint: Mapping[str, Any]) -> int:
+        text = json.dumps(dict(fingerprint), sort_keys=True, indent=1)
+        number = _hash(text.encode()) or 1
+        if number not in self._known:
+            file = self.path / "fingerprints" / f"{number:016x}.json"
+            if not file.exists():
+                file.parent.mkdir(exist_ok=True)
+                aside = file.with_suffix(f".{os.getpid()}-{os.urandom(4).hex()}")
+                aside.write_text(text)
+                os.replace(aside, file)
+            self._known.add(number)
+        return number
+
+    def fingerprint(self, number: int) -> dict[str, Any] | None:
+        """What a fingerprint of the cube stands for; None where its file is missing or damaged."""
+        try:
+            text = (self.path / "fingerprints" / f"{number:016x}.json").read_bytes()
+            return json.loads(text) if _hash(text) in (number, 0) else None
+        except (OSError, ValueError):
+            return None
+
+    def verify(
+        self, arms: Sequence[tuple[Mapping[str, Label], int]] | None = None, *, repair: bool = True
+    ) -> list[Damage]:
+        """Recompute the checksums of stored arms and compare.
+
+        Args:
+            arms: (arm, replicate) to look at; all that are written where None.
+            repair: open damaged arms again, so that they are computed anew, and log them.
+
+        Returns:
+            Every damage found, in the store's order.
+        """
+        chosen = list(np.ndindex(*self.layout.shape)) if arms is None else [self.index(*arm) for arm in arms]
+        found: list[Damage] = []
+        numbers: set[int] = set()
+        for index in chosen:
+            reason = self._damage(index, numbers)
+            if reason is None:
+                continue
+            arm, replicate = self.layout.arm(index)
+            found.append(Damage(reason, arm, replicate))
+            if repair:
+                for name in ("status", *DATA, *(name for name in RECORD if name != "status")):
+                    self._erase(name, index)
+        for number in sorted(numbers):
+            if self.fingerprint(number) is None:
+                file = self.path / "fingerprints" / f"{number:016x}.json"
+                found.append(Damage(f"{file}: missing or damaged; written again with the next arm that has it"))
+                if repair:
+                    file.unlink(missing_ok=True)
+        if repair:
+            for damage in found:
+                self.log({"event": "damaged", "arm": damage.arm, "replicate": damage.replicate, "why": damage.reason})
+        return found
+
+    def _damage(self, index: tuple[int, ...], numbers: set[int]) -> str | None:
+        name = "status"
+        try:
+            states = np.asarray(self._arrays["status"][index])
+            if (states == OPEN).all():
+                return None
+            if not np.isin(states, (1, 2, 3, 4)).all():
+                return "status: values out of range"
+            values: dict[str, np.ndarray] = {}
+            for name in (*DATA, *RECORD):
+                values[name] = np.asarray(self._arrays[name][index])
+        except template.UNREADABLE as error:
+            return f"{name}: {str(error).partition(chr(10))[0] or type(error).__name__}"
+        if checksum(values) != values["checksum"]:
+            return "the data do not match their checksum"
+        if not values["fingerprint"]:
+            return "the fingerprint is missing"
+        numbers.add(int(values["fingerprint"]))
+        return None
+
+    def _erase(self, name: str, index: tuple[int, ...]) -> None:
+        variable = (DATA | RECORD)[name]
+        self._arrays[name][index] = variable.empty(self.layout.sizes)
+
+    def reset(self, arm: Mapping[str, Label], replicate: int) -> None:
+        """Open an arm again, so that it is computed anew."""
+        self._erase("status", self.index(arm, replicate))
+
+    def log(self, event: Mapping[str, Any]) -> None:
+        """Append one line to ``events.jsonl`` (with time and process), whole also with several writers."""
+        line = json.dumps({"time": _now(), "pid": os.getpid(), **event}, default=str) + "\n"
+        descriptor = os.open(self.path / "events.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(descriptor, line.encode())
+        finally:
+            os.close(descriptor)
+
+    def events(self) -> list[dict[str, Any]]:
+        """The event log, oldest first; a line cut by a full disk is left out."""
+        events = []
+        with contextlib.suppress(FileNotFoundError):
+            for line in (self.path / "events.jsonl").read_bytes().splitlines():
+                with contextlib.suppress(ValueError):
+                    events.append(json.loads(line))
+        return events
+
+    def scores_digest(self) -> str:
+        """Hash (16 hex digits) of which arms are stored and of their data's checksums: changes when any result does.
+
+        Reads two small numbers an arm, no scores.
+        """
+        status = self.status()
+        with contextlib.suppress(*template.UNREADABLE):
+            sums = np.asarray(self._arrays["checksum"][self._all])
+            sums = np.where((status != OPEN).any(-1), sums, 0)
+            view = json.dumps(self.attrs[template.OWN], sort_keys=True).encode()
+            return f"{_hash(view, status.tobytes(), sums.astype('<u8').tobytes()):016x}"
+        return f"unreadable-{os.urandom(4).hex()}"  # never equal: nothing cached is used, and the reader names the arm
+
+
+def checksum(data: Mapping[str, np.ndarray]) -> np.uint64:
+    """64-bit blake2b of an arm's data, in the order of ``variables.DATA``; never 0, which is absent."""
+    parts = (np.ascontiguousarray(data[name], np.dtype(v.dtype).newbyteorder("<")).tobytes() for name, v in DATA.items())
+    return np.uint64(_hash(*parts) or 1)
+
+
+def _hash(*parts: bytes) -> int:
+    digest = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        digest.update(part)
+    return int.from_bytes(digest.digest(), "big")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _stored(store: Store) -> dict[str, Any]:
+    return dict(store.attrs)
+
+
+def _wanted(store: Store, wanted: Layout, attrs: Mapping[str, Any]) -> dict[str, Any]:
+    digest = store.attrs.get("digest")
+    if digest != attrs.get("digest"):
+        raise InputError(f"{store.path}: the store is of digest {digest}, the study of {attrs.get('digest')}")
+    return _attributes(store.attrs, grow(store.layout, wanted, store.path), wanted, attrs, "")
+
+
+def _attributes(
+    old: Mapping[str, Any], layout: Layout, wanted: Layout, attrs: Mapping[str, Any], event: str
+) -> dict[str, Any]:
+    new = json.loads(json.dumps({**old, **attrs}))  # what zarr gives back after writing it
+    dated = list(old.get("estimands", []))
+    estimands = json.loads(json.dumps(attrs.get("estimands", [])))
+    if not dated or dated[-1]["estimands"] != estimands:
+        dated.append({"date": _now(), "estimands": estimands})
+    view = {factor.name: factor.labels for factor in wanted.factors}
+    new["estimands"] = dated
+    new["Conventions"] = CONVENTIONS
+    new["history"] = old.get("history", f"{_now()}: {event} by biasprop")
+    new[template.OWN] = {
+        "format": template.FORMAT,
+        "layout": layout.to_json(),
+        "view": view,
+        "replicates": wanted.replicates,
+    }
+    return new
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    descriptor = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # the system frees it when the process dies
+        yield
+    finally:
+        os.close(descriptor)

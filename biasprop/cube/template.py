@@ -1,0 +1,146 @@
+"""The zarr arrays of a store: making them once, opening them checked, and growing them.
+
+zarr v3 on the local file system. One arm is one chunk of every array, so two writers never share a file, and every
+chunk carries zstd's own checksum. Metadata is never consolidated: it would go stale when the store grows.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import zarr
+from zarr.codecs import ZstdCodec
+
+from biasprop.component import InputError
+from biasprop.cube.layout import Layout
+from biasprop.cube.variables import VARIABLES
+
+FORMAT = 1
+"""Version of what lies on disk; a store of a later one is refused."""
+
+OWN = "biasprop"
+"""The group attribute that holds what the store itself needs: format, layout, view."""
+
+UNREADABLE = (ValueError, RuntimeError, OSError, TypeError, KeyError, MemoryError, AttributeError)
+"""What zarr and its codecs raise on damaged bytes."""
+
+# Decoding chunks in batches of 64 instead of singly halves the time to load a cube of many small arms.
+_PIPELINE = {"codec_pipeline.batch_size": 64}
+
+Result = TypeVar("Result")
+
+
+def make(path: Path, layout: Layout, attrs: Mapping[str, Any]) -> bool:
+    """Make the empty store at ``path`` in one step: it is whole or not there, whatever is killed.
+
+    Args:
+        path: a folder that does not exist; its parents are made.
+        layout: what to make room for.
+        attrs: the group's attributes.
+
+    Returns:
+        False where another process made one first (it is left alone).
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.parent / f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}"
+    group = zarr.open_group(aside, mode="w", zarr_format=3, attributes=dict(attrs))
+    for name, variable in VARIABLES.items():
+        inner = variable.shape(layout.sizes)
+        group.create_array(
+            name,
+            shape=layout.shape + inner,
+            chunks=(1,) * len(layout.shape) + tuple(max(size, 1) for size in inner),
+            dtype=variable.dtype,
+            fill_value=np.dtype(variable.dtype).type(variable.absent),
+            compressors=ZstdCodec(level=3, checksum=True),
+            dimension_names=(*layout.dims, *variable.dims),
+            attributes={"long_name": variable.long_name, "units": "1"},
+        )
+    try:
+        os.rename(aside, path)
+    except OSError:
+        if not (path / "zarr.json").exists():
+            raise
+        for file in sorted(aside.rglob("*"), reverse=True):
+            file.rmdir() if file.is_dir() else file.unlink()
+        aside.rmdir()
+        return False
+    return True
+
+
+def open_group(path: Path, *, writable: bool) -> tuple[zarr.Group, dict[str, Any]]:
+    """Open a store and the metadata of its own.
+
+    Raises:
+        InputError: there is no store, its metadata is damaged, or its format is of a later version.
+    """
+    if not (path / "zarr.json").is_file():
+        raise InputError(f"{path}: there is no result store here; give the folder that a run has made")
+    group = _read(path, lambda: zarr.open_group(path, mode="r+" if writable else "r", zarr_format=3))
+    own = _read(path, lambda: dict(group.attrs[OWN]))  # type: ignore[arg-type]
+    version = own.get("format")
+    if not isinstance(version, int) or version < 1:
+        raise InputError(f"{path}: the store's metadata is damaged (format {version!r}); move it away and run again")
+    if version > FORMAT:
+        raise InputError(
+            f"{path}: the store has format {version}, this version of biasprop reads up to {FORMAT}; "
+            "upgrade biasprop or give another --out DIR"
+        )
+    return group, own
+
+
+def open_layout(path: Path, own: Mapping[str, Any]) -> Layout:
+    """The layout a store says it has.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    return _read(path, lambda: Layout.from_json(own["layout"]))
+
+
+def open_arrays(path: Path, group: zarr.Group, layout: Layout) -> dict[str, zarr.Array]:
+    """Every variable's array, checked against the layout (an array may be longer: growth was cut short).
+
+    Raises:
+        InputError: one is missing or does not fit.
+    """
+    with zarr.config.set(_PIPELINE):
+        return {name: _read(path / name, lambda name=name: _array(group, layout, name)) for name in VARIABLES}
+
+
+def _array(group: zarr.Group, layout: Layout, name: str) -> zarr.Array:
+    variable = VARIABLES[name]
+    array = group[name]
+    outer, inner = len(layout.shape), variable.shape(layout.sizes)
+    fits = (
+        isinstance(array, zarr.Array)
+        and array.dtype == np.dtype(variable.dtype)
+        and array.ndim == outer + len(inner)
+        and array.shape[outer:] == inner
+        and array.chunks == (1,) * outer + tuple(max(size, 1) for size in inner)
+        and all(has >= needs for has, needs in zip(array.shape, layout.shape, strict=False))
+    )
+    if not fits:
+        raise ValueError("the array does not fit the store's layout")
+    return array
+
+
+def resize(arrays: Mapping[str, zarr.Array], layout: Layout) -> None:
+    """Make room for a grown layout; only metadata is written, no chunk is touched."""
+    for name, array in arrays.items():
+        outer = tuple(max(pair) for pair in zip(array.shape, layout.shape, strict=False))
+        shape = outer + VARIABLES[name].shape(layout.sizes)
+        if shape != array.shape:
+            array.resize(shape)
+
+
+def _read(path: Path, read: Callable[[], Result]) -> Result:
+    try:
+        return read()
+    except UNREADABLE as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise InputError(f"{path}: the store's metadata is damaged ({reason}); move it away and run again") from error

@@ -1,0 +1,77 @@
+"""What one arm stores: the table of the cube's variables, their dims, types and CF attributes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+OPEN, OK, DIVERGED, FAILED, NOT_PLANNED = range(5)
+"""Status of one draw of an arm; only OK is valid data."""
+
+STATUS_MEANINGS = "open ok diverged failed not_planned"
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable of the cube inside one arm; the factors and the replicate stand before ``dims``."""
+
+    dims: tuple[str, ...]
+    dtype: str
+    long_name: str
+    absent: float = float("nan")
+    """What stands where nothing is stored (also the fill value on disk)."""
+    attrs: dict[str, Any] = field(default_factory=dict)
+
+    def shape(self, sizes: dict[str, int]) -> tuple[int, ...]:
+        """Shape inside one arm."""
+        return tuple(sizes[dim] for dim in self.dims)
+
+    def empty(self, sizes: dict[str, int]) -> np.ndarray:
+        """An arm's array with nothing in it."""
+        return np.full(self.shape(sizes), self.absent, self.dtype)
+
+
+def _labels(dim: str, what: str) -> Variable:
+    flags = {"flag_values": np.array([-1, 0, 1], "i1"), "flag_meanings": "absent healthy disease"}
+    return Variable((dim,), "i1", f"disease of the {what}", -1, flags)
+
+
+def _subgroups(dim: str, what: str) -> Variable:
+    return Variable((dim,), "i1", f"subgroup of the {what}, as a position along subgroup; -1 is absent", -1)
+
+
+DATA: dict[str, Variable] = {
+    "score": Variable(("draw", "subgroup", "subject"), "f4", "log-odds of disease for a test subject's twin"),
+    "separability_score": Variable(
+        ("subgroup", "subject"), "f4", "log-odds that a test subject's twin is of the last subgroup (own, if several)"
+    ),
+    "label": _labels("subject", "test subject"),
+    "latents": Variable(
+        ("latent", "subgroup", "subject"), "f4", "key latents the generator drew for a test subject's twin"
+    ),
+    "selection_score": Variable(("draw", "selection"), "f4", "log-odds of disease for a selection subject"),
+    "selection_label": _labels("selection", "selection subject"),
+    "selection_subgroup": _subgroups("selection", "selection subject"),
+    "calibration_score": Variable(("draw", "calibration"), "f4", "log-odds of disease for a calibration subject"),
+    "calibration_label": _labels("calibration", "calibration subject"),
+    "calibration_subgroup": _subgroups("calibration", "calibration subject"),
+}
+"""What an arm's computation produces, in the order its checksum reads them."""
+
+RECORD: dict[str, Variable] = {
+    "seconds": Variable((), "f4", "wall time of the arm", attrs={"units": "s"}),
+    "fingerprint": Variable((), "u8", "hash of the software and hardware that computed the arm; 0 is absent", 0),
+    "checksum": Variable((), "u8", "64-bit blake2b of the arm's data; 0 is absent", 0),
+    "status": Variable(
+        ("draw",),
+        "i1",
+        "status of the arm's draw",
+        OPEN,
+        {"flag_values": np.arange(5, dtype="i1"), "flag_meanings": STATUS_MEANINGS},
+    ),
+}
+"""What is known about an arm; ``status`` is last, because it is written last."""
+
+VARIABLES: dict[str, Variable] = DATA | RECORD
