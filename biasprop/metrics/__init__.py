@@ -1,0 +1,66 @@
+"""What a set of scores says: plain functions of scores, labels and weights, vectorised over leading axes.
+
+Every member takes ``scores[..., n]`` (log-odds of disease), ``labels[..., n]`` (0 or 1) and ``weight[..., n]`` (0 or 1;
+None means all 1) and returns one value per leading index. An entry counts where its weight is 1, its label is not
+negative and its score is no NaN; anything else is padding and changes nothing. What is undefined is NaN, never 0 or 1;
+the counts ``n`` and ``n_positive`` stand beside it. NumPy and SciPy only.
+
+A new metric is one file and one line in a table below; it then appears in every cube's measures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from biasprop.metrics.auc import auc, z_of_auc
+from biasprop.metrics.calibration import calibration_intercept, calibration_slope
+from biasprop.metrics.counts import n, n_positive
+from biasprop.metrics.expected_calibration_error import ece, ece_expected
+from biasprop.metrics.threshold import operating_threshold, sensitivity, specificity, underdiagnosis
+from biasprop.metrics.twins import flip_rate, score_shift
+
+METRICS: Mapping[str, Callable[..., np.ndarray]] = {
+    "auc": auc,
+    "calibration_intercept": calibration_intercept,
+    "calibration_slope": calibration_slope,
+    "ece": ece,
+    "ece_expected": ece_expected,
+    "n": n,
+    "n_positive": n_positive,
+}
+"""Per subgroup: ``f(scores[..., n], labels[..., n], weight=None) -> [...]``."""
+
+THRESHOLD_METRICS: Mapping[str, Callable[..., np.ndarray]] = {
+    "sensitivity": sensitivity,
+    "specificity": specificity,
+    "underdiagnosis": underdiagnosis,
+}
+"""Per subgroup at a threshold: ``f(scores[..., n], labels[..., n], threshold[...], weight=None) -> [...]``."""
+
+TWIN_METRICS: Mapping[str, Callable[..., np.ndarray]] = {
+    "flip_rate": flip_rate,
+    "score_shift": score_shift,
+}
+"""Across the twins of a subject: ``f(scores[..., subgroup, n], threshold[...], weight[..., n]=None) -> [...]``."""
+
+__all__ = [
+    "METRICS",
+    "THRESHOLD_METRICS",
+    "TWIN_METRICS",
+    "auc",
+    "calibration_intercept",
+    "calibration_slope",
+    "ece",
+    "ece_expected",
+    "flip_rate",
+    "n",
+    "n_positive",
+    "operating_threshold",
+    "score_shift",
+    "sensitivity",
+    "specificity",
+    "underdiagnosis",
+    "z_of_auc",
+]

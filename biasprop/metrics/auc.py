@@ -1,0 +1,56 @@
+"""Area under the ROC curve, and the probit scale on which gaps are read."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri
+from scipy.stats import rankdata
+
+from biasprop.metrics.counts import counted
+
+
+def auc(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> NDArray[np.float64]:
+    """P(score of a diseased subject > score of a healthy one), ties counting half.
+
+    Mann-Whitney statistic from midranks: (sum of the positives' ranks - P (P + 1) / 2) / (P N) with P positives and N
+    negatives (Hanley and McNeil, Radiology 143, 1982).
+
+    Args:
+        scores: [..., n] log-odds.
+        labels: [..., n], 0 or 1.
+        weight: [..., n], 0 or 1.
+
+    Returns:
+        [...] in [0, 1]; NaN where a class is empty.
+    """
+    mask = counted(scores, labels, weight)
+    # Padding ranks above everything that counts, so it moves no rank; an infinite score that counts stays below it.
+    limit = np.finfo(np.asarray(scores).dtype if np.asarray(scores).dtype.kind == "f" else np.float64).max
+    ranks = rankdata(np.where(mask, np.clip(scores, -limit, limit), np.inf), axis=-1)
+    positive = mask & (np.asarray(labels) == 1)
+    positives = positive.sum(axis=-1)
+    pairs = (positives * (mask.sum(axis=-1) - positives)).astype(np.float64)
+    rank_sum = np.einsum("...n,...n->...", ranks, positive.astype(np.float64))
+    return (rank_sum - positives * (positives + 1) / 2) / np.where(pairs > 0, pairs, np.nan)
+
+
+def z_of_auc(auc: ArrayLike, n: ArrayLike, n_positive: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The probit scale z = sqrt(2) * inverse normal CDF of the AUC: the distance d' of two unit normals.
+
+    An AUC of 0 or 1 is moved in by half a pair, 0.5 / (positives * negatives), because its z would be infinite.
+
+    Args:
+        auc: [...] in [0, 1] or NaN.
+        n: [...] subjects.
+        n_positive: [...] subjects with the disease.
+
+    Returns:
+        z [...] (NaN where the AUC is) and whether the AUC was moved [...].
+    """
+    auc = np.asarray(auc, np.float64)
+    pairs = np.asarray(n_positive, np.float64) * (np.asarray(n) - np.asarray(n_positive))
+    half = 0.5 / np.where(pairs > 0, pairs, np.nan)
+    moved = (auc <= 0.0) | (auc >= 1.0)
+    inside = np.where(auc <= 0.0, half, np.where(auc >= 1.0, 1.0 - half, auc))
+    return np.sqrt(2.0) * ndtri(inside), moved

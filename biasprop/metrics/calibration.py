@@ -1,0 +1,123 @@
+"""Calibration intercept and slope by logistic recalibration (Cox, Biometrika 45, 1958; Van Calster et al., 2019).
+
+logit P(disease) = a + b * score. The slope is b with both free (1 is perfect, below 1 is too confident); the intercept
+is a with b held at 1 (0 is perfect, negative means that risks are too high). Both are NaN where fewer than 50 of a
+class count, where the scores separate the classes (the maximum-likelihood slope is infinite) or where they do not vary.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit, logit
+
+from biasprop.metrics.counts import counted
+
+MIN_PER_CLASS = 50
+"""Fewer of a class do not carry a calibration fit."""
+STEPS = 60
+TOLERANCE = 1e-9
+
+
+def calibration_intercept(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> NDArray[np.float64]:
+    """Calibration intercept, log-odds: scores [..., n], labels [..., n] -> [...]; NaN where undefined (see above)."""
+    return _fit(scores, labels, weight, slope_free=False)
+
+
+def calibration_slope(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> NDArray[np.float64]:
+    """Calibration slope: scores [..., n], labels [..., n] -> [...]; NaN where undefined (see above)."""
+    return _fit(scores, labels, weight, slope_free=True)
+
+
+def _fit(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None, slope_free: bool) -> NDArray[np.float64]:
+    mask = counted(scores, labels, weight)
+    leading = mask.shape[:-1]
+    mask = mask.reshape(-1, mask.shape[-1])
+    x = np.where(mask, np.broadcast_to(scores, (*leading, mask.shape[-1])).reshape(mask.shape), 0.0).astype(np.float64)
+    y = np.where(mask, np.broadcast_to(labels, (*leading, mask.shape[-1])).reshape(mask.shape), 0).astype(np.float64)
+    result = np.full(len(mask), np.nan)
+    rows = np.flatnonzero(_fits(x, y, mask))
+    if len(rows):
+        fit = _newton_slope if slope_free else _newton_intercept
+        result[rows] = fit(x[rows], y[rows], mask[rows].astype(np.float64))
+    return result.reshape(leading)
+
+
+def _fits(x: NDArray[np.float64], y: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Rows with 50 finite scores of each class that overlap."""
+    positive, negative = mask & (y == 1), mask & (y == 0)
+    enough = np.minimum(positive.sum(axis=-1), negative.sum(axis=-1)) >= MIN_PER_CLASS
+
+    def least(which: NDArray[np.bool_]) -> NDArray[np.float64]:
+        return np.where(which, x, np.inf).min(axis=-1)
+
+    def most(which: NDArray[np.bool_]) -> NDArray[np.float64]:
+        return np.where(which, x, -np.inf).max(axis=-1)
+
+    # In one dimension the likelihood has a finite maximum exactly if the classes' ranges overlap by more than a point.
+    overlap = (most(negative) > least(positive)) & (most(positive) > least(negative))
+    return enough & overlap & np.isfinite(x).all(axis=-1)
+
+
+def _newton_intercept(x: NDArray[np.float64], y: NDArray[np.float64], m: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Solve sum(expit(a + x)) = sum(y) per row; the sum rises in a, so a bracket keeps every Newton step honest."""
+    total = y.sum(axis=-1)
+    centre = logit(total / m.sum(axis=-1))
+    spread = np.abs(x).max(axis=-1)
+    low, high = centre - spread, centre + spread
+    a = centre - (x * m).sum(axis=-1) / m.sum(axis=-1)
+    for _ in range(STEPS):
+        p = expit(a[:, None] + x)
+        excess = np.einsum("rn,rn->r", p, m) - total
+        low, high = np.where(excess < 0, a, low), np.where(excess > 0, a, high)
+        step = a - excess / np.maximum(np.einsum("rn,rn,rn->r", p, 1.0 - p, m), 1e-300)
+        step = np.where((step >= low) & (step <= high), step, 0.5 * (low + high))
+        done = np.abs(step - a).max() < TOLERANCE
+        a = step
+        if done:
+            break
+    return a
+
+
+def _newton_slope(x: NDArray[np.float64], y: NDArray[np.float64], m: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Maximise the likelihood over intercept and slope per row: Newton's steps, halved while they lose likelihood."""
+    count = m.sum(axis=-1)
+    mean = (x * m).sum(axis=-1) / count
+    sd = np.sqrt((np.square(x - mean[:, None]) * m).sum(axis=-1) / count)
+    u = (x - mean[:, None]) / sd[:, None] * m  # standardised: one scale for every model's log-odds
+    a, b = logit(y.sum(axis=-1) / count), np.zeros(len(x))
+    target, target_u = y.sum(axis=-1), np.einsum("rn,rn->r", y, u)
+    active = np.arange(len(x))
+
+    def loss(rows: NDArray[np.intp], a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+        eta = a[:, None] + b[:, None] * u[rows]
+        return np.einsum("rn,rn->r", np.logaddexp(0.0, eta), m[rows]) - a * target[rows] - b * target_u[rows]
+
+    for _ in range(STEPS):
+        ur, mr = u[active], m[active]
+        p = expit(a[active, None] + b[active, None] * ur) * mr
+        w = p * (1.0 - p)
+        ga = target[active] - p.sum(axis=-1)
+        gb = target_u[active] - np.einsum("rn,rn->r", p, ur)
+        haa, hab = w.sum(axis=-1), np.einsum("rn,rn->r", w, ur)
+        hbb = np.einsum("rn,rn,rn->r", w, ur, ur)
+        determinant = np.maximum(haa * hbb - hab * hab, 1e-300)
+        da, db = (hbb * ga - hab * gb) / determinant, (haa * gb - hab * ga) / determinant
+        # Newton's steps overshoot only far from the optimum; near it the check would cost more than the step.
+        large = np.flatnonzero(np.hypot(da, db) > 1.0)
+        if len(large):
+            rows = active[large]
+            before = loss(rows, a[rows], b[rows])
+            for _ in range(30):
+                worse = loss(rows, a[rows] + da[large], b[rows] + db[large]) > before
+                if not worse.any():
+                    break
+                da[large[worse]] *= 0.5
+                db[large[worse]] *= 0.5
+        a[active] += da
+        b[active] += db
+        active = active[np.hypot(da, db) > TOLERANCE]
+        if not len(active):
+            break
+    b[active] = np.nan  # no optimum found: undefined rather than wrong
+    return b / sd

@@ -1,0 +1,73 @@
+"""Expected calibration error, and the value it would have if the model were perfectly calibrated."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
+
+from biasprop.metrics.counts import counted
+
+BINS = 15
+"""Guo et al., On calibration of modern neural networks (ICML 2017), use 15; here of equal mass, not of equal width."""
+
+
+def _bin_sums(
+    scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Per bin [..., BINS]: sum of (label - p), sum of p (1 - p); and the count [...].
+
+    Bins are cut at the scores of rank k n / BINS, equal scores always sharing a bin, so neither padding nor the order
+    of the subjects matters.
+    """
+    mask = counted(scores, labels, weight)
+    total = mask.sum(axis=-1)
+    value = np.where(mask, scores, -np.inf)
+    ordered = np.sort(np.where(mask, scores, np.inf), axis=-1)
+    p = expit(value.astype(np.float64))  # 0 where padded
+    residual = np.where(mask, labels, 0.0) - p
+    spread = p * (1.0 - p)
+    above = [(residual.sum(axis=-1), spread.sum(axis=-1))]
+    for k in range(1, BINS):
+        edge = np.take_along_axis(ordered, (k * total // BINS)[..., None], axis=-1)
+        upper = value >= edge
+        above.append((np.einsum("...n,...n->...", residual, upper), np.einsum("...n,...n->...", spread, upper)))
+    above.append((np.zeros_like(above[0][0]), np.zeros_like(above[0][1])))
+    residuals, spreads = (np.stack(column, axis=-1) for column in zip(*above, strict=True))
+    return -np.diff(residuals, axis=-1), np.clip(-np.diff(spreads, axis=-1), 0.0, None), total
+
+
+def ece(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> NDArray[np.float64]:
+    """Mean over 15 bins of equal mass, weighted by their counts, of |share diseased - mean probability|.
+
+    It is never 0 for a finite sample: read it beside :func:`ece_expected`.
+
+    Args:
+        scores: [..., n] log-odds; the probability is their logistic function.
+        labels: [..., n], 0 or 1.
+        weight: [..., n], 0 or 1.
+
+    Returns:
+        [...] in [0, 1]; NaN where nothing counts.
+    """
+    residual, _, total = _bin_sums(scores, labels, weight)
+    return np.abs(residual).sum(axis=-1) / np.where(total > 0, total, np.nan)
+
+
+def ece_expected(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> NDArray[np.float64]:
+    """The expectation of :func:`ece` if every label were drawn with its own predicted probability.
+
+    A bin's sum of (label - p) then has mean 0 and variance V = sum of p (1 - p), and E|normal(0, V)| = sqrt(2 V / pi):
+    the normal approximation of a bin's sum of Bernoulli variables. Roelofs et al. (AISTATS 2022) measure how far above
+    the truth binned estimates lie for this reason.
+
+    Args:
+        scores: [..., n] log-odds.
+        labels: [..., n]; only whether they are there matters.
+        weight: [..., n], 0 or 1.
+
+    Returns:
+        [...] in [0, 1]; NaN where nothing counts.
+    """
+    _, spread, total = _bin_sums(scores, labels, weight)
+    return np.sqrt(2.0 * spread / np.pi).sum(axis=-1) / np.where(total > 0, total, np.nan)

@@ -1,0 +1,123 @@
+"""Stored scores -> one value per arm, replicate, draw and subgroup. Nothing is averaged here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from biasprop.metrics import METRICS, THRESHOLD_METRICS, TWIN_METRICS, auc, operating_threshold, z_of_auc
+
+OK, NOT_PLANNED = 1, 4
+"""Statuses of the store: a draw that may be read, and one that its protocol never meant to run."""
+ROWS = 64
+"""Arm-draws reduced at a time: about 2 MB of scores, which stays in the processor's cache."""
+
+
+def measure(cube: xr.Dataset, target_specificity: float) -> xr.Dataset:
+    """Reduce a cube's scores to measures.
+
+    Scores are log-odds, so calibration reads the probability expit(score). The threshold is one for all subgroups of an
+    arm and draw; it comes from the calibration set alone.
+
+    Args:
+        cube: as ``biasprop.open_cube`` gives it; only draws of status 1 are read.
+        target_specificity: in (0, 1], pooled over the calibration set.
+
+    Returns:
+        Per (factors, replicate, draw, subgroup): auc, z, auc_moved (0 or 1), sensitivity, specificity, underdiagnosis,
+        calibration_intercept, calibration_slope, ece, ece_expected, n, n_positive. Per (factors, replicate, draw):
+        threshold, flip_rate, score_shift, worst_auc, status. Per (factors, replicate): separability. NaN (counts: 0)
+        where a draw is not there. attrs: target_specificity.
+    """
+    status = cube["status"].values
+    draws, replicates = status.shape, status.shape[:-1]
+    ok = np.nonzero(status == OK)
+    arm = ok[:-1]
+    scores = cube["score"].values[ok]  # [row, subgroup, subject]
+    labels = cube["label"].values[arm][:, None, :]
+    calibration_scores = cube["calibration_score"].values[ok]
+    calibration_labels = cube["calibration_label"].values[arm]
+
+    per_draw: dict[str, NDArray] = {
+        "threshold": _rows(
+            lambda s, y: operating_threshold(s, y, target_specificity), calibration_scores, calibration_labels
+        )
+    }
+    threshold = per_draw["threshold"]
+    per_subgroup = {name: _rows(metric, scores, labels) for name, metric in METRICS.items()}
+    for name, metric in THRESHOLD_METRICS.items():
+        per_subgroup[name] = _rows(metric, scores, labels, threshold[:, None])
+    for name, metric in TWIN_METRICS.items():
+        per_draw[name] = _rows(metric, scores, threshold)
+    z, moved = z_of_auc(per_subgroup["auc"], per_subgroup["n"], per_subgroup["n_positive"])
+    per_subgroup |= {"z": z, "auc_moved": moved.astype(np.int64)}
+    # The worst of a set with an undefined member is undefined: a subgroup without cases may well be the worst one.
+    per_draw["worst_auc"] = per_subgroup["auc"].min(axis=-1)
+
+    dims = cube["status"].dims
+    variables: dict[str, tuple] = {"status": (dims, status)}
+    for name, values in per_subgroup.items():
+        variables[name] = ((*dims, "subgroup"), _placed(values, ok, (*draws, cube.sizes["subgroup"])))
+    for name, values in per_draw.items():
+        variables[name] = (dims, _placed(values, ok, draws))
+    separability = _separability(cube["separability_score"].values.reshape(-1, *cube["separability_score"].shape[-2:]))
+    done = (status == OK).any(axis=-1)
+    variables["separability"] = (dims[:-1], np.where(done, separability.reshape(replicates), np.nan))
+
+    kept = [name for name, coord in cube.coords.items() if set(coord.dims) <= {*dims, "subgroup"}]
+    return xr.Dataset(variables, {name: cube.coords[name] for name in kept}, {"target_specificity": target_specificity})
+
+
+def per_replicate(measures: xr.Dataset, name: str) -> xr.DataArray:
+    """Average a measure over the draws of a replicate.
+
+    A replicate counts only whole: if a planned draw is open, diverged, failed or undefined, it is NaN, because an
+    average over the draws that went well would hide the others.
+
+    Args:
+        measures: from :func:`measure`.
+        name: a variable with the dim ``draw``.
+
+    Returns:
+        The variable without ``draw``; draws that were never planned are left out of the average.
+    """
+    status = measures["status"]
+    whole = status.isin([OK, NOT_PLANNED]).all("draw") & (status == OK).any("draw")
+    values = measures[name].where(status == OK, 0.0)  # NaN of a planned draw stays and makes the replicate NaN
+    return (values.sum("draw", skipna=False) / (status == OK).sum("draw")).where(whole)
+
+
+def _rows(metric: Callable[..., NDArray], *arguments: NDArray) -> NDArray:
+    """Apply a metric to blocks of rows; the result's first axis is the rows again."""
+    if not len(arguments[0]):
+        return metric(*arguments)
+    blocks = range(0, len(arguments[0]), ROWS)
+    return np.concatenate([metric(*(a[i : i + ROWS] for a in arguments)) for i in blocks])
+
+
+def _placed(values: NDArray, where: tuple[NDArray, ...], shape: tuple[int, ...]) -> NDArray:
+    """Rows back into the grid of arms; counts are 0 and everything else NaN where there is no row."""
+    grid = np.zeros(shape, values.dtype) if values.dtype.kind == "i" else np.full(shape, np.nan)
+    grid[where] = values
+    return grid
+
+
+def _separability(scores: NDArray) -> NDArray[np.float64]:
+    """AUC of the subgroup probe between the twins of two subgroups: [arm, 2, subject] -> [arm].
+
+    Entry k holds the score, for a twin rendered as subgroup k, of being the last subgroup. With more than two subgroups
+    only the score of a twin's own subgroup is stored, which tells no twins apart: NaN.
+    """
+    if scores.shape[1] != 2:
+        return np.full(len(scores), np.nan)
+    labels = np.broadcast_to(np.repeat([0, 1], scores.shape[2]), (len(scores), 2 * scores.shape[2]))
+    return _rows(auc, scores.reshape(len(scores), -1), labels)
+
+
+def describe(measures: xr.Dataset) -> Mapping[str, int]:
+    """How many draws have each status: ok, open, diverged, failed (draws never planned are not counted)."""
+    codes = {"ok": 1, "open": 0, "diverged": 2, "failed": 3}
+    return {name: int((measures["status"].values == code).sum()) for name, code in codes.items()}
