@@ -1,0 +1,35 @@
+"""How much of a skew in pretraining is left after fine-tuning on a balanced population?
+
+>>> import biasprop
+>>> cube = biasprop.run_study("studies/skin_tone.toml")  # or: python -m biasprop.run studies/skin_tone.toml
+>>> cube = biasprop.open_cube("results/skin_tone-...")
+
+Importing the package loads nothing else; each public name loads what it needs when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from biasprop.cube import open_cube as open_cube
+    from biasprop.run import run_study as run_study
+    from biasprop.study import load_study as load_study
+
+__version__ = "0.1.0"
+
+NUMERICS = 1
+"""Part of every digest; raised by one with every entry under "Numerics" in the changelog, that is whenever the same
+study would give other numbers."""
+
+__all__ = ["NUMERICS", "__version__", "load_study", "open_cube", "run_study"]
+
+_HOMES = {"load_study": "biasprop.study", "run_study": "biasprop.run", "open_cube": "biasprop.cube"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

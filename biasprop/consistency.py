@@ -1,0 +1,226 @@
+"""What parts of a study must agree on: components with each other, factors with keys, estimands with factors.
+
+Tables are taken as the file has them, so that these problems are found along with those of single values.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from biasprop.factors import FINETUNING_SIDE, PRETRAINING_SIDE, Level, levels, name_problem, same_label
+from biasprop.problems import Problem, choose, dotted, frozen, keys_at
+from biasprop.source import Location
+from biasprop.statistics.estimand import Estimand
+
+
+def factor_tables(table: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The factors of a study as its file has them, without those that are no tables."""
+    factors = table.get("factors")
+    return {n: f for n, f in factors.items() if isinstance(f, dict)} if isinstance(factors, dict) else {}
+
+
+def combinations(found: Mapping[str, Sequence[Level]]) -> Iterator[dict[str, Level]]:
+    """Every combination of one level a factor; the last factor runs fastest."""
+    for chosen in itertools.product(*found.values()):
+        yield dict(zip(found, chosen, strict=True))
+
+
+def of_factors(table: Mapping[str, Any], model: type[BaseModel]) -> list[Problem]:
+    """Names, levels and keys of the factors.
+
+    Args:
+        table: the study as its file has it.
+        model: knows which keys a condition has.
+    """
+    problems: list[Problem] = []
+    movers: dict[Location, str] = {}
+    for name, factor in factor_tables(table).items():
+        at: Location = ("factors", name)
+        if wrong := name_problem(name):
+            problems.append(Problem(at, wrong))
+        found, unread = levels(factor)
+        problems += [problem.moved(at) for problem in unread]
+        for index, level in enumerate(found):
+            for path in level.moves:
+                place: Location = (*at, "key") if not level.places[path] else (*at, "levels", index, *level.places[path])
+                if wrong := _key_problem(path, table, model):
+                    problems.append(Problem(place, wrong))
+                    continue
+                for other, owner in movers.items():
+                    shorter = min(len(path), len(other))
+                    if owner != name and path[:shorter] == other[:shorter]:
+                        problems.append(Problem(place, f"{dotted(path)} is already moved by the factor {owner}"))
+                movers.setdefault(path, name)
+    return list(dict.fromkeys(problems))
+
+
+def of_conditions(conditions: Any) -> list[Problem]:
+    """Where the components of one condition do not fit each other.
+
+    Args:
+        conditions: has generator, encoder, pretraining, finetuning and evaluation.
+    """
+    problems: list[Problem] = []
+    subgroups = tuple(conditions.generator.subgroups)
+    for stage in ("pretraining", "finetuning"):
+        shares = getattr(conditions, stage).shares
+        for name in shares:
+            if name not in subgroups:
+                what = f"there is no such subgroup; {choose(name, subgroups)}"
+                problems.append(Problem((stage, "shares", name), what))
+        if missing := [name for name in subgroups if name not in shares]:
+            what = f"has no share for {', '.join(missing)}; every subgroup of the generator needs one, 0 where it is absent"
+            problems.append(Problem((stage, "shares"), what))
+    pretraining = conditions.pretraining
+    if pretraining.objective.trains and pretraining.schedule.batch > pretraining.cohort:
+        what = f"is {pretraining.schedule.batch}; has to be at most the cohort, {pretraining.cohort}"
+        problems.append(Problem(("pretraining", "schedule", "batch"), what))
+    for location, part in ((("encoder",), conditions.encoder), (("pretraining", "objective"), pretraining.objective)):
+        refuses = getattr(part, "refuses", None)
+        if refuses is not None and (why := refuses(conditions.generator.shape)):
+            problems.append(Problem(location, why))
+    finetuning = conditions.finetuning
+    rarer = min(finetuning.prevalence, 1 - finetuning.prevalence)
+    if finetuning.labels * rarer < 1:
+        what = f"is {finetuning.labels}; with prevalence {finetuning.prevalence:g} one class has no label at all"
+        problems.append(Problem(("finetuning", "labels"), what))
+    return problems
+
+
+def of_dims(seen: Sequence[Any]) -> list[Problem]:
+    """Levels that would need a cube with other dims: every condition must have the same subgroups and latents."""
+    if len({tuple(conditions.generator.subgroups) for conditions in seen}) > 1:
+        return [Problem(("factors",), "levels change the names of the subgroups; they have to be the same everywhere")]
+    if len({conditions.generator.latent_names for conditions in seen}) > 1:
+        return [Problem(("factors",), "levels change the kind of generator; it has to be the same everywhere")]
+    return []
+
+
+def of_estimands(table: Mapping[str, Any]) -> list[Problem]:
+    """Estimands that name what the study does not have, and anything but one primary."""
+    given = table.get("estimands")
+    stated = [e if isinstance(e, dict) else {} for e in given] if isinstance(given, list) else []
+    if not stated:
+        return []
+    labels = {name: [level.label for level in levels(f)[0]] for name, f in factor_tables(table).items()}
+    problems: list[Problem] = []
+    names = [e.get("name") for e in stated]
+    for index, estimand in enumerate(stated):
+        at: Location = ("estimands", index)
+        if names[index] in names[:index]:
+            problems.append(Problem((*at, "name"), f"{names[index]!r} is the name of an earlier estimand as well"))
+        problems += [p.moved(at) for p in [*_subgroups(estimand, table), *_levels(estimand, labels)]]
+        if not any(p.location[:2] == at for p in problems):
+            problems += [p.moved(at) for p in _direction(estimand, table)]
+    primaries = [index for index, e in enumerate(stated) if e.get("primary") is True]
+    if not primaries:
+        problems.append(Problem(("estimands",), "none is primary; write primary = true in exactly one"))
+    for index in primaries[1:]:
+        what = f"estimand {primaries[0]} is primary already; exactly one is"
+        problems.append(Problem(("estimands", index, "primary"), what))
+    if len(primaries) == 1 and labels:
+        problems += [p.moved(("estimands", primaries[0])) for p in _several(stated[primaries[0]], labels)]
+    return problems
+
+
+def _key_problem(path: Location, table: Mapping[str, Any], model: type[BaseModel]) -> str | None:
+    roots = (*PRETRAINING_SIDE, *FINETUNING_SIDE)
+    if path[0] not in roots:
+        why = "is the same for all arms" if path[0] in model.model_fields else "names nothing that a level can move"
+        return f"{dotted(path)} {why}; a key starts with one of these; {choose(path[0], roots)}"
+    if len(path) == 1:
+        return None
+    for end in range(1, len(path)):
+        allowed = keys_at(model, table, path[:end])
+        if allowed is None:  # a table with free names, or a component whose kind another level decides
+            continue
+        if str(path[end]) not in allowed:
+            return f"{dotted(path)} names nothing: {dotted(path[:end])} has no {path[end]!r}; {choose(path[end], allowed)}"
+    return None
+
+
+def _subgroups(estimand: dict[str, Any], table: Mapping[str, Any]) -> list[Problem]:
+    generator = table.get("generator")
+    known = generator.get("subgroups") if isinstance(generator, dict) else None
+    named = estimand.get("subgroups")
+    if not isinstance(known, dict) or not isinstance(named, list):
+        return []
+    return [
+        Problem(("subgroups", index), f"there is no subgroup {name!r}; {choose(name, known)}")
+        for index, name in enumerate(named)
+        if isinstance(name, str) and name not in known
+    ]
+
+
+def _levels(estimand: dict[str, Any], labels: dict[str, list[Any]]) -> list[Problem]:
+    problems: list[Problem] = []
+    factors = {field: estimand[field] for field in ("factor", "budget") if isinstance(estimand.get(field), str)}
+    for field, factor in factors.items():
+        if factor not in labels:
+            problems.append(Problem((field,), f"there is no factor {factor!r}; {choose(factor, labels)}"))
+    if len(factors) == 2 and estimand["factor"] == estimand["budget"]:
+        problems.append(Problem(("budget",), f"{estimand['budget']!r} is the factor the contrast runs over as well"))
+    budget = factors.get("budget")
+    if budget in labels and any(isinstance(label, str) for label in labels[budget]):
+        problems.append(Problem(("budget",), f"the levels of {budget} are no numbers; it has to hold label budgets"))
+    wanted: list[tuple[Location, str | None, Any]] = []
+    skewed = estimand.get("skewed")
+    for index, level in enumerate(skewed if isinstance(skewed, list) else []):
+        wanted.append((("skewed", index), factors.get("factor"), level))
+    if "reference" in estimand:
+        wanted.append((("reference",), factors.get("factor"), estimand["reference"]))
+    for field in ("at", "denominator"):
+        chosen = estimand.get(field)
+        for factor, level in (chosen if isinstance(chosen, dict) else {}).items():
+            if factor not in labels:
+                problems.append(Problem((field, factor), f"there is no factor {factor!r}; {choose(factor, labels)}"))
+            wanted.append(((field, factor), factor, level))
+    for location, factor, level in wanted:
+        if factor in labels and not any(same_label(level, known) for known in labels[factor]):
+            what = f"the factor {factor} has no level {level!r}; {choose(level, labels[factor])}"
+            problems.append(Problem(location, what))
+    return problems
+
+
+def _direction(estimand: dict[str, Any], table: Mapping[str, Any]) -> list[Problem]:
+    """``skewed`` is (to A, to B): where the levels say so themselves, the order can be checked."""
+    skewed, subgroups = estimand.get("skewed"), estimand.get("subgroups")
+    if not (isinstance(skewed, list) and isinstance(subgroups, list) and len(skewed) == len(subgroups) == 2):
+        return []
+    found, _ = levels(factor_tables(table).get(str(estimand.get("factor")), {}))
+    shares = []
+    for label in skewed:
+        level = next((level for level in found if same_label(level.label, label)), None)
+        moved = level.moves.get(("pretraining", "shares")) if level else None
+        share = moved.get(subgroups[0]) if isinstance(moved, dict) else None
+        shares.append(share if isinstance(share, int | float) else None)
+    if None in shares or shares[0] > shares[1]:
+        return []
+    first, second = skewed
+    what = (
+        f"{first!r} has a share of {shares[0]:g} of {subgroups[0]} and {second!r} {shares[1]:g}; "
+        f"the first has to be the level skewed to {subgroups[0]}, the second the one skewed to {subgroups[1]}"
+    )
+    return [Problem(("skewed",), what)]
+
+
+def _several(estimand: dict[str, Any], labels: dict[str, list[Any]]) -> list[Problem]:
+    """A primary estimand that stands for more than one number."""
+    try:
+        stated = Estimand.model_validate(frozen(estimand))
+    except ValidationError:
+        return []
+    sizes = {}
+    for name in stated.free(tuple(labels)):
+        kept = [x for x in labels[name] if name != stated.factor or not same_label(x, stated.reference)]
+        sizes[name] = len(kept)
+    open_ = [name for name, size in sizes.items() if size > 1]
+    if not open_:
+        return []
+    examples = ", ".join(f"{name} = {labels[name][-1]!r}" for name in open_)
+    what = f"the primary estimand has to be one number; fix {', '.join(open_)} in at, such as at = {{ {examples} }}"
+    return [Problem(("at",), what)]

@@ -1,0 +1,52 @@
+"""The digest: one name for everything that a study's numbers depend on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from biasprop import NUMERICS
+
+
+def digest(
+    base: Mapping[str, Any],
+    *,
+    seed: int,
+    subgroups: Sequence[str],
+    factors: Sequence[str],
+    smoke: bool,
+    scale: str | None,
+    assigned: Mapping[str, Any],
+) -> str:
+    """The blake2b digest of a study.
+
+    Levels, replicates, title, question and estimands are left out, so that levels and replicates can be added to a
+    store and a claim can be reworded; whatever was said by ``--set`` is in it, so that a study altered on the command
+    line never shares a store with the study in the file.
+
+    Args:
+        base: the base condition with all defaults filled in, evaluation included.
+        seed: of the study.
+        subgroups: their names in order, which is the order of a dim.
+        factors: names of the factors; they are dims.
+        smoke: whether the numbers were made small.
+        scale: name of the table of overrides, if one was applied.
+        assigned: the overrides of the command line, dotted key -> value.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    whole = {
+        "base": base,
+        "seed": seed,
+        "subgroups": list(subgroups),
+        "factors": list(factors),
+        "smoke": smoke,
+        "scale": scale,
+        "set": dict(assigned),
+        "numerics": NUMERICS,
+    }
+    text = json.dumps(whole, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.blake2b(text.encode(), digest_size=32).hexdigest()
