@@ -87,7 +87,7 @@ class EncoderStore:
         except FileNotFoundError:
             return None
         try:
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:  # a file that unpacks to more than it is, is none of ours
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:  # never unpack a small file into a large one
                 if sum(member.file_size for member in archive.infolist()) > len(content):
                     raise ValueError("it unpacks to more than its size")
             with np.load(io.BytesIO(content), allow_pickle=False) as stored:

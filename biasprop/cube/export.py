@@ -34,7 +34,7 @@ def export_netcdf(cube: xr.Dataset, file: str | os.PathLike[str]) -> Path:
     try:
         import h5netcdf  # noqa: F401 - an optional extra: only its presence matters here
     except ImportError:
-        raise InputError("--netcdf needs h5netcdf: pip install 'biasprop[netcdf]'  (or: pip install h5netcdf)") from None
+        raise InputError("--netcdf needs h5netcdf: pip install 'biasprop[netcdf]'") from None
     plain = cube.assign_attrs({name: _plain(value) for name, value in cube.attrs.items()})
     encoding: dict[Any, dict[str, Any]] = {
         name: {"zlib": True, "complevel": 4} for name, variable in cube.data_vars.items() if variable.size > 1

@@ -146,7 +146,9 @@ class Layout:
         Raises:
             KeyError, TypeError, ValueError: the value is damaged.
         """
-        factors = tuple(Factor(f["name"], tuple((label, text) for label, text in f["levels"])) for f in value["factors"])
+        factors = tuple(
+            Factor(f["name"], tuple((label, text) for label, text in f["levels"])) for f in value["factors"]
+        )
         numbers = {name: int(value[name]) for name in ("replicates", "draws", "test", "selection", "calibration")}
         coords = {name: (tuple(dims), values) for name, (dims, values) in value["coords"].items()}
         return cls(

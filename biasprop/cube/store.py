@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +14,13 @@ import numpy as np
 import zarr
 
 from biasprop.component import InputError
-from biasprop.cube import template
+from biasprop.cube import integrity, metadata, template
+from biasprop.cube.integrity import Damage
 from biasprop.cube.layout import Label, Layout, grow
-from biasprop.cube.variables import DATA, NOT_PLANNED, OK, OPEN, RECORD
+from biasprop.cube.variables import DATA, NOT_PLANNED, OK, OPEN, VARIABLES
 
-CONVENTIONS = "CF-1.12"
 _INCIDENTAL = {"versions", "commit"}
 """Attributes that alone are no reason to refuse a store which cannot be written."""
-
-
-@dataclass(frozen=True)
-class Damage:
-    """Something stored that cannot be trusted."""
-
-    reason: str
-    arm: dict[str, Label] | None = None
-    """The arm's levels, or None where the damage is not in an arm."""
-    replicate: int | None = None
-
-    def __str__(self) -> str:
-        where = ", ".join(f"{name}={label}" for name, label in (self.arm or {}).items())
-        return f"{where}, replicate={self.replicate}: {self.reason}" if self.arm is not None else self.reason
 
 
 class Store:
@@ -69,12 +52,12 @@ class Store:
                 format or cannot be written; nothing has been changed then.
         """
         path = Path(path)
-        fresh = _attributes({}, layout, layout, attrs, "created")
+        fresh = metadata.attributes({}, layout, layout, attrs)
         try:
             if not path.exists():
                 template.make(path, layout, fresh)
             opened = cls.open(path)
-            if _wanted(opened, layout, attrs) == _stored(opened):
+            if opened._wanted(layout, attrs) == opened.attrs:
                 return opened
             with _locked(path):
                 opened = cls.open(path)  # another process may have grown it meanwhile
@@ -94,13 +77,20 @@ class Store:
         layout = template.open_layout(path, own)
         return cls(path, layout, template.open_arrays(path, group, layout), dict(group.attrs))
 
+    def _wanted(self, wanted: Layout, attrs: Mapping[str, Any]) -> dict[str, Any]:
+        digest = self.attrs.get("digest")
+        if digest != attrs.get("digest"):
+            raise InputError(f"{self.path}: the store is of digest {digest}, the study of {attrs.get('digest')}")
+        return metadata.attributes(self.attrs, grow(self.layout, wanted, self.path), wanted, attrs)
+
     def _grow(self, wanted: Layout, attrs: Mapping[str, Any]) -> Store:
-        new = _wanted(self, wanted, attrs)
+        new = self._wanted(wanted, attrs)
         layout = Layout.from_json(new[template.OWN]["layout"])
         grown = layout.shape != self.layout.shape
         changed = {name for name, value in new.items() if value != self.attrs.get(name)}
         if grown:
-            new["history"] = f"{new['history']}\n{_now()}: grown to {dict(zip(layout.dims, layout.shape, strict=True))}"
+            sizes = ", ".join(f"{dim} {size}" for dim, size in zip(layout.dims, layout.shape, strict=True))
+            new["history"] = f"{new['history']}\n{metadata.now()}: grown to {sizes}"
         try:
             template.resize(self._arrays, layout)  # before the layout says so: a longer array is harmless
             group, _ = template.open_group(self.path, writable=True)
@@ -123,7 +113,7 @@ class Store:
         return self.layout.index(arm, replicate)
 
     def status(self) -> np.ndarray:
-        """Status of every draw, int8 ``[*factors, replicate, draw]`` in the store's order; unreadable counts as open."""
+        """Status of every draw, int8 ``[*factors, replicate, draw]`` in the store's order; unreadable is open."""
         array = self._arrays["status"]
         try:
             return np.asarray(array[self._all])
@@ -169,7 +159,7 @@ class Store:
         for name, values in arrays.items():
             self._arrays[name][index] = values
         self._arrays["fingerprint"][index] = np.uint64(self._keep_fingerprint(fingerprint))
-        self._arrays["checksum"][index] = checksum(arrays)
+        self._arrays["checksum"][index] = integrity.checksum(arrays)
         self._arrays["seconds"][index] = np.float32(seconds)
         self._arrays["status"][index] = states
 
@@ -219,9 +209,9 @@ class Store:
 
     def _keep_fingerprint(self, fingerprint: Mapping[str, Any]) -> int:
         text = json.dumps(dict(fingerprint), sort_keys=True, indent=1)
-        number = _hash(text.encode()) or 1
+        number = integrity.hash64(text.encode())
         if number not in self._known:
-            file = self.path / "fingerprints" / f"{number:016x}.json"
+            file = self._fingerprint_file(number)
             if not file.exists():
                 file.parent.mkdir(exist_ok=True)
                 aside = file.with_suffix(f".{os.getpid()}-{os.urandom(4).hex()}")
@@ -230,11 +220,14 @@ class Store:
             self._known.add(number)
         return number
 
+    def _fingerprint_file(self, number: int) -> Path:
+        return self.path / "fingerprints" / f"{number:016x}.json"
+
     def fingerprint(self, number: int) -> dict[str, Any] | None:
         """What a fingerprint of the cube stands for; None where its file is missing or damaged."""
         try:
-            text = (self.path / "fingerprints" / f"{number:016x}.json").read_bytes()
-            return json.loads(text) if _hash(text) in (number, 0) else None
+            text = self._fingerprint_file(number).read_bytes()
+            return json.loads(text) if integrity.hash64(text) == number else None
         except (OSError, ValueError):
             return None
 
@@ -250,52 +243,32 @@ class Store:
         Returns:
             Every damage found, in the store's order.
         """
-        chosen = list(np.ndindex(*self.layout.shape)) if arms is None else [self.index(*arm) for arm in arms]
         found: list[Damage] = []
         numbers: set[int] = set()
-        for index in chosen:
-            reason = self._damage(index, numbers)
-            if reason is None:
-                continue
-            arm, replicate = self.layout.arm(index)
-            found.append(Damage(reason, arm, replicate))
-            if repair:
-                for name in ("status", *DATA, *(name for name in RECORD if name != "status")):
-                    self._erase(name, index)
+        for index in np.ndindex(*self.layout.shape) if arms is None else [self.index(*arm) for arm in arms]:
+            reason, number = integrity.inspect(self._arrays, index)
+            if number is not None:
+                numbers.add(number)
+            if reason is not None:
+                arm, replicate = self.layout.arm(index)
+                found.append(Damage(reason, arm, replicate))
+                if repair:
+                    for name in sorted(VARIABLES, key=lambda name: name != "status"):
+                        self._erase(name, index)
         for number in sorted(numbers):
             if self.fingerprint(number) is None:
-                file = self.path / "fingerprints" / f"{number:016x}.json"
+                file = self._fingerprint_file(number)
                 found.append(Damage(f"{file}: missing or damaged; written again with the next arm that has it"))
                 if repair:
                     file.unlink(missing_ok=True)
+                    self._known.discard(number)
         if repair:
             for damage in found:
                 self.log({"event": "damaged", "arm": damage.arm, "replicate": damage.replicate, "why": damage.reason})
         return found
 
-    def _damage(self, index: tuple[int, ...], numbers: set[int]) -> str | None:
-        name = "status"
-        try:
-            states = np.asarray(self._arrays["status"][index])
-            if (states == OPEN).all():
-                return None
-            if not np.isin(states, (1, 2, 3, 4)).all():
-                return "status: values out of range"
-            values: dict[str, np.ndarray] = {}
-            for name in (*DATA, *RECORD):
-                values[name] = np.asarray(self._arrays[name][index])
-        except template.UNREADABLE as error:
-            return f"{name}: {str(error).partition(chr(10))[0] or type(error).__name__}"
-        if checksum(values) != values["checksum"]:
-            return "the data do not match their checksum"
-        if not values["fingerprint"]:
-            return "the fingerprint is missing"
-        numbers.add(int(values["fingerprint"]))
-        return None
-
     def _erase(self, name: str, index: tuple[int, ...]) -> None:
-        variable = (DATA | RECORD)[name]
-        self._arrays[name][index] = variable.empty(self.layout.sizes)
+        self._arrays[name][index] = VARIABLES[name].empty(self.layout.sizes)
 
     def reset(self, arm: Mapping[str, Label], replicate: int) -> None:
         """Open an arm again, so that it is computed anew."""
@@ -303,7 +276,7 @@ class Store:
 
     def log(self, event: Mapping[str, Any]) -> None:
         """Append one line to ``events.jsonl`` (with time and process), whole also with several writers."""
-        line = json.dumps({"time": _now(), "pid": os.getpid(), **event}, default=str) + "\n"
+        line = json.dumps({"time": metadata.now(), "pid": os.getpid(), **event}, default=str) + "\n"
         descriptor = os.open(self.path / "events.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             os.write(descriptor, line.encode())
@@ -329,57 +302,8 @@ class Store:
             sums = np.asarray(self._arrays["checksum"][self._all])
             sums = np.where((status != OPEN).any(-1), sums, 0)
             view = json.dumps(self.attrs[template.OWN], sort_keys=True).encode()
-            return f"{_hash(view, status.tobytes(), sums.astype('<u8').tobytes()):016x}"
+            return f"{integrity.hash64(view, status.tobytes(), sums.astype('<u8').tobytes()):016x}"
         return f"unreadable-{os.urandom(4).hex()}"  # never equal: nothing cached is used, and the reader names the arm
-
-
-def checksum(data: Mapping[str, np.ndarray]) -> np.uint64:
-    """64-bit blake2b of an arm's data, in the order of ``variables.DATA``; never 0, which is absent."""
-    parts = (np.ascontiguousarray(data[name], np.dtype(v.dtype).newbyteorder("<")).tobytes() for name, v in DATA.items())
-    return np.uint64(_hash(*parts) or 1)
-
-
-def _hash(*parts: bytes) -> int:
-    digest = hashlib.blake2b(digest_size=8)
-    for part in parts:
-        digest.update(part)
-    return int.from_bytes(digest.digest(), "big")
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _stored(store: Store) -> dict[str, Any]:
-    return dict(store.attrs)
-
-
-def _wanted(store: Store, wanted: Layout, attrs: Mapping[str, Any]) -> dict[str, Any]:
-    digest = store.attrs.get("digest")
-    if digest != attrs.get("digest"):
-        raise InputError(f"{store.path}: the store is of digest {digest}, the study of {attrs.get('digest')}")
-    return _attributes(store.attrs, grow(store.layout, wanted, store.path), wanted, attrs, "")
-
-
-def _attributes(
-    old: Mapping[str, Any], layout: Layout, wanted: Layout, attrs: Mapping[str, Any], event: str
-) -> dict[str, Any]:
-    new = json.loads(json.dumps({**old, **attrs}))  # what zarr gives back after writing it
-    dated = list(old.get("estimands", []))
-    estimands = json.loads(json.dumps(attrs.get("estimands", [])))
-    if not dated or dated[-1]["estimands"] != estimands:
-        dated.append({"date": _now(), "estimands": estimands})
-    view = {factor.name: factor.labels for factor in wanted.factors}
-    new["estimands"] = dated
-    new["Conventions"] = CONVENTIONS
-    new["history"] = old.get("history", f"{_now()}: {event} by biasprop")
-    new[template.OWN] = {
-        "format": template.FORMAT,
-        "layout": layout.to_json(),
-        "view": view,
-        "replicates": wanted.replicates,
-    }
-    return new
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ chunk carries zstd's own checksum. Metadata is never consolidated: it would go s
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,6 +25,12 @@ FORMAT = 1
 
 OWN = "biasprop"
 """The group attribute that holds what the store itself needs: format, layout, view."""
+
+OTHERS = ("fingerprints", "events.jsonl", ".lock", "zarr.json")
+"""What lies beside the arrays in a store's folder."""
+
+MOST_ARMS = 10_000_000
+"""A layout of more arms than this is taken for damaged, not allocated."""
 
 UNREADABLE = (ValueError, RuntimeError, OSError, TypeError, KeyError, MemoryError, AttributeError)
 """What zarr and its codecs raise on damaged bytes."""
@@ -80,6 +87,10 @@ def open_group(path: Path, *, writable: bool) -> tuple[zarr.Group, dict[str, Any
     """
     if not (path / "zarr.json").is_file():
         raise InputError(f"{path}: there is no result store here; give the folder that a run has made")
+    if writable:
+        linked = [name for name in (*VARIABLES, *OTHERS) if (path / name).is_symlink()]
+        if linked:
+            raise InputError(f"{path}: {linked[0]} is a link that leads out of the store; it is not written through")
     group = _read(path, lambda: zarr.open_group(path, mode="r+" if writable else "r", zarr_format=3))
     own = _read(path, lambda: dict(group.attrs[OWN]))  # type: ignore[arg-type]
     version = own.get("format")
@@ -99,7 +110,10 @@ def open_layout(path: Path, own: Mapping[str, Any]) -> Layout:
     Raises:
         InputError: it is damaged.
     """
-    return _read(path, lambda: Layout.from_json(own["layout"]))
+    layout = _read(path, lambda: Layout.from_json(own["layout"]))
+    if min(layout.shape) < 0 or math.prod(layout.shape) > MOST_ARMS:
+        raise InputError(f"{path}: the store's metadata is damaged (it claims {layout.shape} arms)")
+    return layout
 
 
 def open_arrays(path: Path, group: zarr.Group, layout: Layout) -> dict[str, zarr.Array]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from biasprop.component import InputError
 from biasprop.cube import template
 from biasprop.cube.layout import Label, Layout
 from biasprop.cube.store import Store
-from biasprop.cube.variables import DATA, OK, VARIABLES, Variable
+from biasprop.cube.variables import DATA, OK, VARIABLES
 
 
 def open_cube(
@@ -110,7 +109,7 @@ class _ArmArray(BackendArray):
         axes = _axes(self.layout, self.shown)
         back = np.argsort(axes)
         places = [self.places[axis][outer[view]] for axis, view in enumerate(back)]
-        stored = None if valid is None else valid.any(-1).transpose(*back)
+        stored = None if valid is None else np.any(valid, axis=-1, keepdims=True)[..., 0].transpose(*back)
         values = self._arms(places, inner, stored)
         values = values.transpose(*axes, *range(len(axes), values.ndim))
         if valid is not None:

@@ -1,0 +1,69 @@
+"""What tells sound results from damaged ones: checksums of arms, and looking at one stored arm."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import zarr
+
+from biasprop.cube import template
+from biasprop.cube.layout import Label
+from biasprop.cube.variables import DATA, OPEN, RECORD
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Something stored that cannot be trusted."""
+
+    reason: str
+    arm: dict[str, Label] | None = None
+    """The arm's levels, or None where the damage is not in an arm."""
+    replicate: int | None = None
+
+    def __str__(self) -> str:
+        where = ", ".join(f"{name}={label}" for name, label in (self.arm or {}).items())
+        return f"{where}, replicate={self.replicate}: {self.reason}" if self.arm is not None else self.reason
+
+
+def hash64(*parts: bytes) -> int:
+    """64-bit blake2b of the parts joined; never 0, which stands for absent."""
+    digest = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        digest.update(part)
+    return int.from_bytes(digest.digest(), "big") or 1
+
+
+def checksum(data: Mapping[str, np.ndarray]) -> np.uint64:
+    """The hash of an arm's data, in the order and the little-endian types of ``variables.DATA``."""
+    parts = (
+        np.ascontiguousarray(data[name], np.dtype(v.dtype).newbyteorder("<")).tobytes() for name, v in DATA.items()
+    )
+    return np.uint64(hash64(*parts))
+
+
+def inspect(arrays: Mapping[str, zarr.Array], index: tuple[int, ...]) -> tuple[str | None, int | None]:
+    """Read one arm and compare it with its checksum.
+
+    Returns:
+        What is wrong with it (None: sound, or not written yet), and its fingerprint where it is sound.
+    """
+    name = "status"
+    try:
+        states = np.asarray(arrays["status"][index])
+        if (states == OPEN).all():
+            return None, None
+        if not np.isin(states, (1, 2, 3, 4)).all():
+            return "status: values out of range", None
+        values: dict[str, np.ndarray] = {}
+        for name in (*DATA, *RECORD):
+            values[name] = np.asarray(arrays[name][index])
+    except template.UNREADABLE as error:
+        return f"{name}: {str(error).partition(chr(10))[0] or type(error).__name__}", None
+    if checksum(values) != values["checksum"]:
+        return "the data do not match their checksum", None
+    if not values["fingerprint"]:
+        return "the fingerprint is missing", None
+    return None, int(values["fingerprint"])
