@@ -1,0 +1,104 @@
+"""Paired contrasts of one measure between subgroups and levels. Every one keeps the dim ``replicate``.
+
+All conditions of a replicate share its random numbers, so a difference taken inside a replicate is a paired difference;
+a replicate that lacks one of the values is NaN in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+
+def gap(values: xr.DataArray, subgroups: tuple[str, str]) -> xr.DataArray:
+    """g = value(A) - value(B); positive favours A.
+
+    Args:
+        values: a measure (z or AUC) with dims (..., replicate, subgroup).
+        subgroups: A and B.
+
+    Returns:
+        Dims (..., replicate), in the measure's units.
+    """
+    a, b = (values.sel(subgroup=name, drop=True) for name in subgroups)
+    return a - b
+
+
+def excess_gap(gaps: xr.DataArray, factor: str, reference: Hashable) -> xr.DataArray:
+    """g(level) - g(reference level) for every other level of the factor; dims as given."""
+    others = [level for level in gaps[factor].values.tolist() if level != reference]
+    return gaps.sel({factor: others}) - gaps.sel({factor: reference}, drop=True)
+
+
+def swap_contrast(gaps: xr.DataArray, factor: str, skewed: tuple[Hashable, Hashable]) -> xr.DataArray:
+    """beta = half of [g(skewed to A) - g(skewed to B)].
+
+    Asymmetries of the subgroups that add on the scale (optics, learnability) are in both gaps and cancel.
+
+    Args:
+        gaps: dims (..., factor, replicate).
+        factor: the factor that holds the skewed levels.
+        skewed: the level skewed to A and the level skewed to B.
+
+    Returns:
+        The dims of ``gaps`` without ``factor``.
+    """
+    to_a, to_b = (gaps.sel({factor: level}, drop=True) for level in skewed)
+    return 0.5 * (to_a - to_b)
+
+
+def halving_budget(beta: ArrayLike, budgets: Sequence[float]) -> tuple[float, float]:
+    """The first budget at which |beta| falls below half of its maximum over the studied budgets and stays there.
+
+    A fall needs a height to fall from, so the answer lies beyond the budget of the maximum.
+
+    Args:
+        beta: [budget] swap contrasts.
+        budgets: [budget] label budgets, in any order.
+
+    Returns:
+        The halving budget and the budget of the maximum; the first is NaN if it is not reached within the studied
+        budgets, both are NaN if a contrast is missing.
+    """
+    order = np.argsort(budgets)
+    height = np.abs(np.asarray(beta, np.float64))[order]
+    sizes = np.asarray(budgets, np.float64)[order]
+    if np.isnan(height).any():
+        return np.nan, np.nan
+    high = np.flatnonzero(height >= 0.5 * height.max())
+    after = int(high[-1]) + 1
+    return (float(sizes[after]) if after < len(sizes) else np.nan), float(sizes[height.argmax()])
+
+
+def levelling_down(
+    values: xr.DataArray, subgroups: tuple[str, str], factor: str, reference: Hashable, margin: float
+) -> xr.DataArray:
+    """Whether a level narrows the gap by taking from the better subgroup only.
+
+    True where the gap is smaller than at the reference while the better subgroup (the one that is better at the
+    reference) falls by more than the margin and the worse one does not rise. Read from means over replicates.
+
+    Args:
+        values: z or AUC with dims (..., replicate, subgroup).
+        subgroups: the two that are compared.
+        factor: the factor that holds the reference.
+        reference: its level that is compared with.
+        margin: on the scale of ``values``, > 0.
+
+    Returns:
+        Boolean, the dims of ``values`` without replicate and subgroup; False where a value is missing.
+    """
+    # Only replicates that have both arms count, so that a diverged one cannot pass for a fall.
+    values = values.sel(subgroup=list(subgroups))
+    base = values.sel({factor: reference}, drop=True).broadcast_like(values)
+    both = values.notnull() & base.notnull()
+    level, base = values.where(both).mean("replicate"), base.where(both).mean("replicate")
+    first_better = base.isel(subgroup=0, drop=True) >= base.isel(subgroup=1, drop=True)
+    change = level - base
+    first, second = change.isel(subgroup=0, drop=True), change.isel(subgroup=1, drop=True)
+    better, worse = xr.where(first_better, first, second), xr.where(first_better, second, first)
+    narrower = np.abs(gap(level, subgroups)) < np.abs(gap(base, subgroups))
+    return (narrower & (better < -margin) & (worse <= 0)).transpose(*level.isel(subgroup=0).dims)

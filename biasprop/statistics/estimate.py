@@ -1,0 +1,160 @@
+"""The estimands of a study, estimated: value, plain and adjusted interval, tests and verdict for each arm."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from biasprop.statistics.contrasts import halving_budget
+from biasprop.statistics.estimand import Estimand, Level
+from biasprop.statistics.measures import measure
+from biasprop.statistics.paired import Paired, paired
+from biasprop.statistics.tests import ALPHA, difference_p, holm, replicates_to_resolve
+from biasprop.statistics.verdict import NOT_REACHED, NOT_RESOLVED, REACHED, verdict
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One number a study claims, with everything needed to judge it. NaN where the reason says so.
+
+    ``low`` and ``high`` bound the plain 95 % interval; the adjusted one has level 1 - 5 % / (factor of Holm's procedure
+    in the difference tests), so it excludes 0 exactly if the adjusted difference test does. For the primary estimand,
+    which is tested unadjusted, the two are the same.
+    """
+
+    name: str
+    kind: str
+    subgroups: tuple[str, str]
+    arm: dict[str, Level]
+    """Factor -> level of the arm it belongs to."""
+    scale: str
+    margin: float
+    primary: bool
+    replicates: int
+    """How many replicates have every value the contrast needs."""
+    value: float = NAN
+    low: float = NAN
+    high: float = NAN
+    adjusted_low: float = NAN
+    adjusted_high: float = NAN
+    se: float = NAN
+    """Monte Carlo standard error over replicates."""
+    method: str = ""
+    p_difference: float = NAN
+    p_equivalence: float = NAN
+    adjusted_p_difference: float = NAN
+    adjusted_p_equivalence: float = NAN
+    verdict: str = NOT_RESOLVED
+    reason: str = ""
+
+
+def estimates(
+    cube: xr.Dataset,
+    estimands: Sequence[Estimand],
+    target_specificity: float = 0.9,
+    measures: xr.Dataset | None = None,
+) -> list[Estimate]:
+    """Estimate every estimand at every arm it asks for.
+
+    Draws are averaged within a replicate on the estimand's scale first; the replicate is the unit. The primary estimand
+    is tested at 5 % as it is; all others are adjusted together by Holm's procedure, the difference tests and the
+    equivalence tests each among themselves.
+
+    Args:
+        cube: as ``biasprop.open_cube`` gives it; it may be partly filled.
+        estimands: of the study, in its order.
+        target_specificity: passed on to ``measure``; no estimand depends on it.
+        measures: what ``measure`` made of this cube, if it is at hand.
+
+    Returns:
+        One estimate an estimand and arm, in the order of the estimands and the cube's levels. Where arms are not there
+        (yet), the value is NaN and the reason says what is missing.
+    """
+    measures = measure(cube, target_specificity) if measures is None else measures
+    found = [contrast for estimand in estimands for contrast in paired(measures, estimand)]
+    tested = [c for c in found if c.estimand.kind != "halving_budget"]
+    p = np.array([c.tests() for c in tested]).reshape(-1, 2)
+    family = np.array([not c.estimand.primary for c in tested], bool)
+    adjusted, factor = p.copy(), np.ones_like(p)
+    for column in (0, 1):
+        adjusted[family, column], factor[family, column] = holm(p[family, column])
+    judged = {id(c): _judged(c, p[i], adjusted[i], factor[i]) for i, c in enumerate(tested)}
+    return [judged[id(c)] if id(c) in judged else _halving(c) for c in found]
+
+
+def _judged(contrast: Paired, p: NDArray, adjusted: NDArray, factor: NDArray) -> Estimate:
+    estimand = contrast.estimand
+    plain = contrast.interval(1 - ALPHA)
+    alpha = ALPHA / factor[0] if np.isfinite(factor[0]) else NAN
+    wide = contrast.interval(1 - alpha) if np.isfinite(alpha) else plain._replace(low=NAN, high=NAN)
+    word, remark = verdict(plain.value, adjusted[0], adjusted[1], estimand.expected, ALPHA)
+    if word == NOT_RESOLVED and np.isfinite(plain.value) and np.isfinite(alpha):
+        scaled = contrast.values if contrast.denominator is None else contrast.values / np.nanmean(contrast.denominator)
+        needed = replicates_to_resolve(plain.value, float(np.nanstd(scaled, ddof=1)), estimand.margin, alpha)
+        remark = f"about {needed} replicates would resolve it" if needed else "more than 10000 replicates needed"
+    empty = _empty(contrast)
+    why_not = plain.reason if empty.replicates or not contrast.reason else ""  # nothing there: one reason is enough
+    return replace(
+        empty,
+        value=plain.value,
+        low=plain.low,
+        high=plain.high,
+        adjusted_low=wide.low,
+        adjusted_high=wide.high,
+        se=plain.se,
+        method=plain.method,
+        p_difference=float(p[0]),
+        p_equivalence=float(p[1]),
+        adjusted_p_difference=float(adjusted[0]),
+        adjusted_p_equivalence=float(adjusted[1]),
+        verdict=word,
+        reason="; ".join(part for part in (contrast.reason, why_not, remark) if part),
+    )
+
+
+def _halving(contrast: Paired) -> Estimate:
+    empty = replace(_empty(contrast), method="means over replicates")
+    curves = contrast.values.reshape(len(contrast.values), -1)
+    curves = curves[~np.isnan(curves).any(axis=1)]
+    if not len(curves) or not contrast.budgets:
+        return empty
+    value, top = halving_budget(curves.mean(axis=0), contrast.budgets)
+    highest = curves[:, contrast.budgets.index(top)]
+    if not difference_p(highest) < ALPHA:
+        reason = f"the largest swap contrast, at {top:g}, is not told from 0"
+        return replace(empty, reason="; ".join(part for part in (contrast.reason, reason) if part))
+    each = Counter(halving_budget(curve, contrast.budgets)[0] for curve in curves)
+    alone = ", ".join(
+        f"{count} at {budget:g}" for budget, count in sorted((b, c) for b, c in each.items() if not np.isnan(b))
+    )
+    reached = sum(count for budget, count in each.items() if not np.isnan(budget))
+    reason = f"replicates taken alone: {alone or 'none'}" + f", {len(curves) - reached} not reached"
+    return replace(
+        empty,
+        value=value,
+        verdict=NOT_REACHED if np.isnan(value) else REACHED,
+        reason="; ".join(part for part in (contrast.reason, reason) if part),
+    )
+
+
+def _empty(contrast: Paired) -> Estimate:
+    estimand = contrast.estimand
+    values = contrast.values.reshape(len(contrast.values), -1)
+    return Estimate(
+        name=estimand.name,
+        kind=estimand.kind,
+        subgroups=estimand.subgroups,
+        arm=contrast.arm,
+        scale=estimand.scale,
+        margin=estimand.margin,
+        primary=estimand.primary,
+        replicates=int((~np.isnan(values).any(axis=1)).sum()),
+        reason=contrast.reason,
+    )

@@ -1,0 +1,132 @@
+"""An estimand at one arm: what each replicate says, before any interval."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from biasprop.statistics import contrasts
+from biasprop.statistics.estimand import Estimand, Level
+from biasprop.statistics.intervals import Interval, bootstrap_interval, fieller_interval, t_interval
+from biasprop.statistics.measures import per_replicate
+from biasprop.statistics.tests import ALPHA, difference_p, equivalence_p, ratio_equivalence_p
+
+LACKS = {0: "not run", 2: "diverged", 3: "failed"}
+"""Why a replicate is left out, by the status of one of its draws; a whole one with an undefined AUC is "undefined"."""
+
+
+@dataclass(frozen=True)
+class Paired:
+    """The paired differences (or, for a retention, the paired numerators and denominators) of one arm."""
+
+    estimand: Estimand
+    arm: dict[str, Level]
+    values: NDArray[np.float64]
+    """[replicate], or [replicate, budget] for a halving budget."""
+    denominator: NDArray[np.float64] | None
+    budgets: tuple[float, ...]
+    reason: str
+
+    def interval(self, level: float) -> Interval:
+        if self.denominator is not None:
+            return fieller_interval(self.values, self.denominator, level)
+        return (bootstrap_interval if self.estimand.interval == "bootstrap" else t_interval)(self.values, level)
+
+    def tests(self) -> tuple[float, float]:
+        """p of the difference and of the equivalence test; a ratio that is not defined has no test."""
+        if self.denominator is None:
+            return difference_p(self.values), equivalence_p(self.values, self.estimand.margin)
+        if np.isnan(self.interval(1 - ALPHA).value):
+            return np.nan, np.nan
+        return difference_p(self.values), ratio_equivalence_p(self.values, self.denominator, self.estimand.margin)
+
+
+def paired(measures: xr.Dataset, estimand: Estimand) -> list[Paired]:
+    """An estimand's paired values at every arm it asks for, in the order of the cube's levels.
+
+    Args:
+        measures: from ``measure``.
+        estimand: a level or factor of it that the measures lack gives NaN and the reason.
+
+    Returns:
+        One for each combination of the levels of its free factors. The reference of an excess gap and the denominator
+        of a retention are left out: compared with themselves they are 0 and 1 by definition.
+    """
+    factors = [str(name) for name in measures["status"].dims if name not in ("replicate", "draw")]
+    free = estimand.free(factors)
+    levels = [[v for v in measures[name].values.tolist() if _varies(estimand, name, v)] for name in free]
+    gaps = contrasts.gap(per_replicate(measures, estimand.scale), estimand.subgroups)
+    every = [_paired(measures, gaps, estimand, dict(zip(free, each, strict=True))) for each in product(*levels)]
+    if not estimand.denominator:
+        return every
+    return [each for each in every if not estimand.denominator.items() <= each.arm.items()]
+
+
+def _varies(estimand: Estimand, factor: str, level: Level) -> bool:
+    return not (estimand.kind == "excess_gap" and factor == estimand.factor and level == estimand.reference)
+
+
+def _paired(measures: xr.Dataset, gaps: xr.DataArray, estimand: Estimand, chosen: dict[str, Level]) -> Paired:
+    at = {name: level for name, level in estimand.at.items() if name in gaps.dims} | chosen
+    arm = {str(name): at[str(name)] for name in gaps.dims if name in at}  # in the study's order
+    nothing = Paired(estimand, arm, np.full(gaps.sizes["replicate"], np.nan), None, (), "")
+    named = {*estimand.at, *(estimand.denominator or ()), estimand.factor, estimand.budget} - {None}
+    absent = sorted(str(name) for name in named if name not in gaps.dims)
+    needed = [] if absent else _needed(measures, estimand, arm)
+    wanted = dict.fromkeys(item for place in needed for item in place.items())
+    absent += [f"{name} = {level}" for name, level in wanted if level not in gaps[name].values.tolist()]
+    if absent:
+        return replace(nothing, reason=f"not in the store: {', '.join(absent)}")
+    kind, factor, skewed = estimand.kind, estimand.factor, estimand.skewed
+    reason = _left_out(measures, gaps, needed)
+    if kind == "gap":
+        return replace(nothing, values=gaps.sel(arm).values, reason=reason)
+    assert factor is not None  # the estimand's validator saw to it
+    if kind == "excess_gap":
+        elsewhere = {name: level for name, level in arm.items() if name != factor}
+        excess = contrasts.excess_gap(gaps.sel(elsewhere), factor, estimand.reference)
+        return replace(nothing, values=excess.sel({factor: arm[factor]}).values, reason=reason)
+    assert skewed is not None
+    beta = contrasts.swap_contrast(gaps, factor, skewed)
+    if kind == "swap_contrast":
+        return replace(nothing, values=beta.sel(arm).values, reason=reason)
+    if kind == "retention":
+        below = beta.sel(arm | (estimand.denominator or {}))
+        above = beta.sel(arm).where(below.notnull())
+        return replace(nothing, values=above.values, denominator=below.where(above.notnull()).values, reason=reason)
+    curve = beta.sel(arm).transpose("replicate", estimand.budget)
+    budgets = tuple(float(level) for level in measures[estimand.budget].values)
+    return replace(nothing, values=curve.values, budgets=budgets, reason=reason)
+
+
+def _needed(measures: xr.Dataset, estimand: Estimand, arm: dict[str, Level]) -> list[dict[str, Level]]:
+    """The arms a contrast is made of."""
+    places = [arm]
+    if estimand.kind == "excess_gap" and estimand.factor and estimand.reference is not None:
+        places.append(arm | {estimand.factor: estimand.reference})
+    if estimand.denominator:
+        places.append(arm | estimand.denominator)
+    if estimand.budget:
+        places = [p | {estimand.budget: v} for p in places for v in measures[estimand.budget].values.tolist()]
+    if estimand.skewed and estimand.factor:
+        places = [p | {estimand.factor: level} for p in places for level in estimand.skewed]
+    return places
+
+
+def _left_out(measures: xr.Dataset, gaps: xr.DataArray, needed: list[dict[str, Level]]) -> str:
+    """Which replicates lack a value, and why; empty if none does."""
+    lacks: dict[int, str] = {}
+    for place in needed:
+        here, status = gaps.sel(place).values, measures["status"].sel(place).values
+        for replicate in np.flatnonzero(np.isnan(here)):
+            codes = [why for code, why in LACKS.items() if (status[replicate] == code).any()]
+            lacks.setdefault(int(replicate), codes[-1] if codes else "undefined")
+    if not lacks:
+        return ""
+    why = ", ".join(f"{count} {name}" for name, count in sorted(Counter(lacks.values()).items()))
+    return f"{len(lacks)} of {gaps.sizes['replicate']} replicates left out: {why}"
