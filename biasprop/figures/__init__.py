@@ -1,0 +1,92 @@
+"""Figures of one study, one file a figure; the table is the only place that names them all.
+
+Every figure is ``draw(cube, estimates, study) -> Figure`` and raises ``plotting.DoesNotFit`` with a reason when the
+study has not what it shows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from biasprop.figures import contact_sheet, forest, persistence, share_curves
+from biasprop.plotting import FORMATS, DoesNotFit, save
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+FIGURES: dict[str, Callable[..., Any]] = {
+    "contact_sheet": contact_sheet.draw,
+    "share_curves": share_curves.draw,
+    "persistence": persistence.draw,
+    "forest": forest.draw,
+}
+RECORD = "drawn.json"
+"""Beside the figures: what they were drawn from, and why any of them is missing."""
+
+
+def draw_all(cube: xr.Dataset, estimates: Sequence[Any], folder: Path, study: Any) -> list[Path]:
+    """Draw every figure that the study has the data for; does nothing if they are there and up to date.
+
+    Args:
+        cube: as ``biasprop.open_cube`` gives it.
+        estimates: as ``statistics.estimates`` gives them.
+        folder: made if missing; also holds :data:`RECORD`.
+        study: the loaded study.
+
+    Returns:
+        The files, old or new. :func:`skipped` gives the figures that are missing and why.
+    """
+    folder = Path(folder)
+    source = drawn_from(cube, study)
+    known = _record(folder)
+    if known.get("source") == source and all((folder / name).is_file() for name in known["files"]):
+        return [folder / name for name in known["files"]]
+    files: list[Path] = []
+    reasons: dict[str, str] = {}
+    for name, draw in FIGURES.items():
+        try:
+            files += save(draw(cube, estimates, study), folder / name)
+        except DoesNotFit as reason:
+            reasons[name] = str(reason)
+            for suffix in FORMATS:  # of an earlier state of the study
+                (folder / f"{name}.{suffix}").unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f".{RECORD}.{os.getpid()}"
+    text = json.dumps({"source": source, "files": [file.name for file in files], "skipped": reasons}, indent=1)
+    partial.write_text(text + "\n", encoding="utf-8")
+    os.replace(partial, folder / RECORD)
+    return files
+
+
+def skipped(folder: Path) -> dict[str, str]:
+    """Figures that :func:`draw_all` left out, each with the reason."""
+    return dict(_record(Path(folder)).get("skipped", {}))
+
+
+def drawn_from(cube: xr.Dataset, study: Any) -> str:
+    """Digest of all that the figures show: arms' checksums and statuses, levels, the study and this room's code."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name in ("checksum", "status"):
+        digest.update(cube[name].values.tobytes())
+    for name, coord in sorted(cube.coords.items(), key=str):
+        if coord.size < 10_000:
+            digest.update(f"{name}={coord.values.tolist()}".encode())
+    digest.update(study.model_dump_json().encode())
+    room = Path(__file__).parent
+    for file in [room.parent / "plotting.py", *sorted(room.glob("*.py"))]:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    """What the folder says of itself; nothing if it is missing or damaged (it is never a source, only a cache)."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        return record if isinstance(record["files"], list) and isinstance(record["skipped"], dict) else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}

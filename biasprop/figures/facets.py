@@ -1,0 +1,74 @@
+"""How a study's factors fall into the panels of a figure, and what its curves are drawn from."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biasprop.plotting import DoesNotFit, plain
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+MOST_ROWS = 8
+"""More rows of panels than this no page holds."""
+STORED = ("replicate", "draw", "subgroup")
+
+
+@dataclass(frozen=True)
+class Facets:
+    """Which dim of a cube plays which part.
+
+    Attributes:
+        pretraining: the dim along which the share moves.
+        budget: the dim of label budgets, or None if the study has one budget only.
+        rows: a selector for every combination of the levels of all other factors.
+    """
+
+    pretraining: str
+    budget: str | None
+    rows: tuple[dict[str, Any], ...]
+
+    @classmethod
+    def of(cls, z: xr.DataArray, study: Any) -> Facets:
+        """Read the parts off the cube's coords and the factors' keys.
+
+        Raises:
+            DoesNotFit: no factor moves the share, or there are too many combinations.
+        """
+        if "share" not in z.coords:
+            raise DoesNotFit("no factor moves the pretraining share")
+        pretraining = str(next(dim for dim in z["share"].dims if dim != "subgroup"))
+        keys = {name: getattr(factor, "key", None) for name, factor in study.factors.items()}
+        budget = next((name for name, key in keys.items() if key == "finetuning.labels"), None)
+        factors = [str(dim) for dim in z.dims if dim not in STORED]
+        others = [dim for dim in factors if dim not in (pretraining, budget)]
+        levels = [z[dim].values.tolist() for dim in others]
+        rows = tuple(dict(zip(others, chosen, strict=True)) for chosen in itertools.product(*levels))
+        if len(rows) > MOST_ROWS:
+            raise DoesNotFit(f"{len(rows)} combinations of {', '.join(others)} are more than {MOST_ROWS} rows of panels")
+        return cls(pretraining, budget, rows)
+
+
+def row_title(row: dict[str, Any]) -> str:
+    """What a row of panels is called."""
+    return ", ".join(plain(level) for level in row.values())
+
+
+def z_by_replicate(cube: xr.Dataset, study: Any) -> xr.DataArray:
+    """z(AUC) of every arm [factors..., replicate, subgroup], draws averaged; NaN where an arm is not there."""
+    from biasprop.statistics.measures import measure, per_replicate
+
+    return per_replicate(measure(cube, study.evaluation.target_specificity), "z")
+
+
+def summary(values: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]]:
+    """Mean, low and high end of the 95 % t interval over replicates: [replicate, x] -> three times [x]."""
+    from biasprop.statistics.intervals import t_interval
+
+    found = [t_interval(column) for column in values.T]
+    return tuple(np.array([getattr(i, name) for i in found]) for name in ("value", "low", "high"))  # pyright: ignore[reportReturnType]

@@ -1,0 +1,73 @@
+"""The persistence curve: swap contrast against label budget, with the equivalence band and the gap of scratch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from biasprop.figures.facets import Facets, row_title, summary, z_by_replicate
+from biasprop.plotting import (
+    ARM_COLOURS,
+    SINGLE,
+    DoesNotFit,
+    budget_axis,
+    colours,
+    legend,
+    margin_band,
+    markers,
+    page,
+    plain,
+    series,
+    style,
+)
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+
+@style()
+def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
+    """Draw the swap contrast per budget and protocol; below it the gap without pretraining, on the same scale.
+
+    Args:
+        cube: as ``biasprop.open_cube`` gives it.
+        estimates: not looked at: the curve has every budget, stated as an estimand or not.
+        study: its first swap contrast says subgroups, skewed levels and margin.
+
+    Raises:
+        DoesNotFit: no swap contrast is stated, or label budgets do not vary.
+    """
+    from biasprop.statistics.contrasts import gap, swap_contrast
+
+    estimand = next((e for e in study.estimands if e.kind == "swap_contrast" and e.scale == "z"), None)
+    if estimand is None:
+        raise DoesNotFit("the study states no swap contrast on z")
+    z = z_by_replicate(cube, study)
+    facets = Facets.of(z, study)
+    if facets.budget is None:
+        raise DoesNotFit("no factor varies finetuning.labels")
+    first, second = estimand.subgroups
+    gaps = gap(z, estimand.subgroups)
+    curves = [("swap contrast\non z", swap_contrast(gaps, estimand.factor, estimand.skewed))]
+    apart = z[facets.pretraining].values[np.isnan(z["share"]).all("subgroup").values]
+    curves += [(f"gap, {plain(level)}\nz({plain(first)}) \N{MINUS SIGN} z({plain(second)})", gaps.sel({facets.pretraining: level}, drop=True)) for level in apart]
+    figure = page(SINGLE, 0.5 + 1.75 * len(curves))
+    grid = figure.subplots(len(curves), 1, squeeze=False, sharex=True, sharey=True)[:, 0]
+    budgets = z[facets.budget].values.tolist()
+    titles = [row_title(row) or "swap contrast" for row in facets.rows]
+    hues, shapes = colours(titles, ARM_COLOURS), markers(titles)
+    for axes, (name, values) in zip(grid, curves, strict=True):
+        positions = budget_axis(axes, budgets)
+        margin_band(axes, estimand.margin, label=f"margin \N{PLUS-MINUS SIGN}{estimand.margin:g}")
+        for k, (title, row) in enumerate(zip(titles, facets.rows, strict=True)):
+            drawn = values.sel(row).transpose("replicate", facets.budget).values
+            at = positions + 0.07 * (k - (len(titles) - 1) / 2)
+            look = {"colour": hues[title], "marker": shapes[title], "label": title, "spread": 0.025}
+            series(axes, at, drawn, summary(drawn), **look)
+        axes.set_ylabel(name)
+    grid[-1].set_xlabel("labels")
+    legend(figure, 3)
+    return figure

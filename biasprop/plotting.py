@@ -1,0 +1,234 @@
+"""One look for every figure: style, sizes, colours, deterministic files, and the panels that figures are made of.
+
+Matplotlib is imported inside functions only, so that a run whose figures are up to date does not pay for it; pyplot and
+its global state are never used. Widths are those of a two-column page, in inches.
+
+Colours are those of Okabe and Ito (2008), "Color Universal Design", which people with any of the common colour vision
+deficiencies can tell apart; a marker or a line style always goes with a colour, so that a figure also survives a
+black-and-white printer.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SINGLE = 3.4
+"""Width of one column, inches."""
+DOUBLE = 7.0
+"""Width of two columns, inches."""
+
+INK = "#222222"
+GREY = "#8a8a8a"
+PALE = "#e9e9e9"
+SUBGROUP_COLOURS = ("#0072B2", "#D55E00", "#56B4E9", "#E69F00")
+"""Okabe-Ito blue, vermillion, sky blue, orange: subgroups, in the study's order."""
+ARM_COLOURS = ("#009E73", "#CC79A7", "#000000")
+"""Okabe-Ito green, purple, black: ways of fine-tuning; never the colour of a subgroup."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+FORMATS = ("svg", "pdf", "png")
+
+STYLE: dict[str, Any] = {
+    "font.family": "STIXGeneral",  # ships with Matplotlib, so the bits do not depend on installed fonts
+    "mathtext.fontset": "stix",
+    "font.size": 8.0,
+    "axes.titlesize": 8.0,
+    "axes.labelsize": 8.0,
+    "xtick.labelsize": 7.0,
+    "ytick.labelsize": 7.0,
+    "legend.fontsize": 7.0,
+    "legend.frameon": False,
+    "legend.handlelength": 1.6,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.minor.visible": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.unicode_minus": True,
+    "lines.linewidth": 1.0,
+    "lines.markersize": 3.5,
+    "savefig.dpi": 300,
+    "figure.dpi": 100,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "svg.hashsalt": "biasprop",  # element ids would be random otherwise
+    "svg.fonttype": "path",
+    "pdf.fonttype": 42,
+    "path.simplify": True,
+}
+
+
+class DoesNotFit(Exception):
+    """A study has not what a figure shows (no factor of label budgets, say); the message gives the reason."""
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw and save inside it (also usable as a decorator); starts from Matplotlib's defaults, not the user's."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
+
+
+def page(width: float, height: float) -> Figure:
+    """An empty figure.
+
+    Args:
+        width, height: inches; `width` is :data:`SINGLE` or :data:`DOUBLE` in a paper.
+    """
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+@style()
+def save(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
+    """Write a figure; the same figure gives the same bytes.
+
+    Args:
+        figure: what to write.
+        stem: path without suffix; its folder is made.
+        formats: suffixes.
+
+    Returns:
+        The files written, each one whole or not at all.
+    """
+    dates: dict[str, dict[str, Any]] = {
+        "svg": {"Date": None, "Creator": None},
+        "pdf": {"CreationDate": None, "ModDate": None, "Creator": None, "Producer": None},
+        "png": {"Software": None},
+    }
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    files = []
+    for suffix in formats:
+        file = stem.with_name(f"{stem.name}.{suffix}")
+        partial = file.with_name(f".{file.name}.{os.getpid()}")
+        figure.savefig(partial, format=suffix, metadata=dates.get(suffix))
+        os.replace(partial, file)
+        files.append(file)
+    return files
+
+
+def colours(names: Sequence[str], table: Sequence[str] = SUBGROUP_COLOURS) -> dict[str, str]:
+    """A colour for each name, in order; where a table ends they repeat, and markers tell them apart."""
+    return {name: table[i % len(table)] for i, name in enumerate(names)}
+
+
+def markers(names: Sequence[str]) -> dict[str, str]:
+    """A marker for each name, in order."""
+    return {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(names)}
+
+
+def series(
+    axes: Axes,
+    x: ArrayLike,
+    replicates: NDArray[np.floating],
+    summary: tuple[ArrayLike, ArrayLike, ArrayLike],
+    *,
+    colour: str,
+    marker: str,
+    label: str,
+    spread: float = 0.0,
+    line: Literal["-", "--", ":", ""] = "-",
+) -> None:
+    """One curve: pale points of the replicates, the mean, and its interval.
+
+    Args:
+        axes: drawn on.
+        x: positions [x].
+        replicates: one value per replicate [replicate, x]; NaN where there is none.
+        summary: mean, low and high [x].
+        colour, marker, label, line: how the curve looks and what the legend calls it.
+        spread: half the width, in units of x, over which the points of one position are laid out.
+    """
+    at = np.asarray(x, float)
+    mean, low, high = (np.asarray(part, float) for part in summary)
+    count = len(replicates)
+    offsets = np.linspace(-spread, spread, count) if count > 1 else np.zeros(count)
+    for offset, values in zip(offsets, replicates, strict=True):
+        axes.plot(at + offset, values, marker, color=colour, alpha=0.3, markersize=2.2, markeredgewidth=0, zorder=2)
+    below, above = np.maximum(mean - low, 0), np.maximum(high - mean, 0)
+    axes.errorbar(
+        at,
+        mean,
+        yerr=np.where(np.isfinite([below, above]), [below, above], 0.0),
+        color=colour,
+        marker=marker,
+        linestyle=line or "none",
+        elinewidth=1.0,
+        capsize=2.0,
+        capthick=1.0,
+        label=label,
+        zorder=3,
+    )
+
+
+def reference(
+    axes: Axes, mean: float, low: float, high: float, *, colour: str = GREY, label: str | None = None, line: str = "--"
+) -> None:
+    """A level that has no place on the x axis: a horizontal line in the pale band of its interval."""
+    if not np.isfinite(mean):
+        return
+    if np.isfinite(low) and np.isfinite(high):
+        axes.axhspan(low, high, color=colour, alpha=0.12, linewidth=0, zorder=0)
+    axes.axhline(mean, color=colour, linestyle=line, linewidth=0.9, label=label, zorder=1)
+
+
+def margin_band(axes: Axes, margin: float, *, vertical: bool = False, label: str | None = None) -> None:
+    """The equivalence band, from -`margin` to +`margin`, and the line of no difference."""
+    span, line = (axes.axvspan, axes.axvline) if vertical else (axes.axhspan, axes.axhline)
+    span(-margin, margin, color=PALE, linewidth=0, zorder=-2, label=label)
+    line(0.0, color=INK, linewidth=0.6, zorder=-1)
+
+
+def legend(figure: Figure, columns: int) -> None:
+    """One legend above all panels: every label once, curves before references."""
+    from matplotlib.container import ErrorbarContainer
+
+    found: dict[str, Any] = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    order = sorted(found, key=lambda label: not isinstance(found[label], ErrorbarContainer))
+    handles = [found[label] for label in order]
+    figure.legend(handles, order, loc="outside upper center", ncols=min(columns, len(order)))
+
+
+def budget_axis(axes: Axes, budgets: Sequence[float]) -> NDArray[np.floating]:
+    """A logarithmic axis of label budgets with a tick at each studied one and no other.
+
+    Returns:
+        The budgets' positions: their decimal logarithms, so that curves can be set apart by adding.
+    """
+    positions = np.log10(np.asarray(budgets, float))
+    axes.set_xticks(positions, [plain(budget) for budget in budgets])
+    return positions
+
+
+def plain(level: object) -> str:
+    """A level as a reader would write it: ``linear_probe`` is ``linear probe``, 1000.0 is 1,000."""
+    if isinstance(level, str):
+        return level.replace("_", " ")
+    number = float(level)  # pyright: ignore[reportArgumentType]
+    return f"{number:,.0f}" if number == round(number) else f"{number:g}"

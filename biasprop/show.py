@@ -1,0 +1,83 @@
+"""`python -m biasprop.show STUDY`: the contact sheet of a study's generator.
+
+Twins side by side with the lesion (or whatever bears the disease) outlined, subgroups x labels; below them every lever
+that the generator measures, from low to high. Nothing is trained and nothing but the picture is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command line; imports nothing heavy."""
+    parser = argparse.ArgumentParser(prog="python -m biasprop.show", description="Draw a study's contact sheet of twins.")
+    parser.add_argument("study", type=Path, metavar="STUDY", help="study file (TOML)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="picture to write: .png, .svg or .pdf (STUDY's name .png)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key of the study")
+    parser.add_argument("--subjects", type=int, default=0, metavar="N", help="subjects for each label (fills two lines)")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Draw it.
+
+    Args:
+        argv: arguments without the program's name; by default those of the process.
+
+    Returns:
+        0, or 2 if the study or an argument cannot be used (the problems are on stderr).
+    """
+    given = arguments().parse_args(argv)
+    from biasprop.component import InputError
+
+    try:
+        file = show(given.study, given.out, given.set, given.subjects)
+    except InputError as error:
+        print(*error.problems, sep="\n", file=sys.stderr)
+        return 2
+    print(file)
+    return 0
+
+
+def show(study_file: Path, out: Path | None = None, overrides: Sequence[str] = (), subjects: int = 0) -> Path:
+    """Draw the contact sheet of a study file.
+
+    Args:
+        study_file: the study.
+        out: picture to write; its suffix is the format. By default ``<study>.png`` in the working directory.
+        overrides: ``key=value``, as for ``biasprop.run``.
+        subjects: for each label, at most 200; 0 fills two lines.
+
+    Raises:
+        InputError: the study, the format, the folder or the number cannot be used.
+    """
+    from biasprop.component import InputError
+    from biasprop.plotting import FORMATS
+
+    target = out or Path(f"{study_file.stem}.png")
+    problems = []
+    if target.suffix.removeprefix(".") not in FORMATS:
+        problems.append(f"--out: {target}: no such format; allowed: {', '.join('.' + suffix for suffix in FORMATS)}")
+    if not target.parent.is_dir():
+        problems.append(f"--out: {target.parent}: no such folder")
+    if not 0 <= subjects <= 200:
+        problems.append(f"--subjects: {subjects}: allowed: 0 to 200")
+    if problems:
+        raise InputError(problems)
+
+    from biasprop.study import load_study
+
+    study = load_study(study_file, set=tuple(overrides))
+    from biasprop.figures import contact_sheet
+    from biasprop.plotting import save
+
+    figure = contact_sheet.draw(None, [], study, subjects=subjects, levers=True)
+    return save(figure, target.with_suffix(""), [target.suffix.removeprefix(".")])[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
