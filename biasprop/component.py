@@ -1,0 +1,135 @@
+"""Rule 1: a float is a lever, everything else is structure.
+
+Every part of an experiment (generator, encoder, objective, protocol, ...) is one frozen, typed definition. The same
+class is the TOML schema, the defaults, the documentation and, through :class:`Component`, a JAX pytree: its levers
+(floats, :data:`Count` fields and nested components) are leaves that can be traced, stacked and mapped without
+compiling again; ints, strings, bools and tuples are static, so the *structure* of a condition is its compile group.
+
+Values are validated once, when a study is loaded. Flattening and rebuilding for tracing bypasses validation, because a
+traced leaf is no float.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import core_schema
+
+
+class InputError(Exception):
+    """What the user gave cannot be used; carries every problem found, one line each (exit code 2)."""
+
+    def __init__(self, problems: list[str] | str):
+        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class Definition(BaseModel):
+    """A frozen, strictly validated table of a study file (no JAX)."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        validate_default=True,
+        arbitrary_types_allowed=True,
+    )
+
+
+class Traced:
+    """Annotation mark: this integer is a leaf, realised by indices or masks inside a static maximum."""
+
+
+Count = Annotated[int, Traced()]
+"""A number of things (labels, subjects, steps) that may vary without compiling again."""
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Annotation mark: any member of a room's table, chosen by its ``kind``; a bare string means the defaults.
+
+    Args:
+        table: the room's literal table, kind -> component class.
+    """
+
+    table: Mapping[str, type[Definition]]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        members = Union[tuple(self.table.values())]  # noqa: UP007 - built from a table
+        tagged = handler.generate_schema(Annotated[members, Field(discriminator="kind")])
+        return core_schema.no_info_before_validator_function(_by_kind, tagged)
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        return {"anyOf": [{"enum": list(self.table)}, handler(schema)]}
+
+
+def _by_kind(value: Any) -> Any:
+    return {"kind": value} if isinstance(value, str) else value
+
+
+class Component(Definition):
+    """A :class:`Definition` that is also a JAX pytree whose leaves are its levers."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        import jax  # here, so that definitions which need no tracing stay free of JAX
+
+        jax.tree_util.register_pytree_with_keys(cls, _flatten_with_keys, lambda aux, leaves: _rebuild(cls, aux, leaves))
+
+
+def levers(cls: type[Definition]) -> tuple[str, ...]:
+    """The names of a definition's fields that are leaves, in the order they are declared."""
+    return tuple(name for name, field in cls.model_fields.items() if _is_lever(field.annotation, field.metadata))
+
+
+def _is_lever(annotation: Any, metadata: Any = ()) -> bool:
+    if any(isinstance(mark, Traced | OneOf) for mark in metadata):
+        return True
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _is_lever(get_args(annotation)[0], get_args(annotation)[1:])
+    if origin is dict:
+        return _is_lever(get_args(annotation)[1])
+    if origin in (Union, types.UnionType):
+        return any(_is_lever(member) for member in get_args(annotation))
+    return annotation is float or (isinstance(annotation, type) and issubclass(annotation, Component))
+
+
+def _flatten_with_keys(component: Component) -> tuple[list[tuple[Any, Any]], tuple[Any, ...]]:
+    import jax
+
+    key = jax.tree_util.GetAttrKey
+    dynamic = levers(type(component))
+    static = tuple((n, getattr(component, n)) for n in type(component).model_fields if n not in dynamic)
+    children: list[tuple[Any, Any]] = []
+    orders: list[tuple[str, tuple[str, ...] | None]] = []
+    for name in dynamic:
+        value = getattr(component, name)
+        if isinstance(value, dict):  # JAX would sort the keys; a study's order of subgroups is kept
+            orders.append((name, tuple(value)))
+            children += [(key(f"{name}.{k}"), v) for k, v in value.items()]
+        else:
+            orders.append((name, None))
+            children.append((key(name), value))
+    return children, (static, tuple(orders))
+
+
+def _rebuild(cls: type[Component], aux: tuple[Any, ...], leaves: Any) -> Component:
+    static, orders = aux
+    values: dict[str, Any] = dict(static)
+    remaining = iter(leaves)
+    for name, keys in orders:
+        values[name] = next(remaining) if keys is None else {k: next(remaining) for k in keys}
+    component = cls.__new__(cls)
+    object.__setattr__(component, "__dict__", values)
+    object.__setattr__(component, "__pydantic_fields_set__", set(values))
+    object.__setattr__(component, "__pydantic_extra__", None)
+    object.__setattr__(component, "__pydantic_private__", None)
+    return component
