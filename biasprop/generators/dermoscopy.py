@@ -1,0 +1,365 @@
+"""Skin-lesion photographs: melanin, blood, a naevus or a melanoma, illumination, camera.
+
+Skin colour follows a closed-form fit of a diffusion model of skin (melanin in a 60 micrometre epidermis over a blood
+bearing dermis; optical coefficients of S-SYNTH, Kim et al. 2024, and Jacques 1998) seen under D65; pigments add in
+optical density (Tsumura et al. 1999), with a quadratic saturation term. The fit holds within .010 in linear sRGB and
+within 2.1 degrees of ITA for melanosome fractions of .01 to .43 and blood fractions of .002 to .04.
+
+A lesion has five cues, the ABCD rule's plus the edge: size, border, asymmetry, variegation, edge. Each is a standard
+normal of its own plus ``loading * severity``; severity is 0 (benign) or 1 (melanoma) with a spread. No cue decides
+alone. An observer who knows all five cues has the closed-form AUC of :func:`informed_auc`.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+from pydantic import BeforeValidator, Field
+from pydantic.json_schema import WithJsonSchema
+
+from biasprop.component import Component
+from biasprop.generators import canvas, occlusions
+from biasprop.generators.canvas import normal, settle, uniform
+from biasprop.interfaces import Subjects
+
+PRESETS: dict[str, tuple[float, float]] = {
+    "light": (50.0, 7.0),
+    "dark": (-25.0, 12.0),
+    "fitzpatrick_1": (58.0, 6.0),
+    "fitzpatrick_2": (48.0, 6.0),
+    "fitzpatrick_3": (35.0, 6.0),
+    "fitzpatrick_4": (19.0, 8.0),
+    "fitzpatrick_5": (-10.0, 12.0),
+    "fitzpatrick_6": (-45.0, 12.0),
+}
+"""Preset -> mean and sd of ITA in degrees. ``light`` and ``dark`` stand for types I-II and V-VI."""
+
+BLOOD = 0.010
+"""Median blood volume fraction of skin, where the fit of ITA to melanin was made."""
+
+CUES = ("size", "border", "asymmetry", "variegation", "edge")
+
+
+class Latent(enum.IntEnum):
+    """Frozen integers of this generator's latents; never renumber."""
+
+    TONE = 0
+    BLOOD = 1
+    TEXTURE = 2
+    SEVERITY = 3
+    CUES = 4
+    PLACE = 5
+    SHAPE = 6
+    OUTLINE = 7
+    DIRECTION = 8
+    PIGMENT = 9
+    PIGMENT_FIELD = 10
+    VESSEL_FIELD = 11
+    LIGHT = 12
+    NOISE = 13
+    HAIR = 14
+    ARTEFACT = 15
+
+
+class Tone(Component):
+    """The skin tone of one subgroup: a normal law of the individual typology angle (ITA) of lesion-free skin."""
+
+    ita_mean: Annotated[float, Field(ge=-60, le=75)]
+    """Mean ITA, degrees; above 55 very light, below -30 dark."""
+    ita_sd: Annotated[float, Field(ge=0, le=30)] = 6.0
+    """Standard deviation of ITA, degrees."""
+
+
+def _preset(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if value not in PRESETS:
+        raise ValueError(f"no preset {value!r}; allowed: {', '.join(PRESETS)}")
+    return dict(zip(("ita_mean", "ita_sd"), PRESETS[value], strict=True))
+
+
+ToneOrPreset = Annotated[
+    Tone,
+    BeforeValidator(_preset),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": list(PRESETS)},
+                {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "required": ["ita_mean"],
+                    "properties": {"ita_mean": {"type": "number"}, "ita_sd": {"type": "number"}},
+                },
+            ]
+        }
+    ),
+]
+
+
+class Lesion(NamedTuple):
+    """One lesion on the pixel grid."""
+
+    cover: Float[Array, "h w"]
+    """How much of a pixel is lesion, in [0, 1]."""
+    pigment: Float[Array, "h w"]
+    """Added melanosome fraction."""
+    blood: Float[Array, "h w"]
+    """Added blood fraction."""
+
+
+class Dermoscopy(Component):
+    """RGB photograph of one pigmented lesion on skin whose melanin is the subgroup's."""
+
+    kind: Literal["dermoscopy"] = "dermoscopy"
+    size: Annotated[int, Field(ge=8, le=512)] = 32
+    """Pixels along a side; must be a multiple of the encoder's patch."""
+    field_of_view: Annotated[float, Field(ge=6, le=60)] = 12.0
+    """Width of the view, mm."""
+    subgroups: Annotated[dict[str, ToneOrPreset], Field(min_length=2)]
+    """Name -> skin tone: ``ita_mean`` and ``ita_sd``, or the name of a preset."""
+    severity_sd: Annotated[float, Field(ge=0, le=2)] = 0.25
+    """Spread of severity within a class; the classes are 1 apart."""
+    loading: Annotated[float, Field(ge=0, le=3)] = 1.05
+    """How far one unit of severity moves each cue, in the cue's own standard deviations."""
+    pigment: Annotated[float, Field(ge=0, le=0.5)] = 0.12
+    """Median melanosome fraction a lesion adds."""
+    texture: Annotated[float, Field(ge=0, le=0.5)] = 0.06
+    """Relative sd of skin melanin across the view."""
+    exposure_sd: Annotated[float, Field(ge=0, le=1)] = 0.03
+    """Sd of the log exposure between photographs."""
+    auto_exposure: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """0 is a fixed exposure, 1 brings every skin to the same luminance (gain of at most 4)."""
+    shading: Annotated[float, Field(ge=0, le=1)] = 0.04
+    """Sd of the illumination gradient, relative change from the middle to an edge."""
+    vignette: Annotated[float, Field(ge=0, le=1)] = 0.08
+    """Relative loss of light from the middle to a corner; the mean over the view stays 1."""
+    white_electrons: Annotated[float, Field(gt=0, le=1e6)] = 4000.0
+    """Electrons of a white pixel; sets the shot noise."""
+    read_noise: Annotated[float, Field(ge=0, le=1e4)] = 8.0
+    """Read noise, electrons."""
+    hair: bool = False
+    """Draw hair over the skin."""
+    hair_density: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Chance of each of twelve candidate hairs."""
+    artefacts: bool = False
+    """Draw a ruler, gel bubbles, an ink dot and a dermoscope ring over the photograph."""
+    artefact_density: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Chance of each artefact."""
+
+    latent_names: ClassVar[tuple[str, ...]] = ("ita", "severity")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels."""
+        return self.size, self.size, 3
+
+    def severity(self, subject: Subjects) -> Float[Array, ""]:
+        """How far the lesion has come: around 0 for a naevus, around 1 for a melanoma."""
+        return subject.label + self.severity_sd * normal(subject.key, Latent.SEVERITY)
+
+    def cues(self, subject: Subjects) -> Float[Array, " 5"]:
+        """The five cues, in :data:`CUES`' order and in units of their spread at one severity."""
+        return normal(subject.key, Latent.CUES, (len(CUES),)) + self.loading * self.severity(subject)
+
+    def ita(self, subject: Subjects) -> Float[Array, ""]:
+        """Declared ITA in degrees. A twin keeps its rank within its subgroup."""
+        mean = jnp.stack([jnp.asarray(tone.ita_mean, jnp.float32) for tone in self.subgroups.values()])
+        sd = jnp.stack([jnp.asarray(tone.ita_sd, jnp.float32) for tone in self.subgroups.values()])
+        return mean[subject.subgroup] + sd[subject.subgroup] * normal(subject.key, Latent.TONE)
+
+    def latents(self, subject: Subjects) -> Float[Array, " 2"]:
+        """ITA in degrees and severity."""
+        return jnp.stack([self.ita(subject), self.severity(subject)])
+
+    def render(self, subject: Subjects) -> Float[Array, "h w 3"]:
+        """The photograph as sRGB code values in [0, 1]."""
+        key = subject.key
+        lesion = settle(self._lesion(subject))
+        texture = canvas.gaussian_field(key, Latent.TEXTURE, self.size, modes=6)
+        melanin = melanosome_fraction(self.ita(subject)) * (1 + self.texture * texture) + lesion.pigment
+        blood = BLOOD * jnp.exp(0.3 * normal(key, Latent.BLOOD)) + lesion.blood
+        albedo = skin_colour(*settle((melanin, blood)))
+        if self.hair:
+            albedo = occlusions.hair(albedo, key, Latent.HAIR, self.field_of_view, self.hair_density)
+        linear = albedo * settle(self._light(key) * self._exposure(subject))
+        if self.artefacts:
+            linear = occlusions.artefacts(linear, key, Latent.ARTEFACT, self.field_of_view, self.artefact_density)
+        electrons = settle(self.white_electrons * jnp.clip(linear, 0, 1))
+        grain = settle(normal(key, Latent.NOISE, (3 * self.size**2,)).reshape(3, self.size, self.size))
+        noisy = electrons + jnp.sqrt(electrons + self.read_noise**2) * grain
+        return jnp.moveaxis(settle(canvas.srgb(jnp.clip(noisy / self.white_electrons, 0, 1))), 0, -1)
+
+    def mask(self, subject: Subjects) -> Float[Array, "h w"]:
+        """How much of each pixel is lesion, in [0, 1]."""
+        return self._lesion(subject).cover
+
+    def measure(self, image: Float[Array, "h w 3"], mask: Float[Array, "h w"]) -> dict[str, Float[Array, ""]]:
+        """Read the levers back from pixels.
+
+        Args:
+            image: sRGB code values.
+            mask: lesion cover, as an annotator would outline it: where to look, not how dark or how sharp.
+
+        Returns:
+            ``ita`` of the skin in degrees, Weber ``contrast`` of the lesion's luminance, and the five cues: ``size``
+            (diameter, mm), ``border`` (perimeter over that of the circle of the same area), ``asymmetry`` (offset of
+            the dark centroid over the radius), ``variegation`` (relative sd of the pigment), ``edge`` (width, mm).
+        """
+        linear = canvas.linear_light(image)
+        x, y = canvas.grid(self.size, self.field_of_view)
+        pixel = self.field_of_view / self.size
+        skin = (1 - mask) ** 8 + 1e-6
+        skin_mean = jnp.sum(linear * skin[..., None], (0, 1)) / jnp.sum(skin)
+        lesion_luminance = jnp.sum(mask * canvas.luminance(linear)) / jnp.maximum(jnp.sum(mask), 1e-6)
+
+        # Optical density over what skin and light would give there: a plane fitted to the skin's own pixels.
+        density = _above_plane(_smooth(-jnp.log(jnp.maximum(linear[..., 0] * linear[..., 1], 1e-5))), skin)
+        near, core = mask > 0.05, mask > 0.5
+        n = jnp.maximum(jnp.sum(core), 1)
+        mean = jnp.maximum(jnp.sum(core * density) / n, 1e-2)
+        cover = jnp.clip(2 * density / mean, 0, 1) * near  # full at half the mean: variegation inside is no border
+        area = jnp.maximum(jnp.sum(cover), 1e-3)
+        slope_y, slope_x = jnp.gradient(cover)
+        perimeter = jnp.maximum(jnp.sum(jnp.sqrt(slope_x**2 + slope_y**2)), 1e-3)
+        total = jnp.maximum(jnp.sum(cover * density), 1e-3)
+        radius = pixel * jnp.sqrt(area / jnp.pi)
+
+        def offset(axis: Float[Array, "h w"]) -> Float[Array, ""]:
+            return jnp.sum(cover * density * axis) / total - jnp.sum(core * axis) / n
+
+        uneven = _above_plane(density, core.astype(jnp.float32))  # a lean to one side is asymmetry, not variegation
+        return {
+            "ita": canvas.typology_angle(skin_mean),
+            "contrast": 1 - lesion_luminance / canvas.luminance(skin_mean),
+            "size": 2 * radius,
+            "border": perimeter / (2 * jnp.sqrt(jnp.pi * area)),
+            "asymmetry": jnp.hypot(offset(x[None, :]), offset(y[:, None])) / radius,
+            "variegation": jnp.sqrt(jnp.sum(core * uneven**2) / n) / mean,
+            "edge": pixel * jnp.sum(cover * (1 - cover)) / perimeter,
+        }
+
+    def _lesion(self, subject: Subjects) -> Lesion:
+        key = subject.key
+        size, border, asymmetry, variegation, edge = self.cues(subject)
+        x, y = canvas.grid(self.size, self.field_of_view)
+        place = (uniform(key, Latent.PLACE, (2,)) - 0.5) * 2.4
+        stretch, turn = jnp.exp(0.10 * normal(key, Latent.SHAPE)), jnp.pi * uniform(key, Latent.DIRECTION, (2,))
+        across = (x - place[0])[None, :]
+        down = (y - place[1])[:, None]
+        cos, sin = jnp.cos(turn[0]), jnp.sin(turn[0])
+        u, v = (across * cos + down * sin) * stretch, (down * cos - across * sin) / stretch
+        distance = jnp.sqrt(u**2 + v**2 + 1e-6)
+
+        radius = 0.5 * jnp.clip(4.5 * jnp.exp(0.30 * size), 2.0, 9.5)
+        roughness = 0.25 * jax.nn.sigmoid(-1.25 + 1.3 * border)
+        outline = radius * (1 + roughness * _harmonics(u / distance, v / distance, normal(key, Latent.OUTLINE, (2, 6))))
+        width = 0.55 * jnp.exp(-0.35 * edge)
+        cover = jax.nn.sigmoid((outline - distance) / width)
+
+        offset = 0.5 * jax.nn.sigmoid(-1.386 + 1.26 * asymmetry)
+        towards = jnp.cos(2 * turn[1]) * u + jnp.sin(2 * turn[1]) * v
+        # On a disc, a linear weight 1 + 4 a t / r has its centroid at a r.
+        lean = jnp.maximum(1 + 4 * offset * towards / jnp.maximum(radius, distance), 0.05)
+        uneven = 0.8 * jax.nn.sigmoid(-1.466 + 1.8 * variegation)
+        field = canvas.gaussian_field(key, Latent.PIGMENT_FIELD, self.size, modes=5, exponent=2.0, knee=2.0)
+        vessels = canvas.gaussian_field(key, Latent.VESSEL_FIELD, self.size, modes=5, exponent=2.0, knee=2.0)
+        amount = self.pigment * jnp.exp(0.2 * normal(key, Latent.PIGMENT))
+        return Lesion(
+            cover=cover,
+            pigment=amount * cover * lean * jnp.exp(uneven * field - uneven**2 / 2),
+            blood=0.008 * cover * jnp.exp(uneven * vessels),
+        )
+
+    def _light(self, key: Key[Array, ""]) -> Float[Array, "h w"]:
+        x, y = canvas.grid(self.size, 2.0)
+        draws = normal(key, Latent.LIGHT, (3,))
+        gradient = 1 + self.shading * (draws[1] * x[None, :] + draws[2] * y[:, None])
+        corner = 1 + self.vignette * (1 / 3 - (x[None, :] ** 2 + y[:, None] ** 2) / 2)
+        return jnp.exp(self.exposure_sd * draws[0]) * gradient * corner
+
+    def _exposure(self, subject: Subjects) -> Float[Array, ""]:
+        skin = canvas.luminance(skin_colour(melanosome_fraction(self.ita(subject)), jnp.float32(BLOOD)))
+        return jnp.clip(0.45 / skin, 0.25, 4.0) ** self.auto_exposure
+
+
+def melanosome_fraction(ita: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Epidermal melanosome volume fraction at an ITA in degrees (blood fraction .01); inverse of :func:`declared_ita`.
+
+    Clipped to [.001, .55], beyond which the fit has no support.
+    """
+    root = (-165.37 + jnp.sqrt(165.37**2 + 239.52 * jnp.maximum(79.2 - ita, 0.0))) / 119.76
+    return jnp.clip(root**2, 0.001, 0.55)
+
+
+def declared_ita(fraction: Float[Array, "..."]) -> Float[Array, "..."]:
+    """ITA in degrees at a melanosome fraction (fit, within 1.6 degrees, blood fraction .01)."""
+    return 79.2 - 165.37 * jnp.sqrt(fraction) - 59.88 * fraction
+
+
+def skin_colour(melanin: Float[Array, "*s"], blood: Float[Array, "..."]) -> Float[Array, "3 *s"]:
+    """White-balanced linear sRGB of skin with these melanosome and blood volume fractions (closed-form fit).
+
+    Colour channels come first, as everywhere inside a rendering.
+    """
+    b = jnp.sqrt(jnp.maximum(blood, 0.0))
+    f = jnp.maximum(melanin, 0.0)
+    exponents = (
+        -0.2595 - 4.376 * f - 1.522 * b - 1.015 * f**2,
+        -0.2019 - 8.327 * f - 4.661 * b + 0.067 * f**2,
+        -0.4328 - 14.209 * f - 5.000 * b - 13.256 * f**2,
+    )
+    return 0.03 + jnp.exp(settle(jnp.stack(exponents)))
+
+
+def informed_auc(generator: Dermoscopy) -> float:
+    """AUC of an observer who knows the five cues (and nothing of the severity beyond them).
+
+    Given the label the cues are normal with covariance ``I + (loading sd)^2 11'`` and means ``loading`` apart, so
+    ``d'^2 = k l^2 / (1 + k l^2 s^2)`` for ``k`` cues and ``AUC = Phi(d' / sqrt 2)`` (Barrett and Myers 2004, ch. 13).
+    """
+    from scipy.stats import norm
+
+    energy = len(CUES) * generator.loading**2
+    return float(norm.cdf(np.sqrt(energy / (1 + energy * generator.severity_sd**2) / 2)))
+
+
+def _smooth(field: Float[Array, "h w"]) -> Float[Array, "h w"]:
+    """Binomial 3 x 3 average, edges repeated."""
+    for axis in (0, 1):
+        padded = jnp.pad(field, [(1, 1) if axis == i else (0, 0) for i in (0, 1)], mode="edge")
+        before, after = (jax.lax.slice_in_dim(padded, o, o + field.shape[axis], axis=axis) for o in (0, 2))
+        field = 0.25 * before + 0.5 * field + 0.25 * after
+    return field
+
+
+def _above_plane(field: Float[Array, "h w"], weight: Float[Array, "h w"]) -> Float[Array, "h w"]:
+    """What is left of a field after the weighted least-squares plane."""
+    size = field.shape[0]
+    x, y = canvas.grid(size, 1.0)
+    design = jnp.stack([jnp.ones((size, size)), *jnp.meshgrid(x, y)], axis=-1).reshape(-1, 3)
+    weighted = design * weight.reshape(-1, 1)
+    plane = jnp.linalg.solve(weighted.T @ design + 1e-6 * jnp.eye(3), weighted.T @ field.reshape(-1))
+    return field - (design @ plane).reshape(size, size)
+
+
+def _harmonics(
+    cosine: Float[Array, "h w"], sine: Float[Array, "h w"], draws: Float[Array, "2 6"]
+) -> Float[Array, "h w"]:
+    """Sum over k = 2..7 of ``k^-1.3 (n_k cos k theta + m_k sin k theta)``, scaled to unit variance, without any trig.
+
+    Multiples of the angle follow from the addition theorem.
+    """
+    k = np.arange(2, 8)
+    weight = k**-1.3 / np.sqrt((k**-2.6).sum())
+    total = jnp.zeros_like(cosine)
+    c, s = cosine, sine
+    for i in range(len(k)):
+        c, s = c * cosine - s * sine, s * cosine + c * sine
+        total = total + weight[i] * (draws[0, i] * c + draws[1, i] * s)
+    return total
