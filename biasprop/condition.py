@@ -1,0 +1,88 @@
+"""Fully specified conditions: what is pretrained on whom, what is fine-tuned on whom, and how both are judged."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+
+from biasprop.component import Component, OneOf, Traced
+from biasprop.encoders import ENCODERS
+from biasprop.generators import GENERATORS
+from biasprop.objectives import OBJECTIVES
+from biasprop.protocols import PROTOCOLS
+from biasprop.training import Schedule
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Prevalence = Annotated[float, Field(gt=0, lt=1)]
+
+
+def _sum_to_one(shares: dict[str, float]) -> dict[str, float]:
+    if abs(sum(shares.values()) - 1) > 1e-6:
+        raise ValueError(f"shares must sum to 1; these sum to {sum(shares.values()):g}")
+    return shares
+
+
+class Pretraining(Component):
+    """The unlabelled stage: a finite virtual cohort, its demographics and the objective."""
+
+    cohort: Annotated[int, Traced(), Field(ge=16, le=100_000_000)] = 20_000
+    """Number of distinct subjects, the same for every mix; each is re-rendered from its key whenever it is drawn."""
+    shares: dict[str, Share]
+    """P(subgroup) in the cohort; sums to 1."""
+    prevalence: Prevalence = 0.5
+    """P(disease | subgroup) in the cohort, equal in all subgroups."""
+    objective: Annotated[Any, OneOf(OBJECTIVES)] = Field(default_factory=lambda: OBJECTIVES["contrastive"]())
+    """What is minimised."""
+    schedule: Schedule = Schedule()
+    """How long, in which batches and at which rate."""
+
+    shares_sum_to_one = field_validator("shares")(_sum_to_one)
+
+
+class Finetuning(Component):
+    """The labelled stage: how many labels, from whom, adapted how."""
+
+    labels: Annotated[int, Traced(), Field(ge=4, le=1_000_000)] = 1_000
+    """Label budget: number of labelled subjects, in exact counts per subgroup and label."""
+    shares: dict[str, Share]
+    """P(subgroup) among the labelled subjects; sums to 1."""
+    prevalence: Prevalence = 0.5
+    """P(disease | subgroup) among the labelled subjects, equal in all subgroups."""
+    protocol: Annotated[Any, OneOf(PROTOCOLS)] = Field(default_factory=lambda: PROTOCOLS["linear_probe"]())
+    """What is adapted and how."""
+
+    shares_sum_to_one = field_validator("shares")(_sum_to_one)
+
+
+class Evaluation(Component):
+    """Who judges: sizes of the sets that select, calibrate and test."""
+
+    test: Annotated[int, Field(ge=20, le=1_000_000)] = 2_000
+    """Test subjects a replicate; each is rendered once in every subgroup (twins), half of them with disease."""
+    selection: Annotated[int, Field(ge=4, le=1_000)] = 1_000
+    """Most subjects that regularisation and stopping may see; never more than the label budget."""
+    calibration: Annotated[int, Field(ge=20, le=1_000_000)] = 1_000
+    """Subjects that set the operating threshold and judge calibration, apart from all others."""
+    target_specificity: Annotated[float, Field(gt=0, lt=1)] = 0.8
+    """Specificity at which the common operating threshold is set on the calibration subjects."""
+
+
+class PretrainingCondition(Component):
+    """Everything an encoder depends on, apart from its replicate."""
+
+    generator: Annotated[Any, OneOf(GENERATORS)]
+    """Who is imaged, and how."""
+    encoder: Annotated[Any, OneOf(ENCODERS)]
+    """What learns."""
+    pretraining: Pretraining
+    """From whom, and by which objective."""
+
+
+class FinetuningCondition(Component):
+    """Everything an arm depends on beyond its encoder."""
+
+    finetuning: Finetuning
+    """Labels and protocol."""
+    evaluation: Evaluation
+    """Who judges."""

@@ -1,0 +1,39 @@
+"""One linear map of all pixels: the encoder whose answers are known in closed form."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+from pydantic import Field
+
+from biasprop.component import Component
+from biasprop.interfaces import Params
+
+
+class Linear(Component):
+    """Features are a linear map of the image about mid-grey."""
+
+    kind: Literal["linear"] = "linear"
+    width: Annotated[int, Field(ge=1, le=4096)] = 16
+    """Number of features."""
+
+    @property
+    def features(self) -> int:
+        """Length of the feature vector."""
+        return self.width
+
+    def refuses(self, shape: tuple[int, int, int]) -> str | None:
+        """Why images of this shape cannot be encoded; every shape can."""
+        return None
+
+    def init(self, key: Key[Array, ""], shape: tuple[int, int, int]) -> Params:
+        """A random map that keeps the scale of white noise."""
+        pixels = shape[0] * shape[1] * shape[2]
+        return {"map": jax.random.normal(key, (pixels, self.width)) / jnp.sqrt(pixels)}
+
+    def apply(self, params: Params, images: Float[Array, "n h w c"]) -> Float[Array, "n d"]:
+        """Features of a batch."""
+        return (images - 0.5).reshape(images.shape[0], -1) @ params["map"]

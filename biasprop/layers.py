@@ -1,0 +1,108 @@
+"""The few flax blocks that encoders, decoders and heads share, behind pure functions of (parameters, inputs).
+
+Everything is matrix products: on XLA:CPU a convolution inside a compiled scan is an order of magnitude slower.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Key
+
+from biasprop.interfaces import Params
+
+
+def patchify(images: Float[Array, "n h w c"], patch: int) -> Float[Array, "n t p"]:
+    """Cut images into non-overlapping square patches, row by row: ``t = (h / patch)(w / patch)``, ``p = patch^2 c``."""
+    n, height, width, channels = images.shape
+    grid = images.reshape(n, height // patch, patch, width // patch, patch, channels)
+    return grid.transpose(0, 1, 3, 2, 4, 5).reshape(n, (height // patch) * (width // patch), patch * patch * channels)
+
+
+class Attention(nnx.Module):
+    """Multi-head self-attention over all tokens."""
+
+    def __init__(self, width: int, heads: int, *, rngs: nnx.Rngs):
+        self.heads = heads
+        self.mix = nnx.Linear(width, 3 * width, rngs=rngs)
+        self.out = nnx.Linear(width, width, rngs=rngs)
+
+    def __call__(self, tokens: Float[Array, "n t d"]) -> Float[Array, "n t d"]:
+        n, t, d = tokens.shape
+        q, k, v = jnp.moveaxis(self.mix(tokens).reshape(n, t, 3, self.heads, d // self.heads), 2, 0)
+        logits = jnp.einsum("nqhc,nkhc->nhqk", q, k) / jnp.sqrt(d // self.heads)
+        mixed = jnp.einsum("nhqk,nkhc->nqhc", jax.nn.softmax(logits, axis=-1), v)
+        return self.out(mixed.reshape(n, t, d))
+
+
+class Block(nnx.Module):
+    """Pre-norm transformer block."""
+
+    def __init__(self, width: int, heads: int, expansion: int, *, rngs: nnx.Rngs):
+        self.norm_attention = nnx.LayerNorm(width, rngs=rngs)
+        self.attention = Attention(width, heads, rngs=rngs)
+        self.norm_mlp = nnx.LayerNorm(width, rngs=rngs)
+        self.widen = nnx.Linear(width, expansion * width, rngs=rngs)
+        self.narrow = nnx.Linear(expansion * width, width, rngs=rngs)
+
+    def __call__(self, tokens: Float[Array, "n t d"]) -> Float[Array, "n t d"]:
+        tokens = tokens + self.attention(self.norm_attention(tokens))
+        return tokens + self.narrow(jax.nn.gelu(self.widen(self.norm_mlp(tokens))))
+
+
+class Transformer(nnx.Module):
+    """Linear embedding, learned positions, blocks, final norm: [n, t, p] -> [n, t, width].
+
+    Args:
+        inputs: length ``p`` of a token before embedding.
+        tokens: how many positions there are.
+        width: length of a token inside.
+        depth: number of blocks.
+        heads: attention heads; must divide the width.
+        expansion: hidden width of the MLPs over the width.
+        rngs: flax's holder of the key.
+    """
+
+    def __init__(
+        self, inputs: int, tokens: int, width: int, depth: int, heads: int, expansion: int, *, rngs: nnx.Rngs
+    ):
+        self.embed = nnx.Linear(inputs, width, rngs=rngs)
+        self.positions = nnx.Param(0.02 * jax.random.normal(rngs.params(), (tokens, width)))
+        self.blocks = nnx.List([Block(width, heads, expansion, rngs=rngs) for _ in range(depth)])
+        self.norm = nnx.LayerNorm(width, rngs=rngs)
+
+    def __call__(
+        self, patches: Float[Array, "n t p"], keep: Callable[[Array], Array] | None = None
+    ) -> Float[Array, "n t d"]:
+        tokens = self.embed(patches) + self.positions[...]
+        if keep is not None:
+            tokens = keep(tokens)
+        for block in self.blocks:
+            tokens = block(tokens)
+        return self.norm(tokens)
+
+
+class Projection(nnx.Module):
+    """Two-layer MLP, thrown away after pretraining."""
+
+    def __init__(self, inputs: int, hidden: int, outputs: int, *, rngs: nnx.Rngs):
+        self.first = nnx.Linear(inputs, hidden, rngs=rngs)
+        self.second = nnx.Linear(hidden, outputs, rngs=rngs)
+
+    def __call__(self, features: Float[Array, "n d"]) -> Float[Array, "n k"]:
+        return self.second(jax.nn.relu(self.first(features)))
+
+
+def init(build: Callable[[nnx.Rngs], nnx.Module], key: Key[Array, ""]) -> Params:
+    """Fresh parameters of a module, as a pure pytree of arrays."""
+    return nnx.as_pure(nnx.split(build(nnx.Rngs(key)))[1])
+
+
+def apply(build: Callable[[nnx.Rngs], nnx.Module], params: Params, *inputs: Any) -> Any:
+    """Call a module with these parameters; building it is abstract and costs nothing at run time."""
+    graph = nnx.split(nnx.eval_shape(lambda: build(nnx.Rngs(0))))[0]
+    return nnx.merge(graph, params)(*inputs)  # pyright: ignore[reportCallIssue]

@@ -1,0 +1,68 @@
+"""Contrastive pretraining: two views of a subject are more alike than views of two subjects (SimCLR, Chen et al. 2020)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+from pydantic import Field
+
+from biasprop.component import Component
+from biasprop.interfaces import Params
+from biasprop.keys import at, each
+from biasprop.objectives.augment import Augmentation
+
+
+class Contrastive(Component):
+    """SimCLR: NT-Xent over the two views of every image of a batch, through a projection head."""
+
+    kind: Literal["contrastive"] = "contrastive"
+    temperature: Annotated[float, Field(gt=0, le=10)] = 0.2
+    """Temperature of the softmax over cosine similarities."""
+    projection: Annotated[int, Field(ge=2, le=4096)] = 64
+    """Hidden and output width of the projection head."""
+    augmentation: Augmentation = Augmentation()
+    """What the two views may disagree about."""
+
+    trains: ClassVar[bool] = True
+
+    def init(self, key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int]) -> Params:
+        """The projection head's parameters."""
+        from biasprop import layers
+
+        return layers.init(self._head(encoder.features), key)
+
+    def loss(
+        self, encoder: Any, params: Params, extra: Params, images: Float[Array, "n h w c"], key: Key[Array, ""]
+    ) -> Float[Array, ""]:
+        """Mean NT-Xent of a batch; each image's views are drawn from its own position's key."""
+        from biasprop import layers
+
+        n = images.shape[0]
+        view = jax.vmap(self.augmentation.view)
+        views = jnp.concatenate([view(each(at(key, i), jnp.arange(n)), images) for i in (0, 1)])
+        projected = layers.apply(self._head(encoder.features), extra, encoder.apply(params, views))
+        return nt_xent(projected, self.temperature)
+
+    def _head(self, features: int) -> Any:
+        from biasprop import layers
+
+        return lambda rngs: layers.Projection(features, self.projection, self.projection, rngs=rngs)
+
+
+def nt_xent(projected: Float[Array, "m k"], temperature: float | Float[Array, ""]) -> Float[Array, ""]:
+    """Normalised temperature-scaled cross entropy (Chen et al. 2020, eq. 1).
+
+    Args:
+        projected: rows i and i + m/2 are the two views of one image.
+        temperature: of the softmax.
+    """
+    m = projected.shape[0]
+    unit = projected / jnp.sqrt(jnp.sum(projected**2, axis=1, keepdims=True) + 1e-12)
+    logits = unit @ unit.T / temperature
+    logits = jnp.where(jnp.eye(m, dtype=bool), -1e9, logits)
+    partner = (jnp.arange(m) + m // 2) % m
+    positive = jnp.sum(unit * unit[partner], axis=1) / temperature
+    return jnp.mean(jax.nn.logsumexp(logits, axis=1) - positive)

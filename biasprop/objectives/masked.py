@@ -1,0 +1,75 @@
+"""Masked-autoencoder pretraining: see a few patches, predict the rest (He et al. 2022)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+from pydantic import Field
+
+from biasprop.component import Component
+from biasprop.interfaces import Params
+from biasprop.keys import at
+
+
+class Masked(Component):
+    """MAE with a light decoder; needs an encoder with tokens.
+
+    On smooth images a plain pixel target is solved by interpolation, without looking at what matters.
+    """
+
+    kind: Literal["masked"] = "masked"
+    hidden_percent: Annotated[int, Field(ge=5, le=95)] = 75
+    """Percentage of the patches that is hidden; whole, because it decides a shape."""
+    target: Literal["pixels", "standardised"] = "standardised"
+    """Predict pixels as they are, or each patch standardised by its own mean and sd."""
+    decoder_width: Annotated[int, Field(ge=4, le=1024)] = 32
+    """Width of the decoder."""
+    decoder_depth: Annotated[int, Field(ge=1, le=8)] = 1
+    """Blocks of the decoder."""
+
+    trains: ClassVar[bool] = True
+
+    def init(self, key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int]) -> Params:
+        """Decoder, the map into it, the mask token and the map back to pixels."""
+        from biasprop import layers
+
+        pixels = encoder.patch**2 * shape[2]
+        return {
+            "decoder": layers.init(self._decoder(encoder, shape), at(key, 0)),
+            "token": 0.02 * jax.random.normal(at(key, 1), (encoder.width,)),
+            "pixels": jax.random.normal(at(key, 2), (self.decoder_width, pixels)) / self.decoder_width**0.5,
+        }
+
+    def loss(
+        self, encoder: Any, params: Params, extra: Params, images: Float[Array, "n h w c"], key: Key[Array, ""]
+    ) -> Float[Array, ""]:
+        """Mean squared error over the hidden patches; each image's mask is drawn from its own position's key."""
+        from biasprop import layers
+
+        patches = layers.patchify(4 * (images - 0.5), encoder.patch)
+        n, t, _ = patches.shape
+        seen = max(1, round(t * (100 - self.hidden_percent) / 100))
+        order = jnp.argsort(jax.random.uniform(key, (n, t)), axis=1)
+        # Selection and its inverse as one-hot products: gathers are slow inside a compiled scan on XLA:CPU.
+        pick: Int[Array, "n s t"] = jax.nn.one_hot(order[:, :seen], t)
+        tokens = encoder.tokens(params, images, lambda x: jnp.einsum("nst,ntd->nsd", pick, x))
+        hidden = 1 - pick.sum(axis=1)
+        full = jnp.einsum("nst,nsd->ntd", pick, tokens) + hidden[..., None] * extra["token"]
+        shape = images.shape[1:]
+        predicted = layers.apply(self._decoder(encoder, shape), extra["decoder"], full) @ extra["pixels"]
+        if self.target == "standardised":
+            mean = patches.mean(axis=-1, keepdims=True)
+            patches = (patches - mean) / jnp.sqrt(patches.var(axis=-1, keepdims=True) + 1e-3)
+        error = jnp.mean((predicted - patches) ** 2, axis=-1)
+        return jnp.sum(error * hidden) / jnp.sum(hidden)
+
+    def _decoder(self, encoder: Any, shape: tuple[int, ...]) -> Any:
+        from biasprop import layers
+
+        tokens = (shape[0] // encoder.patch) * (shape[1] // encoder.patch)
+        return lambda rngs: layers.Transformer(
+            encoder.width, tokens, self.decoder_width, self.decoder_depth, 2, 4, rngs=rngs
+        )

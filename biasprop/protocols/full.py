@@ -1,0 +1,81 @@
+"""Full fine-tuning: every parameter moves; the best parameters by selection loss inside a fixed length are kept."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+from pydantic import Field
+
+from biasprop.component import Component
+from biasprop.interfaces import Labelled, Params
+from biasprop.keys import at, each
+from biasprop.objectives.augment import Augmentation
+from biasprop.protocols.linear_probe import Head, log_loss
+from biasprop.training import Schedule
+
+
+class Recipe(Component):
+    """How long and on which views a network is fine-tuned."""
+
+    schedule: Schedule = Schedule(steps=400, batch=64, learning_rate=5e-4)
+    """Steps, batch and rate."""
+    augmentation: Augmentation = Augmentation(scale=0.1, shift=0.05, flip=0.5, gain=0.05, offset=0.02)
+    """Views of the labelled images."""
+
+
+class Full(Component):
+    """Trains encoder and head together from the pretrained parameters, head from zero.
+
+    An encoder that was never pretrained follows a recipe of its own, so that scratch is as well tuned as the rest.
+    """
+
+    kind: Literal["full"] = "full"
+    draws: Annotated[int, Field(ge=1, le=100)] = 1
+    """Label sets drawn in each replicate."""
+    pretrained: Recipe = Recipe()
+    """Recipe for pretrained encoders."""
+    scratch: Recipe = Recipe()
+    """Recipe for encoders that were never pretrained."""
+
+    adapts_encoder: ClassVar[bool] = True
+
+    def recipe(self, pretrained: bool) -> Recipe:
+        """The recipe for an encoder that was, or was not, pretrained."""
+        return self.pretrained if pretrained else self.scratch
+
+    def start(self, params: Params, features: int) -> Params:
+        """Encoder parameters and a head of zeros."""
+        return {"encoder": params, "head": Head(jnp.zeros(features), jnp.zeros(()))}
+
+
+class FinetuningTask(NamedTuple):
+    """One fine-tuning run (a :class:`biasprop.training.Task`)."""
+
+    encoder: Any
+    recipe: Recipe
+    train: Labelled
+    selection: Labelled
+    key: Key[Array, ""]
+
+    @property
+    def schedule(self) -> Schedule:
+        """The recipe's schedule."""
+        return self.recipe.schedule
+
+    def loss(self, params: Params, step: Int[Array, ""]) -> Float[Array, ""]:
+        """Log loss of a random batch of augmented views of the labelled images."""
+        key = at(self.key, step)
+        n = self.schedule.batch
+        rows = jax.random.randint(at(key, 0), (n,), 0, self.train.count)
+        views = jax.vmap(self.recipe.augmentation.view)(each(at(key, 1), jnp.arange(n)), self.train.images[rows])
+        log_odds = params["head"](self.encoder.apply(params["encoder"], views))
+        return jnp.mean(log_loss(log_odds, self.train.labels[rows]))
+
+    def judge(self, params: Params) -> Float[Array, ""]:
+        """Log loss on the selection set."""
+        weight = (jnp.arange(self.selection.labels.shape[0]) < self.selection.count).astype(jnp.float32)
+        log_odds = params["head"](self.encoder.apply(params["encoder"], self.selection.images))
+        return jnp.sum(weight * log_loss(log_odds, self.selection.labels)) / jnp.sum(weight)

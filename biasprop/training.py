@@ -1,0 +1,110 @@
+"""The one optimiser loop both stages use: a compiled scan over a fixed number of steps, called until done.
+
+Progress, checkpoints and interruptions live between segments and change no bit. A run that diverges stops moving at
+its last finite parameters and says at which step.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+from pydantic import Field
+
+from biasprop.component import Component, Traced
+from biasprop.interfaces import Params
+
+SEGMENT = 50
+"""Steps a compiled segment takes; a run of any length is a whole number of segments whose last steps stand still."""
+
+NEVER = -1
+"""``State.diverged_at`` of a run that has not diverged."""
+
+
+class Schedule(Component):
+    """AdamW with linear warm-up and cosine decay to zero (Loshchilov and Hutter 2019), gradients clipped to norm 1."""
+
+    steps: Annotated[int, Traced(), Field(ge=1, le=100_000_000)] = 1_200
+    """Number of optimiser steps."""
+    batch: Annotated[int, Field(ge=2, le=65_536)] = 128
+    """Images a step."""
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 2e-3
+    """Peak rate."""
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """Decoupled decay, on matrices only."""
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """Fraction of the steps over which the rate rises from 0."""
+
+    def rate(self, step: Int[Array, ""]) -> Float[Array, ""]:
+        """Learning rate at a step."""
+        progress = step / self.steps
+        rising = progress / jnp.maximum(self.warmup, 1e-6)
+        falling = 0.5 * (1 + jnp.cos(jnp.pi * (progress - self.warmup) / (1 - self.warmup)))
+        return self.learning_rate * jnp.where(progress < self.warmup, rising, falling)
+
+    def optimiser(self) -> Any:
+        """The optax transformation."""
+        import optax
+
+        return optax.chain(
+            optax.clip_by_global_norm(1.0),
+            optax.adamw(
+                self.rate,
+                weight_decay=self.weight_decay,  # pyright: ignore[reportArgumentType] - may be traced
+                mask=lambda params: jax.tree.map(lambda leaf: leaf.ndim > 1, params),
+            ),
+        )
+
+
+class Task(Protocol):
+    """What a training run minimises: a pytree, so that one compiled segment serves every task of its structure."""
+
+    schedule: Schedule
+
+    def loss(self, params: Params, step: Int[Array, ""]) -> Float[Array, ""]:
+        """Loss of the batch of this step."""
+        ...
+
+
+class State(NamedTuple):
+    """A training run between two segments."""
+
+    params: Params
+    moments: Any
+    step: Int[Array, ""]
+    diverged_at: Int[Array, ""]
+    """First step whose loss or update was not finite, or ``NEVER``."""
+
+
+def start(task: Task, params: Params) -> State:
+    """The state before the first step."""
+    return State(params, task.schedule.optimiser().init(params), jnp.int32(0), jnp.int32(NEVER))
+
+
+def segment(task: Task, state: State) -> tuple[State, Float[Array, " s"]]:
+    """Take ``SEGMENT`` steps.
+
+    Returns:
+        The state after them and the loss of each (NaN where the run stood still).
+    """
+    optimiser = task.schedule.optimiser()
+
+    def step(state: State, _: None) -> tuple[State, Float[Array, ""]]:
+        loss, gradients = jax.value_and_grad(task.loss)(state.params, state.step)
+        updates, moments = optimiser.update(gradients, state.moments, state.params)
+        params = jax.tree.map(jnp.add, state.params, updates)
+        finite = jnp.isfinite(loss) & jnp.isfinite(sum(jnp.sum(leaf) for leaf in jax.tree.leaves(updates)))
+        running = (state.step < task.schedule.steps) & (state.diverged_at == NEVER)
+        moves = running & finite
+        kept = jax.tree.map(lambda a, b: jnp.where(moves, a, b), (params, moments), (state.params, state.moments))
+        diverged_at = jnp.where(running & ~finite, state.step, state.diverged_at)
+        return State(*kept, state.step + 1, diverged_at), jnp.where(running, loss, jnp.nan)
+
+    return jax.lax.scan(step, state, length=SEGMENT)
+
+
+def segments(steps: int) -> int:
+    """How many segments a run of so many steps takes."""
+    return -(-steps // SEGMENT)
