@@ -35,7 +35,7 @@ def attributes(old: Mapping[str, Any], layout: Layout, wanted: Layout, attrs: Ma
     own = {
         "format": template.FORMAT,
         "layout": layout.to_json(),
-        "view": {factor.name: factor.labels for factor in wanted.factors},
+        "view": [[factor.name, factor.labels] for factor in wanted.factors],
     }
     return {
         **new,

@@ -92,7 +92,7 @@ def open_group(path: Path, *, writable: bool) -> tuple[zarr.Group, dict[str, Any
         if linked:
             raise InputError(f"{path}: {linked[0]} is a link that leads out of the store; it is not written through")
     group = _read(path, lambda: zarr.open_group(path, mode="r+" if writable else "r", zarr_format=3))
-    own = _read(path, lambda: dict(group.attrs[OWN]))  # type: ignore[arg-type]
+    own = _read(path, lambda: _table(group.attrs[OWN]))
     version = own.get("format")
     if not isinstance(version, int) or version < 1:
         raise InputError(f"{path}: the store's metadata is damaged (format {version!r}); move it away and run again")
@@ -130,9 +130,10 @@ def _array(group: zarr.Group, layout: Layout, name: str) -> zarr.Array:
     variable = VARIABLES[name]
     array = group[name]
     outer, inner = len(layout.shape), variable.shape(layout.sizes)
+    if not isinstance(array, zarr.Array):
+        raise ValueError("there is no array")
     fits = (
-        isinstance(array, zarr.Array)
-        and array.dtype == np.dtype(variable.dtype)
+        array.dtype == np.dtype(variable.dtype)
         and array.ndim == outer + len(inner)
         and array.shape[outer:] == inner
         and array.chunks == (1,) * outer + tuple(max(size, 1) for size in inner)
@@ -150,6 +151,12 @@ def resize(arrays: Mapping[str, zarr.Array], layout: Layout) -> None:
         shape = outer + VARIABLES[name].shape(layout.sizes)
         if shape != array.shape:
             array.resize(shape)
+
+
+def _table(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{OWN} holds no table")
+    return value
 
 
 def _read(path: Path, read: Callable[[], Result]) -> Result:

@@ -151,7 +151,7 @@ def _slice(positions: np.ndarray) -> slice | np.ndarray:
 
 
 def _levels(store: Store) -> dict[str, list[Label]]:
-    view: Mapping[str, list[Label]] = store.attrs[template.OWN].get("view", {})
+    view: dict[str, list[Label]] = dict(store.attrs[template.OWN].get("view", []))
     names = [name for name in view if name in store.layout.dims]
     names += [factor.name for factor in store.layout.factors if factor.name not in names]
     levels = {}

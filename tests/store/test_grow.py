@@ -1,0 +1,181 @@
+"""A store grows by levels and replicates without touching what it has, and refuses what cannot be."""
+
+import json
+import os
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.store import small
+
+from biasprop.component import InputError
+from biasprop.cube import Factor, Store, open_cube
+
+GROWN = small.layout(("all dark", "all light", "50/50", "scratch"), (20, 50, 200), replicates=3)
+
+
+def test_growth_keeps_every_byte(full: Store) -> None:
+    before = small.files(full.path)
+    store = Store.create_or_grow(full.path, GROWN, small.ATTRS)
+    assert small.files(store.path) == before
+    assert store.layout.shape == (4, 3, 3)
+    status = store.status()
+    for arm, replicate in small.arms(full):
+        assert (status[store.index(arm, replicate)] == 1).all()
+    assert (status == 1).all(-1).sum() == len(small.arms(full))
+    small.fill(store)
+    assert small.files(store.path).items() >= before.items()
+    assert not store.verify()
+
+
+def test_cube_is_in_the_studys_order(full: Store) -> None:
+    small.fill(Store.create_or_grow(full.path, GROWN, small.ATTRS))
+    cube = open_cube(full.path)
+    assert cube.pretraining.values.tolist() == ["all dark", "all light", "50/50", "scratch"]
+    assert cube.labels.values.tolist() == [20, 50, 200]
+    np.testing.assert_array_equal(cube.share.sel(subgroup="light"), [0.0, 1.0, 0.5, np.nan])
+    assert cube.objective.values.tolist() == ["contrastive"] * 3 + ["scratch"]
+    for mix in cube.pretraining.values:
+        for labels in cube.labels.values:
+            arm = {"pretraining": str(mix), "labels": int(labels)}
+            np.testing.assert_array_equal(cube.score.sel(arm)[2], small.data(arm, 2)["score"])
+
+
+def test_reordered_factors_are_transposed(full: Store) -> None:
+    layout = small.layout()
+    Store.create_or_grow(full.path, replace(layout, factors=layout.factors[::-1]), small.ATTRS)
+    cube = open_cube(full.path)
+    assert cube.score.dims[:3] == ("labels", "pretraining", "replicate")
+    arm = {"pretraining": "scratch", "labels": 50}
+    np.testing.assert_array_equal(cube.score.sel(arm)[1], small.data(arm, 1)["score"])
+    np.testing.assert_array_equal(
+        cube.score[1:, ::-1, 0, 1].values[0, 0], small.data(arm | {"labels": 200}, 0)["score"][1]
+    )
+
+
+def test_smaller_study_is_a_view(full: Store) -> None:
+    store = Store.create_or_grow(full.path, small.layout(("50/50",), (200,), 1), small.ATTRS)
+    assert store.layout.shape == (3, 2, 2)
+    assert open_cube(full.path).pretraining.values.tolist() == ["50/50", "all light", "scratch"]
+    cube = open_cube(full.path, {"pretraining": ["50/50"], "labels": [200]}, replicates=1)
+    assert cube.score.shape[:3] == (1, 1, 1)
+    np.testing.assert_array_equal(cube.score[0, 0, 0], small.data({"pretraining": "50/50", "labels": 200}, 0)["score"])
+    np.testing.assert_array_equal(cube.share, [[0.5, 0.5]])
+
+
+def test_nothing_new_writes_nothing(full: Store) -> None:
+    before = {file: file.stat().st_mtime_ns for file in full.path.rglob("*")}
+    Store.create_or_grow(full.path, small.layout(), small.ATTRS)
+    assert {file: file.stat().st_mtime_ns for file in full.path.rglob("*")} == before
+
+
+def test_changed_estimands_are_dated(full: Store) -> None:
+    for margin in (0.1, 0.2, 0.2):
+        attrs = small.ATTRS | {"estimands": [{"name": "swap contrast", "margin": margin}]}
+        Store.create_or_grow(full.path, small.layout(), attrs)
+    history = open_cube(full.path).attrs["estimands"]
+    assert [entry["estimands"][0]["margin"] for entry in history] == [0.1, 0.2]
+    assert all(entry["date"].endswith("+00:00") for entry in history)
+
+
+def test_relabelled_level_is_refused(full: Store) -> None:
+    before = {file: file.read_bytes() for file in full.path.rglob("*") if file.is_file()}
+    layout = small.layout(replicates=9)
+    factor = Factor("pretraining", (("50/50", '{"mix": "another"}'),))
+    with pytest.raises(InputError, match=r"pretraining: level '50/50' .* another content"):
+        Store.create_or_grow(full.path, replace(layout, factors=(factor, layout.factors[1]), coords={}), small.ATTRS)
+    assert {file: file.read_bytes() for file in full.path.rglob("*") if file.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    "change", [{"draws": 4}, {"subgroups": ("dark", "light")}, {"test": 41}, {"factors": small.layout().factors[:1]}]
+)
+def test_what_cannot_grow_is_refused(full: Store, change: dict) -> None:
+    with pytest.raises(InputError, match="--out"):
+        Store.create_or_grow(full.path, replace(small.layout(), **change), small.ATTRS)
+
+
+def test_another_digest_is_refused(full: Store) -> None:
+    with pytest.raises(InputError, match="digest"):
+        Store.create_or_grow(full.path, small.layout(), small.ATTRS | {"digest": "f" * 16})
+
+
+def test_interrupted_growth_is_finished(full: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The arrays have grown and the process died before the layout said so."""
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("zarr.core.attributes.Attributes.put", killed)
+    with pytest.raises(KeyboardInterrupt):
+        Store.create_or_grow(full.path, GROWN, small.ATTRS)
+    monkeypatch.undo()
+    assert Store.open(full.path).status().shape == (3, 2, 2, 3)
+    assert open_cube(full.path).load().score.shape[:3] == (3, 2, 2)
+    assert Store.create_or_grow(full.path, GROWN, small.ATTRS).status().shape == (4, 3, 3, 3)
+    assert not Store.open(full.path).verify()
+
+
+def test_creating_at_once_makes_one_store(tmp_path: Path) -> None:
+    problems: list[BaseException] = []
+
+    def make(replicates: int) -> None:
+        try:
+            Store.create_or_grow(tmp_path / "store", small.layout(replicates=replicates), small.ATTRS)
+        except BaseException as error:
+            problems.append(error)
+
+    threads = [threading.Thread(target=make, args=(count,)) for count in (1, 2, 3, 4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not problems
+    assert Store.open(tmp_path / "store").layout.replicates == 4
+    assert os.listdir(tmp_path) == ["store"]
+
+
+def test_unwritable_place_is_bad_input(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        Store.create_or_grow(tmp_path / "file" / "store", small.layout(), small.ATTRS)
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"zarr_format": 3, "node_type": "group", "attributes": {}}'])
+def test_damaged_metadata_is_bad_input(full: Store, text: str) -> None:
+    (full.path / "zarr.json").write_text(text)
+    for read in (open_cube, Store.open):
+        with pytest.raises(InputError, match=f"{full.path}.*damaged"):
+            read(full.path)
+
+
+def test_later_format_is_refused(full: Store) -> None:
+    file = full.path / "zarr.json"
+    meta = json.loads(file.read_text())
+    meta["attributes"]["biasprop"]["format"] = 99
+    file.write_text(json.dumps(meta))
+    with pytest.raises(InputError, match="format 99"):
+        open_cube(full.path)
+
+
+def test_absurd_sizes_are_not_allocated(full: Store) -> None:
+    file = full.path / "zarr.json"
+    meta = json.loads(file.read_text())
+    meta["attributes"]["biasprop"]["layout"]["replicates"] = 10**12
+    file.write_text(json.dumps(meta))
+    with pytest.raises(InputError, match="damaged"):
+        open_cube(full.path)
+
+
+def test_no_store_is_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no result store"):
+        open_cube(tmp_path)
+
+
+def test_links_are_not_written_through(full: Store, tmp_path: Path) -> None:
+    (full.path / "score").rename(tmp_path / "elsewhere")
+    (full.path / "score").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="link"):
+        Store.open(full.path)

@@ -1,0 +1,127 @@
+"""The cube as a reader sees it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from tests.store import small
+
+from biasprop.component import InputError
+from biasprop.cube import Factor, Store, export_netcdf, open_cube
+from biasprop.cube.variables import VARIABLES
+
+ARM = {"pretraining": "50/50", "labels": 200}
+
+
+@pytest.fixture
+def partial(empty: Store) -> Store:
+    """Draws of every status and an open replicate."""
+    empty.write(ARM, 0, small.data(ARM, 0), [1, 2, 3], 1.0, {})
+    other = {"pretraining": "scratch", "labels": 50}
+    empty.write(other, 0, small.data(other, 0), [2, 2, 4], 1.0, {})
+    return empty
+
+
+def test_only_finished_draws_are_data(partial: Store) -> None:
+    cube = open_cube(partial.path).load()
+    at = cube.sel(ARM).isel(replicate=0)
+    for name in ("score", "selection_score", "calibration_score"):
+        assert np.isfinite(at[name][0]).all() and np.isnan(at[name][1:]).all()
+    assert (at.label >= 0).all() and np.isfinite(at.latents).all() and np.isfinite(at.separability_score).all()
+    diverged = cube.sel(pretraining="scratch", labels=50).isel(replicate=0)
+    assert np.isnan(diverged.score).all() and (diverged.label == -1).all() and np.isnan(diverged.latents).all()
+    assert diverged.status.values.tolist() == [2, 2, 4]
+    assert np.isfinite(cube.score).sum() == 2 * 40
+    assert (cube.status.isel(replicate=1) == 0).all()
+
+
+def test_dims_types_and_attributes(full: Store) -> None:
+    cube = open_cube(full.path)
+    assert tuple(cube.dims) == (
+        *("pretraining", "labels", "replicate", "draw", "subgroup", "subject", "latent", "selection", "calibration"),
+    )
+    assert cube.labels.dtype.kind == "i" and cube.subgroup.values.tolist() == ["light", "dark"]
+    assert cube.latent.values.tolist() == ["ita", "severity"]
+    for name, variable in VARIABLES.items():
+        assert cube[name].dtype == np.dtype(variable.dtype)
+        assert cube[name].dims == ("pretraining", "labels", "replicate", *variable.dims)
+        assert cube[name].attrs["long_name"] and cube[name].attrs["units"]
+    assert cube.attrs["Conventions"] == "CF-1.12" and "created" in cube.attrs["history"]
+    for name in ("study", "digest", "numerics", "versions", "title", "question"):
+        assert cube.attrs[name] == small.ATTRS[name]
+    assert not any("biasprop" in name for name in cube.attrs)
+
+
+def test_values_are_read_when_used(full: Store) -> None:
+    cube = open_cube(full.path)
+    assert not cube.score.variable._in_memory
+    full.write(ARM, 0, small.data(ARM, 0) | {"label": np.zeros(40, "i1")}, [1, 1, 1], 1.0, {})
+    assert (cube.label.sel(ARM)[0] == 0).all()
+
+
+@pytest.mark.parametrize(
+    "pick",
+    [
+        {"replicate": 1, "draw": 2, "subgroup": 0},
+        {"labels": slice(None, None, -1), "subject": slice(None, None, -3)},
+        {"pretraining": [2, 0], "replicate": [1], "draw": [2, 1], "subject": [5, 5, 1]},
+        {"pretraining": -1, "subject": slice(3, 30, 4)},
+        {"replicate": slice(0, 0)},
+    ],
+)
+def test_indexing_agrees_with_memory(partial: Store, pick: dict) -> None:
+    memory = open_cube(partial.path).load()
+    xr.testing.assert_identical(open_cube(partial.path).isel(pick).load(), memory.isel(pick))
+
+
+def test_vectorised_indexing_agrees_with_memory(partial: Store) -> None:
+    points = {"pretraining": xr.DataArray([1, 1, 2], dims="point"), "labels": xr.DataArray([1, 0, 0], dims="point")}
+    memory = open_cube(partial.path).load()
+    xr.testing.assert_identical(open_cube(partial.path).isel(points).load(), memory.isel(points))
+
+
+def test_unknown_levels_are_bad_input(full: Store) -> None:
+    with pytest.raises(InputError, match="no level 'dark'"):
+        open_cube(full.path, {"pretraining": ["dark"], "labels": [50]})
+    with pytest.raises(InputError, match="factors"):
+        open_cube(full.path, {"labels": [50]})
+
+
+def test_mixed_labels_become_text(tmp_path: Path) -> None:
+    layout = small.layout()
+    mixed = Factor("labels", ((50, "50"), ("all", '"all"')))
+    layout = type(layout)(**{**vars(layout), "factors": (layout.factors[0], mixed)})
+    Store.create_or_grow(tmp_path / "store", layout, small.ATTRS)
+    assert open_cube(tmp_path / "store").labels.values.tolist() == ["50", "all"]
+
+
+@pytest.mark.filterwarnings("ignore:Object at")  # zarr wonders at what lies beside its arrays
+def test_zarr_readers_see_the_arrays(full: Store) -> None:
+    plain = xr.open_zarr(full.path, consolidated=False, chunks=None)
+    assert plain.score.dims == open_cube(full.path).score.dims
+    np.testing.assert_array_equal(plain.score, open_cube(full.path).score)
+
+
+def test_netcdf_round_trip(partial: Store, tmp_path: Path) -> None:
+    cube = open_cube(partial.path)
+    file = export_netcdf(cube, tmp_path / "cube.nc")
+    export_netcdf(cube, file)
+    with xr.open_dataset(file, engine="h5netcdf") as back:
+        back.load()
+    xr.testing.assert_equal(back, cube)
+    assert all(back[name].dtype == cube[name].dtype for name in cube.data_vars)
+    assert '"jax"' in back.attrs["versions"] and '"margin"' in back.attrs["estimands"]
+    assert back.attrs["title"] == "Small" and back.attrs["numerics"] == 1
+    assert [f.name for f in tmp_path.iterdir() if f.is_file()] == ["cube.nc"]
+
+
+def test_netcdf_without_a_place_is_bad_input(full: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cube = open_cube(full.path)
+    with pytest.raises(InputError, match="does not exist"):
+        export_netcdf(cube, tmp_path / "nowhere" / "cube.nc")
+    with pytest.raises(InputError, match="folder"):
+        export_netcdf(cube, tmp_path)
+    monkeypatch.setitem(__import__("sys").modules, "h5netcdf", None)
+    with pytest.raises(InputError, match=r"pip install 'biasprop\[netcdf\]'"):
+        export_netcdf(cube, tmp_path / "cube.nc")

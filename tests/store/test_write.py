@@ -1,0 +1,121 @@
+"""Arms go in whole, come out the same, and misfits are refused before anything is written."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from tests.store import small
+
+from biasprop.cube import Store, open_cube
+
+ARM = {"pretraining": "50/50", "labels": 200}
+
+
+def test_round_trip(full: Store) -> None:
+    cube = open_cube(full.path)
+    for arm, replicate in small.arms(full):
+        at = cube.sel(arm).isel(replicate=replicate)
+        for name, values in small.data(arm, replicate).items():
+            np.testing.assert_array_equal(at[name].values, values)
+        assert (at.status == 1).all()
+        assert at.seconds == 1.0
+
+
+def test_short_arm_is_filled_up(empty: Store) -> None:
+    empty.write(ARM, 0, small.data(ARM, 0, draws=1, selection=7), [1], 2.0, {})
+    at = open_cube(empty.path).sel(ARM).isel(replicate=0)
+    assert at.status.values.tolist() == [1, 4, 4]
+    assert np.isfinite(at.score[0]).all() and np.isnan(at.score[1:]).all()
+    assert np.isfinite(at.selection_score[0, :7]).all() and np.isnan(at.selection_score[0, 7:]).all()
+    assert (at.selection_label[7:] == -1).all() and (at.selection_label[:7] >= 0).all()
+    assert not empty.verify()
+
+
+def test_one_arm_is_one_chunk(full: Store) -> None:
+    arms = int(np.prod(full.layout.shape))
+    for name in ("score", "latents", "status", "checksum"):
+        assert len([f for f in (full.path / name / "c").rglob("*") if f.is_file()]) == arms
+
+
+def test_failed_arm_needs_no_data(empty: Store) -> None:
+    empty.write(ARM, 1, {}, [3, 3, 3], 0.5, {"device": "cpu"})
+    assert empty.status()[empty.index(ARM, 1)].tolist() == [3, 3, 3]
+    assert not empty.verify()
+
+
+def test_nan_of_any_kind_keeps_its_checksum(empty: Store) -> None:
+    data = small.data(ARM, 0)
+    data["score"] = np.full_like(data["score"], np.nan)
+    data["score"].view("u4")[...] |= 0x80000000  # what 0/0 gives on x86: a NaN whose sign is set
+    empty.write(ARM, 0, data, [2, 2, 2], 1.0, {})
+    assert not empty.verify()
+
+
+def test_writing_again_replaces(full: Store) -> None:
+    before = full.scores_digest()
+    data = small.data(ARM, 0)
+    data["score"] = data["score"] + 1
+    full.write(ARM, 0, data, [1, 1, 1], 1.0, {})
+    np.testing.assert_array_equal(open_cube(full.path).score.sel(ARM)[0], data["score"])
+    assert full.scores_digest() != before
+    assert not full.verify()
+
+
+@pytest.mark.parametrize(
+    "change, status, message",
+    [
+        ({"score": np.zeros((3, 2, 39), "f4")}, [1, 1, 1], "score has shape"),
+        ({"score": np.zeros((4, 2, 40), "f4")}, [1, 1, 1], "score has shape"),
+        ({"label": np.zeros(40, "f4")}, [1, 1, 1], "label has type"),
+        ({"label": np.full(40, 1000)}, [1, 1, 1], "outside"),
+        ({"extra": np.zeros(1)}, [1, 1, 1], "extra"),
+        ({}, [1, 0, 1], "status"),
+        ({}, [1, 1, 1, 1], "status"),
+    ],
+)
+def test_misfits_are_refused(empty: Store, change: dict, status: list[int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        empty.write(ARM, 0, small.data(ARM, 0) | change, status, 1.0, {})
+    assert not small.files(empty.path)
+
+
+def test_missing_data_are_refused(empty: Store) -> None:
+    with pytest.raises(ValueError, match="lacks"):
+        empty.write(ARM, 0, {}, [1, 4, 4], 1.0, {})
+
+
+@pytest.mark.parametrize("arm", [{"pretraining": "50/50"}, {"pretraining": "5/50", "labels": 50}, ARM | {"x": 1}])
+def test_unknown_arms_are_refused(empty: Store, arm: dict) -> None:
+    with pytest.raises(KeyError):
+        empty.index(arm, 0)
+    with pytest.raises(KeyError):
+        empty.index(ARM, 2)
+
+
+def test_fingerprints_are_kept(full: Store) -> None:
+    numbers = np.unique(open_cube(full.path).fingerprint.values)
+    assert len(numbers) == 1
+    assert full.fingerprint(int(numbers[0])) == {"device": "cpu", "threads": 1}
+    assert full.fingerprint(1) is None
+
+
+def test_events_survive_a_cut_line(empty: Store) -> None:
+    empty.log({"event": "start"})
+    with (empty.path / "events.jsonl").open("a") as file:
+        file.write('{"event": "cu\n')
+    empty.log({"event": "end"})
+    events = empty.events()
+    assert [event["event"] for event in events] == ["start", "end"]
+    assert events[0]["pid"] == os.getpid() and json.dumps(events)
+
+
+def test_scores_digest_follows_the_results(empty: Store) -> None:
+    seen = {empty.scores_digest()}
+    small.write(empty, ARM, 0)
+    seen.add(empty.scores_digest())
+    small.write(empty, ARM, 0)
+    seen.add(Store.open(empty.path).scores_digest())
+    empty.write(ARM, 0, small.data(ARM, 0), [2, 1, 1], 1.0, {})
+    seen.add(empty.scores_digest())
+    assert len(seen) == 3
