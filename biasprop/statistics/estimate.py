@@ -4,55 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from biasprop.statistics.contrasts import halving_budget
-from biasprop.statistics.estimand import Estimand, Level
+from biasprop.statistics.estimand import Estimand
 from biasprop.statistics.measures import measure
 from biasprop.statistics.paired import Paired, paired
+from biasprop.statistics.summary import NAN, Estimate
 from biasprop.statistics.tests import ALPHA, difference_p, holm, replicates_to_resolve
 from biasprop.statistics.verdict import NOT_REACHED, NOT_RESOLVED, REACHED, verdict
-
-NAN = float("nan")
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """One number a study claims, with everything needed to judge it. NaN where the reason says so.
-
-    ``low`` and ``high`` bound the plain 95 % interval; the adjusted one has level 1 - 5 % / (factor of Holm's procedure
-    in the difference tests), so it excludes 0 exactly if the adjusted difference test does. For the primary estimand,
-    which is tested unadjusted, the two are the same.
-    """
-
-    name: str
-    kind: str
-    subgroups: tuple[str, str]
-    arm: dict[str, Level]
-    """Factor -> level of the arm it belongs to."""
-    scale: str
-    margin: float
-    primary: bool
-    replicates: int
-    """How many replicates have every value the contrast needs."""
-    value: float = NAN
-    low: float = NAN
-    high: float = NAN
-    adjusted_low: float = NAN
-    adjusted_high: float = NAN
-    se: float = NAN
-    """Monte Carlo standard error over replicates."""
-    method: str = ""
-    p_difference: float = NAN
-    p_equivalence: float = NAN
-    adjusted_p_difference: float = NAN
-    adjusted_p_equivalence: float = NAN
-    verdict: str = NOT_RESOLVED
-    reason: str = ""
 
 
 def estimates(

@@ -118,7 +118,7 @@ def fieller_interval(numerator: ArrayLike, denominator: ArrayLike, level: float 
     if n < 2:
         return undefined._replace(reason=f"an interval needs 2 replicates, there are {n}")
     a, b = float(x.mean()), float(y.mean())
-    (vaa, vab), (_, vbb) = np.cov(x, y, ddof=1) / n
+    (vaa, vab), (_, vbb) = (np.cov(x, y, ddof=1) / n).tolist()
     t2 = float(stats.t.ppf(0.5 + level / 2, n - 1)) ** 2
     if b * b <= t2 * vbb:
         return undefined._replace(reason=f"the denominator's {level:.0%} interval holds 0")

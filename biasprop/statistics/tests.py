@@ -109,7 +109,8 @@ def power_of(contrast: float, sd: float, replicates: int, alpha: float = ALPHA) 
     """
     df, shift = replicates - 1, abs(contrast) * np.sqrt(replicates) / sd
     critical = stats.t.ppf(1 - alpha / 2, df)
-    return float(stats.nct.sf(critical, df, shift) + stats.nct.cdf(-critical, df, shift))
+    wrong_sign = np.nan_to_num(stats.nct.cdf(-critical, df, shift))  # NaN is how SciPy underflows here
+    return float(stats.nct.sf(critical, df, shift) + wrong_sign)
 
 
 def resolvable(sd: float, replicates: int, power: float = POWER, alpha: float = ALPHA) -> float:
@@ -128,11 +129,14 @@ def resolvable(sd: float, replicates: int, power: float = POWER, alpha: float = 
         return np.nan
     if sd == 0.0:
         return 0.0
-    # In standard errors; 1e4 of them have power 1 even with two replicates.
-    root = optimize.brentq(
-        lambda errors: power_of(errors / np.sqrt(replicates), 1.0, replicates, alpha) - power, 1e-6, 1e4
-    )
-    return float(root) * sd / np.sqrt(replicates)  # type: ignore[arg-type]
+
+    def excess(errors: float) -> float:
+        return power_of(errors / np.sqrt(replicates), 1.0, replicates, alpha) - power
+
+    high = 1.0  # standard errors; grown by hand, because SciPy's noncentral t gives NaN far beyond the answer
+    while excess(high) < 0:
+        high *= 1.5
+    return float(optimize.brentq(excess, 0.0, high)) * sd / np.sqrt(replicates)  # pyright: ignore[reportArgumentType]
 
 
 def replicates_needed(half_width: float, sd: float, level: float = 1 - ALPHA) -> int | None:

@@ -1,0 +1,125 @@
+"""The level of every measure at every arm. Gaps and worst subgroups are only read beside these."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from biasprop.statistics.contrasts import gap, levelling_down
+from biasprop.statistics.estimand import Estimand, Level
+from biasprop.statistics.intervals import t_intervals
+from biasprop.statistics.measures import NOT_PLANNED, OK, per_replicate
+from biasprop.statistics.summary import LevelRow, Mean
+
+BY_SUBGROUP = (
+    "auc",
+    "sensitivity",
+    "specificity",
+    "underdiagnosis",
+    "calibration_intercept",
+    "calibration_slope",
+    "ece",
+    "ece_expected",
+    "n",
+    "n_positive",
+)
+"""Measures given for each subgroup."""
+ACROSS = ("worst_auc", "threshold", "flip_rate", "score_shift")
+"""Measures given for an arm as a whole, beside auc_gap, z_gap and separability."""
+
+
+def compared(measures: xr.Dataset, estimands: Sequence[Estimand]) -> tuple[str, str] | None:
+    """A and B of the primary estimand (else of the first one, else the first two subgroups); None with one subgroup."""
+    for estimand in sorted(estimands, key=lambda e: not e.primary):
+        return estimand.subgroups
+    names = [str(name) for name in measures["subgroup"].values]
+    return (names[0], names[1]) if len(names) > 1 else None
+
+
+def reference_level(measures: xr.Dataset, estimands: Sequence[Estimand]) -> tuple[str, Level] | None:
+    """The factor and level that narrower gaps are held against.
+
+    The reference of an excess gap where one is stated; otherwise the level whose pretraining shares are equal.
+    """
+    for estimand in estimands:
+        if estimand.factor in measures.dims and estimand.reference in measures[estimand.factor].values.tolist():
+            return str(estimand.factor), estimand.reference  # pyright: ignore[reportReturnType]
+    if "share" in measures.coords and measures["share"].ndim == 2:
+        factor = next(str(dim) for dim in measures["share"].dims if dim != "subgroup")
+        shares = measures["share"].transpose(factor, "subgroup").values
+        for level, share in zip(measures[factor].values.tolist(), shares, strict=True):
+            if np.ptp(share) < 1e-9:
+                return factor, level
+    return None
+
+
+def levels(measures: xr.Dataset, estimands: Sequence[Estimand] = ()) -> list[LevelRow]:
+    """Every arm's levels, in the order of the cube.
+
+    Args:
+        measures: from ``measure``.
+        estimands: of the study; they say which subgroups are compared, on which margin and against which reference.
+
+    Returns:
+        One row an arm. Draws are averaged within replicate first (gaps: on their own scale); what is undefined in a
+        replicate is left out of that mean, and the mean says from how many replicates it is.
+    """
+    factors = [str(name) for name in measures["status"].dims if name not in ("replicate", "draw")]
+    pair = compared(measures, estimands)
+    by_subgroup = {name: _means(per_replicate(measures, name), (*factors, "subgroup")) for name in BY_SUBGROUP}
+    across = {name: _means(per_replicate(measures, name), factors) for name in ACROSS}
+    across["separability"] = _means(measures["separability"], factors)
+    if pair:
+        for scale in ("auc", "z"):
+            across[f"{scale}_gap"] = _means(gap(per_replicate(measures, scale), pair), factors)
+    flag = _levelling_down(measures, estimands, pair)
+    moved = measures["auc_moved"].sum(["replicate", "draw", "subgroup"]).transpose(*factors).values
+    status = measures["status"].transpose(*factors, "replicate", "draw").values
+    names = [str(name) for name in measures["subgroup"].values]
+    rows = []
+    for index in np.ndindex(*(measures.sizes[name] for name in factors)):
+        here = status[index]
+        whole = np.isin(here, (OK, NOT_PLANNED)).all(axis=1) & (here == OK).any(axis=1)
+        rows.append(
+            LevelRow(
+                arm={name: measures[name].values[i].item() for name, i in zip(factors, index, strict=True)},
+                replicates=int(whole.sum()),
+                missing={name: int((here == code).any(axis=1).sum()) for name, code in MISSING.items()},
+                moved=int(moved[index]),
+                subgroups={
+                    subgroup: {name: _mean(table[index][k]) for name, table in by_subgroup.items()}
+                    for k, subgroup in enumerate(names)
+                },
+                across={name: _mean(table[index]) for name, table in across.items()},
+                levelling_down=None if flag is None else bool(flag.transpose(*factors).values[index]),
+            )
+        )
+    return rows
+
+
+MISSING = {"diverged": 2, "failed": 3, "not run": 0}
+"""Why a replicate may not be whole, by status."""
+
+
+def _levelling_down(
+    measures: xr.Dataset, estimands: Sequence[Estimand], pair: tuple[str, str] | None
+) -> xr.DataArray | None:
+    reference = reference_level(measures, estimands)
+    if reference is None or pair is None:
+        return None
+    primary = next((estimand for estimand in estimands if estimand.primary), None)
+    scale, margin = (primary.scale, primary.margin) if primary and primary.kind != "retention" else ("z", 0.10)
+    return levelling_down(per_replicate(measures, scale), pair, *reference, margin)
+
+
+def _means(values: xr.DataArray, dims: Sequence[str]) -> NDArray[np.float64]:
+    """Means over replicates as an array [*dims, (value, low, high, replicates)]."""
+    table = t_intervals(values)
+    return np.stack([table[name].transpose(*dims).values for name in Mean._fields], axis=-1)
+
+
+def _mean(entry: NDArray[np.float64]) -> Mean:
+    return Mean(float(entry[0]), float(entry[1]), float(entry[2]), int(entry[3]))

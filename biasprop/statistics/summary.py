@@ -1,0 +1,138 @@
+"""Every number a study prints, as plain records that JSON can hold. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from biasprop.statistics.verdict import NOT_RESOLVED
+
+if TYPE_CHECKING:
+    from biasprop.statistics.estimand import Level
+
+NAN = math.nan
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One number a study claims, with everything needed to judge it. NaN where the reason says so.
+
+    ``low`` and ``high`` bound the plain 95 % interval; the adjusted one has level 1 - 5 % / (factor of Holm's procedure
+    in the difference tests), so it excludes 0 exactly if the adjusted difference test does. For the primary estimand,
+    which is tested unadjusted, the two are the same.
+    """
+
+    name: str
+    kind: str
+    subgroups: tuple[str, str]
+    arm: dict[str, Level]
+    """Factor -> level of the arm it belongs to."""
+    scale: str
+    margin: float
+    primary: bool
+    replicates: int
+    """How many replicates have every value the contrast needs."""
+    value: float = NAN
+    low: float = NAN
+    high: float = NAN
+    adjusted_low: float = NAN
+    adjusted_high: float = NAN
+    se: float = NAN
+    """Monte Carlo standard error over replicates."""
+    method: str = ""
+    p_difference: float = NAN
+    p_equivalence: float = NAN
+    adjusted_p_difference: float = NAN
+    adjusted_p_equivalence: float = NAN
+    verdict: str = NOT_RESOLVED
+    reason: str = ""
+
+
+class Mean(NamedTuple):
+    """Mean over replicates with its 95 % t interval, and from how many replicates."""
+
+    value: float
+    low: float
+    high: float
+    replicates: int
+
+
+@dataclass(frozen=True)
+class LevelRow:
+    """One arm: what each subgroup gets, what lies between them, and what went missing."""
+
+    arm: dict[str, Level]
+    """Factor -> level."""
+    replicates: int
+    """Replicates all of whose planned draws are there."""
+    missing: dict[str, int]
+    """Replicates with a draw that diverged, failed, or has not run."""
+    moved: int
+    """How many AUCs of 0 or 1 were moved in by half a pair before z."""
+    subgroups: dict[str, dict[str, Mean]]
+    """Subgroup -> measure -> mean."""
+    across: dict[str, Mean]
+    """Measure -> mean; gaps are A - B."""
+    levelling_down: bool | None
+    """Whether the gap is narrower than at the reference only because the better subgroup lost; None without one."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The estimates and the levels beside which they are read."""
+
+    estimates: list[Estimate]
+    levels: list[LevelRow]
+    target_specificity: float
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object (NaN as null) from which :meth:`from_json` makes the same summary."""
+        return plain(asdict(self))
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Summary:
+        """The summary that :meth:`to_json` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError: the object is not one of its.
+        """
+        return cls(
+            estimates=[_estimate(entry) for entry in content["estimates"]],
+            levels=[_level_row(entry) for entry in content["levels"]],
+            target_specificity=float(content["target_specificity"]),
+        )
+
+
+def plain(value: Any) -> Any:
+    """A value of JSON: NaN as null, tuples as lists, NumPy numbers as Python's."""
+    if isinstance(value, Mapping):
+        return {str(name): plain(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _number(value: Any) -> float:
+    return NAN if value is None else float(value)
+
+
+def _estimate(entry: Mapping[str, Any]) -> Estimate:
+    numbers = [field.name for field in fields(Estimate) if field.type == "float"]
+    values: dict[str, Any] = {**entry, **{name: _number(entry[name]) for name in numbers}}
+    values["subgroups"] = tuple(entry["subgroups"])
+    return Estimate(**values)
+
+
+def _mean(entry: Any) -> Mean:
+    value, low, high, replicates = entry
+    return Mean(_number(value), _number(low), _number(high), int(replicates))
+
+
+def _level_row(entry: Mapping[str, Any]) -> LevelRow:
+    values: dict[str, Any] = dict(entry)
+    values["subgroups"] = {k: {n: _mean(m) for n, m in table.items()} for k, table in entry["subgroups"].items()}
+    values["across"] = {name: _mean(m) for name, m in entry["across"].items()}
+    return LevelRow(**values)
