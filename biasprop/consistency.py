@@ -46,7 +46,8 @@ def of_factors(table: Mapping[str, Any], model: type[BaseModel]) -> list[Problem
         problems += [problem.moved(at) for problem in unread]
         for index, level in enumerate(found):
             for path in level.moves:
-                place: Location = (*at, "key") if not level.places[path] else (*at, "levels", index, *level.places[path])
+                own = level.places[path]
+                place: Location = (*at, "levels", index, *own) if own else (*at, "key")
                 if wrong := _key_problem(path, table, model):
                     problems.append(Problem(place, wrong))
                     continue
@@ -73,7 +74,7 @@ def of_conditions(conditions: Any) -> list[Problem]:
                 what = f"there is no such subgroup; {choose(name, subgroups)}"
                 problems.append(Problem((stage, "shares", name), what))
         if missing := [name for name in subgroups if name not in shares]:
-            what = f"has no share for {', '.join(missing)}; every subgroup of the generator needs one, 0 where it is absent"
+            what = f"has no share for {', '.join(missing)}; every subgroup needs one, 0 where it is absent"
             problems.append(Problem((stage, "shares"), what))
     pretraining = conditions.pretraining
     if pretraining.objective.trains and pretraining.schedule.batch > pretraining.cohort:
@@ -139,7 +140,8 @@ def _key_problem(path: Location, table: Mapping[str, Any], model: type[BaseModel
         if allowed is None:  # a table with free names, or a component whose kind another level decides
             continue
         if str(path[end]) not in allowed:
-            return f"{dotted(path)} names nothing: {dotted(path[:end])} has no {path[end]!r}; {choose(path[end], allowed)}"
+            owner = dotted(path[:end])
+            return f"{dotted(path)} names nothing: {owner} has no {path[end]!r}; {choose(path[end], allowed)}"
     return None
 
 

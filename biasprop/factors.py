@@ -22,10 +22,10 @@ PRETRAINING_SIDE = ("generator", "encoder", "pretraining")
 FINETUNING_SIDE = ("finetuning",)
 """Tables whose keys define an arm."""
 
-RESERVED = frozenset(
-    "replicate draw subgroup subject latent selection calibration share objective score label latents status seconds "
-    "fingerprint checksum separability_score kind name".split()
-)
+DIMS = ("replicate", "draw", "subgroup", "subject", "latent", "selection", "calibration")
+COORDS = ("share", "objective")
+VARIABLES = ("score", "separability_score", "label", "latents", "status", "seconds", "fingerprint", "checksum")
+RESERVED = frozenset((*DIMS, *COORDS, *VARIABLES))
 """Names the cube uses itself."""
 
 Label = str | int | float

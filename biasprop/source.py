@@ -61,7 +61,7 @@ def read(path: str | Path) -> Source:
         raise InputError(f"{name}: this is not a file; give the path of a study file (TOML){_neighbours(path / 'x')}")
     try:
         if path.stat().st_size > LIMIT:
-            raise InputError(f"{name}: {path.stat().st_size} bytes is too large; a study file has at most {LIMIT} bytes")
+            raise InputError(f"{name}: too large for a study file, which has at most {LIMIT} bytes")
         text = path.read_bytes().decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
@@ -159,8 +159,12 @@ def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
-        same_kind = isinstance(old, dict) and isinstance(value, dict) and value.get("kind") in (None, old.get("kind"))
-        merged[key] = merge(old, value) if same_kind else copy.deepcopy(value)
+        if isinstance(old, dict) and isinstance(value, dict) and value.get("kind") in (None, old.get("kind")):
+            merged[key] = merge(old, value)
+        elif isinstance(old, str) and isinstance(value, dict) and "kind" not in value:
+            merged[key] = {"kind": old, **copy.deepcopy(value)}
+        else:
+            merged[key] = copy.deepcopy(value)
     return merged
 
 

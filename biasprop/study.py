@@ -85,7 +85,7 @@ class Study(Conditions):
     """What is varied: name of the cube's dim -> levels."""
     estimands: Annotated[tuple[Estimand, ...], Field(min_length=1, max_length=1_000)]
     """What the study claims to measure, stated before it runs; exactly one is primary."""
-    scale: dict[str, dict[str, Any]] = {}
+    scale: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Named tables of overrides for larger machines, nested as the study is."""
 
     _origin: Origin = PrivateAttr(default_factory=Origin)
@@ -196,8 +196,8 @@ class _Places:
         for path, option in reversed(self.options):
             if location[: len(path)] == path:
                 return 0, option
-        scaled = ("scale", self.scale, *location)
-        line = self.source.lines[scaled] if self.scale and scaled in self.source.lines else self.source.line(location)
+        scaled: Location = ("scale", self.scale or "", *location)
+        line = self.source.line(scaled if scaled in self.source.lines else location)
         return line, f"{self.source.name}:{line}"
 
 

@@ -1,0 +1,222 @@
+"""What a run would do: cells, arms, minutes, memory, device, store, and what the design can resolve."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from biasprop.design import Cell
+from biasprop.progress import duration
+from biasprop.study import Study
+from biasprop.timings import Timings, guessed_arm, guessed_pretraining
+
+STATUS = {0: "open", 1: "ok", 2: "diverged", 3: "failed", 4: "not planned"}
+
+ASSUMED_SD = 0.08
+"""Sd between replicates of a swap contrast on z where none has been measured yet (1,000 test subjects a class and
+subgroup alone give about 0.05 when twins share everything but their tone)."""
+
+WORKER_MEMORY = 0.45
+"""GB a compute process takes before it holds any image (JAX, its libraries and compiled programs)."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to do for a study and what is there already."""
+
+    cells: int
+    cells_done: int
+    arms: int
+    arms_done: int
+    seconds: float
+    """Wall time of what is left."""
+    measured: float
+    """Fraction of ``seconds`` that rests on timings recorded on this machine."""
+    memory: float
+    """GB over all processes."""
+    workers: int
+    device: str
+    store: Path
+    there: str
+    """What exists already, in words."""
+    others: tuple[str, ...]
+    """Stores of the same study under other digests."""
+    resolves: str
+    """Smallest contrast that the design can resolve, in words."""
+
+    def line(self) -> str:
+        """The plan in one line."""
+        return (
+            f"{self.cells - self.cells_done} of {self.cells} cells to do ({self.arms} arms), "
+            f"{self._time()}, {self.device}, {self.workers or 1} worker{'s' * (self.workers > 1)}, {self.store}"
+        )
+
+    def lines(self) -> list[str]:
+        """The plan in full."""
+        found = [f"             also of this study: {other}" for other in self.others]
+        return [
+            f"cells        {self.cells - self.cells_done} of {self.cells} to do",
+            f"arms         {self.arms - self.arms_done} of {self.arms} to do",
+            f"time         {self._time()}",
+            f"memory       about {self.memory:.1f} GB",
+            f"device       {self.device}, {self.workers or 'no'} worker process{'es' * (self.workers != 1)}",
+            f"store        {self.store} ({self.there})",
+            *found,
+            f"resolves     {self.resolves}",
+        ]
+
+    def _time(self) -> str:
+        if self.cells == self.cells_done:
+            return "nothing to run"
+        source = "timings recorded on this machine" if self.measured > 0.99 else "counts; nothing recorded here yet"
+        if 0.01 < self.measured <= 0.99:
+            source = f"{self.measured:.0%} timings recorded on this machine, the rest counts"
+        return f"about {duration(self.seconds)} (from {source})"
+
+
+def plan(study: Study, cells: Sequence[Cell], out: Path, workers: int | None = None) -> Plan:
+    """Plan a run; reads what is there and writes nothing.
+
+    Args:
+        study: a valid study.
+        cells: those to run, from ``design.cells``.
+        out: the folder of stores.
+        workers: compute processes; by default one per core, or none on an accelerator.
+    """
+    store = study.store(out)
+    status = arm_status(study, cells, store)
+    done = [all(status[index, name] not in (0, 3) for name in _names(cell)) for index, cell in enumerate(cells)]
+    timings = Timings(out)
+    seconds = recorded = 0.0
+    paid: set[tuple[str, int]] = set()
+    for index, cell in enumerate(cells):
+        todo = [arm for arm in cell.arms if status[index, arm.name] in (0, 3)]
+        if not todo:
+            continue
+        encoder = (cell.condition.model_dump_json(), cell.replicate)
+        known = timings.pretraining(cell.condition)
+        if encoder not in paid:
+            seconds += guessed_pretraining(cell.condition) if known is None else known
+            recorded += known or 0.0
+        paid.add(encoder)
+        for arm in todo:
+            known = timings.arm(cell.condition, arm.condition)
+            seconds += guessed_arm(cell.condition, arm.condition) if known is None else known
+            recorded += known or 0.0
+    device, cores = _device()
+    processes = workers if workers is not None else cores
+    return Plan(
+        cells=len(cells),
+        cells_done=sum(done),
+        arms=len(status),
+        arms_done=sum(value not in (0, 3) for value in status.values()),
+        seconds=seconds / max(processes, 1),
+        measured=recorded / seconds if seconds else 1.0,
+        memory=(processes + 1) * WORKER_MEMORY + max(processes, 1) * _held(study),
+        workers=processes,
+        device=device,
+        store=store,
+        there=_there(store, status),
+        others=_others(study, store),
+        resolves=_resolves(study, store),
+    )
+
+
+def arm_status(study: Study, cells: Sequence[Cell], store: Path) -> dict[tuple[int, str], int]:
+    """Status of every arm: (position of its cell, its name) -> worst status of its planned draws; 0 is open."""
+    found = {(index, arm.name): 0 for index, cell in enumerate(cells) for arm in cell.arms}
+    if not store.exists():
+        return found
+    from biasprop.cube import Store
+
+    opened = Store.open(store, writable=False)
+    status = opened.status()
+    for index, cell in enumerate(cells):
+        for arm in cell.arms:
+            try:
+                draws = status[opened.index(arm.levels, cell.replicate)][: arm.draws]
+            except KeyError:  # a level or replicate that the store does not have yet
+                continue
+            found[index, arm.name] = 0 if (draws == 0).any() else int(max(draws))
+    return found
+
+
+def listing(cells: Sequence[Cell], status: dict[tuple[int, str], int]) -> list[str]:
+    """Every cell with its arms and their status, one line an arm."""
+    lines = []
+    for index, cell in enumerate(cells):
+        lines.append(cell.name)
+        lines += [f"  {STATUS[status[index, arm.name]]:<12} {arm.name}" for arm in cell.arms]
+    return lines
+
+
+def _names(cell: Cell) -> list[str]:
+    return [arm.name for arm in cell.arms]
+
+
+def _device() -> tuple[str, int]:
+    """The device in words, and how many worker processes fit it by default."""
+    import jax
+
+    device = jax.devices()[0]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return (f"CPU with {cores} cores", cores) if device.platform == "cpu" else (device.device_kind, 0)
+
+
+def _held(study: Study) -> float:
+    """GB of images that one process holds at a time, and as much again for what is computed from them."""
+    height, width, channels = study.generator.shape
+    sizes = study.evaluation
+    labels = max(
+        [study.finetuning.labels]
+        + [v for n in study.factors for x in study.levels(n) for p, v in x.moves.items() if p[-1] == "labels"]
+    )
+    images = sizes.test * len(study.subgroups) + sizes.selection + sizes.calibration + labels
+    images += 4 * study.pretraining.schedule.batch
+    return 2 * images * height * width * channels * 4 / 1e9
+
+
+def _there(store: Path, status: dict[tuple[int, str], int]) -> str:
+    if not store.exists():
+        return "does not exist yet"
+    counts = Counter(STATUS[value] for value in status.values())
+    return ", ".join(f"{counts[word]} {word}" for word in STATUS.values() if counts[word]) + " arms"
+
+
+def _others(study: Study, store: Path) -> tuple[str, ...]:
+    if not store.parent.is_dir():
+        return ()
+    return tuple(str(p) for p in sorted(store.parent.glob(f"{study.stem}-{'[0-9a-f]' * 12}")) if p != store)
+
+
+def _resolves(study: Study, store: Path) -> str:
+    from biasprop.statistics.tests import resolvable
+
+    primary = next(estimand for estimand in study.estimands if estimand.primary)
+    sd = _measured_sd(store, primary.name)
+    smallest = resolvable(ASSUMED_SD if sd is None else sd, study.replicates)
+    source = f"an assumed sd of {ASSUMED_SD:g}" if sd is None else f"the stored sd of {sd:.3g}"
+    if math.isnan(smallest):
+        return f"nothing with {study.replicates} replicate; at least 2 are needed"
+    return (
+        f"{primary.name} of {smallest:.2g} on {primary.scale} with {study.replicates} replicates "
+        f"(power 80 %, level 5 %, {source}; margin {primary.margin:g})"
+    )
+
+
+def _measured_sd(store: Path, name: str) -> float | None:
+    """Sd between replicates of the primary estimand, as the last table of the store has it."""
+    try:
+        newest = max((store / "cache").glob("*.json"), key=os.path.getmtime)
+        rows: list[Any] = json.loads(newest.read_text())["content"]["estimates"]
+        row = next(row for row in rows if row["name"] == name)
+        sd = float(row["se"]) * math.sqrt(row["replicates"])
+        return sd if sd > 0 else None
+    except (OSError, ValueError, KeyError, TypeError, StopIteration):
+        return None

@@ -1,0 +1,181 @@
+"""What a person sees while a study runs: live bars on a terminal, plain lines elsewhere, all on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any, Protocol, TextIO
+
+DONE = "done"
+"""The stage that ends a cell."""
+
+HEARTBEAT = 30.0
+"""Seconds after which a log without news gets a line all the same."""
+
+_STATUS = {1: "ok", 2: "diverged", 3: "failed", 4: "not planned"}
+
+
+class Progress(Protocol):
+    """What a sweep tells while it runs; every call is cheap and none may raise."""
+
+    def start(self, total_cells: int, done_cells: int) -> None:
+        """The sweep begins; so many cells were finished before."""
+        ...
+
+    def cell(self, name: str, stage: str, step: int, steps: int) -> None:
+        """A cell is at ``step`` of ``steps`` of a stage; the stage :data:`DONE` ends it."""
+        ...
+
+    def arm(self, name: str, status: int, seconds: float) -> None:
+        """An arm is stored, with its worst status (1 ok, 2 diverged, 3 failed)."""
+        ...
+
+    def finish(self) -> None:
+        """The sweep is over, finished or not."""
+        ...
+
+
+def make(quiet: bool = False, verbose: bool = False, stream: TextIO | None = None) -> Progress:
+    """The progress display that fits where stderr goes.
+
+    Args:
+        quiet: say nothing but which arms diverged or failed.
+        verbose: a line for every arm.
+        stream: instead of stderr.
+    """
+    stream = stream or sys.stderr
+    if quiet or verbose or not stream.isatty():
+        return Lines(stream, quiet=quiet, verbose=verbose)
+    return Bars(stream)
+
+
+class _Clock:
+    """Counts cells and guesses how long the rest takes, from the fraction of work done since the start."""
+
+    def __init__(self, total: int, done: int):
+        self.total, self.done, self.before = total, done, done
+        self.began = time.monotonic()
+        self.inside: dict[str, tuple[str, int, int]] = {}
+        """Running cell -> its stage, step and steps."""
+
+    def tell(self, name: str, stage: str, step: int, steps: int) -> None:
+        if stage == DONE:
+            self.inside.pop(name, None)
+            self.done += 1
+        else:
+            self.inside[name] = (stage, step, steps)
+
+    def left(self) -> str:
+        """Time left, in words; empty until the first cell of this run is finished."""
+        finished = self.done - self.before
+        if finished <= 0:
+            return ""
+        return duration((time.monotonic() - self.began) / finished * (self.total - self.done))
+
+
+class Lines:
+    """Plain lines for logs: one for each finished cell, or after :data:`HEARTBEAT` seconds without one."""
+
+    def __init__(self, stream: TextIO, *, quiet: bool = False, verbose: bool = False):
+        self.stream, self.quiet, self.verbose = stream, quiet, verbose
+        self.clock = _Clock(0, 0)
+        self.said = time.monotonic()
+
+    def start(self, total_cells: int, done_cells: int) -> None:
+        """See :class:`Progress`."""
+        self.clock = _Clock(total_cells, done_cells)
+
+    def cell(self, name: str, stage: str, step: int, steps: int) -> None:
+        """See :class:`Progress`."""
+        self.clock.tell(name, stage, step, steps)
+        if stage == DONE:
+            self._say(f"{self._count()} {name}{self._left()}")
+        elif time.monotonic() - self.said >= HEARTBEAT:
+            running = "; ".join(f"{cell}: {_stage(*where)}" for cell, where in self.clock.inside.items())
+            self._say(f"{self._count()} running: {running}{self._left()}")
+
+    def arm(self, name: str, status: int, seconds: float) -> None:
+        """See :class:`Progress`."""
+        if status in (2, 3):
+            self._write(f"{_STATUS[status]}: {name}")
+        elif self.verbose:
+            self._say(f"{name}: {_STATUS.get(status, status)} in {seconds:.1f} s")
+
+    def finish(self) -> None:
+        """See :class:`Progress`."""
+
+    def _count(self) -> str:
+        return f"cells {self.clock.done}/{self.clock.total}"
+
+    def _left(self) -> str:
+        left = self.clock.left()
+        return f" (about {left} left)" if left and self.clock.done < self.clock.total else ""
+
+    def _say(self, line: str) -> None:
+        self.said = time.monotonic()
+        if not self.quiet:
+            self._write(line)
+
+    def _write(self, line: str) -> None:
+        print(line, file=self.stream, flush=True)
+
+
+class Bars:
+    """Live bars for a terminal: all cells on one, the steps inside each running cell on one each."""
+
+    def __init__(self, stream: TextIO):
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+        from rich.progress import Progress as RichProgress
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        self.bars = RichProgress(*columns, console=Console(file=stream), transient=True)
+        self.clock = _Clock(0, 0)
+        self.whole: Any = None
+        self.running: dict[str, Any] = {}
+
+    def start(self, total_cells: int, done_cells: int) -> None:
+        """See :class:`Progress`."""
+        self.clock = _Clock(total_cells, done_cells)
+        self.bars.start()
+        self.whole = self.bars.add_task("cells", total=total_cells, completed=done_cells, note="")
+
+    def cell(self, name: str, stage: str, step: int, steps: int) -> None:
+        """See :class:`Progress`."""
+        if self.whole is None:
+            return
+        self.clock.tell(name, stage, step, steps)
+        if stage == DONE:
+            if name in self.running:
+                self.bars.remove_task(self.running.pop(name))
+        elif name in self.running:
+            self.bars.update(self.running[name], completed=step, total=max(steps, 1), note=stage)
+        else:
+            self.running[name] = self.bars.add_task(f"  {name}", total=max(steps, 1), completed=step, note=stage)
+        left = self.clock.left()
+        self.bars.update(self.whole, completed=self.clock.done, note=f"about {left} left" if left else "")
+
+    def arm(self, name: str, status: int, seconds: float) -> None:
+        """See :class:`Progress`."""
+        if status in (2, 3):
+            self.bars.console.print(f"{_STATUS[status]}: {name}", markup=False, highlight=False)
+
+    def finish(self) -> None:
+        """See :class:`Progress`."""
+        self.bars.stop()
+
+
+def duration(seconds: float) -> str:
+    """A length of time as a person says it: ``40 s``, ``12 min``, ``3.5 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _stage(stage: str, step: int, steps: int) -> str:
+    return f"{stage} {step}/{steps}" if steps > 1 else stage

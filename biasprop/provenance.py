@@ -1,0 +1,59 @@
+"""What a store says about where its numbers come from."""
+
+from __future__ import annotations
+
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from biasprop import NUMERICS, __version__
+from biasprop.study import Study
+
+LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "xarray", "zarr", "pydantic")
+
+
+def attributes(study: Study) -> dict[str, Any]:
+    """The attributes of a study's store: its text as read, how it was overridden, versions, commit, estimands."""
+    origin = study.origin
+    return {
+        "study": origin.text,
+        "overrides": {"set": list(origin.set), "scale": origin.scale, "smoke": origin.smoke},
+        "title": study.title,
+        "question": study.question,
+        "digest": study.digest,
+        "numerics": NUMERICS,
+        "versions": versions(),
+        "commit": commit(),
+        "estimands": [estimand.model_dump(mode="json", exclude_defaults=True) for estimand in study.estimands],
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of this package and of the libraries that make its numbers."""
+    found = {"biasprop": __version__}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def commit() -> str | None:
+    """The commit of the code, with ``-dirty`` if it was changed since; None outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            capture_output=True, text=True, timeout=5, check=True,
+        )  # fmt: skip
+        tracked = subprocess.run(
+            ["git", "-C", str(here), "ls-files", "--error-unmatch", __file__],
+            capture_output=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() if tracked.returncode == 0 else None

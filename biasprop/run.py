@@ -1,0 +1,279 @@
+"""`python -m biasprop.run STUDY`: parse, plan, run, save, report. No science in here.
+
+Exit codes: 0 finished; 1 a bug, with its traceback; 2 bad input; 3 finished, but arms diverged or failed (they are
+named); 130 interrupted (the command that resumes is printed).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from biasprop.design import Cell
+    from biasprop.progress import Progress
+    from biasprop.study import Study
+
+TABLE_WIDTH = 200
+"""Columns of tables that do not go to a terminal."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse that asks whether another option was meant."""
+
+    def error(self, message: str) -> NoReturn:
+        from difflib import get_close_matches
+
+        known = [option for action in self._actions for option in action.option_strings]
+        wrong = [word.partition("=")[0] for word in message.split() if word.startswith("--")]
+        close = [match for word in wrong if word not in known for match in get_close_matches(word, known, n=1)]
+        asked = f"; did you mean {' '.join(close)}?" if close else ""
+        self.print_usage(sys.stderr)
+        self.exit(2, f"{self.prog}: {message}{asked}\n")
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command line; imports nothing heavy."""
+    parser = _Parser(
+        prog="python -m biasprop.run",
+        description="Run a study: plan, compute what is missing, save, and report estimates with intervals and verdicts.",
+        epilog="exit codes: 0 finished, 1 bug, 2 bad input, 3 arms diverged or failed, 130 interrupted",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("study", type=Path, metavar="STUDY", help="study file (TOML)")
+    add("--smoke", action="store_true", help="the same study with small numbers, in seconds")
+    add("--scale", metavar="NAME", help="apply the study's table [scale.NAME]")
+    add("--plan", action="store_true", help="say what would be run and how long it takes, and stop")
+    add("--list", action="store_true", help="list cells and arms with their status, and stop")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key, such as finetuning.labels=500")
+    add("--only", action="append", default=[], metavar="FACTOR=LEVEL", help="run only this level (may be repeated)")
+    add("--replicates", type=int, metavar="N", help="instead of the study's number")
+    add("--workers", type=int, metavar="N", help="processes (one per core; 0: in this process)")
+    add("--out", type=Path, default=Path("results"), metavar="DIR", help="folder of stores (results)")
+    add("--json", action="store_true", help="one JSON object on stdout at the end")
+    add("--netcdf", type=Path, metavar="FILE", help="export the cube as well")
+    loudness = parser.add_mutually_exclusive_group()
+    loudness.add_argument("-q", "--quiet", action="store_true", help="no progress")
+    loudness.add_argument("-v", "--verbose", action="store_true", help="a line for every arm")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        argv: arguments without the program's name; by default those of the process.
+
+    Returns:
+        The exit code.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    given = arguments().parse_args(words)
+    # Before JAX is imported: one thread a compute process, so that bits do not depend on the number of cores.
+    os.environ.setdefault("NPROC", "1")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    from biasprop.component import InputError
+
+    try:
+        return _run(given)
+    except InputError as error:
+        print(*error.problems, sep="\n", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"interrupted; to resume: python -m biasprop.run {shlex.join(words)}", file=sys.stderr)
+        return 130
+
+
+def run_study(
+    study: Study | str | Path,
+    out: str | Path = "results",
+    *,
+    only: Sequence[str] = (),
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> xr.Dataset:
+    """Compute what is missing of a study and open its cube.
+
+    Args:
+        study: from ``load_study``, or the path of a study file.
+        out: folder of stores.
+        only: ``FACTOR=LEVEL`` choices; all arms without any.
+        workers: compute processes, 0 for none; by default as many as fit the device.
+        progress: is told what happens; by default nothing is shown.
+
+    Returns:
+        The cube, with NaN where arms are not finished.
+
+    Raises:
+        InputError: the study, a choice or the store cannot be used.
+    """
+    from biasprop import design, progress as display, sweep
+    from biasprop.study import load_study
+
+    if not hasattr(study, "factors"):
+        study = load_study(study)  # pyright: ignore[reportArgumentType]
+    chosen = design.chosen(study, only)  # pyright: ignore[reportArgumentType]
+    store = study.store(out)  # pyright: ignore[reportAttributeAccessIssue]
+    sweep.run(study, store, only=chosen, workers=workers, progress=progress or display.make(quiet=True))
+    return _open(study, store)  # pyright: ignore[reportArgumentType]
+
+
+def _run(given: argparse.Namespace) -> int:
+    _check(given)
+    from biasprop import design, plan
+    from biasprop.study import load_study
+
+    study = load_study(given.study, given.set, given.scale, given.smoke, given.replicates)
+    only = design.chosen(study, given.only)
+    cells = design.cells(study, only)
+    store = study.store(given.out)
+    planned = plan.plan(study, cells, given.out, given.workers)
+    if given.plan or given.list:
+        print(*(planned.lines() if given.plan else plan.listing(cells, plan.arm_status(study, cells, store))), sep="\n")
+        return 0
+    if not given.quiet:
+        print(planned.line(), file=sys.stderr)
+    if planned.arms_done < planned.arms:
+        _compute(given, study, store, only)
+    else:
+        _restate(study, store)
+    report = _report(study, store)
+    if given.netcdf:
+        from biasprop.cube import export_netcdf
+
+        export_netcdf(_open(study, store), given.netcdf)
+    status = plan.arm_status(study, cells, store)
+    if given.json:
+        print(json.dumps(_object(study, store, cells, status, report), allow_nan=False))
+    else:
+        print(report["tables"])
+        if not given.quiet:
+            print(*_figure_lines(report), sep="\n", file=sys.stderr)
+    return _judge(cells, status)
+
+
+def _check(given: argparse.Namespace) -> None:
+    """Arguments that can be refused before anything is loaded."""
+    from biasprop.component import InputError
+
+    problems = []
+    if given.workers is not None and not 0 <= given.workers <= 4096:
+        problems.append(f"--workers {given.workers}: has to be 0 (in this process) to 4096")
+    if given.out.exists() and not given.out.is_dir():
+        problems.append(f"--out {given.out}: is a file; has to be a folder")
+    if given.netcdf and not given.netcdf.parent.is_dir():
+        problems.append(f"--netcdf {given.netcdf}: there is no folder {given.netcdf.parent}")
+    if given.netcdf and given.netcdf.is_dir():
+        problems.append(f"--netcdf {given.netcdf}: is a folder; has to be a file")
+    if problems:
+        raise InputError(problems)
+
+
+def _compute(given: argparse.Namespace, study: Study, store: Path, only: Mapping[str, Any]) -> None:
+    from biasprop import progress, sweep
+
+    shown = progress.make(given.quiet, given.verbose)
+    try:
+        sweep.run(study, store, only=only, workers=given.workers, progress=shown)
+    finally:
+        shown.finish()
+
+
+def _restate(study: Study, store: Path) -> None:
+    """Nothing to compute: only the study's words and estimands may be new to the store."""
+    from biasprop.cube import Store
+    from biasprop.design import layout
+    from biasprop.provenance import attributes
+
+    Store.create_or_grow(store, layout(study), attributes(study))
+
+
+def _report(study: Study, store: Path) -> dict[str, Any]:
+    """Tables, estimates and figures; taken from the store's cache while scores, estimands and code are the same."""
+    from shutil import get_terminal_size
+
+    from biasprop import report
+
+    width = max(get_terminal_size().columns, 100) if sys.stdout.isatty() else TABLE_WIDTH
+    made = report.cached(store, _report_key(study, store, width), lambda: _make_report(study, store, width))
+    if not all(Path(path).is_file() for path in made["figures"]):
+        made = _make_report(study, store, width)
+    return made
+
+
+def _report_key(study: Study, store: Path, width: int) -> str:
+    import hashlib
+
+    from biasprop.cube import Store
+
+    here = Path(__file__).parent
+    files = [here / "report.py", here / "plotting.py"]
+    files += [file for room in ("metrics", "statistics", "figures") for file in sorted((here / room).glob("*.py"))]
+    code = hashlib.blake2b(b"".join(file.read_bytes() for file in files), digest_size=16).hexdigest()
+    scores = Store.open(store, writable=False).scores_digest()
+    parts = [scores, code, study.model_dump(mode="json"), width, str(store.resolve())]
+    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
+
+
+def _make_report(study: Study, store: Path, width: int) -> dict[str, Any]:
+    from biasprop import figures, report
+
+    cube = _open(study, store).load()
+    summary = report.summarise(cube, study.estimands, study.evaluation.target_specificity)
+    drawn = figures.draw_all(cube, summary.estimates, store / "figures", study)
+    return {
+        "tables": report.as_text(summary, width),
+        "estimates": summary.to_json()["estimates"],
+        "figures": [str(path) for path in drawn],
+        "skipped": figures.skipped(store / "figures"),
+    }
+
+
+def _open(study: Study, store: Path) -> xr.Dataset:
+    from biasprop.cube import open_cube
+
+    shown = {name: [level.label for level in study.levels(name)] for name in study.factors}
+    return open_cube(store, shown, study.replicates)
+
+
+def _object(
+    study: Study, store: Path, cells: Sequence[Cell], status: Mapping[tuple[int, str], int], made: Mapping[str, Any]
+) -> dict[str, Any]:
+    from biasprop.report import as_json
+
+    done = sum(all(status[index, arm.name] != 0 for arm in cell.arms) for index, cell in enumerate(cells))
+    whole = as_json([], study=study.stem, digest=study.digest, store=store, done=done, total=len(cells))
+    return whole | {"estimates": made["estimates"]}
+
+
+def _figure_lines(report: Mapping[str, Any]) -> list[str]:
+    pictures = [path for path in report["figures"] if path.endswith(".png")]
+    skipped = [f"no figure {name}: {why}" for name, why in report["skipped"].items()]
+    return [f"figures: {Path(pictures[0]).parent}" if pictures else "no figures", *skipped]
+
+
+def _judge(cells: Sequence[Cell], status: Mapping[tuple[int, str], int]) -> int:
+    """Name the arms that went wrong; 3 if there are any."""
+    words = {2: "diverged", 3: "failed"}
+    wrong = [
+        f"{words[status[index, arm.name]]}: {cell.name}: {arm.name}"
+        for index, cell in enumerate(cells)
+        for arm in cell.arms
+        if status[index, arm.name] in words
+    ]
+    if wrong:
+        print(*wrong, sep="\n", file=sys.stderr)
+    return 3 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
