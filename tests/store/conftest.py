@@ -4,9 +4,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.store import small
 
 from biasprop.cube import Store
+from tests.store import small
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.store import small
 
 from biasprop.component import InputError
 from biasprop.cube import Store, open_cube
 from biasprop.cube.variables import VARIABLES
+from tests.store import small
 
 ARM = {"pretraining": "50/50", "labels": 200}
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.store import small
 
 from biasprop.component import InputError
 from biasprop.cube import Factor, Store, open_cube
+from tests.store import small
 
 GROWN = small.layout(("all dark", "all light", "50/50", "scratch"), (20, 50, 200), replicates=3)
 

@@ -8,9 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from tests.store import small
-
 from biasprop.cube import Store
+from tests.store import small
 
 ROOT = Path(__file__).parents[2]
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from tests.store import small
 
 from biasprop.component import InputError
 from biasprop.cube import Factor, Store, export_netcdf, open_cube
 from biasprop.cube.variables import VARIABLES
+from tests.store import small
 
 ARM = {"pretraining": "50/50", "labels": 200}
 

@@ -5,9 +5,9 @@ import os
 
 import numpy as np
 import pytest
-from tests.store import small
 
 from biasprop.cube import Store, open_cube
+from tests.store import small
 
 ARM = {"pretraining": "50/50", "labels": 200}
 
