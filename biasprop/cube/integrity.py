@@ -10,8 +10,8 @@ import numpy as np
 import zarr
 
 from biasprop.cube import template
-from biasprop.cube.layout import Label
-from biasprop.cube.variables import DATA, OPEN, RECORD
+from biasprop.cube.layout import Label, Layout
+from biasprop.cube.variables import DATA, DIVERGED, FAILED, OK, OPEN, RECORD, VARIABLES
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,31 @@ def hash64(*parts: bytes) -> int:
     return int.from_bytes(digest.digest(), "big") or 1
 
 
-def checksum(data: Mapping[str, np.ndarray]) -> np.uint64:
-    """The hash of an arm's data, in the order and the little-endian types of ``variables.DATA``."""
+def planned(states: np.ndarray) -> int:
+    """How many draws an arm with these statuses has: those up to the last that is OK, diverged or failed."""
+    return int(np.flatnonzero(np.isin(states, (OK, DIVERGED, FAILED))).max(initial=-1)) + 1
+
+
+def checksum(data: Mapping[str, np.ndarray], draws: int) -> np.uint64:
+    """The hash of an arm's data, in the order and the little-endian types of ``variables.DATA``.
+
+    Args:
+        data: every variable of ``DATA``.
+        draws: how many of them count; what is not planned is no part of the hash, so a store can get more draws.
+    """
+    data = {name: data[name][:draws] if v.dims[0] == "draw" else data[name] for name, v in DATA.items()}
     parts = (
         np.ascontiguousarray(data[name], np.dtype(v.dtype).newbyteorder("<")).tobytes() for name, v in DATA.items()
     )
     return np.uint64(hash64(*parts))
 
 
-def inspect(arrays: Mapping[str, zarr.Array], index: tuple[int, ...]) -> tuple[str | None, int | None]:
+def place(name: str, index: tuple[int, ...], layout: Layout) -> tuple[int | slice, ...]:
+    """Where one arm lies in a variable's array, which may be longer than the layout: growth was cut short."""
+    return (*index, *(slice(0, size) for size in VARIABLES[name].shape(layout.sizes)))
+
+
+def inspect(arrays: Mapping[str, zarr.Array], index: tuple[int, ...], layout: Layout) -> tuple[str | None, int | None]:
     """Read one arm and compare it with its checksum.
 
     Returns:
@@ -52,17 +68,17 @@ def inspect(arrays: Mapping[str, zarr.Array], index: tuple[int, ...]) -> tuple[s
     """
     name = "status"
     try:
-        states = np.asarray(arrays["status"][index])
+        states = np.asarray(arrays["status"][place("status", index, layout)])
         if (states == OPEN).all():
             return None, None
-        if not np.isin(states, (1, 2, 3, 4)).all():
+        if not np.isin(states, range(5)).all():
             return "status: values out of range", None
         values: dict[str, np.ndarray] = {}
         for name in (*DATA, *RECORD):
-            values[name] = np.asarray(arrays[name][index])
+            values[name] = np.asarray(arrays[name][place(name, index, layout)])
     except template.UNREADABLE as error:
         return f"{name}: {str(error).partition(chr(10))[0] or type(error).__name__}", None
-    if checksum(values) != values["checksum"]:
+    if checksum(values, planned(states)) != values["checksum"]:
         return "the data do not match their checksum", None
     if not values["fingerprint"]:
         return "the fingerprint is missing", None

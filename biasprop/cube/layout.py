@@ -161,7 +161,7 @@ class Layout:
 
 
 def grow(stored: Layout, wanted: Layout, path: Path) -> Layout:
-    """The stored layout with the wanted levels and replicates appended; nothing that exists moves or goes.
+    """The stored layout with the wanted levels, replicates and draws appended; nothing that exists moves or goes.
 
     Args:
         stored: what the store holds.
@@ -174,7 +174,7 @@ def grow(stored: Layout, wanted: Layout, path: Path) -> Layout:
     problems = []
     if set(stored.dims) != set(wanted.dims):
         problems.append(f"{path}: the store has the factors {stored.dims[:-1]}, the study {wanted.dims[:-1]}")
-    for name in ("draws", "subgroups", "latents", "test", "selection", "calibration"):
+    for name in ("subgroups", "latents", "test", "selection", "calibration"):
         if getattr(stored, name) != getattr(wanted, name):
             problems.append(f"{path}: the store has {name} {getattr(stored, name)}, the study {getattr(wanted, name)}")
     if problems:
@@ -196,6 +196,7 @@ def grow(stored: Layout, wanted: Layout, path: Path) -> Layout:
         stored,
         factors=tuple(factors),
         replicates=max(stored.replicates, wanted.replicates),
+        draws=max(stored.draws, wanted.draws),
         coords={name: _merge_coord(name, factors, stored, wanted) for name in wanted.coords},
     )
 

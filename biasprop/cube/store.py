@@ -114,15 +114,21 @@ class Store:
 
     def status(self) -> np.ndarray:
         """Status of every draw, int8 ``[*factors, replicate, draw]`` in the store's order; unreadable is open."""
-        array = self._arrays["status"]
         try:
-            return np.asarray(array[self._all])
+            status = np.asarray(self._arrays["status"][(*self._all, slice(0, self.layout.draws))])
         except template.UNREADABLE:
             status = np.full((*self.layout.shape, self.layout.draws), OPEN, "i1")
             for index in np.ndindex(*self.layout.shape):
                 with contextlib.suppress(*template.UNREADABLE):
-                    status[index] = array[index]
-            return status
+                    status[index] = self._get("status", index)
+        written = (status != OPEN).any(-1, keepdims=True)
+        return np.where(written & (status == OPEN), np.int8(NOT_PLANNED), status)  # draws the store got later
+
+    def _get(self, name: str, index: tuple[int, ...]) -> np.ndarray:
+        return np.asarray(self._arrays[name][integrity.place(name, index, self.layout)])
+
+    def _set(self, name: str, index: tuple[int, ...], values: Any) -> None:
+        self._arrays[name][integrity.place(name, index, self.layout)] = values
 
     @property
     def _all(self) -> tuple[slice, ...]:
@@ -153,15 +159,15 @@ class Store:
         """
         index = self.index(arm, replicate)
         states = self._states(status)
-        arrays = self._checked(data, required=bool((states == OK).any()))
+        arrays = self._checked(data, integrity.planned(states), required=bool((states == OK).any()))
         if self._is_written(index):
-            self._arrays["status"][index] = OPEN  # a kill from here on must not leave old status over new data
+            self._set("status", index, OPEN)  # a kill from here on must not leave old status over new data
         for name, values in arrays.items():
-            self._arrays[name][index] = values
-        self._arrays["fingerprint"][index] = np.uint64(self._keep_fingerprint(fingerprint))
-        self._arrays["checksum"][index] = integrity.checksum(arrays)
-        self._arrays["seconds"][index] = np.float32(seconds)
-        self._arrays["status"][index] = states
+            self._set(name, index, values)
+        self._set("fingerprint", index, np.uint64(self._keep_fingerprint(fingerprint)))
+        self._set("checksum", index, integrity.checksum(arrays, integrity.planned(states)))
+        self._set("seconds", index, np.float32(seconds))
+        self._set("status", index, states)
 
     def array(self, name: str) -> zarr.Array:
         """A variable's array on disk, unmasked and in the store's order; for readers."""
@@ -169,7 +175,7 @@ class Store:
 
     def _is_written(self, index: tuple[int, ...]) -> bool:
         try:
-            return bool(np.any(np.asarray(self._arrays["status"][index]) != OPEN))
+            return bool((self._get("status", index) != OPEN).any())
         except template.UNREADABLE:
             return True
 
@@ -181,7 +187,7 @@ class Store:
         states[: len(given)] = given
         return states
 
-    def _checked(self, data: Mapping[str, np.ndarray], *, required: bool) -> dict[str, np.ndarray]:
+    def _checked(self, data: Mapping[str, np.ndarray], draws: int, *, required: bool) -> dict[str, np.ndarray]:
         unknown, missing = sorted(set(data) - set(DATA)), sorted(set(DATA) - set(data))
         if unknown or (missing and (required or data)):
             raise ValueError(f"an arm's data lacks {missing} and has unknown {unknown}")
@@ -202,6 +208,8 @@ class Store:
                 if full.dtype.kind == "i" and given.size and (given.min() < -1 or given.max() > 127):
                     raise ValueError(f"{name} holds values outside -1 to 127")
                 full[tuple(slice(0, size) for size in given.shape)] = given
+                if "draw" in variable.dims:
+                    full[draws:] = variable.absent
                 if full.dtype.kind == "f":
                     full[np.isnan(full)] = np.nan  # one NaN: a chunk that is all NaN is not kept, only its fill value
             arrays[name] = full
@@ -246,7 +254,7 @@ class Store:
         found: list[Damage] = []
         numbers: set[int] = set()
         for index in np.ndindex(*self.layout.shape) if arms is None else [self.index(*arm) for arm in arms]:
-            reason, number = integrity.inspect(self._arrays, index)
+            reason, number = integrity.inspect(self._arrays, index, self.layout)
             if number is not None:
                 numbers.add(number)
             if reason is not None:
@@ -268,7 +276,7 @@ class Store:
         return found
 
     def _erase(self, name: str, index: tuple[int, ...]) -> None:
-        self._arrays[name][index] = VARIABLES[name].empty(self.layout.sizes)
+        self._set(name, index, VARIABLES[name].empty(self.layout.sizes))
 
     def reset(self, arm: Mapping[str, Label], replicate: int) -> None:
         """Open an arm again, so that it is computed anew."""

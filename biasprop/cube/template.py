@@ -32,6 +32,9 @@ OTHERS = ("fingerprints", "events.jsonl", ".lock", "zarr.json")
 MOST_ARMS = 10_000_000
 """A layout of more arms than this is taken for damaged, not allocated."""
 
+MOST_DRAWS = 1024
+"""Length of a status chunk along ``draw``: with room to grow, an arm's status stays one file, written in one step."""
+
 UNREADABLE = (ValueError, RuntimeError, OSError, TypeError, KeyError, MemoryError, AttributeError)
 """What zarr and its codecs raise on damaged bytes."""
 
@@ -56,11 +59,10 @@ def make(path: Path, layout: Layout, attrs: Mapping[str, Any]) -> bool:
     aside = path.parent / f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}"
     group = zarr.open_group(aside, mode="w", zarr_format=3, attributes=dict(attrs))
     for name, variable in VARIABLES.items():
-        inner = variable.shape(layout.sizes)
         group.create_array(
             name,
-            shape=layout.shape + inner,
-            chunks=(1,) * len(layout.shape) + tuple(max(size, 1) for size in inner),
+            shape=layout.shape + variable.shape(layout.sizes),
+            chunks=(1,) * len(layout.shape) + _inner_chunk(name, layout),
             dtype=variable.dtype,
             fill_value=np.dtype(variable.dtype).type(variable.absent),
             compressors=ZstdCodec(level=3, checksum=True),
@@ -129,26 +131,39 @@ def open_arrays(path: Path, group: zarr.Group, layout: Layout) -> dict[str, zarr
 def _array(group: zarr.Group, layout: Layout, name: str) -> zarr.Array:
     variable = VARIABLES[name]
     array = group[name]
-    outer, inner = len(layout.shape), variable.shape(layout.sizes)
+    needed = layout.shape + variable.shape(layout.sizes)
+    chunk = (1,) * len(layout.shape) + _inner_chunk(name, layout)
+    grows = [dim not in variable.dims or dim == "draw" for dim in (*layout.dims, *variable.dims)]
     if not isinstance(array, zarr.Array):
         raise ValueError("there is no array")
     fits = (
         array.dtype == np.dtype(variable.dtype)
-        and array.ndim == outer + len(inner)
-        and array.shape[outer:] == inner
-        and array.chunks == (1,) * outer + tuple(max(size, 1) for size in inner)
-        and all(has >= needs for has, needs in zip(array.shape, layout.shape, strict=False))
+        and array.ndim == len(needed)
+        and all(
+            has >= needs if may else has == needs for has, needs, may in zip(array.shape, needed, grows, strict=True)
+        )
+        # An arm that got more draws than the store was made for has a chunk for each stretch of draws.
+        and all(
+            has <= most if dim == "draw" else has == most
+            for has, most, dim in zip(array.chunks, chunk, (*layout.dims, *variable.dims), strict=True)
+        )
     )
     if not fits:
         raise ValueError("the array does not fit the store's layout")
     return array
 
 
+def _inner_chunk(name: str, layout: Layout) -> tuple[int, ...]:
+    if name == "status":
+        return (MOST_DRAWS,)
+    return tuple(max(size, 1) for size in VARIABLES[name].shape(layout.sizes))
+
+
 def resize(arrays: Mapping[str, zarr.Array], layout: Layout) -> None:
     """Make room for a grown layout; only metadata is written, no chunk is touched."""
     for name, array in arrays.items():
-        outer = tuple(max(pair) for pair in zip(array.shape, layout.shape, strict=False))
-        shape = outer + VARIABLES[name].shape(layout.sizes)
+        needed = layout.shape + VARIABLES[name].shape(layout.sizes)
+        shape = tuple(max(pair) for pair in zip(array.shape, needed, strict=True))
         if shape != array.shape:
             array.resize(shape)
 

@@ -13,7 +13,7 @@ from xarray.backends import BackendArray, BackendEntrypoint
 from xarray.core import indexing
 
 from biasprop.component import InputError
-from biasprop.cube import template
+from biasprop.cube import integrity, template
 from biasprop.cube.layout import Label, Layout
 from biasprop.cube.store import Store
 from biasprop.cube.variables import DATA, OK, VARIABLES
@@ -134,7 +134,7 @@ class _ArmArray(BackendArray):
 
     def _arm(self, index: tuple[int, ...]) -> np.ndarray:
         try:
-            return np.asarray(self.array[index])
+            return np.asarray(self.array[integrity.place(self.name, index, self.layout)])
         except template.UNREADABLE as error:
             arm, replicate = self.layout.arm(index)
             raise InputError(

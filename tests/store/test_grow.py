@@ -65,6 +65,31 @@ def test_smaller_study_is_a_view(full: Store) -> None:
     np.testing.assert_array_equal(cube.share, [[0.5, 0.5]])
 
 
+def test_growth_by_draws(tmp_path: Path) -> None:
+    """A level that plans more draws than any before: old arms have none of them, new arms all."""
+    few = replace(small.layout(("50/50",)), draws=1)
+    many = small.layout(("50/50", "scratch"))
+    store = Store.create_or_grow(tmp_path / "store", few, small.ATTRS)
+    for arm, replicate in small.arms(store):
+        store.write(arm, replicate, small.data(arm, replicate, draws=1), [1], 1.0, {})
+    before = small.files(store.path)
+    store = Store.create_or_grow(store.path, many, small.ATTRS)
+    assert small.files(store.path) == before and not store.verify()
+    arm, replicate = {"pretraining": "scratch", "labels": 50}, 1
+    small.write(store, arm, replicate)
+    assert not store.verify()
+    assert store.status()[store.index(arm, replicate)].tolist() == [1, 1, 1]
+    cube = open_cube(store.path).load()
+    assert (cube.status.sel(pretraining="50/50") == [1, 4, 4]).all()
+    np.testing.assert_array_equal(cube.score.sel(arm)[replicate], small.data(arm, replicate)["score"])
+    old = cube.sel(pretraining="50/50", labels=200)
+    np.testing.assert_array_equal(
+        old.score[0, 0], small.data({"pretraining": "50/50", "labels": 200}, 0, 1)["score"][0]
+    )
+    assert np.isnan(old.score[:, 1:]).all()
+    assert Store.create_or_grow(store.path, few, small.ATTRS).layout.draws == 3
+
+
 def test_nothing_new_writes_nothing(full: Store) -> None:
     before = {file: file.stat().st_mtime_ns for file in full.path.rglob("*")}
     Store.create_or_grow(full.path, small.layout(), small.ATTRS)
@@ -90,7 +115,7 @@ def test_relabelled_level_is_refused(full: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"draws": 4}, {"subgroups": ("dark", "light")}, {"test": 41}, {"factors": small.layout().factors[:1]}]
+    "change", [{"subgroups": ("dark", "light")}, {"test": 41}, {"factors": small.layout().factors[:1]}]
 )
 def test_what_cannot_grow_is_refused(full: Store, change: dict) -> None:
     with pytest.raises(InputError, match="--out"):
