@@ -87,7 +87,8 @@ def style() -> Iterator[None]:
 
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE)
+        settings: Any = STYLE
+        matplotlib.rcParams.update(settings)
         yield
 
 

@@ -14,11 +14,13 @@ from pathlib import Path
 
 def arguments() -> argparse.ArgumentParser:
     """The command line; imports nothing heavy."""
-    parser = argparse.ArgumentParser(prog="python -m biasprop.show", description="Draw a study's contact sheet of twins.")
+    parser = argparse.ArgumentParser(prog="python -m biasprop.show", description="Contact sheet of a study's twins.")
     parser.add_argument("study", type=Path, metavar="STUDY", help="study file (TOML)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="picture to write: .png, .svg or .pdf (STUDY's name .png)")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="picture: .png, .svg or .pdf (default: STUDY's name, .png)"
+    )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key of the study")
-    parser.add_argument("--subjects", type=int, default=0, metavar="N", help="subjects for each label (fills two lines)")
+    parser.add_argument("--subjects", type=int, default=0, metavar="N", help="subjects for each label")
     return parser
 
 

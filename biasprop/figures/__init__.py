@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from biasprop.figures import contact_sheet, forest, persistence, share_curves
+from biasprop.figures.facets import measured
 from biasprop.plotting import FORMATS, DoesNotFit, save
 
 if TYPE_CHECKING:
@@ -29,7 +30,13 @@ RECORD = "drawn.json"
 """Beside the figures: what they were drawn from, and why any of them is missing."""
 
 
-def draw_all(cube: xr.Dataset, estimates: Sequence[Any], folder: Path, study: Any) -> list[Path]:
+def draw_all(
+    cube: xr.Dataset,
+    estimates: Sequence[Any],
+    folder: Path,
+    study: Any,
+    table: Mapping[str, Callable[..., Any]] = FIGURES,
+) -> list[Path]:
     """Draw every figure that the study has the data for; does nothing if they are there and up to date.
 
     Args:
@@ -37,18 +44,20 @@ def draw_all(cube: xr.Dataset, estimates: Sequence[Any], folder: Path, study: An
         estimates: as ``statistics.estimates`` gives them.
         folder: made if missing; also holds :data:`RECORD`.
         study: the loaded study.
+        table: name -> what draws it.
 
     Returns:
         The files, old or new. :func:`skipped` gives the figures that are missing and why.
     """
     folder = Path(folder)
-    source = drawn_from(cube, study)
+    source = drawn_from(cube, study, table)
     known = _record(folder)
     if known.get("source") == source and all((folder / name).is_file() for name in known["files"]):
         return [folder / name for name in known["files"]]
+    cube = measured(cube, study)
     files: list[Path] = []
     reasons: dict[str, str] = {}
-    for name, draw in FIGURES.items():
+    for name, draw in table.items():
         try:
             files += save(draw(cube, estimates, study), folder / name)
         except DoesNotFit as reason:
@@ -68,9 +77,9 @@ def skipped(folder: Path) -> dict[str, str]:
     return dict(_record(Path(folder)).get("skipped", {}))
 
 
-def drawn_from(cube: xr.Dataset, study: Any) -> str:
+def drawn_from(cube: xr.Dataset, study: Any, table: Mapping[str, Any] = FIGURES) -> str:
     """Digest of all that the figures show: arms' checksums and statuses, levels, the study and this room's code."""
-    digest = hashlib.blake2b(digest_size=16)
+    digest = hashlib.blake2b(",".join(table).encode(), digest_size=16)
     for name in ("checksum", "status"):
         digest.update(cube[name].values.tobytes())
     for name, coord in sorted(cube.coords.items(), key=str):

@@ -81,7 +81,9 @@ def render(study: Any, subjects: int, *, levers: bool) -> Tiles:
 
 
 @style()
-def draw(cube: xr.Dataset | None, estimates: Sequence[Any], study: Any, *, subjects: int = 0, levers: bool = False) -> Figure:
+def draw(
+    cube: xr.Dataset | None, estimates: Sequence[Any], study: Any, *, subjects: int = 0, levers: bool = False
+) -> Figure:
     """Draw the contact sheet.
 
     Args:
@@ -138,8 +140,14 @@ def _levers(axes: Axes, tiles: Tiles, top: float, width: float) -> None:
                 _image(axes, images[g, k], start + k, down)
                 axes.text(start + k + 0.5, down + 1.03, f"{values[g, k]:.2f}", ha="center", va="top", fontsize=6)
             if line == 0:
-                axes.text(start + steps / 2, top - 0.06, f"{plain(name)}: each measured lever from low to high",
-                          ha="center", va="bottom", fontsize=6)  # fmt: skip
+                axes.text(
+                    start + steps / 2,
+                    top - 0.06,
+                    f"{plain(name)}: each measured lever from low to high",
+                    ha="center",
+                    va="bottom",
+                    fontsize=6,
+                )
 
 
 def _image(axes: Axes, image: NDArray[np.floating], left: float, top: float) -> None:

@@ -50,7 +50,7 @@ class Facets:
         levels = [z[dim].values.tolist() for dim in others]
         rows = tuple(dict(zip(others, chosen, strict=True)) for chosen in itertools.product(*levels))
         if len(rows) > MOST_ROWS:
-            raise DoesNotFit(f"{len(rows)} combinations of {', '.join(others)} are more than {MOST_ROWS} rows of panels")
+            raise DoesNotFit(f"{len(rows)} combinations of {', '.join(others)}: at most {MOST_ROWS} rows fit")
         return cls(pretraining, budget, rows)
 
 
@@ -59,11 +59,18 @@ def row_title(row: dict[str, Any]) -> str:
     return ", ".join(plain(level) for level in row.values())
 
 
-def z_by_replicate(cube: xr.Dataset, study: Any) -> xr.DataArray:
-    """z(AUC) of every arm [factors..., replicate, subgroup], draws averaged; NaN where an arm is not there."""
-    from biasprop.statistics.measures import measure, per_replicate
+def measured(cube: xr.Dataset, study: Any) -> xr.Dataset:
+    """The cube with its measure z, which every curve is drawn from; taken once for all figures."""
+    from biasprop.statistics.measures import measure
 
-    return per_replicate(measure(cube, study.evaluation.target_specificity), "z")
+    return cube if "z" in cube else cube.assign(z=measure(cube, study.evaluation.target_specificity)["z"])
+
+
+def z_by_replicate(cube: xr.Dataset, study: Any) -> xr.DataArray:
+    """z(AUC) of every arm [factors..., replicate, subgroup], draws averaged; NaN where an arm is not whole."""
+    from biasprop.statistics.measures import per_replicate
+
+    return per_replicate(measured(cube, study), "z")
 
 
 def summary(values: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]]:

@@ -40,7 +40,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     figure = page(DOUBLE, ROW * sum(heights) + 0.5 * len(panels) + 0.1)
     grid = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
     for axes, (unit, rows) in zip(grid, panels.items(), strict=True):
-        _panel(axes, rows)
+        _panel(axes, rows, [_name(row, estimates) for row in rows])
         axes.set_xlabel(unit)
     return figure
 
@@ -53,7 +53,8 @@ def _unit(estimate: Any) -> str:
     return "difference in z(AUC)" if estimate.scale == "z" else "difference in AUC"
 
 
-def _panel(axes: Axes, rows: Sequence[Any]) -> None:
+def _panel(axes: Axes, rows: Sequence[Any], names: Sequence[str]) -> None:
+    left, right = _limits(rows)
     beside = axes.get_yaxis_transform()
     for y, row in enumerate(rows):
         colour = VERDICTS.get(row.verdict, GREY)
@@ -61,35 +62,63 @@ def _panel(axes: Axes, rows: Sequence[Any]) -> None:
         for low, high, width in ((row.adjusted_low, row.adjusted_high, 0.8), (row.low, row.high, 2.6)):
             if np.isfinite(low) and np.isfinite(high):
                 axes.hlines(y, low, high, color=colour, linewidth=width, zorder=3)
+                for beyond, edge, shape in ((low < left, left, "<"), (high > right, right, ">")):
+                    if beyond:  # the interval goes on outside the panel
+                        axes.plot(edge, y, shape, color=colour, markersize=3, clip_on=False, zorder=3)
         if np.isfinite(row.value):
             shape, size = ("D", 28) if row.primary else ("o", 20)
-            axes.scatter(row.value, y, size, colour, shape, edgecolors="white", linewidths=0.6, zorder=4)
+            axes.scatter(row.value, y, size, colour, marker=shape, edgecolors="white", linewidths=0.6, zorder=4)
         for text, points, hue in ((_number(row), 6, INK), (row.verdict, 92, colour)):
-            axes.annotate(text, (1, y), (points, 0), xycoords=beside, textcoords="offset points", va="center",
-                          fontsize=7, color=hue, fontweight=weight)  # fmt: skip
-    axes.set_yticks(range(len(rows)), [_name(row) for row in rows])
+            axes.annotate(
+                text,
+                (1, y),
+                (points, 0),
+                xycoords=beside,
+                textcoords="offset points",
+                va="center",
+                fontsize=7,
+                color=hue,
+                fontweight=weight,
+            )
+    axes.set_yticks(range(len(rows)), names)
     for tick, row in zip(axes.get_yticklabels(), rows, strict=True):
         tick.set_fontweight("bold" if row.primary else "normal")
+    axes.set_xlim(left, right)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     margins = {row.margin for row in rows}
-    if rows[0].kind == "halving_budget":
-        axes.set_xlim(left=0)
-    elif len(margins) == 1:
+    if len(margins) == 1 and rows[0].kind != "halving_budget":
         margin_band(axes, margins.pop(), vertical=True)
     else:
         axes.axvline(0.0, color=INK, linewidth=0.6, zorder=-1)
 
 
-def _name(row: Any) -> str:
-    where = ", ".join(f"{plain(level)} labels" if dim == "labels" else plain(level) for dim, level in row.arm.items())
-    return f"{row.name} ({where})" if where and where not in row.name else row.name
+def _limits(rows: Sequence[Any]) -> tuple[float, float]:
+    """Room for 0, the margin and every plain interval; an adjusted one may be cut, or one ratio would flatten all."""
+    margin = 0.0 if rows[0].kind == "halving_budget" else max(row.margin for row in rows)
+    plain_ends = np.array([[row.value, row.low, row.high] for row in rows], float)
+    ends = np.append(plain_ends[np.isfinite(plain_ends)], [-margin, margin, 0.0])
+    room = 0.4 * np.ptp(ends) or 1.0
+    thin = np.array([[row.adjusted_low, row.adjusted_high] for row in rows], float)
+    ends = np.append(ends, np.clip(thin[np.isfinite(thin)], ends.min() - room, ends.max() + room))
+    pad = 0.04 * np.ptp(ends) or 1.0
+    return float(ends.min() - pad * (margin > 0)), float(ends.max() + pad)
+
+
+def _name(row: Any, estimates: Sequence[Any]) -> str:
+    """The stated name, and the levels that tell estimates of that name apart."""
+    arms = [other.arm for other in estimates if other.name == row.name]
+    varied = {dim: level for dim, level in row.arm.items() if any(arm.get(dim) != level for arm in arms)}
+    where = ", ".join(f"{plain(level)} labels" if dim == "labels" else plain(level) for dim, level in varied.items())
+    return f"{row.name} ({where})" if where else row.name
 
 
 def _number(row: Any) -> str:
     if not np.isfinite(row.value):
         return "\N{EM DASH}"
-    digits = "{:,.0f}" if row.kind == "halving_budget" else "{:+.2f}"
-    interval = f" [{digits.format(row.low)}, {digits.format(row.high)}]" if np.isfinite([row.low, row.high]).all() else ""
-    return (digits.format(row.value) + interval).replace("-", "\N{MINUS SIGN}")
+    digits = {"halving_budget": "{:,.0f}", "retention": "{:.2f}"}.get(row.kind, "{:+.2f}")
+    text = digits.format(row.value)
+    if np.isfinite([row.low, row.high]).all():
+        text += f" [{digits.format(row.low)}, {digits.format(row.high)}]"
+    return text.replace("-", "\N{MINUS SIGN}")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from biasprop.figures.facets import Facets, row_title, summary, z_by_replicate
 from biasprop.plotting import (
     ARM_COLOURS,
@@ -52,8 +50,10 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     first, second = estimand.subgroups
     gaps = gap(z, estimand.subgroups)
     curves = [("swap contrast\non z", swap_contrast(gaps, estimand.factor, estimand.skewed))]
-    apart = z[facets.pretraining].values[np.isnan(z["share"]).all("subgroup").values]
-    curves += [(f"gap, {plain(level)}\nz({plain(first)}) \N{MINUS SIGN} z({plain(second)})", gaps.sel({facets.pretraining: level}, drop=True)) for level in apart]
+    apart = z[facets.pretraining].values[z["share"].isnull().all("subgroup").values]
+    difference = f"z({plain(first)}) \N{MINUS SIGN} z({plain(second)})"
+    for level in apart:
+        curves.append((f"gap, {plain(level)}\n{difference}", gaps.sel({facets.pretraining: level}, drop=True)))
     figure = page(SINGLE, 0.5 + 1.75 * len(curves))
     grid = figure.subplots(len(curves), 1, squeeze=False, sharex=True, sharey=True)[:, 0]
     budgets = z[facets.budget].values.tolist()

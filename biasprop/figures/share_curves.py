@@ -75,8 +75,16 @@ def _panel(axes: Axes, z: xr.DataArray, pretraining: str, counted: str) -> None:
         shown = ndtr(np.asarray(values) / np.sqrt(2))
         mean, low, high = (ndtr(part / np.sqrt(2)) for part in summary(values))
         at = x + 0.024 * step * (k - (len(names) - 1) / 2)
-        series(axes, at, shown[:, mixed], (mean[mixed], low[mixed], high[mixed]), colour=hues[name],
-               marker=shapes[name], label=plain(name), spread=0.01 * step)  # fmt: skip
+        series(
+            axes,
+            at,
+            shown[:, mixed],
+            (mean[mixed], low[mixed], high[mixed]),
+            colour=hues[name],
+            marker=shapes[name],
+            label=plain(name),
+            spread=0.01 * step,
+        )
         for level in apart:
             label = f"{plain(name)}, {plain(str(z[pretraining].values[level]))}"
             reference(axes, mean[level], low[level], high[level], colour=hues[name], label=label)

@@ -1,0 +1,1 @@
+"""What a manuscript needs from the results: figures, numbers, methods. Run ``python -m paper.make``."""

@@ -1,0 +1,14 @@
+"""Figures of the manuscript, one file a figure: a caption and ``draw(cube, estimates, study) -> Figure``."""
+
+from collections.abc import Callable
+from typing import Any
+
+from paper.figures import contact_sheet, forest, persistence, share_curves
+
+FIGURES: dict[str, tuple[Callable[..., Any], str]] = {
+    "contact_sheet": (contact_sheet.draw, contact_sheet.CAPTION),
+    "share_curves": (share_curves.draw, share_curves.CAPTION),
+    "persistence": (persistence.draw, persistence.CAPTION),
+    "forest": (forest.draw, forest.CAPTION),
+}
+"""Name -> how it is drawn and what is written below it."""

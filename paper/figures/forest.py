@@ -1,0 +1,8 @@
+"""What was asked and what is the answer."""
+
+from biasprop.figures.forest import draw as draw
+
+CAPTION = (
+    "Every estimand stated before the study ran. Thick: 95 % interval. Thin: interval adjusted by Holm's procedure "
+    "over all but the primary estimand (bold, diamond). Grey band: equivalence margin. Triangles: the interval goes on."
+)

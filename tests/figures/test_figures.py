@@ -1,0 +1,196 @@
+"""Every figure of the table draws, twice the same bytes; what a study has not is left out with a reason."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from biasprop import figures, plotting
+from biasprop.figures import FIGURES, contact_sheet, draw_all, skipped
+from biasprop.statistics.estimate import Estimate, estimates
+from biasprop.study import Study, load_study
+from tests.synthetic import synthetic_cube
+
+STUDY = Path(__file__).with_name("study.toml")
+ONE_BUDGET = {"pretraining": ("all light", "50/50", "all dark"), "protocol": ("linear_probe", "full")}
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return load_study(STUDY)
+
+
+@pytest.fixture(scope="module")
+def cube() -> xr.Dataset:
+    return synthetic_cube(replicates=4, subjects=120, diverged=1, open_arms=2)
+
+
+@pytest.fixture(scope="module")
+def found(cube: xr.Dataset, study: Study) -> list[Estimate]:
+    return estimates(cube, study.estimands)
+
+
+@pytest.fixture(scope="module")
+def tiles(study: Study) -> contact_sheet.Tiles:
+    return contact_sheet.render(study, 12, levers=True)
+
+
+@pytest.fixture
+def rendered(monkeypatch: pytest.MonkeyPatch, tiles: contact_sheet.Tiles) -> None:
+    """Rendering compiles for seconds; one rendering serves all tests."""
+    monkeypatch.setattr(contact_sheet, "render", lambda study, subjects, *, levers: tiles)
+
+
+@pytest.mark.usefixtures("rendered")
+@pytest.mark.parametrize("name", FIGURES)
+def test_draws_with_deterministic_bytes(
+    name: str, cube: xr.Dataset, found: list[Estimate], study: Study, tmp_path: Path
+) -> None:
+    for turn in ("first", "second"):
+        files = plotting.save(FIGURES[name](cube, found, study), tmp_path / turn / name)
+        assert [file.suffix for file in files] == [".svg", ".pdf", ".png"]
+    for file in files:
+        assert file.read_bytes() == (tmp_path / "first" / file.name).read_bytes()
+        assert file.stat().st_size > 1_000
+
+
+@pytest.mark.usefixtures("rendered")
+@pytest.mark.parametrize("name", FIGURES)
+def test_fits_the_page(name: str, cube: xr.Dataset, found: list[Estimate], study: Study) -> None:
+    """Nothing is cut off: every text lies inside the figure."""
+    from matplotlib.text import Text
+
+    figure = FIGURES[name](cube, found, study)
+    assert figure.get_figwidth() in (plotting.SINGLE, plotting.DOUBLE)
+    with plotting.style():
+        figure.draw_without_rendering()
+        page = figure.bbox
+        for text in figure.findobj(Text):
+            box = text.get_window_extent()
+            if text.get_visible() and text.get_text() and box.width:
+                assert page.x0 - 1 <= box.x0 and box.x1 <= page.x1 + 1, text.get_text()
+                assert page.y0 - 1 <= box.y0 and box.y1 <= page.y1 + 1, text.get_text()
+
+
+def test_up_to_date_figures_are_not_drawn_again(
+    cube: xr.Dataset, found: list[Estimate], study: Study, tmp_path: Path
+) -> None:
+    calls = []
+
+    def blank(*given: object) -> object:
+        calls.append(given)
+        return plotting.page(1, 1)
+
+    table = {"blank": blank}
+    files = draw_all(cube, found, tmp_path, study, table)
+    assert [file.name for file in files] == ["blank.svg", "blank.pdf", "blank.png"] and not skipped(tmp_path)
+    assert draw_all(cube, found, tmp_path, study, table) == files and len(calls) == 1
+
+    files[0].unlink()
+    assert draw_all(cube, found, tmp_path, study, table) == files and files[0].is_file() and len(calls) == 2
+
+    (tmp_path / figures.RECORD).write_text("{damaged")
+    assert draw_all(cube, found, tmp_path, study, table) == files and len(calls) == 3
+
+
+def test_other_scores_are_another_source(cube: xr.Dataset, study: Study) -> None:
+    source = figures.drawn_from(cube, study)
+    assert figures.drawn_from(cube.assign(checksum=cube["checksum"] + 1), study) != source
+    assert figures.drawn_from(cube.assign(status=cube["status"] * 0), study) != source
+    other = study.model_copy(update={"title": "Another"})
+    assert figures.drawn_from(cube, other) != source
+
+
+def test_what_does_not_fit_is_left_out_with_a_reason(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(FIGURES, "contact_sheet")  # fits always
+    monkeypatch.setattr(figures, "save", lambda figure, stem: plotting.save(figure, stem, ["png"]))
+    whole = synthetic_cube(replicates=2, subjects=40, selection=8, calibration=40)
+    files = draw_all(whole, [], tmp_path, study.model_copy(update={"estimands": ()}))
+    assert {file.stem for file in files} == {"share_curves"}
+    assert skipped(tmp_path) == {
+        "persistence": "the study states no swap contrast on z",
+        "forest": "there is no estimate",
+    }
+
+    no_budget = synthetic_cube(ONE_BUDGET, replicates=2, subjects=40, selection=8, calibration=40)
+    only = study.model_copy(update={"factors": {k: v for k, v in study.factors.items() if k != "labels"}})
+    draw_all(no_budget, [], tmp_path, only)
+    assert skipped(tmp_path)["persistence"] == "no factor varies finetuning.labels"
+    assert not (tmp_path / "persistence.png").exists()
+
+    no_share = whole.isel(pretraining=0, drop=True).drop_vars(["share", "objective"], errors="ignore")
+    draw_all(no_share, [], tmp_path, study)
+    assert skipped(tmp_path)["share_curves"] == "no factor moves the pretraining share"
+
+
+def test_an_empty_cube_draws(study: Study) -> None:
+    """As while the first arms are still being trained."""
+    empty = synthetic_cube(replicates=2, subjects=40, selection=8, calibration=40, open_arms=48)
+    assert not (empty["status"] == 1).any()
+    for name in ("share_curves", "persistence", "forest"):
+        assert FIGURES[name](empty, estimates(empty, study.estimands), study).axes
+
+
+def test_curves_show_the_values_of_the_statistics(cube: xr.Dataset, found: list[Estimate], study: Study) -> None:
+    figure = FIGURES["persistence"](cube, found, study)
+    drawn = [np.asarray(line.get_ydata()) for line in figure.axes[0].get_lines()]
+    for protocol in ("linear_probe", "full"):
+        stated = [e.value for e in found if e.name == "swap contrast" and e.arm["protocol"] == protocol]
+        assert len(stated) == 3
+        assert any(len(values) == 3 and np.allclose(values, stated, equal_nan=True) for values in drawn)
+
+
+def test_colours_are_distinct_and_never_shared() -> None:
+    table = plotting.SUBGROUP_COLOURS + plotting.ARM_COLOURS
+    assert len(set(table)) == len(table) >= 7
+    assert len(set(plotting.colours(["a", "b", "c", "d"]).values())) == 4
+    assert len(set(plotting.markers([str(i) for i in range(8)]).values())) == 8
+
+
+def test_the_users_style_changes_nothing(cube: xr.Dataset, found: list[Estimate], study: Study, tmp_path: Path) -> None:
+    import matplotlib
+
+    def forest(name: str) -> bytes:
+        return plotting.save(FIGURES["forest"](cube, found, study), tmp_path / name, ["svg"])[0].read_bytes()
+
+    plain = forest("plain")
+    with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "black", "svg.hashsalt": None}):
+        assert forest("loud") == plain
+        assert matplotlib.rcParams["font.size"] == 20
+
+
+def test_tiles_are_twins(tiles: contact_sheet.Tiles) -> None:
+    assert tiles.twins.shape == (2, 12, 2, 16, 16, 3) and tiles.masks.shape == (2, 12, 2, 16, 16)
+    assert np.array_equal(tiles.masks[:, :, 0], tiles.masks[:, :, 1])  # the lesion is the same on either skin
+    assert not np.allclose(tiles.twins[:, :, 0], tiles.twins[:, :, 1])
+    for name, (images, values) in tiles.levers.items():
+        assert images.shape == (2, 6, 16, 16, 3), name
+        assert (np.diff(values, axis=1) >= 0).all(), name
+
+
+def test_figures_need_neither_jax_nor_matplotlib_to_be_imported() -> None:
+    check = (
+        "import sys, biasprop.plotting, biasprop.figures, biasprop.show;"
+        "print([name for name in ('jax', 'matplotlib') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_drawing_scores_needs_no_jax(tmp_path: Path) -> None:
+    check = (
+        "import sys; from types import SimpleNamespace as N; from tests.synthetic import synthetic_cube;"
+        "from biasprop.figures import FIGURES;"
+        "s = N(factors={'labels': N(key='finetuning.labels')}, estimands=(), evaluation=N(target_specificity=0.8));"
+        "FIGURES['share_curves'](synthetic_cube(replicates=2, subjects=40), [], s); print('jax' in sys.modules)"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True, cwd=root)
+    assert done.stdout.strip() == "False"
