@@ -38,8 +38,10 @@ class Facets:
         """Read the parts off the cube's coords and the factors' keys.
 
         Raises:
-            DoesNotFit: no factor moves the share, or there are too many combinations.
+            DoesNotFit: no factor moves the share, there are too many combinations, or no arm is finished.
         """
+        if z.isnull().all():
+            raise DoesNotFit("no replicate of any arm is finished")
         if "share" not in z.coords:
             raise DoesNotFit("no factor moves the pretraining share")
         pretraining = str(next(dim for dim in z["share"].dims if dim != "subgroup"))

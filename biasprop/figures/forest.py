@@ -29,13 +29,13 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
         estimates: as ``statistics.estimate.estimates`` gives them.
 
     Raises:
-        DoesNotFit: there is no estimate.
+        DoesNotFit: no estimate is defined.
     """
     panels: dict[str, list[Any]] = {}
     for estimate in sorted(estimates, key=lambda estimate: not estimate.primary):
         panels.setdefault(_unit(estimate), []).append(estimate)
-    if not panels:
-        raise DoesNotFit("there is no estimate")
+    if not any(np.isfinite(estimate.value) for estimate in estimates):
+        raise DoesNotFit("no estimate is defined (yet)")
     heights = [len(rows) + 0.4 for rows in panels.values()]
     figure = page(DOUBLE, ROW * sum(heights) + 0.5 * len(panels) + 0.1)
     grid = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]

@@ -116,7 +116,7 @@ def test_what_does_not_fit_is_left_out_with_a_reason(
     assert {file.stem for file in files} == {"share_curves"}
     assert skipped(tmp_path) == {
         "persistence": "the study states no swap contrast on z",
-        "forest": "there is no estimate",
+        "forest": "no estimate is defined (yet)",
     }
 
     no_budget = synthetic_cube(ONE_BUDGET, replicates=2, subjects=40, selection=8, calibration=40)
@@ -130,12 +130,13 @@ def test_what_does_not_fit_is_left_out_with_a_reason(
     assert skipped(tmp_path)["share_curves"] == "no factor moves the pretraining share"
 
 
-def test_an_empty_cube_draws(study: Study) -> None:
+def test_nothing_is_drawn_from_an_empty_cube(study: Study) -> None:
     """As while the first arms are still being trained."""
     empty = synthetic_cube(replicates=2, subjects=40, selection=8, calibration=40, open_arms=48)
     assert not (empty["status"] == 1).any()
     for name in ("share_curves", "persistence", "forest"):
-        assert FIGURES[name](empty, estimates(empty, study.estimands), study).axes
+        with pytest.raises(plotting.DoesNotFit, match="no replicate of any arm|no estimate"):
+            FIGURES[name](empty, estimates(empty, study.estimands), study)
 
 
 def test_curves_show_the_values_of_the_statistics(cube: xr.Dataset, found: list[Estimate], study: Study) -> None:
