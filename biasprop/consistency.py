@@ -6,6 +6,7 @@ Tables are taken as the file has them, so that these problems are found along wi
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -107,14 +108,18 @@ def of_estimands(table: Mapping[str, Any]) -> list[Problem]:
     stated = [e if isinstance(e, dict) else {} for e in given] if isinstance(given, list) else []
     if not stated:
         return []
-    labels = {name: [level.label for level in levels(f)[0]] for name, f in factor_tables(table).items()}
+    labels = {}
+    for name, factor in factor_tables(table).items():
+        found, unread = levels(factor)
+        labels[name] = None if unread or not found else [level.label for level in found]
     problems: list[Problem] = []
     names = [e.get("name") for e in stated]
     for index, estimand in enumerate(stated):
         at: Location = ("estimands", index)
         if names[index] in names[:index]:
             problems.append(Problem((*at, "name"), f"{names[index]!r} is the name of an earlier estimand as well"))
-        problems += [p.moved(at) for p in [*_subgroups(estimand, table), *_levels(estimand, labels)]]
+        problems += [p.moved(at) for p in _subgroups(estimand, table)]
+        problems += [p.moved(at) for p in (_levels(estimand, labels) if labels else ())]
         if not any(p.location[:2] == at for p in problems):
             problems += [p.moved(at) for p in _direction(estimand, table)]
     primaries = [index for index, e in enumerate(stated) if e.get("primary") is True]
@@ -123,8 +128,9 @@ def of_estimands(table: Mapping[str, Any]) -> list[Problem]:
     for index in primaries[1:]:
         what = f"estimand {primaries[0]} is primary already; exactly one is"
         problems.append(Problem(("estimands", index, "primary"), what))
-    if len(primaries) == 1 and labels:
-        problems += [p.moved(("estimands", primaries[0])) for p in _several(stated[primaries[0]], labels)]
+    if len(primaries) == 1 and not any(p.location[:2] == ("estimands", primaries[0]) for p in problems):
+        readable = {name: known for name, known in labels.items() if known is not None}
+        problems += [p.moved(("estimands", primaries[0])) for p in _several(stated[primaries[0]], readable)]
     return problems
 
 
@@ -158,7 +164,8 @@ def _subgroups(estimand: dict[str, Any], table: Mapping[str, Any]) -> list[Probl
     ]
 
 
-def _levels(estimand: dict[str, Any], labels: dict[str, list[Any]]) -> list[Problem]:
+def _levels(estimand: dict[str, Any], labels: Mapping[str, list[Any] | None]) -> list[Problem]:
+    """``labels`` is None for a factor whose own levels have problems."""
     problems: list[Problem] = []
     factors = {field: estimand[field] for field in ("factor", "budget") if isinstance(estimand.get(field), str)}
     for field, factor in factors.items():
@@ -167,7 +174,7 @@ def _levels(estimand: dict[str, Any], labels: dict[str, list[Any]]) -> list[Prob
     if len(factors) == 2 and estimand["factor"] == estimand["budget"]:
         problems.append(Problem(("budget",), f"{estimand['budget']!r} is the factor the contrast runs over as well"))
     budget = factors.get("budget")
-    if budget in labels and any(isinstance(label, str) for label in labels[budget]):
+    if budget is not None and any(isinstance(label, str) for label in labels.get(budget) or ()):
         problems.append(Problem(("budget",), f"the levels of {budget} are no numbers; it has to hold label budgets"))
     wanted: list[tuple[Location, str | None, Any]] = []
     skewed = estimand.get("skewed")
@@ -182,8 +189,9 @@ def _levels(estimand: dict[str, Any], labels: dict[str, list[Any]]) -> list[Prob
                 problems.append(Problem((field, factor), f"there is no factor {factor!r}; {choose(factor, labels)}"))
             wanted.append(((field, factor), factor, level))
     for location, factor, level in wanted:
-        if factor in labels and not any(same_label(level, known) for known in labels[factor]):
-            what = f"the factor {factor} has no level {level!r}; {choose(level, labels[factor])}"
+        known = labels.get(factor) if factor is not None else None
+        if known is not None and not any(same_label(level, label) for label in known):
+            what = f"the factor {factor} has no level {level!r}; {choose(level, known)}"
             problems.append(Problem(location, what))
     return problems
 
@@ -223,6 +231,6 @@ def _several(estimand: dict[str, Any], labels: dict[str, list[Any]]) -> list[Pro
     open_ = [name for name, size in sizes.items() if size > 1]
     if not open_:
         return []
-    examples = ", ".join(f"{name} = {labels[name][-1]!r}" for name in open_)
+    examples = ", ".join(f"{name} = {json.dumps(labels[name][-1])}" for name in open_)
     what = f"the primary estimand has to be one number; fix {', '.join(open_)} in at, such as at = {{ {examples} }}"
     return [Problem(("at",), what)]

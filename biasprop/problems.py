@@ -140,7 +140,10 @@ def _without_tags(location: Location, table: Any) -> Location:
 def _words(detail: Any, location: Location, model: type[BaseModel], table: Any) -> str:
     kind, context, value = detail["type"], detail.get("ctx", {}), _short(detail.get("input"))
     if kind == "missing":
-        return "is missing"
+        owner = _model_at(model, (), table, location[:-1])
+        field = owner.model_fields.get(str(location[-1])) if owner else None
+        says = (field.description or "").partition("\n")[0].rstrip(".;:") if field else ""
+        return f"is missing and has no default ({says[:1].lower()}{says[1:]})" if says else "is missing"
     if kind == "extra_forbidden":
         allowed = keys_at(model, table, location[:-1]) or ()
         return f"there is no such key here; {choose(location[-1], allowed)}"

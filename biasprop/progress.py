@@ -43,10 +43,10 @@ def make(quiet: bool = False, verbose: bool = False, stream: TextIO | None = Non
         verbose: a line for every arm.
         stream: instead of stderr.
     """
-    stream = stream or sys.stderr
-    if quiet or verbose or not stream.isatty():
-        return Lines(stream, quiet=quiet, verbose=verbose)
-    return Bars(stream)
+    target: TextIO = sys.stderr if stream is None else stream
+    if quiet or verbose or not target.isatty():
+        return Lines(target, quiet=quiet, verbose=verbose)
+    return Bars(target)
 
 
 class _Clock:

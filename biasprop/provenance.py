@@ -42,18 +42,15 @@ def versions() -> dict[str, str]:
 
 def commit() -> str | None:
     """The commit of the code, with ``-dirty`` if it was changed since; None outside a checkout."""
-    here = Path(__file__).parent
+    here = str(Path(__file__).parent)
     try:
-        done = subprocess.run(
-            ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            capture_output=True, text=True, timeout=5, check=True,
-        )  # fmt: skip
-        tracked = subprocess.run(
-            ["git", "-C", str(here), "ls-files", "--error-unmatch", __file__],
-            capture_output=True,
-            timeout=5,
-            check=False,
-        )
+        # Inside another project's checkout this package is not tracked, and that project's commit says nothing.
+        _git(here, "ls-files", "--error-unmatch", __file__)
+        return _git(here, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip() if tracked.returncode == 0 else None
+
+
+def _git(folder: str, *words: str) -> str:
+    done = subprocess.run(["git", "-C", folder, *words], capture_output=True, text=True, timeout=5, check=True)
+    return done.stdout.strip()

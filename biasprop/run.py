@@ -44,7 +44,7 @@ def arguments() -> argparse.ArgumentParser:
     """The command line; imports nothing heavy."""
     parser = _Parser(
         prog="python -m biasprop.run",
-        description="Run a study: plan, compute what is missing, save, and report estimates with intervals and verdicts.",
+        description="Run a study: compute what is missing, save it, and report estimates with intervals and verdicts.",
         epilog="exit codes: 0 finished, 1 bug, 2 bad input, 3 arms diverged or failed, 130 interrupted",
         allow_abbrev=False,
     )
@@ -116,14 +116,15 @@ def run_study(
     Raises:
         InputError: the study, a choice or the store cannot be used.
     """
-    from biasprop import design, progress as display, sweep
+    from biasprop import design, sweep
+    from biasprop.progress import make
     from biasprop.study import load_study
 
     if not hasattr(study, "factors"):
         study = load_study(study)  # pyright: ignore[reportArgumentType]
     chosen = design.chosen(study, only)  # pyright: ignore[reportArgumentType]
     store = study.store(out)  # pyright: ignore[reportAttributeAccessIssue]
-    sweep.run(study, store, only=chosen, workers=workers, progress=progress or display.make(quiet=True))
+    sweep.run(study, store, only=chosen, workers=workers, progress=progress or make(quiet=True))
     return _open(study, store)  # pyright: ignore[reportArgumentType]
 
 
@@ -276,4 +277,8 @@ def _judge(cells: Sequence[Cell], status: Mapping[tuple[int, str], int]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except BrokenPipeError:  # the reader, such as `head`, had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

@@ -194,11 +194,18 @@ class _Places:
 
     def _where(self, location: Location) -> tuple[int, str]:
         for path, option in reversed(self.options):
-            if location[: len(path)] == path:
+            if location[: len(path)] == path or (path[: len(location)] == location and self._is_text(location)):
                 return 0, option
         scaled: Location = ("scale", self.scale or "", *location)
         line = self.source.line(scaled if scaled in self.source.lines else location)
         return line, f"{self.source.name}:{line}"
+
+    def _is_text(self, location: Location) -> bool:
+        """Whether the file has a bare string here, of which an option then made a table."""
+        here: Any = self.source.table
+        for part in location:
+            here = here.get(part) if isinstance(here, dict) else None
+        return isinstance(here, str)
 
 
 def _make(
@@ -223,10 +230,9 @@ def _make(
     if replicates is not None:
         table["replicates"] = replicates
         places.options.append((("replicates",), f"--replicates {replicates}"))
-    if problems:
-        raise InputError(problems)
-
     study, found = _validated(table)
+    if problems:
+        raise InputError(problems + places.render(found))
     if not found and scale is None:
         found = _scale_problems(source)
     if study is not None and not found and smoke:
@@ -316,7 +322,7 @@ def _level_problems(base: dict[str, Any], table: dict[str, Any], known: list[Pro
     problems: list[Problem] = []
     for name, factor in consistency.factor_tables(table).items():
         found, unread = levels(factor)
-        if unread:
+        if unread or any(p.location[:2] == ("factors", name) for p in known):
             continue
         for index, level in enumerate(found):
             at: Location = ("factors", name, "levels", index)

@@ -1,4 +1,4 @@
-"""How long things took on this machine, kept beside the stores, so that a plan can say how long the next study takes."""
+"""How long things took on this machine, kept beside the stores, so that a plan can say what the next study takes."""
 
 from __future__ import annotations
 

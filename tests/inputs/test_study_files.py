@@ -1,0 +1,329 @@
+"""Bad study files: every one is refused with the line, the key and what would be right, and never with a traceback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from biasprop.component import InputError
+from biasprop.study import load_study
+
+EXAMPLE = (Path(__file__).parent / "example.toml").read_text()
+
+
+def line_of(text: str, fragment: str) -> int:
+    """Number of the first line that holds a fragment."""
+    return text[: text.index(fragment)].count("\n") + 1
+
+
+def problems(folder: Path, text: str | bytes, **options) -> list[str]:
+    """What the loader says about a study file, without the folder."""
+    path = folder / "bad.toml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(InputError) as raised:
+        load_study(path, **options)
+    return [problem.replace(f"{folder}/", "") for problem in raised.value.problems]
+
+
+def changed(old: str, new: str) -> str:
+    """The example with its first ``old`` replaced."""
+    assert old in EXAMPLE
+    return EXAMPLE.replace(old, new, 1)
+
+
+# what is done to the example, where the problem stands (a fragment of its line), what the message says
+CASES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
+    "unknown key": (
+        "cohort = 20000",
+        "cohortt = 20000",
+        "cohortt",
+        ("pretraining.cohortt: there is no such key", "shares", "did you mean cohort?"),
+    ),
+    "unknown key at the top": ("seed = 2", "sead = 2", "sead", ("sead: there is no such key", "did you mean seed?")),
+    "unknown kind": (
+        '"vit"',
+        '"vitt"',
+        "[encoder]",
+        ("encoder: there is no kind 'vitt'", "linear", "did you mean vit?"),
+    ),
+    "missing kind": (
+        'kind = "vit"',
+        "patch = 8",
+        "[encoder]",
+        ("encoder: its kind is missing", "allowed: vit, linear"),
+    ),
+    "missing table": ('[encoder]\nkind = "vit"\n', "", "#:schema", ("encoder: is missing",)),
+    "missing key": ("seed = 20261123\n", "", "#:schema", ("seed: is missing",)),
+    "unknown preset": (
+        'light = "light"',
+        'light = "lihgt"',
+        "lihgt",
+        ("generator.subgroups.light", "fitzpatrick_1", "did you mean light?"),
+    ),
+    "text for a number": (
+        "cohort = 20000",
+        'cohort = "many"',
+        '"many"',
+        ("pretraining.cohort: is 'many'; has to be a whole number",),
+    ),
+    "number for a text": ('title = "Skin tone in pretraining"', "title = 3", "title", ("title: is 3; has to be text",)),
+    "true for a number": ("replicates = 6", "replicates = true", "replicates", ("is true; has to be a whole number",)),
+    "fraction for a count": ("replicates = 6", "replicates = 2.5", "replicates", ("has to be a whole number",)),
+    "array for a table": (
+        "shares = { light = 0.5, dark = 0.5 }",
+        "shares = [0.5, 0.5]",
+        "shares = [",
+        ("pretraining.shares: is an array; has to be a table",),
+    ),
+    "text for an array": (
+        "levels = [50, 200, 1000, 5000]",
+        'levels = "all"',
+        '"all"',
+        ("factors.labels.levels: is 'all'",),
+    ),
+    "zero replicates": ("replicates = 6", "replicates = 0", "replicates", ("replicates: is 0; has to be at least 1",)),
+    "negative size": ("test = 2000", "test = -4", "test = -4", ("evaluation.test: is -4; has to be at least 20",)),
+    "huge seed": ("20261123", "99999999999999999999", "seed", ("seed: is 99999999999999999999; has to be at most",)),
+    "empty title": ('"Skin tone in pretraining"', '""', "title", ("title: is ''; has to be of length at least 1",)),
+    "not a number": ("-20.0", "nan", "nan", ("dark.ita_mean: is nan; has to be a finite number",)),
+    "infinity": (
+        "margin = 0.10",
+        "margin = -inf",
+        "-inf",
+        ("estimands[0].margin: is -inf; has to be a finite number",),
+    ),
+    "date": ('title = "Skin tone in pretraining"', "title = 1979-05-27", "1979", ("title: is the date or time",)),
+    "impossible tone": ("-20.0", "-200.0", "-200.0", ("ita_mean: is -200.0; has to be at least -60",)),
+    "syntax": ("size = 32", "size = = 32", "= =", ("this is not TOML",)),
+    "key twice": ("size = 32", "size = 32\nsize = 33", "size = 33", ("this is not TOML",)),
+    "one subgroup": (
+        "dark = { ita_mean = -20.0, ita_sd = 10.0 }\n",
+        "",
+        "[generator.subgroups]",
+        ("generator.subgroups: is a table; has to be of length at least 2",),
+    ),
+    "shares of 1.1": ("dark = 0.5", "dark = 0.6", "dark = 0.6", ("shares must sum to 1; these sum to 1.1",)),
+    "share of nobody": (
+        "dark = 0.5 }",
+        "drak = 0.5 }",
+        "drak",
+        ("pretraining.shares.drak: there is no such subgroup", "did you mean dark?"),
+    ),
+    "share forgotten": (
+        "{ light = 1.0, dark = 0.0 }",
+        "{ light = 1.0 }",
+        "all light",
+        ('levels[0].set."pretraining.shares": has no share for dark',),
+    ),
+    "patch": ('"vit"', '"vit"\npatch = 7', "[encoder]", ("encoder: patch = 7 must divide the image size 32",)),
+    "heads": ('"vit"', '"vit"\nheads = 7', "[encoder]", ("encoder: heads = 7 must divide width",)),
+    "batch": (
+        "cohort = 20000",
+        "cohort = 64",
+        "[pretraining]",
+        ("pretraining.schedule.batch", "has to be at most the cohort, 64"),
+    ),
+    "same level twice": ("[50, 200, 1000,", "[50, 200, 50,", "50, 200", ("levels[2]: has the label 50 of level 0",)),
+    "same content twice": (
+        "{ light = 0.5, dark = 0.5 } } },",
+        "{ light = 1.0, dark = 0.0 } } },",
+        "50/50",
+        ("sets exactly what level 0 ('all light') sets",),
+    ),
+    "level out of range": (
+        "[50, 200,",
+        "[50, -3, 200,",
+        "-3",
+        ("factors.labels.levels[1]: is -3; has to be at least 4",),
+    ),
+    "level of no kind": (
+        '["linear_probe", "full"]',
+        '["linear_probe", "ful"]',
+        '"ful"',
+        ("factors.protocol.levels[1]: there is no kind 'ful'", "did you mean full?"),
+    ),
+    "level that breaks another key": (
+        '{ "pretraining.objective" = "scratch" }',
+        '{ "pretraining.cohort" = 16 }',
+        '"scratch"',
+        ("levels[3]: with this level, pretraining.schedule.batch",),
+    ),
+    "numbers and names": ("[50, 200,", '[50, "many",', "many", ("factors.labels.levels: mixes numbers and names",)),
+    "factor over nothing": (
+        "finetuning.labels",
+        "finetuning.lables",
+        "lables",
+        ("factors.labels.key: finetuning.lables names nothing", "did you mean labels?"),
+    ),
+    "factor over the evaluation": (
+        "finetuning.labels",
+        "evaluation.test",
+        "evaluation.test",
+        ("is the same for all arms", "allowed: generator, encoder, pretraining, finetuning"),
+    ),
+    "factor without key": (
+        'key = "finetuning.labels"\n',
+        "",
+        "[50,",
+        ("factors.labels.levels[0]: needs the factor's key",),
+    ),
+    "two factors, one key": (
+        'key = "finetuning.protocol"',
+        'key = "finetuning.labels"',
+        'key = "finetuning.labels"\nlevels = ["l',
+        ("factors.protocol.key: finetuning.labels is already moved by the factor labels",),
+    ),
+    "factor called as a dim": ("[factors.labels]", "[factors.draw]", "factors.draw", ("the cube uses it itself",)),
+    "factor with a space": ("[factors.labels]", '[factors."a b"]', "a b", ("lower-case letters, digits and _",)),
+    "unknown subgroup": (
+        'subgroups = ["light", "dark"]',
+        'subgroups = ["light", "drak"]',
+        "drak",
+        ("estimands[0].subgroups[1]: there is no subgroup 'drak'", "did you mean dark?"),
+    ),
+    "subgroup with itself": ('["light", "dark"]', '["dark", "dark"]', "[[estimands]]", ("two different subgroups",)),
+    "unknown level": (
+        '["all light", "all dark"]',
+        '["all lihgt", "all dark"]',
+        "lihgt",
+        ("estimands[0].skewed[0]: the factor pretraining has no level 'all lihgt'", "did you mean all light?"),
+    ),
+    "levels the wrong way round": (
+        '["all light", "all dark"]',
+        '["all dark", "all light"]',
+        '["all dark"',
+        ("has a share of 0 of light", "the first has to be the level skewed to light"),
+    ),
+    "arm at no level": (
+        "at = { labels = 200",
+        "at = { labels = 201",
+        "201",
+        ("estimands[0].at.labels: the factor labels has no level 201",),
+    ),
+    "arm at no factor": ('protocol = "full" }', 'protocl = "full" }', "protocl", ("did you mean protocol?",)),
+    "several primary estimates": (
+        "at = { labels = 200, protocol",
+        "at = { protocol",
+        "at = { protocol",
+        ("the primary estimand has to be one number; fix labels in at",),
+    ),
+    "no primary": ("primary = true\n", "", "[[estimands]]", ("estimands: none is primary",)),
+    "two primaries": (
+        'name = "everywhere"',
+        'primary = true\nname = "everywhere"',
+        'primary = true\nname = "everywhere"',
+        ("estimands[1].primary: estimand 0 is primary already",),
+    ),
+    "one name twice": (
+        'name = "everywhere"',
+        'name = "swap contrast"',
+        'name = "swap contrast"\nkind = "swap_contrast"\nsubgroups = ["light", "dark"]\nfactor = "pretraining"\n'
+        'skewed = ["all light", "all dark"]\n\n',
+        ("estimands[1].name: 'swap contrast' is the name of an earlier estimand",),
+    ),
+    "unknown estimand": ('"swap_contrast"', '"swap_contrst"', "contrst", ("excess_gap", "did you mean swap_contrast?")),
+    "estimand without factor": ('factor = "pretraining"\n', "", "[[estimands]]", ("swap_contrast needs factor",)),
+    "scale with a bad value": (
+        "cohort = 100000",
+        "cohort = 1",
+        "cohort = 1\n",
+        ("scale.paper.pretraining.cohort: is 1; has to be at least 16",),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_bad_study_is_refused_with_its_line_and_what_would_be_right(case: str, tmp_path: Path) -> None:
+    old, new, where, said = CASES[case]
+    text = changed(old, new)
+    found = problems(tmp_path, text)
+    hit = [problem for problem in found if all(part in problem for part in said[:1])]
+    assert hit, found
+    assert hit[0].startswith(f"bad.toml:{line_of(text, where)}: "), (hit, line_of(text, where))
+    for part in said:
+        assert part in hit[0]
+
+
+def test_the_example_itself_is_good(tmp_path: Path) -> None:
+    path = tmp_path / "good.toml"
+    path.write_text(EXAMPLE)
+    assert load_study(path).title == "Skin tone in pretraining"
+
+
+def test_all_problems_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    text = changed("seed = 2", "sead = 2")
+    for old, new in (("size = 32", "size = 1"), ('"contrastive"', '"supervised"'), ("test = 2000", 'test = "all"')):
+        text = text.replace(old, new, 1)
+    text = text.replace("at = { labels = 200", "at = { labels = 222", 1)
+    found = problems(tmp_path, text)
+    keys = ["seed: is missing", "sead", "generator.size", "pretraining.objective", "evaluation.test", "at.labels"]
+    assert len(found) == len(keys)
+    for problem, key in zip(found, keys, strict=True):
+        assert key in problem
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "generator: is missing"),
+        (b'title = "\xff"\n', "bad.toml:1: byte 9 is not UTF-8"),
+        (b'title = "a\nb"\n', "bad.toml:1: this is not TOML"),
+        (b"a = " + b"[" * 300 + b"]" * 300, "nested too deeply"),
+        (b"a = " + b"[" * 30_000 + b"]" * 30_000, "nested too deeply"),
+        (b"#" * 2_000_000, "too large for a study file"),
+        (b"factors = [1]\nestimands = 3\nscale = true\n", "bad.toml:1: factors: is an array; has to be a table"),
+    ],
+)
+def test_files_that_are_no_studies_at_all(content: bytes, said: str, tmp_path: Path) -> None:
+    assert any(said in problem for problem in problems(tmp_path, content))
+
+
+def test_files_that_are_not_there(tmp_path: Path) -> None:
+    (tmp_path / "skin_tone.toml").write_text(EXAMPLE)
+    with pytest.raises(InputError, match=r"no such file.*skin_tone\.toml"):
+        load_study(tmp_path / "skintone.toml")
+    with pytest.raises(InputError, match="not a file"):
+        load_study(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("nonsense", "--set nonsense: has to be KEY=VALUE"),
+        ("=3", "has to be KEY=VALUE"),
+        ("a b=3", "'a b' is no key"),
+        ("encoder.patchh=4", "--set encoder.patchh=4: encoder.patchh: there is no such key"),
+        ("pretraining.cohort=many", "--set pretraining.cohort=many: pretraining.cohort: is 'many'"),
+        ("generator.size=33", "must divide the image size 33"),
+        ("title.length=3", "--set title.length=3: title: is a table"),
+        ("replicates.x=3", "--set replicates.x=3: replicates has the value 6, which has no keys"),
+        ("estimands.7.margin=1", "estimands is an array of 3"),
+        ("estimands.0.margin=-1", "--set estimands.0.margin=-1: estimands[0].margin: is -1"),
+        ("finetuning.labels=5", "has no effect, because every level of the factor labels sets finetuning.labels"),
+    ],
+)
+def test_bad_overrides_name_the_option(override: str, said: str, tmp_path: Path) -> None:
+    assert any(said in problem for problem in problems(tmp_path, EXAMPLE, set=[override]))
+
+
+def test_bad_options_name_the_option(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, EXAMPLE, scale="papr")
+    assert found == "--scale papr: bad.toml has no table [scale.papr]; allowed: paper; did you mean paper?"
+    (found,) = problems(tmp_path, EXAMPLE, replicates=0)
+    assert found.startswith("--replicates 0: ")
+
+
+def test_a_problem_under_a_chosen_scale_stands_at_the_scale(tmp_path: Path) -> None:
+    text = changed("cohort = 100000", "cohortt = 100000")
+    (found,) = problems(tmp_path, text, scale="paper")
+    assert found.startswith(f"bad.toml:{line_of(text, 'cohortt')}: pretraining.cohortt: there is no such key")
+
+
+def test_levels_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
+    extra = '[factors.size]\nkey = "generator.size"\nlevels = [32, 24]\n'
+    extra += '[factors.patch]\nkey = "encoder.patch"\nlevels = [8, 16]\n[[estimands]]'
+    text = changed("[[estimands]]", extra).replace('"full" }', '"full", size = 32, patch = 8 }', 1)
+    found = problems(tmp_path, text)
+    assert any("size = 24" in problem and "patch = 16" in problem for problem in found)
+    assert not any("patch = 8" in problem for problem in found)
