@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from rich.table import Table
 
-    from biasprop.statistics.estimand import Estimand
+    from biasprop.statistics.estimand import Estimand, Level
 
 DASH = "-"
 """What a table shows for NaN."""
@@ -43,38 +43,6 @@ def summarise(cube: xr.Dataset, estimands: Sequence[Estimand], target_specificit
     measures = measure(cube, target_specificity)
     found = estimates(cube, estimands, target_specificity, measures)
     return Summary(found, levels(measures, estimands), target_specificity)
-
-
-def cached_summary(
-    store: Path,
-    scores_digest: str,
-    estimands: Sequence[Estimand],
-    target_specificity: float,
-    open_cube: Callable[[], xr.Dataset],
-) -> Summary:
-    """:func:`summarise`, or what it gave last time for the same scores, estimands and code.
-
-    Args:
-        store: folder of the cube; the cache lies in its folder ``cache``.
-        scores_digest: of the stored scores and statuses; it must change when they do.
-        estimands: of the study.
-        target_specificity: in (0, 1].
-        open_cube: called only if nothing usable is cached.
-    """
-    stated = [estimand.model_dump_json() for estimand in estimands]
-    key = _hash(json.dumps([scores_digest, stated, target_specificity, _code()]))
-    kept: list[Summary] = []
-
-    def compute() -> dict[str, Any]:
-        kept.append(summarise(open_cube(), estimands, target_specificity))
-        return kept[0].to_json()
-
-    content = cached(store, key, compute)
-    if not kept:
-        with suppress(KeyError, TypeError, ValueError):
-            return Summary.from_json(content)
-        compute()
-    return kept[0]
 
 
 def cached(store: Path, key: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -134,44 +102,47 @@ def tables(summary: Summary) -> list[Table]:
     return [*groups, _estimates(summary)]
 
 
-def as_text(summary: Summary, width: int = 200) -> str:
-    """The tables as plain text, ``width`` columns wide."""
+def as_text(summary: Summary, width: int = 160) -> str:
+    """The tables as plain text, at most ``width`` columns wide."""
     from rich.console import Console
 
     console = Console(width=width, no_color=True, force_terminal=False)
     with console.capture() as capture:
         for table in tables(summary):
             console.print(table)
-    return capture.get()
+    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
 
 
 def _discrimination(summary: Summary) -> Table:
     first = summary.levels[0]
-    columns = [f"AUC {name}" for name in first.subgroups]
-    columns += ["worst AUC", "AUC gap", "z gap", "levelling down", "replicates", "missing", "AUC moved"]
-    table = _table("Discrimination: mean over replicates [95 % t interval]; gaps are A - B", first, columns)
+    moved = any(row.moved for row in summary.levels)
+    columns = [*(f"AUC {name}" for name in first.subgroups), "worst", "AUC gap", "z gap", "down", "reps", "missing"]
+    title = "Discrimination: mean over replicates [95 % t interval]. Gaps are {}; down = levelling down{}."
+    pair = " - ".join(first.compared) or "not defined for one subgroup"
+    note = "; moved = AUCs of 0 or 1 moved in by half a pair" if moved else ""
+    table = _table(title.format(pair, note), first, columns + ["moved"] * moved)
     for row in summary.levels:
         cells = [_interval(entry["auc"]) for entry in row.subgroups.values()]
-        cells += [_value(row.across["worst_auc"])]
-        cells += [_interval(row.across.get(name), signed=True) for name in ("auc_gap", "z_gap")]
+        cells += [_value(row.across["worst_auc"]), _value(row.across.get("auc_gap"), signed=True)]
+        cells += [_interval(row.across.get("z_gap"), signed=True)]
         cells += [{None: DASH, True: "yes", False: "no"}[row.levelling_down], str(row.replicates)]
-        cells += [", ".join(f"{n} {why}" for why, n in row.missing.items() if n) or DASH, str(row.moved)]
-        table.add_row(*_arm(row), *cells)
+        cells += [", ".join(f"{n} {why}" for why, n in row.missing.items() if n) or DASH]
+        table.add_row(*_arm(row), *cells, *[str(row.moved)] * moved)
     return table
 
 
 def _operating_point(summary: Summary) -> Table:
     first = summary.levels[0]
-    names = ("sensitivity", "specificity", "underdiagnosis")
-    columns = ["threshold", *(f"{name} {subgroup}" for name in names for subgroup in first.subgroups)]
-    columns += ["twin flip rate", "score shift", "separability"]
-    title = f"Decisions at the common threshold (specificity {summary.target_specificity:g} on the calibration set)"
+    heads = {"sensitivity": "sens.", "specificity": "spec.", "underdiagnosis": "underdiag."}
+    columns = ["threshold", *(f"{head}\n{subgroup}" for head in heads.values() for subgroup in first.subgroups)]
+    columns += ["twin\nflips", "score\nshift", "separa-\nbility"]
+    title = f"Decisions at one threshold for all (specificity {summary.target_specificity:g} on the calibration set)"
     table = _table(title, first, columns)
     for row in summary.levels:
-        cells = [_value(row.across["threshold"])]
-        cells += [_value(entry[name]) for name in names for entry in row.subgroups.values()]
-        cells += [_value(row.across[name]) for name in ("flip_rate", "score_shift", "separability")]
-        table.add_row(*_arm(row), *cells)
+        cells = [_value(row.across["threshold"], signed=True)]
+        cells += [_value(entry[name]) for name in heads for entry in row.subgroups.values()]
+        cells += [_value(row.across["flip_rate"]), _value(row.across["score_shift"], signed=True)]
+        table.add_row(*_arm(row), *cells, _value(row.across["separability"]))
     return table
 
 
@@ -181,60 +152,74 @@ def _calibration(summary: Summary) -> Table:
         "calibration_intercept": "intercept",
         "calibration_slope": "slope",
         "ece": "ECE",
-        "ece_expected": "ECE if calibrated",
-        "n": "n",
-        "n_positive": "positive",
+        "ece_expected": "expected",
     }
-    columns = [f"{head} {subgroup}" for head in heads.values() for subgroup in first.subgroups]
-    table = _table("Calibration: perfect is intercept 0, slope 1, ECE as if calibrated", first, columns)
+    heads |= {"n": "n", "n_positive": "n+"}
+    columns = [f"{head}\n{subgroup}" for head in heads.values() for subgroup in first.subgroups]
+    title = "Calibration: perfect is intercept 0, slope 1 and the expected ECE; n subjects, n+ with the disease"
+    table = _table(title, first, columns)
     for row in summary.levels:
-        cells = [
-            _value(entry[name], 0 if name.startswith("n") else 3) for name in heads for entry in row.subgroups.values()
-        ]
+        entries = [(name, entry[name]) for name in heads for entry in row.subgroups.values()]
+        digits = {"n": 0, "n_positive": 0}
+        cells = [_value(mean, digits.get(name, 3), name == "calibration_intercept") for name, mean in entries]
         table.add_row(*_arm(row), *cells)
     return table
 
 
 def _estimates(summary: Summary) -> Table:
-    from rich.table import Table
-
-    table = Table(title="Estimates: plain and adjusted 95 % intervals", title_justify="left")
-    for column in ("estimand", "arm", "value", "plain", "adjusted", "SE", "p difference", "p equivalence"):
-        table.add_column(column)
-    for column in ("method", "replicates", "verdict", "remark"):
-        table.add_column(column)
+    columns = ("value", "95 % interval", "adjusted interval", "SE", "p differs", "p inside", "method", "reps")
+    title = "Estimates. Adjusted interval and p values: Holm over all but the primary one (*), which stands as it is."
+    table = _empty_table(title)
+    notes: dict[str, int] = {}
+    table.add_column("estimand", overflow="fold")
+    table.add_column("arm", overflow="fold")
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("note", justify="right", no_wrap=True)
     for estimate in summary.estimates:
-        digits, signed = (0, False) if estimate.kind == "halving_budget" else (3, estimate.kind != "retention")
+        digits, signed = (0, False) if estimate.kind == "halving_budget" else (3, True)
         table.add_row(
-            estimate.name + (" (primary)" if estimate.primary else ""),
-            ", ".join(f"{name} {level}" for name, level in estimate.arm.items()) or DASH,
+            estimate.name + ("*" if estimate.primary else ""),
+            ", ".join(_named(name, level) for name, level in estimate.arm.items()) or DASH,
             _number(estimate.value, digits, signed),
             _bounds(estimate.low, estimate.high, signed),
             _bounds(estimate.adjusted_low, estimate.adjusted_high, signed),
             _number(estimate.se),
             _p(estimate.adjusted_p_difference),
             _p(estimate.adjusted_p_equivalence),
-            estimate.method,
+            estimate.method or DASH,
             str(estimate.replicates),
             estimate.verdict,
-            estimate.reason,
+            str(notes.setdefault(estimate.reason, len(notes) + 1)) if estimate.reason else "",
         )
+    table.caption = "\n".join(f"{number:>3} {note}" for note, number in notes.items())
+    table.caption_justify = "left"
     return table
 
 
 def _table(title: str, first: LevelRow, columns: Sequence[str]) -> Table:
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left")
+    table = _empty_table(title)
     for name in first.arm:
         table.add_column(name)
     for name in columns:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     return table
+
+
+def _empty_table(title: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
 
 
 def _arm(row: LevelRow) -> list[str]:
     return [str(level) for level in row.arm.values()]
+
+
+def _named(factor: str, level: Level) -> str:
+    return level if isinstance(level, str) else f"{factor} {level:g}"
 
 
 def _number(value: float, digits: int = 3, signed: bool = False) -> str:
@@ -249,8 +234,8 @@ def _bounds(low: float, high: float, signed: bool) -> str:
     return DASH if math.isnan(low) else f"[{_number(low, 3, signed)}, {_number(high, 3, signed)}]"
 
 
-def _value(mean: Mean, digits: int = 3) -> str:
-    return _number(mean.value, digits)
+def _value(mean: Mean | None, digits: int = 3, signed: bool = False) -> str:
+    return DASH if mean is None else _number(mean.value, digits, signed)
 
 
 def _interval(mean: Mean | None, signed: bool = False) -> str:
@@ -261,10 +246,3 @@ def _interval(mean: Mean | None, signed: bool = False) -> str:
 
 def _hash(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _code() -> str:
-    """Digest of the code that makes a summary: other code may give other numbers."""
-    here = Path(__file__).parent
-    files = [Path(__file__), *sorted((here / "metrics").glob("*.py")), *sorted((here / "statistics").glob("*.py"))]
-    return hashlib.blake2b(b"".join(file.read_bytes() for file in files), digest_size=16).hexdigest()

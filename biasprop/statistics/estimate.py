@@ -58,12 +58,14 @@ def _judged(contrast: Paired, p: NDArray, adjusted: NDArray, factor: NDArray) ->
     plain = contrast.interval(1 - ALPHA)
     alpha = ALPHA / factor[0] if np.isfinite(factor[0]) else NAN
     wide = contrast.interval(1 - alpha) if np.isfinite(alpha) else plain._replace(low=NAN, high=NAN)
+    empty = _empty(contrast)
     word, remark = verdict(plain.value, adjusted[0], adjusted[1], estimand.expected, ALPHA)
     if word == NOT_RESOLVED and np.isfinite(plain.value) and np.isfinite(alpha):
         scaled = contrast.values if contrast.denominator is None else contrast.values / np.nanmean(contrast.denominator)
         needed = replicates_to_resolve(plain.value, float(np.nanstd(scaled, ddof=1)), estimand.margin, alpha)
-        remark = f"about {needed} replicates would resolve it" if needed else "more than 10000 replicates needed"
-    empty = _empty(contrast)
+        remark = "more than 10000 replicates would be needed"
+        if needed:  # that many at 80 % power: having them already only means bad luck
+            remark = f"about {max(needed, empty.replicates + 1)} replicates would resolve it"
     why_not = plain.reason if empty.replicates or not contrast.reason else ""  # nothing there: one reason is enough
     return replace(
         empty,
@@ -84,7 +86,7 @@ def _judged(contrast: Paired, p: NDArray, adjusted: NDArray, factor: NDArray) ->
 
 
 def _halving(contrast: Paired) -> Estimate:
-    empty = replace(_empty(contrast), method="means over replicates")
+    empty = replace(_empty(contrast), method="means")
     curves = contrast.values.reshape(len(contrast.values), -1)
     curves = curves[~np.isnan(curves).any(axis=1)]
     if not len(curves) or not contrast.budgets:

@@ -93,6 +93,7 @@ def levels(measures: xr.Dataset, estimands: Sequence[Estimand] = ()) -> list[Lev
                     subgroup: {name: _mean(table[index][k]) for name, table in by_subgroup.items()}
                     for k, subgroup in enumerate(names)
                 },
+                compared=pair or (),
                 across={name: _mean(table[index]) for name, table in across.items()},
                 levelling_down=None if flag is None else bool(flag.transpose(*factors).values[index]),
             )

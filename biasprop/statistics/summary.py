@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from biasprop.statistics.verdict import NOT_RESOLVED
@@ -73,6 +73,8 @@ class LevelRow:
     """How many AUCs of 0 or 1 were moved in by half a pair before z."""
     subgroups: dict[str, dict[str, Mean]]
     """Subgroup -> measure -> mean."""
+    compared: tuple[str, ...]
+    """A and B of the gaps; empty with one subgroup."""
     across: dict[str, Mean]
     """Measure -> mean; gaps are A - B."""
     levelling_down: bool | None
@@ -88,21 +90,8 @@ class Summary:
     target_specificity: float
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object (NaN as null) from which :meth:`from_json` makes the same summary."""
+        """The same as a JSON object, NaN as null."""
         return plain(asdict(self))
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Summary:
-        """The summary that :meth:`to_json` wrote.
-
-        Raises:
-            KeyError, TypeError, ValueError: the object is not one of its.
-        """
-        return cls(
-            estimates=[_estimate(entry) for entry in content["estimates"]],
-            levels=[_level_row(entry) for entry in content["levels"]],
-            target_specificity=float(content["target_specificity"]),
-        )
 
 
 def plain(value: Any) -> Any:
@@ -113,26 +102,3 @@ def plain(value: Any) -> Any:
         return [plain(entry) for entry in value]
     value = value.item() if hasattr(value, "item") else value
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _number(value: Any) -> float:
-    return NAN if value is None else float(value)
-
-
-def _estimate(entry: Mapping[str, Any]) -> Estimate:
-    numbers = [field.name for field in fields(Estimate) if field.type == "float"]
-    values: dict[str, Any] = {**entry, **{name: _number(entry[name]) for name in numbers}}
-    values["subgroups"] = tuple(entry["subgroups"])
-    return Estimate(**values)
-
-
-def _mean(entry: Any) -> Mean:
-    value, low, high, replicates = entry
-    return Mean(_number(value), _number(low), _number(high), int(replicates))
-
-
-def _level_row(entry: Mapping[str, Any]) -> LevelRow:
-    values: dict[str, Any] = dict(entry)
-    values["subgroups"] = {k: {n: _mean(m) for n, m in table.items()} for k, table in entry["subgroups"].items()}
-    values["across"] = {name: _mean(m) for name, m in entry["across"].items()}
-    return LevelRow(**values)

@@ -81,7 +81,8 @@ def holm(p: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Holm's step-down adjustment (Scand. J. Stat. 6, 1979).
 
     Args:
-        p: [test] p values; NaN = not a test, which does not count.
+        p: [test] p values; NaN = stated but not (yet) to be had. It stays NaN and counts as a test of the family all
+            the same, so that leaving arms out never makes the others look better.
 
     Returns:
         Adjusted p values in [0, 1], and the factor by which each p value was multiplied (m for the smallest of m, down
@@ -91,7 +92,7 @@ def holm(p: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     p = np.asarray(p, np.float64)
     adjusted, factor = np.full(p.shape, np.nan), np.full(p.shape, np.nan)
     order = np.argsort(p)[: int((~np.isnan(p)).sum())]
-    steps = np.arange(len(order), 0, -1)
+    steps = len(p) - np.arange(len(order))
     products = np.maximum.accumulate(p[order] * steps) if len(order) else p[order]
     adjusted[order] = np.minimum(products, 1.0)
     factor[order] = np.where(p[order] > 0, products / np.where(p[order] > 0, p[order], 1.0), steps)
