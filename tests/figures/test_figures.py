@@ -135,7 +135,7 @@ def test_nothing_is_drawn_from_an_empty_cube(study: Study) -> None:
     empty = synthetic_cube(replicates=2, subjects=40, selection=8, calibration=40, open_arms=48)
     assert not (empty["status"] == 1).any()
     for name in ("share_curves", "persistence", "forest"):
-        with pytest.raises(plotting.DoesNotFit, match="no replicate of any arm|no estimate"):
+        with pytest.raises(plotting.DoesNotFit, match=r"no replicate of any arm|no estimate"):
             FIGURES[name](empty, estimates(empty, study.estimands), study)
 
 
