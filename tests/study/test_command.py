@@ -1,0 +1,223 @@
+"""The command line: light to import, a plan that writes nothing, a report, exit codes."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from biasprop import design, plan, progress, run
+from biasprop.cube import Store
+from biasprop.provenance import attributes
+from biasprop.study import Study, load_study, schema
+from biasprop.timings import Timings
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "tests" / "inputs" / "example.toml"
+HEAVY = ("jax", "pydantic", "numpy", "xarray", "zarr", "scipy", "rich", "matplotlib", "flax", "optax", "pandas")
+
+
+def test_help_and_wrong_arguments_import_nothing_heavy() -> None:
+    code = (
+        "import sys, contextlib, io\n"
+        "import biasprop, biasprop.run\n"
+        "for words in (['--help'], ['--smok']):\n"
+        "    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()) as text, "
+        "contextlib.redirect_stderr(text):\n"
+        "        biasprop.run.main(words)\n"
+        f"print(*sorted(set({HEAVY!r}) & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        run.main(["--help"])
+    text = capsys.readouterr().out
+    assert left.value.code == 0
+    for option in ("--smoke", "--scale", "--plan", "--list", "--set", "--only", "--replicates", "--workers"):
+        assert option in text
+    for option in ("--out", "--json", "--netcdf", "-q", "-v"):
+        assert option in text
+
+
+def test_the_committed_schema_is_current() -> None:
+    kept = json.loads((ROOT / "biasprop" / "schema" / "study.schema.json").read_text())
+    assert kept == schema(), "run python -m biasprop.study"
+
+
+def test_plan_and_list_say_what_there_is_and_make_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run.main([str(EXAMPLE), "--plan", "--only", "protocol=full"]) == 0
+    text = capsys.readouterr().out
+    assert "24 of 24 to do" in text and "96 of 96 to do" in text
+    assert "from counts" in text and "does not exist yet" in text and "an assumed sd" in text
+    assert run.main([str(EXAMPLE), "--list"]) == 0
+    assert capsys.readouterr().out.count("  open ") == 192
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plan_uses_timings_recorded_here(tmp_path: Path) -> None:
+    study = load_study(EXAMPLE)
+    cells = design.cells(study)
+    timings = Timings(tmp_path)
+    for cell in cells:
+        timings.record_pretraining(cell.condition, 12.0)
+        for arm in cell.arms:
+            timings.record_arm(cell.condition, arm.condition, 0.5)
+    timings.save()
+    planned = plan.plan(study, cells, tmp_path, workers=1)
+    assert planned.seconds == pytest.approx(18 * 12.0 + 192 * 0.5)  # scratch is not pretrained
+    assert planned.measured == pytest.approx(1.0)
+    (tmp_path / "timings.json").write_text("damaged")
+    assert plan.plan(study, cells, tmp_path, workers=1).measured == 0.0
+
+
+def fill(study: Study, store: Path, cells: list[design.Cell], wrong: int = 1) -> None:
+    """Write arms with random scores; the first gets the status ``wrong``."""
+    opened = Store.create_or_grow(store, design.layout(study), attributes(study))
+    random = np.random.default_rng(0)
+    sizes = opened.layout.sizes
+    label = np.arange(sizes["subject"]) % 2
+    held = {name: np.arange(sizes[name]) % 2 for name in ("selection", "calibration")}
+    status = wrong
+    for cell in cells:
+        for arm in cell.arms:
+            draws = arm.draws
+            data = {
+                "score": random.normal(size=(draws, 2, len(label))) + 2 * label,
+                "separability_score": random.normal(size=(2, len(label))),
+                "label": label,
+                "latents": random.normal(size=(2, 2, len(label))),
+            }
+            for name, y in held.items():
+                data[f"{name}_score"] = random.normal(size=(draws, len(y))) + 2 * y
+                data[f"{name}_label"] = y
+                data[f"{name}_subgroup"] = np.arange(len(y)) // 2 % 2
+            opened.write(arm.levels, cell.replicate, data, [status] * draws, 0.1, {"device": "none"})
+            status = 1
+
+
+@pytest.fixture
+def sweeps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A sweep that fills the store with noise instead of training; gives the stores it was called for."""
+    calls: list[str] = []
+
+    def sweep(study: Study, store: Path, *, only: dict, workers: int | None, progress: progress.Progress) -> None:
+        calls.append(str(store))
+        cells = design.cells(study, only)
+        progress.start(len(cells), 0)
+        fill(study, store, cells, wrong=2 if "diverge" in study.title else 1)
+        for cell in cells:
+            progress.cell(cell.name, progress_done, 1, 1)
+
+    progress_done = progress.DONE
+    monkeypatch.setitem(sys.modules, "biasprop.sweep", types.SimpleNamespace(run=sweep))
+    monkeypatch.setattr("biasprop.sweep", sys.modules["biasprop.sweep"], raising=False)
+    monkeypatch.setattr("biasprop.figures.draw_all", lambda *_, **__: [])
+    return calls
+
+
+def test_a_run_reports_one_json_object_and_a_second_run_computes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], sweeps: list[str]
+) -> None:
+    words = [str(EXAMPLE), "--smoke", "--out", str(tmp_path), "--json"]
+    assert run.main(words) == 0
+    first = capsys.readouterr()
+    told = json.loads(first.out)
+    assert told["study"] == "example" and told["cells"] == {"done": 8, "total": 8}
+    assert Path(told["store"]).is_absolute() and Path(told["store"]).is_dir()
+    assert {row["name"] for row in told["estimates"]} == {"swap contrast", "everywhere", "retention"}
+    assert all({"arm", "value", "low", "high", "method", "replicates", "verdict"} <= set(r) for r in told["estimates"])
+    assert "cells 8/8" in first.err
+    assert run.main(words) == 0
+    second = capsys.readouterr()
+    assert len(sweeps) == 1
+    assert second.out == first.out
+    assert "0 of 8 cells to do" in second.err
+
+
+def test_tables_go_to_stdout_and_quiet_leaves_stderr_empty(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], sweeps: list[str]
+) -> None:
+    assert run.main([str(EXAMPLE), "--smoke", "--out", str(tmp_path), "-q"]) == 0
+    shown = capsys.readouterr()
+    assert "Estimates" in shown.out and "AUC light" in shown.out
+    assert shown.err == ""
+
+
+def test_diverged_arms_are_named_and_give_exit_code_3_every_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], sweeps: list[str]
+) -> None:
+    words = [str(EXAMPLE), "--smoke", "--out", str(tmp_path), "--set", "title=may diverge", "--only", "labels=16"]
+    for _ in range(2):
+        assert run.main(words) == 3
+        err = capsys.readouterr().err
+        assert "diverged: all light, replicate 0: pretraining all light, labels 16, protocol linear_probe" in err
+    assert len(sweeps) == 1
+    assert run.main([*words, "--list"]) == 0
+    assert capsys.readouterr().out.count("diverged") == 1
+
+
+def test_an_interruption_prints_the_command_that_resumes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], sweeps: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("biasprop.sweep.run", interrupted)
+    words = [str(EXAMPLE), "--smoke", "--out", str(tmp_path), "--only", "pretraining=all dark"]
+    assert run.main(words) == 130
+    told = capsys.readouterr().err
+    assert f"python -m biasprop.run {EXAMPLE} --smoke" in told and "'pretraining=all dark'" in told
+
+
+def test_a_bug_is_no_bad_input(tmp_path: Path, sweeps: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("biasprop.sweep.run", broken)
+    with pytest.raises(RuntimeError, match="a bug"):
+        run.main([str(EXAMPLE), "--smoke", "--out", str(tmp_path)])
+
+
+def test_progress_is_plain_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    shown = progress.make(stream=stream)
+    shown.start(3, 1)
+    shown.cell("a", "pretraining", 50, 100)
+    shown.arm("a: 50 labels", 1, 2.0)
+    shown.arm("a: 200 labels", 2, 2.0)
+    shown.cell("a", progress.DONE, 1, 1)
+    monkeypatch.setattr(progress, "HEARTBEAT", 0.0)
+    shown.cell("b", "pretraining", 50, 100)
+    shown.finish()
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "diverged: a: 200 labels"
+    assert lines[1].startswith("cells 2/3 a (about ")
+    assert lines[2].startswith("cells 2/3 running: b: pretraining 50/100")
+    assert len(lines) == 3
+
+
+def test_progress_is_live_bars_on_a_terminal() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    shown = progress.make(stream=stream)
+    shown.start(2, 0)
+    shown.cell("all dark, replicate 0", "pretraining", 50, 100)
+    shown.arm("all dark, 50 labels", 3, 1.0)
+    shown.cell("all dark, replicate 0", progress.DONE, 1, 1)
+    shown.finish()
+    assert "failed: all dark, 50 labels" in stream.getvalue()
