@@ -80,7 +80,9 @@ class Plan:
         return f"about {duration(self.seconds)} (from {source})"
 
 
-def plan(study: Study, cells: Sequence[Cell], out: Path, workers: int | None = None) -> Plan:
+def plan(
+    study: Study, cells: Sequence[Cell], out: Path, workers: int | None = None, *, resolution: bool = True
+) -> Plan:
     """Plan a run; reads what is there and writes nothing.
 
     Args:
@@ -88,6 +90,7 @@ def plan(study: Study, cells: Sequence[Cell], out: Path, workers: int | None = N
         cells: those to run, from ``design.cells``.
         out: the folder of stores.
         workers: compute processes; by default one per core, or none on an accelerator.
+        resolution: also say what the design can resolve, for which statistics have to be loaded.
     """
     store = study.store(out)
     status = arm_status(study, cells, store)
@@ -124,7 +127,7 @@ def plan(study: Study, cells: Sequence[Cell], out: Path, workers: int | None = N
         store=store,
         there=_there(store, status),
         others=_others(study, store),
-        resolves=_resolves(study, store),
+        resolves=_resolves(study, store) if resolution else "",
     )
 
 

@@ -137,7 +137,7 @@ def _run(given: argparse.Namespace) -> int:
     only = design.chosen(study, given.only)
     cells = design.cells(study, only)
     store = study.store(given.out)
-    planned = plan.plan(study, cells, given.out, given.workers)
+    planned = plan.plan(study, cells, given.out, given.workers, resolution=given.plan)
     if given.plan or given.list:
         print(*(planned.lines() if given.plan else plan.listing(cells, plan.arm_status(study, cells, store))), sep="\n")
         return 0
