@@ -60,7 +60,7 @@ def _judged(contrast: Paired, p: NDArray, adjusted: NDArray, factor: NDArray) ->
     wide = contrast.interval(1 - alpha) if np.isfinite(alpha) else plain._replace(low=NAN, high=NAN)
     empty = _empty(contrast)
     word, remark = verdict(plain.value, adjusted[0], adjusted[1], estimand.expected, ALPHA)
-    if word == NOT_RESOLVED and np.isfinite(plain.value) and np.isfinite(alpha):
+    if word == NOT_RESOLVED and np.isfinite(plain.se) and np.isfinite(alpha):
         scaled = contrast.values if contrast.denominator is None else contrast.values / np.nanmean(contrast.denominator)
         needed = replicates_to_resolve(plain.value, float(np.nanstd(scaled, ddof=1)), estimand.margin, alpha)
         remark = "more than 10000 replicates would be needed"

@@ -1,0 +1,249 @@
+"""Measures and estimates of a cube whose effect is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from biasprop.statistics.estimand import Estimand
+from biasprop.statistics.estimate import estimates
+from biasprop.statistics.levels import levels, reference_level
+from biasprop.statistics.measures import describe, measure, per_replicate
+from tests.synthetic import synthetic_cube, true_gap
+
+PAIR = ("light", "dark")
+SWAP = {"subgroups": PAIR, "factor": "pretraining", "skewed": ("all light", "all dark")}
+ONE = {"labels": 50, "protocol": "linear_probe"}
+
+
+def swap(name: str = "swap", **changes: object) -> Estimand:
+    return Estimand(**({"name": name, "kind": "swap_contrast", **SWAP} | changes))  # pyright: ignore[reportArgumentType]
+
+
+@pytest.fixture(scope="module")
+def cube() -> xr.Dataset:
+    return synthetic_cube(replicates=6, subjects=400, seed=1)
+
+
+@pytest.fixture(scope="module")
+def measures(cube: xr.Dataset) -> xr.Dataset:
+    return measure(cube, 0.9)
+
+
+def test_measures_have_the_cubes_dims_and_coords(cube: xr.Dataset, measures: xr.Dataset) -> None:
+    arm = ("pretraining", "labels", "protocol", "replicate", "draw")
+    assert measures["auc"].dims == (*arm, "subgroup")
+    assert measures["flip_rate"].dims == arm
+    assert measures["separability"].dims == arm[:-1]
+    assert measures["share"].identical(cube["share"])
+    assert measures.attrs["target_specificity"] == 0.9
+
+
+def test_unplanned_draws_are_nan_and_count_for_nothing(measures: xr.Dataset) -> None:
+    full = measures.sel(protocol="full")
+    assert full["auc"].isel(draw=1).isnull().all()
+    assert (full["n"].isel(draw=1) == 0).all()
+    whole = per_replicate(measures, "z").sel(protocol="full")
+    xr.testing.assert_allclose(whole, full["z"].isel(draw=0, drop=True))
+
+
+def test_draws_are_averaged_on_z(measures: xr.Dataset) -> None:
+    z = measures["z"].sel(protocol="linear_probe")
+    found = per_replicate(measures, "z").sel(protocol="linear_probe")
+    np.testing.assert_allclose(found, z.values.mean(axis=z.dims.index("draw")))
+
+
+@pytest.mark.parametrize("status", [0, 2, 3])
+def test_a_replicate_with_one_bad_draw_is_no_replicate(cube: xr.Dataset, status: int) -> None:
+    cube = cube.copy(deep=True)
+    at = {"pretraining": "all light", **ONE, "replicate": 2}
+    cube["status"].loc[at | {"draw": 1}] = status
+    cube["score"].loc[at | {"draw": 1}] = 99.0  # must not be read
+    found = per_replicate(measure(cube, 0.9), "z").sel(
+        {name: level for name, level in at.items() if name != "replicate"}
+    )
+    assert found.isnull().any("subgroup").values.tolist() == [False, False, True, False, False, False]
+    (estimate,) = estimates(cube, [swap(at=ONE)])
+    assert estimate.replicates == 5
+    assert estimate.reason.startswith("1 of 6 replicates left out: 1 ")
+    assert {0: "not run", 2: "diverged", 3: "failed"}[status] in estimate.reason
+
+
+def test_an_undefined_auc_leaves_its_replicate_out(cube: xr.Dataset) -> None:
+    cube = cube.copy(deep=True)
+    cube["label"].loc[{"pretraining": "all dark", **ONE, "replicate": 0}] = 0
+    (estimate,) = estimates(cube, [swap(at=ONE)])
+    assert estimate.replicates == 5
+    assert "1 undefined" in estimate.reason
+
+
+def test_a_perfect_auc_is_moved_and_counted(cube: xr.Dataset) -> None:
+    cube = cube.copy(deep=True)
+    at = {"pretraining": "50/50", **ONE, "replicate": 0, "draw": 0}
+    cube["score"].loc[at] = cube["label"].loc[{k: v for k, v in at.items() if k != "draw"}].values * 2.0 - 1.0
+    found = measure(cube, 0.9)
+    assert found["auc_moved"].sum() == 2
+    assert np.isfinite(found["z"].loc[at]).all()
+    row = next(row for row in levels(found) if row.arm == {"pretraining": "50/50", **ONE})
+    assert row.moved == 2
+
+
+def test_separability_of_more_than_two_subgroups_is_nan() -> None:
+    three = synthetic_cube({"pretraining": ("all light",)}, 2, 1, 60, subgroups=("light", "dark", "other"))
+    assert measure(three, 0.9)["separability"].isnull().all()
+
+
+def test_the_known_effect_is_found(cube: xr.Dataset, measures: xr.Dataset) -> None:
+    gaps = estimates(cube, [Estimand(name="g", kind="gap", subgroups=PAIR)], measures=measures)
+    assert len(gaps) == 24
+    errors = [
+        (g.value - true_gap(str(g.arm["pretraining"]), float(g.arm["labels"]))) / g.se  # type: ignore[arg-type]
+        for g in gaps
+    ]
+    assert np.max(np.abs(errors)) < 8  # t with 5 degrees of freedom, the largest of 24
+    assert np.mean(np.abs(errors)) < 1.5
+    (beta,) = estimates(cube, [swap(at=ONE, primary=True)], measures=measures)
+    assert beta.low < 0.4 < beta.high
+    assert beta.verdict == "persists"
+    (turned,) = estimates(cube, [swap(at=ONE, primary=True, sign="negative")], measures=measures)
+    assert turned.verdict == "reversed"
+
+
+def test_gap_and_swap_turn_with_the_subgroups(cube: xr.Dataset, measures: xr.Dataset) -> None:
+    (there,) = estimates(cube, [swap(at=ONE)], measures=measures)
+    (back,) = estimates(cube, [swap(at=ONE, subgroups=("dark", "light"))], measures=measures)
+    assert back.value == pytest.approx(-there.value)
+    assert back.p_difference == pytest.approx(there.p_difference)
+
+
+def test_the_auc_scale(cube: xr.Dataset, measures: xr.Dataset) -> None:
+    (estimate,) = estimates(cube, [swap(at=ONE, scale="auc")], measures=measures)
+    auc = measures["auc"].sel(ONE).mean("draw")
+    gap = auc.sel(subgroup="light") - auc.sel(subgroup="dark")
+    expected = 0.5 * (gap.sel(pretraining="all light") - gap.sel(pretraining="all dark"))
+    assert estimate.value == pytest.approx(float(expected.mean()))
+
+
+def test_no_effect_is_erased_and_a_small_one_not_zero() -> None:
+    still = {"replicates": 8, "subjects": 2000, "replicate_sd": 0.0, "seed": 4}
+    factors = {"pretraining": ("all light", "all dark")}
+    nothing = synthetic_cube(factors, draws=1, effect=0.0, **still)  # type: ignore[arg-type]
+    assert estimates(nothing, [swap(primary=True, margin=0.2)])[0].verdict == "erased"
+    (small,) = estimates(synthetic_cube(factors, draws=8, effect=0.1, **still), [swap(primary=True, margin=0.3)])  # type: ignore[arg-type]
+    assert small.verdict == "erased"
+    assert small.reason == "not zero, but inside the margin"
+
+
+def test_holm_leaves_the_primary_alone(cube: xr.Dataset, measures: xr.Dataset) -> None:
+    found = estimates(cube, [swap("main", at=ONE, primary=True), swap("all")], measures=measures)
+    main, others = found[0], found[1:]
+    assert main.adjusted_p_difference == main.p_difference
+    assert (main.adjusted_low, main.adjusted_high) == (main.low, main.high)
+    assert len(others) == 6
+    smallest = min(others, key=lambda e: e.p_difference)
+    assert smallest.adjusted_p_difference == pytest.approx(min(6 * smallest.p_difference, 1))
+    for estimate in others:
+        assert estimate.adjusted_p_difference >= estimate.p_difference
+        assert estimate.adjusted_p_equivalence >= estimate.p_equivalence
+        assert estimate.adjusted_low <= estimate.low <= estimate.value <= estimate.high <= estimate.adjusted_high
+        excluded = estimate.adjusted_low > 0 or estimate.adjusted_high < 0
+        assert excluded == (estimate.adjusted_p_difference < 0.05)
+
+
+def test_excess_gap(cube: xr.Dataset, measures: xr.Dataset) -> None:
+    stated = Estimand(name="e", kind="excess_gap", subgroups=PAIR, factor="pretraining", reference="50/50", at=ONE)  # type: ignore[arg-type]
+    found = {e.arm["pretraining"]: e for e in estimates(cube, [stated], measures=measures)}
+    assert list(found) == ["all light", "all dark", "scratch"]
+    z = per_replicate(measures, "z").sel(ONE)
+    gap = z.sel(subgroup="light") - z.sel(subgroup="dark")
+    expected = float((gap.sel(pretraining="all dark") - gap.sel(pretraining="50/50")).mean())
+    assert found["all dark"].value == pytest.approx(expected)
+    assert list(found["all dark"].arm) == ["pretraining", "labels", "protocol"]
+
+
+def test_retention(cube: xr.Dataset, measures: xr.Dataset) -> None:
+    stated = swap("r", kind="retention", denominator=ONE)
+    found = estimates(cube, [stated], measures=measures)
+    assert ONE not in [e.arm for e in found]  # itself over itself is no estimate
+    assert len(found) == 5
+    beta = {str(e.arm): e.value for e in estimates(cube, [swap()], measures=measures)}
+    for estimate in found:
+        assert estimate.method == "Fieller"
+        assert estimate.value == pytest.approx(beta[str(estimate.arm)] / beta[str(ONE)])
+
+
+def test_retention_without_a_denominator_is_nan_with_the_reason() -> None:
+    flat = synthetic_cube(effect=0.0, subjects=100, replicates=4, seed=3)
+    found = estimates(flat, [swap("r", kind="retention", denominator=ONE)])
+    assert all(np.isnan(e.value) and np.isnan(e.p_difference) for e in found)
+    assert all(e.verdict == "not resolved" and "denominator" in e.reason for e in found)
+
+
+def test_halving_budget(cube: xr.Dataset, measures: xr.Dataset) -> None:
+    stated = swap("h", kind="halving_budget", budget="labels")
+    found = estimates(cube, [stated], measures=measures)
+    assert [e.arm for e in found] == [{"protocol": "linear_probe"}, {"protocol": "full"}]
+    assert [e.value for e in found] == [1000.0, 1000.0] or [e.verdict for e in found] == ["reached", "reached"]
+    for e in found:  # 0.4, 0.2 and 0.09: at 200 it may be on either side of half
+        assert e.value in (200.0, 1000.0)
+        assert "replicates taken alone" in e.reason
+    early = estimates(cube.sel(labels=[50, 200]), [stated.model_copy(update={"at": {"protocol": "full"}})])
+    assert early[0].verdict in ("reached", "not reached")
+    (flat,) = estimates(
+        synthetic_cube({"pretraining": ("all light", "all dark"), "labels": (50, 200)}, effect=0.0, subjects=100),
+        [stated],
+    )
+    assert flat.verdict == "not resolved"
+    assert "not told from 0" in flat.reason
+
+
+def test_bootstrap_is_an_option(cube: xr.Dataset) -> None:
+    (few,) = estimates(cube, [swap(at=ONE, interval="bootstrap")])
+    assert few.method == "t"
+    assert "bootstrap refused" in few.reason
+    many = synthetic_cube({"pretraining": ("all light", "all dark")}, replicates=12, draws=1, subjects=100)
+    assert estimates(many, [swap(interval="bootstrap")])[0].method == "bootstrap"
+
+
+def test_arms_that_are_not_there_say_so(cube: xr.Dataset) -> None:
+    part = synthetic_cube(replicates=4, subjects=80, open_arms=4)  # the last arm of scratch, which no swap needs
+    assert all(np.isfinite(e.value) for e in estimates(part, [swap()]))
+    (scratch,) = estimates(
+        part,
+        [
+            Estimand(
+                name="g", kind="gap", subgroups=PAIR, at={"pretraining": "scratch", "labels": 1000, "protocol": "full"}
+            )
+        ],
+    )
+    assert np.isnan([scratch.value, scratch.low, scratch.p_difference]).all()
+    assert scratch.replicates == 0
+    assert scratch.verdict == "not resolved"
+    assert scratch.reason == "4 of 4 replicates left out: 4 not run"
+    (lacking,) = estimates(cube.sel(pretraining=["all light", "50/50"]), [swap(at=ONE)])
+    assert lacking.reason == "not in the store: pretraining = all dark"
+    (other,) = estimates(cube, [swap(at={"labels": 777, "protocol": "full"})])
+    assert other.reason == "not in the store: labels = 777"
+
+
+def test_one_replicate_has_values_without_intervals(cube: xr.Dataset) -> None:
+    (estimate,) = estimates(cube.isel(replicate=[0]), [swap(at=ONE, primary=True)])
+    assert np.isfinite(estimate.value)
+    assert np.isnan([estimate.low, estimate.high, estimate.p_difference]).all()
+    assert "2 replicates" in estimate.reason
+
+
+def test_an_empty_cube_has_no_numbers() -> None:
+    empty = synthetic_cube(replicates=2, subjects=20, open_arms=48)
+    assert all(np.isnan(e.value) for e in estimates(empty, [swap(), swap("h", kind="halving_budget", budget="labels")]))
+    assert describe(measure(empty, 0.9))["ok"] == 0
+    assert all(row.replicates == 0 for row in levels(measure(empty, 0.9)))
+
+
+def test_the_reference_of_levelling_down_is_stated_or_balanced(cube: xr.Dataset, measures: xr.Dataset) -> None:
+    assert reference_level(measures, []) == ("pretraining", "50/50")
+    stated = Estimand(name="e", kind="excess_gap", subgroups=PAIR, factor="pretraining", reference="scratch")
+    assert reference_level(measures, [stated]) == ("pretraining", "scratch")
+    assert reference_level(measures.drop_vars("share"), []) is None
+    assert all(row.levelling_down is None for row in levels(measures.drop_vars("share")))

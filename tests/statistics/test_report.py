@@ -1,0 +1,344 @@
+"""Every printed number, recomputed from the stored scores by scikit-learn and plain NumPy; JSON; the cache."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy import stats
+from scipy.optimize import brentq
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import recall_score, roc_auc_score
+
+from biasprop.report import as_json, as_text, cached, summarise, tables
+from biasprop.statistics.estimand import Estimand
+from tests.synthetic import synthetic_cube
+
+PAIR = ("light", "dark")
+SWAP: dict[str, Any] = {"subgroups": PAIR, "factor": "pretraining", "skewed": ("all light", "all dark")}
+TARGET = 0.85
+ESTIMANDS = [
+    Estimand(name="main", kind="swap_contrast", at={"labels": 50, "protocol": "full"}, primary=True, **SWAP),
+    Estimand(name="swap", kind="swap_contrast", at={"protocol": "linear_probe"}, **SWAP),
+    Estimand(
+        name="auc", kind="gap", subgroups=PAIR, at={"pretraining": "50/50", "labels": 50}, scale="auc", margin=0.3
+    ),
+    Estimand(
+        name="excess", kind="excess_gap", subgroups=PAIR, factor="pretraining", reference="50/50", at={"labels": 50}
+    ),
+    Estimand(name="kept", kind="retention", denominator={"labels": 50, "protocol": "linear_probe"}, **SWAP),
+    Estimand(name="half", kind="halving_budget", budget="labels", at={"protocol": "linear_probe"}, **SWAP),
+]
+
+
+@pytest.fixture(scope="module")
+def cube() -> xr.Dataset:
+    factors = {
+        "pretraining": ("all light", "50/50", "all dark"),
+        "labels": (50, 1000),
+        "protocol": ("linear_probe", "full"),
+    }
+    return synthetic_cube(factors, 5, 2, 240, 3, calibration=200, diverged=1, effect=0.9)
+
+
+def cells(table: Any) -> list[list[str]]:
+    return [list(row) for row in zip(*(column.cells for column in table.columns), strict=True)]
+
+
+def number(value: float, digits: int = 3, sign: str = "") -> str:
+    return "-" if np.isnan(value) else f"{value:{sign}.{digits}f}"
+
+
+def bounds(low: float, high: float, sign: str = "") -> str:
+    return f"[{number(low, 3, sign)}, {number(high, 3, sign)}]"
+
+
+def t_p(values: np.ndarray, alternative: str = "two-sided") -> float:
+    """p of SciPy's one-sample t test against 0."""
+    return float(stats.ttest_1samp(values, 0.0, alternative=alternative)[1])  # pyright: ignore[reportArgumentType]
+
+
+def t_bounds(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    found = stats.ttest_1samp(values, 0.0).confidence_interval(level)
+    return float(found.low), float(found.high)
+
+
+class Oracle:
+    """What one arm's scores say, replicate by replicate; no code of the package."""
+
+    def __init__(self, cube: xr.Dataset, **arm: Any):
+        here = cube.sel(arm)
+        self.replicates: list[int] = []
+        self.values: dict[str, list[float]] = {}
+        for r in range(cube.sizes["replicate"]):
+            status = here["status"].values[r]
+            planned = [d for d in range(len(status)) if status[d] != 4]
+            if any(status[d] != 1 for d in planned):
+                continue
+            self.replicates.append(r)
+            draws = [self.draw(here, r, d) for d in planned]
+            for name in draws[0]:
+                self.values.setdefault(name, []).append(float(np.mean([draw[name] for draw in draws])))
+            probe = here["separability_score"].values[r]
+            rendered = np.repeat([0, 1], probe.shape[1])
+            self.values.setdefault("separability", []).append(float(roc_auc_score(rendered, probe.ravel())))
+
+    def draw(self, here: xr.Dataset, r: int, d: int) -> dict[str, float]:
+        healthy = np.sort(
+            here["calibration_score"].values[r, d][here["calibration_label"].values[r] == 0].astype(float)
+        )
+        threshold = next(s for s in healthy if np.mean(healthy <= s) >= TARGET - 1e-12)
+        y, found = here["label"].values[r], {"threshold": threshold}
+        for k, name in enumerate(PAIR):
+            s = here["score"].values[r, d, k].astype(float)
+            found |= {f"{measure} {name}": value for measure, value in self.subgroup(s, y, threshold).items()}
+        found["worst"] = min(found["auc light"], found["auc dark"])
+        for scale in ("auc", "z"):
+            found[f"{scale} gap"] = found[f"{scale} light"] - found[f"{scale} dark"]
+        twins = here["score"].values[r, d].astype(float)
+        found["flips"] = float(np.mean((twins[0] > threshold) != (twins[1] > threshold)))
+        found["shift"] = float(np.mean(twins[0] - twins[1]))
+        return found
+
+    def subgroup(self, s: np.ndarray, y: np.ndarray, threshold: float) -> dict[str, float]:
+        auc, p = roc_auc_score(y, s), expit(s)
+        edges = np.sort(s)[[k * len(s) // 15 for k in range(1, 15)]]
+        which = np.searchsorted(edges, s, side="right")
+        bins = [which == k for k in range(15)]
+        return {
+            "auc": auc,
+            "z": np.sqrt(2) * stats.norm.ppf(auc),
+            "sens": recall_score(y, s > threshold),
+            "spec": recall_score(y, s > threshold, pos_label=0),
+            "under": np.mean(s[y == 1] <= threshold),
+            "intercept": brentq(lambda a: expit(a + s).sum() - y.sum(), -9, 9, xtol=1e-12),  # pyright: ignore
+            "slope": LogisticRegression(C=np.inf, tol=1e-10, max_iter=9999, solver="newton-cholesky")
+            .fit(s[:, None], y)
+            .coef_.item(),
+            "ece": sum(b.mean() * abs(y[b].mean() - p[b].mean()) for b in bins),
+            "expected": sum(np.sqrt(2 / np.pi * (p[b] * (1 - p[b])).sum()) for b in bins) / len(s),
+            "n": len(s),
+            "n+": y.sum(),
+        }
+
+    def mean(self, name: str, digits: int = 3, sign: str = "") -> str:
+        return number(float(np.mean(self.values[name])), digits, sign)
+
+    def interval(self, name: str, sign: str = "") -> str:
+        return f"{self.mean(name, 3, sign)} {bounds(*t_bounds(np.array(self.values[name])), sign)}"
+
+    def gap(self, count: int, scale: str = "z") -> np.ndarray:
+        gaps = np.full(count, np.nan)
+        gaps[self.replicates] = self.values[f"{scale} gap"]
+        return gaps
+
+
+@pytest.fixture(scope="module")
+def oracle(cube: xr.Dataset) -> dict[tuple[Any, ...], Oracle]:
+    return {
+        (p, n, a): Oracle(cube, pretraining=p, labels=n, protocol=a)
+        for p in cube["pretraining"].values.tolist()
+        for n in cube["labels"].values.tolist()
+        for a in cube["protocol"].values.tolist()
+    }
+
+
+@pytest.fixture(scope="module")
+def printed(cube: xr.Dataset) -> list[list[list[str]]]:
+    return [cells(table) for table in tables(summarise(cube, ESTIMANDS, TARGET))]
+
+
+def test_every_number_of_the_discrimination_table(cube, oracle, printed) -> None:
+    def levelled(arm: tuple[Any, ...]) -> str:
+        here, base = oracle[arm], oracle["50/50", *arm[1:]]
+        both = sorted(set(here.replicates) & set(base.replicates))
+        z = {
+            (who, name): np.mean([o.values[f"z {name}"][o.replicates.index(r)] for r in both])
+            for who, o in (("here", here), ("base", base))
+            for name in PAIR
+        }
+        better, worse = sorted(PAIR, key=lambda name: -z["base", name])
+        narrower = abs(z["here", better] - z["here", worse]) < abs(z["base", better] - z["base", worse])
+        fell, rose = z["here", better] < z["base", better] - 0.1, z["here", worse] > z["base", worse]
+        return "yes" if narrower and fell and not rose else "no"
+
+    expected = []
+    for arm, o in oracle.items():
+        row = [*map(str, arm), o.interval("auc light"), o.interval("auc dark"), o.mean("worst")]
+        row += [o.mean("auc gap", sign="+"), o.interval("z gap", "+"), levelled(arm), str(len(o.replicates))]
+        expected.append([*row, "-" if len(o.replicates) == 5 else "1 diverged"])
+    assert printed[0] == expected
+    assert sum(row[-1] == "1 diverged" for row in expected) == 1
+
+
+def test_every_number_of_the_operating_point_table(oracle, printed) -> None:
+    expected = []
+    for arm, o in oracle.items():
+        row = [*map(str, arm), o.mean("threshold", sign="+")]
+        row += [o.mean(f"{measure} {name}") for measure in ("sens", "spec", "under") for name in PAIR]
+        expected.append([*row, o.mean("flips"), o.mean("shift", sign="+"), o.mean("separability")])
+    assert printed[1] == expected
+
+
+def test_every_number_of_the_calibration_table(oracle, printed) -> None:
+    expected = []
+    for arm, o in oracle.items():
+        row = [*map(str, arm), *(o.mean(f"intercept {name}", sign="+") for name in PAIR)]
+        row += [o.mean(f"{measure} {name}") for measure in ("slope", "ece", "expected") for name in PAIR]
+        expected.append([*row, *(o.mean(f"{measure} {name}", 0) for measure in ("n", "n+") for name in PAIR)])
+    assert printed[2] == expected
+
+
+def test_every_number_of_the_estimates(cube, oracle, printed) -> None:
+    def gap(arm: tuple[Any, ...], scale: str = "z") -> np.ndarray:
+        return oracle[arm].gap(5, scale)
+
+    def beta(n: int, a: str) -> np.ndarray:
+        return 0.5 * (gap(("all light", n, a)) - gap(("all dark", n, a)))
+
+    probe = "linear_probe"
+    below = beta(50, probe)
+    stated: list[tuple[str, str, np.ndarray, np.ndarray | None, float]] = [
+        ("main*", "labels 50, full", beta(50, "full"), None, 0.1),
+        ("swap", "labels 50, linear_probe", beta(50, probe), None, 0.1),
+        ("swap", "labels 1000, linear_probe", beta(1000, probe), None, 0.1),
+        ("auc", "50/50, labels 50, linear_probe", gap(("50/50", 50, probe), "auc"), None, 0.3),
+        ("auc", "50/50, labels 50, full", gap(("50/50", 50, "full"), "auc"), None, 0.3),
+    ]
+    for p in ("all light", "all dark"):
+        for a in (probe, "full"):
+            stated.append(("excess", f"{p}, labels 50, {a}", gap((p, 50, a)) - gap(("50/50", 50, a)), None, 0.1))
+    for n, a in ((50, "full"), (1000, probe), (1000, "full")):
+        stated.append(("kept", f"labels {n}, {a}", beta(n, a), below, 0.1))
+
+    def p_values(x: np.ndarray, y: np.ndarray | None, margin: float) -> tuple[float, float]:
+        edge = margin if y is None else margin * y
+        inside = max(
+            t_p(x - edge, "less"),
+            t_p(x + edge, "greater"),
+        )
+        return t_p(x), inside
+
+    def holm(p: list[float]) -> list[float]:
+        order, adjusted, worst = np.argsort(p), [0.0] * len(p), 0.0
+        for rank, i in enumerate(order):
+            worst = max(worst, (len(p) - rank) * p[i])
+            adjusted[i] = worst
+        return adjusted
+
+    def interval(x: np.ndarray, y: np.ndarray | None, level: float) -> tuple[float, float]:
+        if y is None:
+            return t_bounds(x, level)
+        centre, spread = x.mean() / y.mean(), 20.0
+        miss = lambda r: t_p(x - r * y) - (1 - level)  # noqa: E731
+        return brentq(miss, centre - spread, centre), brentq(miss, centre, centre + spread)  # pyright: ignore
+
+    clean = []
+    for name, arm, x, y, margin in stated:
+        there = ~np.isnan(x) if y is None else ~(np.isnan(x) | np.isnan(y))
+        clean.append((name, arm, x[there], None if y is None else y[there], margin))
+    plain = [p_values(x, y, margin) for *_, x, y, margin in clean]
+    differs = [plain[0][0], *holm([p[0] for p in plain[1:]])]
+    inside = [plain[0][1], *holm([p[1] for p in plain[1:]])]
+    for row, (name, arm, x, y, _), (p, _), d, e in zip(printed[3], clean, plain, differs, inside, strict=False):
+        value = x.mean() if y is None else x.mean() / y.mean()
+        adjusted = interval(x, y, 1 - 0.05 * p / d)
+        assert row[:5] == [
+            name,
+            arm,
+            number(value, 3, "+"),
+            bounds(*interval(x, y, 0.95), "+"),
+            bounds(*adjusted, "+") if abs(adjusted[0]) < 15 else "-",
+        ]
+        residual = x if y is None else (x - value * y) / abs(y.mean())
+        assert row[5] == number(residual.std(ddof=1) / np.sqrt(len(x)))
+        for shown, p_value in zip(row[6:8], (d, e), strict=True):
+            assert shown == ("<0.0001" if p_value < 0.0001 else f"{min(p_value, 1):.4f}")
+        assert row[8:10] == ["t" if y is None else "Fieller", str(len(x))]
+        word = "erased" if e < 0.05 else "not resolved"
+        if e >= 0.05 and d < 0.05:
+            word = "reversed" if value < 0 and name != "excess" else "persists"
+        assert row[10] == word
+    (half,) = printed[3][len(clean) :]
+    curve = np.column_stack([beta(50, probe), beta(1000, probe)])
+    curve = np.abs(curve[~np.isnan(curve).any(axis=1)].mean(axis=0))
+    assert half[:3] == ["half", "linear_probe", "1000"]
+    assert curve[1] < curve[0] / 2
+    assert half[9:11] == [str(len(below) - 1), "reached"]
+
+
+def test_levels_and_words_vary_enough_to_test_anything(printed) -> None:
+    words = {row[10] for row in printed[3]}
+    assert {"persists", "erased"} <= words
+
+
+def test_the_json_object(cube: xr.Dataset, tmp_path: Path) -> None:
+    summary = summarise(cube, ESTIMANDS, TARGET)
+    found = as_json(summary.estimates, study="toy", digest="ab", store=tmp_path / "x", done=2, total=3)
+    text = json.dumps(found, allow_nan=False)
+    assert list(found) == ["study", "digest", "store", "cells", "estimates"]
+    assert found["cells"] == {"done": 2, "total": 3}
+    assert Path(found["store"]).is_absolute()
+    read = json.loads(text)["estimates"]
+    assert {"name", "arm", "value", "low", "high", "method", "replicates", "verdict"} <= set(read[0])
+    assert read[0]["arm"] == {"labels": 50, "protocol": "full"}
+    assert read[-1]["low"] is None  # a halving budget has no interval: NaN is null
+    assert read[1]["value"] == summary.estimates[1].value
+    json.dumps(summary.to_json(), allow_nan=False)
+
+
+def test_notes_say_what_the_numbers_do_not(cube: xr.Dataset) -> None:
+    text = as_text(summarise(cube, ESTIMANDS, TARGET), width=200)
+    assert "1 of 5 replicates left out: 1 diverged" in text
+    assert "light - dark" in text
+    assert "nan" not in text.lower()
+    empty = synthetic_cube({"pretraining": ("all light", "all dark")}, 2, 1, 20, open_arms=4)
+    nothing = as_text(summarise(empty, [ESTIMANDS[2].model_copy(update={"at": {}})], TARGET))
+    assert "2 of 2 replicates left out: 2 not run" in nothing
+    assert "nan" not in nothing.lower()
+
+
+def test_the_cache_is_never_a_source(tmp_path: Path) -> None:
+    made = []
+
+    def compute() -> dict[str, Any]:
+        made.append(1)
+        return {"value": len(made), "none": None}
+
+    assert cached(tmp_path, "a", compute) == cached(tmp_path, "a", compute) == {"value": 1, "none": None}
+    assert cached(tmp_path, "b", compute)["value"] == 2
+    file = tmp_path / "cache" / "a.json"
+    for damage in ("", "{", "[]", "null", file.read_text().replace('"value": 1', '"value": 7')):
+        file.write_text(damage)
+        before = len(made)
+        assert cached(tmp_path, "a", compute)["value"] == before + 1
+        assert cached(tmp_path, "a", compute)["value"] == before + 1  # written anew
+    file.write_text((tmp_path / "cache" / "b.json").read_text())  # another key's content
+    assert cached(tmp_path, "a", compute)["value"] == len(made)
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_a_store_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    assert cached(tmp_path, "a", lambda: {"value": 1}) == {"value": 1}
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("biasprop.report", {"jax", "flax", "xarray", "rich", "scipy", "numpy"}),
+        ("biasprop.statistics.estimand", {"jax", "flax", "xarray", "scipy"}),
+        ("biasprop.statistics.estimate, biasprop.statistics.levels, biasprop.metrics", {"jax", "flax", "rich"}),
+    ],
+)
+def test_imports_stay_light(module: str, absent: set[str]) -> None:
+    code = f"import sys, {module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not absent & set(done.stdout.split())
