@@ -22,7 +22,7 @@ class Vit(Component):
     """Length of a token and of the feature vector."""
     depth: Annotated[int, Field(ge=1, le=48)] = 3
     """Number of blocks."""
-    heads: Annotated[int, Field(ge=1, le=64)] = 4
+    heads: Annotated[int, Field(ge=1, le=64)] = 2
     """Attention heads; must divide the width."""
     expansion: Annotated[int, Field(ge=1, le=16)] = 4
     """Hidden width of the MLPs over the width."""

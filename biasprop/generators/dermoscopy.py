@@ -129,6 +129,8 @@ class Dermoscopy(Component):
     """How far one unit of severity moves each cue, in the cue's own standard deviations."""
     pigment: Annotated[float, Field(ge=0, le=0.5)] = 0.12
     """Median melanosome fraction a lesion adds."""
+    pigment_sd: Annotated[float, Field(ge=0, le=2)] = 0.4
+    """Sd of the log of that fraction between lesions, whatever their label."""
     texture: Annotated[float, Field(ge=0, le=0.5)] = 0.06
     """Relative sd of skin melanin across the view."""
     exposure_sd: Annotated[float, Field(ge=0, le=1)] = 0.03
@@ -219,7 +221,7 @@ class Dermoscopy(Component):
         lesion_luminance = jnp.sum(mask * canvas.luminance(linear)) / jnp.maximum(jnp.sum(mask), 1e-6)
 
         # Optical density over what skin and light would give there: a plane fitted to the skin's own pixels.
-        density = _above_plane(_smooth(-jnp.log(jnp.maximum(linear[..., 0] * linear[..., 1], 1e-5))), skin)
+        density = _above_plane(_smooth(_smooth(-jnp.log(jnp.maximum(linear[..., 0] * linear[..., 1], 1e-5)))), skin)
         near, core = mask > 0.05, mask > 0.5
         n = jnp.maximum(jnp.sum(core), 1)
         mean = jnp.maximum(jnp.sum(core * density) / n, 1e-2)
@@ -248,7 +250,7 @@ class Dermoscopy(Component):
         key = subject.key
         size, border, asymmetry, variegation, edge = self.cues(subject)
         x, y = canvas.grid(self.size, self.field_of_view)
-        place = (uniform(key, Latent.PLACE, (2,)) - 0.5) * 2.4
+        place = (uniform(key, Latent.PLACE, (2,)) - 0.5) * 3.6
         stretch, turn = jnp.exp(0.10 * normal(key, Latent.SHAPE)), jnp.pi * uniform(key, Latent.DIRECTION, (2,))
         across = (x - place[0])[None, :]
         down = (y - place[1])[:, None]
@@ -257,7 +259,7 @@ class Dermoscopy(Component):
         distance = jnp.sqrt(u**2 + v**2 + 1e-6)
 
         radius = 0.5 * jnp.clip(4.5 * jnp.exp(0.30 * size), 2.0, 9.5)
-        roughness = 0.25 * jax.nn.sigmoid(-1.25 + 1.3 * border)
+        roughness = 0.30 * jax.nn.sigmoid(-1.25 + 1.3 * border)
         outline = radius * (1 + roughness * _harmonics(u / distance, v / distance, normal(key, Latent.OUTLINE, (2, 6))))
         width = 0.55 * jnp.exp(-0.35 * edge)
         cover = jax.nn.sigmoid((outline - distance) / width)
@@ -269,7 +271,7 @@ class Dermoscopy(Component):
         uneven = 0.8 * jax.nn.sigmoid(-1.466 + 1.8 * variegation)
         field = canvas.gaussian_field(key, Latent.PIGMENT_FIELD, self.size, modes=5, exponent=2.0, knee=2.0)
         vessels = canvas.gaussian_field(key, Latent.VESSEL_FIELD, self.size, modes=5, exponent=2.0, knee=2.0)
-        amount = self.pigment * jnp.exp(0.2 * normal(key, Latent.PIGMENT))
+        amount = self.pigment * jnp.exp(self.pigment_sd * normal(key, Latent.PIGMENT))
         return Lesion(
             cover=cover,
             pigment=amount * cover * lean * jnp.exp(uneven * field - uneven**2 / 2),

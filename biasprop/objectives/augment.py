@@ -22,6 +22,8 @@ class Augmentation(Component):
     """Largest displacement along an axis, in widths of the view."""
     flip: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Chance of a left-right flip, and apart from it of an up-down flip."""
+    transpose: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Chance of exchanging rows and columns; with both flips, all eight symmetries of the square."""
     gain: Annotated[float, Field(ge=0, le=2)] = 0.12
     """Sd of the log gain of each colour channel: how much colour the views may disagree about. Interacts with skin
     tone, because a view whose colour is no longer the skin's cannot teach it."""
@@ -38,6 +40,7 @@ class Augmentation(Component):
         columns = _resample(width, zoom[1] * sign[1], shift[1])
         moved = jnp.einsum("yi,ijc->yjc", rows, image)
         moved = jnp.einsum("xj,yjc->yxc", columns, moved)
+        moved = jnp.where(jax.random.uniform(at(key, 5)) < self.transpose, moved.swapaxes(0, 1), moved)
         gain = jnp.exp(self.gain * jax.random.normal(at(key, 3), (channels,)))
         offset = self.offset * jax.random.normal(at(key, 4), (channels,))
         return moved * gain + offset

@@ -1,0 +1,84 @@
+"""What computes here: the fingerprint that bits depend on, the compile cache, and how many cells fit at once."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import jax
+
+MEMORY_FRACTION = 0.6
+"""Part of an accelerator's memory that a batch of cells may fill."""
+
+WIDEST = 64
+"""Most cells in one batch."""
+
+
+def prepare() -> None:
+    """Settings that every computing process needs; call before the first compilation."""
+    jax.config.update("jax_compilation_cache_dir", str(cache_folder()))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+
+def cache_folder() -> Path:
+    """Where compiled programs are kept, apart for every kind of host, because one host's code can be illegal on
+    another's processor."""
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return root / "biasprop" / name(fingerprint(1))
+
+
+@functools.cache
+def _instructions() -> str:
+    """The vector instructions of this processor, which decide how XLA orders sums."""
+    try:
+        flags = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
+    except (OSError, StopIteration):
+        return platform.machine()
+    wanted = ("avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512_bf16", "avx512_vnni", "amx_tile")
+    return " ".join([platform.machine(), *(flag for flag in wanted if flag in flags.split())])
+
+
+def fingerprint(width: int) -> dict[str, Any]:
+    """Everything that decides bits apart from the study: results are bit-equal for one fingerprint.
+
+    Args:
+        width: cells in a batch.
+    """
+    import jaxlib
+
+    device = jax.devices()[0]
+    return {
+        "jax": jax.__version__,
+        "jaxlib": jaxlib.__version__,
+        "device": device.device_kind,
+        "instructions": _instructions() if device.platform == "cpu" else device.platform,
+        "threads": os.environ.get("NPROC", str(os.cpu_count())) if device.platform == "cpu" else "",
+        "precision": str(jax.config.jax_default_matmul_precision or "default"),
+        "width": width,
+    }
+
+
+def name(mark: dict[str, Any]) -> str:
+    """A fingerprint as 16 hexadecimal digits."""
+    return hashlib.blake2b(repr(sorted(mark.items())).encode(), digest_size=8).hexdigest()
+
+
+def is_cpu() -> bool:
+    """Whether cells are computed by processes (CPU) or as one batch (accelerator)."""
+    return jax.default_backend() == "cpu"
+
+
+def width(bytes_a_cell: float) -> int:
+    """Cells that one device computes at once: 1 on a CPU, as many as fit on an accelerator.
+
+    Args:
+        bytes_a_cell: what a cell holds and computes with at its peak.
+    """
+    if is_cpu():
+        return 1
+    limit = (jax.devices()[0].memory_stats() or {}).get("bytes_limit", 8e9)
+    return int(max(1, min(WIDEST, MEMORY_FRACTION * limit / bytes_a_cell)))

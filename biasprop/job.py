@@ -1,0 +1,243 @@
+"""One job: a batch of cells from encoder to stored arms. Runs in any process that has the package and the folders."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from biasprop import NUMERICS, design, device, keys, program, training
+from biasprop.condition import PretrainingCondition
+from biasprop.cube import Store
+from biasprop.cube.variables import DIVERGED, FAILED, OK
+from biasprop.design import Arm, Cell
+from biasprop.encoder_store import EncoderStore, encoder_key
+from biasprop.interfaces import Params
+from biasprop.study import Origin, Study, remake
+
+
+Tell = Callable[[dict[str, Any]], None]
+"""Receives events: ``{"cell", "stage", "step", "steps"}`` inside a cell, ``{"arm", "status", "seconds"}`` after one."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A batch of cells, named by their places in the study's full list; nothing else needs to travel."""
+
+    origin: str
+    """How the study came about, as JSON."""
+    members: tuple[int, ...]
+    """Positions in ``design.cells``; a batch that is not full repeats its last cell."""
+    wanted: tuple[str, ...]
+    """Names of the arms to compute."""
+    store: str
+    encoders: str
+
+    def text(self) -> str:
+        """The job as JSON."""
+        return json.dumps(self.__dict__)
+
+    @classmethod
+    def of(cls, text: str) -> Job:
+        """The job that :meth:`text` wrote."""
+        told = json.loads(text)
+        return cls(**told | {"members": tuple(told["members"]), "wanted": tuple(told["wanted"])})
+
+
+@dataclass
+class Clock:
+    """Seconds spent in each stage, compilation apart."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    arms: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str, arm: str | None = None) -> Iterator[None]:
+        """Time a stage, of one arm where it is named; what was compiled meanwhile counts as ``compile``."""
+        began, compiled = time.monotonic(), _compiled()
+        try:
+            yield
+        finally:
+            compiling = _compiled() - compiled
+            spent = max(time.monotonic() - began - compiling, 0.0)
+            for key, seconds in (("compile", compiling), (name, spent)):
+                self.seconds[key] = self.seconds.get(key, 0.0) + seconds
+            if arm is not None:
+                self.arms[arm] = spent
+
+
+def run(text: str, tell: Tell) -> dict[str, Any]:
+    """Compute the open arms of a job and store them; finished ones are left alone.
+
+    Args:
+        text: from :meth:`Job.text`.
+        tell: is told what happens.
+
+    Returns:
+        ``seconds`` by stage (compile, pretrain, render, adapt), and ``arms``: name -> seconds without compilation.
+    """
+    job = Job.of(text)
+    study, cells = _study(job.origin)
+    members = [cells[i] for i in job.members]
+    store = Store.open(job.store)
+    arms = [arm for arm in members[0].arms if arm.name in job.wanted and any(is_open(store, m, arm) for m in members)]
+    clock = Clock()
+    if arms:
+        _Batch(study, members, store, job, clock, tell).run(arms)
+        store.log({"event": "cells", "cells": [m.name for m in members], "seconds": clock.seconds})
+    for cell in _unlike(members):
+        tell({"cell": cell.name, "stage": "done", "step": 1, "steps": 1})
+    return {"seconds": clock.seconds, "arms": clock.arms}
+
+
+def is_open(store: Store, cell: Cell, arm: Arm) -> bool:
+    """Whether an arm is still to be computed: never stored, or failed."""
+    draws = store.status()[store.index(arm.levels, cell.replicate)][: arm.draws]
+    return bool(np.isin(draws, (0, FAILED)).any())
+
+
+@functools.lru_cache(maxsize=4)
+def _study(origin: str) -> tuple[Study, list[Cell]]:
+    told = json.loads(origin)
+    study = remake(Origin(**told | {"set": tuple(told["set"])}))
+    return study, design.cells(study)
+
+
+def _unlike(members: list[Cell]) -> list[Cell]:
+    """The cells of a batch without the repetitions that fill it."""
+    return list({member.name: member for member in members}.values())
+
+
+class _Batch:
+    """The cells of one job while they are computed."""
+
+    def __init__(self, study: Study, members: list[Cell], store: Store, job: Job, clock: Clock, tell: Tell):
+        self.study, self.members, self.store, self.clock, self.tell = study, members, store, clock, tell
+        self.encoders = EncoderStore(job.encoders, lambda line: store.log({"event": "damaged", "what": line}))
+        self.mark = device.fingerprint(len(members))
+        conditions = [cell.condition for cell in members]
+        self.batch = program.Batch(
+            jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *conditions),
+            jnp.stack([keys.replicate(study.seed, cell.replicate) for cell in members]),
+        )
+
+    def run(self, arms: list[Arm]) -> None:
+        params, diverged_at = self._encoders()
+        with self.clock.stage("render"):
+            self._report("render", 0, 1)
+            # Sized by all arms of the study, wanted now or not, so that the same shapes are compiled every time.
+            pool = max(int(arm.condition.finetuning.labels) for arm in self.members[0].arms)
+            first = arms[0].condition
+            who = program.rosters(first.finetuning, first.evaluation, list(self.study.subgroups), pool)
+            finetuner = program.Finetuner(self.batch, params, who, first.evaluation)
+            latents = program.test_latents(self.batch, who)
+            jax.block_until_ready(finetuner.sets)
+        for arm in arms:
+            self._arm(arm, finetuner, latents, diverged_at)
+
+    def _arm(self, arm: Arm, finetuner: program.Finetuner, latents: np.ndarray, diverged_at: np.ndarray) -> None:
+        began = time.monotonic()
+        try:
+            with self.clock.stage("adapt", arm.name):
+                draws = list(finetuner.draws(arm.condition.finetuning, self._report))
+        except Exception:  # an arm that cannot be computed must not take its neighbours along
+            draws, why = [], traceback.format_exc()
+            self.store.log({"event": "failed", "arm": arm.name, "traceback": why})
+        seconds = time.monotonic() - began
+        for i, cell in enumerate(_unlike(self.members)):
+            if not is_open(self.store, cell, arm):
+                continue
+            if draws:
+                went = [(DIVERGED if diverged_at[i] >= 0 or draw.diverged_at[i] >= 0 else OK) for draw in draws]
+                data = _data(i, draws, finetuner.who, latents)
+            else:
+                went, data = [FAILED] * arm.draws, {}
+            self.store.write(arm.levels, cell.replicate, data, went, seconds, self.mark)
+            status = max(went)
+            name = f"{arm.name}, replicate {cell.replicate}"
+            self.store.log({"event": "arm", "arm": name, "status": status, "seconds": round(seconds, 3)})
+            self.tell({"arm": name, "status": status, "seconds": seconds})
+
+    def _encoders(self) -> tuple[Params, np.ndarray]:
+        """Stored encoders where every member has one, pretrained and stored otherwise."""
+        if not self.batch.condition.pretraining.objective.trains:
+            return program.pretrain(self.batch, self._report)
+        members = [encoder_key(self._digest(cell), device.name(self.mark), cell.replicate) for cell in self.members]
+        template = jax.eval_shape(lambda: program.untrained(self.batch)["encoder"])
+        names = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(template)]
+        found = [self.encoders.load(key) for key in members]
+        if all(arrays is not None and list(arrays) == names for arrays in found):
+            leaves = [jnp.stack([arrays[name] for arrays in found if arrays is not None]) for name in names]
+            info = [self.encoders.info(key) or {} for key in members]
+            diverged_at = np.array([told.get("diverged_at", training.NEVER) for told in info])
+            return jax.tree.unflatten(jax.tree.structure(template), leaves), diverged_at
+        with self.clock.stage("pretrain"):
+            params, diverged_at = program.pretrain(self.batch, self._report)
+            jax.block_until_ready(params)
+        for i, key in enumerate(members):
+            leaves = [np.asarray(leaf[i]) for leaf in jax.tree.leaves(params)]
+            condition = self.members[i].condition.model_dump(mode="json")
+            info = {"diverged_at": int(diverged_at[i]), "condition": condition, "fingerprint": self.mark}
+            self.encoders.save(key, dict(zip(names, leaves, strict=True)), info)
+        return params, diverged_at
+
+    def _digest(self, cell: Cell) -> str:
+        """Names an encoder apart from its replicate and fingerprint: studies of one seed share it."""
+        return encoder_digest(cell.condition, self.study.seed)
+
+    def _report(self, stage: str, step: int, steps: int) -> None:
+        for cell in _unlike(self.members):
+            self.tell({"cell": cell.name, "stage": stage, "step": step, "steps": steps})
+
+
+def encoder_digest(condition: PretrainingCondition, seed: int) -> str:
+    """32 hexadecimal digits of everything an encoder depends on apart from its replicate and fingerprint."""
+    whole = {"condition": condition.model_dump(mode="json"), "seed": seed, "numerics": NUMERICS}
+    # Subgroups keep their order: it decides which index a subject of the cohort gets.
+    text = json.dumps([whole, list(condition.generator.subgroups)], sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _data(i: int, draws: list[program.Scores], who: dict[str, program.Roster], latents: np.ndarray) -> dict[str, Any]:
+    """Everything stored of one arm of the i-th cell."""
+    stacked = {name: np.stack([getattr(draw, name)[i] for draw in draws]) for name in ("test", "selection", "calibration")}
+    seen = draws[0].selection_count
+    return {
+        "score": stacked["test"].astype("f4"),
+        "separability_score": draws[0].separability[i].astype("f4"),
+        "label": who["test"].label.astype("i1"),
+        "latents": latents[i].astype("f4"),
+        "selection_score": stacked["selection"][:, :seen].astype("f4"),
+        "selection_label": who["selection"].label[:seen].astype("i1"),
+        "selection_subgroup": who["selection"].subgroup[:seen].astype("i1"),
+        "calibration_score": stacked["calibration"].astype("f4"),
+        "calibration_label": who["calibration"].label.astype("i1"),
+        "calibration_subgroup": who["calibration"].subgroup.astype("i1"),
+    }
+
+
+_durations: list[float] = []
+
+
+def _listen(event: str, seconds: float, **_: Any) -> None:
+    if event.startswith("/jax/core/compile") or event.startswith("/jax/compilation_cache/cache_retrieval"):
+        _durations.append(seconds)
+
+
+jax.monitoring.register_event_duration_secs_listener(_listen)
+
+
+def _compiled() -> float:
+    """Seconds this process has spent tracing, lowering and compiling."""
+    return sum(_durations)

@@ -1,0 +1,375 @@
+"""The whole experiment on one page: generate, pretrain, fine-tune, score.
+
+Every function runs a *batch* of cells of one structure: each array has a leading axis over cells (written ``w`` in
+shapes), one cell wide on a CPU, as wide as memory allows on an accelerator. What one cell computes never depends on
+its neighbours.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from biasprop import keys, population, training
+from biasprop.condition import Evaluation, Finetuning, PretrainingCondition
+from biasprop.interfaces import Labelled, Params, Subjects
+from biasprop.keys import Stream
+from biasprop.protocols.full import FinetuningTask
+from biasprop.protocols.linear_probe import Head, solve
+
+CHUNK = 250
+"""Images rendered or encoded at once; bounds memory whatever the size of a set."""
+
+Report = Callable[[str, int, int], None]
+"""Called between segments with (stage, step, steps)."""
+
+
+class Batch(NamedTuple):
+    """Cells that run together: conditions of one structure, and the key that owns each replicate."""
+
+    condition: PretrainingCondition
+    key: Key[Array, " w"]
+
+
+class Sets(NamedTuple):
+    """Rendered images of those who select, calibrate and test, and of the first draw of labelled subjects."""
+
+    train: Float[Array, "w n h w c"]
+    selection: Float[Array, "w m h w c"]
+    calibration: Float[Array, "w k h w c"]
+    test: Float[Array, "w g t h w c"]
+
+
+class Roster(NamedTuple):
+    """Who is in a set: the same for every cell, decided on the host in exact counts."""
+
+    subgroup: np.ndarray
+    label: np.ndarray
+
+
+class PretrainingTask(NamedTuple):
+    """One pretraining run (a :class:`biasprop.training.Task`)."""
+
+    condition: PretrainingCondition
+    key: Key[Array, ""]
+
+    @property
+    def schedule(self) -> training.Schedule:
+        """The condition's schedule."""
+        return self.condition.pretraining.schedule
+
+    def loss(self, params: Params, step: Int[Array, ""]) -> Float[Array, ""]:
+        """The objective on a random batch of the cohort, rendered here and now."""
+        generator, encoder, pretraining = self.condition.generator, self.condition.encoder, self.condition.pretraining
+        order = keys.at(keys.stream(self.key, Stream.ORDER), step)
+        rows = jax.random.randint(order, (self.schedule.batch,), 0, pretraining.cohort)
+        images = jax.vmap(generator.render)(cohort_members(self.condition, self.key, rows))
+        views = keys.at(keys.stream(self.key, Stream.AUGMENT), step)
+        return pretraining.objective.loss(encoder, params["encoder"], params["extra"], images, views)
+
+
+def cohort_members(condition: PretrainingCondition, key: Key[Array, ""], rows: Int[Array, " n"]) -> Subjects:
+    """Members of a replicate's pretraining cohort."""
+    pretraining = condition.pretraining
+    shares = {name: pretraining.shares.get(name, 0.0) for name in condition.generator.subgroups}
+    return population.cohort(keys.stream(key, Stream.PRETRAIN_SUBJECTS), rows, shares, pretraining.prevalence)
+
+
+# --- pretraining -----------------------------------------------------------------------------------------------------
+
+
+def pretrain(batch: Batch, report: Report) -> tuple[Params, np.ndarray]:
+    """Encoder parameters of every cell, and the step at which each diverged (``training.NEVER`` if it did not)."""
+    params = untrained(batch)
+    if not batch.condition.pretraining.objective.trains:
+        return params["encoder"], np.full(len(batch.key), training.NEVER)
+    task = PretrainingTask(*batch)
+    state = over_cells(training.start)(task, params)
+    steps = int(np.max(batch.condition.pretraining.schedule.steps))
+    for done in range(training.segments(steps)):
+        report("pretrain", min(done * training.SEGMENT, steps), steps)
+        state, losses = over_cells(training.segment, donate=1)(task, state)
+        losses.block_until_ready()
+    return state.params["encoder"], np.asarray(state.diverged_at)
+
+
+def untrained(batch: Batch) -> Params:
+    """Initial parameters of every cell: ``encoder``, and ``extra`` for what is thrown away after pretraining."""
+    return over_cells(_initial)(batch)
+
+
+def _initial(batch: Batch) -> Params:
+    condition, key = batch
+    init = keys.stream(key, Stream.INIT)
+    shape = condition.generator.shape
+    objective = condition.pretraining.objective
+    return {
+        "encoder": condition.encoder.init(keys.at(init, 0), shape),
+        "extra": objective.init(keys.at(init, 1), condition.encoder, shape),
+    }
+
+
+# --- who is looked at ------------------------------------------------------------------------------------------------
+
+
+def rosters(finetuning: Finetuning, evaluation: Evaluation, subgroups: list[str], pool: int) -> dict[str, Roster]:
+    """Who is in each set. Selection follows the labels' population; calibration and test are balanced."""
+    shares = {name: float(finetuning.shares.get(name, 0.0)) for name in subgroups}
+    prevalence = float(finetuning.prevalence)
+    equal = {name: 1 / len(subgroups) for name in subgroups}
+    return {
+        "train": Roster(*population.exact(shares, prevalence, pool)),
+        "selection": Roster(*population.exact(shares, prevalence, evaluation.selection)),
+        "calibration": Roster(*population.exact(equal, 0.5, evaluation.calibration)),
+        "test": Roster(*population.exact({"any": 1.0}, 0.5, evaluation.test)),
+    }
+
+
+def render_sets(batch: Batch, who: dict[str, Roster]) -> Sets:
+    """Render everyone who selects, calibrates, tests, and the first draw of labelled subjects."""
+    generator = batch.condition.generator
+    twins = [
+        over_cells(_render)(generator, _stream(batch, Stream.TEST), *_each(batch, _as(who["test"], subgroup)))
+        for subgroup in range(len(generator.subgroups))
+    ]
+    return Sets(
+        train=over_cells(_render)(generator, _pool(batch, 0), *_each(batch, who["train"])),
+        selection=over_cells(_render)(generator, _stream(batch, Stream.SELECTION), *_each(batch, who["selection"])),
+        calibration=over_cells(_render)(
+            generator, _stream(batch, Stream.CALIBRATION), *_each(batch, who["calibration"])
+        ),
+        test=jnp.stack(twins, axis=1),
+    )
+
+
+def test_latents(batch: Batch, who: dict[str, Roster]) -> np.ndarray:
+    """Key latents of the test twins: [w, latent, subgroup, subject]."""
+    generator = batch.condition.generator
+    twins = [
+        over_cells(_latents)(generator, _stream(batch, Stream.TEST), *_each(batch, _as(who["test"], subgroup)))
+        for subgroup in range(len(generator.subgroups))
+    ]
+    return np.moveaxis(np.stack(twins, axis=1), -1, 1)
+
+
+def _as(roster: Roster, subgroup: int) -> Roster:
+    return Roster(np.full_like(roster.subgroup, subgroup), roster.label)
+
+
+def _stream(batch: Batch, name: Stream) -> Key[Array, " w"]:
+    return jax.vmap(lambda key: keys.stream(key, name))(batch.key)
+
+
+def _pool(batch: Batch, draw: int) -> Key[Array, " w"]:
+    return jax.vmap(lambda key: keys.at(key, draw))(_stream(batch, Stream.FINETUNE_SUBJECTS))
+
+
+def _each(batch: Batch, tree: Any) -> Any:
+    """The same host arrays for every cell."""
+    return jax.tree.map(lambda leaf: np.broadcast_to(leaf, (len(batch.key), *np.shape(leaf))), tree)
+
+
+def _subjects(key: Key[Array, ""], subgroup: Int[Array, " n"], label: Int[Array, " n"]) -> Subjects:
+    return Subjects(keys.each(key, jnp.arange(len(label))), subgroup, label)
+
+
+def _render(
+    generator: Any, key: Key[Array, ""], subgroup: Int[Array, " n"], label: Int[Array, " n"]
+) -> Float[Array, "n h w c"]:
+    return jax.lax.map(generator.render, _subjects(key, subgroup, label), batch_size=CHUNK)
+
+
+def _latents(
+    generator: Any, key: Key[Array, ""], subgroup: Int[Array, " n"], label: Int[Array, " n"]
+) -> Float[Array, "n k"]:
+    return jax.lax.map(generator.latents, _subjects(key, subgroup, label), batch_size=CHUNK)
+
+
+def _encode(encoder: Any, params: Params, images: Float[Array, "n h w c"]) -> Float[Array, "n d"]:
+    return jax.lax.map(lambda image: encoder.apply(params, image[None])[0], images, batch_size=CHUNK)
+
+
+def _render_and_encode(
+    generator: Any, encoder: Any, params: Params, key: Key[Array, ""], subgroup: Int[Array, " n"], label: Int[Array, " n"]
+) -> Float[Array, "n d"]:
+    def one(subject: Subjects) -> Float[Array, " d"]:
+        return encoder.apply(params, generator.render(subject)[None])[0]
+
+    return jax.lax.map(one, _subjects(key, subgroup, label), batch_size=CHUNK)
+
+
+# --- fine-tuning and scoring -----------------------------------------------------------------------------------------
+
+
+class Features(NamedTuple):
+    """Features of those who select, calibrate and test under one encoder."""
+
+    selection: Float[Array, "w m d"]
+    calibration: Float[Array, "w k d"]
+    test: Float[Array, "w g t d"]
+
+
+class Scores(NamedTuple):
+    """What an arm leaves behind for one draw; everything is log-odds."""
+
+    test: np.ndarray
+    selection: np.ndarray
+    calibration: np.ndarray
+    separability: np.ndarray
+    diverged_at: np.ndarray
+    selection_count: int
+    """How many selection subjects the arm was allowed to see."""
+
+
+class Finetuner:
+    """Adapts the encoders of one batch under any number of arms, sharing what arms have in common."""
+
+    def __init__(self, batch: Batch, params: Params, who: dict[str, Roster], evaluation: Evaluation):
+        self.batch, self.params, self.who, self.evaluation = batch, params, who, evaluation
+        self.sets = render_sets(batch, who)
+        self._frozen: Features | None = None
+        self._pools: dict[int, Array] = {}
+
+    def draws(self, finetuning: Finetuning, report: Report) -> Iterator[Scores]:
+        """Scores of one arm, draw by draw.
+
+        Every draw labels other subjects; budgets are nested within a draw and subjects are the same for every
+        pretraining condition.
+        """
+        for draw in range(finetuning.protocol.draws):
+            if finetuning.protocol.adapts_encoder:
+                yield self._adapt(finetuning, draw, report)
+            else:
+                yield self._probe(finetuning, draw, report)
+
+    def _counts(self, finetuning: Finetuning) -> tuple[np.ndarray, np.ndarray]:
+        labels = int(finetuning.labels)
+        return _each(self.batch, (np.int32(labels), np.int32(min(labels, self.evaluation.selection))))
+
+    def _probe(self, finetuning: Finetuning, draw: int, report: Report) -> Scores:
+        if self._frozen is None:
+            self._frozen = self._features(self.params)
+        if draw not in self._pools:
+            report("probe", draw, finetuning.protocol.draws)
+            self._pools[draw] = over_cells(_render_and_encode)(
+                self.batch.condition.generator,
+                self.batch.condition.encoder,
+                self.params,
+                _pool(self.batch, draw),
+                *_each(self.batch, self.who["train"]),
+            )
+        count, selection_count = self._counts(finetuning)
+        head = over_cells(_fit)(
+            _each(self.batch, finetuning.protocol),
+            self._pools[draw],
+            _each(self.batch, self.who["train"].label),
+            count,
+            self._frozen.selection,
+            _each(self.batch, self.who["selection"].label),
+            selection_count,
+        )
+        solved = np.full(len(self.batch.key), training.NEVER)
+        return self._score(head, self._frozen, solved, int(selection_count[0]))
+
+    def _adapt(self, finetuning: Finetuning, draw: int, report: Report) -> Scores:
+        encoder = self.batch.condition.encoder
+        recipe = finetuning.protocol.recipe(self.batch.condition.pretraining.objective.trains)
+        count, selection_count = self._counts(finetuning)
+        images = self.sets.train
+        if draw:
+            images = over_cells(_render)(
+                self.batch.condition.generator, _pool(self.batch, draw), *_each(self.batch, self.who["train"])
+            )
+        task = FinetuningTask(
+            encoder,
+            _each(self.batch, recipe),
+            Labelled(images, _each(self.batch, self.who["train"].label), count),
+            Labelled(self.sets.selection, _each(self.batch, self.who["selection"].label), selection_count),
+            jax.vmap(lambda key: keys.at(key, draw))(_stream(self.batch, Stream.FINETUNE_ORDER)),
+        )
+        params = jax.vmap(lambda leaf: finetuning.protocol.start(leaf, encoder.features))(self.params)
+        state = over_cells(training.start)(task, params)
+        best, steps = (params, jnp.full(len(self.batch.key), jnp.inf)), int(recipe.schedule.steps)
+        for done in range(training.segments(steps)):
+            report("finetune", min(done * training.SEGMENT, steps), steps)
+            state, best = over_cells(_finetuning_segment)(task, state, best)
+            best[1].block_until_ready()
+        adapted = best[0]
+        features = self._features(adapted["encoder"])
+        return self._score(adapted["head"], features, np.asarray(state.diverged_at), int(selection_count[0]))
+
+    def _features(self, params: Params) -> Features:
+        encoder, sets = self.batch.condition.encoder, self.sets
+        encode = over_cells(_encode)
+        twins = [encode(encoder, params, sets.test[:, g]) for g in range(sets.test.shape[1])]
+        return Features(
+            encode(encoder, params, sets.selection), encode(encoder, params, sets.calibration), jnp.stack(twins, axis=1)
+        )
+
+    def _score(self, head: Head, features: Features, diverged_at: np.ndarray, selection_count: int) -> Scores:
+        read = over_cells(_read)
+        separability = over_cells(_separate)(
+            features.calibration, _each(self.batch, self.who["calibration"].subgroup), features.test
+        )
+        return Scores(
+            np.asarray(read(head, features.test)),
+            np.asarray(read(head, features.selection)),
+            np.asarray(read(head, features.calibration)),
+            np.asarray(separability),
+            diverged_at,
+            selection_count,
+        )
+
+
+def _finetuning_segment(task: FinetuningTask, state: training.State, best: tuple[Params, Array]) -> Any:
+    """A segment, then the better of its end and the best so far by selection loss."""
+    state, _ = training.segment(task, state)
+    judged = task.judge(state.params)
+    better = judged < best[1]
+    kept = jax.tree.map(lambda a, b: jnp.where(better, a, b), (state.params, judged), best)
+    return state, kept
+
+
+def _fit(protocol: Any, *sets: Any) -> Head:
+    return protocol.fit(*sets)
+
+
+def _read(head: Head, features: Float[Array, "*s d"]) -> Float[Array, "*s"]:
+    return features @ head.weights + head.intercept
+
+
+def _separate(
+    features: Float[Array, "n d"], subgroup: Int[Array, " n"], twins: Float[Array, "g t d"]
+) -> Float[Array, "g t"]:
+    """Log-odds of being in the last subgroup rather than the first, by a linear probe of the features."""
+    last = twins.shape[0] - 1
+    ends = jnp.argsort((subgroup != 0) & (subgroup != last), stable=True)  # first and last subgroup to the front
+    count = jnp.sum((subgroup == 0) | (subgroup == last))
+    return _read(solve(features[ends], (subgroup[ends] == last).astype(jnp.int32), count, 1e-2), twins)
+
+
+# --- one program for any number of cells -----------------------------------------------------------------------------
+
+
+@functools.cache
+def over_cells(function: Callable[..., Any], donate: int | None = None) -> Callable[..., Any]:
+    """Compile ``function`` of one cell to run over the leading axis of all its arguments.
+
+    A single cell is not mapped at all: its bits are those of the function itself, and on XLA:CPU a mapped axis of one
+    still costs.
+    """
+
+    def run(*arguments: Any) -> Any:
+        leaves = [leaf for leaf in jax.tree.leaves(arguments) if jnp.ndim(leaf)]
+        if leaves[0].shape[0] > 1:
+            return jax.vmap(function)(*arguments)
+        alone = function(*jax.tree.map(lambda leaf: leaf[0], arguments))
+        return jax.tree.map(lambda leaf: jnp.expand_dims(leaf, 0), alone)
+
+    return jax.jit(run, donate_argnums=() if donate is None else donate)

@@ -1,0 +1,229 @@
+"""Run a study's cells: which go together, on what, and what happens when one is lost. No science in here.
+
+On CPUs every cell is a task of a local dask cluster of one-threaded processes; the store is the only truth, so a task
+that is lost, repeated or killed changes nothing but time. On an accelerator cells of one structure run in this process
+as batches of a fixed width, composed from the study's full list of cells and never from what happens to be left.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from biasprop import design
+from biasprop.cube import Store
+from biasprop.design import Cell, Label
+from biasprop.progress import DONE, Progress
+from biasprop.provenance import attributes
+from biasprop.study import Study
+from biasprop.timings import Timings
+
+RETRIES = 2
+"""Times a task is tried again when its process dies."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a sweep came to."""
+
+    done: int
+    """Arms that are stored with a usable result."""
+    total: int
+    diverged: list[str]
+    failed: list[str]
+
+
+def run(
+    study: Study,
+    store_path: str | Path,
+    *,
+    only: Mapping[str, Sequence[Label]] | None = None,
+    workers: int | None = None,
+    progress: Progress,
+    width: int | None = None,
+) -> Outcome:
+    """Compute what a study's store lacks.
+
+    Args:
+        study: what to compute.
+        store_path: its store, made or grown as needed.
+        only: factor -> levels to compute, from ``design.chosen``.
+        workers: compute processes; 0 computes in this process; by default one a core, or none on an accelerator.
+        progress: is told what happens.
+        width: cells in a batch, by default what fits the device (1 on a CPU).
+
+    Raises:
+        InputError: the store cannot be used.
+        RuntimeError: tasks were lost for a reason that is not in the store.
+    """
+    from biasprop import device
+
+    os.environ.setdefault("NPROC", "1")
+    store = Store.create_or_grow(store_path, design.layout(study), attributes(study))
+    cells = design.cells(study)
+    wanted = {(cell.name, arm.name) for cell, arm in design.arms(study, only)}
+    if width is None:
+        width = device.width(_bytes_a_cell(study))
+    jobs = _jobs(study, cells, wanted, store, width)
+    names = {name for name, _ in wanted}
+    progress.start(len(names), len(names) - sum(len(_open_cells(job, cells)) for job in jobs))
+    if jobs:
+        processes = workers if workers is not None else (_cores() if device.is_cpu() else 0)
+        compute = _in_processes if processes else _here
+        timings = Timings(Path(store_path).parent)
+        try:
+            for job, spent in compute(jobs, min(processes, len(jobs)), progress):
+                _record(timings, job, cells, spent)
+        finally:
+            timings.save()
+    return _outcome(store, cells, wanted)
+
+
+def _jobs(study: Study, cells: list[Cell], wanted: set[tuple[str, str]], store: Store, width: int) -> list[Any]:
+    """Batches of cells of one structure that have an arm to compute."""
+    import jax
+
+    from biasprop.job import Job
+
+    told = asdict(study.origin) | {"replicates": study.replicates}
+    origin = json.dumps(told, default=str)
+    grouped: dict[Any, list[int]] = {}
+    for i, cell in enumerate(cells):
+        grouped.setdefault(jax.tree.structure(cell.condition), []).append(i)
+    status = store.status()
+    jobs = []
+    for places in grouped.values():
+        for first in range(0, len(places), width):
+            batch = places[first : first + width]
+            batch += batch[-1:] * (width - len(batch))
+            todo = {
+                arm.name
+                for i in batch
+                for arm in cells[i].arms
+                if (cells[i].name, arm.name) in wanted
+                and any(s in (0, 3) for s in status[store.index(arm.levels, cells[i].replicate)][: arm.draws])
+            }
+            if todo:
+                encoders = store.path.parent / "encoders"
+                jobs.append(Job(origin, tuple(batch), tuple(sorted(todo)), str(store.path.resolve()), str(encoders.resolve())))
+    return sorted(jobs, key=lambda job: job.members[0])
+
+
+def _open_cells(job: Any, cells: list[Cell]) -> set[str]:
+    return {cells[i].name for i in job.members}
+
+
+def _bytes_a_cell(study: Study) -> float:
+    """Images held (rendered sets) and, for the widest step, activations of a batch forward and backward."""
+    height, width, channels = study.generator.shape
+    sizes = study.evaluation
+    labels = max(int(arm.condition.finetuning.labels) for _, arm in design.arms(study))
+    images = labels + sizes.selection + sizes.calibration + sizes.test * len(study.subgroups)
+    step = 40 * study.pretraining.schedule.batch
+    return 4.0 * height * width * channels * (2 * images + step)
+
+
+def _here(jobs: list[Any], processes: int, progress: Progress) -> Iterator[tuple[Any, dict[str, Any]]]:
+    from biasprop import device, job
+
+    device.prepare()
+    for task in jobs:
+        yield task, job.run(task.text(), lambda event: _show(progress, event))
+
+
+def _in_processes(jobs: list[Any], processes: int, progress: Progress) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Run jobs on a local cluster; a job whose process dies is tried again, one that raises stops the sweep."""
+    from dask.distributed import as_completed
+
+    with _cluster(processes) as client:
+        client.subscribe_topic("biasprop", lambda event: _show(progress, event[1]))
+        futures = {client.submit(_work, job.text(), key=f"job-{i}", pure=False, retries=RETRIES): job for i, job in enumerate(jobs)}
+        for future in as_completed(list(futures)):
+            yield futures[future], future.result()
+            future.release()
+
+
+def _work(text: str) -> dict[str, Any]:
+    """A job on a worker: only strings go out and a small table comes back."""
+    from dask.distributed import get_worker
+
+    from biasprop import device, job
+
+    device.prepare()
+    return job.run(text, lambda event: get_worker().log_event("biasprop", event))
+
+
+@contextmanager
+def _cluster(processes: int) -> Iterator[Any]:
+    """A dask cluster on this machine: one-threaded processes that end with this one."""
+    import logging
+
+    import dask
+    from dask.distributed import Client, LocalCluster
+
+    environment = {"NPROC": "1", "JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "1"}
+    settings = {
+        "distributed.scheduler.allowed-failures": RETRIES,
+        "distributed.worker.memory.terminate": False,
+        "distributed.worker.memory.pause": False,
+        "distributed.worker.memory.spill": False,
+        "distributed.worker.memory.target": False,
+        "distributed.admin.tick.limit": "10 min",
+        "distributed.comm.timeouts.connect": "60 s",
+    }
+    with dask.config.set(settings):
+        cluster = LocalCluster(
+            n_workers=processes,
+            threads_per_worker=1,
+            processes=True,
+            memory_limit=0,
+            dashboard_address=None,
+            host="127.0.0.1",
+            env=environment,
+            silence_logs=logging.CRITICAL,
+        )
+        client = Client(cluster)
+        try:
+            yield client
+        finally:
+            client.close(timeout=2)
+            cluster.close(timeout=5)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _show(progress: Progress, event: Mapping[str, Any]) -> None:
+    if "arm" in event:
+        progress.arm(event["arm"], event["status"], event["seconds"])
+    else:
+        progress.cell(event["cell"], event["stage"], event["step"], event["steps"])
+
+
+def _record(timings: Timings, job: Any, cells: list[Cell], spent: Mapping[str, Any]) -> None:
+    """Keep what a job took, a cell's share of it, for the next plan."""
+    members = len(set(job.members))
+    cell = cells[job.members[0]]
+    if "pretrain" in spent["seconds"]:
+        timings.record_pretraining(cell.condition, spent["seconds"]["pretrain"] / members)
+    for arm in cell.arms:
+        if arm.name in spent["arms"]:
+            timings.record_arm(cell.condition, arm.condition, spent["arms"][arm.name] / members)
+
+
+def _outcome(store: Store, cells: list[Cell], wanted: set[tuple[str, str]]) -> Outcome:
+    status = store.status()
+    found: dict[int, list[str]] = {}
+    for cell in cells:
+        for arm in cell.arms:
+            if (cell.name, arm.name) in wanted:
+                worst = max(status[store.index(arm.levels, cell.replicate)][: arm.draws])
+                found.setdefault(int(worst), []).append(f"{arm.name}, replicate {cell.replicate}")
+    return Outcome(len(found.get(1, [])), len(wanted), found.get(2, []), found.get(3, []))
