@@ -1,0 +1,161 @@
+"""Who may import whom. Read from the source, so an import inside a function counts as well."""
+
+from __future__ import annotations
+
+import graphlib
+
+import pytest
+
+from tests.source_tree import ROOT, Import, imports, modules
+
+ROOMS = ("generators", "encoders", "objectives", "protocols", "mitigations")
+"""Rooms of things a study chooses between; each may see itself and the base, and no other room."""
+
+BASE = ("component", "keys", "interfaces", "layers", "training", "augment")
+"""What a room may use."""
+
+CENTRE = ("run", "sweep", "program", "condition")
+"""From the top down: each may use the ones after it, never, by whatever detour, one before it."""
+
+LIBRARIES_WITHOUT = {
+    # room or module -> top-level libraries it may not use
+    "statistics": {"jax", "flax", "optax", "zarr", "matplotlib", "dask", "distributed"},
+    "metrics": {"jax", "flax", "optax", "zarr", "matplotlib", "dask", "distributed", "xarray"},
+    "cube": {"jax", "flax", "optax", "matplotlib", "dask", "distributed"},
+    "encoder_store": {"jax", "flax", "optax", "matplotlib", "dask", "distributed"},
+    "plotting": {"jax", "flax", "optax", "zarr", "dask", "distributed"},
+    "report": {"jax", "flax", "optax", "zarr", "dask", "distributed"},
+}
+
+OURS = modules("biasprop")
+
+
+def unit(module: str) -> str:
+    """The room, or the file at the top of the package, that a module belongs to."""
+    return module.split(".")[1] if "." in module else module
+
+
+def ours(module: str, typing: bool = False) -> list[Import]:
+    """What a module imports of the package itself; names used only by the type checker on request."""
+    return [found for found in imports(OURS[module]) if found.module in OURS and (typing or not found.typing)]
+
+
+def place(module: str, found: Import) -> str:
+    return f"{OURS[module].relative_to(ROOT)}:{found.line} imports {found.module}"
+
+
+def reachable(start: str) -> set[str]:
+    """Every unit that a unit uses, directly or by a detour."""
+    arrows = units()
+    seen: set[str] = set()
+    waiting = [start]
+    while waiting:
+        for other in arrows.get(waiting.pop(), set()) - seen:
+            seen.add(other)
+            waiting.append(other)
+    return seen
+
+
+def units() -> dict[str, set[str]]:
+    arrows: dict[str, set[str]] = {}
+    for module in OURS:
+        used = {unit(found.module) for found in ours(module)}
+        arrows.setdefault(unit(module), set()).update(used - {unit(module)})
+    return arrows
+
+
+def test_no_circles_between_rooms_and_files() -> None:
+    try:
+        graphlib.TopologicalSorter(units()).prepare()
+    except graphlib.CycleError as circle:
+        pytest.fail(f"circle of imports: {' <- '.join(circle.args[1])}")
+
+
+def test_no_circles_between_the_files_of_a_room() -> None:
+    # A package's __init__ may load its members when they are asked for.
+    arrows = {
+        module: {found.module for found in ours(module) if found.module != module and not found.lazy} for module in OURS
+    }
+    try:
+        graphlib.TopologicalSorter(arrows).prepare()
+    except graphlib.CycleError as circle:
+        pytest.fail(f"circle of imports: {' <- '.join(circle.args[1])}")
+
+
+@pytest.mark.parametrize("room", [room for room in ROOMS if f"biasprop.{room}" in OURS])
+def test_a_room_sees_only_itself_and_the_base(room: str) -> None:
+    wrong = [
+        place(module, found)
+        for module in OURS
+        if unit(module) == room
+        for found in ours(module, typing=True)
+        if unit(found.module) not in (room, *BASE)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_members_of_a_room_are_named_only_inside_it() -> None:
+    """Everyone else goes through the room's table, so a new member needs no change elsewhere."""
+    shared = {"biasprop.generators.canvas"}
+    wrong = [
+        place(module, found)
+        for module in OURS
+        if unit(module) not in ROOMS
+        for found in ours(module, typing=True)
+        if unit(found.module) in ROOMS and found.module.count(".") > 1 and found.module not in shared
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("i", range(1, len(CENTRE)), ids=CENTRE[1:])
+def test_arrows_of_the_centre_point_down(i: int) -> None:
+    above = reachable(CENTRE[i]) & set(CENTRE[:i])
+    assert not above, f"{CENTRE[i]} uses {sorted(above)}: {sorted(reachable(CENTRE[i]))}"
+
+
+@pytest.mark.parametrize("start", [*BASE[:4], *ROOMS, "statistics", "metrics", "cube", "plotting"])
+def test_nothing_below_uses_the_centre(start: str) -> None:
+    above = reachable(start) & {*CENTRE, "study", "design", "plan", "job", "report", "figures"}
+    assert not above, f"{start} uses {sorted(above)}"
+
+
+@pytest.mark.parametrize("name", LIBRARIES_WITHOUT)
+def test_a_room_keeps_to_its_libraries(name: str) -> None:
+    wrong = [
+        place(module, found)
+        for module, file in OURS.items()
+        if unit(module) == name
+        for found in imports(file)
+        if found.module.split(".")[0] in LIBRARIES_WITHOUT[name]
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("name", ["statistics", "metrics", "cube", "plotting", "encoder_store", "report"])
+def test_nothing_that_uses_jax_is_reached(name: str) -> None:
+    """Not by a detour either: a figure or a table can be made where JAX is not installed."""
+    users = {unit(m) for m, file in OURS.items() if any(i.module.split(".")[0] == "jax" for i in imports(file))}
+    users.discard("component")  # registers a pytree only when a component is made
+    reached = reachable(name) & users
+    assert not reached, f"{name} reaches {sorted(reached)}"
+
+
+def test_flax_stays_where_parameters_are_owned() -> None:
+    owners = {"layers", *ROOMS}
+    wrong = [
+        place(module, found)
+        for module, file in OURS.items()
+        for found in imports(file)
+        if found.module.split(".")[0] == "flax" and unit(module) not in owners
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_package_does_not_use_the_paper_or_the_tests() -> None:
+    wrong = [
+        place(module, found)
+        for module, file in OURS.items()
+        for found in imports(file)
+        if found.module.split(".")[0] in ("paper", "tests")
+    ]
+    assert not wrong, "\n".join(wrong)

@@ -1,0 +1,77 @@
+"""What is loaded when: help, argument errors and readers of results do not wait for JAX."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.source_tree import ROOT
+
+HEAVY = {
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "numpy",
+    "scipy",
+    "pandas",
+    "xarray",
+    "zarr",
+    "matplotlib",
+    "dask",
+    "pydantic",
+}
+
+PROBE = """
+import json, sys
+try:
+    {statement}
+except SystemExit:
+    pass
+print(json.dumps(sorted({{name.partition(".")[0] for name in sys.modules}})))
+"""
+
+
+def loaded(statement: str) -> set[str]:
+    """Top-level names of the modules in a fresh interpreter after one statement."""
+    command = [sys.executable, "-c", PROBE.format(statement=statement)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import biasprop",
+        "from biasprop import run; run.main(['--help'])",
+        "from biasprop import run; run.main(['a.toml', '--no-such-option'])",
+        "from biasprop import run; run.main([])",
+        "from biasprop import show; show.main(['--help'])",
+        "from paper import make; make.main(['--help'])",
+    ],
+)
+def test_help_and_argument_errors_load_nothing_heavy(statement: str) -> None:
+    assert not loaded(statement) & HEAVY
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "biasprop.cube",
+        "biasprop.encoder_store",
+        "biasprop.figures",
+        "biasprop.metrics",
+        "biasprop.plotting",
+        "biasprop.report",
+        "biasprop.statistics.estimate",
+    ],
+)
+def test_reading_results_needs_no_jax(module: str) -> None:
+    assert not loaded(f"import {module}") & {"jax", "jaxlib", "flax", "optax"}
+
+
+def test_opening_a_cube_needs_no_jax() -> None:
+    assert not loaded("from biasprop import open_cube") & {"jax", "jaxlib", "flax", "optax"}

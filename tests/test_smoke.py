@@ -1,0 +1,69 @@
+"""The main study from the command line, made small: run, found finished, opened."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import biasprop
+from tests.source_tree import ROOT
+
+STUDY = "studies/skin_tone.toml"
+
+
+def command(*words: str) -> subprocess.CompletedProcess[str]:
+    """``python -m biasprop.run`` on the study."""
+    line = [sys.executable, "-m", "biasprop.run", STUDY, "--smoke", *words]
+    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=280)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
+    """The folder of stores after one run in two processes, and its JSON object."""
+    out = tmp_path_factory.mktemp("results")
+    done = command("--out", str(out), "--json", "--workers", "2")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 1, "one object alone on stdout"
+    return out, json.loads(done.stdout)
+
+
+def test_the_json_object(ran: tuple[Path, dict]) -> None:
+    out, found = ran
+    assert set(found) == {"study", "digest", "store", "cells", "estimates"}
+    assert found["study"] == "skin_tone" and found["digest"].startswith(found["store"].rpartition("-")[2])
+    assert Path(found["store"]).parent == out.resolve()
+    assert found["cells"]["done"] == found["cells"]["total"] > 0
+    needed = {"name", "arm", "value", "low", "high", "method", "replicates", "verdict"}
+    assert all(needed <= set(estimate) for estimate in found["estimates"])
+    assert sum(estimate["primary"] for estimate in found["estimates"]) == 1
+
+
+def test_the_cube(ran: tuple[Path, dict]) -> None:
+    cube = biasprop.open_cube(ran[1]["store"])
+    assert tuple(cube.score.dims) == ("pretraining", "labels", "protocol", "replicate", "draw", "subgroup", "subject")
+    planned = cube.status != 4
+    assert bool((cube.status.where(planned, 1) == 1).all())
+    assert bool(np.isfinite(cube.score.where(planned, 0)).all())
+    assert list(cube.subgroup.values) == ["light", "dark"]
+
+
+def test_figures_lie_beside_the_store(ran: tuple[Path, dict]) -> None:
+    names = {file.name for file in (Path(ran[1]["store"]) / "figures").iterdir()}
+    assert {f"{name}{end}" for name in ("contact_sheet", "persistence", "forest") for end in (".png", ".pdf")} <= names
+
+
+def test_a_second_run_finds_nothing_to_do(ran: tuple[Path, dict]) -> None:
+    out, found = ran
+    events = (Path(found["store"]) / "events.jsonl").read_bytes()
+    began = time.perf_counter()
+    again = command("--out", str(out), "--json", "--workers", "2")
+    assert time.perf_counter() - began < 20  # 3 s on an idle machine
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout) == found
+    assert (Path(found["store"]) / "events.jsonl").read_bytes() == events
