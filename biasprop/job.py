@@ -10,7 +10,6 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -25,7 +24,6 @@ from biasprop.design import Arm, Cell
 from biasprop.encoder_store import EncoderStore, encoder_key
 from biasprop.interfaces import Params
 from biasprop.study import Origin, Study, remake
-
 
 Tell = Callable[[dict[str, Any]], None]
 """Receives events: ``{"cell", "stage", "step", "steps"}`` inside a cell, ``{"arm", "status", "seconds"}`` after one."""
@@ -211,7 +209,9 @@ def encoder_digest(condition: PretrainingCondition, seed: int) -> str:
 
 def _data(i: int, draws: list[program.Scores], who: dict[str, program.Roster], latents: np.ndarray) -> dict[str, Any]:
     """Everything stored of one arm of the i-th cell."""
-    stacked = {name: np.stack([getattr(draw, name)[i] for draw in draws]) for name in ("test", "selection", "calibration")}
+    stacked = {
+        name: np.stack([getattr(draw, name)[i] for draw in draws]) for name in ("test", "selection", "calibration")
+    }
     seen = draws[0].selection_count
     return {
         "score": stacked["test"].astype("f4"),

@@ -24,7 +24,7 @@ from biasprop.protocols.full import FinetuningTask
 from biasprop.protocols.linear_probe import Head, solve
 
 CHUNK = 250
-"""Images rendered or encoded at once; bounds memory whatever the size of a set."""
+"""Images rendered or encoded at once: one compiled program whatever the size of a set, and memory that stays small."""
 
 Report = Callable[[str, int, int], None]
 """Called between segments with (stage, step, steps)."""
@@ -37,13 +37,18 @@ class Batch(NamedTuple):
     key: Key[Array, " w"]
 
 
+Chunks = list[Float[Array, "w 250 h w c"]]
+"""The images of a set, ``CHUNK`` at a time; the last chunk is filled up with repetitions."""
+
+
 class Sets(NamedTuple):
     """Rendered images of those who select, calibrate and test, and of the first draw of labelled subjects."""
 
-    train: Float[Array, "w n h w c"]
-    selection: Float[Array, "w m h w c"]
-    calibration: Float[Array, "w k h w c"]
-    test: Float[Array, "w g t h w c"]
+    train: Chunks
+    selection: Chunks
+    calibration: Chunks
+    test: list[Chunks]
+    """One for each subgroup: the twins."""
 
 
 class Roster(NamedTuple):
@@ -133,33 +138,45 @@ def rosters(finetuning: Finetuning, evaluation: Evaluation, subgroups: list[str]
 
 def render_sets(batch: Batch, who: dict[str, Roster]) -> Sets:
     """Render everyone who selects, calibrates, tests, and the first draw of labelled subjects."""
-    generator = batch.condition.generator
-    twins = [
-        over_cells(_render)(generator, _stream(batch, Stream.TEST), *_each(batch, _as(who["test"], subgroup)))
-        for subgroup in range(len(generator.subgroups))
-    ]
     return Sets(
-        train=over_cells(_render)(generator, _pool(batch, 0), *_each(batch, who["train"])),
-        selection=over_cells(_render)(generator, _stream(batch, Stream.SELECTION), *_each(batch, who["selection"])),
-        calibration=over_cells(_render)(
-            generator, _stream(batch, Stream.CALIBRATION), *_each(batch, who["calibration"])
-        ),
-        test=jnp.stack(twins, axis=1),
+        train=_rendered(batch, _pool(batch, 0), who["train"]),
+        selection=_rendered(batch, _stream(batch, Stream.SELECTION), who["selection"]),
+        calibration=_rendered(batch, _stream(batch, Stream.CALIBRATION), who["calibration"]),
+        test=[_rendered(batch, _stream(batch, Stream.TEST), twins) for twins in _twins(batch, who["test"])],
     )
 
 
 def test_latents(batch: Batch, who: dict[str, Roster]) -> np.ndarray:
     """Key latents of the test twins: [w, latent, subgroup, subject]."""
-    generator = batch.condition.generator
-    twins = [
-        over_cells(_latents)(generator, _stream(batch, Stream.TEST), *_each(batch, _as(who["test"], subgroup)))
-        for subgroup in range(len(generator.subgroups))
+    key, generator = _stream(batch, Stream.TEST), batch.condition.generator
+    latents = [
+        _joined([over_cells(_latents)(generator, key, *rows) for rows in _rows(batch, twins)], len(twins.label))
+        for twins in _twins(batch, who["test"])
     ]
-    return np.moveaxis(np.stack(twins, axis=1), -1, 1)
+    return np.moveaxis(np.stack(latents, axis=1), -1, 1)
 
 
-def _as(roster: Roster, subgroup: int) -> Roster:
-    return Roster(np.full_like(roster.subgroup, subgroup), roster.label)
+def _rendered(batch: Batch, key: Key[Array, " w"], roster: Roster) -> Chunks:
+    return [over_cells(_render)(batch.condition.generator, key, *rows) for rows in _rows(batch, roster)]
+
+
+def _rows(batch: Batch, roster: Roster) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Index, subgroup and label of a roster, a chunk at a time."""
+    for first in range(0, len(roster.label), CHUNK):
+        rows = np.arange(first, first + CHUNK) % len(roster.label)
+        yield _each(batch, (rows, roster.subgroup[rows], roster.label[rows]))
+
+
+def _joined(chunks: list[Array], n: int) -> np.ndarray:
+    """Rows of all chunks, without those that only fill the last one: [w, n, ...]."""
+    return np.concatenate([np.asarray(chunk) for chunk in chunks], axis=1)[:, :n]
+
+
+def _twins(batch: Batch, roster: Roster) -> list[Roster]:
+    """The same subjects in every subgroup."""
+    return [
+        Roster(np.full_like(roster.subgroup, g), roster.label) for g in range(len(batch.condition.generator.subgroups))
+    ]
 
 
 def _stream(batch: Batch, name: Stream) -> Key[Array, " w"]:
@@ -175,33 +192,22 @@ def _each(batch: Batch, tree: Any) -> Any:
     return jax.tree.map(lambda leaf: np.broadcast_to(leaf, (len(batch.key), *np.shape(leaf))), tree)
 
 
-def _subjects(key: Key[Array, ""], subgroup: Int[Array, " n"], label: Int[Array, " n"]) -> Subjects:
-    return Subjects(keys.each(key, jnp.arange(len(label))), subgroup, label)
+def _subjects(
+    key: Key[Array, ""], index: Int[Array, " n"], subgroup: Int[Array, " n"], label: Int[Array, " n"]
+) -> Subjects:
+    return Subjects(keys.each(key, index), subgroup, label)
 
 
-def _render(
-    generator: Any, key: Key[Array, ""], subgroup: Int[Array, " n"], label: Int[Array, " n"]
-) -> Float[Array, "n h w c"]:
-    return jax.lax.map(generator.render, _subjects(key, subgroup, label), batch_size=CHUNK)
+def _render(generator: Any, *rows: Any) -> Float[Array, "n h w c"]:
+    return jax.vmap(generator.render)(_subjects(*rows))
 
 
-def _latents(
-    generator: Any, key: Key[Array, ""], subgroup: Int[Array, " n"], label: Int[Array, " n"]
-) -> Float[Array, "n k"]:
-    return jax.lax.map(generator.latents, _subjects(key, subgroup, label), batch_size=CHUNK)
+def _latents(generator: Any, *rows: Any) -> Float[Array, "n k"]:
+    return jax.vmap(generator.latents)(_subjects(*rows))
 
 
 def _encode(encoder: Any, params: Params, images: Float[Array, "n h w c"]) -> Float[Array, "n d"]:
-    return jax.lax.map(lambda image: encoder.apply(params, image[None])[0], images, batch_size=CHUNK)
-
-
-def _render_and_encode(
-    generator: Any, encoder: Any, params: Params, key: Key[Array, ""], subgroup: Int[Array, " n"], label: Int[Array, " n"]
-) -> Float[Array, "n d"]:
-    def one(subject: Subjects) -> Float[Array, " d"]:
-        return encoder.apply(params, generator.render(subject)[None])[0]
-
-    return jax.lax.map(one, _subjects(key, subgroup, label), batch_size=CHUNK)
+    return encoder.apply(params, images)
 
 
 # --- fine-tuning and scoring -----------------------------------------------------------------------------------------
@@ -210,9 +216,12 @@ def _render_and_encode(
 class Features(NamedTuple):
     """Features of those who select, calibrate and test under one encoder."""
 
-    selection: Float[Array, "w m d"]
-    calibration: Float[Array, "w k d"]
-    test: Float[Array, "w g t d"]
+    selection: np.ndarray
+    """[w, m, d]"""
+    calibration: np.ndarray
+    """[w, k, d]"""
+    test: np.ndarray
+    """[w, subgroup, t, d]"""
 
 
 class Scores(NamedTuple):
@@ -234,7 +243,7 @@ class Finetuner:
         self.batch, self.params, self.who, self.evaluation = batch, params, who, evaluation
         self.sets = render_sets(batch, who)
         self._frozen: Features | None = None
-        self._pools: dict[int, Array] = {}
+        self._pools: dict[int, np.ndarray] = {}
 
     def draws(self, finetuning: Finetuning, report: Report) -> Iterator[Scores]:
         """Scores of one arm, draw by draw.
@@ -257,13 +266,8 @@ class Finetuner:
             self._frozen = self._features(self.params)
         if draw not in self._pools:
             report("probe", draw, finetuning.protocol.draws)
-            self._pools[draw] = over_cells(_render_and_encode)(
-                self.batch.condition.generator,
-                self.batch.condition.encoder,
-                self.params,
-                _pool(self.batch, draw),
-                *_each(self.batch, self.who["train"]),
-            )
+            images = self._train_images(draw)
+            self._pools[draw] = self._encoded(self.params, images, len(self.who["train"].label))
         count, selection_count = self._counts(finetuning)
         head = over_cells(_fit)(
             _each(self.batch, finetuning.protocol),
@@ -281,16 +285,11 @@ class Finetuner:
         encoder = self.batch.condition.encoder
         recipe = finetuning.protocol.recipe(self.batch.condition.pretraining.objective.trains)
         count, selection_count = self._counts(finetuning)
-        images = self.sets.train
-        if draw:
-            images = over_cells(_render)(
-                self.batch.condition.generator, _pool(self.batch, draw), *_each(self.batch, self.who["train"])
-            )
         task = FinetuningTask(
             encoder,
             _each(self.batch, recipe),
-            Labelled(images, _each(self.batch, self.who["train"].label), count),
-            Labelled(self.sets.selection, _each(self.batch, self.who["selection"].label), selection_count),
+            self._labelled(self._train_images(draw), "train", count),
+            self._labelled(self.sets.selection, "selection", selection_count),
             jax.vmap(lambda key: keys.at(key, draw))(_stream(self.batch, Stream.FINETUNE_ORDER)),
         )
         params = jax.vmap(lambda leaf: finetuning.protocol.start(leaf, encoder.features))(self.params)
@@ -304,12 +303,25 @@ class Finetuner:
         features = self._features(adapted["encoder"])
         return self._score(adapted["head"], features, np.asarray(state.diverged_at), int(selection_count[0]))
 
+    def _train_images(self, draw: int) -> Chunks:
+        return _rendered(self.batch, _pool(self.batch, draw), self.who["train"]) if draw else self.sets.train
+
+    def _labelled(self, images: Chunks, name: str, count: np.ndarray) -> Labelled:
+        joined = jnp.concatenate(images, axis=1)
+        label = np.resize(self.who[name].label, joined.shape[1])
+        return Labelled(joined, _each(self.batch, label), count)
+
+    def _encoded(self, params: Params, images: Chunks, n: int) -> np.ndarray:
+        encoder = self.batch.condition.encoder
+        return _joined([over_cells(_encode)(encoder, params, chunk) for chunk in images], n)
+
     def _features(self, params: Params) -> Features:
-        encoder, sets = self.batch.condition.encoder, self.sets
-        encode = over_cells(_encode)
-        twins = [encode(encoder, params, sets.test[:, g]) for g in range(sets.test.shape[1])]
+        sizes = {name: len(roster.label) for name, roster in self.who.items()}
+        twins = [self._encoded(params, chunks, sizes["test"]) for chunks in self.sets.test]
         return Features(
-            encode(encoder, params, sets.selection), encode(encoder, params, sets.calibration), jnp.stack(twins, axis=1)
+            self._encoded(params, self.sets.selection, sizes["selection"]),
+            self._encoded(params, self.sets.calibration, sizes["calibration"]),
+            np.stack(twins, axis=1),
         )
 
     def _score(self, head: Head, features: Features, diverged_at: np.ndarray, selection_count: int) -> Scores:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -19,7 +18,7 @@ from typing import Any
 from biasprop import design
 from biasprop.cube import Store
 from biasprop.design import Cell, Label
-from biasprop.progress import DONE, Progress
+from biasprop.progress import Progress
 from biasprop.provenance import attributes
 from biasprop.study import Study
 from biasprop.timings import Timings
@@ -110,8 +109,9 @@ def _jobs(study: Study, cells: list[Cell], wanted: set[tuple[str, str]], store: 
                 and any(s in (0, 3) for s in status[store.index(arm.levels, cells[i].replicate)][: arm.draws])
             }
             if todo:
-                encoders = store.path.parent / "encoders"
-                jobs.append(Job(origin, tuple(batch), tuple(sorted(todo)), str(store.path.resolve()), str(encoders.resolve())))
+                place = store.path.resolve()
+                names = tuple(sorted(todo))
+                jobs.append(Job(origin, tuple(batch), names, str(place), str(place.parent / "encoders")))
     return sorted(jobs, key=lambda job: job.members[0])
 
 
@@ -143,10 +143,10 @@ def _in_processes(jobs: list[Any], processes: int, progress: Progress) -> Iterat
 
     with _cluster(processes) as client:
         client.subscribe_topic("biasprop", lambda event: _show(progress, event[1]))
-        futures = {client.submit(_work, job.text(), key=f"job-{i}", pure=False, retries=RETRIES): job for i, job in enumerate(jobs)}
-        for future in as_completed(list(futures)):
+        submitted = client.map(_work, [job.text() for job in jobs], pure=False, retries=RETRIES)
+        futures = dict(zip(submitted, jobs, strict=True))
+        for future in as_completed(submitted):
             yield futures[future], future.result()
-            future.release()
 
 
 def _work(text: str) -> dict[str, Any]:
