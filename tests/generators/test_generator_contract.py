@@ -1,0 +1,152 @@
+"""What every generator promises, over the table of generators; nothing here names a member."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from biasprop.component import levers
+from biasprop.generators import GENERATORS
+from tests.members import (
+    auc,
+    bounds,
+    images,
+    latents,
+    level,
+    level_class,
+    level_levers,
+    masks,
+    measured,
+    member,
+    same,
+    subjects,
+    twins,
+)
+
+pytestmark = pytest.mark.parametrize("kind", GENERATORS)
+
+
+def unlike(kind: str, name: str | None = None, by: float = 0.05) -> Any:
+    """A generator whose subgroups differ in every lever, or in one, by this part of its range."""
+    cls = GENERATORS[kind]
+    base, other = level(cls), level(cls)
+    for lever in level_levers(cls) if name is None else (name,):
+        low, high = bounds(level_class(cls).model_fields[lever])
+        base[lever] = min(base[lever], high - by * (high - low))
+        other[lever] = base[lever] + by * (high - low)
+    return member("generators", kind, subgroups={"a": base, "b": other})
+
+
+def test_images_have_the_declared_shape_and_range(kind: str) -> None:
+    generator = unlike(kind)
+    for subgroup in (0, 1):
+        x = np.asarray(images(generator, subjects(256, subgroup)))
+        assert x.shape == (256, *generator.shape) and x.dtype == np.float32
+        assert np.isfinite(x).all()
+        assert np.mean((x >= 0) & (x <= 1)) > 0.99
+        assert x.std(axis=0).min() > 1e-4, "some pixel is the same in every image"
+    cover = np.asarray(masks(generator, subjects(256)))
+    assert cover.shape == (256, *generator.shape[:2]) and cover.min() >= 0 and cover.max() <= 1
+    assert latents(generator, subjects(256)).shape == (256, len(generator.latent_names))
+
+
+def test_measurements_and_latents_are_finite(kind: str) -> None:
+    generator = unlike(kind)
+    for subgroup in (0, 1):
+        read = measured(generator, subjects(400, subgroup))
+        assert all(np.isfinite(values).all() for values in read.values())
+        assert np.isfinite(latents(generator, subjects(256, subgroup))).all()
+
+
+def test_a_subject_looks_the_same_in_any_company(kind: str) -> None:
+    generator = unlike(kind)
+    many, few = subjects(256), subjects(7)
+    assert same(images(generator, many), images(generator, many))
+    # XLA may sum a matrix product of another shape in another order: one unit in the last place, no more.
+    assert np.abs(images(generator, many)[:7] - images(generator, few)).max() < 1e-6
+    assert same(images(generator, jax.tree.map(lambda leaf: leaf[::-1], many))[::-1], images(generator, many))
+
+
+def test_twins_go_there_and_back(kind: str) -> None:
+    generator, who = unlike(kind), subjects(256)
+    original = images(generator, who)
+    other = twins(who, 1)
+    assert same(images(generator, twins(who, 0)), original)
+    assert not np.allclose(images(generator, other), original)
+    assert same(images(generator, twins(other, 0)), original)
+
+
+def test_twins_share_everything_that_does_not_descend_from_the_subgroup(kind: str) -> None:
+    generator, who = unlike(kind), subjects(256)
+    assert same(masks(generator, who), masks(generator, twins(who, 1)))
+    severity = list(generator.latent_names).index("severity")
+    one, other = (np.asarray(latents(generator, twins(who, g))) for g in (0, 1))
+    assert same(one[:, severity], other[:, severity])
+    assert not np.allclose(one, other), "no stored latent tells the subgroups apart"
+
+
+def test_equal_levels_make_the_subgroups_one(kind: str) -> None:
+    generator = member("generators", kind)
+    assert same(images(generator, subjects(256)), images(generator, twins(subjects(256), 1)))
+    assert same(latents(generator, subjects(256)), latents(generator, twins(subjects(256), 1)))
+
+
+def test_a_larger_lever_is_a_larger_measured_difference(kind: str) -> None:
+    cls, who = GENERATORS[kind], subjects(400)
+    spread = {name: values.std() for name, values in measured(member("generators", kind), who).items()}
+
+    def difference(lever: str, by: float) -> float:
+        """Mean distance of twins in the measurement that moves most, in sds of that measurement."""
+        one, other = (measured(unlike(kind, lever, by), twins(who, g)) for g in (0, 1))
+        return max(float(np.mean(np.abs(one[name] - other[name]))) / sd for name, sd in spread.items())
+
+    for lever in level_levers(cls):
+        small, medium, large = (difference(lever, by) for by in (0.05, 0.15, 0.45))
+        assert 0.02 < small < medium < large, lever
+        assert large > 2 * small, lever
+
+
+def test_the_label_is_visible_in_every_subgroup(kind: str) -> None:
+    generator = unlike(kind)
+    for subgroup in (0, 1):
+        who = subjects(400, subgroup)
+        best = max(abs(auc(who.label, values) - 0.5) for values in measured(generator, who).values())
+        assert best > 0.1
+
+
+def test_the_label_changes_the_disease_and_no_other_latent(kind: str) -> None:
+    """With the same key, a healthy and a diseased subject differ only through severity."""
+    generator, who = unlike(kind), subjects(256)
+    healthy, diseased = (who._replace(label=jnp.full_like(who.label, value)) for value in (0, 1))
+    severity = list(generator.latent_names).index("severity")
+    rise = latents(generator, diseased)[:, severity] - latents(generator, healthy)[:, severity]
+    assert np.allclose(rise, 1, atol=1e-5)
+    assert not np.allclose(images(generator, healthy), images(generator, diseased))
+
+
+def test_switches_are_off_by_default_and_strengths_then_count_for_nothing(kind: str) -> None:
+    cls, who = GENERATORS[kind], subjects(256)
+    fields = cls.model_fields
+    plain = images(member("generators", kind), who)
+    for switch in (name for name, field in fields.items() if field.annotation is bool):
+        assert fields[switch].default is False
+        strengths = [name for name in levers(cls) if name.startswith(switch.rstrip("s"))]
+        assert strengths, f"{switch} has no strength beside it"
+        for strength in strengths:
+            low, high = bounds(fields[strength])
+            assert same(images(member("generators", kind, **{strength: high}), who), plain)
+            on = images(member("generators", kind, **{switch: True, strength: high}), who)
+            assert np.mean(np.abs(on - plain)) > 1e-3
+            assert np.all(np.abs(on - plain).max(axis=(1, 2, 3)) > 1e-3), "nothing drawn in some image"
+            nothing = images(member("generators", kind, **{switch: True, strength: low}), who)
+            assert np.allclose(nothing, plain, atol=1e-4)
+
+
+def test_any_size_is_drawn(kind: str) -> None:
+    for size in (8, 24):
+        generator = member("generators", kind, size=size)
+        assert images(generator, subjects(7)).shape == (7, *generator.shape) == (7, size, size, generator.shape[2])

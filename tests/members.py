@@ -1,0 +1,168 @@
+"""Small members of every room, made from the rooms' tables: a new member is tested without a new test.
+
+Fields that a member requires get the middle of their range; sizes shared by name are made small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, get_args, get_origin
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from biasprop import keys
+from biasprop.component import Component, levers
+from biasprop.condition import Pretraining, PretrainingCondition
+from biasprop.encoders import ENCODERS
+from biasprop.generators import GENERATORS
+from biasprop.interfaces import Subjects
+from biasprop.objectives import OBJECTIVES
+from biasprop.program import Batch
+from biasprop.protocols import PROTOCOLS
+
+ROOMS: dict[str, Mapping[str, type[Component]]] = {
+    "generators": GENERATORS,
+    "encoders": ENCODERS,
+    "objectives": OBJECTIVES,
+    "protocols": PROTOCOLS,
+}
+EVERY = [(room, kind) for room, table in ROOMS.items() for kind in table]
+"""Every member of every room."""
+
+SMALL = {"size": 16, "patch": 8, "width": 8, "depth": 1, "heads": 2, "projection": 8, "decoder_width": 8}
+"""Sizes of members that have a field of this name."""
+
+SEED = 424_242
+"""A seed that no study uses."""
+
+
+def member(room: str, kind: str, **values: Any) -> Any:
+    """A small, validated member of a room with these fields on top of its defaults."""
+    cls = ROOMS[room][kind]
+    given: dict[str, Any] = {name: size for name, size in SMALL.items() if _is_int(cls, name)}
+    if "subgroups" in cls.model_fields:
+        given["subgroups"] = {"a": level(cls), "b": level(cls)}
+    return cls.model_validate(given | values)
+
+
+def _is_int(cls: type[Component], name: str) -> bool:
+    return name in cls.model_fields and cls.model_fields[name].annotation is int
+
+
+def level_class(cls: type[Component]) -> type[Component]:
+    """What one subgroup of a generator is made of."""
+    inner = get_args(cls.model_fields["subgroups"].annotation)[1]
+    return get_args(inner)[0] if get_origin(inner) is Annotated else inner
+
+
+def level(cls: type[Component], **values: float) -> dict[str, float]:
+    """One subgroup of a generator: every lever at its default or in the middle of its range, then ``values``."""
+    fields = level_class(cls).model_fields
+    return {n: sum(bounds(f)) / 2 if f.is_required() else f.default for n, f in fields.items()} | values
+
+
+def bounds(field: Any) -> tuple[float, float]:
+    """The range of a number's field."""
+    low = next(getattr(mark, at) for mark in field.metadata for at in ("ge", "gt") if hasattr(mark, at))
+    high = next(getattr(mark, at) for mark in field.metadata for at in ("le", "lt") if hasattr(mark, at))
+    return float(low), float(high)
+
+
+def level_levers(cls: type[Component]) -> tuple[str, ...]:
+    """The levers of one subgroup of a generator."""
+    return levers(level_class(cls))
+
+
+def subjects(n: int, subgroup: int = 0, seed: int = SEED) -> Subjects:
+    """``n`` subjects of one subgroup, healthy and diseased in turn."""
+    index = jnp.arange(n)
+    own = keys.each(keys.replicate(seed, 0), index)
+    return Subjects(own, jnp.full(n, subgroup, jnp.int32), (index % 2).astype(jnp.int32))
+
+
+def twins(of: Subjects, subgroup: int) -> Subjects:
+    """The same subjects in another subgroup."""
+    return of._replace(subgroup=jnp.full_like(of.subgroup, subgroup))
+
+
+# Compiled once for every structure: levers are traced.
+
+
+@jax.jit
+def images(generator: Any, who: Subjects) -> Float[Array, "n h w c"]:
+    """Rendered subjects."""
+    return jax.vmap(generator.render)(who)
+
+
+@jax.jit
+def masks(generator: Any, who: Subjects) -> Float[Array, "n h w"]:
+    """Where the disease is."""
+    return jax.vmap(generator.mask)(who)
+
+
+@jax.jit
+def latents(generator: Any, who: Subjects) -> Float[Array, "n k"]:
+    """Key latents."""
+    return jax.vmap(generator.latents)(who)
+
+
+@jax.jit
+def _measured(generator: Any, who: Subjects) -> dict[str, Float[Array, " n"]]:
+    return jax.lax.map(lambda one: generator.measure(generator.render(one), generator.mask(one)), who, batch_size=200)
+
+
+def measured(generator: Any, who: Subjects) -> dict[str, np.ndarray]:
+    """What is read back from the pixels of subjects."""
+    return jax.tree.map(np.asarray, _measured(generator, who))
+
+
+def auc(label: Int[Any, " n"], score: Float[Any, " n"]) -> float:
+    """Area under the curve, by scikit-learn."""
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(np.asarray(label), np.asarray(score)))
+
+
+def condition(
+    objective: Any = "contrastive",
+    shares: tuple[float, float] = (0.5, 0.5),
+    generator: Any = None,
+    encoder: Any = None,
+    cohort: int = 64,
+    **schedule: Any,
+) -> PretrainingCondition:
+    """A pretraining condition that takes a second or two."""
+    if isinstance(objective, str):
+        objective = member("objectives", objective)
+    return PretrainingCondition(
+        generator=generator or member("generators", "dermoscopy", subgroups={"a": "light", "b": "dark"}),
+        encoder=encoder or member("encoders", "vit"),
+        pretraining=Pretraining.model_validate(
+            {
+                "shares": dict(zip("ab", shares, strict=True)),
+                "cohort": cohort,
+                "objective": objective,
+                "schedule": {"steps": 4, "batch": 8} | schedule,
+            }
+        ),
+    )
+
+
+def batch(*cells: tuple[PretrainingCondition, int]) -> Batch:
+    """Cells of one structure, each a condition and a replicate."""
+    conditions = [cell for cell, _ in cells]
+    return Batch(
+        jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *conditions),
+        jnp.stack([keys.replicate(SEED, replicate) for _, replicate in cells]),
+    )
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two trees of arrays hold the same bits."""
+    one, other = jax.tree.leaves(a), jax.tree.leaves(b)
+    return len(one) == len(other) and all(
+        np.asarray(x).tobytes() == np.asarray(y).tobytes() for x, y in zip(one, other, strict=True)
+    )
