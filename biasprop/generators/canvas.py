@@ -46,9 +46,12 @@ def _amplitudes(modes: int, exponent: float, knee: float) -> np.ndarray:
     frequency = np.concatenate([[0], np.arange(1, modes + 1), np.arange(1, modes + 1)])
     power = (frequency[:, None] ** 2 + frequency[None, :] ** 2 + knee**2) ** (-exponent / 2)
     power[0, 0] = 0.0
-    # A product of two sinusoids has mean square 1/4, a sinusoid along one axis 1/2.
+    # A product of two sinusoids has mean square 1/4 and shares a frequency with 3 others, a sinusoid along one axis has
+    # mean square 1/2 and shares it with 1; so it needs half the amplitude's variance for the same power.
     share = np.where(frequency > 0, 0.5, 1.0)
-    power /= (power * share[:, None] * share[None, :]).sum()
+    square = share[:, None] * share[None, :]
+    power *= 0.25 / square
+    power /= (power * square).sum()
     return np.sqrt(power).astype(np.float32)
 
 
