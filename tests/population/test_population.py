@@ -1,0 +1,80 @@
+"""Who is in a data set: shares are coupled, counts are exact and nested."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from biasprop import keys, population
+
+KEY = keys.replicate(11, 0)
+
+
+def members(n: int, *shares: float, prevalence: float = 0.5) -> population.Subjects:
+    """A cohort with these shares."""
+    named = {f"s{i}": share for i, share in enumerate(shares)}
+    return population.cohort(KEY, jnp.arange(n), named, prevalence)
+
+
+def test_realised_shares_and_prevalence_are_near_the_stated() -> None:
+    n = 20_000
+    for shares in [(0.1, 0.9), (0.5, 0.3, 0.2), (0.25, 0.25, 0.25, 0.25)]:
+        who = members(n, *shares, prevalence=0.2)
+        for i, share in enumerate(shares):
+            inside = np.asarray(who.subgroup) == i
+            assert abs(inside.mean() - share) < 4 * np.sqrt(share * (1 - share) / n)
+            assert abs(np.asarray(who.label)[inside].mean() - 0.2) < 4 * np.sqrt(0.16 / inside.sum())
+
+
+def test_a_share_of_0_or_1_is_nobody_or_everybody() -> None:
+    assert np.all(np.asarray(members(5_000, 1.0, 0.0).subgroup) == 0)
+    assert np.all(np.asarray(members(5_000, 0.0, 1.0).subgroup) == 1)
+    assert not np.any(np.asarray(members(5_000, 0.5, 0.0, 0.5).subgroup) == 1)
+
+
+def test_raising_a_share_flips_subjects_one_way_only() -> None:
+    last = members(3_000, 1.0, 0.0)
+    for share in (0.9, 0.5, 0.1, 0.0):
+        who = members(3_000, share, 1 - share)
+        assert np.all(np.asarray(who.subgroup) >= np.asarray(last.subgroup))
+        assert np.any(np.asarray(who.subgroup) > np.asarray(last.subgroup))
+        assert jnp.array_equal(who.label, last.label)
+        assert jnp.array_equal(who.key, last.key)
+        last = who
+
+
+def test_raising_the_prevalence_makes_nobody_healthy() -> None:
+    rare, common = members(3_000, 0.5, 0.5, prevalence=0.1), members(3_000, 0.5, 0.5, prevalence=0.4)
+    assert np.all(np.asarray(common.label) >= np.asarray(rare.label))
+    assert jnp.array_equal(common.subgroup, rare.subgroup)
+
+
+def test_a_member_is_addressed_by_index_alone() -> None:
+    whole = members(100, 0.3, 0.7)
+    some = jnp.array([97, 3, 3, 40])
+    picked = population.cohort(KEY, some, {"s0": 0.3, "s1": 0.7}, 0.5)
+    assert jnp.array_equal(picked.key, whole.key[some])
+    assert jnp.array_equal(picked.subgroup, whole.subgroup[some]) and jnp.array_equal(picked.label, whole.label[some])
+
+
+@pytest.mark.parametrize("prevalence", [0.5, 0.3])
+@pytest.mark.parametrize("shares", [(0.5, 0.5), (0.9, 0.1), (1.0, 0.0), (0.5, 0.3, 0.2)])
+def test_every_prefix_has_exact_counts(shares: tuple[float, ...], prevalence: float) -> None:
+    subgroups, labels = population.exact({f"s{i}": share for i, share in enumerate(shares)}, prevalence, 1_000)
+    assert subgroups.dtype == labels.dtype == np.int32
+    for n in [4, 7, 50, 200, 333, 1_000]:
+        for i, share in enumerate(shares):
+            inside = subgroups[:n] == i
+            assert abs(inside.sum() - n * share) <= 1, (n, i)
+            assert abs((inside & (labels[:n] == 1)).sum() - n * share * prevalence) <= 1, (n, i)
+        assert abs(labels[:n].sum() - n * prevalence) <= 1
+
+
+def test_budgets_are_nested() -> None:
+    longest = population.exact({"a": 0.5, "b": 0.5}, 0.5, 1_000)
+    for n in (50, 200):
+        shorter = population.exact({"a": 0.5, "b": 0.5}, 0.5, n)
+        assert all(np.array_equal(short, long[:n]) for short, long in zip(shorter, longest, strict=True))
+    fifty = population.exact({"a": 0.5, "b": 0.5}, 0.5, 50)
+    assert fifty[0].sum() == 25 and fifty[1].sum() == 25
