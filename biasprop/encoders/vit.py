@@ -24,7 +24,7 @@ class Vit(Component):
     """Number of blocks."""
     heads: Annotated[int, Field(ge=1, le=64)] = 2
     """Attention heads; must divide the width."""
-    expansion: Annotated[int, Field(ge=1, le=16)] = 4
+    expansion: Annotated[int, Field(ge=1, le=16)] = 2
     """Hidden width of the MLPs over the width."""
 
     @model_validator(mode="after")

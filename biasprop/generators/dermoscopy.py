@@ -123,7 +123,7 @@ class Dermoscopy(Component):
     """Width of the view, mm."""
     subgroups: Annotated[dict[str, ToneOrPreset], Field(min_length=2)]
     """Name -> skin tone: ``ita_mean`` and ``ita_sd``, or the name of a preset."""
-    severity_sd: Annotated[float, Field(ge=0, le=2)] = 0.25
+    severity_sd: Annotated[float, Field(ge=0, le=2)] = 0.15
     """Spread of severity within a class; the classes are 1 apart."""
     loading: Annotated[float, Field(ge=0, le=3)] = 1.05
     """How far one unit of severity moves each cue, in the cue's own standard deviations."""
@@ -259,7 +259,7 @@ class Dermoscopy(Component):
         distance = jnp.sqrt(u**2 + v**2 + 1e-6)
 
         radius = 0.5 * jnp.clip(4.5 * jnp.exp(0.30 * size), 2.0, 9.5)
-        roughness = 0.30 * jax.nn.sigmoid(-1.25 + 1.3 * border)
+        roughness = 0.36 * jax.nn.sigmoid(-1.25 + 1.3 * border)
         outline = radius * (1 + roughness * _harmonics(u / distance, v / distance, normal(key, Latent.OUTLINE, (2, 6))))
         width = 0.55 * jnp.exp(-0.35 * edge)
         cover = jax.nn.sigmoid((outline - distance) / width)
@@ -268,7 +268,7 @@ class Dermoscopy(Component):
         towards = jnp.cos(2 * turn[1]) * u + jnp.sin(2 * turn[1]) * v
         # On a disc, a linear weight 1 + 4 a t / r has its centroid at a r.
         lean = jnp.maximum(1 + 4 * offset * towards / jnp.maximum(radius, distance), 0.05)
-        uneven = 0.8 * jax.nn.sigmoid(-1.466 + 1.8 * variegation)
+        uneven = 0.7 * jax.nn.sigmoid(-1.466 + 1.8 * variegation)
         field = canvas.gaussian_field(key, Latent.PIGMENT_FIELD, self.size, modes=5, exponent=2.0, knee=2.0)
         vessels = canvas.gaussian_field(key, Latent.VESSEL_FIELD, self.size, modes=5, exponent=2.0, knee=2.0)
         amount = self.pigment * jnp.exp(self.pigment_sd * normal(key, Latent.PIGMENT))

@@ -19,7 +19,7 @@ class Contrastive(Component):
     """SimCLR: NT-Xent over the two views of every image of a batch, through a projection head."""
 
     kind: Literal["contrastive"] = "contrastive"
-    temperature: Annotated[float, Field(gt=0, le=10)] = 0.2
+    temperature: Annotated[float, Field(gt=0, le=10)] = 0.07
     """Temperature of the softmax over cosine similarities."""
     projection: Annotated[int, Field(ge=2, le=4096)] = 64
     """Hidden and output width of the projection head."""

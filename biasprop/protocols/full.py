@@ -20,9 +20,9 @@ from biasprop.training import Schedule
 class Recipe(Component):
     """How long and on which views a network is fine-tuned."""
 
-    schedule: Schedule = Schedule(steps=400, batch=64, learning_rate=5e-4)
+    schedule: Schedule = Schedule(steps=1_200, batch=32, learning_rate=1e-3)
     """Steps, batch and rate."""
-    augmentation: Augmentation = Augmentation(scale=0.1, shift=0.05, flip=0.5, gain=0.05, offset=0.02)
+    augmentation: Augmentation = Augmentation()
     """Views of the labelled images."""
 
 
@@ -37,8 +37,8 @@ class Full(Component):
     """Label sets drawn in each replicate."""
     pretrained: Recipe = Recipe()
     """Recipe for pretrained encoders."""
-    scratch: Recipe = Recipe()
-    """Recipe for encoders that were never pretrained."""
+    scratch: Recipe = Recipe(schedule=Schedule(steps=3_200, batch=32, learning_rate=1e-3))
+    """Recipe for encoders that were never pretrained; they need more steps to converge."""
 
     adapts_encoder: ClassVar[bool] = True
 

@@ -1,0 +1,176 @@
+"""Running a study: any order, number of processes, kill or batch width gives the same cube, and nothing twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from biasprop import design, progress, sweep
+from biasprop.cube import Store, open_cube
+from biasprop.job import encoder_digest
+from biasprop.study import Study, load_study
+
+ROOT = Path(__file__).parents[2]
+STUDY = ROOT / "studies" / "skin_tone.toml"
+FEW = {"labels": [16, 32]}
+"""Two of the smoke study's budgets."""
+
+
+def small() -> Study:
+    return load_study(STUDY, smoke=True)
+
+
+def compute(out: Path, **how: object) -> Store:
+    study = small()
+    store = study.store(out)
+    sweep.run(study, store, only=FEW, progress=progress.make(quiet=True), **how)  # type: ignore[arg-type]
+    return Store.open(store, writable=False)
+
+
+def same(one: xr.Dataset, other: xr.Dataset) -> bool:
+    names = [name for name in one.data_vars if name not in ("seconds", "checksum")]
+    return all(np.array_equal(one[name], other[name], equal_nan=one[name].dtype.kind == "f") for name in names)
+
+
+def arms(store: Store) -> Counter[str]:
+    return Counter(event["arm"] for event in store.events() if event["event"] == "arm")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """The study computed without interruption, in this process."""
+    return compute(tmp_path_factory.mktemp("whole"), workers=0)
+
+
+def test_every_planned_arm_is_there_once(whole: Store) -> None:
+    study = small()
+    wanted = design.arms(study, FEW)
+    status = whole.status()
+    assert all((status[whole.index(arm.levels, cell.replicate)][: arm.draws] == 1).all() for cell, arm in wanted)
+    assert len(arms(whole)) == len(wanted) and set(arms(whole).values()) == {1}
+
+
+def test_a_second_run_computes_nothing(whole: Store) -> None:
+    before = arms(whole)
+    compute(whole.path.parent, workers=0)
+    assert arms(whole) == before
+
+
+def test_subjects_are_shared_across_mixes_and_budgets(whole: Store) -> None:
+    cube = open_cube(whole.path).sel(labels=FEW["labels"])
+    first = cube.latents.isel(pretraining=0, labels=0, protocol=0)
+    assert bool((cube.latents == first).all())
+    ita = cube.latents.sel(latent="ita")
+    assert bool((ita.sel(subgroup="light") > ita.sel(subgroup="dark")).all())
+    severity = cube.latents.sel(latent="severity")
+    assert bool((severity.sel(subgroup="light") == severity.sel(subgroup="dark")).all())
+
+
+def test_cells_in_batches_agree_with_cells_alone(whole: Store, tmp_path: Path) -> None:
+    """Another width is another fingerprint: equal up to rounding, not to the bit."""
+    wide = open_cube(compute(tmp_path, workers=0, width=4).path).load()
+    alone = open_cube(whole.path).load()
+    probe = {"protocol": "linear_probe", "labels": FEW["labels"]}
+    gap = abs(wide.score.sel(probe) - alone.score.sel(probe))
+    assert float(gap.max()) < 0.05 and float(gap.median()) < 1e-3
+    assert set(np.unique(wide.fingerprint.sel(probe))).isdisjoint(np.unique(alone.fingerprint.sel(probe)))
+
+
+def test_encoders_are_shared_by_studies_that_differ_elsewhere(whole: Store) -> None:
+    study, other = small(), load_study(STUDY, smoke=True, set=["finetuning.prevalence=0.4"])
+    assert study.digest != other.digest
+    pairs = zip(design.cells(study), design.cells(other), strict=True)
+    assert all(encoder_digest(a.condition, 1) == encoder_digest(b.condition, 1) for a, b in pairs)
+    assert encoder_digest(design.cells(study)[0].condition, 1) != encoder_digest(design.cells(study)[1].condition, 1)
+
+
+def test_a_failing_arm_is_recorded_named_and_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from biasprop.protocols.linear_probe import LinearProbe
+
+    def breaks(self: LinearProbe, *sets: object) -> object:
+        raise ValueError("out of luck")
+
+    study = small()
+    only = {"labels": [16], "pretraining": ["scratch"]}
+    with monkeypatch.context() as patched:
+        from biasprop import program
+
+        patched.setattr(program, "_fit", lambda *a: breaks(*a))  # a new function is compiled anew
+        outcome = sweep.run(study, study.store(tmp_path), only=only, workers=0, progress=progress.make(quiet=True))
+    assert len(outcome.failed) == study.replicates and all("linear_probe" in name for name in outcome.failed)
+    store = Store.open(study.store(tmp_path), writable=False)
+    assert any("out of luck" in event.get("traceback", "") for event in store.events())
+    again = sweep.run(study, study.store(tmp_path), only=only, workers=0, progress=progress.make(quiet=True))
+    assert not again.failed and again.done == again.total
+
+
+def command(out: Path, *words: str) -> list[str]:
+    only = [word for label in FEW["labels"] for word in ("--only", f"labels={label}")]
+    return [sys.executable, "-m", "biasprop.run", str(STUDY), "--smoke", "--out", str(out), *only, *words]
+
+
+def wait_for_arms(path: Path, count: int) -> None:
+    """Until so many arms are stored."""
+    for _ in range(1200):
+        log = path / "events.jsonl"
+        if log.exists() and sum('"event": "arm"' in line for line in log.read_text().splitlines()) >= count:
+            return
+        time.sleep(0.1)
+    raise AssertionError("no arm was stored in two minutes")
+
+
+def test_kill_and_resume_give_the_same_bits_and_compute_nothing_twice(whole: Store, tmp_path: Path) -> None:
+    """Worker processes, kill -9 of the parent in the middle, Ctrl-C in the middle, then to the end."""
+    path = small().store(tmp_path)
+    killed = subprocess.Popen(command(tmp_path, "-q", "--workers", "2"), cwd=ROOT, start_new_session=True)
+    wait_for_arms(path, 3)
+    group = os.getpgid(killed.pid)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    for _ in range(100):  # workers exit within seconds of their parent
+        if not _alive(group):
+            break
+        time.sleep(0.1)
+    assert not _alive(group)
+    stored = len(arms(Store.open(path, writable=False)))
+    assert 3 <= stored < len(design.arms(small(), FEW))
+
+    stopped = subprocess.Popen(
+        command(tmp_path, "-q", "--workers", "0"), cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    wait_for_arms(path, stored + 2)
+    stopped.send_signal(signal.SIGINT)
+    _, said = stopped.communicate(timeout=60)
+    assert stopped.returncode == 130 and "to resume: python -m biasprop.run" in said
+
+    ended = subprocess.run(
+        command(tmp_path, "-q", "--json", "--workers", "2"), cwd=ROOT, capture_output=True, text=True
+    )
+    assert ended.returncode == 0, ended.stderr
+    told = json.loads(ended.stdout)
+    assert told["cells"]["done"] <= told["cells"]["total"] and told["estimates"]
+    store = Store.open(path, writable=False)
+    assert set(arms(store).values()) == {1}
+    assert same(open_cube(path).load(), open_cube(whole.path).load())
+
+
+def _alive(group: int) -> bool:
+    """Whether any process of a group still computes (zombies do not)."""
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, pgrp = place.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(pgrp) == group and state != "Z":
+            return True
+    return False
