@@ -1,0 +1,160 @@
+"""The linear probe against scikit-learn; full fine-tuning's budget and best-so-far."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from biasprop import program, training
+from biasprop.interfaces import Labelled
+from biasprop.objectives.augment import Augmentation
+from biasprop.protocols.full import FinetuningTask, Full, Recipe
+from biasprop.protocols.linear_probe import Head, LinearProbe, log_loss, solve
+from biasprop.training import Schedule
+from tests.members import images, member, same, subjects
+
+N, D = 120, 6
+_draws = np.random.default_rng(1)
+FEATURES = jnp.asarray(_draws.normal(size=(N, D)) * np.array([1, 5, 0.1, 1, 1, 30]) + 3, jnp.float32)
+LABELS = jnp.asarray(_draws.random(N) < 1 / (1 + np.exp(-(FEATURES[:, 0] - 3) * 2 + 0.4)), jnp.int32)
+
+_solve = jax.jit(solve)
+_fit = jax.jit(lambda probe, *sets: probe.fit(*sets))
+
+
+# --- linear probe ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("penalty", [1e-4, 1e-2, 1.0])
+@pytest.mark.parametrize("count", [40, N])
+def test_the_probe_is_scikit_learns_logistic_regression(count: int, penalty: float) -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    x, y = np.asarray(FEATURES, np.float64)[:count], np.asarray(LABELS)[:count]
+    scaler = StandardScaler().fit(x)
+    oracle = LogisticRegression(C=1 / (penalty * count), tol=1e-10, max_iter=5_000).fit(scaler.transform(x), y)
+    head = _solve(FEATURES, LABELS, jnp.int32(count), penalty)
+    expected = oracle.decision_function(scaler.transform(np.asarray(FEATURES, np.float64)))
+    assert np.allclose(head(FEATURES), expected, atol=5e-3 * max(1.0, np.abs(expected).max()))
+
+
+def test_rows_beyond_the_budget_count_for_nothing() -> None:
+    count, few = jnp.int32(30), jnp.int32(20)
+    other = FEATURES.at[30:].set(1e3), LABELS.at[30:].set(1 - LABELS[30:])
+    chosen = FEATURES.at[20:].set(-1e3), LABELS.at[20:].set(1 - LABELS[20:])
+    probe = LinearProbe()
+    plain = _fit(probe, FEATURES, LABELS, count, FEATURES, LABELS, few)
+    assert same(plain, _fit(probe, *other, count, *chosen, few))
+    assert not same(plain, _fit(probe, FEATURES, LABELS, jnp.int32(31), FEATURES, LABELS, few))
+
+
+def test_the_penalty_with_the_lowest_selection_loss_is_kept() -> None:
+    probe, count = LinearProbe(penalties=(1e-4, 1e-2, 1.0, 10.0)), jnp.int32(24)
+    kept = _fit(probe, FEATURES, LABELS, count, FEATURES[60:], LABELS[60:], jnp.int32(60))
+    candidates = [_solve(FEATURES, LABELS, count, penalty) for penalty in probe.penalties]
+    losses = [float(log_loss(head(FEATURES[60:]), LABELS[60:]).mean()) for head in candidates]
+    assert int(np.argmin(losses)) > 0, "the least penalty should overfit 24 labels"
+    assert np.allclose(kept.weights, candidates[int(np.argmin(losses))].weights, rtol=1e-3, atol=1e-6)
+
+
+def test_separable_and_degenerate_features_stay_finite() -> None:
+    separable = FEATURES.at[:, 0].set(10.0 * LABELS)
+    constant = FEATURES.at[:, 1].set(2.0)
+    for features, labels in [(separable, LABELS), (constant, LABELS), (FEATURES, jnp.ones_like(LABELS))]:
+        head = _solve(features, labels, jnp.int32(N), 1e-4)
+        assert np.isfinite(head.weights).all() and np.isfinite(head(features)).all()
+    told = _solve(separable, LABELS, jnp.int32(N), 1e-4)(separable)
+    assert np.all((np.asarray(told) > 0) == (np.asarray(LABELS) == 1))
+
+
+def test_log_loss_of_extremes() -> None:
+    loss = log_loss(jnp.array([0.0, 100.0, -100.0, 100.0]), jnp.array([1, 1, 1, 0]))
+    assert np.allclose(loss, [np.log(2), 0, 100, 100], atol=1e-4)
+
+
+# --- full fine-tuning ------------------------------------------------------------------------------------------------
+
+ENCODER = member("encoders", "vit")
+PROTOCOL = Full()
+
+
+@pytest.fixture(scope="module")
+def rendered() -> jax.Array:
+    """Images of 32 subjects."""
+    return images(member("generators", "dermoscopy"), subjects(32))
+
+
+def task(x: jax.Array, y: jax.Array, count: int = 24, seen: int = 16, **schedule: Any) -> FinetuningTask:
+    """Fine-tuning on the first images, selection on all of them."""
+    recipe = Recipe(
+        schedule=Schedule.model_validate({"steps": 200, "batch": 8, "learning_rate": 1e-2} | schedule),
+        augmentation=Augmentation(scale=0.1, shift=0.05, gain=0.05, offset=0.02),
+    )
+    return FinetuningTask(
+        ENCODER, recipe, Labelled(x, y, jnp.int32(count)), Labelled(x, y, jnp.int32(seen)), jax.random.key(7)
+    )
+
+
+def begin() -> Any:
+    """Untrained encoder, head of zeros."""
+    return PROTOCOL.start(ENCODER.init(jax.random.key(0), (16, 16, 3)), ENCODER.features)
+
+
+@jax.jit
+def _train(one: FinetuningTask, state: training.State, best: Any) -> Any:
+    return program._finetuning_segment(one, state, best)
+
+
+def train(one: FinetuningTask, segments: int) -> tuple[Any, list[float], list[Any]]:
+    """The best parameters and their loss, and every segment's judgement and end."""
+    params = begin()
+    state, best = training.start(one, params), (params, jnp.float32(jnp.inf))
+    judged, ends = [], []
+    for _ in range(segments):
+        state, best = _train(one, state, best)
+        judged.append(float(jax.jit(lambda t, p: t.judge(p))(one, state.params)))
+        ends.append(state.params)
+    return best, judged, ends
+
+
+def test_a_head_starts_at_chance(rendered: jax.Array) -> None:
+    start = begin()
+    assert isinstance(start["head"], Head) and np.all(np.asarray(start["head"].weights) == 0)
+    labels = subjects(32).label
+    assert float(task(rendered, labels).judge(start)) == pytest.approx(np.log(2), abs=1e-6)
+
+
+def test_images_beyond_the_budget_count_for_nothing(rendered: jax.Array) -> None:
+    labels = subjects(32).label
+    other = task(rendered.at[24:].set(50.0), labels.at[24:].set(1 - labels[24:]))
+    assert same(train(task(rendered, labels), 1)[0], train(other, 1)[0])
+    unlike = task(rendered.at[23:].set(0.9), labels)
+    assert not same(train(task(rendered, labels), 1)[0], train(unlike, 1)[0])
+
+
+def test_the_best_end_of_a_segment_is_kept(rendered: jax.Array) -> None:
+    # Labels without meaning and a high rate: the loss on those who select wanders.
+    labels = jnp.asarray(np.random.default_rng(3).integers(0, 2, 32), jnp.int32)
+    one = task(rendered, labels, count=12, seen=16, learning_rate=0.05)
+    best, judged, ends = train(one, 4)
+    assert len(set(judged)) == 4
+    assert float(best[1]) == pytest.approx(min(judged), rel=1e-5)
+    assert same(best[0], ends[int(np.argmin(judged))])
+
+
+def test_every_parameter_moves(rendered: jax.Array) -> None:
+    best, _, _ = train(task(rendered, subjects(32).label), 1)
+    start = begin()
+    for (path, leaf), old in zip(jax.tree_util.tree_leaves_with_path(best[0]), jax.tree.leaves(start), strict=True):
+        assert not np.array_equal(leaf, old), jax.tree_util.keystr(path)
+
+
+def test_an_unpretrained_encoder_has_its_own_recipe() -> None:
+    protocol = Full(scratch=Recipe(schedule=Schedule(steps=7)))
+    assert int(protocol.recipe(pretrained=False).schedule.steps) == 7
+    assert protocol.recipe(pretrained=True) is protocol.pretrained
