@@ -81,10 +81,10 @@ def of_conditions(conditions: Any) -> list[Problem]:
     if pretraining.objective.trains and pretraining.schedule.batch > pretraining.cohort:
         what = f"is {pretraining.schedule.batch}; has to be at most the cohort, {pretraining.cohort}"
         problems.append(Problem(("pretraining", "schedule", "batch"), what))
-    for location, part in ((("encoder",), conditions.encoder), (("pretraining", "objective"), pretraining.objective)):
-        refuses = getattr(part, "refuses", None)
-        if refuses is not None and (why := refuses(conditions.generator.shape)):
-            problems.append(Problem(location, why))
+    if why := conditions.encoder.refuses(conditions.generator.shape):
+        problems.append(Problem(("encoder",), why))
+    if why := pretraining.objective.cannot_train(conditions.encoder):
+        problems.append(Problem(("pretraining", "objective"), why))
     finetuning = conditions.finetuning
     rarer = min(finetuning.prevalence, 1 - finetuning.prevalence)
     if finetuning.labels * rarer < 1:

@@ -93,6 +93,10 @@ class Objective(Protocol):
     trains: ClassVar[bool]
     """False for no pretraining at all."""
 
+    def cannot_train(self, encoder: Any) -> str | None:
+        """Why an encoder cannot be trained by this objective, or None."""
+        ...
+
     def init(self, key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int]) -> Params:
         """Parameters of whatever is thrown away after pretraining (projection head, decoder)."""
         ...

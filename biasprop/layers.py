@@ -5,8 +5,9 @@ Everything is matrix products: on XLA:CPU a convolution inside a compiled scan i
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -97,12 +98,28 @@ class Projection(nnx.Module):
         return self.second(jax.nn.relu(self.first(features)))
 
 
-def init(build: Callable[[nnx.Rngs], nnx.Module], key: Key[Array, ""]) -> Params:
+class Blueprint(NamedTuple):
+    """A module yet to be built: its class and sizes. Equal blueprints are traced once."""
+
+    module: type[nnx.Module]
+    sizes: tuple[int, ...]
+
+    def build(self, rngs: nnx.Rngs) -> nnx.Module:
+        """The module with fresh parameters."""
+        return self.module(*self.sizes, rngs=rngs)
+
+
+def init(blueprint: Blueprint, key: Key[Array, ""]) -> Params:
     """Fresh parameters of a module, as a pure pytree of arrays."""
-    return nnx.as_pure(nnx.split(build(nnx.Rngs(key)))[1])
+    return nnx.as_pure(nnx.split(blueprint.build(nnx.Rngs(key)))[1])
 
 
-def apply(build: Callable[[nnx.Rngs], nnx.Module], params: Params, *inputs: Any) -> Any:
-    """Call a module with these parameters; building it is abstract and costs nothing at run time."""
-    graph = nnx.split(nnx.eval_shape(lambda: build(nnx.Rngs(0))))[0]
-    return nnx.merge(graph, params)(*inputs)  # pyright: ignore[reportCallIssue]
+def apply(blueprint: Blueprint, params: Params, *inputs: Any) -> Any:
+    """Call a module with these parameters."""
+    return nnx.merge(_graph(blueprint), params)(*inputs)  # pyright: ignore[reportCallIssue]
+
+
+@functools.cache
+def _graph(blueprint: Blueprint) -> Any:
+    """The module without its parameters; found without computing any."""
+    return nnx.split(nnx.eval_shape(lambda: blueprint.build(nnx.Rngs(0))))[0]

@@ -64,11 +64,11 @@ class Vit(Component):
         """Mean-pooled features of a batch."""
         return self.tokens(params, images).mean(axis=1)
 
-    def _build(self, shape: tuple[int, ...]) -> Callable[[Any], Any]:
+    def _build(self, shape: tuple[int, ...]) -> Any:
         from biasprop import layers
 
         inputs = self.patch * self.patch * shape[2]
         tokens = (shape[0] // self.patch) * (shape[1] // self.patch)
-        return lambda rngs: layers.Transformer(
-            inputs, tokens, self.width, self.depth, self.heads, self.expansion, rngs=rngs
+        return layers.Blueprint(
+            layers.Transformer, (inputs, tokens, self.width, self.depth, self.heads, self.expansion)
         )

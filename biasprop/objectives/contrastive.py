@@ -28,6 +28,10 @@ class Contrastive(Component):
 
     trains: ClassVar[bool] = True
 
+    def cannot_train(self, encoder: Any) -> str | None:
+        """Why an encoder cannot be trained by this objective; every encoder can."""
+        return None
+
     def init(self, key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int]) -> Params:
         """The projection head's parameters."""
         from biasprop import layers
@@ -49,7 +53,7 @@ class Contrastive(Component):
     def _head(self, features: int) -> Any:
         from biasprop import layers
 
-        return lambda rngs: layers.Projection(features, self.projection, self.projection, rngs=rngs)
+        return layers.Blueprint(layers.Projection, (features, self.projection, self.projection))
 
 
 def nt_xent(projected: Float[Array, "m k"], temperature: float | Float[Array, ""]) -> Float[Array, ""]:

@@ -15,15 +15,12 @@ from biasprop.keys import at
 
 
 class Masked(Component):
-    """MAE with a light decoder; needs an encoder with tokens.
-
-    On smooth images a plain pixel target is solved by interpolation, without looking at what matters.
-    """
+    """MAE with a light decoder; needs an encoder with tokens."""
 
     kind: Literal["masked"] = "masked"
     hidden_percent: Annotated[int, Field(ge=5, le=95)] = 75
     """Percentage of the patches that is hidden; whole, because it decides a shape."""
-    target: Literal["pixels", "standardised"] = "standardised"
+    target: Literal["pixels", "standardised"] = "pixels"
     """Predict pixels as they are, or each patch standardised by its own mean and sd."""
     decoder_width: Annotated[int, Field(ge=4, le=1024)] = 32
     """Width of the decoder."""
@@ -31,6 +28,10 @@ class Masked(Component):
     """Blocks of the decoder."""
 
     trains: ClassVar[bool] = True
+
+    def cannot_train(self, encoder: Any) -> str | None:
+        """Why an encoder cannot be trained by this objective, or None."""
+        return None if hasattr(encoder, "tokens") else f"masked needs an encoder with tokens; {encoder.kind} has none"
 
     def init(self, key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int]) -> Params:
         """Decoder, the map into it, the mask token and the map back to pixels."""
@@ -70,6 +71,6 @@ class Masked(Component):
         from biasprop import layers
 
         tokens = (shape[0] // encoder.patch) * (shape[1] // encoder.patch)
-        return lambda rngs: layers.Transformer(
-            encoder.width, tokens, self.decoder_width, self.decoder_depth, 2, 4, rngs=rngs
+        return layers.Blueprint(
+            layers.Transformer, (encoder.width, tokens, self.decoder_width, self.decoder_depth, 2, 4)
         )

@@ -17,6 +17,10 @@ class Scratch(Component):
     kind: Literal["scratch"] = "scratch"
     trains: ClassVar[bool] = False
 
+    def cannot_train(self, encoder: Any) -> str | None:
+        """Why an encoder cannot be trained by this objective; every encoder can."""
+        return None
+
     def init(self, key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int]) -> Params:
         """Nothing to keep."""
         return {}
