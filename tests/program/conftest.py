@@ -1,0 +1,17 @@
+"""Small chunks, so that small sets span several and the last is filled up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from biasprop import program
+
+
+@pytest.fixture(autouse=True, scope="session")
+def small_chunks() -> Iterator[None]:
+    """Render and encode 16 at a time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(program, "CHUNK", 16)
+        yield

@@ -1,0 +1,58 @@
+"""A small experiment: two label budgets, both protocols, few subjects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from biasprop import program
+from biasprop.condition import Evaluation, Finetuning
+from biasprop.program import Batch, Finetuner, Roster, Scores
+from biasprop.protocols import PROTOCOLS
+from tests.members import member
+
+EVALUATION = Evaluation(test=20, selection=12, calibration=24)
+POOL = 24
+BRIEF = {"schedule": {"steps": 6, "batch": 8}, "augmentation": {}}
+
+
+def quiet(stage: str, step: int, steps: int) -> None:
+    """Nobody is told."""
+
+
+def protocol(kind: str) -> Any:
+    """A member of the room, with short recipes and two draws where it has such fields."""
+    fields = PROTOCOLS[kind].model_fields
+    brief = {name: BRIEF for name in ("pretrained", "scratch") if name in fields}
+    return member("protocols", kind, **brief | ({"draws": 2} if "draws" in fields else {}))
+
+
+def finetuning(kind: str, labels: int = 16) -> Finetuning:
+    """Balanced labels for one protocol."""
+    return Finetuning(labels=labels, shares={"a": 0.5, "b": 0.5}, protocol=protocol(kind))
+
+
+def people() -> dict[str, Roster]:
+    """Who is in each set; always the same."""
+    return program.rosters(finetuning("linear_probe"), EVALUATION, ["a", "b"], POOL)
+
+
+def pretrain(batch: Batch) -> Any:
+    """Encoder parameters of every cell."""
+    return program.pretrain(batch, quiet)[0]
+
+
+def finetuner(batch: Batch, params: Any) -> Finetuner:
+    """Ready to adapt."""
+    return Finetuner(batch, params, people(), EVALUATION)
+
+
+def scores(one: Finetuner, kind: str, labels: int = 16) -> list[Scores]:
+    """All draws of an arm."""
+    return list(one.draws(finetuning(kind, labels), quiet))
+
+
+def numbers(drawn: list[Scores]) -> list[np.ndarray]:
+    """Every stored number of an arm, in order."""
+    return [np.asarray(values) for draw in drawn for values in draw]

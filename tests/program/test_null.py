@@ -1,0 +1,43 @@
+"""With every lever of the subgroups off, every paired difference is exactly 0."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from biasprop import program
+from biasprop.generators import GENERATORS
+from biasprop.protocols import PROTOCOLS
+from tests.members import batch, condition, member, same
+from tests.program.small_experiment import finetuner, people, pretrain, scores
+
+
+@pytest.fixture(scope="module", params=list(GENERATORS))
+def mixes(request: pytest.FixtureRequest) -> list[tuple[Any, Any]]:
+    """Cells and encoders of the two wholly skewed mixes of subgroups that are one."""
+    generator = member("generators", request.param)
+    cells = [batch((condition(shares=shares, generator=generator), 0)) for shares in [(1.0, 0.0), (0.0, 1.0)]]
+    return [(cell, pretrain(cell)) for cell in cells]
+
+
+def test_equal_subgroups_give_one_encoder_whatever_the_mix(mixes: Any) -> None:
+    assert same(mixes[0][1], mixes[1][1])
+
+
+def test_twins_of_equal_subgroups_are_one(mixes: Any) -> None:
+    sets = program.render_sets(mixes[0][0], people())
+    assert same(*sets.test)
+    latents = program.test_latents(mixes[0][0], people())
+    assert same(latents[:, :, 0], latents[:, :, 1])
+
+
+@pytest.mark.parametrize("kind", PROTOCOLS)
+def test_every_paired_difference_is_exactly_0(kind: str, mixes: Any) -> None:
+    to_a, to_b = (scores(finetuner(*mix), kind) for mix in mixes)
+    for draw, other in zip(to_a, to_b, strict=True):
+        assert np.array_equal(draw.test[:, 0], draw.test[:, 1]), "a gap between twins"
+        assert np.array_equal(draw.test, other.test), "a contrast between mixes"
+        assert np.ptp(draw.test) > 0
+        assert np.array_equal(draw.separability[:, 0], draw.separability[:, 1])

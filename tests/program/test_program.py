@@ -1,0 +1,211 @@
+"""The whole experiment: same key same answer, cells apart from their neighbours, common subjects, one program."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from biasprop import program, training
+from biasprop.objectives import OBJECTIVES
+from biasprop.program import Batch, over_cells
+from biasprop.protocols import PROTOCOLS
+from tests.members import batch, condition, member, same
+from tests.program.small_experiment import EVALUATION, POOL, finetuner, finetuning, numbers, people, pretrain, scores
+
+MIXES = [(1.0, 0.0), (0.9, 0.1), (0.5, 0.5), (0.0, 1.0)]
+
+
+def cell(tree: Any, i: int) -> Any:
+    """One cell of what a batch computed."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[i], tree)
+
+
+def close(a: Any, b: Any, atol: float = 1e-4) -> bool:
+    """Whether two trees hold the same numbers to a tolerance."""
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return all(np.allclose(one, other, atol=atol, rtol=1e-4) for one, other in pairs)
+
+
+@pytest.fixture(scope="module")
+def one() -> Batch:
+    """A single cell."""
+    return batch((condition(), 0))
+
+
+@pytest.fixture(scope="module")
+def encoder(one: Batch) -> Any:
+    """Its encoder."""
+    return pretrain(one)
+
+
+@pytest.mark.parametrize("kind", OBJECTIVES)
+def test_pretraining_gives_the_same_bits_again(kind: str) -> None:
+    first, second, other = (batch((condition(kind), replicate)) for replicate in (0, 0, 1))
+    params = pretrain(first)
+    assert same(params, pretrain(second))
+    assert not same(params, pretrain(other))
+    moved = not same(params, program.untrained(first)["encoder"])
+    assert moved == getattr(OBJECTIVES[kind], "trains", True)
+
+
+@pytest.mark.parametrize("kind", PROTOCOLS)
+def test_adapting_gives_the_same_bits_again_in_any_order(kind: str, one: Batch, encoder: Any) -> None:
+    before = jax.tree.map(np.array, encoder)
+    straight = scores(finetuner(one, encoder), kind)
+    again = finetuner(one, encoder)
+    for other in PROTOCOLS:
+        scores(again, other, labels=8)
+    assert same(numbers(straight), numbers(scores(again, kind)))
+    assert same(before, encoder), "adapting changed the pretrained encoder"
+    assert len(straight) == 2 and not same(straight[0].test, straight[1].test), "two draws label the same subjects"
+
+
+@pytest.mark.parametrize("kind", PROTOCOLS)
+def test_scores_have_the_declared_shapes(kind: str, one: Batch, encoder: Any) -> None:
+    draw = scores(finetuner(one, encoder), kind, labels=8)[0]
+    assert draw.test.shape == draw.separability.shape == (1, 2, EVALUATION.test)
+    assert draw.selection.shape == (1, EVALUATION.selection) and draw.calibration.shape == (1, EVALUATION.calibration)
+    assert draw.selection_count == 8, "selection must see no more subjects than there are labels"
+    assert all(np.isfinite(values).all() for values in numbers([draw]))
+    assert draw.diverged_at.tolist() == [training.NEVER]
+
+
+@pytest.mark.parametrize("kind", PROTOCOLS)
+def test_labels_and_images_beyond_the_budget_cannot_change_anything(kind: str, one: Batch, encoder: Any) -> None:
+    labels = 8
+    plain, spoilt = finetuner(one, encoder), finetuner(one, encoder)
+    plain_scores = scores(plain, kind, labels)
+    for name in ("train", "selection"):
+        roster = spoilt.who[name]
+        label = roster.label.copy()
+        label[labels:] = 1 - label[labels:]
+        spoilt.who[name] = roster._replace(label=label)
+    for chunks in (spoilt.sets.train, spoilt.sets.selection):
+        chunks[0] = chunks[0].at[:, labels:].set(7.0)
+        chunks[1:] = [jnp.full_like(chunk, 7.0) for chunk in chunks[1:]]
+    spoilt_scores = scores(spoilt, kind, labels)
+    for draw, other in zip(plain_scores[:1], spoilt_scores[:1], strict=True):
+        assert same(draw.test, other.test) and same(draw.calibration, other.calibration)
+        assert same(draw.selection[:, :labels], other.selection[:, :labels])
+    assert not same(plain_scores[0].test, scores(plain, kind, 16)[0].test), "the budget makes no difference"
+
+
+def test_a_cell_alone_is_the_cell_in_a_batch() -> None:
+    cells = [(condition(shares=(0.9, 0.1)), 0), (condition(shares=(0.1, 0.9), learning_rate=1e-3), 1)]
+    together = batch(*cells)
+    params = pretrain(together)
+    alone = [pretrain(batch(one)) for one in cells]
+    both = finetuner(together, params)
+    # What the encoders say, not their parameters: those that change nothing (a key's bias) wander with the rounding.
+    features = both._features(params)
+    for i in (0, 1):
+        single = finetuner(batch(cells[i]), alone[i])._features(alone[i])
+        assert close(cell(features, i), cell(single, 0))
+    assert not close(cell(features, 0), cell(features, 1), atol=1e-2)
+    for kind in PROTOCOLS:
+        side_by_side = scores(both, kind)[0]
+        for i in (0, 1):
+            # From the same encoder, so that only this stage's rounding is judged.
+            single = scores(finetuner(batch(cells[i]), jax.tree.map(lambda leaf, i=i: leaf[i : i + 1], params)), kind)[
+                0
+            ]
+            for name in ("test", "selection", "calibration"):
+                mine, batched = getattr(single, name)[0], getattr(side_by_side, name)[i]
+                assert np.allclose(mine, batched, atol=1e-3, rtol=1e-3), (kind, name)
+
+
+def test_everybody_looked_at_is_the_same_for_every_condition() -> None:
+    other = condition("masked", shares=(1.0, 0.0), cohort=32, steps=9)
+    sets = [program.render_sets(batch((one, 0)), people()) for one in (condition(), other)]
+    assert same(*sets)
+    assert not same(sets[0].test, program.render_sets(batch((condition(), 1)), people()).test)
+    assert len(sets[0].test) == 2, "one rendering of the test subjects for each subgroup"
+    who = people()
+    apart = [(getattr(sets[0], name), len(who[name].label)) for name in ("train", "selection", "calibration")]
+    apart.append((sets[0].test[0], EVALUATION.test))
+    everyone = np.concatenate([program._joined(chunks, n)[0].reshape(n, -1) for chunks, n in apart])
+    assert len(everyone) == POOL + EVALUATION.selection + EVALUATION.calibration + EVALUATION.test
+    assert len(np.unique(everyone.round(4), axis=0)) == len(everyone), "a subject is in two sets"
+
+
+def test_a_set_is_the_same_people_whatever_its_size() -> None:
+    small, large = (
+        program.rosters(finetuning("linear_probe"), EVALUATION, ["a", "b"], pool) for pool in (POOL, 2 * POOL)
+    )
+    one = batch((condition(), 0))
+    images = [program._joined(program.render_sets(one, who).train, POOL) for who in (small, large)]
+    assert same(*images), "a larger label budget moved the subjects of a smaller one"
+
+
+def test_cohorts_of_two_mixes_are_the_same_people() -> None:
+    key, rows = batch((condition(), 0)).key[0], np.arange(64)
+    cohorts = [program.cohort_members(condition(shares=shares), key, rows) for shares in MIXES]
+    for cohort in cohorts[1:]:
+        assert same(jax.random.key_data(cohort.key), jax.random.key_data(cohorts[0].key))
+        assert same(cohort.label, cohorts[0].label)
+    subgroups = np.stack([np.asarray(cohort.subgroup) for cohort in cohorts])
+    assert np.all(np.diff(subgroups, axis=0) >= 0)
+
+
+def test_test_subjects_are_twins_with_half_of_them_diseased() -> None:
+    who = people()
+    assert who["test"].label.sum() == EVALUATION.test // 2
+    values = program.test_latents(batch((condition(), 0)), who)
+    ita, severity = values[0]
+    assert values.shape == (1, 2, 2, EVALUATION.test)
+    assert same(severity[0], severity[1]) and np.all(ita[0] > ita[1])
+    for name in ("train", "calibration"):
+        counts = np.bincount(2 * who[name].subgroup + who[name].label, minlength=4)
+        assert counts.max() - counts.min() <= 1, name
+
+
+def test_one_program_serves_all_mixes_lengths_rates_budgets_and_replicates(one: Batch, encoder: Any) -> None:
+    functions = [
+        over_cells(training.start),
+        over_cells(training.segment, donate=1),
+        over_cells(program._initial),
+        over_cells(program._fit),
+        over_cells(program._finetuning_segment),
+        over_cells(program._read),
+        over_cells(program._separate),
+        over_cells(program._render),
+        over_cells(program._encode),
+    ]
+    first = finetuner(one, encoder)
+    for kind in PROTOCOLS:
+        scores(first, kind, labels=8)
+    pretrain(one)
+    compiled = [function._cache_size() for function in functions]
+    assert all(size > 0 for size in compiled)
+    for i, shares in enumerate(MIXES):
+        levers = {"learning_rate": 1e-3 * (i + 1), "steps": 3 + i, "weight_decay": 0.01 * i}
+        another = batch((condition(shares=shares, cohort=32 + i, **levers), i))
+        ready = finetuner(another, pretrain(another))
+        for labels in (4, 12, POOL):
+            for kind in PROTOCOLS:
+                scores(ready, kind, labels)
+    assert [function._cache_size() for function in functions] == compiled
+    pretrain(batch((condition(encoder=member("encoders", "linear")), 0)))
+    assert over_cells(training.segment, donate=1)._cache_size() == compiled[1] + 1, "structure does compile again"
+
+
+def test_progress_is_told_between_segments(one: Batch) -> None:
+    told: list[tuple[str, int, int]] = []
+    long = batch((condition(steps=training.SEGMENT + 1), 0))
+    program.pretrain(long, lambda stage, step, steps: told.append((stage, step, steps)))
+    assert told == [("pretrain", 0, training.SEGMENT + 1), ("pretrain", training.SEGMENT, training.SEGMENT + 1)]
+
+
+def test_a_diverged_cell_is_told_apart() -> None:
+    sick = batch((condition(learning_rate=1.0, steps=40), 0))
+    schedule = sick.condition.pretraining.schedule
+    broken = schedule.model_copy(update={"learning_rate": np.full(1, np.nan)})
+    pretraining = sick.condition.pretraining.model_copy(update={"schedule": broken})
+    hot = sick.condition.model_copy(update={"pretraining": pretraining})
+    params, diverged_at = program.pretrain(Batch(hot, sick.key), lambda *_: None)
+    assert diverged_at.tolist() == [0]
+    assert same(params, program.untrained(sick)["encoder"]), "a diverged run keeps its last finite parameters"
