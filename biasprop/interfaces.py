@@ -106,3 +106,16 @@ class Objective(Protocol):
     ) -> Float[Array, ""]:
         """Mean loss of one batch; never sees subgroup or label."""
         ...
+
+
+class Adapter(Protocol):
+    """A way of adapting an encoder to labels.
+
+    With ``adapts_encoder`` false it has ``fit`` (frozen features in, a head out); with true it has ``start`` and
+    ``task``, which :mod:`biasprop.training` minimises.
+    """
+
+    kind: str
+    draws: int
+    """Label sets drawn in each replicate."""
+    adapts_encoder: ClassVar[bool]

@@ -140,6 +140,7 @@ class _Batch:
             who = program.rosters(first.finetuning, first.evaluation, list(self.study.subgroups), pool)
             finetuner = program.Finetuner(self.batch, params, who, first.evaluation)
             latents = program.test_latents(self.batch, who)
+            self.shares = program.realised_shares(self.batch)
             jax.block_until_ready(finetuner.sets)
         for arm in arms:
             self._arm(arm, finetuner, latents, diverged_at)
@@ -158,7 +159,7 @@ class _Batch:
                 continue
             if draws:
                 went = [(DIVERGED if diverged_at[i] >= 0 or draw.diverged_at[i] >= 0 else OK) for draw in draws]
-                data = _data(i, draws, finetuner.who, latents)
+                data = _data(i, draws, finetuner.who, latents) | {"realised_share": self.shares[i]}
             else:
                 went, data = [FAILED] * arm.draws, {}
             self.store.write(arm.levels, cell.replicate, data, went, seconds, self.mark)
@@ -231,7 +232,7 @@ _durations: list[float] = []
 
 
 def _listen(event: str, seconds: float, **_: Any) -> None:
-    if event.startswith("/jax/core/compile") or event.startswith("/jax/compilation_cache/cache_retrieval"):
+    if event.startswith("/jax/core/compile"):  # what a cache retrieves counts in here too
         _durations.append(seconds)
 
 

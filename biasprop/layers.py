@@ -68,9 +68,7 @@ class Transformer(nnx.Module):
         rngs: flax's holder of the key.
     """
 
-    def __init__(
-        self, inputs: int, tokens: int, width: int, depth: int, heads: int, expansion: int, *, rngs: nnx.Rngs
-    ):
+    def __init__(self, inputs: int, tokens: int, width: int, depth: int, heads: int, expansion: int, *, rngs: nnx.Rngs):
         self.embed = nnx.Linear(inputs, width, rngs=rngs)
         self.positions = nnx.Param(0.02 * jax.random.normal(rngs.params(), (tokens, width)))
         self.blocks = nnx.List([Block(width, heads, expansion, rngs=rngs) for _ in range(depth)])

@@ -18,13 +18,15 @@ from jaxtyping import Array, Float, Int, Key
 
 from biasprop import keys, population, training
 from biasprop.condition import Evaluation, Finetuning, PretrainingCondition
+from biasprop.heads import Head, solve
 from biasprop.interfaces import Labelled, Params, Subjects
 from biasprop.keys import Stream
-from biasprop.protocols.full import FinetuningTask
-from biasprop.protocols.linear_probe import Head, solve
 
 CHUNK = 250
 """Images rendered or encoded at once: one compiled program whatever the size of a set, and memory that stays small."""
+
+COUNTED = 10_000
+"""Members of a cohort counted at once."""
 
 Report = Callable[[str, int, int], None]
 """Called between segments with (stage, step, steps)."""
@@ -107,6 +109,26 @@ def pretrain(batch: Batch, report: Report) -> tuple[Params, np.ndarray]:
 def untrained(batch: Batch) -> Params:
     """Initial parameters of every cell: ``encoder``, and ``extra`` for what is thrown away after pretraining."""
     return over_cells(_initial)(batch)
+
+
+def realised_shares(batch: Batch) -> np.ndarray:
+    """Share of each subgroup in every cell's cohort as it was drawn: [w, subgroup], NaN without pretraining."""
+    condition = batch.condition
+    subgroups = len(condition.generator.subgroups)
+    if not condition.pretraining.objective.trains:
+        return np.full((len(batch.key), subgroups), np.nan, np.float32)
+    sizes = np.asarray(condition.pretraining.cohort)
+    counts = np.zeros((len(batch.key), subgroups))
+    for first in range(0, int(sizes.max()), COUNTED):
+        rows = np.arange(first, first + COUNTED)
+        drawn = np.asarray(over_cells(_subgroups_of)(batch, _each(batch, rows)))
+        for g in range(subgroups):
+            counts[:, g] += ((drawn == g) & (rows < sizes[:, None])).sum(axis=1)
+    return (counts / sizes[:, None]).astype(np.float32)
+
+
+def _subgroups_of(batch: Batch, rows: Int[Array, " n"]) -> Int[Array, " n"]:
+    return cohort_members(batch.condition, batch.key, rows).subgroup
 
 
 def _initial(batch: Batch) -> Params:
@@ -282,19 +304,19 @@ class Finetuner:
         return self._score(head, self._frozen, solved, int(selection_count[0]))
 
     def _adapt(self, finetuning: Finetuning, draw: int, report: Report) -> Scores:
-        encoder = self.batch.condition.encoder
-        recipe = finetuning.protocol.recipe(self.batch.condition.pretraining.objective.trains)
+        encoder, objective = self.batch.condition.encoder, self.batch.condition.pretraining.objective
+        protocol = _each(self.batch, finetuning.protocol)
         count, selection_count = self._counts(finetuning)
-        task = FinetuningTask(
+        task = protocol.task(
             encoder,
-            _each(self.batch, recipe),
+            objective.trains,
             self._labelled(self._train_images(draw), "train", count),
             self._labelled(self.sets.selection, "selection", selection_count),
             jax.vmap(lambda key: keys.at(key, draw))(_stream(self.batch, Stream.FINETUNE_ORDER)),
         )
         params = jax.vmap(lambda leaf: finetuning.protocol.start(leaf, encoder.features))(self.params)
         state = over_cells(training.start)(task, params)
-        best, steps = (params, jnp.full(len(self.batch.key), jnp.inf)), int(recipe.schedule.steps)
+        best, steps = (params, jnp.full(len(self.batch.key), jnp.inf)), int(np.max(task.schedule.steps))
         for done in range(training.segments(steps)):
             report("finetune", min(done * training.SEGMENT, steps), steps)
             state, best = over_cells(_finetuning_segment)(task, state, best)
@@ -339,7 +361,7 @@ class Finetuner:
         )
 
 
-def _finetuning_segment(task: FinetuningTask, state: training.State, best: tuple[Params, Array]) -> Any:
+def _finetuning_segment(task: training.JudgedTask, state: training.State, best: tuple[Params, Array]) -> Any:
     """A segment, then the better of its end and the best so far by selection loss."""
     state, _ = training.segment(task, state)
     judged = task.judge(state.params)

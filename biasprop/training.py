@@ -26,7 +26,7 @@ NEVER = -1
 class Schedule(Component):
     """AdamW with linear warm-up and cosine decay to zero (Loshchilov and Hutter 2019), gradients clipped to norm 1."""
 
-    steps: Annotated[int, Traced(), Field(ge=1, le=100_000_000)] = 1_200
+    steps: Annotated[int, Traced(), Field(ge=1, le=100_000_000)] = 1_100
     """Number of optimiser steps."""
     batch: Annotated[int, Field(ge=2, le=65_536)] = 128
     """Images a step."""
@@ -61,10 +61,21 @@ class Schedule(Component):
 class Task(Protocol):
     """What a training run minimises: a pytree, so that one compiled segment serves every task of its structure."""
 
-    schedule: Schedule
+    @property
+    def schedule(self) -> Schedule:
+        """Steps, batch and rate."""
+        ...
 
     def loss(self, params: Params, step: Int[Array, ""]) -> Float[Array, ""]:
         """Loss of the batch of this step."""
+        ...
+
+
+class JudgedTask(Task, Protocol):
+    """A task whose best parameters on the way are kept."""
+
+    def judge(self, params: Params) -> Float[Array, ""]:
+        """What "best" means: the lowest wins."""
         ...
 
 

@@ -45,11 +45,14 @@ def _subgroups(dim: str, what: str) -> Variable:
 DATA: dict[str, Variable] = {
     "score": Variable(("draw", "subgroup", "subject"), "f4", "log-odds of disease for a test subject's twin"),
     "separability_score": Variable(
-        ("subgroup", "subject"), "f4", "log-odds that a test subject's twin is of the last subgroup (own, if several)"
+        ("subgroup", "subject"), "f4", "log-odds that a test subject's twin is of the last subgroup rather than the first"
     ),
     "label": _labels("subject", "test subject"),
     "latents": Variable(
         ("latent", "subgroup", "subject"), "f4", "key latents the generator drew for a test subject's twin"
+    ),
+    "realised_share": Variable(
+        ("subgroup",), "f4", "share of each subgroup in the pretraining cohort as drawn; NaN without pretraining"
     ),
     "selection_score": Variable(("draw", "selection"), "f4", "log-odds of disease for a selection subject"),
     "selection_label": _labels("selection", "selection subject"),

@@ -20,7 +20,7 @@ class Vit(Component):
     """Side of a patch in pixels; must divide the image."""
     width: Annotated[int, Field(ge=4, le=4096)] = 64
     """Length of a token and of the feature vector."""
-    depth: Annotated[int, Field(ge=1, le=48)] = 3
+    depth: Annotated[int, Field(ge=1, le=48)] = 2
     """Number of blocks."""
     heads: Annotated[int, Field(ge=1, le=64)] = 2
     """Attention heads; must divide the width."""

@@ -11,7 +11,6 @@ from jaxtyping import Array, Float, Key
 
 from biasprop import keys
 
-
 settle = jax.lax.optimization_barrier
 """Compute a stage once. Left alone, XLA:CPU fuses a rendering into one loop that evaluates the lesion again for every
 channel and every later stage (measured: 4.7 times slower)."""

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 from pydantic import Field
 
+from biasprop.augment import Augmentation
 from biasprop.component import Component
 from biasprop.interfaces import Params
 from biasprop.keys import at, each
-from biasprop.objectives.augment import Augmentation
 
 
 class Contrastive(Component):

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 from pydantic import Field
 
+from biasprop.augment import Augmentation
 from biasprop.component import Component
+from biasprop.heads import Head, log_loss
 from biasprop.interfaces import Labelled, Params
 from biasprop.keys import at, each
-from biasprop.objectives.augment import Augmentation
-from biasprop.protocols.linear_probe import Head, log_loss
 from biasprop.training import Schedule
 
 
@@ -37,7 +37,7 @@ class Full(Component):
     """Label sets drawn in each replicate."""
     pretrained: Recipe = Recipe()
     """Recipe for pretrained encoders."""
-    scratch: Recipe = Recipe(schedule=Schedule(steps=3_200, batch=32, learning_rate=1e-3))
+    scratch: Recipe = Recipe(schedule=Schedule(steps=2_400, batch=32, learning_rate=1e-3))
     """Recipe for encoders that were never pretrained; they need more steps to converge."""
 
     adapts_encoder: ClassVar[bool] = True
@@ -45,6 +45,12 @@ class Full(Component):
     def recipe(self, pretrained: bool) -> Recipe:
         """The recipe for an encoder that was, or was not, pretrained."""
         return self.pretrained if pretrained else self.scratch
+
+    def task(
+        self, encoder: Any, pretrained: bool, train: Labelled, selection: Labelled, key: Key[Array, ""]
+    ) -> FinetuningTask:
+        """What is minimised on these labels."""
+        return FinetuningTask(encoder, self.recipe(pretrained), train, selection, key)
 
     def start(self, params: Params, features: int) -> Params:
         """Encoder parameters and a head of zeros."""
