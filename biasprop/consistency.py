@@ -81,9 +81,10 @@ def of_conditions(conditions: Any) -> list[Problem]:
     if pretraining.objective.trains and pretraining.schedule.batch > pretraining.cohort:
         what = f"is {pretraining.schedule.batch}; has to be at most the cohort, {pretraining.cohort}"
         problems.append(Problem(("pretraining", "schedule", "batch"), what))
-    if why := conditions.encoder.refuses(conditions.generator.shape):
+    shape = conditions.generator.shape
+    if why := conditions.encoder.refuses(shape):
         problems.append(Problem(("encoder",), why))
-    if why := pretraining.objective.cannot_train(conditions.encoder):
+    elif why := pretraining.objective.cannot_train(conditions.encoder, shape):
         problems.append(Problem(("pretraining", "objective"), why))
     finetuning = conditions.finetuning
     rarer = min(finetuning.prevalence, 1 - finetuning.prevalence)

@@ -75,6 +75,11 @@ def cells(study: Study, only: Mapping[str, Sequence[Label]] | None = None) -> li
     ]
 
 
+def kept(arm: Arm, only: Mapping[str, Sequence[Label]] | None) -> bool:
+    """Whether an arm is among the chosen levels."""
+    return all(_is_kept(name, label, only) for name, label in arm.levels.items())
+
+
 def arms(study: Study, only: Mapping[str, Sequence[Label]] | None = None) -> list[tuple[Cell, Arm]]:
     """Every arm with its cell, in the order of :func:`cells`."""
     return [(cell, arm) for cell in cells(study, only) for arm in cell.arms]

@@ -93,8 +93,8 @@ class Objective(Protocol):
     trains: ClassVar[bool]
     """False for no pretraining at all."""
 
-    def cannot_train(self, encoder: Any) -> str | None:
-        """Why an encoder cannot be trained by this objective, or None."""
+    def cannot_train(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
+        """Why an encoder of images of this shape cannot be trained by this objective, or None."""
         ...
 
     def init(self, key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int]) -> Params:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
 import time
 import traceback
@@ -19,11 +20,14 @@ import numpy as np
 from biasprop import NUMERICS, design, device, keys, program, training
 from biasprop.condition import PretrainingCondition
 from biasprop.cube import Store
-from biasprop.cube.variables import DIVERGED, FAILED, OK
+from biasprop.cube.variables import DIVERGED, FAILED, OK, OPEN
 from biasprop.design import Arm, Cell
 from biasprop.encoder_store import EncoderStore, encoder_key
 from biasprop.interfaces import Params
 from biasprop.study import Origin, Study, remake
+
+TO_DO = (OPEN, FAILED)
+"""Statuses of an arm that is still to be computed."""
 
 Tell = Callable[[dict[str, Any]], None]
 """Receives events: ``{"cell", "stage", "step", "steps"}`` inside a cell, ``{"arm", "status", "seconds"}`` after one."""
@@ -37,8 +41,8 @@ class Job:
     """How the study came about, as JSON."""
     members: tuple[int, ...]
     """Positions in ``design.cells``; a batch that is not full repeats its last cell."""
-    wanted: tuple[str, ...]
-    """Names of the arms to compute."""
+    wanted: tuple[int, ...]
+    """Positions of the arms to compute, in the cells' own lists, which hold the same fine-tuning conditions."""
     store: str
     encoders: str
 
@@ -89,10 +93,10 @@ def run(text: str, tell: Tell) -> dict[str, Any]:
     study, cells = _study(job.origin)
     members = [cells[i] for i in job.members]
     store = Store.open(job.store)
-    arms = [arm for arm in members[0].arms if arm.name in job.wanted and any(is_open(store, m, arm) for m in members)]
+    places = [k for k in job.wanted if any(is_open(store, member, member.arms[k]) for member in members)]
     clock = Clock()
-    if arms:
-        _Batch(study, members, store, job, clock, tell).run(arms)
+    if places:
+        _Batch(study, members, store, job, clock, tell).run(places)
         store.log({"event": "cells", "cells": [m.name for m in members], "seconds": clock.seconds})
     for cell in _unlike(members):
         tell({"cell": cell.name, "stage": "done", "step": 1, "steps": 1})
@@ -102,7 +106,7 @@ def run(text: str, tell: Tell) -> dict[str, Any]:
 def is_open(store: Store, cell: Cell, arm: Arm) -> bool:
     """Whether an arm is still to be computed: never stored, or failed."""
     draws = store.status()[store.index(arm.levels, cell.replicate)][: arm.draws]
-    return bool(np.isin(draws, (0, FAILED)).any())
+    return bool(np.isin(draws, TO_DO).any())
 
 
 @functools.lru_cache(maxsize=4)
@@ -130,38 +134,49 @@ class _Batch:
             jnp.stack([keys.replicate(study.seed, cell.replicate) for cell in members]),
         )
 
-    def run(self, arms: list[Arm]) -> None:
+    def run(self, places: list[int]) -> None:
+        """Compute the arms at these positions of every member's list."""
         params, diverged_at = self._encoders()
-        with self.clock.stage("render"):
-            self._report("render", 0, 1)
-            # Sized by all arms of the study, wanted now or not, so that the same shapes are compiled every time.
-            pool = max(int(arm.condition.finetuning.labels) for arm in self.members[0].arms)
-            first = arms[0].condition
-            who = program.rosters(first.finetuning, first.evaluation, list(self.study.subgroups), pool)
-            finetuner = program.Finetuner(self.batch, params, who, first.evaluation)
-            latents = program.test_latents(self.batch, who)
-            self.shares = program.realised_shares(self.batch)
-            jax.block_until_ready(finetuner.sets)
-        for arm in arms:
-            self._arm(arm, finetuner, latents, diverged_at)
+        shares = program.realised_shares(self.batch)
+        # Sized by all arms of the study, wanted now or not, so that the same shapes are compiled every time.
+        every = [arm.condition for arm in self.members[0].arms]
+        pool = max(int(condition.finetuning.labels) for condition in every)
+        for population, same in itertools.groupby(sorted(places, key=self._population), self._population):
+            with self.clock.stage("render"):
+                self._report("render", 0, 1)
+                finetuning, evaluation = every[population].finetuning, every[population].evaluation
+                who = program.rosters(finetuning, evaluation, list(self.study.subgroups), pool)
+                finetuner = program.Finetuner(self.batch, params, who, evaluation)
+                shared = {"latents": program.test_latents(self.batch, who), "realised_share": shares}
+                jax.block_until_ready(finetuner.sets)
+            for k in same:
+                self._arm(k, finetuner, shared, diverged_at)
 
-    def _arm(self, arm: Arm, finetuner: program.Finetuner, latents: np.ndarray, diverged_at: np.ndarray) -> None:
+    def _population(self, k: int) -> int:
+        """Position of the first arm whose labels come from the same population as those of the k-th."""
+        drawn = [(arm.condition.finetuning.shares, arm.condition.finetuning.prevalence) for arm in self.members[0].arms]
+        return drawn.index(drawn[k])
+
+    def _arm(
+        self, k: int, finetuner: program.Finetuner, shared: dict[str, np.ndarray], diverged_at: np.ndarray
+    ) -> None:
         began = time.monotonic()
+        first = self.members[0].arms[k]
         try:
-            with self.clock.stage("adapt", arm.name):
-                draws = list(finetuner.draws(arm.condition.finetuning, self._report))
+            with self.clock.stage("adapt", first.name):
+                draws = list(finetuner.draws(first.condition.finetuning, self._report))
         except Exception:  # an arm that cannot be computed must not take its neighbours along
             draws, why = [], traceback.format_exc()
-            self.store.log({"event": "failed", "arm": arm.name, "traceback": why})
+            self.store.log({"event": "failed", "arm": first.name, "traceback": why})
         seconds = time.monotonic() - began
         for i, cell in enumerate(_unlike(self.members)):
+            arm = cell.arms[k]
             if not is_open(self.store, cell, arm):
                 continue
+            went, data = [FAILED] * arm.draws, {}
             if draws:
-                went = [(DIVERGED if diverged_at[i] >= 0 or draw.diverged_at[i] >= 0 else OK) for draw in draws]
-                data = _data(i, draws, finetuner.who, latents) | {"realised_share": self.shares[i]}
-            else:
-                went, data = [FAILED] * arm.draws, {}
+                went = [DIVERGED if diverged_at[i] >= 0 or not draw.usable(i) else OK for draw in draws]
+                data = _data(i, draws, finetuner.who) | {name: values[i] for name, values in shared.items()}
             self.store.write(arm.levels, cell.replicate, data, went, seconds, self.mark)
             status = max(went)
             name = f"{arm.name}, replicate {cell.replicate}"
@@ -208,7 +223,7 @@ def encoder_digest(condition: PretrainingCondition, seed: int) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _data(i: int, draws: list[program.Scores], who: dict[str, program.Roster], latents: np.ndarray) -> dict[str, Any]:
+def _data(i: int, draws: list[program.Scores], who: dict[str, program.Roster]) -> dict[str, Any]:
     """Everything stored of one arm of the i-th cell."""
     stacked = {
         name: np.stack([getattr(draw, name)[i] for draw in draws]) for name in ("test", "selection", "calibration")
@@ -218,7 +233,6 @@ def _data(i: int, draws: list[program.Scores], who: dict[str, program.Roster], l
         "score": stacked["test"].astype("f4"),
         "separability_score": draws[0].separability[i].astype("f4"),
         "label": who["test"].label.astype("i1"),
-        "latents": latents[i].astype("f4"),
         "selection_score": stacked["selection"][:, :seen].astype("f4"),
         "selection_label": who["selection"].label[:seen].astype("i1"),
         "selection_subgroup": who["selection"].subgroup[:seen].astype("i1"),

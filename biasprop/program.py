@@ -7,7 +7,6 @@ its neighbours.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from biasprop import keys, population, training
+from biasprop.batching import over_cells
 from biasprop.condition import Evaluation, Finetuning, PretrainingCondition
 from biasprop.heads import Head, solve
 from biasprop.interfaces import Labelled, Params, Subjects
@@ -257,6 +257,10 @@ class Scores(NamedTuple):
     selection_count: int
     """How many selection subjects the arm was allowed to see."""
 
+    def usable(self, i: int) -> bool:
+        """Whether the i-th cell's training neither diverged nor ended in scores that are no numbers."""
+        return bool(self.diverged_at[i] == training.NEVER and np.isfinite(self.test[i]).all())
+
 
 class Finetuner:
     """Adapts the encoders of one batch under any number of arms, sharing what arms have in common."""
@@ -386,24 +390,3 @@ def _separate(
     ends = jnp.argsort((subgroup != 0) & (subgroup != last), stable=True)  # first and last subgroup to the front
     count = jnp.sum((subgroup == 0) | (subgroup == last))
     return _read(solve(features[ends], (subgroup[ends] == last).astype(jnp.int32), count, 1e-2), twins)
-
-
-# --- one program for any number of cells -----------------------------------------------------------------------------
-
-
-@functools.cache
-def over_cells(function: Callable[..., Any], donate: int | None = None) -> Callable[..., Any]:
-    """Compile ``function`` of one cell to run over the leading axis of all its arguments.
-
-    A single cell is not mapped at all: its bits are those of the function itself, and on XLA:CPU a mapped axis of one
-    still costs.
-    """
-
-    def run(*arguments: Any) -> Any:
-        leaves = [leaf for leaf in jax.tree.leaves(arguments) if jnp.ndim(leaf)]
-        if leaves[0].shape[0] > 1:
-            return jax.vmap(function)(*arguments)
-        alone = function(*jax.tree.map(lambda leaf: leaf[0], arguments))
-        return jax.tree.map(lambda leaf: jnp.expand_dims(leaf, 0), alone)
-
-    return jax.jit(run, donate_argnums=() if donate is None else donate)

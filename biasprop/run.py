@@ -12,6 +12,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -81,6 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Before JAX is imported: one thread a compute process, so that bits do not depend on the number of cores.
     os.environ.setdefault("NPROC", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    if Path("/dev/nvidia0").exists():  # a GPU adds in a fixed order only when it is told to
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
     from biasprop.component import InputError
 
     try:
@@ -122,6 +125,7 @@ def run_study(
 
     if not hasattr(study, "factors"):
         study = load_study(study)  # pyright: ignore[reportArgumentType]
+    assert not isinstance(study, str | Path)
     chosen = design.chosen(study, only)  # pyright: ignore[reportArgumentType]
     store = study.store(out)  # pyright: ignore[reportAttributeAccessIssue]
     sweep.run(study, store, only=chosen, workers=workers, progress=progress or make(quiet=True))
@@ -173,6 +177,8 @@ def _check(given: argparse.Namespace) -> None:
         problems.append(f"--out {given.out}: is a file; has to be a folder")
     if given.netcdf and not given.netcdf.parent.is_dir():
         problems.append(f"--netcdf {given.netcdf}: there is no folder {given.netcdf.parent}")
+    if given.netcdf and not find_spec("h5netcdf"):
+        problems.append("--netcdf: needs h5netcdf; install it with: pip install 'biasprop[netcdf]'")
     if given.netcdf and given.netcdf.is_dir():
         problems.append(f"--netcdf {given.netcdf}: is a folder; has to be a file")
     if problems:
@@ -264,7 +270,7 @@ def _figure_lines(report: Mapping[str, Any]) -> list[str]:
 
 def _judge(cells: Sequence[Cell], status: Mapping[tuple[int, str], int]) -> int:
     """Name the arms that went wrong; 3 if there are any."""
-    words = {2: "diverged", 3: "failed"}
+    words = {0: "not computed", 2: "diverged", 3: "failed"}
     wrong = [
         f"{words[status[index, arm.name]]}: {cell.name}: {arm.name}"
         for index, cell in enumerate(cells)
@@ -273,6 +279,8 @@ def _judge(cells: Sequence[Cell], status: Mapping[tuple[int, str], int]) -> int:
     ]
     if wrong:
         print(*wrong, sep="\n", file=sys.stderr)
+    if 0 in status.values():
+        raise RuntimeError("the sweep ended with arms that were not computed")
     return 3 if wrong else 0
 
 

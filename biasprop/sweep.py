@@ -13,7 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from biasprop import design
 from biasprop.cube import Store
@@ -22,6 +24,9 @@ from biasprop.progress import Progress
 from biasprop.provenance import attributes
 from biasprop.study import Study
 from biasprop.timings import Timings
+
+if TYPE_CHECKING:
+    from biasprop.job import Job
 
 RETRIES = 2
 """Times a task is tried again when its process dies."""
@@ -66,14 +71,17 @@ def run(
     os.environ.setdefault("NPROC", "1")
     store = Store.create_or_grow(store_path, design.layout(study), attributes(study))
     cells = design.cells(study)
-    wanted = {(cell.name, arm.name) for cell, arm in design.arms(study, only)}
+    wanted = {(i, k) for i, cell in enumerate(cells) for k, arm in enumerate(cell.arms) if design.kept(arm, only)}
+    processes = workers if workers is not None else (_cores() if device.is_cpu() else 0)
     if width is None:
-        width = device.width(_bytes_a_cell(study))
-    jobs = _jobs(study, cells, wanted, store, width)
-    names = {name for name, _ in wanted}
-    progress.start(len(names), len(names) - sum(len(_open_cells(job, cells)) for job in jobs))
+        width = 1 if processes else device.width(_bytes_a_cell(study))
+    for damage in store.verify() if _open(store, cells, wanted) else ():
+        store.log({"event": "damaged", "what": str(damage)})
+    todo = _open(store, cells, wanted)
+    jobs = _jobs(study, cells, todo, store, width)
+    named = {i for i, _ in wanted}
+    progress.start(len(named), len(named) - len({i for i, _ in todo}))
     if jobs:
-        processes = workers if workers is not None else (_cores() if device.is_cpu() else 0)
         compute = _in_processes if processes else _here
         timings = Timings(Path(store_path).parent)
         try:
@@ -84,8 +92,21 @@ def run(
     return _outcome(store, cells, wanted)
 
 
-def _jobs(study: Study, cells: list[Cell], wanted: set[tuple[str, str]], store: Store, width: int) -> list[Any]:
-    """Batches of cells of one structure that have an arm to compute."""
+def _open(store: Store, cells: list[Cell], wanted: set[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Those of the wanted arms, as (cell, position in the cell), that are still to be computed."""
+    from biasprop.job import TO_DO
+
+    status = store.status()
+
+    def is_open(i: int, k: int) -> bool:
+        arm = cells[i].arms[k]
+        return bool(np.isin(status[store.index(arm.levels, cells[i].replicate)][: arm.draws], TO_DO).any())
+
+    return {(i, k) for i, k in wanted if is_open(i, k)}
+
+
+def _jobs(study: Study, cells: list[Cell], todo: set[tuple[int, int]], store: Store, width: int) -> list[Job]:
+    """Batches of cells of one structure and with the same fine-tuning conditions that have an arm to compute."""
     import jax
 
     from biasprop.job import Job
@@ -94,29 +115,17 @@ def _jobs(study: Study, cells: list[Cell], wanted: set[tuple[str, str]], store: 
     origin = json.dumps(told, default=str)
     grouped: dict[Any, list[int]] = {}
     for i, cell in enumerate(cells):
-        grouped.setdefault(jax.tree.structure(cell.condition), []).append(i)
-    status = store.status()
+        arms = tuple(arm.condition.model_dump_json() for arm in cell.arms)
+        grouped.setdefault((jax.tree.structure(cell.condition), arms), []).append(i)
+    place = store.path.resolve()
     jobs = []
     for places in grouped.values():
         for first in range(0, len(places), width):
             batch = places[first : first + width]
             batch += batch[-1:] * (width - len(batch))
-            todo = {
-                arm.name
-                for i in batch
-                for arm in cells[i].arms
-                if (cells[i].name, arm.name) in wanted
-                and any(s in (0, 3) for s in status[store.index(arm.levels, cells[i].replicate)][: arm.draws])
-            }
-            if todo:
-                place = store.path.resolve()
-                names = tuple(sorted(todo))
-                jobs.append(Job(origin, tuple(batch), names, str(place), str(place.parent / "encoders")))
+            if arms := sorted({k for i, k in todo if i in batch}):
+                jobs.append(Job(origin, tuple(batch), tuple(arms), str(place), str(place.parent / "encoders")))
     return sorted(jobs, key=lambda job: job.members[0])
-
-
-def _open_cells(job: Any, cells: list[Cell]) -> set[str]:
-    return {cells[i].name for i in job.members}
 
 
 def _bytes_a_cell(study: Study) -> float:
@@ -129,7 +138,7 @@ def _bytes_a_cell(study: Study) -> float:
     return 4.0 * height * width * channels * (2 * images + step)
 
 
-def _here(jobs: list[Any], processes: int, progress: Progress) -> Iterator[tuple[Any, dict[str, Any]]]:
+def _here(jobs: list[Job], processes: int, progress: Progress) -> Iterator[tuple[Job, dict[str, Any]]]:
     from biasprop import device, job
 
     device.prepare()
@@ -137,13 +146,13 @@ def _here(jobs: list[Any], processes: int, progress: Progress) -> Iterator[tuple
         yield task, job.run(task.text(), lambda event: _show(progress, event))
 
 
-def _in_processes(jobs: list[Any], processes: int, progress: Progress) -> Iterator[tuple[Any, dict[str, Any]]]:
+def _in_processes(jobs: list[Job], processes: int, progress: Progress) -> Iterator[tuple[Job, dict[str, Any]]]:
     """Run jobs on a local cluster; a job whose process dies is tried again, one that raises stops the sweep."""
     from dask.distributed import as_completed
 
     with _cluster(processes) as client:
         client.subscribe_topic("biasprop", lambda event: _show(progress, event[1]))
-        submitted = client.map(_work, [job.text() for job in jobs], pure=False, retries=RETRIES)
+        submitted = client.map(_work, [job.text() for job in jobs], pure=False)
         futures = dict(zip(submitted, jobs, strict=True))
         for future in as_completed(submitted):
             yield futures[future], future.result()
@@ -177,13 +186,13 @@ def _cluster(processes: int) -> Iterator[Any]:
         "distributed.admin.tick.limit": "10 min",
         "distributed.comm.timeouts.connect": "60 s",
     }
-    with dask.config.set(settings):
+    with dask.config.set(settings):  # pyright: ignore[reportPrivateImportUsage]
         cluster = LocalCluster(
             n_workers=processes,
             threads_per_worker=1,
             processes=True,
             memory_limit=0,
-            dashboard_address=None,
+            dashboard_address=None,  # pyright: ignore[reportArgumentType]
             host="127.0.0.1",
             env=environment,
             silence_logs=logging.CRITICAL,
@@ -207,7 +216,7 @@ def _show(progress: Progress, event: Mapping[str, Any]) -> None:
         progress.cell(event["cell"], event["stage"], event["step"], event["steps"])
 
 
-def _record(timings: Timings, job: Any, cells: list[Cell], spent: Mapping[str, Any]) -> None:
+def _record(timings: Timings, job: Job, cells: list[Cell], spent: Mapping[str, Any]) -> None:
     """Keep what a job took, a cell's share of it, for the next plan."""
     members = len(set(job.members))
     cell = cells[job.members[0]]
@@ -218,12 +227,11 @@ def _record(timings: Timings, job: Any, cells: list[Cell], spent: Mapping[str, A
             timings.record_arm(cell.condition, arm.condition, spent["arms"][arm.name] / members)
 
 
-def _outcome(store: Store, cells: list[Cell], wanted: set[tuple[str, str]]) -> Outcome:
+def _outcome(store: Store, cells: list[Cell], wanted: set[tuple[int, int]]) -> Outcome:
     status = store.status()
     found: dict[int, list[str]] = {}
-    for cell in cells:
-        for arm in cell.arms:
-            if (cell.name, arm.name) in wanted:
-                worst = max(status[store.index(arm.levels, cell.replicate)][: arm.draws])
-                found.setdefault(int(worst), []).append(f"{arm.name}, replicate {cell.replicate}")
+    for i, k in sorted(wanted):
+        cell, arm = cells[i], cells[i].arms[k]
+        worst = max(status[store.index(arm.levels, cell.replicate)][: arm.draws])
+        found.setdefault(int(worst), []).append(f"{arm.name}, replicate {cell.replicate}")
     return Outcome(len(found.get(1, [])), len(wanted), found.get(2, []), found.get(3, []))

@@ -1,6 +1,6 @@
 """The one optimiser loop both stages use: a compiled scan over a fixed number of steps, called until done.
 
-Progress, checkpoints and interruptions live between segments and change no bit. A run that diverges stops moving at
+Progress and interruptions live between segments and change no bit. A run that diverges stops moving at
 its last finite parameters and says at which step.
 """
 
@@ -51,7 +51,7 @@ class Schedule(Component):
         return optax.chain(
             optax.clip_by_global_norm(1.0),
             optax.adamw(
-                self.rate,
+                self.rate,  # pyright: ignore[reportArgumentType] - steps are whole
                 weight_decay=self.weight_decay,  # pyright: ignore[reportArgumentType] - may be traced
                 mask=lambda params: jax.tree.map(lambda leaf: leaf.ndim > 1, params),
             ),
@@ -109,9 +109,9 @@ def segment(task: Task, state: State) -> tuple[State, Float[Array, " s"]]:
         finite = jnp.isfinite(loss) & jnp.isfinite(sum(jnp.sum(leaf) for leaf in jax.tree.leaves(updates)))
         running = (state.step < task.schedule.steps) & (state.diverged_at == NEVER)
         moves = running & finite
-        kept = jax.tree.map(lambda a, b: jnp.where(moves, a, b), (params, moments), (state.params, state.moments))
+        kept: Any = jax.tree.map(lambda a, b: jnp.where(moves, a, b), (params, moments), (state.params, state.moments))
         diverged_at = jnp.where(running & ~finite, state.step, state.diverged_at)
-        return State(*kept, state.step + 1, diverged_at), jnp.where(running, loss, jnp.nan)
+        return State(kept[0], kept[1], state.step + 1, diverged_at), jnp.where(running, loss, jnp.nan)
 
     return jax.lax.scan(step, state, length=SEGMENT)
 

@@ -45,7 +45,9 @@ def _subgroups(dim: str, what: str) -> Variable:
 DATA: dict[str, Variable] = {
     "score": Variable(("draw", "subgroup", "subject"), "f4", "log-odds of disease for a test subject's twin"),
     "separability_score": Variable(
-        ("subgroup", "subject"), "f4", "log-odds that a test subject's twin is of the last subgroup rather than the first"
+        ("subgroup", "subject"),
+        "f4",
+        "log-odds that a test subject's twin is of the last subgroup rather than the first",
     ),
     "label": _labels("subject", "test subject"),
     "latents": Variable(

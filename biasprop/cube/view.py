@@ -139,7 +139,7 @@ class _ArmArray(BackendArray):
             arm, replicate = self.layout.arm(index)
             raise InputError(
                 f"{self.path}: {self.name} of {arm}, replicate {replicate}, is damaged on disk; "
-                "run the study again with --verify"
+                "call verify() of its biasprop.cube.Store, then run the study again"
             ) from error
 
 

@@ -235,14 +235,16 @@ class Dermoscopy(Component):
         def offset(axis: Float[Array, "h w"]) -> Float[Array, ""]:
             return jnp.sum(cover * density * axis) / total - jnp.sum(core * axis) / n
 
-        uneven = _above_plane(density, core.astype(jnp.float32))  # a lean to one side is asymmetry, not variegation
+        # The fall-off at the rim is edge and a lean to one side is asymmetry; what is left is variegation.
+        uneven = _above_plane(density / jnp.maximum(mask, 0.5), core.astype(jnp.float32))
+        unevenness = jnp.sqrt(jnp.sum(core * uneven**2) / n)
         return {
             "ita": canvas.typology_angle(skin_mean),
             "contrast": 1 - lesion_luminance / canvas.luminance(skin_mean),
             "size": 2 * radius,
             "border": perimeter / (2 * jnp.sqrt(jnp.pi * area)),
             "asymmetry": jnp.hypot(offset(x[None, :]), offset(y[:, None])) / radius,
-            "variegation": jnp.sqrt(jnp.sum(core * uneven**2) / n) / mean,
+            "variegation": unevenness / mean,
             "edge": pixel * jnp.sum(cover * (1 - cover)) / perimeter,
         }
 

@@ -1,4 +1,4 @@
-"""Contrastive pretraining: two views of a subject are more alike than views of two subjects (SimCLR, Chen et al. 2020)."""
+"""Contrastive pretraining: two views of a subject are more alike than views of two (SimCLR, Chen et al. 2020)."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Contrastive(Component):
 
     trains: ClassVar[bool] = True
 
-    def cannot_train(self, encoder: Any) -> str | None:
-        """Why an encoder cannot be trained by this objective; every encoder can."""
+    def cannot_train(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
+        """Why an encoder of images of this shape cannot be trained by this objective; every encoder can."""
         return None
 
     def init(self, key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int]) -> Params:

@@ -22,16 +22,20 @@ class Masked(Component):
     """Percentage of the patches that is hidden; whole, because it decides a shape."""
     target: Literal["pixels", "standardised"] = "pixels"
     """Predict pixels as they are, or each patch standardised by its own mean and sd."""
-    decoder_width: Annotated[int, Field(ge=4, le=1024)] = 32
-    """Width of the decoder."""
+    decoder_width: Annotated[int, Field(ge=4, le=1024, multiple_of=2)] = 32
+    """Width of the decoder; even, because it has two heads."""
     decoder_depth: Annotated[int, Field(ge=1, le=8)] = 1
     """Blocks of the decoder."""
 
     trains: ClassVar[bool] = True
 
-    def cannot_train(self, encoder: Any) -> str | None:
-        """Why an encoder cannot be trained by this objective, or None."""
-        return None if hasattr(encoder, "tokens") else f"masked needs an encoder with tokens; {encoder.kind} has none"
+    def cannot_train(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
+        """Why an encoder of images of this shape cannot be trained by this objective, or None."""
+        if not hasattr(encoder, "tokens"):
+            return f"masked needs an encoder with tokens; {encoder.kind} has none"
+        if self._seen(tokens := (shape[0] // encoder.patch) * (shape[1] // encoder.patch)) >= tokens:
+            return f"hidden_percent = {self.hidden_percent} hides none of {tokens} patches"
+        return None
 
     def init(self, key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int]) -> Params:
         """Decoder, the map into it, the mask token and the map back to pixels."""
@@ -47,12 +51,12 @@ class Masked(Component):
     def loss(
         self, encoder: Any, params: Params, extra: Params, images: Float[Array, "n h w c"], key: Key[Array, ""]
     ) -> Float[Array, ""]:
-        """Mean squared error over the hidden patches; each image's mask is drawn from its own position's key."""
+        """Mean squared error over the hidden patches, which are drawn anew for every image."""
         from biasprop import layers
 
         patches = layers.patchify(4 * (images - 0.5), encoder.patch)
         n, t, _ = patches.shape
-        seen = max(1, round(t * (100 - self.hidden_percent) / 100))
+        seen = self._seen(t)
         order = jnp.argsort(jax.random.uniform(key, (n, t)), axis=1)
         # Selection and its inverse as one-hot products: gathers are slow inside a compiled scan on XLA:CPU.
         pick: Int[Array, "n s t"] = jax.nn.one_hot(order[:, :seen], t)
@@ -66,6 +70,10 @@ class Masked(Component):
             patches = (patches - mean) / jnp.sqrt(patches.var(axis=-1, keepdims=True) + 1e-3)
         error = jnp.mean((predicted - patches) ** 2, axis=-1)
         return jnp.sum(error * hidden) / jnp.sum(hidden)
+
+    def _seen(self, tokens: int) -> int:
+        """How many patches stay visible."""
+        return max(1, round(tokens * (100 - self.hidden_percent) / 100))
 
     def _decoder(self, encoder: Any, shape: tuple[int, ...]) -> Any:
         from biasprop import layers

@@ -17,8 +17,8 @@ class Scratch(Component):
     kind: Literal["scratch"] = "scratch"
     trains: ClassVar[bool] = False
 
-    def cannot_train(self, encoder: Any) -> str | None:
-        """Why an encoder cannot be trained by this objective; every encoder can."""
+    def cannot_train(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
+        """Why an encoder of images of this shape cannot be trained by this objective; every encoder can."""
         return None
 
     def init(self, key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int]) -> Params:

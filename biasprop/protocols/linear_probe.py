@@ -43,5 +43,6 @@ class LinearProbe(Component):
         def judged(head: Head) -> Float[Array, ""]:
             return jnp.sum(chosen * log_loss(head(selection_features), selection_labels)) / jnp.sum(chosen)
 
-        best = jnp.argmin(jax.vmap(judged)(candidates))
+        losses = jax.vmap(judged)(candidates)
+        best = jnp.argmin(jnp.where(jnp.isnan(losses), jnp.inf, losses))
         return jax.tree.map(lambda leaf: leaf[best], candidates)

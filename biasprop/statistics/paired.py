@@ -33,6 +33,7 @@ class Paired:
     reason: str
 
     def interval(self, level: float) -> Interval:
+        """The interval at a confidence level: Fieller's for a ratio, else t or, where asked for, the bootstrap's."""
         if self.denominator is not None:
             return fieller_interval(self.values, self.denominator, level)
         return (bootstrap_interval if self.estimand.interval == "bootstrap" else t_interval)(self.values, level)

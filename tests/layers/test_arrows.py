@@ -11,7 +11,7 @@ from tests.source_tree import ROOT, Import, imports, modules
 ROOMS = ("generators", "encoders", "objectives", "protocols", "mitigations")
 """Rooms of things a study chooses between; each may see itself and the base, and no other room."""
 
-BASE = ("component", "keys", "interfaces", "layers", "training", "augment")
+BASE = ("component", "keys", "interfaces", "layers", "training", "augment", "heads")
 """What a room may use."""
 
 CENTRE = ("run", "sweep", "program", "condition")

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from biasprop.augment import Augmentation, _resample
 from biasprop.keys import each
 from biasprop.layers import patchify
-from biasprop.objectives.augment import Augmentation, _resample
 from biasprop.objectives.contrastive import Contrastive, nt_xent
 from biasprop.objectives.masked import Masked
 from tests.members import member
@@ -126,7 +126,8 @@ def test_hidden_patches_do_not_reach_the_encoder() -> None:
 def test_a_standardised_target_is_the_same_in_any_light() -> None:
     x = jax.random.uniform(jax.random.key(3), (2, 16, 16, 3))
     extra = Masked(decoder_width=8).init(KEY, Spy(), (16, 16, 3))
-    for target, equal in (("standardised", True), ("pixels", False)):
+    cases: list[tuple[Any, bool]] = [("standardised", True), ("pixels", False)]
+    for target, equal in cases:
         objective = Masked(decoder_width=8, target=target)
         bright, dim = (float(_quiet_loss(objective, extra, 0.2 + gain * x)) for gain in (0.8, 0.6))
         assert (abs(bright / dim - 1) < 1e-2) == equal

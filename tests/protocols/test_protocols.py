@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from biasprop import program, training
+from biasprop.augment import Augmentation
+from biasprop.heads import Head, log_loss, solve
 from biasprop.interfaces import Labelled
-from biasprop.objectives.augment import Augmentation
 from biasprop.protocols.full import FinetuningTask, Full, Recipe
-from biasprop.protocols.linear_probe import Head, LinearProbe, log_loss, solve
+from biasprop.protocols.linear_probe import LinearProbe
 from biasprop.training import Schedule
 from tests.members import images, member, same, subjects
 
