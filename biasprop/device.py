@@ -48,16 +48,16 @@ def fingerprint(width: int) -> dict[str, Any]:
     Args:
         width: cells in a batch.
     """
-    import jaxlib
+    from importlib.metadata import version
 
     device = jax.devices()[0]
     return {
         "jax": jax.__version__,
-        "jaxlib": jaxlib.__version__,
+        "jaxlib": version("jaxlib"),
         "device": device.device_kind,
         "instructions": _instructions() if device.platform == "cpu" else device.platform,
         "threads": os.environ.get("NPROC", str(os.cpu_count())) if device.platform == "cpu" else "",
-        "precision": str(jax.config.jax_default_matmul_precision or "default"),
+        "precision": jax.config.values["jax_default_matmul_precision"] or "default",  # pyright: ignore[reportAttributeAccessIssue]
         "width": width,
     }
 

@@ -245,9 +245,9 @@ def _data(i: int, draws: list[program.Scores], who: dict[str, program.Roster]) -
 _durations: list[float] = []
 
 
-def _listen(event: str, seconds: float, **_: Any) -> None:
+def _listen(event: str, duration_secs: float, **kwargs: str | int) -> None:
     if event.startswith("/jax/core/compile"):  # what a cache retrieves counts in here too
-        _durations.append(seconds)
+        _durations.append(duration_secs)
 
 
 jax.monitoring.register_event_duration_secs_listener(_listen)

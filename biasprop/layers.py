@@ -104,7 +104,7 @@ class Blueprint(NamedTuple):
 
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
         """The module with fresh parameters."""
-        return self.module(*self.sizes, rngs=rngs)
+        return self.module(*self.sizes, rngs=rngs)  # pyright: ignore[reportCallIssue]
 
 
 def init(blueprint: Blueprint, key: Key[Array, ""]) -> Params:

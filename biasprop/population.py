@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +16,7 @@ from biasprop.keys import Subject, at, each
 def cohort(
     key: Key[Array, ""],
     indices: Int[Array, " n"],
-    shares: dict[str, float | Float[Array, ""]],
+    shares: Mapping[str, float | Float[Array, ""]],
     prevalence: float | Float[Array, ""],
 ) -> Subjects:
     """Members of a virtual cohort, addressed by index; nothing is stored.

@@ -332,7 +332,7 @@ class Finetuner:
     def _train_images(self, draw: int) -> Chunks:
         return _rendered(self.batch, _pool(self.batch, draw), self.who["train"]) if draw else self.sets.train
 
-    def _labelled(self, images: Chunks, name: str, count: np.ndarray) -> Labelled:
+    def _labelled(self, images: Chunks, name: str, count: Any) -> Labelled:
         joined = jnp.concatenate(images, axis=1)
         label = np.resize(self.who[name].label, joined.shape[1])
         return Labelled(joined, _each(self.batch, label), count)

@@ -63,7 +63,7 @@ def gaussian_field(
     view in either axis and 0 beyond. Gaussian exactly, because every mode has a normal amplitude; two products with
     constant matrices make it, so it is cheap inside a compiled scan where an FFT is not.
     """
-    basis = _basis(size, modes)
+    basis = jnp.asarray(_basis(size, modes))
     amplitudes = _amplitudes(modes, exponent, knee) * normal(key, latent, (2 * modes + 1, 2 * modes + 1))
     return basis @ amplitudes @ basis.T
 

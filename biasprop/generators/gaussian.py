@@ -125,5 +125,5 @@ def _hartley(size: int) -> np.ndarray:
 
 def _filter(white: Float[Array, "h w"], root: Float[Array, "h w"]) -> Float[Array, "h w"]:
     """Shape white noise to a power spectrum that is even in both frequencies, by two Hartley transforms."""
-    transform = _hartley(white.shape[0])
+    transform = jnp.asarray(_hartley(white.shape[0]))
     return transform @ (root * (transform @ white @ transform)) @ transform

@@ -23,9 +23,11 @@ def hair(
     Every curve is a chain of Gaussian blobs, which are separable, so all hairs are one matrix product.
     """
     draws = canvas.uniform(key, latent, (HAIRS, 9))
-    t = np.linspace(0, 1, POINTS, dtype=np.float32)[None, :]
-    weights = ((1 - t) ** 2, 2 * t * (1 - t), t**2)
-    x, y = (sum(w * (draws[:, i + j, None] * 1.4 - 0.7) for j, w in enumerate(weights)) * field for i in (0, 3))
+    t = np.linspace(0, 1, POINTS, dtype=np.float32)
+    weights = np.stack([(1 - t) ** 2, 2 * t * (1 - t), t**2])
+    corners = (draws[:, :6] * 1.4 - 0.7) * field
+    x = jnp.einsum("pk,kt->pt", corners[:, :3], weights)
+    y = jnp.einsum("pk,kt->pt", corners[:, 3:], weights)
     size = albedo.shape[1]
     pixel = field / size
     thickness = jnp.maximum(0.06 + 0.06 * draws[:, 6], 0.5 * pixel)[:, None]

@@ -78,7 +78,11 @@ def test_subjects_are_shared_across_mixes_and_budgets(whole: Store) -> None:
 
 def test_cells_in_batches_agree_with_cells_alone(whole: Store, tmp_path: Path) -> None:
     """Another width is another fingerprint: equal up to rounding, not to the bit."""
-    wide = open_cube(compute(tmp_path, workers=0, width=4).path).load()
+    stored = compute(tmp_path, workers=0, width=4)
+    status = stored.status()
+    wanted = design.arms(small(), FEW)
+    assert all((status[stored.index(arm.levels, cell.replicate)][: arm.draws] == 1).all() for cell, arm in wanted)
+    wide = open_cube(stored.path).load()
     alone = open_cube(whole.path).load()
     probe = {"protocol": "linear_probe", "labels": FEW["labels"]}
     gap = abs(wide.score.sel(probe) - alone.score.sel(probe))
