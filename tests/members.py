@@ -160,6 +160,11 @@ def batch(*cells: tuple[PretrainingCondition, int]) -> Batch:
     )
 
 
+def compiled(function: Any) -> int:
+    """How many programs a compiled function has."""
+    return function._cache_size()
+
+
 def same(a: Any, b: Any) -> bool:
     """Whether two trees of arrays hold the same bits."""
     one, other = jax.tree.leaves(a), jax.tree.leaves(b)

@@ -10,7 +10,7 @@ import pytest
 from pydantic import Field, TypeAdapter, ValidationError
 
 from biasprop.component import Component, Count, OneOf, levers
-from tests.members import EVERY, ROOMS, member
+from tests.members import EVERY, ROOMS, compiled, member
 
 
 class Spring(Component):
@@ -89,9 +89,9 @@ def test_one_compiled_program_serves_every_lever() -> None:
     runs = jax.jit(lambda m: m.rate * m.parts + m.doses["a"] * m.width)
     assert float(runs(MACHINE)) == 0.5 * 7 + 2.0 * 4
     assert float(runs(Machine(rate=2.0, parts=3, doses={"z": 0.0, "a": 5.0}))) == 2.0 * 3 + 5.0 * 4
-    assert runs._cache_size() == 1
+    assert compiled(runs) == 1
     runs(Machine(rate=2.0, width=5))
-    assert runs._cache_size() == 2
+    assert compiled(runs) == 2
 
 
 def test_rebuilding_bypasses_validation() -> None:

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
 
 from biasprop.generators import canvas
 from biasprop.generators.dermoscopy import (
@@ -24,7 +23,7 @@ from biasprop.generators.dermoscopy import (
 )
 from tests.members import SEED, auc, images, latents, masks, measured, same, subjects
 
-N = 20_000
+N = 10_000
 DIRECTION = {"size": 1, "border": 1, "asymmetry": 1, "variegation": 1, "edge": -1}
 """How each measurement moves with disease: a melanoma's edge is narrower."""
 
@@ -43,7 +42,7 @@ def _cues(generator: Dermoscopy, who: Any) -> Any:
     return jax.vmap(generator.cues)(who)
 
 
-def colour(fraction: Any, blood: float = BLOOD) -> np.ndarray:
+def colour(fraction: Any, blood: float = BLOOD) -> Any:
     """Linear sRGB of skin, channels last."""
     return np.moveaxis(np.asarray(skin_colour(jnp.asarray(fraction, jnp.float32), jnp.float32(blood))), 0, -1)
 
@@ -52,10 +51,10 @@ def colour(fraction: Any, blood: float = BLOOD) -> np.ndarray:
 
 
 def test_skin_has_the_declared_typology_angle() -> None:
-    fraction = np.linspace(0.01, 0.43, 43)
+    fraction = jnp.linspace(0.01, 0.43, 43)
     # Two fits meet here, of the colours (2.1 degrees) and of their angle (1.6).
     assert np.abs(np.asarray(canvas.typology_angle(colour(fraction))) - declared_ita(fraction)).max() < 3
-    assert np.allclose(melanosome_fraction(jnp.asarray(declared_ita(fraction), jnp.float32)), fraction, rtol=1e-3)
+    assert np.allclose(melanosome_fraction(declared_ita(fraction)), fraction, rtol=1e-3)
     # Class edges of del Bino et al. in melanosome fraction.
     edges = melanosome_fraction(jnp.array([55.0, 41.0, 28.0, 10.0, -30.0]))
     assert np.allclose(edges, [0.0207, 0.0472, 0.0770, 0.1323, 0.3074], rtol=0.07)
@@ -161,7 +160,9 @@ def test_the_informed_observer_meets_the_closed_form() -> None:
 @pytest.mark.parametrize("cue", CUES)
 def test_a_cue_is_read_back_by_its_measurement(cue: str, read: Any) -> None:
     known = np.asarray(_cues(make(), subjects(N)))[:, CUES.index(cue)]
-    assert DIRECTION[cue] * spearmanr(known, read["light"][0][cue]).statistic > 0.2
+    assert (
+        DIRECTION[cue] * np.corrcoef(known.argsort().argsort(), read["light"][0][cue].argsort().argsort())[0, 1] > 0.2
+    )
 
 
 def test_the_mean_of_the_image_is_no_shortcut() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ KEY = keys.replicate(11, 0)
 
 def members(n: int, *shares: float, prevalence: float = 0.5) -> population.Subjects:
     """A cohort with these shares."""
-    named = {f"s{i}": share for i, share in enumerate(shares)}
+    named: dict[str, Any] = {f"s{i}": share for i, share in enumerate(shares)}
     return population.cohort(KEY, jnp.arange(n), named, prevalence)
 
 

@@ -13,7 +13,7 @@ from biasprop import program, training
 from biasprop.objectives import OBJECTIVES
 from biasprop.program import Batch, over_cells
 from biasprop.protocols import PROTOCOLS
-from tests.members import batch, condition, member, same
+from tests.members import batch, compiled, condition, member, same
 from tests.program.small_experiment import EVALUATION, POOL, finetuner, finetuning, numbers, people, pretrain, scores
 
 MIXES = [(1.0, 0.0), (0.9, 0.1), (0.5, 0.5), (0.0, 1.0)]
@@ -142,7 +142,7 @@ def test_a_set_is_the_same_people_whatever_its_size() -> None:
 
 
 def test_cohorts_of_two_mixes_are_the_same_people() -> None:
-    key, rows = batch((condition(), 0)).key[0], np.arange(64)
+    key, rows = batch((condition(), 0)).key[0], jnp.arange(64)
     cohorts = [program.cohort_members(condition(shares=shares), key, rows) for shares in MIXES]
     for cohort in cohorts[1:]:
         assert same(jax.random.key_data(cohort.key), jax.random.key_data(cohorts[0].key))
@@ -179,8 +179,8 @@ def test_one_program_serves_all_mixes_lengths_rates_budgets_and_replicates(one: 
     for kind in PROTOCOLS:
         scores(first, kind, labels=8)
     pretrain(one)
-    compiled = [function._cache_size() for function in functions]
-    assert all(size > 0 for size in compiled)
+    before = [compiled(function) for function in functions]
+    assert all(size > 0 for size in before)
     for i, shares in enumerate(MIXES):
         levers = {"learning_rate": 1e-3 * (i + 1), "steps": 3 + i, "weight_decay": 0.01 * i}
         another = batch((condition(shares=shares, cohort=32 + i, **levers), i))
@@ -188,9 +188,9 @@ def test_one_program_serves_all_mixes_lengths_rates_budgets_and_replicates(one: 
         for labels in (4, 12, POOL):
             for kind in PROTOCOLS:
                 scores(ready, kind, labels)
-    assert [function._cache_size() for function in functions] == compiled
+    assert [compiled(function) for function in functions] == before
     pretrain(batch((condition(encoder=member("encoders", "linear")), 0)))
-    assert over_cells(training.segment, donate=1)._cache_size() == compiled[1] + 1, "structure does compile again"
+    assert compiled(over_cells(training.segment, donate=1)) == before[1] + 1, "structure does compile again"
 
 
 def test_progress_is_told_between_segments(one: Batch) -> None:

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from biasprop import training
 from biasprop.training import NEVER, SEGMENT, Schedule
-from tests.members import same
+from tests.members import compiled, same
 
 
 class Walk(NamedTuple):
@@ -140,4 +140,4 @@ def test_lengths_and_rates_share_one_compiled_segment() -> None:
     for steps, rate in [(10, 1e-3), (40, 1e-2), (50, 1e-4)]:
         task = Walk(Schedule(steps=steps, batch=2, learning_rate=rate))
         segment(task, training.start(task, PARAMS))
-    assert segment._cache_size() == 1
+    assert compiled(segment) == 1
