@@ -48,8 +48,10 @@ def arms(store: Store) -> Counter[str]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """The study computed without interruption, in this process."""
-    return compute(tmp_path_factory.mktemp("whole"), workers=0)
+    """The study computed without interruption, by the command in a process of its own."""
+    out = tmp_path_factory.mktemp("whole")
+    subprocess.run(command(out, "-q", "--workers", "0"), cwd=ROOT, check=True, capture_output=True)
+    return Store.open(small().store(out), writable=False)
 
 
 def test_every_planned_arm_is_there_once(whole: Store) -> None:
