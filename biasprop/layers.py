@@ -1,6 +1,8 @@
 """The few flax blocks that encoders, decoders and heads share, behind pure functions of (parameters, inputs).
 
-Everything is matrix products: on XLA:CPU a convolution inside a compiled scan is an order of magnitude slower.
+Everything is matrix products: on XLA:CPU a convolution inside a compiled scan is an order of magnitude slower. The tokens
+of all images are the rows of one matrix (``r = n t``): with an axis for images and one for tokens, XLA:CPU copies every
+operand of a weight's gradient into another layout first (measured: a training step takes 1.4 times as long).
 """
 
 from __future__ import annotations
@@ -25,19 +27,19 @@ def patchify(images: Float[Array, "n h w c"], patch: int) -> Float[Array, "n t p
 
 
 class Attention(nnx.Module):
-    """Multi-head self-attention over all tokens."""
+    """Multi-head self-attention over the ``t`` tokens of each image."""
 
     def __init__(self, width: int, heads: int, *, rngs: nnx.Rngs):
         self.heads = heads
         self.mix = nnx.Linear(width, 3 * width, rngs=rngs)
         self.out = nnx.Linear(width, width, rngs=rngs)
 
-    def __call__(self, tokens: Float[Array, "n t d"]) -> Float[Array, "n t d"]:
-        n, t, d = tokens.shape
-        q, k, v = jnp.moveaxis(self.mix(tokens).reshape(n, t, 3, self.heads, d // self.heads), 2, 0)
+    def __call__(self, rows: Float[Array, "r d"], t: int) -> Float[Array, "r d"]:
+        d = rows.shape[1]
+        q, k, v = jnp.moveaxis(self.mix(rows).reshape(-1, t, 3, self.heads, d // self.heads), 2, 0)
         logits = jnp.einsum("nqhc,nkhc->nhqk", q, k) / jnp.sqrt(d // self.heads)
         mixed = jnp.einsum("nhqk,nkhc->nqhc", jax.nn.softmax(logits, axis=-1), v)
-        return self.out(mixed.reshape(n, t, d))
+        return self.out(mixed.reshape(-1, d))
 
 
 class Block(nnx.Module):
@@ -50,9 +52,9 @@ class Block(nnx.Module):
         self.widen = nnx.Linear(width, expansion * width, rngs=rngs)
         self.narrow = nnx.Linear(expansion * width, width, rngs=rngs)
 
-    def __call__(self, tokens: Float[Array, "n t d"]) -> Float[Array, "n t d"]:
-        tokens = tokens + self.attention(self.norm_attention(tokens))
-        return tokens + self.narrow(jax.nn.gelu(self.widen(self.norm_mlp(tokens))))
+    def __call__(self, rows: Float[Array, "r d"], t: int) -> Float[Array, "r d"]:
+        rows = rows + self.attention(self.norm_attention(rows), t)
+        return rows + self.narrow(jax.nn.gelu(self.widen(self.norm_mlp(rows))))
 
 
 class Transformer(nnx.Module):
@@ -77,12 +79,15 @@ class Transformer(nnx.Module):
     def __call__(
         self, patches: Float[Array, "n t p"], keep: Callable[[Array], Array] | None = None
     ) -> Float[Array, "n t d"]:
-        tokens = self.embed(patches) + self.positions[...]
+        n, t, p = patches.shape
+        tokens = self.embed(patches.reshape(n * t, p)).reshape(n, t, -1) + self.positions[...]
         if keep is not None:
             tokens = keep(tokens)
+        n, t, d = tokens.shape
+        rows = tokens.reshape(n * t, d)
         for block in self.blocks:
-            tokens = block(tokens)
-        return self.norm(tokens)
+            rows = block(rows, t)
+        return self.norm(rows).reshape(n, t, d)
 
 
 class Projection(nnx.Module):

@@ -16,6 +16,9 @@ from biasprop.interfaces import Labelled, Params
 from biasprop.keys import at, each
 from biasprop.training import Schedule
 
+LOOKED_AT = 250
+"""Most selection subjects judged at once."""
+
 
 class Recipe(Component):
     """How long and on which views a network is fine-tuned."""
@@ -81,7 +84,18 @@ class FinetuningTask(NamedTuple):
         return jnp.mean(log_loss(log_odds, self.train.labels[rows]))
 
     def judge(self, params: Params) -> Float[Array, ""]:
-        """Log loss on the selection set."""
-        weight = (jnp.arange(self.selection.labels.shape[0]) < self.selection.count).astype(jnp.float32)
-        log_odds = params["head"](self.encoder.apply(params["encoder"], self.selection.images))
-        return jnp.sum(weight * log_loss(log_odds, self.selection.labels)) / jnp.sum(weight)
+        """Mean log loss of the selection subjects; padding is looked at only where it shares a piece with them."""
+        n = len(self.selection.labels)
+        piece = next(k for k in range(min(n, LOOKED_AT), 0, -1) if n % k == 0)
+
+        def add(i: Int[Array, ""], total: Float[Array, ""]) -> Float[Array, ""]:
+            images, labels = (
+                jax.lax.dynamic_slice_in_dim(rows, i * piece, piece)
+                for rows in (self.selection.images, self.selection.labels)
+            )
+            seen = i * piece + jnp.arange(piece) < self.selection.count
+            log_odds = params["head"](self.encoder.apply(params["encoder"], images))
+            return total + jnp.sum(jnp.where(seen, log_loss(log_odds, labels), 0))
+
+        pieces = -(-self.selection.count // piece)
+        return jax.lax.fori_loop(0, pieces, add, jnp.float32(0)) / self.selection.count
