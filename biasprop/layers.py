@@ -1,8 +1,9 @@
 """The few flax blocks that encoders, decoders and heads share, behind pure functions of (parameters, inputs).
 
-Everything is matrix products: on XLA:CPU a convolution inside a compiled scan is an order of magnitude slower. The tokens
-of all images are the rows of one matrix (``r = n t``): with an axis for images and one for tokens, XLA:CPU copies every
-operand of a weight's gradient into another layout first (measured: a training step takes 1.4 times as long).
+Everything is matrix products: on XLA:CPU a convolution inside a compiled scan is an order of magnitude slower. The
+tokens of all images are the rows of one matrix (``r = n t``): with an axis for images and one for tokens, XLA:CPU
+copies every operand of a weight's gradient into another layout first (measured: a training step takes 1.4 times as
+long).
 """
 
 from __future__ import annotations

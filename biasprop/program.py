@@ -221,10 +221,7 @@ def _subjects(
 
 
 def _render(generator: Any, *rows: Any) -> Float[Array, "n h w c"]:
-    # In two halves, one after the other: XLA:CPU honours a rendering's stages inside a loop only, and fuses the same
-    # rendering into code four times slower where there is none.
-    subjects = _subjects(*rows)
-    return jax.lax.map(generator.render, subjects, batch_size=-(-len(subjects.label) // 2))
+    return jax.vmap(generator.render)(_subjects(*rows))
 
 
 def _latents(generator: Any, *rows: Any) -> Float[Array, "n k"]:

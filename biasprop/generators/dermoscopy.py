@@ -18,13 +18,13 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 from pydantic import BeforeValidator, Field
 from pydantic.json_schema import WithJsonSchema
 
 from biasprop.component import Component
 from biasprop.generators import canvas, occlusions
-from biasprop.generators.canvas import normal, settle, uniform
+from biasprop.generators.canvas import normal, once, settle, uniform
 from biasprop.interfaces import Subjects
 
 PRESETS: dict[str, tuple[float, float]] = {
@@ -182,20 +182,20 @@ class Dermoscopy(Component):
     def render(self, subject: Subjects) -> Float[Array, "h w 3"]:
         """The photograph as sRGB code values in [0, 1]."""
         key = subject.key
-        lesion = settle(self._lesion(subject))
+        lesion = self._lesion(subject)
         texture = canvas.gaussian_field(key, Latent.TEXTURE, self.size, modes=6)
-        melanin = melanosome_fraction(self.ita(subject)) * (1 + self.texture * texture) + lesion.pigment
-        blood = BLOOD * jnp.exp(0.3 * normal(key, Latent.BLOOD)) + lesion.blood
-        albedo = skin_colour(*settle((melanin, blood)))
+        skin = once(melanosome_fraction(self.ita(subject)), BLOOD * jnp.exp(0.3 * normal(key, Latent.BLOOD)))
+        melanin, blood = skin[0] * (1 + self.texture * texture) + lesion.pigment, skin[1] + lesion.blood
+        albedo = skin_colour(settle(melanin), settle(blood))
         if self.hair:
             albedo = occlusions.hair(albedo, key, Latent.HAIR, self.field_of_view, self.hair_density)
-        linear = albedo * settle(self._light(key) * self._exposure(subject))
+        linear = albedo * settle(self._light(subject))
         if self.artefacts:
             linear = occlusions.artefacts(linear, key, Latent.ARTEFACT, self.field_of_view, self.artefact_density)
         electrons = settle(self.white_electrons * jnp.clip(linear, 0, 1))
-        grain = settle(normal(key, Latent.NOISE, (3 * self.size**2,)).reshape(3, self.size, self.size))
+        grain = normal(key, Latent.NOISE, (3 * self.size**2,)).reshape(3, self.size, self.size)
         noisy = electrons + jnp.sqrt(electrons + self.read_noise**2) * grain
-        return jnp.moveaxis(settle(canvas.srgb(jnp.clip(noisy / self.white_electrons, 0, 1))), 0, -1)
+        return jnp.moveaxis(canvas.srgb(jnp.clip(noisy / self.white_electrons, 0, 1)), 0, -1)
 
     def mask(self, subject: Subjects) -> Float[Array, "h w"]:
         """How much of each pixel is lesion, in [0, 1]."""
@@ -251,41 +251,47 @@ class Dermoscopy(Component):
     def _lesion(self, subject: Subjects) -> Lesion:
         key = subject.key
         size, border, asymmetry, variegation, edge = self.cues(subject)
-        x, y = canvas.grid(self.size, self.field_of_view)
         place = (uniform(key, Latent.PLACE, (2,)) - 0.5) * 3.6
-        stretch, turn = jnp.exp(0.10 * normal(key, Latent.SHAPE)), jnp.pi * uniform(key, Latent.DIRECTION, (2,))
-        across = (x - place[0])[None, :]
-        down = (y - place[1])[:, None]
-        cos, sin = jnp.cos(turn[0]), jnp.sin(turn[0])
+        turn = jnp.pi * uniform(key, Latent.DIRECTION, (2,))
+        placed = once(place[0], place[1], jnp.exp(0.10 * normal(key, Latent.SHAPE)), jnp.cos(turn[0]), jnp.sin(turn[0]))
+        radius, roughness, width = once(
+            0.5 * jnp.clip(4.5 * jnp.exp(0.30 * size), 2.0, 9.5),
+            0.36 * jax.nn.sigmoid(-1.25 + 1.3 * border),
+            0.55 * jnp.exp(-0.35 * edge),
+        )
+        lean_u, lean_v, uneven, amount = once(
+            *(2 * jax.nn.sigmoid(-1.386 + 1.26 * asymmetry) * f(2 * turn[1]) for f in (jnp.cos, jnp.sin)),
+            0.7 * jax.nn.sigmoid(-1.466 + 1.8 * variegation),
+            self.pigment * jnp.exp(self.pigment_sd * normal(key, Latent.PIGMENT)),
+        )
+        waves = once(*normal(key, Latent.OUTLINE, (12,))).reshape(2, 6)
+
+        x, y = canvas.grid(self.size, self.field_of_view)
+        across, down, stretch, cos, sin = (x - placed[0])[None, :], (y - placed[1])[:, None], *placed[2:]
         u, v = (across * cos + down * sin) * stretch, (down * cos - across * sin) / stretch
         distance = jnp.sqrt(u**2 + v**2 + 1e-6)
-
-        radius = 0.5 * jnp.clip(4.5 * jnp.exp(0.30 * size), 2.0, 9.5)
-        roughness = 0.36 * jax.nn.sigmoid(-1.25 + 1.3 * border)
-        outline = radius * (1 + roughness * _harmonics(u / distance, v / distance, normal(key, Latent.OUTLINE, (2, 6))))
-        width = 0.55 * jnp.exp(-0.35 * edge)
+        outline = radius * (1 + roughness * _harmonics(u / distance, v / distance, waves))
         cover = jax.nn.sigmoid((outline - distance) / width)
-
-        offset = 0.5 * jax.nn.sigmoid(-1.386 + 1.26 * asymmetry)
-        towards = jnp.cos(2 * turn[1]) * u + jnp.sin(2 * turn[1]) * v
-        # On a disc, a linear weight 1 + 4 a t / r has its centroid at a r.
-        lean = jnp.maximum(1 + 4 * offset * towards / jnp.maximum(radius, distance), 0.05)
-        uneven = 0.7 * jax.nn.sigmoid(-1.466 + 1.8 * variegation)
+        # On a disc, a linear weight 1 + 4 a t / r has its centroid at a r; a is at most a half.
+        lean = jnp.maximum(1 + (lean_u * u + lean_v * v) / jnp.maximum(radius, distance), 0.05)
         field = canvas.gaussian_field(key, Latent.PIGMENT_FIELD, self.size, modes=5, exponent=2.0, knee=2.0)
         vessels = canvas.gaussian_field(key, Latent.VESSEL_FIELD, self.size, modes=5, exponent=2.0, knee=2.0)
-        amount = self.pigment * jnp.exp(self.pigment_sd * normal(key, Latent.PIGMENT))
         return Lesion(
             cover=cover,
             pigment=amount * cover * lean * jnp.exp(uneven * field - uneven**2 / 2),
             blood=0.008 * cover * jnp.exp(uneven * vessels),
         )
 
-    def _light(self, key: Key[Array, ""]) -> Float[Array, "h w"]:
+    def _light(self, subject: Subjects) -> Float[Array, "h w"]:
         x, y = canvas.grid(self.size, 2.0)
-        draws = normal(key, Latent.LIGHT, (3,))
-        gradient = 1 + self.shading * (draws[1] * x[None, :] + draws[2] * y[:, None])
+        draws = normal(subject.key, Latent.LIGHT, (3,))
+        exposure, across, down = once(
+            jnp.exp(self.exposure_sd * draws[0]) * self._exposure(subject),
+            self.shading * draws[1],
+            self.shading * draws[2],
+        )
         corner = 1 + self.vignette * (1 / 3 - (x[None, :] ** 2 + y[:, None] ** 2) / 2)
-        return jnp.exp(self.exposure_sd * draws[0]) * gradient * corner
+        return exposure * (1 + across * x[None, :] + down * y[:, None]) * corner
 
     def _exposure(self, subject: Subjects) -> Float[Array, ""]:
         skin = canvas.luminance(skin_colour(melanosome_fraction(self.ita(subject)), jnp.float32(BLOOD)))

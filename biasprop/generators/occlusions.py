@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from biasprop.generators import canvas
+from biasprop.generators.canvas import settle
 
 HAIRS = 12
 POINTS = 24
@@ -38,23 +39,25 @@ def hair(
     along_y = jnp.exp(-0.5 * ((axis[None, None, :] - y[..., None]) / thickness[..., None]) ** 2)
     spacing = jnp.hypot(x[:, -1] - x[:, 0], y[:, -1] - y[:, 0])[:, None] / POINTS
     strength = jnp.broadcast_to(opacity * spacing / thickness, x.shape)
-    cover = 1 - jnp.exp(-jnp.einsum("npy,npx,np->yx", along_y, along_x, strength))
+    down, across = (along_y * strength[..., None]).reshape(-1, size), along_x.reshape(-1, size)
+    cover = settle(1 - jnp.exp(-down.T @ across))
     colour = jnp.asarray(COLOURS)[jnp.minimum((draws[0, 8] * 3).astype(jnp.int32), 2)]
-    return albedo * (1 - cover) + colour[:, None, None] * cover
+    return settle(albedo * (1 - cover) + colour[:, None, None] * cover)
 
 
 def artefacts(
     linear: Float[Array, "3 h w"], key: Key[Array, ""], latent: int, field: float, density: float | Float[Array, ""]
 ) -> Float[Array, "3 h w"]:
     """A ruler along the lower edge, two gel bubbles, a purple ink dot and a dark ring, each with chance ``density``."""
-    draws = canvas.uniform(key, latent, (16,))
+    draws = canvas.once(*canvas.uniform(key, latent, (16,)))
     present = (draws[:5] < density).astype(jnp.float32)
     x, y = canvas.grid(linear.shape[1], field)
     x, y = x[None, :], y[:, None]
     soft = 1.5 * field / linear.shape[1]
 
     def paint(image: Float[Array, "3 h w"], cover: Float[Array, "h w"], colour: list[float]) -> Float[Array, "3 h w"]:
-        return image * (1 - cover) + jnp.asarray(colour)[:, None, None] * cover
+        cover = settle(cover)
+        return settle(image * (1 - cover) + jnp.asarray(colour)[:, None, None] * cover)
 
     millimetre = jnp.abs((x + draws[5]) % 1.0 - 0.5) * 2
     ticks = jax.nn.sigmoid((millimetre - 0.75) / 0.08) * jax.nn.sigmoid((y - 0.42 * field) / soft)
