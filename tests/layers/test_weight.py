@@ -75,7 +75,7 @@ def test_reading_results_needs_no_jax(module: str) -> None:
 
 def test_a_plan_loads_only_what_it_needs() -> None:
     """JAX knows the device; a plan waits for nothing else that takes long to load."""
-    found = loaded("from biasprop import run; run.main(['studies/skin_tone.toml', '--plan', '--out', 'no_such_folder'])")
+    found = loaded("from biasprop import run; run.main(['studies/skin_tone.toml', '--plan', '--out', 'nowhere'])")
     assert "jax" in found
     assert not found & (HEAVY - {"jax", "jaxlib", "numpy", "scipy", "pydantic"} | {"scipy.stats", "scipy.optimize"})
 
