@@ -67,6 +67,10 @@ class Evaluation(Component):
     target_specificity: Annotated[float, Field(gt=0, lt=1)] = 0.8
     """Specificity at which the common operating threshold is set on the calibration subjects."""
 
+    def images(self, subgroups: int) -> int:
+        """Images of everyone who selects, calibrates and tests; a test subject is imaged once in every subgroup."""
+        return self.selection + self.calibration + self.test * subgroups
+
 
 class PretrainingCondition(Component):
     """Everything an encoder depends on, apart from its replicate."""

@@ -145,6 +145,17 @@ def layout(study: Study) -> Layout:
     )
 
 
+def bytes_a_cell(study: Study) -> float:
+    """What a cell holds and computes with at its peak, in bytes.
+
+    Rendered images of its largest label budget and of everyone who selects, calibrates and tests, as much again for
+    what is computed from them, and the activations of the widest step: a batch, forward and backward.
+    """
+    labels = max(int(arm.condition.finetuning.labels) for _, arm in arms(study))
+    images = labels + study.evaluation.images(len(study.subgroups))
+    return 4.0 * math.prod(study.generator.shape) * (2 * images + 40 * study.pretraining.schedule.batch)
+
+
 def planned_draws(condition: FinetuningCondition) -> int:
     """How many label sets an arm draws in each replicate."""
     return condition.finetuning.protocol.draws

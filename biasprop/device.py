@@ -67,9 +67,24 @@ def name(mark: dict[str, Any]) -> str:
     return hashlib.blake2b(repr(sorted(mark.items())).encode(), digest_size=8).hexdigest()
 
 
+def kind() -> str:
+    """What the device calls itself."""
+    return jax.devices()[0].device_kind
+
+
 def is_cpu() -> bool:
     """Whether cells are computed by processes (CPU) or as one batch (accelerator)."""
     return jax.default_backend() == "cpu"
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processes() -> int:
+    """Compute processes where nobody asks for a number: one a core, or none (this one computes) on an accelerator."""
+    return cores() if is_cpu() else 0
 
 
 def width(bytes_a_cell: float) -> int:

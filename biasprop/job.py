@@ -20,14 +20,11 @@ import numpy as np
 from biasprop import NUMERICS, design, device, keys, program, training
 from biasprop.condition import PretrainingCondition
 from biasprop.cube import Store
-from biasprop.cube.variables import DIVERGED, FAILED, OK, OPEN
 from biasprop.design import Arm, Cell
 from biasprop.encoder_store import EncoderStore, encoder_key
 from biasprop.interfaces import Params
+from biasprop.status import TO_DO, Status
 from biasprop.study import Origin, Study, remake
-
-TO_DO = (OPEN, FAILED)
-"""Statuses of an arm that is still to be computed."""
 
 Tell = Callable[[dict[str, Any]], None]
 """Receives events: ``{"cell", "stage", "step", "steps"}`` inside a cell, ``{"arm", "status", "seconds"}`` after one."""
@@ -173,12 +170,12 @@ class _Batch:
             arm = cell.arms[k]
             if not is_open(self.store, cell, arm):
                 continue
-            went, data = [FAILED] * arm.draws, {}
+            went, data = [Status.FAILED] * arm.draws, {}
             if draws:
-                went = [DIVERGED if diverged_at[i] >= 0 or not draw.usable(i) else OK for draw in draws]
+                went = [Status.OK if diverged_at[i] < 0 and draw.usable(i) else Status.DIVERGED for draw in draws]
                 data = _data(i, draws, finetuner.who) | {name: values[i] for name, values in shared.items()}
             self.store.write(arm.levels, cell.replicate, data, went, seconds, self.mark)
-            status = max(went)
+            status = int(max(went))
             name = f"{arm.name}, replicate {cell.replicate}"
             self.store.log({"event": "arm", "arm": name, "status": status, "seconds": round(seconds, 3)})
             self.tell({"arm": name, "status": status, "seconds": seconds})

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from biasprop.design import Cell
+from biasprop import device
+from biasprop.design import Cell, bytes_a_cell
 from biasprop.progress import duration
+from biasprop.status import TO_DO, Status
 from biasprop.study import Study
 from biasprop.timings import Timings, guessed_arm, guessed_pretraining
-
-STATUS = {0: "open", 1: "ok", 2: "diverged", 3: "failed", 4: "not planned"}
 
 ASSUMED_SD = 0.08
 """Sd between replicates of a swap contrast on z where none has been measured yet (1,000 test subjects a class and
@@ -94,12 +94,12 @@ def plan(
     """
     store = study.store(out)
     status = arm_status(study, cells, store)
-    done = [all(status[index, name] not in (0, 3) for name in _names(cell)) for index, cell in enumerate(cells)]
+    done = [all(status[index, name] not in TO_DO for name in _names(cell)) for index, cell in enumerate(cells)]
     timings = Timings(out)
     seconds = recorded = 0.0
     paid: set[tuple[str, int]] = set()
     for index, cell in enumerate(cells):
-        todo = [arm for arm in cell.arms if status[index, arm.name] in (0, 3)]
+        todo = [arm for arm in cell.arms if status[index, arm.name] in TO_DO]
         if not todo:
             continue
         encoder = (cell.condition.model_dump_json(), cell.replicate)
@@ -112,18 +112,17 @@ def plan(
             known = timings.arm(cell.condition, arm.condition)
             seconds += guessed_arm(cell.condition, arm.condition) if known is None else known
             recorded += known or 0.0
-    device, cores = _device()
-    processes = workers if workers is not None else cores
+    processes = device.processes() if workers is None else workers
     return Plan(
         cells=len(cells),
         cells_done=sum(done),
         arms=len(status),
-        arms_done=sum(value not in (0, 3) for value in status.values()),
+        arms_done=sum(value not in TO_DO for value in status.values()),
         seconds=seconds / max(processes, 1),
         measured=recorded / seconds if seconds else 1.0,
-        memory=(processes + 1) * WORKER_MEMORY + max(processes, 1) * _held(study),
+        memory=(processes + 1) * WORKER_MEMORY + max(processes, 1) * bytes_a_cell(study) / 1e9,
         workers=processes,
-        device=device,
+        device=f"CPU with {device.cores()} cores" if device.is_cpu() else device.kind(),
         store=store,
         there=_there(store, status),
         others=_others(study, store),
@@ -131,9 +130,9 @@ def plan(
     )
 
 
-def arm_status(study: Study, cells: Sequence[Cell], store: Path) -> dict[tuple[int, str], int]:
-    """Status of every arm: (position of its cell, its name) -> worst status of its planned draws; 0 is open."""
-    found = {(index, arm.name): 0 for index, cell in enumerate(cells) for arm in cell.arms}
+def arm_status(study: Study, cells: Sequence[Cell], store: Path) -> dict[tuple[int, str], Status]:
+    """Status of every arm: (position of its cell, its name) -> worst status of its planned draws."""
+    found = {(index, arm.name): Status.OPEN for index, cell in enumerate(cells) for arm in cell.arms}
     if not store.exists():
         return found
     from biasprop.cube import Store
@@ -146,16 +145,16 @@ def arm_status(study: Study, cells: Sequence[Cell], store: Path) -> dict[tuple[i
                 draws = status[opened.index(arm.levels, cell.replicate)][: arm.draws]
             except KeyError:  # a level or replicate that the store does not have yet
                 continue
-            found[index, arm.name] = 0 if (draws == 0).any() else int(max(draws))
+            found[index, arm.name] = Status.OPEN if (draws == Status.OPEN).any() else Status(max(draws))
     return found
 
 
-def listing(cells: Sequence[Cell], status: dict[tuple[int, str], int]) -> list[str]:
+def listing(cells: Sequence[Cell], status: dict[tuple[int, str], Status]) -> list[str]:
     """Every cell with its arms and their status, one line an arm."""
     lines = []
     for index, cell in enumerate(cells):
         lines.append(cell.name)
-        lines += [f"  {STATUS[status[index, arm.name]]:<12} {arm.name}" for arm in cell.arms]
+        lines += [f"  {status[index, arm.name].words:<12} {arm.name}" for arm in cell.arms]
     return lines
 
 
@@ -163,33 +162,11 @@ def _names(cell: Cell) -> list[str]:
     return [arm.name for arm in cell.arms]
 
 
-def _device() -> tuple[str, int]:
-    """The device in words, and how many worker processes fit it by default."""
-    import jax
-
-    device = jax.devices()[0]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return (f"CPU with {cores} cores", cores) if device.platform == "cpu" else (device.device_kind, 0)
-
-
-def _held(study: Study) -> float:
-    """GB of images that one process holds at a time, and as much again for what is computed from them."""
-    height, width, channels = study.generator.shape
-    sizes = study.evaluation
-    labels = max(
-        [study.finetuning.labels]
-        + [v for n in study.factors for x in study.levels(n) for p, v in x.moves.items() if p[-1] == "labels"]
-    )
-    images = sizes.test * len(study.subgroups) + sizes.selection + sizes.calibration + labels
-    images += 4 * study.pretraining.schedule.batch
-    return 2 * images * height * width * channels * 4 / 1e9
-
-
-def _there(store: Path, status: dict[tuple[int, str], int]) -> str:
+def _there(store: Path, status: dict[tuple[int, str], Status]) -> str:
     if not store.exists():
         return "does not exist yet"
-    counts = Counter(STATUS[value] for value in status.values())
-    return ", ".join(f"{counts[word]} {word}" for word in STATUS.values() if counts[word]) + " arms"
+    counts = Counter(status.values())
+    return ", ".join(f"{counts[each]} {each.words}" for each in Status if counts[each]) + " arms"
 
 
 def _others(study: Study, store: Path) -> tuple[str, ...]:

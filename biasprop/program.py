@@ -236,7 +236,7 @@ def _encode(encoder: Any, params: Params, images: Float[Array, "n h w c"]) -> Fl
 
 
 class Features(NamedTuple):
-    """Features of those who select, calibrate and test under one encoder."""
+    """Features of those who select, calibrate and test under one encoder, and how they tell subgroups apart."""
 
     selection: np.ndarray
     """[w, m, d]"""
@@ -244,6 +244,8 @@ class Features(NamedTuple):
     """[w, k, d]"""
     test: np.ndarray
     """[w, subgroup, t, d]"""
+    separability: np.ndarray
+    """[w, subgroup, t] log-odds of being in the last subgroup, by a probe of the calibration subjects' features."""
 
 
 class Scores(NamedTuple):
@@ -343,23 +345,23 @@ class Finetuner:
 
     def _features(self, params: Params) -> Features:
         sizes = {name: len(roster.label) for name, roster in self.who.items()}
-        twins = [self._encoded(params, chunks, sizes["test"]) for chunks in self.sets.test]
+        twins = np.stack([self._encoded(params, chunks, sizes["test"]) for chunks in self.sets.test], axis=1)
+        calibration = self._encoded(params, self.sets.calibration, sizes["calibration"])
+        subgroup = _each(self.batch, self.who["calibration"].subgroup)
         return Features(
             self._encoded(params, self.sets.selection, sizes["selection"]),
-            self._encoded(params, self.sets.calibration, sizes["calibration"]),
-            np.stack(twins, axis=1),
+            calibration,
+            twins,
+            np.asarray(over_cells(_separate)(calibration, subgroup, twins)),
         )
 
     def _score(self, head: Head, features: Features, diverged_at: np.ndarray, selection_count: int) -> Scores:
         read = over_cells(_read)
-        separability = over_cells(_separate)(
-            features.calibration, _each(self.batch, self.who["calibration"].subgroup), features.test
-        )
         return Scores(
             np.asarray(read(head, features.test)),
             np.asarray(read(head, features.selection)),
             np.asarray(read(head, features.calibration)),
-            np.asarray(separability),
+            features.separability,
             diverged_at,
             selection_count,
         )

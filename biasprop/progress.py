@@ -6,13 +6,13 @@ import sys
 import time
 from typing import Any, Protocol, TextIO
 
+from biasprop.status import Status
+
 DONE = "done"
 """The stage that ends a cell."""
 
 HEARTBEAT = 30.0
 """Seconds after which a log without news gets a line all the same."""
-
-_STATUS = {1: "ok", 2: "diverged", 3: "failed", 4: "not planned"}
 
 
 class Progress(Protocol):
@@ -27,7 +27,7 @@ class Progress(Protocol):
         ...
 
     def arm(self, name: str, status: int, seconds: float) -> None:
-        """An arm is stored, with its worst status (1 ok, 2 diverged, 3 failed)."""
+        """An arm is stored, with its worst :class:`~biasprop.status.Status`."""
         ...
 
     def finish(self) -> None:
@@ -96,10 +96,10 @@ class Lines:
 
     def arm(self, name: str, status: int, seconds: float) -> None:
         """See :class:`Progress`."""
-        if status in (2, 3):
-            self._write(f"{_STATUS[status]}: {name}")
+        if status in (Status.DIVERGED, Status.FAILED):
+            self._write(f"{Status(status).words}: {name}")
         elif self.verbose:
-            self._say(f"{name}: {_STATUS.get(status, status)} in {seconds:.1f} s")
+            self._say(f"{name}: {Status(status).words} in {seconds:.1f} s")
 
     def finish(self) -> None:
         """See :class:`Progress`."""
@@ -162,8 +162,8 @@ class Bars:
 
     def arm(self, name: str, status: int, seconds: float) -> None:
         """See :class:`Progress`."""
-        if status in (2, 3):
-            self.bars.console.print(f"{_STATUS[status]}: {name}", markup=False, highlight=False)
+        if status in (Status.DIVERGED, Status.FAILED):
+            self.bars.console.print(f"{Status(status).words}: {name}", markup=False, highlight=False)
 
     def finish(self) -> None:
         """See :class:`Progress`."""

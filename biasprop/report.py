@@ -41,7 +41,7 @@ def summarise(cube: xr.Dataset, estimands: Sequence[Estimand], target_specificit
     from biasprop.statistics.measures import measure
 
     measures = measure(cube, target_specificity)
-    found = estimates(cube, estimands, target_specificity, measures)
+    found = estimates(measures, estimands)
     return Summary(found, levels(measures, estimands), target_specificity)
 
 

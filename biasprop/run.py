@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from biasprop.design import Cell
     from biasprop.progress import Progress
+    from biasprop.status import Status
     from biasprop.study import Study
 
 TABLE_WIDTH = 200
@@ -253,11 +254,12 @@ def _open(study: Study, store: Path) -> xr.Dataset:
 
 
 def _object(
-    study: Study, store: Path, cells: Sequence[Cell], status: Mapping[tuple[int, str], int], made: Mapping[str, Any]
+    study: Study, store: Path, cells: Sequence[Cell], status: Mapping[tuple[int, str], Status], made: Mapping[str, Any]
 ) -> dict[str, Any]:
     from biasprop.report import as_json
+    from biasprop.status import Status
 
-    done = sum(all(status[index, arm.name] != 0 for arm in cell.arms) for index, cell in enumerate(cells))
+    done = sum(all(status[index, arm.name] != Status.OPEN for arm in cell.arms) for index, cell in enumerate(cells))
     whole = as_json([], study=study.stem, digest=study.digest, store=store, done=done, total=len(cells))
     return whole | {"estimates": made["estimates"]}
 
@@ -268,18 +270,19 @@ def _figure_lines(report: Mapping[str, Any]) -> list[str]:
     return [f"figures: {Path(pictures[0]).parent}" if pictures else "no figures", *skipped]
 
 
-def _judge(cells: Sequence[Cell], status: Mapping[tuple[int, str], int]) -> int:
+def _judge(cells: Sequence[Cell], status: Mapping[tuple[int, str], Status]) -> int:
     """Name the arms that went wrong; 3 if there are any."""
-    words = {0: "not computed", 2: "diverged", 3: "failed"}
+    from biasprop.status import LACKS, Status
+
     wrong = [
-        f"{words[status[index, arm.name]]}: {cell.name}: {arm.name}"
+        f"{LACKS[status[index, arm.name]]}: {cell.name}: {arm.name}"
         for index, cell in enumerate(cells)
         for arm in cell.arms
-        if status[index, arm.name] in words
+        if status[index, arm.name] in LACKS
     ]
     if wrong:
         print(*wrong, sep="\n", file=sys.stderr)
-    if 0 in status.values():
+    if Status.OPEN in status.values():
         raise RuntimeError("the sweep ended with arms that were not computed")
     return 3 if wrong else 0
 

@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from biasprop.cube import Store
 from biasprop.design import Cell, Label
 from biasprop.progress import Progress
 from biasprop.provenance import attributes
+from biasprop.status import TO_DO
 from biasprop.study import Study
 from biasprop.timings import Timings
 
@@ -32,17 +33,6 @@ RETRIES = 2
 """Times a task is tried again when its process dies."""
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a sweep came to."""
-
-    done: int
-    """Arms that are stored with a usable result."""
-    total: int
-    diverged: list[str]
-    failed: list[str]
-
-
 def run(
     study: Study,
     store_path: str | Path,
@@ -51,7 +41,7 @@ def run(
     workers: int | None = None,
     progress: Progress,
     width: int | None = None,
-) -> Outcome:
+) -> None:
     """Compute what a study's store lacks.
 
     Args:
@@ -72,9 +62,9 @@ def run(
     store = Store.create_or_grow(store_path, design.layout(study), attributes(study))
     cells = design.cells(study)
     wanted = {(i, k) for i, cell in enumerate(cells) for k, arm in enumerate(cell.arms) if design.kept(arm, only)}
-    processes = workers if workers is not None else (_cores() if device.is_cpu() else 0)
+    processes = device.processes() if workers is None else workers
     if width is None:
-        width = 1 if processes else device.width(_bytes_a_cell(study))
+        width = 1 if processes else device.width(design.bytes_a_cell(study))
     for damage in store.verify() if _open(store, cells, wanted) else ():
         store.log({"event": "damaged", "what": str(damage)})
     todo = _open(store, cells, wanted)
@@ -89,13 +79,10 @@ def run(
                 _record(timings, job, cells, spent)
         finally:
             timings.save()
-    return _outcome(store, cells, wanted)
 
 
 def _open(store: Store, cells: list[Cell], wanted: set[tuple[int, int]]) -> set[tuple[int, int]]:
     """Those of the wanted arms, as (cell, position in the cell), that are still to be computed."""
-    from biasprop.job import TO_DO
-
     status = store.status()
 
     def is_open(i: int, k: int) -> bool:
@@ -126,16 +113,6 @@ def _jobs(study: Study, cells: list[Cell], todo: set[tuple[int, int]], store: St
             if arms := sorted({k for i, k in todo if i in batch}):
                 jobs.append(Job(origin, tuple(batch), tuple(arms), str(place), str(place.parent / "encoders")))
     return sorted(jobs, key=lambda job: job.members[0])
-
-
-def _bytes_a_cell(study: Study) -> float:
-    """Images held (rendered sets) and, for the widest step, activations of a batch forward and backward."""
-    height, width, channels = study.generator.shape
-    sizes = study.evaluation
-    labels = max(int(arm.condition.finetuning.labels) for _, arm in design.arms(study))
-    images = labels + sizes.selection + sizes.calibration + sizes.test * len(study.subgroups)
-    step = 40 * study.pretraining.schedule.batch
-    return 4.0 * height * width * channels * (2 * images + step)
 
 
 def _here(jobs: list[Job], processes: int, progress: Progress) -> Iterator[tuple[Job, dict[str, Any]]]:
@@ -205,10 +182,6 @@ def _cluster(processes: int) -> Iterator[Any]:
             cluster.close(timeout=5)
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _show(progress: Progress, event: Mapping[str, Any]) -> None:
     if "arm" in event:
         progress.arm(event["arm"], event["status"], event["seconds"])
@@ -225,13 +198,3 @@ def _record(timings: Timings, job: Job, cells: list[Cell], spent: Mapping[str, A
     for arm in cell.arms:
         if arm.name in spent["arms"]:
             timings.record_arm(cell.condition, arm.condition, spent["arms"][arm.name] / members)
-
-
-def _outcome(store: Store, cells: list[Cell], wanted: set[tuple[int, int]]) -> Outcome:
-    status = store.status()
-    found: dict[int, list[str]] = {}
-    for i, k in sorted(wanted):
-        cell, arm = cells[i], cells[i].arms[k]
-        worst = max(status[store.index(arm.levels, cell.replicate)][: arm.draws])
-        found.setdefault(int(worst), []).append(f"{arm.name}, replicate {cell.replicate}")
-    return Outcome(len(found.get(1, [])), len(wanted), found.get(2, []), found.get(3, []))

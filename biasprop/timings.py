@@ -86,9 +86,8 @@ def guessed_pretraining(condition: PretrainingCondition) -> float:
 
 def guessed_arm(cell: PretrainingCondition, condition: FinetuningCondition) -> float:
     """Seconds for an arm from counts alone: its training images, and a third of that for each image only looked at."""
-    sizes, protocol = condition.evaluation, condition.finetuning.protocol
-    looked_at = sizes.test * len(cell.generator.subgroups) + sizes.selection + sizes.calibration
-    trained = 0
+    protocol = condition.finetuning.protocol
+    looked_at, trained = condition.evaluation.images(len(cell.generator.subgroups)), 0
     if protocol.adapts_encoder:
         recipe = protocol.recipe(cell.pretraining.objective.trains)
         trained = recipe.schedule.steps * recipe.schedule.batch

@@ -71,7 +71,7 @@ def make(results: Path, name: str | None = None, out: Path = HERE) -> None:
             print(f"{store.name}: left out: this version of the package would give it other numbers; run it again")
             continue
         measures = measure(cube, study.evaluation.target_specificity)
-        found = estimates(cube, study.estimands, study.evaluation.target_specificity, measures)
+        found = estimates(measures, study.estimands)
         folder = out / "output" / study.stem
         files = draw_all(cube, found, folder, study, {figure: draw for figure, (draw, _) in FIGURES.items()})
         print(f"{store.name}: {len(files)} files in {folder}")

@@ -11,7 +11,8 @@ import zarr
 
 from biasprop.cube import template
 from biasprop.cube.layout import Label, Layout
-from biasprop.cube.variables import DATA, DIVERGED, FAILED, OK, OPEN, RECORD, VARIABLES
+from biasprop.cube.variables import DATA, RECORD, VARIABLES
+from biasprop.status import Status
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def hash64(*parts: bytes) -> int:
 
 def planned(states: np.ndarray) -> int:
     """How many draws an arm with these statuses has: those up to the last that is OK, diverged or failed."""
-    return int(np.flatnonzero(np.isin(states, (OK, DIVERGED, FAILED))).max(initial=-1)) + 1
+    return int(np.flatnonzero(np.isin(states, (Status.OK, Status.DIVERGED, Status.FAILED))).max(initial=-1)) + 1
 
 
 def checksum(data: Mapping[str, np.ndarray], draws: int) -> np.uint64:
@@ -69,9 +70,9 @@ def inspect(arrays: Mapping[str, zarr.Array], index: tuple[int, ...], layout: La
     name = "status"
     try:
         states = np.asarray(arrays["status"][place("status", index, layout)])
-        if (states == OPEN).all():
+        if (states == Status.OPEN).all():
             return None, None
-        if not np.isin(states, range(5)).all():
+        if not np.isin(states, list(Status)).all():
             return "status: values out of range", None
         values: dict[str, np.ndarray] = {}
         for name in (*DATA, *RECORD):

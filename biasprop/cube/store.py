@@ -17,7 +17,8 @@ from biasprop.component import InputError
 from biasprop.cube import integrity, metadata, template
 from biasprop.cube.integrity import Damage
 from biasprop.cube.layout import Label, Layout, grow
-from biasprop.cube.variables import DATA, NOT_PLANNED, OK, OPEN, VARIABLES
+from biasprop.cube.variables import DATA, VARIABLES
+from biasprop.status import Status
 
 _INCIDENTAL = {"versions", "commit"}
 """Attributes that alone are no reason to refuse a store which cannot be written."""
@@ -117,12 +118,14 @@ class Store:
         try:
             status = np.asarray(self._arrays["status"][(*self._all, slice(0, self.layout.draws))])
         except template.UNREADABLE:
-            status = np.full((*self.layout.shape, self.layout.draws), OPEN, "i1")
+            status = np.full((*self.layout.shape, self.layout.draws), Status.OPEN, "i1")
             for index in np.ndindex(*self.layout.shape):
                 with contextlib.suppress(*template.UNREADABLE):
                     status[index] = self._get("status", index)
-        written = (status != OPEN).any(-1, keepdims=True)
-        return np.where(written & (status == OPEN), np.int8(NOT_PLANNED), status)  # draws the store got later
+        written = (status != Status.OPEN).any(-1, keepdims=True)
+        return np.where(
+            written & (status == Status.OPEN), np.int8(Status.NOT_PLANNED), status
+        )  # draws the store got later
 
     def _get(self, name: str, index: tuple[int, ...]) -> np.ndarray:
         return np.asarray(self._arrays[name][integrity.place(name, index, self.layout)])
@@ -159,9 +162,9 @@ class Store:
         """
         index = self.index(arm, replicate)
         states = self._states(status)
-        arrays = self._checked(data, integrity.planned(states), required=bool((states == OK).any()))
+        arrays = self._checked(data, integrity.planned(states), required=bool((states == Status.OK).any()))
         if self._is_written(index):
-            self._set("status", index, OPEN)  # a kill from here on must not leave old status over new data
+            self._set("status", index, Status.OPEN)  # a kill from here on must not leave old status over new data
         for name, values in arrays.items():
             self._set(name, index, values)
         self._set("fingerprint", index, np.uint64(self._keep_fingerprint(fingerprint)))
@@ -175,14 +178,15 @@ class Store:
 
     def _is_written(self, index: tuple[int, ...]) -> bool:
         try:
-            return bool((self._get("status", index) != OPEN).any())
+            return bool((self._get("status", index) != Status.OPEN).any())
         except template.UNREADABLE:
             return True
 
     def _states(self, status: np.ndarray | Sequence[int]) -> np.ndarray:
-        states = np.full(self.layout.draws, NOT_PLANNED, "i1")
+        states = np.full(self.layout.draws, Status.NOT_PLANNED, "i1")
         given = np.asarray(status)
-        if given.ndim != 1 or len(given) > len(states) or not np.isin(given, (1, 2, 3, 4)).all():
+        known = np.isin(given, [each for each in Status if each != Status.OPEN])
+        if given.ndim != 1 or len(given) > len(states) or not known.all():
             raise ValueError(f"status holds one of 1 to 4 for each of {len(states)} draws, not {given!r}")
         states[: len(given)] = given
         return states
@@ -278,10 +282,6 @@ class Store:
     def _erase(self, name: str, index: tuple[int, ...]) -> None:
         self._set(name, index, VARIABLES[name].empty(self.layout.sizes))
 
-    def reset(self, arm: Mapping[str, Label], replicate: int) -> None:
-        """Open an arm again, so that it is computed anew."""
-        self._erase("status", self.index(arm, replicate))
-
     def log(self, event: Mapping[str, Any]) -> None:
         """Append one line to ``events.jsonl`` (with time and process), whole also with several writers."""
         line = json.dumps({"time": metadata.now(), "pid": os.getpid(), **event}, default=str) + "\n"
@@ -308,7 +308,7 @@ class Store:
         status = self.status()
         with contextlib.suppress(*template.UNREADABLE):
             sums = np.asarray(self._arrays["checksum"][self._all])
-            sums = np.where((status != OPEN).any(-1), sums, 0)
+            sums = np.where((status != Status.OPEN).any(-1), sums, 0)
             view = json.dumps(self.attrs[template.OWN], sort_keys=True).encode()
             return f"{integrity.hash64(view, status.tobytes(), sums.astype('<u8').tobytes()):016x}"
         return f"unreadable-{os.urandom(4).hex()}"  # never equal: nothing cached is used, and the reader names the arm

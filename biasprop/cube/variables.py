@@ -7,10 +7,7 @@ from typing import Any
 
 import numpy as np
 
-OPEN, OK, DIVERGED, FAILED, NOT_PLANNED = range(5)
-"""Status of one draw of an arm; only OK is valid data."""
-
-STATUS_MEANINGS = "open ok diverged failed not_planned"
+from biasprop.status import Status
 
 
 @dataclass(frozen=True)
@@ -73,8 +70,8 @@ RECORD: dict[str, Variable] = {
         ("draw",),
         "i1",
         "status of the arm's draw",
-        OPEN,
-        {"flag_values": np.arange(5, dtype="i1"), "flag_meanings": STATUS_MEANINGS},
+        Status.OPEN,
+        {"flag_values": np.array(Status, "i1"), "flag_meanings": " ".join(each.name.lower() for each in Status)},
     ),
 }
 """What is known about an arm; ``status`` is last, because it is written last."""

@@ -16,7 +16,8 @@ from biasprop.component import InputError
 from biasprop.cube import integrity, template
 from biasprop.cube.layout import Label, Layout
 from biasprop.cube.store import Store
-from biasprop.cube.variables import DATA, OK, VARIABLES
+from biasprop.cube.variables import DATA, VARIABLES
+from biasprop.status import Status
 
 
 def open_cube(
@@ -68,7 +69,7 @@ class CubeBackend(BackendEntrypoint):
         dropped = {drop_variables} if isinstance(drop_variables, str) else set(drop_variables or ())
         variables = {}
         for name in [name for name in VARIABLES if name not in dropped]:
-            valid = status == OK if name in DATA else None
+            valid = status == Status.OK if name in DATA else None
             array = _ArmArray(store, name, shown, places, valid)
             variables[name] = (
                 (*shown.dims, *VARIABLES[name].dims),

@@ -19,8 +19,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from pydantic import BeforeValidator, Field
-from pydantic.json_schema import WithJsonSchema
+from pydantic import Field
+from pydantic_core import core_schema
 
 from biasprop.component import Component
 from biasprop.generators import canvas, occlusions
@@ -75,31 +75,22 @@ class Tone(Component):
     """Standard deviation of ITA, degrees."""
 
 
+class _Preset:
+    """Annotation mark: a tone is a table, or the name of a preset that stands for one."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.no_info_before_validator_function(_preset, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        return {"anyOf": [{"enum": list(PRESETS)}, handler(schema)]}
+
+
 def _preset(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if value not in PRESETS:
         raise ValueError(f"no preset {value!r}; allowed: {', '.join(PRESETS)}")
-    return dict(zip(("ita_mean", "ita_sd"), PRESETS[value], strict=True))
-
-
-ToneOrPreset = Annotated[
-    Tone,
-    BeforeValidator(_preset),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"enum": list(PRESETS)},
-                {
-                    "type": "object",
-                    "additionalProperties": False,
-                    "required": ["ita_mean"],
-                    "properties": {"ita_mean": {"type": "number"}, "ita_sd": {"type": "number"}},
-                },
-            ]
-        }
-    ),
-]
+    return dict(zip(Tone.model_fields, PRESETS[value], strict=True))
 
 
 class Lesion(NamedTuple):
@@ -121,7 +112,7 @@ class Dermoscopy(Component):
     """Pixels along a side; must be a multiple of the encoder's patch."""
     field_of_view: Annotated[float, Field(ge=6, le=60)] = 12.0
     """Width of the view, mm."""
-    subgroups: Annotated[dict[str, ToneOrPreset], Field(min_length=2)]
+    subgroups: Annotated[dict[str, Annotated[Tone, _Preset()]], Field(min_length=2)]
     """Name -> skin tone: ``ita_mean`` and ``ita_sd``, or the name of a preset."""
     severity_sd: Annotated[float, Field(ge=0, le=2)] = 0.15
     """Spread of severity within a class; the classes are 1 apart."""

@@ -12,19 +12,13 @@ from numpy.typing import NDArray
 
 from biasprop.statistics.contrasts import halving_budget
 from biasprop.statistics.estimand import Estimand
-from biasprop.statistics.measures import measure
 from biasprop.statistics.paired import Paired, paired
 from biasprop.statistics.summary import NAN, Estimate
 from biasprop.statistics.tests import ALPHA, difference_p, holm, replicates_to_resolve
 from biasprop.statistics.verdict import NOT_REACHED, NOT_RESOLVED, REACHED, verdict
 
 
-def estimates(
-    cube: xr.Dataset,
-    estimands: Sequence[Estimand],
-    target_specificity: float = 0.9,
-    measures: xr.Dataset | None = None,
-) -> list[Estimate]:
+def estimates(measures: xr.Dataset, estimands: Sequence[Estimand]) -> list[Estimate]:
     """Estimate every estimand at every arm it asks for.
 
     Draws are averaged within a replicate on the estimand's scale first; the replicate is the unit. The primary estimand
@@ -32,16 +26,13 @@ def estimates(
     equivalence tests each among themselves.
 
     Args:
-        cube: as ``biasprop.open_cube`` gives it; it may be partly filled.
+        measures: what ``measure`` made of the study's cube, which may be partly filled.
         estimands: of the study, in its order.
-        target_specificity: passed on to ``measure``; no estimand depends on it.
-        measures: what ``measure`` made of this cube, if it is at hand.
 
     Returns:
         One estimate an estimand and arm, in the order of the estimands and the cube's levels. Where arms are not there
         (yet), the value is NaN and the reason says what is missing.
     """
-    measures = measure(cube, target_specificity) if measures is None else measures
     found = [contrast for estimand in estimands for contrast in paired(measures, estimand)]
     tested = [c for c in found if c.estimand.kind != "halving_budget"]
     p = np.array([c.tests() for c in tested]).reshape(-1, 2)

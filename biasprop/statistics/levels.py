@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from biasprop.statistics.contrasts import gap, levelling_down
 from biasprop.statistics.estimand import Estimand, Level
 from biasprop.statistics.intervals import t_intervals
-from biasprop.statistics.measures import NOT_PLANNED, OK, per_replicate
+from biasprop.statistics.measures import per_replicate
 from biasprop.statistics.summary import LevelRow, Mean
+from biasprop.status import LACKS, Status
 
 BY_SUBGROUP = (
     "auc",
@@ -82,12 +83,12 @@ def levels(measures: xr.Dataset, estimands: Sequence[Estimand] = ()) -> list[Lev
     rows = []
     for index in np.ndindex(*(measures.sizes[name] for name in factors)):
         here = status[index]
-        whole = np.isin(here, (OK, NOT_PLANNED)).all(axis=1) & (here == OK).any(axis=1)
+        whole = np.isin(here, (Status.OK, Status.NOT_PLANNED)).all(axis=1) & (here == Status.OK).any(axis=1)
         rows.append(
             LevelRow(
                 arm={name: measures[name].values[i].item() for name, i in zip(factors, index, strict=True)},
                 replicates=int(whole.sum()),
-                missing={name: int((here == code).any(axis=1).sum()) for name, code in MISSING.items()},
+                missing={why: int((here == code).any(axis=1).sum()) for code, why in LACKS.items()},
                 moved=int(moved[index]),
                 subgroups={
                     subgroup: {name: _mean(table[index][k]) for name, table in by_subgroup.items()}
@@ -99,10 +100,6 @@ def levels(measures: xr.Dataset, estimands: Sequence[Estimand] = ()) -> list[Lev
             )
         )
     return rows
-
-
-MISSING = {"diverged": 2, "failed": 3, "not run": 0}
-"""Why a replicate may not be whole, by status."""
 
 
 def _levelling_down(

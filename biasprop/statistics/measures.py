@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from biasprop.metrics import METRICS, THRESHOLD_METRICS, TWIN_METRICS, auc, operating_threshold, z_of_auc
+from biasprop.status import Status
 
-OK, NOT_PLANNED = 1, 4
-"""Statuses of the store: a draw that may be read, and one that its protocol never meant to run."""
 ROWS = 64
 """Arm-draws reduced at a time: about 2 MB of scores, which stays in the processor's cache."""
 
@@ -34,7 +33,7 @@ def measure(cube: xr.Dataset, target_specificity: float) -> xr.Dataset:
     """
     status = cube["status"].values
     draws, replicates = status.shape, status.shape[:-1]
-    ok = np.nonzero(status == OK)
+    ok = np.nonzero(status == Status.OK)
     arm = ok[:-1]
     scores = cube["score"].values[ok]  # [row, subgroup, subject]
     labels = cube["label"].values[arm][:, None, :]
@@ -64,7 +63,7 @@ def measure(cube: xr.Dataset, target_specificity: float) -> xr.Dataset:
     for name, values in per_draw.items():
         variables[name] = (dims, _placed(values, ok, draws))
     separability = _separability(cube["separability_score"].values.reshape(-1, *cube["separability_score"].shape[-2:]))
-    done = (status == OK).any(axis=-1)
+    done = (status == Status.OK).any(axis=-1)
     variables["separability"] = (dims[:-1], np.where(done, separability.reshape(replicates), np.nan))
 
     kept = [name for name, coord in cube.coords.items() if set(coord.dims) <= {*dims, "subgroup"}]
@@ -85,9 +84,9 @@ def per_replicate(measures: xr.Dataset, name: str) -> xr.DataArray:
         The variable without ``draw``; draws that were never planned are left out of the average.
     """
     status = measures["status"]
-    whole = status.isin([OK, NOT_PLANNED]).all("draw") & (status == OK).any("draw")
-    values = measures[name].where(status == OK, 0.0)  # NaN of a planned draw stays and makes the replicate NaN
-    return (values.sum("draw", skipna=False) / (status == OK).sum("draw")).where(whole)
+    whole = status.isin([Status.OK, Status.NOT_PLANNED]).all("draw") & (status == Status.OK).any("draw")
+    values = measures[name].where(status == Status.OK, 0.0)  # NaN of a planned draw stays and makes the replicate NaN
+    return (values.sum("draw", skipna=False) / (status == Status.OK).sum("draw")).where(whole)
 
 
 def _rows(metric: Callable[..., NDArray], *arguments: NDArray) -> NDArray:
@@ -115,9 +114,3 @@ def _separability(scores: NDArray) -> NDArray[np.float64]:
         return np.full(len(scores), np.nan)
     labels = np.broadcast_to(np.repeat([0, 1], scores.shape[2]), (len(scores), 2 * scores.shape[2]))
     return _rows(auc, scores.reshape(len(scores), -1), labels)
-
-
-def describe(measures: xr.Dataset) -> Mapping[str, int]:
-    """How many draws have each status: ok, open, diverged, failed (draws never planned are not counted)."""
-    codes = {"ok": 1, "open": 0, "diverged": 2, "failed": 3}
-    return {name: int((measures["status"].values == code).sum()) for name, code in codes.items()}

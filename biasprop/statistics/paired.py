@@ -15,9 +15,7 @@ from biasprop.statistics.estimand import Estimand, Level
 from biasprop.statistics.intervals import Interval, bootstrap_interval, fieller_interval, t_interval
 from biasprop.statistics.measures import per_replicate
 from biasprop.statistics.tests import ALPHA, difference_p, equivalence_p, ratio_equivalence_p
-
-LACKS = {0: "not run", 2: "diverged", 3: "failed"}
-"""Why a replicate is left out, by the status of one of its draws; a whole one with an undefined AUC is "undefined"."""
+from biasprop.status import LACKS
 
 
 @dataclass(frozen=True)

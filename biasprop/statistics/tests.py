@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, stats
+from scipy.special import nctdtr, stdtr, stdtrit  # a plan waits for it, and scipy.stats takes twice as long
 
 ALPHA = 0.05
 """Level of every test, before adjustment."""
@@ -35,7 +35,7 @@ def difference_p(values: ArrayLike) -> float:
         values: [replicate] paired differences; NaN = the replicate is not there.
     """
     t, n = _statistic(values, 0.0)
-    return float(2 * stats.t.sf(abs(t), n - 1)) if n > 1 else np.nan
+    return float(2 * stdtr(n - 1, -abs(t))) if n > 1 else np.nan
 
 
 def equivalence_p(values: ArrayLike, margin: float) -> float:
@@ -50,7 +50,7 @@ def equivalence_p(values: ArrayLike, margin: float) -> float:
     """
     below, n = _statistic(values, margin)
     above, _ = _statistic(values, -margin)
-    return float(max(stats.t.cdf(below, n - 1), stats.t.sf(above, n - 1))) if n > 1 else np.nan
+    return float(max(stdtr(n - 1, below), stdtr(n - 1, -above))) if n > 1 else np.nan
 
 
 def ratio_equivalence_p(numerator: ArrayLike, denominator: ArrayLike, margin: float) -> float:
@@ -74,7 +74,7 @@ def ratio_equivalence_p(numerator: ArrayLike, denominator: ArrayLike, margin: fl
     turn = np.sign(y[both].mean())
     below, n = _statistic(turn * (x - margin * y), 0.0)
     above, _ = _statistic(turn * (x + margin * y), 0.0)
-    return float(max(stats.t.cdf(below, n - 1), stats.t.sf(above, n - 1)))
+    return float(max(stdtr(n - 1, below), stdtr(n - 1, -above)))
 
 
 def holm(p: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -109,9 +109,9 @@ def power_of(contrast: float, sd: float, replicates: int, alpha: float = ALPHA) 
         alpha: level.
     """
     df, shift = replicates - 1, abs(contrast) * np.sqrt(replicates) / sd
-    critical = stats.t.ppf(1 - alpha / 2, df)
-    wrong_sign = np.nan_to_num(stats.nct.cdf(-critical, df, shift))  # NaN is how SciPy underflows here
-    return float(stats.nct.sf(critical, df, shift) + wrong_sign)
+    critical = stdtrit(df, 1 - alpha / 2)
+    wrong_sign = np.nan_to_num(nctdtr(df, shift, -critical))  # NaN is how SciPy underflows here
+    return float(nctdtr(df, -shift, -critical) + wrong_sign)
 
 
 def resolvable(sd: float, replicates: int, power: float = POWER, alpha: float = ALPHA) -> float:
@@ -131,13 +131,15 @@ def resolvable(sd: float, replicates: int, power: float = POWER, alpha: float = 
     if sd == 0.0:
         return 0.0
 
-    def excess(errors: float) -> float:
-        return power_of(errors / np.sqrt(replicates), 1.0, replicates, alpha) - power
+    def enough(errors: float) -> bool:
+        return power_of(errors / np.sqrt(replicates), 1.0, replicates, alpha) >= power
 
-    high = 1.0  # standard errors; grown by hand, because SciPy's noncentral t gives NaN far beyond the answer
-    while excess(high) < 0:
-        high *= 1.5
-    return float(optimize.brentq(excess, 0.0, high)) * sd / np.sqrt(replicates)  # pyright: ignore[reportArgumentType]
+    low, high = 0.0, 1.0  # standard errors; grown by hand, because SciPy's noncentral t gives NaN far beyond the answer
+    while not enough(high):
+        low, high = high, 1.5 * high
+    while low < (middle := (low + high) / 2) < high:
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high * sd / np.sqrt(replicates)
 
 
 def replicates_needed(half_width: float, sd: float, level: float = 1 - ALPHA) -> int | None:
@@ -151,7 +153,7 @@ def replicates_needed(half_width: float, sd: float, level: float = 1 - ALPHA) ->
     Returns:
         At least 2; None if more than 10,000 would be needed or nothing is known.
     """
-    return _fewest(lambda n: stats.t.ppf(0.5 + level / 2, n - 1) * sd / np.sqrt(n) <= half_width, half_width, sd)
+    return _fewest(lambda n: stdtrit(n - 1, 0.5 + level / 2) * sd / np.sqrt(n) <= half_width, half_width, sd)
 
 
 def replicates_to_resolve(
@@ -175,9 +177,9 @@ def replicates_to_resolve(
 
     def resolved(n: int) -> bool:
         reach = np.sqrt(n) / sd if sd > 0 else np.inf
-        quantile = stats.t.ppf(power, n - 1)
-        different = abs(mean) * reach >= stats.t.ppf(1 - alpha / 2, n - 1) + quantile
-        return bool(different or (inside > 0 and inside * reach >= stats.t.ppf(1 - alpha, n - 1) + quantile))
+        quantile = stdtrit(n - 1, power)
+        different = abs(mean) * reach >= stdtrit(n - 1, 1 - alpha / 2) + quantile
+        return bool(different or (inside > 0 and inside * reach >= stdtrit(n - 1, 1 - alpha) + quantile))
 
     return _fewest(resolved, max(abs(mean), inside), sd)
 

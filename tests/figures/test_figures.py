@@ -13,6 +13,7 @@ import xarray as xr
 from biasprop import figures, plotting
 from biasprop.figures import FIGURES, contact_sheet, draw_all, skipped
 from biasprop.statistics.estimate import Estimate, estimates
+from biasprop.statistics.measures import measure
 from biasprop.study import Study, load_study
 from tests.synthetic import synthetic_cube
 
@@ -32,7 +33,7 @@ def cube() -> xr.Dataset:
 
 @pytest.fixture(scope="module")
 def found(cube: xr.Dataset, study: Study) -> list[Estimate]:
-    return estimates(cube, study.estimands)
+    return estimates(measure(cube, study.evaluation.target_specificity), study.estimands)
 
 
 @pytest.fixture(scope="module")
@@ -134,9 +135,10 @@ def test_nothing_is_drawn_from_an_empty_cube(study: Study) -> None:
     """As while the first arms are still being trained."""
     empty = synthetic_cube(replicates=2, subjects=40, selection=8, calibration=40, open_arms=48)
     assert not (empty["status"] == 1).any()
+    nothing = estimates(measure(empty, study.evaluation.target_specificity), study.estimands)
     for name in ("share_curves", "persistence", "forest"):
         with pytest.raises(plotting.DoesNotFit, match=r"no replicate of any arm|no estimate"):
-            FIGURES[name](empty, estimates(empty, study.estimands), study)
+            FIGURES[name](empty, nothing, study)
 
 
 def test_curves_show_the_values_of_the_statistics(cube: xr.Dataset, found: list[Estimate], study: Study) -> None:

@@ -13,6 +13,7 @@ import xarray as xr
 from biasprop import figures, plotting, show
 from biasprop.component import InputError
 from biasprop.statistics.estimate import estimates
+from biasprop.statistics.measures import measure
 from biasprop.study import load_study
 from paper import make, numbers
 from tests.synthetic import synthetic_cube
@@ -42,7 +43,9 @@ def test_every_number_says_where_it_comes_from(made: Path) -> None:
         assert entry["function"].startswith("biasprop.statistics.")
         assert set(entry["selector"]) <= {"pretraining", "labels", "protocol", "subgroup"}
     cube = synthetic_cube(replicates=4, subjects=80, selection=8, calibration=80)
-    primary = next(e for e in estimates(cube, load_study(STUDY).estimands) if e.primary)
+    study = load_study(STUDY)
+    measures = measure(cube, study.evaluation.target_specificity)
+    primary = next(e for e in estimates(measures, study.estimands) if e.primary)
     entry = next(e for e in entries if e["quantity"] == primary.name and e["field"] == "value")
     assert np.isclose(entry["value"], primary.value) and entry["text"] == f"{primary.value:.2f}"
 

@@ -31,12 +31,12 @@ try:
     {statement}
 except SystemExit:
     pass
-print(json.dumps(sorted({{name.partition(".")[0] for name in sys.modules}})))
+print(json.dumps(sorted(sys.modules)))
 """
 
 
 def loaded(statement: str) -> set[str]:
-    """Top-level names of the modules in a fresh interpreter after one statement."""
+    """Names of the modules in a fresh interpreter after one statement."""
     command = [sys.executable, "-c", PROBE.format(statement=statement)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
     return set(json.loads(done.stdout.splitlines()[-1]))
@@ -71,6 +71,13 @@ def test_help_and_argument_errors_load_nothing_heavy(statement: str) -> None:
 )
 def test_reading_results_needs_no_jax(module: str) -> None:
     assert not loaded(f"import {module}") & {"jax", "jaxlib", "flax", "optax"}
+
+
+def test_a_plan_loads_only_what_it_needs() -> None:
+    """JAX knows the device; a plan waits for nothing else that takes long to load."""
+    found = loaded("from biasprop import run; run.main(['studies/skin_tone.toml', '--plan', '--out', 'nowhere'])")
+    assert "jax" in found
+    assert not found & (HEAVY - {"jax", "jaxlib", "numpy", "scipy", "pydantic"} | {"scipy.stats", "scipy.optimize"})
 
 
 def test_opening_a_cube_needs_no_jax() -> None:

@@ -9,7 +9,7 @@ import xarray as xr
 from biasprop.statistics.estimand import Estimand
 from biasprop.statistics.estimate import estimates
 from biasprop.statistics.levels import levels, reference_level
-from biasprop.statistics.measures import describe, measure, per_replicate
+from biasprop.statistics.measures import measure, per_replicate
 from tests.synthetic import synthetic_cube, true_gap
 
 PAIR = ("light", "dark")
@@ -28,7 +28,7 @@ def cube() -> xr.Dataset:
 
 @pytest.fixture(scope="module")
 def measures(cube: xr.Dataset) -> xr.Dataset:
-    return measure(cube, 0.9)
+    return measure(cube, 0.8)
 
 
 def test_measures_have_the_cubes_dims_and_coords(cube: xr.Dataset, measures: xr.Dataset) -> None:
@@ -37,7 +37,7 @@ def test_measures_have_the_cubes_dims_and_coords(cube: xr.Dataset, measures: xr.
     assert measures["flip_rate"].dims == arm
     assert measures["separability"].dims == arm[:-1]
     assert measures["share"].identical(cube["share"])
-    assert measures.attrs["target_specificity"] == 0.9
+    assert measures.attrs["target_specificity"] == 0.8
 
 
 def test_unplanned_draws_are_nan_and_count_for_nothing(measures: xr.Dataset) -> None:
@@ -60,11 +60,11 @@ def test_a_replicate_with_one_bad_draw_is_no_replicate(cube: xr.Dataset, status:
     at = {"pretraining": "all light", **ONE, "replicate": 2}
     cube["status"].loc[at | {"draw": 1}] = status
     cube["score"].loc[at | {"draw": 1}] = 99.0  # must not be read
-    found = per_replicate(measure(cube, 0.9), "z").sel(
+    found = per_replicate(measure(cube, 0.8), "z").sel(
         {name: level for name, level in at.items() if name != "replicate"}
     )
     assert found.isnull().any("subgroup").values.tolist() == [False, False, True, False, False, False]
-    (estimate,) = estimates(cube, [swap(at=ONE)])
+    (estimate,) = estimates(measure(cube, 0.8), [swap(at=ONE)])
     assert estimate.replicates == 5
     assert estimate.reason.startswith("1 of 6 replicates left out: 1 ")
     assert {0: "not run", 2: "diverged", 3: "failed"}[status] in estimate.reason
@@ -73,7 +73,7 @@ def test_a_replicate_with_one_bad_draw_is_no_replicate(cube: xr.Dataset, status:
 def test_an_undefined_auc_leaves_its_replicate_out(cube: xr.Dataset) -> None:
     cube = cube.copy(deep=True)
     cube["label"].loc[{"pretraining": "all dark", **ONE, "replicate": 0}] = 0
-    (estimate,) = estimates(cube, [swap(at=ONE)])
+    (estimate,) = estimates(measure(cube, 0.8), [swap(at=ONE)])
     assert estimate.replicates == 5
     assert "1 undefined" in estimate.reason
 
@@ -82,7 +82,7 @@ def test_a_perfect_auc_is_moved_and_counted(cube: xr.Dataset) -> None:
     cube = cube.copy(deep=True)
     at = {"pretraining": "50/50", **ONE, "replicate": 0, "draw": 0}
     cube["score"].loc[at] = cube["label"].loc[{k: v for k, v in at.items() if k != "draw"}].values * 2.0 - 1.0
-    found = measure(cube, 0.9)
+    found = measure(cube, 0.8)
     assert found["auc_moved"].sum() == 2
     assert np.isfinite(found["z"].loc[at]).all()
     row = next(row for row in levels(found) if row.arm == {"pretraining": "50/50", **ONE})
@@ -91,11 +91,11 @@ def test_a_perfect_auc_is_moved_and_counted(cube: xr.Dataset) -> None:
 
 def test_separability_of_more_than_two_subgroups_is_nan() -> None:
     three = synthetic_cube({"pretraining": ("all light",)}, 2, 1, 60, subgroups=("light", "dark", "other"))
-    assert measure(three, 0.9)["separability"].isnull().all()
+    assert measure(three, 0.8)["separability"].isnull().all()
 
 
-def test_the_known_effect_is_found(cube: xr.Dataset, measures: xr.Dataset) -> None:
-    gaps = estimates(cube, [Estimand(name="g", kind="gap", subgroups=PAIR)], measures=measures)
+def test_the_known_effect_is_found(measures: xr.Dataset) -> None:
+    gaps = estimates(measures, [Estimand(name="g", kind="gap", subgroups=PAIR)])
     assert len(gaps) == 24
     errors = [
         (g.value - true_gap(str(g.arm["pretraining"]), float(g.arm["labels"]))) / g.se  # type: ignore[arg-type]
@@ -103,22 +103,22 @@ def test_the_known_effect_is_found(cube: xr.Dataset, measures: xr.Dataset) -> No
     ]
     assert np.max(np.abs(errors)) < 8  # t with 5 degrees of freedom, the largest of 24
     assert np.mean(np.abs(errors)) < 1.5
-    (beta,) = estimates(cube, [swap(at=ONE, primary=True)], measures=measures)
+    (beta,) = estimates(measures, [swap(at=ONE, primary=True)])
     assert beta.low < 0.4 < beta.high
     assert beta.verdict == "persists"
-    (turned,) = estimates(cube, [swap(at=ONE, primary=True, sign="negative")], measures=measures)
+    (turned,) = estimates(measures, [swap(at=ONE, primary=True, sign="negative")])
     assert turned.verdict == "reversed"
 
 
-def test_gap_and_swap_turn_with_the_subgroups(cube: xr.Dataset, measures: xr.Dataset) -> None:
-    (there,) = estimates(cube, [swap(at=ONE)], measures=measures)
-    (back,) = estimates(cube, [swap(at=ONE, subgroups=("dark", "light"))], measures=measures)
+def test_gap_and_swap_turn_with_the_subgroups(measures: xr.Dataset) -> None:
+    (there,) = estimates(measures, [swap(at=ONE)])
+    (back,) = estimates(measures, [swap(at=ONE, subgroups=("dark", "light"))])
     assert back.value == pytest.approx(-there.value)
     assert back.p_difference == pytest.approx(there.p_difference)
 
 
-def test_the_auc_scale(cube: xr.Dataset, measures: xr.Dataset) -> None:
-    (estimate,) = estimates(cube, [swap(at=ONE, scale="auc")], measures=measures)
+def test_the_auc_scale(measures: xr.Dataset) -> None:
+    (estimate,) = estimates(measures, [swap(at=ONE, scale="auc")])
     auc = measures["auc"].sel(ONE).mean("draw")
     gap = auc.sel(subgroup="light") - auc.sel(subgroup="dark")
     expected = 0.5 * (gap.sel(pretraining="all light") - gap.sel(pretraining="all dark"))
@@ -129,14 +129,15 @@ def test_no_effect_is_erased_and_a_small_one_not_zero() -> None:
     still = {"replicates": 8, "subjects": 2000, "replicate_sd": 0.0, "seed": 4}
     factors = {"pretraining": ("all light", "all dark")}
     nothing = synthetic_cube(factors, draws=1, effect=0.0, **still)  # type: ignore[arg-type]
-    assert estimates(nothing, [swap(primary=True, margin=0.2)])[0].verdict == "erased"
-    (small,) = estimates(synthetic_cube(factors, draws=8, effect=0.1, **still), [swap(primary=True, margin=0.3)])  # type: ignore[arg-type]
+    assert estimates(measure(nothing, 0.8), [swap(primary=True, margin=0.2)])[0].verdict == "erased"
+    some = synthetic_cube(factors, draws=8, effect=0.1, **still)  # type: ignore[arg-type]
+    (small,) = estimates(measure(some, 0.8), [swap(primary=True, margin=0.3)])
     assert small.verdict == "erased"
     assert small.reason == "not zero, but inside the margin"
 
 
-def test_holm_leaves_the_primary_alone(cube: xr.Dataset, measures: xr.Dataset) -> None:
-    found = estimates(cube, [swap("main", at=ONE, primary=True), swap("all")], measures=measures)
+def test_holm_leaves_the_primary_alone(measures: xr.Dataset) -> None:
+    found = estimates(measures, [swap("main", at=ONE, primary=True), swap("all")])
     main, others = found[0], found[1:]
     assert main.adjusted_p_difference == main.p_difference
     assert (main.adjusted_low, main.adjusted_high) == (main.low, main.high)
@@ -151,9 +152,9 @@ def test_holm_leaves_the_primary_alone(cube: xr.Dataset, measures: xr.Dataset) -
         assert excluded == (estimate.adjusted_p_difference < 0.05)
 
 
-def test_excess_gap(cube: xr.Dataset, measures: xr.Dataset) -> None:
+def test_excess_gap(measures: xr.Dataset) -> None:
     stated = Estimand(name="e", kind="excess_gap", subgroups=PAIR, factor="pretraining", reference="50/50", at=ONE)  # type: ignore[arg-type]
-    found = {e.arm["pretraining"]: e for e in estimates(cube, [stated], measures=measures)}
+    found = {e.arm["pretraining"]: e for e in estimates(measures, [stated])}
     assert list(found) == ["all light", "all dark", "scratch"]
     z = per_replicate(measures, "z").sel(ONE)
     gap = z.sel(subgroup="light") - z.sel(subgroup="dark")
@@ -162,12 +163,12 @@ def test_excess_gap(cube: xr.Dataset, measures: xr.Dataset) -> None:
     assert list(found["all dark"].arm) == ["pretraining", "labels", "protocol"]
 
 
-def test_retention(cube: xr.Dataset, measures: xr.Dataset) -> None:
+def test_retention(measures: xr.Dataset) -> None:
     stated = swap("r", kind="retention", denominator=ONE)
-    found = estimates(cube, [stated], measures=measures)
+    found = estimates(measures, [stated])
     assert ONE not in [e.arm for e in found]  # itself over itself is no estimate
     assert len(found) == 5
-    beta = {str(e.arm): e.value for e in estimates(cube, [swap()], measures=measures)}
+    beta = {str(e.arm): e.value for e in estimates(measures, [swap()])}
     for estimate in found:
         assert estimate.method == "Fieller"
         assert estimate.value == pytest.approx(beta[str(estimate.arm)] / beta[str(ONE)])
@@ -175,42 +176,42 @@ def test_retention(cube: xr.Dataset, measures: xr.Dataset) -> None:
 
 def test_retention_without_a_denominator_is_nan_with_the_reason() -> None:
     flat = synthetic_cube(effect=0.0, subjects=100, replicates=4, seed=3)
-    found = estimates(flat, [swap("r", kind="retention", denominator=ONE)])
+    found = estimates(measure(flat, 0.8), [swap("r", kind="retention", denominator=ONE)])
     assert all(np.isnan(e.value) and np.isnan(e.p_difference) for e in found)
     assert all(e.verdict == "not resolved" and "denominator" in e.reason for e in found)
 
 
 def test_halving_budget(cube: xr.Dataset, measures: xr.Dataset) -> None:
     stated = swap("h", kind="halving_budget", budget="labels")
-    found = estimates(cube, [stated], measures=measures)
+    found = estimates(measures, [stated])
     assert [e.arm for e in found] == [{"protocol": "linear_probe"}, {"protocol": "full"}]
     assert [e.value for e in found] == [1000.0, 1000.0] or [e.verdict for e in found] == ["reached", "reached"]
     for e in found:  # 0.4, 0.2 and 0.09: at 200 it may be on either side of half
         assert e.value in (200.0, 1000.0)
         assert "replicates taken alone" in e.reason
-    early = estimates(cube.sel(labels=[50, 200]), [stated.model_copy(update={"at": {"protocol": "full"}})])
-    assert early[0].verdict in ("reached", "not reached")
-    (flat,) = estimates(
-        synthetic_cube({"pretraining": ("all light", "all dark"), "labels": (50, 200)}, effect=0.0, subjects=100),
-        [stated],
+    early = estimates(
+        measure(cube.sel(labels=[50, 200]), 0.8), [stated.model_copy(update={"at": {"protocol": "full"}})]
     )
+    assert early[0].verdict in ("reached", "not reached")
+    none = synthetic_cube({"pretraining": ("all light", "all dark"), "labels": (50, 200)}, effect=0.0, subjects=100)
+    (flat,) = estimates(measure(none, 0.8), [stated])
     assert flat.verdict == "not resolved"
     assert "not told from 0" in flat.reason
 
 
 def test_bootstrap_is_an_option(cube: xr.Dataset) -> None:
-    (few,) = estimates(cube, [swap(at=ONE, interval="bootstrap")])
+    (few,) = estimates(measure(cube, 0.8), [swap(at=ONE, interval="bootstrap")])
     assert few.method == "t"
     assert "bootstrap refused" in few.reason
     many = synthetic_cube({"pretraining": ("all light", "all dark")}, replicates=12, draws=1, subjects=100)
-    assert estimates(many, [swap(interval="bootstrap")])[0].method == "bootstrap"
+    assert estimates(measure(many, 0.8), [swap(interval="bootstrap")])[0].method == "bootstrap"
 
 
 def test_arms_that_are_not_there_say_so(cube: xr.Dataset) -> None:
     part = synthetic_cube(replicates=4, subjects=80, open_arms=4)  # the last arm of scratch, which no swap needs
-    assert all(np.isfinite(e.value) for e in estimates(part, [swap()]))
+    assert all(np.isfinite(e.value) for e in estimates(measure(part, 0.8), [swap()]))
     (scratch,) = estimates(
-        part,
+        measure(part, 0.8),
         [
             Estimand(
                 name="g", kind="gap", subgroups=PAIR, at={"pretraining": "scratch", "labels": 1000, "protocol": "full"}
@@ -221,14 +222,14 @@ def test_arms_that_are_not_there_say_so(cube: xr.Dataset) -> None:
     assert scratch.replicates == 0
     assert scratch.verdict == "not resolved"
     assert scratch.reason == "4 of 4 replicates left out: 4 not run"
-    (lacking,) = estimates(cube.sel(pretraining=["all light", "50/50"]), [swap(at=ONE)])
+    (lacking,) = estimates(measure(cube.sel(pretraining=["all light", "50/50"]), 0.8), [swap(at=ONE)])
     assert lacking.reason == "not in the store: pretraining = all dark"
-    (other,) = estimates(cube, [swap(at={"labels": 777, "protocol": "full"})])
+    (other,) = estimates(measure(cube, 0.8), [swap(at={"labels": 777, "protocol": "full"})])
     assert other.reason == "not in the store: labels = 777"
 
 
 def test_one_replicate_has_values_without_intervals(cube: xr.Dataset) -> None:
-    (estimate,) = estimates(cube.isel(replicate=[0]), [swap(at=ONE, primary=True)])
+    (estimate,) = estimates(measure(cube.isel(replicate=[0]), 0.8), [swap(at=ONE, primary=True)])
     assert np.isfinite(estimate.value)
     assert np.isnan([estimate.low, estimate.high, estimate.p_difference]).all()
     assert "2 replicates" in estimate.reason
@@ -236,12 +237,13 @@ def test_one_replicate_has_values_without_intervals(cube: xr.Dataset) -> None:
 
 def test_an_empty_cube_has_no_numbers() -> None:
     empty = synthetic_cube(replicates=2, subjects=20, open_arms=48)
-    assert all(np.isnan(e.value) for e in estimates(empty, [swap(), swap("h", kind="halving_budget", budget="labels")]))
-    assert describe(measure(empty, 0.9))["ok"] == 0
-    assert all(row.replicates == 0 for row in levels(measure(empty, 0.9)))
+    measures = measure(empty, 0.8)
+    found = estimates(measures, [swap(), swap("h", kind="halving_budget", budget="labels")])
+    assert all(np.isnan(e.value) for e in found)
+    assert all(row.replicates == 0 for row in levels(measures))
 
 
-def test_the_reference_of_levelling_down_is_stated_or_balanced(cube: xr.Dataset, measures: xr.Dataset) -> None:
+def test_the_reference_of_levelling_down_is_stated_or_balanced(measures: xr.Dataset) -> None:
     assert reference_level(measures, []) == ("pretraining", "50/50")
     stated = Estimand(name="e", kind="excess_gap", subgroups=PAIR, factor="pretraining", reference="scratch")
     assert reference_level(measures, [stated]) == ("pretraining", "scratch")

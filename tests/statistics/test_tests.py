@@ -122,6 +122,14 @@ def test_resolvable_has_the_power_it_says(replicates) -> None:
     assert found == pytest.approx(0.8, abs=3 * np.sqrt(0.16 / 2_000))
 
 
+@pytest.mark.parametrize(("replicates", "contrast"), [(2, 0.0), (2, 0.3), (6, 0.05), (6, -0.08), (200, 0.01)])
+def test_power_agrees_with_scipy(replicates: int, contrast: float) -> None:
+    df, shift = replicates - 1, contrast * np.sqrt(replicates) / 0.05
+    critical = stats.t.ppf(0.975, df)
+    expected = stats.nct.sf(critical, df, shift) + stats.nct.cdf(-critical, df, shift)
+    assert power_of(contrast, 0.05, replicates) == pytest.approx(expected, rel=1e-9)
+
+
 def test_resolvable_shrinks_with_replicates_and_spread() -> None:
     assert resolvable(0.05, 6) > resolvable(0.05, 7)
     assert resolvable(0.1, 6) == pytest.approx(2 * resolvable(0.05, 6))

@@ -8,6 +8,7 @@ import pytest
 from biasprop.component import InputError
 from biasprop.cube import Store, open_cube
 from biasprop.cube.variables import VARIABLES
+from biasprop.status import Status
 from tests.store import small
 
 ARM = {"pretraining": "50/50", "labels": 200}
@@ -99,7 +100,7 @@ def test_reader_names_the_damaged_arm(full: Store) -> None:
 
 
 def test_reader_ignores_damage_in_an_open_arm(full: Store) -> None:
-    full.reset(ARM, 1)
+    full.array("status")[full.index(ARM, 1)] = Status.OPEN
     flip(chunk(full, "score"), 100)
     cube = open_cube(full.path).load()
     assert np.isnan(cube.score.sel(ARM)[1]).all() and np.isfinite(cube.score.sel(ARM)[0]).all()
