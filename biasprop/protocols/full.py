@@ -40,7 +40,7 @@ class Full(Component):
     """Label sets drawn in each replicate."""
     pretrained: Recipe = Recipe()
     """Recipe for pretrained encoders."""
-    scratch: Recipe = Recipe(schedule=Schedule(steps=2_400, batch=32, learning_rate=1e-3))
+    scratch: Recipe = Recipe(schedule=Schedule(steps=4_800, batch=32, learning_rate=1e-3))
     """Recipe for encoders that were never pretrained; they need more steps to converge."""
 
     adapts_encoder: ClassVar[bool] = True
