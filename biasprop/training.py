@@ -26,7 +26,7 @@ NEVER = -1
 class Schedule(Component):
     """AdamW with linear warm-up and cosine decay to zero (Loshchilov and Hutter 2019), gradients clipped to norm 1."""
 
-    steps: Annotated[int, Traced(), Field(ge=1, le=100_000_000)] = 1_300
+    steps: Annotated[int, Traced(), Field(ge=1, le=100_000_000)] = 2_200
     """Number of optimiser steps."""
     batch: Annotated[int, Field(ge=2, le=65_536)] = 128
     """Images a step."""
