@@ -85,13 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     if Path("/dev/nvidia0").exists():  # a GPU adds in a fixed order only when it is told to
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
-    from biasprop.component import InputError
-
     try:
-        return _run(given)
-    except InputError as error:
-        print(*error.problems, sep="\n", file=sys.stderr)
-        return 2
+        return _answered(given)
     except KeyboardInterrupt:
         print(f"interrupted; to resume: python -m biasprop.run {shlex.join(words)}", file=sys.stderr)
         return 130
@@ -131,6 +126,17 @@ def run_study(
     store = study.store(out)  # pyright: ignore[reportAttributeAccessIssue]
     sweep.run(study, store, only=chosen, workers=workers, progress=progress or make(quiet=True))
     return _open(study, store)  # pyright: ignore[reportArgumentType]
+
+
+def _answered(given: argparse.Namespace) -> int:
+    """Run, and name what is wrong with the input."""
+    from biasprop.component import InputError
+
+    try:
+        return _run(given)
+    except InputError as error:
+        print(*error.problems, sep="\n", file=sys.stderr)
+        return 2
 
 
 def _run(given: argparse.Namespace) -> int:
@@ -288,6 +294,9 @@ def _judge(cells: Sequence[Cell], status: Mapping[tuple[int, str], Status]) -> i
 
 
 if __name__ == "__main__":
+    from biasprop import interrupt
+
+    interrupt.heed()
     try:
         sys.exit(main())
     except BrokenPipeError:  # the reader, such as `head`, had enough
