@@ -148,6 +148,8 @@ def _run(given: argparse.Namespace) -> int:
     only = design.chosen(study, given.only)
     cells = design.cells(study, only)
     store = study.store(given.out)
+    if not (given.plan or given.list):
+        _name_damage(store)
     planned = plan.plan(study, cells, given.out, given.workers, resolution=given.plan)
     if given.plan or given.list:
         print(*(planned.lines() if given.plan else plan.listing(cells, plan.arm_status(study, cells, store))), sep="\n")
@@ -200,6 +202,15 @@ def _compute(given: argparse.Namespace, study: Study, store: Path, only: Mapping
         sweep.run(study, store, only=only, workers=given.workers, progress=shown)
     finally:
         shown.finish()
+
+
+def _name_damage(store: Path) -> None:
+    """Open damaged arms again before anything is planned, and name them."""
+    from biasprop.cube import Store
+
+    if store.exists():
+        for damage in Store.open(store).verify():
+            print(f"damaged, computed again: {damage}", file=sys.stderr)
 
 
 def _restate(study: Study, store: Path) -> None:

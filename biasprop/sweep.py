@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -68,20 +69,21 @@ def run(
     processes = device.processes() if workers is None else workers
     if width is None:
         width = 1 if processes else device.width(design.bytes_a_cell(study))
-    for damage in store.verify() if _open(store, cells, wanted) else ():
-        store.log({"event": "damaged", "what": str(damage)})
+    store.verify()
     todo = _open(store, cells, wanted)
     jobs = _jobs(study, cells, todo, store, width)
     named = {i for i, _ in wanted}
     progress.start(len(named), len(named) - len({i for i, _ in todo}))
     if jobs:
         compute = _in_processes if processes else _here
-        timings = Timings(Path(store_path).parent)
+        timings, seconds = Timings(Path(store_path).parent), Counter[str]()
         try:
             for job, spent in compute(jobs, min(processes, len(jobs)), progress):
                 _record(timings, job, cells, spent)
+                seconds.update(spent["seconds"])
         finally:
             timings.save()
+        progress.split(seconds)
 
 
 def _open(store: Store, cells: list[Cell], wanted: set[tuple[int, int]]) -> set[tuple[int, int]]:

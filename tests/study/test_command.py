@@ -104,6 +104,7 @@ def fill(study: Study, store: Path, cells: list[design.Cell], wrong: int = 1) ->
                 data[f"{name}_score"] = random.normal(size=(draws, len(y))) + 2 * y
                 data[f"{name}_label"] = y
                 data[f"{name}_subgroup"] = np.arange(len(y)) // 2 % 2
+                data[f"{name}_latents"] = random.normal(size=(2, len(y)))
             opened.write(arm.levels, cell.replicate, data, [status] * draws, 0.1, {"device": "none"})
             status = 1
 
