@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -16,6 +17,9 @@ MEMORY_FRACTION = 0.6
 
 WIDEST = 64
 """Most cells in one batch."""
+
+POOL = "tf_XLAEigen"
+"""Name that XLA gives to each thread of the pool its CPU programs run on."""
 
 
 def prepare() -> None:
@@ -42,6 +46,19 @@ def _instructions() -> str:
     return " ".join([platform.machine(), *(flag for flag in wanted if flag in flags.split())])
 
 
+@functools.cache
+def _threads() -> int:
+    """Threads that XLA splits sums over on this CPU: those its pool really has, for ``NPROC`` counts only until JAX
+    starts its backend. Where the system does not list threads by name, what XLA would read now, in XLA's order."""
+    jax.devices()  # starts the pool, whole
+    with contextlib.suppress(OSError):
+        names = [(thread / "comm").read_text().strip() for thread in Path("/proc/self/task").iterdir()]
+        if count := names.count(POOL):
+            return count
+    told = next((os.environ[name] for name in ("PJRT_NPROC", "NPROC") if name in os.environ), "")
+    return int(told) if told.isdecimal() else os.cpu_count() or 1
+
+
 def fingerprint(width: int) -> dict[str, Any]:
     """Everything that decides bits apart from the study: results are bit-equal for one fingerprint.
 
@@ -56,7 +73,7 @@ def fingerprint(width: int) -> dict[str, Any]:
         "jaxlib": version("jaxlib"),
         "device": device.device_kind,
         "instructions": _instructions() if device.platform == "cpu" else device.platform,
-        "threads": os.environ.get("NPROC", str(os.cpu_count())) if device.platform == "cpu" else "",
+        "threads": str(_threads()) if device.platform == "cpu" else "",
         "precision": jax.config.values["jax_default_matmul_precision"] or "default",  # pyright: ignore[reportAttributeAccessIssue]
         "width": width,
     }

@@ -24,7 +24,12 @@ FINETUNING_SIDE = ("finetuning",)
 
 DIMS = ("replicate", "draw", "subgroup", "subject", "latent", "selection", "calibration")
 COORDS = ("share", "objective")
-VARIABLES = ("score", "separability_score", "label", "latents", "status", "seconds", "fingerprint", "checksum")
+VARIABLES = (
+    *("score", "separability_score", "label", "latents", "realised_share"),
+    *("selection_score", "selection_label", "selection_subgroup", "selection_latents"),
+    *("calibration_score", "calibration_label", "calibration_subgroup", "calibration_latents"),
+    *("status", "seconds", "fingerprint", "checksum"),
+)
 RESERVED = frozenset((*DIMS, *COORDS, *VARIABLES))
 """Names the cube uses itself."""
 

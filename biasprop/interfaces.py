@@ -39,7 +39,7 @@ class Generator(Protocol):
     subgroups: dict[str, Any]
     """Name -> levers of that subgroup, in the study's order."""
     latent_names: ClassVar[tuple[str, ...]]
-    """The key latents stored with every test subject."""
+    """The key latents stored with every subject that is scored."""
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -73,7 +73,7 @@ class Clock:
             for key, seconds in (("compile", compiling), (name, spent)):
                 self.seconds[key] = self.seconds.get(key, 0.0) + seconds
             if arm is not None:
-                self.arms[arm] = spent
+                self.arms[arm] = self.arms.get(arm, 0.0) + spent
 
 
 def run(text: str, tell: Tell) -> dict[str, Any]:
@@ -84,7 +84,8 @@ def run(text: str, tell: Tell) -> dict[str, Any]:
         tell: is told what happens.
 
     Returns:
-        ``seconds`` by stage (compile, pretrain, render, adapt), and ``arms``: name -> seconds without compilation.
+        ``seconds`` by stage (compile, pretrain, render, adapt, evaluate), and ``arms``: name -> seconds without
+        compilation.
     """
     job = Job.of(text)
     study, cells = _study(job.origin)
@@ -134,7 +135,8 @@ class _Batch:
     def run(self, places: list[int]) -> None:
         """Compute the arms at these positions of every member's list."""
         params, diverged_at = self._encoders()
-        shares = program.realised_shares(self.batch)
+        with self.clock.stage("render"):
+            shares = program.realised_shares(self.batch)
         # Sized by all arms of the study, wanted now or not, so that the same shapes are compiled every time.
         every = [arm.condition for arm in self.members[0].arms]
         pool = max(int(condition.finetuning.labels) for condition in every)
@@ -144,10 +146,10 @@ class _Batch:
                 finetuning, evaluation = every[population].finetuning, every[population].evaluation
                 who = program.rosters(finetuning, evaluation, list(self.study.subgroups), pool)
                 finetuner = program.Finetuner(self.batch, params, who, evaluation)
-                shared = {"latents": program.test_latents(self.batch, who), "realised_share": shares}
+                latents = program.latents(self.batch, who)
                 jax.block_until_ready(finetuner.sets)
             for k in same:
-                self._arm(k, finetuner, shared, diverged_at)
+                self._arm(k, finetuner, latents, shares, diverged_at)
 
     def _population(self, k: int) -> int:
         """Position of the first arm whose labels come from the same population as those of the k-th."""
@@ -155,13 +157,17 @@ class _Batch:
         return drawn.index(drawn[k])
 
     def _arm(
-        self, k: int, finetuner: program.Finetuner, shared: dict[str, np.ndarray], diverged_at: np.ndarray
+        self,
+        k: int,
+        finetuner: program.Finetuner,
+        latents: program.Latents,
+        shares: np.ndarray,
+        diverged_at: np.ndarray,
     ) -> None:
         began = time.monotonic()
         first = self.members[0].arms[k]
         try:
-            with self.clock.stage("adapt", first.name):
-                draws = list(finetuner.draws(first.condition.finetuning, self._report))
+            draws = [self._draw(first, draw, finetuner) for draw in range(first.draws)]
         except Exception:  # an arm that cannot be computed must not take its neighbours along
             draws, why = [], traceback.format_exc()
             self.store.log({"event": "failed", "arm": first.name, "traceback": why})
@@ -173,12 +179,18 @@ class _Batch:
             went, data = [Status.FAILED] * arm.draws, {}
             if draws:
                 went = [Status.OK if diverged_at[i] < 0 and draw.usable(i) else Status.DIVERGED for draw in draws]
-                data = _data(i, draws, finetuner.who) | {name: values[i] for name, values in shared.items()}
+                data = _data(i, draws, finetuner.who, latents) | {"realised_share": shares[i]}
             self.store.write(arm.levels, cell.replicate, data, went, seconds, self.mark)
             status = int(max(went))
             name = f"{arm.name}, replicate {cell.replicate}"
             self.store.log({"event": "arm", "arm": name, "status": status, "seconds": round(seconds, 3)})
             self.tell({"arm": name, "status": status, "seconds": seconds})
+
+    def _draw(self, arm: Arm, draw: int, finetuner: program.Finetuner) -> program.Scores:
+        with self.clock.stage("adapt", arm.name):
+            adapted = jax.block_until_ready(finetuner.adapt(arm.condition.finetuning, draw, self._report))
+        with self.clock.stage("evaluate", arm.name):
+            return finetuner.score(adapted)
 
     def _encoders(self) -> tuple[Params, np.ndarray]:
         """Stored encoders where every member has one, pretrained and stored otherwise."""
@@ -220,7 +232,9 @@ def encoder_digest(condition: PretrainingCondition, seed: int) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _data(i: int, draws: list[program.Scores], who: dict[str, program.Roster]) -> dict[str, Any]:
+def _data(
+    i: int, draws: list[program.Scores], who: dict[str, program.Roster], latents: program.Latents
+) -> dict[str, Any]:
     """Everything stored of one arm of the i-th cell."""
     stacked = {
         name: np.stack([getattr(draw, name)[i] for draw in draws]) for name in ("test", "selection", "calibration")
@@ -230,12 +244,15 @@ def _data(i: int, draws: list[program.Scores], who: dict[str, program.Roster]) -
         "score": stacked["test"].astype("f4"),
         "separability_score": draws[0].separability[i].astype("f4"),
         "label": who["test"].label.astype("i1"),
+        "latents": latents.test[i].astype("f4"),
         "selection_score": stacked["selection"][:, :seen].astype("f4"),
         "selection_label": who["selection"].label[:seen].astype("i1"),
         "selection_subgroup": who["selection"].subgroup[:seen].astype("i1"),
+        "selection_latents": latents.selection[i][:, :seen].astype("f4"),
         "calibration_score": stacked["calibration"].astype("f4"),
         "calibration_label": who["calibration"].label.astype("i1"),
         "calibration_subgroup": who["calibration"].subgroup.astype("i1"),
+        "calibration_latents": latents.calibration[i].astype("f4"),
     }
 
 

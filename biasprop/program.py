@@ -60,6 +60,17 @@ class Roster(NamedTuple):
     label: np.ndarray
 
 
+class Latents(NamedTuple):
+    """Key latents of those who are scored."""
+
+    test: np.ndarray
+    """[w, latent, subgroup, t]: the twins"""
+    selection: np.ndarray
+    """[w, latent, m]"""
+    calibration: np.ndarray
+    """[w, latent, k]"""
+
+
 class PretrainingTask(NamedTuple):
     """One pretraining run (a :class:`biasprop.training.Task`)."""
 
@@ -168,14 +179,20 @@ def render_sets(batch: Batch, who: dict[str, Roster]) -> Sets:
     )
 
 
-def test_latents(batch: Batch, who: dict[str, Roster]) -> np.ndarray:
-    """Key latents of the test twins: [w, latent, subgroup, subject]."""
-    key, generator = _stream(batch, Stream.TEST), batch.condition.generator
-    latents = [
-        _joined([over_cells(_latents)(generator, key, *rows) for rows in _rows(batch, twins)], len(twins.label))
-        for twins in _twins(batch, who["test"])
-    ]
-    return np.moveaxis(np.stack(latents, axis=1), -1, 1)
+def latents(batch: Batch, who: dict[str, Roster]) -> Latents:
+    """Key latents of everyone who is scored."""
+    twins = [_latents_of(batch, Stream.TEST, roster) for roster in _twins(batch, who["test"])]
+    return Latents(
+        np.stack(twins, axis=2),
+        _latents_of(batch, Stream.SELECTION, who["selection"]),
+        _latents_of(batch, Stream.CALIBRATION, who["calibration"]),
+    )
+
+
+def _latents_of(batch: Batch, name: Stream, roster: Roster) -> np.ndarray:
+    key, generator = _stream(batch, name), batch.condition.generator
+    drawn = [over_cells(_latents)(generator, key, *rows) for rows in _rows(batch, roster)]
+    return np.moveaxis(_joined(drawn, len(roster.label)), -1, 1)
 
 
 def _rendered(batch: Batch, key: Key[Array, " w"], roster: Roster) -> Chunks:
@@ -236,16 +253,26 @@ def _encode(encoder: Any, params: Params, images: Float[Array, "n h w c"]) -> Fl
 
 
 class Features(NamedTuple):
-    """Features of those who select, calibrate and test under one encoder, and how they tell subgroups apart."""
+    """Features of those who calibrate and test under one encoder, and how they tell subgroups apart."""
 
-    selection: np.ndarray
-    """[w, m, d]"""
     calibration: np.ndarray
     """[w, k, d]"""
     test: np.ndarray
     """[w, subgroup, t, d]"""
     separability: np.ndarray
     """[w, subgroup, t] log-odds of being in the last subgroup, by a probe of the calibration subjects' features."""
+
+
+class Adapted(NamedTuple):
+    """Encoders and heads adapted to one draw of labels, before anyone is evaluated."""
+
+    encoder: Params
+    head: Head
+    selection: np.ndarray
+    """[w, m, d] features of those who selected."""
+    selection_count: int
+    """How many of them the arm was allowed to see."""
+    diverged_at: np.ndarray
 
 
 class Scores(NamedTuple):
@@ -271,45 +298,55 @@ class Finetuner:
         self.batch, self.params, self.who, self.evaluation = batch, params, who, evaluation
         self.sets = render_sets(batch, who)
         self._frozen: Features | None = None
+        self._selection: np.ndarray | None = None
         self._pools: dict[int, np.ndarray] = {}
 
-    def draws(self, finetuning: Finetuning, report: Report) -> Iterator[Scores]:
-        """Scores of one arm, draw by draw.
+    def adapt(self, finetuning: Finetuning, draw: int, report: Report) -> Adapted:
+        """Learn from one draw of labels.
 
         Every draw labels other subjects; budgets are nested within a draw and subjects are the same for every
         pretraining condition.
         """
-        for draw in range(finetuning.protocol.draws):
-            if finetuning.protocol.adapts_encoder:
-                yield self._adapt(finetuning, draw, report)
-            else:
-                yield self._probe(finetuning, draw, report)
+        learn = self._train if finetuning.protocol.adapts_encoder else self._probe
+        return learn(finetuning, draw, report)
+
+    def score(self, adapted: Adapted) -> Scores:
+        """Evaluate on everyone who calibrates and tests."""
+        features, read = self._features(adapted.encoder), over_cells(_read)
+        return Scores(
+            np.asarray(read(adapted.head, features.test)),
+            np.asarray(read(adapted.head, adapted.selection)),
+            np.asarray(read(adapted.head, features.calibration)),
+            features.separability,
+            adapted.diverged_at,
+            adapted.selection_count,
+        )
 
     def _counts(self, finetuning: Finetuning) -> tuple[np.ndarray, np.ndarray]:
         labels = int(finetuning.labels)
         return _each(self.batch, (np.int32(labels), np.int32(min(labels, self.evaluation.selection))))
 
-    def _probe(self, finetuning: Finetuning, draw: int, report: Report) -> Scores:
-        if self._frozen is None:
-            self._frozen = self._features(self.params)
+    def _probe(self, finetuning: Finetuning, draw: int, report: Report) -> Adapted:
+        if self._selection is None:
+            self._selection = self._encoded(self.params, self.sets.selection, "selection")
         if draw not in self._pools:
             report("probe", draw, finetuning.protocol.draws)
             images = self._train_images(draw)
-            self._pools[draw] = self._encoded(self.params, images, len(self.who["train"].label))
+            self._pools[draw] = self._encoded(self.params, images, "train")
         count, selection_count = self._counts(finetuning)
         head = over_cells(_fit)(
             _each(self.batch, finetuning.protocol),
             self._pools[draw],
             _each(self.batch, self.who["train"].label),
             count,
-            self._frozen.selection,
+            self._selection,
             _each(self.batch, self.who["selection"].label),
             selection_count,
         )
         solved = np.full(len(self.batch.key), training.NEVER)
-        return self._score(head, self._frozen, solved, int(selection_count[0]))
+        return Adapted(self.params, head, self._selection, int(selection_count[0]), solved)
 
-    def _adapt(self, finetuning: Finetuning, draw: int, report: Report) -> Scores:
+    def _train(self, finetuning: Finetuning, draw: int, report: Report) -> Adapted:
         encoder, objective = self.batch.condition.encoder, self.batch.condition.pretraining.objective
         protocol = _each(self.batch, finetuning.protocol)
         count, selection_count = self._counts(finetuning)
@@ -327,9 +364,9 @@ class Finetuner:
             report("finetune", min(done * training.SEGMENT, steps), steps)
             state, best = over_cells(_finetuning_segment)(task, state, best)
             best[1].block_until_ready()
-        adapted = best[0]
-        features = self._features(adapted["encoder"])
-        return self._score(adapted["head"], features, np.asarray(state.diverged_at), int(selection_count[0]))
+        adapted = best[0]["encoder"]
+        selection = self._encoded(adapted, self.sets.selection, "selection")
+        return Adapted(adapted, best[0]["head"], selection, int(selection_count[0]), np.asarray(state.diverged_at))
 
     def _train_images(self, draw: int) -> Chunks:
         return _rendered(self.batch, _pool(self.batch, draw), self.who["train"]) if draw else self.sets.train
@@ -339,32 +376,21 @@ class Finetuner:
         label = np.resize(self.who[name].label, joined.shape[1])
         return Labelled(joined, _each(self.batch, label), count)
 
-    def _encoded(self, params: Params, images: Chunks, n: int) -> np.ndarray:
+    def _encoded(self, params: Params, images: Chunks, name: str) -> np.ndarray:
         encoder = self.batch.condition.encoder
-        return _joined([over_cells(_encode)(encoder, params, chunk) for chunk in images], n)
+        return _joined([over_cells(_encode)(encoder, params, chunk) for chunk in images], len(self.who[name].label))
 
     def _features(self, params: Params) -> Features:
-        sizes = {name: len(roster.label) for name, roster in self.who.items()}
-        twins = np.stack([self._encoded(params, chunks, sizes["test"]) for chunks in self.sets.test], axis=1)
-        calibration = self._encoded(params, self.sets.calibration, sizes["calibration"])
+        """Kept for the encoder as it was pretrained, which all arms of frozen features share."""
+        if params is self.params and self._frozen is not None:
+            return self._frozen
+        twins = np.stack([self._encoded(params, chunks, "test") for chunks in self.sets.test], axis=1)
+        calibration = self._encoded(params, self.sets.calibration, "calibration")
         subgroup = _each(self.batch, self.who["calibration"].subgroup)
-        return Features(
-            self._encoded(params, self.sets.selection, sizes["selection"]),
-            calibration,
-            twins,
-            np.asarray(over_cells(_separate)(calibration, subgroup, twins)),
-        )
-
-    def _score(self, head: Head, features: Features, diverged_at: np.ndarray, selection_count: int) -> Scores:
-        read = over_cells(_read)
-        return Scores(
-            np.asarray(read(head, features.test)),
-            np.asarray(read(head, features.selection)),
-            np.asarray(read(head, features.calibration)),
-            features.separability,
-            diverged_at,
-            selection_count,
-        )
+        features = Features(calibration, twins, np.asarray(over_cells(_separate)(calibration, subgroup, twins)))
+        if params is self.params:
+            self._frozen = features
+        return features
 
 
 def _finetuning_segment(task: training.JudgedTask, state: training.State, best: tuple[Params, Array]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any, Protocol, TextIO
 
 from biasprop.status import Status
@@ -28,6 +29,10 @@ class Progress(Protocol):
 
     def arm(self, name: str, status: int, seconds: float) -> None:
         """An arm is stored, with its worst :class:`~biasprop.status.Status`."""
+        ...
+
+    def split(self, seconds: Mapping[str, float]) -> None:
+        """The sweep has computed all; what went into each stage, over all processes."""
         ...
 
     def finish(self) -> None:
@@ -101,6 +106,10 @@ class Lines:
         elif self.verbose:
             self._say(f"{name}: {Status(status).words} in {seconds:.1f} s")
 
+    def split(self, seconds: Mapping[str, float]) -> None:
+        """See :class:`Progress`."""
+        self._say(shares(seconds))
+
     def finish(self) -> None:
         """See :class:`Progress`."""
 
@@ -165,9 +174,20 @@ class Bars:
         if status in (Status.DIVERGED, Status.FAILED):
             self.bars.console.print(f"{Status(status).words}: {name}", markup=False, highlight=False)
 
+    def split(self, seconds: Mapping[str, float]) -> None:
+        """See :class:`Progress`."""
+        self.bars.console.print(shares(seconds), markup=False, highlight=False)
+
     def finish(self) -> None:
         """See :class:`Progress`."""
         self.bars.stop()
+
+
+def shares(seconds: Mapping[str, float]) -> str:
+    """Seconds by stage as a line: ``computed for 12 min: compile 8 %, pretrain 60 %, ...``."""
+    total = sum(seconds.values())
+    parts = ", ".join(f"{stage} {spent / total:.0%}" for stage, spent in seconds.items()) if total else "nothing"
+    return f"computed for {duration(total)}: {parts}"
 
 
 def duration(seconds: float) -> str:

@@ -85,13 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     if Path("/dev/nvidia0").exists():  # a GPU adds in a fixed order only when it is told to
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
-    from biasprop.component import InputError
-
     try:
-        return _run(given)
-    except InputError as error:
-        print(*error.problems, sep="\n", file=sys.stderr)
-        return 2
+        return _answered(given)
     except KeyboardInterrupt:
         print(f"interrupted; to resume: python -m biasprop.run {shlex.join(words)}", file=sys.stderr)
         return 130
@@ -133,6 +128,17 @@ def run_study(
     return _open(study, store)  # pyright: ignore[reportArgumentType]
 
 
+def _answered(given: argparse.Namespace) -> int:
+    """Run, and name what is wrong with the input."""
+    from biasprop.component import InputError
+
+    try:
+        return _run(given)
+    except InputError as error:
+        print(*error.problems, sep="\n", file=sys.stderr)
+        return 2
+
+
 def _run(given: argparse.Namespace) -> int:
     _check(given)
     from biasprop import design, plan
@@ -142,6 +148,8 @@ def _run(given: argparse.Namespace) -> int:
     only = design.chosen(study, given.only)
     cells = design.cells(study, only)
     store = study.store(given.out)
+    if not (given.plan or given.list):
+        _name_damage(store)
     planned = plan.plan(study, cells, given.out, given.workers, resolution=given.plan)
     if given.plan or given.list:
         print(*(planned.lines() if given.plan else plan.listing(cells, plan.arm_status(study, cells, store))), sep="\n")
@@ -194,6 +202,15 @@ def _compute(given: argparse.Namespace, study: Study, store: Path, only: Mapping
         sweep.run(study, store, only=only, workers=given.workers, progress=shown)
     finally:
         shown.finish()
+
+
+def _name_damage(store: Path) -> None:
+    """Open damaged arms again before anything is planned, and name them."""
+    from biasprop.cube import Store
+
+    if store.exists():
+        for damage in Store.open(store).verify():
+            print(f"damaged, computed again: {damage}", file=sys.stderr)
 
 
 def _restate(study: Study, store: Path) -> None:
@@ -288,6 +305,9 @@ def _judge(cells: Sequence[Cell], status: Mapping[tuple[int, str], Status]) -> i
 
 
 if __name__ == "__main__":
+    from biasprop import interrupt
+
+    interrupt.heed()
     try:
         sys.exit(main())
     except BrokenPipeError:  # the reader, such as `head`, had enough

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +23,7 @@ import numpy as np
 from biasprop import design
 from biasprop.cube import Store
 from biasprop.design import Cell, Label
+from biasprop.interrupt import deaf
 from biasprop.progress import Progress
 from biasprop.provenance import attributes
 from biasprop.status import TO_DO
@@ -65,20 +69,21 @@ def run(
     processes = device.processes() if workers is None else workers
     if width is None:
         width = 1 if processes else device.width(design.bytes_a_cell(study))
-    for damage in store.verify() if _open(store, cells, wanted) else ():
-        store.log({"event": "damaged", "what": str(damage)})
+    store.verify()
     todo = _open(store, cells, wanted)
     jobs = _jobs(study, cells, todo, store, width)
     named = {i for i, _ in wanted}
     progress.start(len(named), len(named) - len({i for i, _ in todo}))
     if jobs:
         compute = _in_processes if processes else _here
-        timings = Timings(Path(store_path).parent)
+        timings, seconds = Timings(Path(store_path).parent), Counter[str]()
         try:
             for job, spent in compute(jobs, min(processes, len(jobs)), progress):
                 _record(timings, job, cells, spent)
+                seconds.update(spent["seconds"])
         finally:
             timings.save()
+        progress.split(seconds)
 
 
 def _open(store: Store, cells: list[Cell], wanted: set[tuple[int, int]]) -> set[tuple[int, int]]:
@@ -163,23 +168,42 @@ def _cluster(processes: int) -> Iterator[Any]:
         "distributed.admin.tick.limit": "10 min",
         "distributed.comm.timeouts.connect": "60 s",
     }
-    with dask.config.set(settings):  # pyright: ignore[reportPrivateImportUsage]
-        cluster = LocalCluster(
-            n_workers=processes,
-            threads_per_worker=1,
-            processes=True,
-            memory_limit=0,
-            dashboard_address=None,  # pyright: ignore[reportArgumentType]
-            host="127.0.0.1",
-            env=environment,
-            silence_logs=logging.CRITICAL,
-        )
-        client = Client(cluster)
-        try:
-            yield client
-        finally:
-            client.close(timeout=2)
-            cluster.close(timeout=5)
+    with dask.config.set(settings), ExitStack() as closed:  # pyright: ignore[reportPrivateImportUsage]
+        with _no_sigint_for_children():
+            cluster = LocalCluster(
+                n_workers=processes,
+                threads_per_worker=1,
+                processes=True,
+                memory_limit=0,
+                dashboard_address=None,  # pyright: ignore[reportArgumentType]
+                host="127.0.0.1",
+                env=environment,
+                silence_logs=logging.CRITICAL,
+            )
+            closed.callback(_close, cluster.close, timeout=5)
+            client = Client(cluster)
+            closed.callback(_close, client.close, timeout=2)
+        yield client
+
+
+@contextmanager
+def _no_sigint_for_children() -> Iterator[None]:
+    """Threads and processes begun inside never get SIGINT, nor do those that they begin later.
+
+    A terminal sends Ctrl-C to every process of the foreground group; only this one answers, and ends its workers.
+    """
+    resource_tracker.ensure_running()  # its start unblocks SIGINT, so not in there
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _close(close: Callable[..., Any], timeout: float) -> None:
+    """Close within ``timeout`` seconds, deaf to a second Ctrl-C."""
+    with deaf():
+        close(timeout=timeout)
 
 
 def _show(progress: Progress, event: Mapping[str, Any]) -> None:

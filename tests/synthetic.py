@@ -157,6 +157,8 @@ def synthetic_cube(
             "calibration_score": ((*arm, "draw", "calibration"), calibration_score),
             "calibration_label": ((*arm, "calibration"), calibration_label),
             "calibration_subgroup": ((*arm, "calibration"), calibration_subgroup),
+            "selection_latents": ((*arm, "latent", "selection"), np.zeros((*full, 2, selection), "f4")),
+            "calibration_latents": ((*arm, "latent", "calibration"), np.zeros((*full, 2, calibration), "f4")),
             "status": ((*arm, "draw"), status),
             "seconds": (arm, np.full(full, 1.5, "f4")),
             "fingerprint": (arm, np.zeros(full, "u8")),

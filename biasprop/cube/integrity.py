@@ -69,14 +69,14 @@ def inspect(arrays: Mapping[str, zarr.Array], index: tuple[int, ...], layout: La
     """
     name = "status"
     try:
-        states = np.asarray(arrays["status"][place("status", index, layout)])
+        states = template.read(arrays["status"], index, VARIABLES["status"].shape(layout.sizes))
         if (states == Status.OPEN).all():
             return None, None
         if not np.isin(states, list(Status)).all():
             return "status: values out of range", None
         values: dict[str, np.ndarray] = {}
         for name in (*DATA, *RECORD):
-            values[name] = np.asarray(arrays[name][place(name, index, layout)])
+            values[name] = template.read(arrays[name], index, VARIABLES[name].shape(layout.sizes))
     except template.UNREADABLE as error:
         return f"{name}: {str(error).partition(chr(10))[0] or type(error).__name__}", None
     if checksum(values, planned(states)) != values["checksum"]:

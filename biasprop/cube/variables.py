@@ -39,6 +39,10 @@ def _subgroups(dim: str, what: str) -> Variable:
     return Variable((dim,), "i1", f"subgroup of the {what}, as a position along subgroup; -1 is absent", -1)
 
 
+def _latents(dims: tuple[str, ...], what: str) -> Variable:
+    return Variable(("latent", *dims), "f4", f"key latents the generator drew for a {what}")
+
+
 DATA: dict[str, Variable] = {
     "score": Variable(("draw", "subgroup", "subject"), "f4", "log-odds of disease for a test subject's twin"),
     "separability_score": Variable(
@@ -47,18 +51,18 @@ DATA: dict[str, Variable] = {
         "log-odds that a test subject's twin is of the last subgroup rather than the first",
     ),
     "label": _labels("subject", "test subject"),
-    "latents": Variable(
-        ("latent", "subgroup", "subject"), "f4", "key latents the generator drew for a test subject's twin"
-    ),
+    "latents": _latents(("subgroup", "subject"), "test subject's twin"),
     "realised_share": Variable(
         ("subgroup",), "f4", "share of each subgroup in the pretraining cohort as drawn; NaN without pretraining"
     ),
     "selection_score": Variable(("draw", "selection"), "f4", "log-odds of disease for a selection subject"),
     "selection_label": _labels("selection", "selection subject"),
     "selection_subgroup": _subgroups("selection", "selection subject"),
+    "selection_latents": _latents(("selection",), "selection subject"),
     "calibration_score": Variable(("draw", "calibration"), "f4", "log-odds of disease for a calibration subject"),
     "calibration_label": _labels("calibration", "calibration subject"),
     "calibration_subgroup": _subgroups("calibration", "calibration subject"),
+    "calibration_latents": _latents(("calibration",), "calibration subject"),
 }
 """What an arm's computation produces, in the order its checksum reads them."""
 

@@ -50,7 +50,8 @@ def finetuner(batch: Batch, params: Any) -> Finetuner:
 
 def scores(one: Finetuner, kind: str, labels: int = 16) -> list[Scores]:
     """All draws of an arm."""
-    return list(one.draws(finetuning(kind, labels), quiet))
+    arm = finetuning(kind, labels)
+    return [one.score(one.adapt(arm, draw, quiet)) for draw in range(arm.protocol.draws)]
 
 
 def numbers(drawn: list[Scores]) -> list[np.ndarray]:

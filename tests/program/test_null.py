@@ -29,7 +29,7 @@ def test_equal_subgroups_give_one_encoder_whatever_the_mix(mixes: Any) -> None:
 def test_twins_of_equal_subgroups_are_one(mixes: Any) -> None:
     sets = program.render_sets(mixes[0][0], people())
     assert same(*sets.test)
-    latents = program.test_latents(mixes[0][0], people())
+    latents = program.latents(mixes[0][0], people()).test
     assert same(latents[:, :, 0], latents[:, :, 1])
 
 

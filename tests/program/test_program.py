@@ -154,10 +154,16 @@ def test_cohorts_of_two_mixes_are_the_same_people() -> None:
 def test_test_subjects_are_twins_with_half_of_them_diseased() -> None:
     who = people()
     assert who["test"].label.sum() == EVALUATION.test // 2
-    values = program.test_latents(batch((condition(), 0)), who)
+    found = program.latents(batch((condition(), 0)), who)
+    values = found.test
     ita, severity = values[0]
     assert values.shape == (1, 2, 2, EVALUATION.test)
     assert same(severity[0], severity[1]) and np.all(ita[0] > ita[1])
+    for name in ("selection", "calibration"):
+        latents = getattr(found, name)
+        assert latents.shape == (1, 2, len(who[name].label))
+        tone = latents[0, 0]
+        assert tone[who[name].subgroup == 0].mean() > tone[who[name].subgroup == 1].mean(), name
     for name in ("train", "calibration"):
         counts = np.bincount(2 * who[name].subgroup + who[name].label, minlength=4)
         assert counts.max() - counts.min() <= 1, name

@@ -57,9 +57,11 @@ def data(arm, replicate, draws=3, selection=20) -> dict[str, np.ndarray]:
         "selection_score": random.normal(size=(draws, selection)).astype("f4"),
         "selection_label": random.integers(0, 2, selection),
         "selection_subgroup": random.integers(0, 2, selection),
+        "selection_latents": random.normal(size=(2, selection)).astype("f4"),
         "calibration_score": random.normal(size=(draws, 30)).astype("f4"),
         "calibration_label": random.integers(0, 2, 30),
         "calibration_subgroup": random.integers(0, 2, 30),
+        "calibration_latents": random.normal(size=(2, 30)).astype("f4"),
     }
 
 

@@ -176,12 +176,13 @@ def test_damaged_metadata_is_bad_input(full: Store, text: str) -> None:
             read(full.path)
 
 
-def test_later_format_is_refused(full: Store) -> None:
+@pytest.mark.parametrize("version, advice", [(1, "run again"), (99, "upgrade")])
+def test_other_formats_are_refused(full: Store, version: int, advice: str) -> None:
     file = full.path / "zarr.json"
     meta = json.loads(file.read_text())
-    meta["attributes"]["biasprop"]["format"] = 99
+    meta["attributes"]["biasprop"]["format"] = version
     file.write_text(json.dumps(meta))
-    with pytest.raises(InputError, match="format 99"):
+    with pytest.raises(InputError, match=f"format {version}.*{advice}"):
         open_cube(full.path)
 
 

@@ -9,6 +9,7 @@ import xarray as xr
 from biasprop.component import InputError
 from biasprop.cube import Factor, Store, export_netcdf, open_cube
 from biasprop.cube.variables import VARIABLES
+from biasprop.factors import RESERVED
 from tests.store import small
 
 ARM = {"pretraining": "50/50", "labels": 200}
@@ -30,7 +31,8 @@ def test_only_finished_draws_are_data(partial: Store) -> None:
         assert np.isfinite(at[name][0]).all() and np.isnan(at[name][1:]).all()
     assert (at.label >= 0).all() and np.isfinite(at.latents).all() and np.isfinite(at.separability_score).all()
     diverged = cube.sel(pretraining="scratch", labels=50).isel(replicate=0)
-    assert np.isnan(diverged.score).all() and (diverged.label == -1).all() and np.isnan(diverged.latents).all()
+    assert np.isnan(diverged.score).all() and (diverged.label == -1).all()
+    assert all(np.isnan(diverged[f"{name}latents"]).all() for name in ("", "selection_", "calibration_"))
     assert diverged.status.values.tolist() == [2, 2, 4]
     assert np.isfinite(cube.score).sum() == 2 * 40
     assert (cube.status.isel(replicate=1) == 0).all()
@@ -51,6 +53,11 @@ def test_dims_types_and_attributes(full: Store) -> None:
     for name in ("study", "digest", "numerics", "versions", "title", "question"):
         assert cube.attrs[name] == small.ATTRS[name]
     assert not any("biasprop" in name for name in cube.attrs)
+
+
+def test_no_factor_can_have_the_name_of_a_variable(full: Store) -> None:
+    cube = open_cube(full.path)
+    assert {*cube.data_vars, *cube.dims, *cube.coords} - {"pretraining", "labels"} <= RESERVED
 
 
 def test_values_are_read_when_used(full: Store) -> None:

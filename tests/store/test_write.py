@@ -28,6 +28,7 @@ def test_short_arm_is_filled_up(empty: Store) -> None:
     assert at.status.values.tolist() == [1, 4, 4]
     assert np.isfinite(at.score[0]).all() and np.isnan(at.score[1:]).all()
     assert np.isfinite(at.selection_score[0, :7]).all() and np.isnan(at.selection_score[0, 7:]).all()
+    assert np.isfinite(at.selection_latents[:, :7]).all() and np.isnan(at.selection_latents[:, 7:]).all()
     assert (at.selection_label[7:] == -1).all() and (at.selection_label[:7] >= 0).all()
     assert not empty.verify()
 

@@ -104,6 +104,7 @@ def fill(study: Study, store: Path, cells: list[design.Cell], wrong: int = 1) ->
                 data[f"{name}_score"] = random.normal(size=(draws, len(y))) + 2 * y
                 data[f"{name}_label"] = y
                 data[f"{name}_subgroup"] = np.arange(len(y)) // 2 % 2
+                data[f"{name}_latents"] = random.normal(size=(2, len(y)))
             opened.write(arm.levels, cell.replicate, data, [status] * draws, 0.1, {"device": "none"})
             status = 1
 
@@ -145,6 +146,26 @@ def test_a_run_reports_one_json_object_and_a_second_run_computes_nothing(
     assert len(sweeps) == 1
     assert second.out == first.out
     assert "0 of 8 cells to do" in second.err
+
+
+def test_a_damaged_arm_of_a_finished_study_is_named_and_computed_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], sweeps: list[str]
+) -> None:
+    words = [str(EXAMPLE), "--smoke", "--out", str(tmp_path), "--json"]
+    assert run.main(words) == 0
+    first = json.loads(capsys.readouterr().out)
+    chunk = next(file for file in sorted((Path(first["store"]) / "score" / "c").rglob("*")) if file.is_file())
+    content = bytearray(chunk.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    chunk.write_bytes(content)
+    told = "damaged, computed again: pretraining=all light, labels=16, protocol=linear_probe, replicate=0"
+    for mended in (False, True):
+        assert run.main(words) == 0
+        again = capsys.readouterr()
+        assert len(sweeps) == 2 and json.loads(again.out) == first
+        assert (told in again.err) != mended and f"{0 if mended else 1} of 8 cells to do" in again.err
+    events = Store.open(first["store"], writable=False).events()
+    assert [event["replicate"] for event in events if event["event"] == "damaged"] == [0]
 
 
 def test_tables_go_to_stdout_and_quiet_leaves_stderr_empty(

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
+import termios
+import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -144,7 +150,7 @@ def wait_for_arms(path: Path, count: int) -> None:
 
 
 def test_kill_and_resume_give_the_same_bits_and_compute_nothing_twice(whole: Store, tmp_path: Path) -> None:
-    """Worker processes, kill -9 of the parent in the middle, Ctrl-C in the middle, then to the end."""
+    """Worker processes, kill -9 of the parent in the middle, Ctrl-C at a terminal, SIGTERM, then to the end."""
     path = small().store(tmp_path)
     killed = subprocess.Popen(command(tmp_path, "-q", "--workers", "2"), cwd=ROOT, start_new_session=True)
     wait_for_arms(path, 3)
@@ -159,13 +165,21 @@ def test_kill_and_resume_give_the_same_bits_and_compute_nothing_twice(whole: Sto
     stored = len(arms(Store.open(path, writable=False)))
     assert 3 <= stored < len(design.arms(small(), FEW))
 
+    seconds, code, said = ctrl_c_twice(command(tmp_path, "--workers", "2"), lambda: wait_for_arms(path, stored + 2))
+    assert code == 130 and "to resume: python -m biasprop.run" in said
+    assert "Traceback" not in said and "KeyboardInterrupt" not in said
+    assert seconds < 20  # 3 s on an idle machine
+
+    stored = len(arms(Store.open(path, writable=False)))
     stopped = subprocess.Popen(
         command(tmp_path, "-q", "--workers", "0"), cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     wait_for_arms(path, stored + 2)
-    stopped.send_signal(signal.SIGINT)
+    stopped.send_signal(signal.SIGTERM)
     _, said = stopped.communicate(timeout=60)
-    assert stopped.returncode == 130 and "to resume: python -m biasprop.run" in said
+    assert stopped.returncode == 130 and "to resume: python -m biasprop.run" in said and "Traceback" not in said
+    assert not Store.open(path).verify()
+    assert len(arms(Store.open(path, writable=False))) < len(design.arms(small(), FEW))
 
     ended = subprocess.run(
         command(tmp_path, "-q", "--json", "--workers", "2"), cwd=ROOT, capture_output=True, text=True
@@ -176,6 +190,46 @@ def test_kill_and_resume_give_the_same_bits_and_compute_nothing_twice(whole: Sto
     store = Store.open(path, writable=False)
     assert set(arms(store).values()) == {1}
     assert same(open_cube(path).load(), open_cube(whole.path).load())
+
+
+def ctrl_c_twice(line: list[str], moment: Callable[[], object]) -> tuple[float, int, str]:
+    """Run a command at a terminal of its own, press Ctrl-C there, and again while it closes.
+
+    Returns:
+        Seconds from the first Ctrl-C to its end, its exit code, and what it said.
+    """
+    ours, its = pty.openpty()
+    # The terminal controls the command's session: Ctrl-C goes to each process of it, as under a shell.
+    process = subprocess.Popen(
+        line,
+        cwd=ROOT,
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(its)
+    said = bytearray()
+
+    def listen() -> None:
+        with contextlib.suppress(OSError):  # what a terminal says when nobody is left at its other end
+            while heard := os.read(ours, 65536):
+                said.extend(heard)
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    moment()
+    began = time.monotonic()
+    for _ in range(2):
+        os.write(ours, b"\x03")
+        time.sleep(0.3)
+    code = process.wait(60)
+    seconds = time.monotonic() - began
+    listener.join(10)
+    assert not listener.is_alive() and not _alive(process.pid), "something is left at the terminal"
+    os.close(ours)
+    return seconds, code, said.decode(errors="replace")
 
 
 def _alive(group: int) -> bool:
