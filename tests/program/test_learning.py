@@ -1,0 +1,40 @@
+"""Whether pretraining is worth having, with the settings that are shipped; takes minutes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from biasprop import design, keys, load_study, program
+from biasprop.design import Cell
+from biasprop.metrics import auc
+from tests.program.small_experiment import quiet
+
+STUDY = load_study(Path(__file__).parents[2] / "studies" / "skin_tone.toml")
+SEED = 990_002
+"""Of no study; the settings were confirmed on it."""
+
+
+def probed(cell: Cell, labels: int) -> np.ndarray:
+    """AUC of a linear probe in each subgroup, mean of its draws."""
+    condition = jax.tree.map(lambda leaf: np.asarray(leaf)[None], cell.condition)
+    batch = program.Batch(condition, jnp.stack([keys.replicate(SEED, 0)]))
+    params, diverged_at = program.pretrain(batch, quiet)
+    assert diverged_at[0] < 0
+    arm = next(a for a in cell.arms if a.levels["labels"] == labels and a.levels["protocol"] == "linear_probe")
+    finetuning, evaluation = arm.condition.finetuning, arm.condition.evaluation
+    who = program.rosters(finetuning, evaluation, list(STUDY.subgroups), labels)
+    one = program.Finetuner(batch, params, who, evaluation)
+    draws = [one.score(one.adapt(finetuning, draw, quiet)) for draw in range(arm.draws)]
+    return np.mean([auc(draw.test[0], who["test"].label) for draw in draws], axis=0)
+
+
+@pytest.mark.slow
+def test_contrastive_features_beat_the_untrained_encoder_in_both_subgroups() -> None:
+    cells = {str(cell.arms[0].levels["pretraining"]): cell for cell in design.cells(STUDY) if cell.replicate == 0}
+    gain = probed(cells["dark 0.5"], 1000) - probed(cells["scratch"], 1000)
+    assert gain.shape == (2,) and (gain > 0.05).all(), gain
