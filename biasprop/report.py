@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from biasprop.statistics.estimand import Estimand, Level
+    from biasprop.statistics.precision import Precision
 
 DASH = "-"
 """What a table shows for NaN."""
@@ -104,13 +105,35 @@ def tables(summary: Summary) -> list[Table]:
 
 def as_text(summary: Summary, width: int = 160) -> str:
     """The tables as plain text, at most ``width`` columns wide."""
+    return _text(tables(summary), width)
+
+
+def _text(tables: Sequence[Table], width: int) -> str:
     from rich.console import Console
 
     console = Console(width=width, no_color=True, force_terminal=False)
     with console.capture() as capture:
-        for table in tables(summary):
+        for table in tables:
             console.print(table)
     return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+
+
+def precision_text(found: Sequence[Precision], half_width: float, width: int = 160) -> str:
+    """What ``--power`` prints: for every estimand and arm the replicates that intervals so wide need."""
+    title = f"Replicates for a 95 % interval of half-width {half_width:g}, by the sd of those in the store"
+    table = _empty_table(title)
+    for name in ("estimand", "arm"):
+        table.add_column(name, overflow="fold")
+    for name in ("in store", "half-width", "needed", "for 80 %"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("note", overflow="fold")
+    for row in found:
+        needed = [DASH if count is None else str(count) for count in (row.expected, row.likely)]
+        numbers = [str(row.replicates), _number(row.half_width), *needed]
+        table.add_row(row.name, _where(row.arm), *numbers, row.reason)
+    table.caption = "needed: the expected half-width is that; for 80 %: it is at most that with probability 80 %"
+    table.caption_justify = "left"
+    return _text([table], width)
 
 
 def _discrimination(summary: Summary) -> Table:
@@ -181,7 +204,7 @@ def _estimates(summary: Summary) -> Table:
         digits, signed = (0, False) if estimate.kind == "halving_budget" else (3, True)
         table.add_row(
             estimate.name + ("*" if estimate.primary else ""),
-            ", ".join(_named(name, level) for name, level in estimate.arm.items()) or DASH,
+            _where(estimate.arm),
             _number(estimate.value, digits, signed),
             _bounds(estimate.low, estimate.high, signed),
             _bounds(estimate.adjusted_low, estimate.adjusted_high, signed),
@@ -216,6 +239,10 @@ def _empty_table(title: str) -> Table:
 
 def _arm(row: LevelRow) -> list[str]:
     return [str(level) for level in row.arm.values()]
+
+
+def _where(arm: Mapping[str, Level]) -> str:
+    return ", ".join(_named(name, level) for name, level in arm.items()) or DASH
 
 
 def _named(factor: str, level: Level) -> str:

@@ -35,7 +35,7 @@ class _Parser(argparse.ArgumentParser):
         from difflib import get_close_matches
 
         known = [option for action in self._actions for option in action.option_strings]
-        wrong = [word.partition("=")[0] for word in message.split() if word.startswith("--")]
+        wrong = [word.partition("=")[0].rstrip(":") for word in message.split() if word.startswith("--")]
         close = [match for word in wrong if word not in known for match in get_close_matches(word, known, n=1)]
         asked = f"; did you mean {' '.join(close)}?" if close else ""
         self.print_usage(sys.stderr)
@@ -56,6 +56,7 @@ def arguments() -> argparse.ArgumentParser:
     add("--scale", metavar="NAME", help="apply the study's table [scale.NAME]")
     add("--plan", action="store_true", help="say what would be run and how long it takes, and stop")
     add("--list", action="store_true", help="list cells and arms with their status, and stop")
+    add("--power", type=float, metavar="W", help="say how many replicates intervals of half-width W need, and stop")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key, such as finetuning.labels=500")
     add("--only", action="append", default=[], metavar="FACTOR=LEVEL", help="run only this level (may be repeated)")
     add("--replicates", type=int, metavar="N", help="instead of the study's number")
@@ -148,6 +149,9 @@ def _run(given: argparse.Namespace) -> int:
     only = design.chosen(study, given.only)
     cells = design.cells(study, only)
     store = study.store(given.out)
+    if given.power is not None:
+        print(_precision(study, store, given.power), end="")
+        return 0
     if not (given.plan or given.list):
         _name_damage(store)
     planned = plan.plan(study, cells, given.out, given.workers, resolution=given.plan)
@@ -182,6 +186,8 @@ def _check(given: argparse.Namespace) -> None:
     problems = []
     if given.workers is not None and not 0 <= given.workers <= 4096:
         problems.append(f"--workers {given.workers}: has to be 0 (in this process) to 4096")
+    if given.power is not None and not 0 < given.power < float("inf"):
+        problems.append(f"--power {given.power:g}: has to be a half-width above 0")
     if given.out.exists() and not given.out.is_dir():
         problems.append(f"--out {given.out}: is a file; has to be a folder")
     if given.netcdf and not given.netcdf.parent.is_dir():
@@ -192,6 +198,17 @@ def _check(given: argparse.Namespace) -> None:
         problems.append(f"--netcdf {given.netcdf}: is a folder; has to be a file")
     if problems:
         raise InputError(problems)
+
+
+def _precision(study: Study, store: Path, half_width: float) -> str:
+    """What ``--power`` prints; reads the store, if there is one, and writes nothing."""
+    from biasprop import report
+    from biasprop.statistics.measures import measure
+    from biasprop.statistics.precision import precision
+
+    there = store.exists()
+    measures = measure(_open(study, store).load(), study.evaluation.target_specificity) if there else None
+    return report.precision_text(precision(measures, study.estimands, half_width), half_width, TABLE_WIDTH)
 
 
 def _compute(given: argparse.Namespace, study: Study, store: Path, only: Mapping[str, Any]) -> None:

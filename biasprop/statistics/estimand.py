@@ -67,9 +67,6 @@ class Estimand(Definition):
     """The sign the claim expects. Left out: positive for swap_contrast and retention (a mix skewed to A favours A),
     either for gap and excess_gap."""
 
-    interval: Literal["t", "bootstrap"] = "t"
-    """t interval over replicates, or BCa bootstrap, which needs 10 replicates. Retention always has Fieller's."""
-
     primary: bool = False
     """The one estimand that is tested unadjusted at 5 %; Holm's procedure covers the others."""
 

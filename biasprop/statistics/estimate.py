@@ -36,12 +36,25 @@ def estimates(measures: xr.Dataset, estimands: Sequence[Estimand]) -> list[Estim
     found = [contrast for estimand in estimands for contrast in paired(measures, estimand)]
     tested = [c for c in found if c.estimand.kind != "halving_budget"]
     p = np.array([c.tests() for c in tested]).reshape(-1, 2)
-    family = np.array([not c.estimand.primary for c in tested], bool)
-    adjusted, factor = p.copy(), np.ones_like(p)
-    for column in (0, 1):
-        adjusted[family, column], factor[family, column] = holm(p[family, column])
+    adjusted, factor = adjust(p, np.array([c.estimand.primary for c in tested], bool))
     judged = {id(c): _judged(c, p[i], adjusted[i], factor[i]) for i, c in enumerate(tested)}
-    return [judged[id(c)] if id(c) in judged else _halving(c) for c in found]
+    return [judged[id(c)] if id(c) in judged else halving(c) for c in found]
+
+
+def adjust(p: NDArray, primary: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Holm's procedure over all but the primary estimand, each kind of test by itself.
+
+    Args:
+        p: [estimate, test] of the difference and the equivalence tests; NaN = to be had no more or not yet.
+        primary: [estimate], whether it is tested as it is.
+
+    Returns:
+        Adjusted p values and the factors of :func:`holm` (1 for the primary estimand), both [estimate, test].
+    """
+    adjusted, factor = p.copy(), np.ones_like(p)
+    for column in range(p.shape[1]):
+        adjusted[~primary, column], factor[~primary, column] = holm(p[~primary, column])
+    return adjusted, factor
 
 
 def _judged(contrast: Paired, p: NDArray, adjusted: NDArray, factor: NDArray) -> Estimate:
@@ -76,7 +89,16 @@ def _judged(contrast: Paired, p: NDArray, adjusted: NDArray, factor: NDArray) ->
     )
 
 
-def _halving(contrast: Paired) -> Estimate:
+def halving(contrast: Paired) -> Estimate:
+    """The halving budget of the mean curve: an answer without an interval, because none that covers is known.
+
+    It is stated only where the largest swap contrast of the curve differs from 0, tested at 5 % / number of budgets:
+    the largest of several would pass a test at the whole level too easily. What each replicate says by itself stands in
+    the reason.
+
+    Args:
+        contrast: values [replicate, budget].
+    """
     empty = replace(_empty(contrast), method="means")
     curves = contrast.values.reshape(len(contrast.values), -1)
     curves = curves[~np.isnan(curves).any(axis=1)]
@@ -84,7 +106,7 @@ def _halving(contrast: Paired) -> Estimate:
         return empty
     value, top = halving_budget(curves.mean(axis=0), contrast.budgets)
     highest = curves[:, contrast.budgets.index(top)]
-    if not difference_p(highest) < ALPHA:
+    if not difference_p(highest) < ALPHA / len(contrast.budgets):
         reason = f"the largest swap contrast, at {top:g}, is not told from 0"
         return replace(empty, reason="; ".join(part for part in (contrast.reason, reason) if part))
     each = Counter(halving_budget(curve, contrast.budgets)[0] for curve in curves)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from biasprop.statistics import contrasts
 from biasprop.statistics.estimand import Estimand, Level
-from biasprop.statistics.intervals import Interval, bootstrap_interval, fieller_interval, t_interval
+from biasprop.statistics.intervals import Interval, fieller_interval, t_interval
 from biasprop.statistics.measures import per_replicate
 from biasprop.statistics.tests import ALPHA, difference_p, equivalence_p, ratio_equivalence_p
 from biasprop.status import LACKS
@@ -31,18 +31,19 @@ class Paired:
     reason: str
 
     def interval(self, level: float) -> Interval:
-        """The interval at a confidence level: Fieller's for a ratio, else t or, where asked for, the bootstrap's."""
+        """The interval at a confidence level: Fieller's for a ratio, else Student's t."""
         if self.denominator is not None:
             return fieller_interval(self.values, self.denominator, level)
-        return (bootstrap_interval if self.estimand.interval == "bootstrap" else t_interval)(self.values, level)
+        return t_interval(self.values, level)
 
     def tests(self) -> tuple[float, float]:
         """p of the difference and of the equivalence test; a ratio that is not defined has no test."""
         if self.denominator is None:
-            return difference_p(self.values), equivalence_p(self.values, self.estimand.margin)
+            return float(difference_p(self.values)), float(equivalence_p(self.values, self.estimand.margin))
         if np.isnan(self.interval(1 - ALPHA).value):
             return np.nan, np.nan
-        return difference_p(self.values), ratio_equivalence_p(self.values, self.denominator, self.estimand.margin)
+        inside = ratio_equivalence_p(self.values, self.denominator, self.estimand.margin)
+        return float(difference_p(self.values)), float(inside)
 
 
 def paired(measures: xr.Dataset, estimand: Estimand) -> list[Paired]:

@@ -16,65 +16,68 @@ MOST_REPLICATES = 10_000
 """Advice beyond this is no advice."""
 
 
-def _statistic(values: ArrayLike, null: float) -> tuple[float, int]:
+def _statistic(values: ArrayLike, null: float) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Student's t that the mean along the last axis is ``null``, and its degrees of freedom; NaN below two values."""
     values = np.asarray(values, np.float64)
-    values = values[~np.isnan(values)]
-    n = len(values)
-    if n < 2:
-        return np.nan, n
-    shift, se = float(values.mean()) - null, float(values.std(ddof=1) / np.sqrt(n))
-    if se == 0.0:  # a point mass: certain either way
-        return (0.0 if shift == 0.0 else float(np.copysign(np.inf, shift))), n
-    return shift / se, n
+    there = ~np.isnan(values)
+    n = there.sum(axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.where(there, values, 0.0).sum(axis=-1) / n
+        spread = np.where(there, values - mean[..., None], 0.0)
+        shift, se = mean - null, np.sqrt((spread**2).sum(axis=-1) / (n - 1) / n)
+        # A point mass is certain either way.
+        t = np.where(se == 0.0, np.where(shift == 0.0, 0.0, np.copysign(np.inf, shift)), shift / se)
+    return np.where(n > 1, t, np.nan), np.maximum(n - 1, 1)
 
 
-def difference_p(values: ArrayLike) -> float:
+def difference_p(values: ArrayLike) -> NDArray[np.float64]:
     """Two-sided p of the paired t test that the mean over replicates is 0; NaN below two replicates.
 
     Args:
-        values: [replicate] paired differences; NaN = the replicate is not there.
+        values: [..., replicate] paired differences; NaN = the replicate is not there.
     """
-    t, n = _statistic(values, 0.0)
-    return float(2 * stdtr(n - 1, -abs(t))) if n > 1 else np.nan
+    t, df = _statistic(values, 0.0)
+    return 2 * stdtr(df, -np.abs(t))
 
 
-def equivalence_p(values: ArrayLike, margin: float) -> float:
-    """p of the two one-sided tests that the mean lies inside (-margin, margin) (Schuirmann, 1987).
+def equivalence_p(values: ArrayLike, margin: float) -> NDArray[np.float64]:
+    """p of the test that the mean lies inside (-margin, margin): two one-sided t tests (Schuirmann, 1987).
+
+    Each counts twice, so that p is below 5 % exactly if the 95 % interval lies inside the margin. Tested at the whole
+    level, one-sided tests of values as skewed as those of stored studies are wrong too often at the margin's edge
+    (``python -m biasprop.coverage``).
 
     Args:
-        values: [replicate] paired differences; NaN = the replicate is not there.
+        values: [..., replicate] paired differences; NaN = the replicate is not there.
         margin: > 0, in the units of ``values``.
 
     Returns:
-        The larger of the two one-sided p values; NaN below two replicates.
+        Twice the larger of the two one-sided p values, at most 1; NaN below two replicates.
     """
-    below, n = _statistic(values, margin)
+    below, df = _statistic(values, margin)
     above, _ = _statistic(values, -margin)
-    return float(max(stdtr(n - 1, below), stdtr(n - 1, -above))) if n > 1 else np.nan
+    return np.minimum(2 * np.maximum(stdtr(df, below), stdtr(df, -above)), 1.0)
 
 
-def ratio_equivalence_p(numerator: ArrayLike, denominator: ArrayLike, margin: float) -> float:
-    """p of the two one-sided tests that |mean(numerator) / mean(denominator)| < margin.
+def ratio_equivalence_p(numerator: ArrayLike, denominator: ArrayLike, margin: float) -> NDArray[np.float64]:
+    """p of the test that |mean(numerator) / mean(denominator)| < margin, as :func:`equivalence_p` counts it.
 
     By Fieller's argument r < margin is mean(numerator - margin * denominator) < 0 where the denominator is positive;
     where it is negative both are turned around.
 
     Args:
-        numerator: [replicate].
-        denominator: [replicate], of the same replicates.
+        numerator: [..., replicate].
+        denominator: [..., replicate], of the same replicates.
         margin: > 0, a share of the denominator.
 
     Returns:
-        The larger of the two one-sided p values; NaN below two replicates.
+        Twice the larger of the two one-sided p values, at most 1; NaN below two replicates.
     """
     x, y = np.asarray(numerator, np.float64), np.asarray(denominator, np.float64)
-    both = ~(np.isnan(x) | np.isnan(y))
-    if both.sum() < 2:
-        return np.nan
-    turn = np.sign(y[both].mean())
-    below, n = _statistic(turn * (x - margin * y), 0.0)
+    turn = np.sign(np.where(np.isnan(x), 0.0, np.nan_to_num(y)).sum(axis=-1))[..., None]
+    below, df = _statistic(turn * (x - margin * y), 0.0)
     above, _ = _statistic(turn * (x + margin * y), 0.0)
-    return float(max(stdtr(n - 1, below), stdtr(n - 1, -above)))
+    return np.minimum(2 * np.maximum(stdtr(df, below), stdtr(df, -above)), 1.0)
 
 
 def holm(p: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -142,20 +145,6 @@ def resolvable(sd: float, replicates: int, power: float = POWER, alpha: float = 
     return high * sd / np.sqrt(replicates)
 
 
-def replicates_needed(half_width: float, sd: float, level: float = 1 - ALPHA) -> int | None:
-    """The fewest replicates whose t interval is expected to be at most so wide.
-
-    Args:
-        half_width: half of the interval's width, > 0, in the units of ``sd``.
-        sd: standard deviation between replicates, >= 0.
-        level: coverage.
-
-    Returns:
-        At least 2; None if more than 10,000 would be needed or nothing is known.
-    """
-    return _fewest(lambda n: stdtrit(n - 1, 0.5 + level / 2) * sd / np.sqrt(n) <= half_width, half_width, sd)
-
-
 def replicates_to_resolve(
     mean: float, sd: float, margin: float, alpha: float = ALPHA, power: float = POWER
 ) -> int | None:
@@ -179,15 +168,20 @@ def replicates_to_resolve(
         reach = np.sqrt(n) / sd if sd > 0 else np.inf
         quantile = stdtrit(n - 1, power)
         different = abs(mean) * reach >= stdtrit(n - 1, 1 - alpha / 2) + quantile
-        return bool(different or (inside > 0 and inside * reach >= stdtrit(n - 1, 1 - alpha) + quantile))
+        return bool(different or (inside > 0 and inside * reach >= stdtrit(n - 1, 1 - alpha / 2) + quantile))
 
-    return _fewest(resolved, max(abs(mean), inside), sd)
+    return fewest(resolved) if np.isfinite(mean) and np.isfinite(sd) else None
 
 
-def _fewest(enough: Callable[[int], bool], scale: float, sd: float) -> int | None:
-    if not (np.isfinite(scale) and np.isfinite(sd) and enough(MOST_REPLICATES)):
+def fewest(enough: Callable[[int], bool]) -> int | None:
+    """The fewest replicates that are enough, from 2 on; None if 10,000 are not.
+
+    Args:
+        enough: whether so many are; once it is true it stays true.
+    """
+    if not enough(MOST_REPLICATES):
         return None
-    low, high = 1, MOST_REPLICATES  # more replicates never resolve less, so bisection finds the first
+    low, high = 1, MOST_REPLICATES
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)

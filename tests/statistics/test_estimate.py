@@ -199,14 +199,6 @@ def test_halving_budget(cube: xr.Dataset, measures: xr.Dataset) -> None:
     assert "not told from 0" in flat.reason
 
 
-def test_bootstrap_is_an_option(cube: xr.Dataset) -> None:
-    (few,) = estimates(measure(cube, 0.8), [swap(at=ONE, interval="bootstrap")])
-    assert few.method == "t"
-    assert "bootstrap refused" in few.reason
-    many = synthetic_cube({"pretraining": ("all light", "all dark")}, replicates=12, draws=1, subjects=100)
-    assert estimates(measure(many, 0.8), [swap(interval="bootstrap")])[0].method == "bootstrap"
-
-
 def test_arms_that_are_not_there_say_so(cube: xr.Dataset) -> None:
     part = synthetic_cube(replicates=4, subjects=80, open_arms=4)  # the last arm of scratch, which no swap needs
     assert all(np.isfinite(e.value) for e in estimates(measure(part, 0.8), [swap()]))

@@ -220,11 +220,7 @@ def test_every_number_of_the_estimates(cube, oracle, printed) -> None:
 
     def p_values(x: np.ndarray, y: np.ndarray | None, margin: float) -> tuple[float, float]:
         edge = margin if y is None else margin * y
-        inside = max(
-            t_p(x - edge, "less"),
-            t_p(x + edge, "greater"),
-        )
-        return t_p(x), inside
+        return t_p(x), min(2 * max(t_p(x - edge, "less"), t_p(x + edge, "greater")), 1.0)
 
     def holm(p: list[float]) -> list[float]:
         order, adjusted, worst = np.argsort(p), [0.0] * len(p), 0.0

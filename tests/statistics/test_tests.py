@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from biasprop.statistics.intervals import t_interval
 from biasprop.statistics.tests import (
     difference_p,
     equivalence_p,
+    fewest,
     holm,
     power_of,
     ratio_equivalence_p,
-    replicates_needed,
     replicates_to_resolve,
     resolvable,
 )
@@ -33,13 +34,21 @@ def test_difference_agrees_with_scipy() -> None:
 def test_equivalence_agrees_with_two_one_sided_tests() -> None:
     below = t_p(VALUES - 0.1, "less")
     above = t_p(VALUES + 0.1, "greater")
-    assert equivalence_p(VALUES, 0.1) == pytest.approx(max(below, above))
-    assert equivalence_p(-VALUES, 0.1) == pytest.approx(max(below, above))
+    assert equivalence_p(VALUES, 0.1) == pytest.approx(2 * max(below, above))
+    assert equivalence_p(-VALUES, 0.1) == pytest.approx(2 * max(below, above))
+    assert equivalence_p(VALUES + 0.1, 0.1) == 1.0
+
+
+def test_equivalence_is_the_interval_inside_the_margin() -> None:
+    many = 0.05 + 0.08 * np.random.default_rng(9).standard_normal((200, 5))
+    inside = [abs(t_interval(row).low) < 0.1 and abs(t_interval(row).high) < 0.1 for row in many]
+    assert ((equivalence_p(many, 0.1) < 0.05) == inside).all()
+    assert 0 < sum(inside) < 200
 
 
 def test_equivalence_of_a_ratio_turns_with_the_denominator() -> None:
     y = 1.0 + VALUES
-    expected = max(
+    expected = 2 * max(
         t_p(VALUES - 0.2 * y, "less"),
         t_p(VALUES + 0.2 * y, "greater"),
     )
@@ -56,12 +65,16 @@ def test_no_spread_is_certain_and_too_few_are_nan() -> None:
         assert np.isnan(p)
 
 
-def test_type_one_error() -> None:
-    """5 % under the null (and, for equivalence, at the margin's edge), within three Monte Carlo standard errors."""
-    null = np.random.default_rng(5).standard_normal((3_000, 6)) * 0.05
-    error = 3 * np.sqrt(0.05 * 0.95 / 3_000)
-    assert np.mean([difference_p(row) < 0.05 for row in null]) == pytest.approx(0.05, abs=error)
-    assert np.mean([equivalence_p(row + 0.1, 0.1) < 0.05 for row in null]) == pytest.approx(0.05, abs=error)
+def test_many_at_once_are_each_alone() -> None:
+    many = np.random.default_rng(5).standard_normal((3, 4, 6))
+    many[0, 0, :2] = many[1, 1, :5] = np.nan
+    below = 1.0 + many
+    for index in np.ndindex(3, 4):
+        assert difference_p(many)[index] == pytest.approx(difference_p(many[index]), nan_ok=True)
+        assert equivalence_p(many, 0.5)[index] == pytest.approx(equivalence_p(many[index], 0.5), nan_ok=True)
+        alone = ratio_equivalence_p(many[index], below[index], 0.5)
+        assert ratio_equivalence_p(many, below, 0.5)[index] == pytest.approx(alone, nan_ok=True)
+    assert np.isnan(difference_p(many)).sum() == 1
 
 
 def test_holm_by_hand() -> None:
@@ -138,17 +151,14 @@ def test_resolvable_shrinks_with_replicates_and_spread() -> None:
     assert np.isnan(resolvable(np.nan, 6))
 
 
-def test_replicates_needed_is_the_fewest() -> None:
-    n = replicates_needed(0.02, 0.05)
-    assert n is not None
-
-    def half_width(replicates: int) -> float:
-        return stats.t.ppf(0.975, replicates - 1) * 0.05 / np.sqrt(replicates)
-
-    assert half_width(n) <= 0.02 < half_width(n - 1)
-    assert replicates_needed(1.0, 0.0) == 2
-    assert replicates_needed(1e-9, 1.0) is None
-    assert replicates_needed(0.1, np.nan) is None
+def test_fewest_is_the_first_that_is_enough() -> None:
+    assert [fewest(lambda n, first=first: n >= first) for first in (2, 3, 17, 10_000, 10_001)] == [
+        2,
+        3,
+        17,
+        10_000,
+        None,
+    ]
 
 
 def test_replicates_to_resolve_looks_both_ways() -> None:

@@ -1,0 +1,140 @@
+"""`python -m biasprop.coverage`: the tables, on studies simulated from a known truth.
+
+An interval is on offer at a number of replicates only if the share of studies in which it holds the truth is 95 %
+within Monte Carlo error; a verdict only if it is wrong in at most 5 % of them. What is not on offer, some of it wrong
+on purpose, goes through the same check.
+
+Exit codes: 0 everything on offer passes; 2 bad input; 3 something on offer does not (it is named).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+SEED = 20_262
+STUDIES = 10_000
+REPLICATES = (3, 4, 5, 6, 8, 10, 15, 20, 30)
+WIDE = 96
+"""Columns of the names in the tables."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        argv: arguments without the program's name; by default those of the process.
+
+    Returns:
+        The exit code.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m biasprop.coverage",
+        description="Do the intervals cover, and do the verdicts keep their level? On simulated studies, in a minute.",
+        epilog="exit codes: 0 everything on offer passes, 2 bad input, 3 something on offer does not",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--studies", type=int, default=STUDIES, metavar="N", help=f"simulated studies ({STUDIES})")
+    add("--seed", type=int, default=SEED, metavar="N", help=f"of the simulated studies ({SEED})")
+    add("--normal", action="store_true", help="normal results instead of skewed ones")
+    add("--json", action="store_true", help="one JSON object on stdout instead of tables")
+    add("--figure", type=Path, metavar="FILE", help="draw coverage against replicates (.png, .svg or .pdf)")
+    given = parser.parse_args(argv)
+    from biasprop.component import InputError
+
+    try:
+        _check(given)
+    except InputError as error:
+        print(*error.problems, sep="\n", file=sys.stderr)
+        return 2
+    from biasprop.coverage.intervals import rows
+    from biasprop.coverage.verdicts import rates
+
+    skew: dict[str, Any] = {"skew": 0.0} if given.normal else {}
+    covered = rows(given.seed, given.studies, REPLICATES, **skew)
+    wrong = rates(given.seed, given.studies, REPLICATES, **skew)
+    if given.json:
+        found = {"intervals": covered, "verdicts": wrong}
+        made = {name: [asdict(each) | {"passes": each.passes} for each in part] for name, part in found.items()}
+        print(json.dumps(_finite({"seed": given.seed, "studies": given.studies} | made), allow_nan=False))
+    else:
+        print(*_tables(covered, wrong, given.studies), sep="\n")
+    if given.figure:
+        from biasprop.coverage import ERRORS
+        from biasprop.figures.coverage import draw
+        from biasprop.plotting import save
+
+        save(draw(covered, ERRORS), given.figure.with_suffix(""), [given.figure.suffix[1:]])
+    failed = [row for row in (*covered, *wrong) if row.offered and not row.passes]
+    if failed:
+        print("on offer, but not as stated:", *failed, sep="\n", file=sys.stderr)
+    return 3 if failed else 0
+
+
+def _check(given: argparse.Namespace) -> None:
+    from biasprop.component import InputError
+    from biasprop.plotting import FORMATS
+
+    problems = []
+    if not 100 <= given.studies <= 100_000:
+        problems.append(f"--studies {given.studies}: has to be 100 to 100000")
+    if not 0 <= given.seed < 2**32:
+        problems.append(f"--seed {given.seed}: has to be 0 to {2**32 - 1}")
+    if given.figure and given.figure.suffix[1:] not in FORMATS:
+        problems.append(f"--figure {given.figure}: no such format; allowed: {', '.join('.' + f for f in FORMATS)}")
+    if given.figure and not given.figure.parent.is_dir():
+        problems.append(f"--figure {given.figure}: there is no folder {given.figure.parent}")
+    if problems:
+        raise InputError(problems)
+
+
+def _tables(covered: Sequence[Any], wrong: Sequence[Any], studies: int) -> list[str]:
+    from biasprop.coverage import ERRORS
+
+    head = f"{'replicates':<{WIDE}}" + "".join(f"{n:>10}" for n in REPLICATES)
+    error = 100 * min(row.error for row in covered)
+    lines = [
+        f"Coverage of 95 % intervals in {studies} simulated studies, %, and below it their median width. Monte Carlo",
+        f"standard error {error:.2f}; ! more than {ERRORS:g} of them from 95; / n: given in n % of the studies only;",
+        "in brackets: not on offer.",
+        head,
+    ]
+    for key in dict.fromkeys((row.interval, row.estimand) for row in covered):
+        group = [row for row in covered if (row.interval, row.estimand) == key]
+        lines.append(f"{f'{key[0]}: {key[1]}':<{WIDE}}" + "".join(f"{_share(row):>10}" for row in group))
+        lines.append(" " * WIDE + "".join(f"{row.width:>10.3f}" for row in group))
+    lines += [
+        "",
+        f"Wrong verdicts, % of the studies; allowed: {100 * wrong[0].limit:g}; not on offer: in brackets",
+        head,
+    ]
+    for name in dict.fromkeys(rate.error for rate in wrong):
+        group = [rate for rate in wrong if rate.error == name]
+        lines.append(f"{name:<{WIDE}}" + "".join(f"{_marked(100 * r.rate, r.offered, r.passes):>10}" for r in group))
+    return lines
+
+
+def _share(row: Any) -> str:
+    text = _marked(100 * row.coverage, row.offered, row.passes)
+    return text if row.given > 0.995 else f"{text}/{100 * row.given:.0f}"
+
+
+def _marked(share: float, offered: bool, passes: bool) -> str:
+    text = f"{share:.1f}{'' if passes else '!'}"
+    return text if offered else f"({text})"
+
+
+def _finite(value: Any) -> Any:
+    from biasprop.statistics.summary import plain
+
+    return plain(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,195 @@
+"""How often intervals hold the truth, at few and at many replicates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from scipy import stats
+from scipy.special import ndtr, ndtri
+
+from biasprop.coverage import ERRORS
+from biasprop.coverage.simulated import MEANS, SKEW, SUBGROUPS, labelled, simulate, with_contrast
+from biasprop.statistics.contrasts import excess_gap, gap, halving_budget, swap_contrast
+from biasprop.statistics.intervals import MIN_FIELLER, fieller_bounds, t_intervals
+
+RESAMPLES = 999
+"""Of each bootstrap interval."""
+FEWER = 10
+"""Halving budgets take long: one study in so many is enough."""
+FADING = np.array([0.20, 0.16, 0.08, 0.03])
+"""Swap contrasts at 50 to 5,000 labels whose halving budget is 1,000."""
+
+Bounds = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One interval of one estimand at one number of replicates."""
+
+    interval: str
+    estimand: str
+    replicates: int
+    offered: bool
+    """Whether the package gives it at so few replicates."""
+    given: float
+    """Share of studies in which it is defined."""
+    coverage: float
+    """Share of those in which it holds the truth."""
+    error: float
+    """Monte Carlo standard error of a share that is what it should be."""
+    level: float
+    """What it should be."""
+    width: float
+    """Median."""
+
+    @property
+    def passes(self) -> bool:
+        """Whether the share is what it should be, within :data:`ERRORS`."""
+        return abs(self.coverage - self.level) <= ERRORS * self.error
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An interval that may be offered."""
+
+    name: str
+    bounds: Callable[..., Bounds]
+    """Samples [study, replicate], one or a pair, and the level -> low and high [study]."""
+    offered: float
+    """From how many replicates on; infinite for one that is not."""
+
+
+def _t(values: NDArray, level: float) -> Bounds:
+    table = t_intervals(xr.DataArray(values, dims=("study", "replicate")), level)
+    return table["low"].values, table["high"].values
+
+
+def _bootstrap(values: NDArray, level: float) -> Bounds:
+    found = stats.bootstrap(
+        (values,), np.mean, confidence_level=level, n_resamples=RESAMPLES, batch=50, axis=-1, method="BCa", rng=0
+    )
+    return found.confidence_interval.low, found.confidence_interval.high
+
+
+def _around(values: NDArray, half: NDArray) -> Bounds:
+    return values.mean(axis=-1) - half, values.mean(axis=-1) + half
+
+
+def _normal(values: NDArray, level: float) -> Bounds:
+    n = values.shape[-1]
+    return _around(values, ndtri(0.5 + level / 2) * values.std(axis=-1, ddof=1) / np.sqrt(n))
+
+
+def _divided_by_n(values: NDArray, level: float) -> Bounds:
+    return _around(values, ndtri(0.5 + level / 2) * values.std(axis=-1, ddof=1) / values.shape[-1])
+
+
+def _unpaired(a: NDArray, b: NDArray, level: float) -> Bounds:
+    low, high = _t(a - b, level)
+    apart = np.sqrt((a.var(axis=-1) + b.var(axis=-1)) / (a - b).var(axis=-1))
+    return _around(a - b, apart * (high - low) / 2)
+
+
+def _range(values: NDArray, level: float) -> Bounds:
+    return values.min(axis=-1), values.max(axis=-1)
+
+
+T = Candidate("t", _t, 2)
+BOOTSTRAP = Candidate("BCa bootstrap", _bootstrap, np.inf)
+FIELLER = Candidate("Fieller", fieller_bounds, MIN_FIELLER)
+NORMAL = Candidate("normal quantile", _normal, np.inf)
+DIVIDED_BY_N = Candidate("sd / n", _divided_by_n, np.inf)
+UNPAIRED = Candidate("unpaired", _unpaired, np.inf)
+RANGE = Candidate("range of the replicates", _range, np.inf)
+
+Case = tuple[str, Candidate, tuple[NDArray[np.float64], ...], float]
+"""Estimand, interval, samples [study, replicate], and the truth."""
+
+
+def rows(seed: int, studies: int, replicates: Sequence[int], skew: Any = SKEW, level: float = 0.95) -> list[Row]:
+    """Count coverage.
+
+    Args:
+        seed: of the simulated studies.
+        studies: how many.
+        replicates: the first so many of each study.
+        skew: of the parts of the deviations; 0 is normal.
+        level: of the intervals.
+    """
+    found = []
+    for estimand, candidate, samples, truth in _cases(seed, studies, max(replicates), skew):
+        found += [_row(estimand, candidate, samples, truth, n, level) for n in replicates]
+    return found
+
+
+def _row(estimand: str, candidate: Candidate, samples: tuple[NDArray, ...], truth: float, n: int, level: float) -> Row:
+    low, high = candidate.bounds(*(sample[:, :n] for sample in samples), level)
+    given = ~np.isnan(low)
+    held = (low <= truth) & (truth <= high)
+    count = max(int(given.sum()), 1)
+    return Row(
+        interval=candidate.name,
+        estimand=estimand,
+        replicates=n,
+        offered=n >= candidate.offered,
+        given=float(given.mean()),
+        coverage=float(held[given].mean()) if given.any() else np.nan,
+        error=float(np.sqrt(level * (1 - level) / count)),
+        level=level,
+        width=float(np.median((high - low)[given])) if given.any() else np.nan,
+    )
+
+
+def _swap(z: xr.DataArray, protocol: str = "full", labels: int = 200) -> xr.DataArray:
+    gaps = gap(z.sel(protocol=protocol, labels=labels, drop=True), SUBGROUPS)
+    return swap_contrast(gaps, "pretraining", ("to A", "to B"))
+
+
+def _cases(seed: int, studies: int, most: int, skew: Any) -> Iterator[Case]:
+    """What is estimated (full fine-tuning on 200 labels unless said otherwise), and by which interval."""
+    z, means = simulate(seed, studies, most, skew=skew), labelled(MEANS)
+    arm = {"protocol": "full", "labels": 200}
+    for name, where in (
+        ("", arm),
+        (", 50 labels", arm | {"labels": 50}),
+        (", linear probe", arm | {"protocol": "linear_probe"}),
+    ):
+        levels, true_levels = z.sel(where), means.sel(where)
+        auc = ndtr(levels.sel(pretraining="to A", subgroup="B").values / np.sqrt(2))
+        yield (
+            f"AUC{name}",
+            T,
+            (auc,),
+            float(auc.mean()),
+        )  # no closed form; its error is 1 / sqrt(studies) of an interval
+        gaps, true_gaps = gap(levels, SUBGROUPS), gap(true_levels, SUBGROUPS)
+        yield f"gap{name}", T, (gaps.sel(pretraining="to A").values,), float(true_gaps.sel(pretraining="to A"))
+        excess, true_excess = (excess_gap(g, "pretraining", "even").sel(pretraining="to A") for g in (gaps, true_gaps))
+        yield f"excess gap{name}", T, (excess.values,), float(true_excess)
+        yield f"swap contrast{name}", T, (_swap(z, **where).values,), float(_swap(means, **where))
+    for protocol, labels in (("full", 200), ("full", 5000), ("linear_probe", 50)):
+        pair = (_swap(z, protocol, labels).values, _swap(z, "linear_probe", 5000).values)
+        true = float(_swap(means, protocol, labels) / _swap(means, "linear_probe", 5000))
+        yield f"retention, {protocol.replace('_', ' ')}, {labels} labels", FIELLER, pair, true
+    swap, truth = _swap(z).values, float(_swap(means))
+    yield "swap contrast", BOOTSTRAP, (swap,), truth
+    yield "swap contrast", NORMAL, (swap,), truth
+    yield "swap contrast", DIVIDED_BY_N, (swap,), truth
+    a, b = (z.sel(arm | {"pretraining": "to A", "subgroup": name}).values for name in SUBGROUPS)
+    yield "gap", UNPAIRED, (a, b), float(gap(means, SUBGROUPS).sel(arm | {"pretraining": "to A"}))
+    yield "halving budget", RANGE, (_halvings(seed, studies, most, skew),), 1000.0
+
+
+def _halvings(seed: int, studies: int, most: int, skew: Any) -> NDArray[np.float64]:
+    """The halving budget that each replicate of a linear probe has by itself [study, replicate]; infinite if none."""
+    z = simulate(seed, max(studies // FEWER, 1), most, with_contrast(FADING), skew)
+    gaps = gap(z.sel(protocol="linear_probe"), SUBGROUPS)
+    curves = swap_contrast(gaps, "pretraining", ("to A", "to B")).transpose("study", "replicate", "labels")
+    budgets = curves["labels"].values.tolist()
+    alone = [halving_budget(curve, budgets)[0] for curve in curves.values.reshape(-1, len(budgets))]
+    return np.nan_to_num(np.reshape(alone, curves.shape[:2]), nan=np.inf)

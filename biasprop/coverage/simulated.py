@@ -1,0 +1,124 @@
+"""Replicate-level results as stored studies have them, simulated from a known truth: what statistics are checked on.
+
+One simulated study is the z = sqrt(2) * inverse normal CDF of the AUC of every pretraining mix, subgroup, protocol and
+label budget, paired by replicate. Around their means the six values of an arm (3 mixes x 2 subgroups) are taken apart
+into six orthonormal directions: mean, A - B and curvature over the mixes, times mean and difference of the subgroups.
+A direction's deviation is the sum of what all arms of a replicate share, what the label budgets of a linear probe on
+one frozen encoder share, and what an arm has alone; each is skewed.
+
+Source of the numbers: the shipped study ``skin_tone`` (seed 20261, replicates 0 to 2, in the state of 23 November
+2026). Means are its means; variances are moments of its three replicates, covariances within a direction averaged over
+budgets, negative ones set to 0. Three replicates say little about skewness (pooled over arms: 0.5 for z, 0.4 for gaps,
+-0.1 for excess gaps, between -0.2 and 0.8 for swap contrasts), so it was also read off 41 replicates of the same
+generator and objective on 16 x 16 pixels (one block of width 32, 200 steps, linear probe, 50 to 1,000 labels): root
+mean square over arms, less what 41 normal values would have, 0.9 for z, 0.6 for gaps, 0.5 for excess gaps, 0.3 for swap
+contrasts. :data:`SKEW` gives about as much.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+MIXES = ("to A", "even", "to B")
+"""Levels of the factor ``pretraining``: skewed to subgroup A, balanced, skewed to subgroup B."""
+SUBGROUPS = ("A", "B")
+PROTOCOLS = ("linear_probe", "full")
+BUDGETS = (50, 200, 1000, 5000)
+
+MEANS = np.array(
+    [
+        [[[1.16, 1.33, 1.40, 1.43], [0.77, 1.27, 1.32, 1.32]], [[0.81, 0.95, 1.04, 1.10], [0.74, 1.06, 1.12, 1.11]]],
+        [[[0.81, 0.96, 1.06, 1.15], [0.74, 1.13, 1.18, 1.20]], [[0.65, 0.78, 0.85, 0.93], [0.64, 0.93, 1.01, 0.98]]],
+        [[[0.53, 0.68, 0.80, 0.89], [0.64, 0.87, 1.00, 0.94]], [[0.59, 0.69, 0.76, 0.81], [0.61, 0.72, 0.82, 0.80]]],
+    ]
+)
+"""Mean z [pretraining, subgroup, protocol, labels]."""
+
+OVER_MIXES = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
+OVER_SUBGROUPS = np.array([[1, 1], [1, -1]]) / np.sqrt(2)
+"""Orthonormal directions; A - B over the mixes times the difference of the subgroups is the swap contrast itself."""
+
+REPLICATE = np.array([[0.207, 0.020], [0.035, 0.010], [0.0, 0.0]])
+"""Sd that all arms of a replicate share [direction over mixes, direction over subgroups]."""
+ENCODER = np.array([[0.070, 0.0], [0.0, 0.041], [0.064, 0.050]])
+"""Sd that the linear probes of a replicate share, because they read the same encoders."""
+ARM = np.array(
+    [
+        [[0.044, 0.073, 0.073], [0.042, 0.045, 0.305]],
+        [[0.025, 0.052, 0.180], [0.022, 0.024, 0.077]],
+        [[0.029, 0.044, 0.085], [0.016, 0.045, 0.111]],
+    ]
+)
+"""Sd of an arm alone: linear probe, full fine-tuning, full fine-tuning on 50 labels (last axis)."""
+
+SKEW = np.array([[0.9, 0.6], [0.6, 0.6], [0.6, 0.6]])
+"""Skewness of each part of a direction; sums of parts have less."""
+
+
+def simulate(
+    seed: int, studies: int, replicates: int, means: NDArray[np.float64] = MEANS, skew: ArrayLike = SKEW
+) -> xr.DataArray:
+    """Simulate the z of whole studies.
+
+    Args:
+        seed: everything is a function of it and of the sizes.
+        studies, replicates: how many.
+        means: [pretraining, subgroup, protocol, labels].
+        skew: skewness of the parts of the deviations, >= 0, one for all or [direction over mixes, direction over
+            subgroups]; 0 is normal.
+
+    Returns:
+        z with dims (study, replicate, pretraining, subgroup, protocol, labels) and coords for the last four.
+    """
+    import jax
+
+    from biasprop import keys
+
+    key = keys.stream(keys.replicate(seed, 0), keys.Stream.BOOTSTRAP)
+    arms = len(PROTOCOLS) * len(BUDGETS)
+    normal = jax.random.normal(key, (studies, replicates, 3, 2, 2 + arms))
+    parts = skewed(np.asarray(normal, np.float64), np.broadcast_to(skew, (3, 2))[..., None])
+    own = np.stack([ARM[..., 0]] * len(BUDGETS) + [ARM[..., 2]] + [ARM[..., 1]] * (len(BUDGETS) - 1), axis=-1)
+    probe = np.arange(arms) < len(BUDGETS)
+    deviation = parts[..., :1] * REPLICATE[..., None] + parts[..., 1:2] * ENCODER[..., None] * probe
+    deviation += parts[..., 2:] * own
+    z = np.einsum("il,js,...ija->...lsa", OVER_MIXES, OVER_SUBGROUPS, deviation, optimize=True)
+    return labelled(z.reshape(studies, replicates, *means.shape) + means)
+
+
+def labelled(z: NDArray[np.float64]) -> xr.DataArray:
+    """z or its means with named dims: (study, replicate,) pretraining, subgroup, protocol, labels."""
+    import xarray as xr
+
+    names = ("pretraining", "subgroup", "protocol", "labels")
+    coords = dict(zip(names, map(list, (MIXES, SUBGROUPS, PROTOCOLS, BUDGETS)), strict=True))
+    return xr.DataArray(z, coords, (*("study", "replicate")[: z.ndim - 4], *names))
+
+
+def skewed(normal: NDArray[np.float64], skew: ArrayLike) -> NDArray[np.float64]:
+    """Standard normal values made skewed: shifted lognormal with mean 0, variance 1 and this skewness (>= 0)."""
+    # Skewness (w + 2) sqrt(w - 1) with w = exp(s^2), solved for w (Johnson, Biometrika 36, 1949).
+    skew = np.maximum(skew, 1e-3)  # as good as normal; at 0 numerator and denominator vanish
+    cube = ((2 + skew**2 + np.sqrt(skew**4 + 4 * skew**2)) / 2) ** (1 / 3)
+    w = cube + 1 / cube - 1
+    return (np.exp(np.sqrt(np.log(w)) * normal) - np.sqrt(w)) / np.sqrt(w * (w - 1))
+
+
+def with_contrast(beta: float | NDArray[np.float64]) -> NDArray[np.float64]:
+    """Means in which the skewed mixes differ from the even one by exactly this swap contrast, half in each subgroup.
+
+    Args:
+        beta: swap contrast on z, one for all arms or [protocol, labels].
+
+    Returns:
+        [pretraining, subgroup, protocol, labels]; the excess gap is ``beta`` for the mix skewed to A, -``beta`` for the
+        other.
+    """
+    sign = np.array([1.0, 0.0, -1.0])[:, None] * np.array([1.0, -1.0])
+    return MEANS[1] + 0.5 * sign[..., None, None] * np.broadcast_to(beta, MEANS.shape[2:])

@@ -1,0 +1,151 @@
+"""How often verdicts are wrong where the truth is known to be nothing, or to lie on the edge of the margin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from biasprop.coverage import ERRORS
+from biasprop.coverage.simulated import BUDGETS, PROTOCOLS, SKEW, SUBGROUPS, simulate, with_contrast
+from biasprop.statistics.contrasts import excess_gap, gap, swap_contrast
+from biasprop.statistics.estimand import Estimand
+from biasprop.statistics.estimate import adjust, halving
+from biasprop.statistics.intervals import MIN_FIELLER, fieller_bounds
+from biasprop.statistics.paired import Paired
+from biasprop.statistics.tests import ALPHA, difference_p, equivalence_p, ratio_equivalence_p
+from biasprop.statistics.verdict import ERASED, NOT_RESOLVED, PERSISTS, REVERSED, verdict
+
+MARGIN = 0.10
+"""Equivalence margin on z, and as a share of the denominator of a retention: the default of an estimand."""
+PRIMARY = len(BUDGETS)
+"""Position of full fine-tuning on 50 labels among the swap contrasts: primary here, because it is the noisiest."""
+CONTRAST = 0.15
+"""Swap contrast of the denominator where a retention lies on the edge of its margin."""
+WEAK = 0.06
+"""Half of the stored swap contrast of a linear probe on 5,000 labels."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How often studies say something wrong."""
+
+    error: str
+    """What is said, of which estimand, though what is true."""
+    replicates: int
+    offered: bool
+    """Whether the package says it in this way."""
+    rate: float
+    limit: float
+    """What it must not exceed."""
+    studies: int
+
+    @property
+    def passes(self) -> bool:
+        """Whether the rate is at most its limit, within :data:`ERRORS`."""
+        return self.rate <= self.limit + ERRORS * (self.limit * (1 - self.limit) / self.studies) ** 0.5
+
+
+def rates(seed: int, studies: int, replicates: Sequence[int], skew: Any = SKEW) -> list[Rate]:
+    """Count wrong verdicts.
+
+    Args:
+        seed: of the simulated studies.
+        studies: how many.
+        replicates: the first so many of each study.
+        skew: of the parts of the deviations; 0 is normal.
+    """
+    most = max(replicates)
+    found = []
+    for name, beta, wrong in (
+        ("persists or reversed, though nothing differs", 0.0, (PERSISTS, REVERSED)),
+        ("erased, though at the margin", MARGIN, (ERASED,)),
+        ("erased, though at the margin's other end", -MARGIN, (ERASED,)),
+    ):
+        values = _family(simulate(seed, studies, most, with_contrast(beta), skew))
+        for n in replicates:
+            for who, offered, share in _wrong(values[..., :n], wrong):
+                found.append(Rate(f"{who}: {name}", n, offered, share, ALPHA, studies))
+    x, y = _retention(simulate(seed, studies, most, with_contrast(_edge()), skew))
+    z = simulate(seed, studies, most, with_contrast(0.0), skew).sel(protocol="linear_probe")
+    curves = _swaps(z).transpose("study", "replicate", "labels").values
+    weak = with_contrast(np.broadcast_to([[WEAK], [WEAK]], (2, len(BUDGETS))))
+    over, under = _retention(simulate(seed, studies, most, weak, skew))
+    for n in replicates:
+        low, high = fieller_bounds(over[:, :n], under[:, :n])
+        missed = float(((low > 1) | (high < 1)).mean())
+        found.append(
+            Rate("retention: interval misses, over a weak denominator", n, n >= MIN_FIELLER, missed, ALPHA, studies)
+        )
+        defined = difference_p(y[:, :n]) < ALPHA
+        share = float((defined & (ratio_equivalence_p(x[:, :n], y[:, :n], MARGIN) < ALPHA)).mean())
+        found.append(Rate("retention: erased, though at the margin", n, True, share, ALPHA, studies))
+        share = float(np.mean([halving(_curve(curve[:n])).verdict != NOT_RESOLVED for curve in curves]))
+        found.append(Rate("halving budget: stated, though nothing differs", n, True, share, ALPHA, studies))
+    return sorted(found, key=lambda rate: (not rate.offered, rate.error))
+
+
+def _wrong(values: NDArray[np.float64], wrong: Sequence[str]) -> Iterator[tuple[str, bool, float]]:
+    """Share of studies with a wrong verdict: as the package has them, and in two ways that it has not.
+
+    Args:
+        values: [study, estimate, replicate].
+        wrong: the verdicts that are.
+    """
+    p = np.stack([difference_p(values), equivalence_p(values, MARGIN)], axis=-1)
+    primary = np.arange(values.shape[1]) == PRIMARY
+    means = values.mean(axis=-1)
+    adjusted = np.stack([adjust(each, primary)[0] for each in p])
+    said = _said(means, adjusted, wrong)
+    yield "primary swap contrast", True, float(said[:, primary].mean())
+    yield f"any of the {len(primary) - 1} others", True, float(said[:, ~primary].any(axis=1).mean())
+    whole = p / np.where(p < 1, [1, 2], 1)
+    yield "primary, one-sided tests at the whole level", False, float(_said(means, whole, wrong)[:, primary].mean())
+    yield "any of the others, not adjusted", False, float(_said(means, p, wrong)[:, ~primary].any(axis=1).mean())
+
+
+def _said(means: NDArray, p: NDArray, wrong: Sequence[str]) -> NDArray[np.bool_]:
+    """Whether the verdict on each estimate is one of these words."""
+    every = zip(means.ravel().tolist(), *p.reshape(-1, 2).T.tolist(), strict=True)
+    return np.reshape([verdict(value, d, e, 1, ALPHA)[0] in wrong for value, d, e in every], means.shape)
+
+
+def _swaps(z: xr.DataArray) -> xr.DataArray:
+    return swap_contrast(gap(z, SUBGROUPS), "pretraining", ("to A", "to B"))
+
+
+def _family(z: xr.DataArray) -> NDArray[np.float64]:
+    """Swap contrast and excess gap of every arm [study, estimate, replicate]."""
+    excess = excess_gap(gap(z, SUBGROUPS), "pretraining", "even").sel(pretraining="to A")
+    both = [each.stack(arm=("protocol", "labels")) for each in (_swaps(z), excess)]
+    return np.concatenate([each.transpose("study", "arm", "replicate").values for each in both], axis=1)
+
+
+def _edge() -> NDArray[np.float64]:
+    """Swap contrasts whose retention under full fine-tuning is the margin [protocol, labels]."""
+    return np.broadcast_to(
+        np.where([[name == "full"] for name in PROTOCOLS], MARGIN, 1.0) * CONTRAST, (2, len(BUDGETS))
+    )
+
+
+def _retention(z: xr.DataArray) -> tuple[NDArray, NDArray]:
+    beta = _swaps(z)
+    return beta.sel(protocol="full", labels=200).values, beta.sel(protocol="linear_probe", labels=BUDGETS[-1]).values
+
+
+STATED = Estimand(
+    name="halving budget",
+    kind="halving_budget",
+    subgroups=("A", "B"),
+    factor="pretraining",
+    skewed=("to A", "to B"),
+    budget="labels",
+)
+
+
+def _curve(values: NDArray[np.float64]) -> Paired:
+    return Paired(STATED, {}, values, None, tuple(map(float, BUDGETS)), "")

@@ -1,0 +1,117 @@
+"""How many replicates an interval of a given width needs, judged by those there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from scipy.special import fdtr, gammaln, stdtrit
+
+from biasprop.statistics.estimand import Estimand, Level
+from biasprop.statistics.intervals import MIN_FIELLER, ratio_bounds
+from biasprop.statistics.paired import Paired, paired
+from biasprop.statistics.tests import ALPHA, MOST_REPLICATES, POWER, fewest
+
+TOO_FEW = "not enough replicates in the store"
+
+
+@dataclass(frozen=True)
+class Precision:
+    """What an interval of one estimand at one arm costs."""
+
+    name: str
+    arm: dict[str, Level]
+    replicates: int
+    """Those in the store that have every value the contrast needs."""
+    half_width: float
+    """Half of the width of their interval; NaN without one."""
+    expected: int | None
+    """Replicates whose interval is expected to have the half-width asked for; None if more than 10,000 or unknown."""
+    likely: int | None
+    """Replicates whose interval has it with probability 80 %, which allows for the sd being an estimate itself; None
+    also for a retention, whose interval has no simple law."""
+    reason: str
+    """Why a number is missing; empty if none is."""
+
+
+def precision(measures: xr.Dataset | None, estimands: Sequence[Estimand], half_width: float) -> list[Precision]:
+    """The replicates that every estimand needs at every arm it asks for.
+
+    Args:
+        measures: from ``measure``; None if there is no store.
+        estimands: of the study.
+        half_width: > 0, half of the width of the plain 95 % interval, on each estimand's own scale.
+    """
+    if measures is None:
+        return [Precision(estimand.name, dict(estimand.at), 0, np.nan, None, None, TOO_FEW) for estimand in estimands]
+    return [_precision(one, half_width) for estimand in estimands for one in paired(measures, estimand)]
+
+
+def _precision(contrast: Paired, half_width: float) -> Precision:
+    whole = ~np.isnan(contrast.values.reshape(len(contrast.values), -1)).any(axis=1)
+    n = int(whole.sum())
+    nothing = Precision(contrast.estimand.name, contrast.arm, n, np.nan, None, None, "")
+    values, below = contrast.values[whole], contrast.denominator
+    if contrast.estimand.kind == "halving_budget":
+        return Precision(**(vars(nothing) | {"reason": "a halving budget has no interval"}))
+    if n < 2:
+        parts = (TOO_FEW, contrast.reason)
+        return Precision(**(vars(nothing) | {"reason": "; ".join(part for part in parts if part)}))
+    now = contrast.interval(1 - ALPHA)
+    half = (now.high - now.low) / 2
+    if below is None:
+        sd = float(values.std(ddof=1))
+        expected = fewest(lambda m: expected_half_width(sd, n, m) <= half_width)
+        likely = fewest(lambda m: chance(half_width, sd, n, m) >= POWER)
+    else:
+        below = below[whole]
+        expected = fewest(lambda m: m >= MIN_FIELLER and _ratio_half_width(values, below, m) <= half_width)
+        likely = None
+    reason = now.reason or (f"more than {MOST_REPLICATES} replicates would be needed" if expected is None else "")
+    return Precision(contrast.estimand.name, contrast.arm, n, half, expected, likely, reason)
+
+
+def expected_half_width(sd: float, known: int, replicates: int, level: float = 1 - ALPHA) -> float:
+    """Expected half-width of the t interval of some replicates: t(n - 1) * E[s] / sqrt(n), with E[s] = c4(n) * sigma.
+
+    Args:
+        sd: observed sd between the replicates that are known, whose expectation is c4(known) * sigma for normal values.
+        known: how many these are, >= 2.
+        replicates: how many there will be, >= 2.
+        level: of the interval.
+    """
+    return _quantile(replicates, level) * c4(replicates) / c4(known) * sd / np.sqrt(replicates)
+
+
+def c4(n: int) -> float:
+    """E[s] / sigma of n normal values: sqrt(2 / (n - 1)) * Gamma(n / 2) / Gamma((n - 1) / 2)."""
+    return float(np.sqrt(2 / (n - 1)) * np.exp(gammaln(n / 2) - gammaln((n - 1) / 2)))
+
+
+def chance(half_width: float, sd: float, known: int, replicates: int, level: float = 1 - ALPHA) -> float:
+    """Probability that the t interval of further replicates is at most so wide.
+
+    The squared ratio of two sds of one normal law has the F law, so the estimate's own error is in it.
+
+    Args:
+        half_width: > 0.
+        sd, known, replicates, level: as in :func:`expected_half_width`.
+    """
+    if sd == 0.0:
+        return 1.0
+    reach = half_width * np.sqrt(replicates) / (_quantile(replicates, level) * sd)
+    return float(fdtr(replicates - 1, known - 1, reach**2))
+
+
+def _quantile(replicates: int, level: float) -> float:
+    return float(stdtrit(replicates - 1, 0.5 + level / 2))
+
+
+def _ratio_half_width(x: np.ndarray, y: np.ndarray, replicates: int) -> float:
+    """Half-width of Fieller's interval at other replicates with these means and covariances; infinite if unbounded."""
+    (vaa, vab), (_, vbb) = (np.cov(x, y) / replicates).tolist()
+    t = _quantile(replicates, 1 - ALPHA) * c4(replicates) / c4(len(x))
+    low, high = ratio_bounds(x.mean(), y.mean(), vaa, vab, vbb, t)
+    return float(np.nan_to_num((high - low) / 2, nan=np.inf))
