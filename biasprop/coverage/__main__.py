@@ -20,7 +20,7 @@ from typing import Any
 SEED = 20_262
 STUDIES = 10_000
 REPLICATES = (3, 4, 5, 6, 8, 10, 15, 20, 30)
-WIDE = 96
+WIDE = 80
 """Columns of the names in the tables."""
 
 

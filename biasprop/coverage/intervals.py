@@ -19,7 +19,7 @@ from biasprop.statistics.intervals import MIN_FIELLER, fieller_bounds, t_interva
 
 RESAMPLES = 999
 """Of each bootstrap interval."""
-FEWER = 10
+FEWER = 4
 """Halving budgets take long: one study in so many is enough."""
 FADING = np.array([0.20, 0.16, 0.08, 0.03])
 """Swap contrasts at 50 to 5,000 labels whose halving budget is 1,000."""

@@ -60,6 +60,9 @@ ARM = np.array(
 SKEW = np.array([[0.9, 0.6], [0.6, 0.6], [0.6, 0.6]])
 """Skewness of each part of a direction; sums of parts have less."""
 
+BLOCK = 2**17
+"""Normal values drawn at a time, so that one compiled program serves all sizes."""
+
 
 def simulate(
     seed: int, studies: int, replicates: int, means: NDArray[np.float64] = MEANS, skew: ArrayLike = SKEW
@@ -82,8 +85,11 @@ def simulate(
 
     key = keys.stream(keys.replicate(seed, 0), keys.Stream.BOOTSTRAP)
     arms = len(PROTOCOLS) * len(BUDGETS)
-    normal = jax.random.normal(key, (studies, replicates, 3, 2, 2 + arms))
-    parts = skewed(np.asarray(normal, np.float64), np.broadcast_to(skew, (3, 2))[..., None])
+    shape = (studies, replicates, 3, 2, 2 + arms)
+    count = -(-int(np.prod(shape)) // BLOCK)
+    blocks = [np.asarray(jax.random.normal(keys.at(key, i), (BLOCK,)), np.float64) for i in range(count)]
+    normal = np.concatenate(blocks)[: np.prod(shape)].reshape(shape)
+    parts = skewed(normal, np.broadcast_to(skew, (3, 2))[..., None])
     own = np.stack([ARM[..., 0]] * len(BUDGETS) + [ARM[..., 2]] + [ARM[..., 1]] * (len(BUDGETS) - 1), axis=-1)
     probe = np.arange(arms) < len(BUDGETS)
     deviation = parts[..., :1] * REPLICATE[..., None] + parts[..., 1:2] * ENCODER[..., None] * probe
@@ -104,8 +110,8 @@ def labelled(z: NDArray[np.float64]) -> xr.DataArray:
 def skewed(normal: NDArray[np.float64], skew: ArrayLike) -> NDArray[np.float64]:
     """Standard normal values made skewed: shifted lognormal with mean 0, variance 1 and this skewness (>= 0)."""
     # Skewness (w + 2) sqrt(w - 1) with w = exp(s^2), solved for w (Johnson, Biometrika 36, 1949).
-    skew = np.maximum(skew, 1e-3)  # as good as normal; at 0 numerator and denominator vanish
-    cube = ((2 + skew**2 + np.sqrt(skew**4 + 4 * skew**2)) / 2) ** (1 / 3)
+    k = np.maximum(np.asarray(skew, np.float64), 1e-3)  # as good as 0, where numerator and denominator vanish
+    cube = ((2 + k**2 + np.sqrt(k**4 + 4 * k**2)) / 2) ** (1 / 3)
     w = cube + 1 / cube - 1
     return (np.exp(np.sqrt(np.log(w)) * normal) - np.sqrt(w)) / np.sqrt(w * (w - 1))
 

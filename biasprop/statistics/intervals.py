@@ -120,8 +120,8 @@ def fieller_bounds(
     n = x.shape[-1]
     a, b = x.mean(axis=-1), y.mean(axis=-1)
     above, below = x - a[..., None], y - b[..., None]
-    covariances = [(p * q).sum(axis=-1) / (n - 1) / n for p, q in ((above, above), (above, below), (below, below))]
-    return ratio_bounds(a, b, *covariances, float(stdtrit(n - 1, 0.5 + level / 2)))
+    vaa, vab, vbb = ((p * q).sum(axis=-1) / (n - 1) / n for p, q in ((above, above), (above, below), (below, below)))
+    return ratio_bounds(a, b, vaa, vab, vbb, float(stdtrit(n - 1, 0.5 + level / 2)))
 
 
 def ratio_bounds(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
@@ -55,10 +55,10 @@ def _precision(contrast: Paired, half_width: float) -> Precision:
     nothing = Precision(contrast.estimand.name, contrast.arm, n, np.nan, None, None, "")
     values, below = contrast.values[whole], contrast.denominator
     if contrast.estimand.kind == "halving_budget":
-        return Precision(**(vars(nothing) | {"reason": "a halving budget has no interval"}))
+        return replace(nothing, reason="a halving budget has no interval")
     if n < 2:
         parts = (TOO_FEW, contrast.reason)
-        return Precision(**(vars(nothing) | {"reason": "; ".join(part for part in parts if part)}))
+        return replace(nothing, reason="; ".join(part for part in parts if part))
     now = contrast.interval(1 - ALPHA)
     half = (now.high - now.low) / 2
     if below is None:

@@ -42,7 +42,7 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         run.main(["--help"])
     text = capsys.readouterr().out
     assert left.value.code == 0
-    for option in ("--smoke", "--scale", "--plan", "--list", "--set", "--only", "--replicates", "--workers"):
+    for option in ("--smoke", "--scale", "--plan", "--list", "--set", "--only", "--replicates", "--workers", "--power"):
         assert option in text
     for option in ("--out", "--json", "--netcdf", "-q", "-v"):
         assert option in text
