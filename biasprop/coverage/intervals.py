@@ -13,7 +13,7 @@ from scipy import stats
 from scipy.special import ndtr, ndtri
 
 from biasprop.coverage import ERRORS
-from biasprop.coverage.simulated import MEANS, SKEW, SUBGROUPS, labelled, simulate, with_contrast
+from biasprop.coverage.simulated import MEANS, PROTOCOLS, SKEW, SUBGROUPS, labelled, simulate, with_contrast
 from biasprop.statistics.contrasts import excess_gap, gap, halving_budget, swap_contrast
 from biasprop.statistics.intervals import MIN_FIELLER, fieller_bounds, t_intervals
 
@@ -153,25 +153,20 @@ def _swap(z: xr.DataArray, protocol: str = "full", labels: int = 200) -> xr.Data
 def _cases(seed: int, studies: int, most: int, skew: Any) -> Iterator[Case]:
     """What is estimated (full fine-tuning on 200 labels unless said otherwise), and by which interval."""
     z, means = simulate(seed, studies, most, skew=skew), labelled(MEANS)
-    arm = {"protocol": "full", "labels": 200}
-    for name, where in (
-        ("", arm),
-        (", 50 labels", arm | {"labels": 50}),
-        (", linear probe", arm | {"protocol": "linear_probe"}),
+    for name, protocol, labels in (
+        ("", "full", 200),
+        (", 50 labels", "full", 50),
+        (", linear probe", PROTOCOLS[0], 200),
     ):
-        levels, true_levels = z.sel(where), means.sel(where)
+        levels, true_levels = (each.sel(protocol=protocol, labels=labels) for each in (z, means))
         auc = ndtr(levels.sel(pretraining="to A", subgroup="B").values / np.sqrt(2))
-        yield (
-            f"AUC{name}",
-            T,
-            (auc,),
-            float(auc.mean()),
-        )  # no closed form; its error is 1 / sqrt(studies) of an interval
+        # Without a closed form; the error of this mean is that of an interval / sqrt(studies).
+        yield f"AUC{name}", T, (auc,), float(auc.mean())
         gaps, true_gaps = gap(levels, SUBGROUPS), gap(true_levels, SUBGROUPS)
         yield f"gap{name}", T, (gaps.sel(pretraining="to A").values,), float(true_gaps.sel(pretraining="to A"))
         excess, true_excess = (excess_gap(g, "pretraining", "even").sel(pretraining="to A") for g in (gaps, true_gaps))
         yield f"excess gap{name}", T, (excess.values,), float(true_excess)
-        yield f"swap contrast{name}", T, (_swap(z, **where).values,), float(_swap(means, **where))
+        yield f"swap contrast{name}", T, (_swap(z, protocol, labels).values,), float(_swap(means, protocol, labels))
     for protocol, labels in (("full", 200), ("full", 5000), ("linear_probe", 50)):
         pair = (_swap(z, protocol, labels).values, _swap(z, "linear_probe", 5000).values)
         true = float(_swap(means, protocol, labels) / _swap(means, "linear_probe", 5000))
@@ -180,8 +175,9 @@ def _cases(seed: int, studies: int, most: int, skew: Any) -> Iterator[Case]:
     yield "swap contrast", BOOTSTRAP, (swap,), truth
     yield "swap contrast", NORMAL, (swap,), truth
     yield "swap contrast", DIVIDED_BY_N, (swap,), truth
-    a, b = (z.sel(arm | {"pretraining": "to A", "subgroup": name}).values for name in SUBGROUPS)
-    yield "gap", UNPAIRED, (a, b), float(gap(means, SUBGROUPS).sel(arm | {"pretraining": "to A"}))
+    arm = {"protocol": "full", "labels": 200, "pretraining": "to A"}
+    a, b = (z.sel(arm | {"subgroup": name}).values for name in SUBGROUPS)
+    yield "gap", UNPAIRED, (a, b), float(gap(means, SUBGROUPS).sel(arm))
     yield "halving budget", RANGE, (_halvings(seed, studies, most, skew),), 1000.0
 
 

@@ -45,7 +45,7 @@ def adjust(p: NDArray, primary: NDArray[np.bool_]) -> tuple[NDArray[np.float64],
     """Holm's procedure over all but the primary estimand, each kind of test by itself.
 
     Args:
-        p: [estimate, test] of the difference and the equivalence tests; NaN = to be had no more or not yet.
+        p: [estimate, test] of the difference and the equivalence tests; NaN = cannot be had (yet).
         primary: [estimate], whether it is tested as it is.
 
     Returns:
