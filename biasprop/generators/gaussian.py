@@ -36,6 +36,8 @@ class Background(Component):
     """Sd of the correlated field, in units of the full range of the image."""
     slope: Annotated[float, Field(ge=0, le=6)] = 3.0
     """Exponent of the power law."""
+    stretch: Annotated[float, Field(ge=-3, le=3)] = 0.0
+    """Log of how many times longer the texture is along a row than along a column; 0 has no direction."""
     noise: Annotated[float, Field(gt=0, le=1)] = 0.04
     """Sd of the white noise."""
 
@@ -70,7 +72,8 @@ class Gaussian(Component):
     def power(self, background: Background) -> Float[Array, "h w"]:
         """Noise power at each frequency of ``numpy.fft.fft2``'s grid; its mean is the pixel variance."""
         frequency = jnp.fft.fftfreq(self.size, 1 / self.size)
-        squared = frequency[:, None] ** 2 + frequency[None, :] ** 2
+        along = jnp.exp(jnp.asarray(background.stretch, jnp.float32))
+        squared = frequency[:, None] ** 2 / along + frequency[None, :] ** 2 * along
         shape = (squared + self.knee**2) ** (-background.slope / 2)
         return background.amplitude**2 * shape / jnp.mean(shape) + background.noise**2
 

@@ -1,0 +1,89 @@
+"""The law of the images, and what follows from it for a linear score: its AUC, exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import multivariate_normal, norm
+
+
+class Law(NamedTuple):
+    """Pixels are Gaussian given subgroup and label; the label adds ``signal`` and changes no covariance."""
+
+    signal: NDArray[np.float64]
+    """[pixel] difference of the means of label 1 and label 0, the same in all subgroups."""
+    covariances: dict[str, NDArray[np.float64]]
+    """Subgroup -> [pixel, pixel]."""
+
+    @classmethod
+    def of(cls, generator: Any) -> Law:
+        """The law of a generator that declares one.
+
+        Raises:
+            ValueError: it declares none.
+        """
+        if not hasattr(generator, "law"):
+            raise ValueError(f"the generator {generator.kind} has no law in closed form")
+        return cls(*generator.law())
+
+    def cohort_covariance(self, shares: Mapping[str, float], prevalence: float) -> NDArray[np.float64]:
+        """Covariance of a mixed cohort [pixel, pixel]: backgrounds by share, and the signal's ``q (1 - q) s s'``."""
+        background = sum(share * self.covariances[name] for name, share in shares.items())
+        return np.asarray(background + prevalence * (1 - prevalence) * np.outer(self.signal, self.signal))
+
+    def z(self, direction: ArrayLike, subgroup: str) -> NDArray[np.float64]:
+        """sqrt(2) * inverse normal CDF of the exact AUC of the score ``direction . pixels`` in a subgroup.
+
+        The score is Gaussian with equal variances in both classes, so AUC = Phi(v's / sqrt(2 v'Kv)) and z = v's /
+        sqrt(v'Kv) (Barrett and Myers 2004, ch. 13).
+
+        Args:
+            direction: [..., pixel].
+            subgroup: whose images are scored.
+        """
+        v = np.asarray(direction, np.float64)
+        spread = np.sqrt(np.sum((v @ self.covariances[subgroup]) * v, axis=-1))
+        return v @ self.signal / spread
+
+    def ideal_z(self, subgroup: str) -> float:
+        """z of the ideal observer, who knows the subgroup: ``sqrt(s' K^-1 s)``."""
+        return float(np.sqrt(self.signal @ np.linalg.solve(self.covariances[subgroup], self.signal)))
+
+
+def auc_of_z(z: ArrayLike) -> NDArray[np.float64]:
+    """AUC = Phi(z / sqrt(2))."""
+    return norm.cdf(np.asarray(z, np.float64) / np.sqrt(2))
+
+
+def auc_sd(z: ArrayLike, diseased: int, healthy: int) -> NDArray[np.float64]:
+    """Exact standard deviation of a Mann-Whitney AUC of Gaussian scores with equal variances.
+
+    Var = [A (1 - A) + (m - 1)(Q - A^2) + (n - 1)(Q - A^2)] / (m n), with Q the chance that two of one class both lie on
+    the right side of one of the other: two normals of correlation 1/2, both below z / sqrt(2) (Bamber 1975).
+
+    Args:
+        z: sqrt(2) * inverse normal CDF of the AUC.
+        diseased, healthy: numbers of subjects, m and n.
+    """
+    z = np.asarray(z, np.float64)
+    area = auc_of_z(z)
+    pair = multivariate_normal(np.zeros(2), [[1, 0.5], [0.5, 1]])
+    both = np.reshape([pair.cdf(np.full(2, one / np.sqrt(2))) for one in z.ravel()], z.shape)
+    excess = np.maximum(both - area**2, 0)
+    return np.sqrt((area * (1 - area) + (diseased + healthy - 2) * excess) / (diseased * healthy))
+
+
+def z_sd(z: ArrayLike, diseased: int, healthy: int) -> NDArray[np.float64]:
+    """Standard deviation of the z of a Mann-Whitney AUC, to first order: ``auc_sd`` times dz/dAUC."""
+    z = np.asarray(z, np.float64)
+    return auc_sd(z, diseased, healthy) * np.sqrt(2) / norm.pdf(z / np.sqrt(2))
+
+
+def mean_z_of_test(z: ArrayLike, diseased: int, healthy: int) -> NDArray[np.float64]:
+    """Mean of the z of a Mann-Whitney AUC, to second order: z is convex in AUC above 1/2, so a finite test set adds
+    ``z'' Var(AUC) / 2`` with ``z'' = sqrt(2) u / phi(u)^2``, u = z / sqrt(2)."""
+    u = np.asarray(z, np.float64) / np.sqrt(2)
+    return np.sqrt(2) * (u + 0.5 * u / norm.pdf(u) ** 2 * auc_sd(z, diseased, healthy) ** 2)
