@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,7 +88,9 @@ def drawn_from(cube: xr.Dataset, study: Any, table: Mapping[str, Any] = FIGURES)
             digest.update(f"{name}={coord.values.tolist()}".encode())
     digest.update(study.model_dump_json().encode())
     room = Path(__file__).parent
-    for file in [room.parent / "plotting.py", *sorted(room.glob("*.py"))]:
+    drawing = {str(getattr(sys.modules.get(draw.__module__), "__file__", "")) for draw in table.values()}
+    elsewhere = [Path(file) for file in sorted(drawing - {""}) if Path(file).parent != room]
+    for file in [room.parent / "plotting.py", *sorted(room.glob("*.py")), *elsewhere]:
         digest.update(file.read_bytes())
     return digest.hexdigest()
 

@@ -77,6 +77,19 @@ class Gaussian(Component):
         shape = (squared + self.knee**2) ** (-background.slope / 2)
         return background.amplitude**2 * shape / jnp.mean(shape) + background.noise**2
 
+    def law(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """What label 1 adds to the pixels, and subgroup -> their covariance, in double precision.
+
+        Returns:
+            [pixel] and [pixel, pixel], pixels row by row. Stationary on a torus with a spectrum even in both
+            frequencies: the Hartley transform of both axes diagonalises every covariance.
+        """
+        axis = _hartley(self.size).astype(np.float64)
+        waves = np.kron(axis, axis)
+        power = {name: np.asarray(self.power(b), np.float64).ravel() for name, b in self.subgroups.items()}
+        covariances = {name: (waves * values) @ waves for name, values in power.items()}
+        return np.asarray(self.signal(), np.float64).ravel(), covariances
+
     def ideal_auc(self, subgroup: str) -> float:
         """AUC of the ideal observer in one subgroup, ``Phi(d' / sqrt 2)``."""
         from scipy.stats import norm
@@ -106,15 +119,18 @@ class Gaussian(Component):
 
     def measure(self, image: Float[Array, "h w 1"], mask: Float[Array, "h w"]) -> dict[str, Float[Array, ""]]:
         """``level`` (mean), ``amplitude`` (sd over the image), ``roughness`` (sd of differences of neighbours over
-        sd) and ``contrast`` (matched-filter output over the signal's energy, minus the mean level)."""
+        sd), ``stretch`` (log of the sd of differences down a column over that along a row) and ``contrast``
+        (matched-filter output over the signal's energy, minus the mean level)."""
         grey = image[..., 0]
         template = self.signal() / jnp.maximum(self.contrast, 1e-9)
         template = template - jnp.mean(template)
         sd = jnp.std(grey)
+        along, down = jnp.std(grey[:, 1:] - grey[:, :-1]), jnp.std(grey[1:] - grey[:-1])
         return {
             "level": jnp.mean(grey),
             "amplitude": sd,
-            "roughness": jnp.std(grey[:, 1:] - grey[:, :-1]) / sd,
+            "roughness": along / sd,
+            "stretch": jnp.log(down / along),
             "contrast": jnp.sum(grey * template) / jnp.sum(template**2),
         }
 

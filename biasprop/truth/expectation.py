@@ -52,7 +52,7 @@ def refused(study: Study) -> str | None:
     return None
 
 
-def cohort_subspace(law: Law, designs: Sequence[Design], seed: int, replicate: int) -> list[NDArray[np.float64]]:
+def cohort_subspaces(law: Law, designs: Sequence[Design], seed: int, replicate: int) -> list[NDArray[np.float64]]:
     """Principal subspaces [pixel, k] of one finite cohort under several shares, with the same subjects in each.
 
     Args:
@@ -194,7 +194,7 @@ def expected(study: Study, replicates: int, seed: int, cohort: int | None = None
         cohort: instead of the study's own cohort size.
 
     Returns:
-        Measures ``z`` and ``auc`` with the study's factors, ``replicate`` and ``subgroup`` as dims, one draw (label
+        The measure ``z`` with the study's factors, ``replicate`` and ``subgroup`` as dims, one draw (label
         sets are averaged already) and status 1, to be handed to ``statistics.estimates``. z includes what a finite test
         set adds on average (:func:`biasprop.truth.law.mean_z_of_test`).
 
@@ -211,12 +211,12 @@ def expected(study: Study, replicates: int, seed: int, cohort: int | None = None
     places = {name: [level.label for level in study.levels(name)] for name in study.factors}
     protocol = study.finetuning.protocol
     cells = [cell for cell in designs.cells(study) if cell.replicate == 0]
-    own = [_design(cell.condition, cohort) for cell in cells]
+    own = [of_condition(cell.condition, cohort) for cell in cells]
     shape = [len(labels) for labels in places.values()]
     z = np.full((*shape, replicates, 1, len(law.covariances)), np.nan)
     half = study.evaluation.test // 2
     for r in range(replicates):
-        for cell, basis in zip(cells, cohort_subspace(law, own, seed, r), strict=True):
+        for cell, basis in zip(cells, cohort_subspaces(law, own, seed, r), strict=True):
             budgets = sorted({int(arm.condition.finetuning.labels) for arm in cell.arms})
             found = label_sets(law, basis, budgets, protocol.draws, protocol.penalties[0], seed, r)
             for arm in cell.arms:
@@ -227,12 +227,11 @@ def expected(study: Study, replicates: int, seed: int, cohort: int | None = None
                     z[(*where, r, 0, g)] = reported.mean()
     dims = (*places, "replicate", "draw")
     coords: dict[str, Any] = {**places, "subgroup": list(law.covariances)}
-    return xr.Dataset(
-        {"z": ((*dims, "subgroup"), z), "status": (dims, np.ones(z.shape[:-1], np.int64))}, coords
-    )
+    return xr.Dataset({"z": ((*dims, "subgroup"), z), "status": (dims, np.ones(z.shape[:-1], np.int64))}, coords)
 
 
-def _design(condition: Any, cohort: int | None) -> Design:
+def of_condition(condition: Any, cohort: int | None = None) -> Design:
+    """The sizes of a pretraining condition, with another cohort where one is given."""
     pretraining = condition.pretraining
     size = int(pretraining.cohort) if cohort is None else cohort
     return Design(pretraining.shares, float(pretraining.prevalence), size, condition.encoder.features)

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import multivariate_normal, norm
+from scipy.special import owens_t
+from scipy.stats import norm
 
 
 class Law(NamedTuple):
@@ -62,7 +63,8 @@ def auc_sd(z: ArrayLike, diseased: int, healthy: int) -> NDArray[np.float64]:
     """Exact standard deviation of a Mann-Whitney AUC of Gaussian scores with equal variances.
 
     Var = [A (1 - A) + (m - 1)(Q - A^2) + (n - 1)(Q - A^2)] / (m n), with Q the chance that two of one class both lie on
-    the right side of one of the other: two normals of correlation 1/2, both below z / sqrt(2) (Bamber 1975).
+    the right side of one of the other (Bamber 1975): two normals of correlation 1/2 both below h = z / sqrt(2), which
+    is Phi(h) - 2 T(h, 1 / sqrt(3)) with Owen's T (Owen 1956).
 
     Args:
         z: sqrt(2) * inverse normal CDF of the AUC.
@@ -70,8 +72,7 @@ def auc_sd(z: ArrayLike, diseased: int, healthy: int) -> NDArray[np.float64]:
     """
     z = np.asarray(z, np.float64)
     area = auc_of_z(z)
-    pair = multivariate_normal(np.zeros(2), [[1, 0.5], [0.5, 1]])
-    both = np.reshape([pair.cdf(np.full(2, one / np.sqrt(2))) for one in z.ravel()], z.shape)
+    both = area - 2 * owens_t(z / np.sqrt(2), 1 / np.sqrt(3))
     excess = np.maximum(both - area**2, 0)
     return np.sqrt((area * (1 - area) + (diseased + healthy - 2) * excess) / (diseased * healthy))
 

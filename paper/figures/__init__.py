@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from paper.figures import contact_sheet, forest, persistence, share_curves
+from paper.figures import contact_sheet, eigenvalue_crossing, forest, known_answer, persistence, share_curves
 
 FIGURES: dict[str, tuple[Callable[..., Any], str]] = {
     "contact_sheet": (contact_sheet.draw, contact_sheet.CAPTION),
     "share_curves": (share_curves.draw, share_curves.CAPTION),
     "persistence": (persistence.draw, persistence.CAPTION),
     "forest": (forest.draw, forest.CAPTION),
+    "eigenvalue_crossing": (eigenvalue_crossing.draw, eigenvalue_crossing.CAPTION),
+    "known_answer": (known_answer.draw, known_answer.CAPTION),
 }
 """Name -> how it is drawn and what is written below it."""

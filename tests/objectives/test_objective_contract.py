@@ -42,12 +42,12 @@ def test_an_objective_sees_images_and_nothing_else(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
-def test_loss_is_a_finite_number_that_the_key_decides(kind: str, batch: jax.Array) -> None:
+def test_loss_is_a_finite_number_that_nothing_but_the_key_may_change(kind: str, batch: jax.Array) -> None:
     objective = member("objectives", kind)
     params = start(objective, batch.shape[1:])
     one, again, other = (_loss(objective, params, batch, key) for key in (KEY, KEY, jax.random.key(99)))
     assert one.shape == () and np.isfinite(one) and same(one, again)
-    assert (kind in TRAINED) == (float(one) != float(other))
+    assert kind in TRAINED or same(one, other)
 
 
 @pytest.mark.parametrize("kind", OBJECTIVES)

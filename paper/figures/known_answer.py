@@ -1,0 +1,149 @@
+"""The three layers of the control with known answers: what the pipeline found beside what it must find."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from biasprop.plotting import (
+    ARM_COLOURS,
+    DOUBLE,
+    GREY,
+    INK,
+    DoesNotFit,
+    budget_axis,
+    colours,
+    markers,
+    page,
+    plain,
+    series,
+    style,
+)
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+CAPTION = (
+    "The control with known answers. (a) AUC estimated from test subjects against the exact AUC of the same encoder and "
+    "head. (b) Largest principal angle between the encoder and the principal subspace of its own cohort (points), and "
+    "between that and the population's (grey). (c) Gap of each mix: the study's mean and 95 % interval (points) and its "
+    "expectation at this cohort size and budget by independent integration (lines). (d) The expected swap contrast as "
+    "cohort and budget grow, and its limit in closed form (dashed)."
+)
+
+COHORTS = 60
+"""Simulated cohorts behind an expectation."""
+
+
+@style()
+def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
+    """Draw the three layers and the way to the limit.
+
+    Args:
+        cube: every arm finished.
+        estimates: not looked at.
+        study: of a kind whose answer is known, with one swap contrast at least.
+
+    Raises:
+        DoesNotFit: the answer is not known, or an arm is not finished.
+    """
+    from biasprop import design as designs
+    from biasprop.figures.facets import summary, z_by_replicate
+    from biasprop.statistics.contrasts import gap, swap_contrast
+    from biasprop.truth import recovered
+    from biasprop.truth.expectation import expected, limit_z
+    from biasprop.truth.expectation import of_condition as design_of
+    from biasprop.truth.law import Law, auc_of_z
+    from biasprop.truth.subspace import largest_angle, principal
+
+    if reason := refused_here(study, cube):
+        raise DoesNotFit(reason)
+    estimand = next(e for e in study.estimands if e.kind == "swap_contrast")
+    law, k = Law.of(study.generator), study.encoder.features
+    mixes, budgets = cube["pretraining"].values.tolist(), cube["labels"].values.tolist()
+    z = z_by_replicate(cube, study)
+    figure = page(DOUBLE, 5.0)
+    (given, angles), (found, limit) = figure.subplots(2, 2)
+
+    hues, shapes = colours(study.subgroups), markers(study.subgroups)
+    conditions = {cell.label: cell.condition for cell in designs.cells(study)}
+    at = np.arange(len(mixes))
+    for replicate in range(cube.sizes["replicate"]):
+        models, _ = recovered.models(cube, study, replicate)
+        scored = np.stack([models[mix] for mix in mixes])
+        exact = {name: law.z(scored, name) for name in study.subgroups}
+        for g, name in enumerate(study.subgroups):
+            measured = cube["z"].isel(replicate=replicate, subgroup=g).transpose("pretraining", ...).values
+            x, y = auc_of_z(exact[name]).ravel(), auc_of_z(measured.reshape(len(mixes), -1)).ravel()
+            label = plain(name) if replicate == 0 else None
+            given.plot(x, y, shapes[name], color=hues[name], alpha=0.3, markersize=1.5, markeredgewidth=0, label=label)
+        for i, mix in enumerate(mixes):
+            condition = conditions[mix]
+            images = recovered.cohort_images(condition, study.seed, replicate)
+            own = principal(np.cov(images.T), k)
+            whole = principal(law.cohort_covariance(condition.pretraining.shares, condition.pretraining.prevalence), k)
+            learned = largest_angle(recovered.span(models[mix], k), own)
+            angles.plot(
+                i, learned, "o", color=INK, markersize=2, label="encoder to own cohort" if i + replicate == 0 else None
+            )
+            angles.plot(
+                i + 0.2,
+                largest_angle(own, whole),
+                "s",
+                color=GREY,
+                markersize=2,
+                label="cohort to population" if i + replicate == 0 else None,
+            )
+    low = given.get_xlim()
+    given.plot(low, low, color=INK, linewidth=0.6)
+    given.set_xlabel("exact AUC of the model")
+    given.set_ylabel("estimated AUC")
+    given.legend(markerscale=2.5)
+    angles.set_xticks(at, [plain(mix) for mix in mixes])
+    angles.set_ylim(bottom=0)
+    angles.set_ylabel("largest angle, degrees")
+    angles.legend()
+
+    truth = expected(study, COHORTS, study.seed)["z"].isel(draw=0)
+    gaps, known = gap(z, estimand.subgroups), gap(truth, estimand.subgroups).mean("replicate")
+    positions = budget_axis(found, budgets)
+    for i, mix in enumerate(mixes):
+        colour = (*ARM_COLOURS, "#0072B2", "#D55E00")[i]
+        values = gaps.sel(pretraining=mix).transpose("replicate", "labels").values
+        look = {"colour": colour, "marker": "o", "label": plain(mix), "spread": 0.02, "line": ""}
+        series(found, positions + 0.03 * (i - 2), values, summary(values), **look)
+        found.plot(positions + 0.03 * (i - 2), known.sel(pretraining=mix).transpose("labels").values, color=colour)
+    first, second = estimand.subgroups
+    found.set_ylabel(f"z({plain(first)}) \N{MINUS SIGN} z({plain(second)})")
+    found.set_xlabel("labels")
+    found.legend(ncols=2)
+
+    for colour, cohort in zip(ARM_COLOURS, (500, study.pretraining.cohort, 8_000), strict=True):
+        grown = gap(expected(study, COHORTS // 2, study.seed, cohort)["z"].isel(draw=0), estimand.subgroups)
+        beta = swap_contrast(grown, estimand.factor, estimand.skewed).mean("replicate").transpose("labels").values
+        limit.plot(budget_axis(limit, budgets), beta, "o-", color=colour, label=f"cohorts of {cohort:,}")
+    ends = [limit_z(law, design_of(conditions[level]), study.finetuning.shares) for level in estimand.skewed or ()]
+    far = 0.5 * ((ends[0][first] - ends[0][second]) - (ends[1][first] - ends[1][second]))
+    limit.axhline(far, color=INK, linestyle="--", linewidth=0.9, label="limit")
+    limit.set_xlabel("labels")
+    limit.set_ylabel("expected swap contrast on z")
+    limit.legend()
+    for letter, axes in zip("abcd", (given, angles, found, limit), strict=True):
+        axes.set_title(f"({letter})", loc="left")
+    return figure
+
+
+def refused_here(study: Any, cube: xr.Dataset) -> str | None:
+    """Why the figure cannot be drawn of a study, or None."""
+    from biasprop.truth.expectation import refused
+
+    if reason := refused(study):
+        return reason
+    if not {"pretraining", "labels"} <= set(cube.dims) or set(study.factors) != {"pretraining", "labels"}:
+        return "needs the factors pretraining and labels, and no other"
+    if not any(e.kind == "swap_contrast" for e in study.estimands):
+        return "the study states no swap contrast"
+    return None if bool((cube["status"] == 1).all()) else "an arm is not finished"
