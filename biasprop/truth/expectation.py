@@ -104,7 +104,10 @@ def head(features: NDArray, labels: NDArray, penalty: float) -> NDArray[np.float
             break
         curvature = (inputs * (p * (1 - p))[:, None]).T @ inputs / len(labels) + np.diag(ridge + 1e-12)
         move = np.linalg.solve(curvature, slope)
-        theta = min((theta - 0.5**halving * move for halving in range(8)), key=loss)
+        here, length = loss(theta), 1.0
+        while loss(theta - length * move) > here and length > 1e-3:
+            length /= 2
+        theta = theta - length * move
     return theta[:-1] / spread
 
 

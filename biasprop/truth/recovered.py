@@ -62,7 +62,7 @@ def directions(scores: NDArray, images: NDArray) -> tuple[NDArray[np.float64], f
     inputs = np.column_stack([pixels, np.ones(len(pixels))])
     wanted = scores.reshape(len(scores), -1).T.astype(np.float64)
     solved = np.linalg.lstsq(inputs, wanted, rcond=None)[0]
-    return solved[:-1].T, float(np.abs(inputs @ solved - wanted).max())
+    return np.asarray(solved[:-1].T, np.float64), float(np.abs(inputs @ solved - wanted).max())
 
 
 def span(models: NDArray, k: int) -> NDArray[np.float64]:

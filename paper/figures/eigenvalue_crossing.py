@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 CAPTION = (
     "A crossing of eigenvalues in the control with known answers. Left: leading eigenvalues of the cohort's covariance "
     "against the share; the bottleneck keeps those drawn in black. Right: AUC of each subgroup with an infinite cohort "
-    "and infinitely many labels (lines) and its mean over finite cohorts of the study's size (dashed). Dotted verticals: "
+    "and infinitely many labels (lines) and its mean over finite cohorts of the study's size (dashed). Dotted: "
     "the shares of the study, none of them near the crossing (grey)."
 )
 

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CAPTION = (
-    "The control with known answers. (a) AUC estimated from test subjects against the exact AUC of the same encoder and "
+    "The control with known answers. (a) AUC estimated from test subjects against the exact AUC of the encoder and "
     "head. (b) Largest principal angle between the encoder and the principal subspace of its own cohort (points), and "
-    "between that and the population's (grey). (c) Gap of each mix: the study's mean and 95 % interval (points) and its "
+    "between that and the population's (grey). (c) Gap of each mix: the mean and 95 % interval (points), and its "
     "expectation at this cohort size and budget by independent integration (lines). (d) The expected swap contrast as "
     "cohort and budget grow, and its limit in closed form (dashed)."
 )
