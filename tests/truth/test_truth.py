@@ -207,8 +207,9 @@ def test_the_intervals_of_the_study_cover_the_expectation(tmp_path: Path) -> Non
 
     study = load_study(ROOT / "studies" / "gaussian_control.toml", replicates=6)
     cube = run_study(study, out=tmp_path, workers=0)
-    found = estimates(cube, study.estimands, study.evaluation.target_specificity)
-    known = estimates(cube, study.estimands, measures=expected(study, 40, SEED))
+    measures = measure(cube, study.evaluation.target_specificity)
+    found = estimates(measures, study.estimands)
+    known = estimates(expected(study, 40, SEED), study.estimands)
     assert [(e.name, e.arm) for e in found] == [(e.name, e.arm) for e in known]
     # Contrasts of one replicate share images and noise: the family's limit is Bonferroni's, not a count of misses.
     level = float(t.ppf(1 - 0.005 / len(found), 5))
@@ -216,7 +217,7 @@ def test_the_intervals_of_the_study_cover_the_expectation(tmp_path: Path) -> Non
         reach = level * np.hypot(one.se, truth.se)
         assert abs(one.value - truth.value) < reach, (one.name, one.arm, one.value, truth.value, one.se)
     assert np.mean([e.low <= k.value <= e.high for e, k in zip(found, known, strict=True)]) > 0.7
-    z = measure(cube, 0.9)["z"].transpose("pretraining", ..., "subgroup").values
+    z = measures["z"].transpose("pretraining", ..., "subgroup").values
     errors, half = [], study.evaluation.test // 2
     for replicate in range(study.replicates):
         models, residual = recovered.models(cube, study, replicate)
