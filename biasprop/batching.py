@@ -1,13 +1,25 @@
-"""One compiled program for any number of cells."""
+"""Cells that run together, and one compiled program for any number of them."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Key
+
+from biasprop import keys
+from biasprop.condition import PretrainingCondition
+
+
+class Batch(NamedTuple):
+    """Cells that run together: conditions of one structure, and the key that owns each replicate."""
+
+    condition: PretrainingCondition
+    key: Key[Array, " w"]
 
 
 @functools.cache
@@ -26,3 +38,13 @@ def over_cells(function: Callable[..., Any], donate: int | None = None) -> Calla
         return jax.tree.map(lambda leaf: jnp.expand_dims(leaf, 0), alone)
 
     return jax.jit(run, donate_argnums=() if donate is None else donate)
+
+
+def stream(batch: Batch, name: keys.Stream) -> Key[Array, " w"]:
+    """Every cell's key of one stream."""
+    return jax.vmap(lambda key: keys.stream(key, name))(batch.key)
+
+
+def each(batch: Batch, tree: Any) -> Any:
+    """The same host arrays for every cell."""
+    return jax.tree.map(lambda leaf: np.broadcast_to(leaf, (len(batch.key), *np.shape(leaf))), tree)

@@ -17,7 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from biasprop import NUMERICS, design, device, keys, program, training
+from biasprop import NUMERICS, design, device, keys, program, subjects, training
+from biasprop.batching import Batch
 from biasprop.condition import PretrainingCondition
 from biasprop.cube import Store
 from biasprop.design import Arm, Cell
@@ -127,7 +128,7 @@ class _Batch:
         self.encoders = EncoderStore(job.encoders, lambda line: store.log({"event": "damaged", "what": line}))
         self.mark = device.fingerprint(len(members))
         conditions = [cell.condition for cell in members]
-        self.batch = program.Batch(
+        self.batch = Batch(
             jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *conditions),
             jnp.stack([keys.replicate(study.seed, cell.replicate) for cell in members]),
         )
@@ -144,9 +145,9 @@ class _Batch:
             with self.clock.stage("render"):
                 self._report("render", 0, 1)
                 finetuning, evaluation = every[population].finetuning, every[population].evaluation
-                who = program.rosters(finetuning, evaluation, list(self.study.subgroups), pool)
+                who = subjects.rosters(finetuning, evaluation, list(self.study.subgroups), pool)
                 finetuner = program.Finetuner(self.batch, params, who, evaluation)
-                latents = program.latents(self.batch, who)
+                latents = subjects.latents(self.batch, who)
                 jax.block_until_ready(finetuner.sets)
             for k in same:
                 self._arm(k, finetuner, latents, shares, diverged_at)
@@ -160,7 +161,7 @@ class _Batch:
         self,
         k: int,
         finetuner: program.Finetuner,
-        latents: program.Latents,
+        latents: subjects.Latents,
         shares: np.ndarray,
         diverged_at: np.ndarray,
     ) -> None:
@@ -233,7 +234,7 @@ def encoder_digest(condition: PretrainingCondition, seed: int) -> str:
 
 
 def _data(
-    i: int, draws: list[program.Scores], who: dict[str, program.Roster], latents: program.Latents
+    i: int, draws: list[program.Scores], who: dict[str, subjects.Roster], latents: subjects.Latents
 ) -> dict[str, Any]:
     """Everything stored of one arm of the i-th cell."""
     stacked = {

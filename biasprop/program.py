@@ -1,4 +1,4 @@
-"""The whole experiment on one page: generate, pretrain, fine-tune, score.
+"""The whole experiment on one page: pretrain, fine-tune, score.
 
 Every function runs a *batch* of cells of one structure: each array has a leading axis over cells (written ``w`` in
 shapes), one cell wide on a CPU, as wide as memory allows on an accelerator. What one cell computes never depends on
@@ -7,7 +7,7 @@ its neighbours.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -16,59 +16,18 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from biasprop import keys, population, training
-from biasprop.batching import over_cells
+from biasprop.batching import Batch, each, over_cells, stream
 from biasprop.condition import Evaluation, Finetuning, PretrainingCondition
 from biasprop.heads import Head, solve
 from biasprop.interfaces import Labelled, Params, Subjects
 from biasprop.keys import Stream
-
-CHUNK = 250
-"""Images rendered or encoded at once: one compiled program whatever the size of a set, and memory that stays small."""
+from biasprop.subjects import Chunks, Roster, joined, pool, render_sets, rendered
 
 COUNTED = 10_000
 """Members of a cohort counted at once."""
 
 Report = Callable[[str, int, int], None]
 """Called between segments with (stage, step, steps)."""
-
-
-class Batch(NamedTuple):
-    """Cells that run together: conditions of one structure, and the key that owns each replicate."""
-
-    condition: PretrainingCondition
-    key: Key[Array, " w"]
-
-
-Chunks = list[Float[Array, "w 250 h w c"]]
-"""The images of a set, ``CHUNK`` at a time; the last chunk is filled up with repetitions."""
-
-
-class Sets(NamedTuple):
-    """Rendered images of those who select, calibrate and test, and of the first draw of labelled subjects."""
-
-    train: Chunks
-    selection: Chunks
-    calibration: Chunks
-    test: list[Chunks]
-    """One for each subgroup: the twins."""
-
-
-class Roster(NamedTuple):
-    """Who is in a set: the same for every cell, decided on the host in exact counts."""
-
-    subgroup: np.ndarray
-    label: np.ndarray
-
-
-class Latents(NamedTuple):
-    """Key latents of those who are scored."""
-
-    test: np.ndarray
-    """[w, latent, subgroup, t]: the twins"""
-    selection: np.ndarray
-    """[w, latent, m]"""
-    calibration: np.ndarray
-    """[w, latent, k]"""
 
 
 class PretrainingTask(NamedTuple):
@@ -132,7 +91,7 @@ def realised_shares(batch: Batch) -> np.ndarray:
     counts = np.zeros((len(batch.key), subgroups))
     for first in range(0, int(sizes.max()), COUNTED):
         rows = np.arange(first, first + COUNTED)
-        drawn = np.asarray(over_cells(_subgroups_of)(batch, _each(batch, rows)))
+        drawn = np.asarray(over_cells(_subgroups_of)(batch, each(batch, rows)))
         for g in range(subgroups):
             counts[:, g] += ((drawn == g) & (rows < sizes[:, None])).sum(axis=1)
     return (counts / sizes[:, None]).astype(np.float32)
@@ -151,102 +110,6 @@ def _initial(batch: Batch) -> Params:
         "encoder": condition.encoder.init(keys.at(init, 0), shape),
         "extra": objective.init(keys.at(init, 1), condition.encoder, shape),
     }
-
-
-# --- who is looked at ------------------------------------------------------------------------------------------------
-
-
-def rosters(finetuning: Finetuning, evaluation: Evaluation, subgroups: list[str], pool: int) -> dict[str, Roster]:
-    """Who is in each set. Selection follows the labels' population; calibration and test are balanced."""
-    shares = {name: float(finetuning.shares.get(name, 0.0)) for name in subgroups}
-    prevalence = float(finetuning.prevalence)
-    equal = {name: 1 / len(subgroups) for name in subgroups}
-    return {
-        "train": Roster(*population.exact(shares, prevalence, pool)),
-        "selection": Roster(*population.exact(shares, prevalence, evaluation.selection)),
-        "calibration": Roster(*population.exact(equal, 0.5, evaluation.calibration)),
-        "test": Roster(*population.exact({"any": 1.0}, 0.5, evaluation.test)),
-    }
-
-
-def render_sets(batch: Batch, who: dict[str, Roster]) -> Sets:
-    """Render everyone who selects, calibrates, tests, and the first draw of labelled subjects."""
-    return Sets(
-        train=_rendered(batch, _pool(batch, 0), who["train"]),
-        selection=_rendered(batch, _stream(batch, Stream.SELECTION), who["selection"]),
-        calibration=_rendered(batch, _stream(batch, Stream.CALIBRATION), who["calibration"]),
-        test=[_rendered(batch, _stream(batch, Stream.TEST), twins) for twins in _twins(batch, who["test"])],
-    )
-
-
-def latents(batch: Batch, who: dict[str, Roster]) -> Latents:
-    """Key latents of everyone who is scored."""
-    twins = [_latents_of(batch, Stream.TEST, roster) for roster in _twins(batch, who["test"])]
-    return Latents(
-        np.stack(twins, axis=2),
-        _latents_of(batch, Stream.SELECTION, who["selection"]),
-        _latents_of(batch, Stream.CALIBRATION, who["calibration"]),
-    )
-
-
-def _latents_of(batch: Batch, name: Stream, roster: Roster) -> np.ndarray:
-    key, generator = _stream(batch, name), batch.condition.generator
-    drawn = [over_cells(_latents)(generator, key, *rows) for rows in _rows(batch, roster)]
-    return np.moveaxis(_joined(drawn, len(roster.label)), -1, 1)
-
-
-def _rendered(batch: Batch, key: Key[Array, " w"], roster: Roster) -> Chunks:
-    return [over_cells(_render)(batch.condition.generator, key, *rows) for rows in _rows(batch, roster)]
-
-
-def _rows(batch: Batch, roster: Roster) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Index, subgroup and label of a roster, a chunk at a time."""
-    for first in range(0, len(roster.label), CHUNK):
-        rows = np.arange(first, first + CHUNK) % len(roster.label)
-        yield _each(batch, (rows, roster.subgroup[rows], roster.label[rows]))
-
-
-def _joined(chunks: list[Array], n: int) -> np.ndarray:
-    """Rows of all chunks, without those that only fill the last one: [w, n, ...]."""
-    return np.concatenate([np.asarray(chunk) for chunk in chunks], axis=1)[:, :n]
-
-
-def _twins(batch: Batch, roster: Roster) -> list[Roster]:
-    """The same subjects in every subgroup."""
-    return [
-        Roster(np.full_like(roster.subgroup, g), roster.label) for g in range(len(batch.condition.generator.subgroups))
-    ]
-
-
-def _stream(batch: Batch, name: Stream) -> Key[Array, " w"]:
-    return jax.vmap(lambda key: keys.stream(key, name))(batch.key)
-
-
-def _pool(batch: Batch, draw: int) -> Key[Array, " w"]:
-    return jax.vmap(lambda key: keys.at(key, draw))(_stream(batch, Stream.FINETUNE_SUBJECTS))
-
-
-def _each(batch: Batch, tree: Any) -> Any:
-    """The same host arrays for every cell."""
-    return jax.tree.map(lambda leaf: np.broadcast_to(leaf, (len(batch.key), *np.shape(leaf))), tree)
-
-
-def _subjects(
-    key: Key[Array, ""], index: Int[Array, " n"], subgroup: Int[Array, " n"], label: Int[Array, " n"]
-) -> Subjects:
-    return Subjects(keys.each(key, index), subgroup, label)
-
-
-def _render(generator: Any, *rows: Any) -> Float[Array, "n h w c"]:
-    return jax.vmap(generator.render)(_subjects(*rows))
-
-
-def _latents(generator: Any, *rows: Any) -> Float[Array, "n k"]:
-    return jax.vmap(generator.latents)(_subjects(*rows))
-
-
-def _encode(encoder: Any, params: Params, images: Float[Array, "n h w c"]) -> Float[Array, "n d"]:
-    return encoder.apply(params, images)
 
 
 # --- fine-tuning and scoring -----------------------------------------------------------------------------------------
@@ -324,7 +187,7 @@ class Finetuner:
 
     def _counts(self, finetuning: Finetuning) -> tuple[np.ndarray, np.ndarray]:
         labels = int(finetuning.labels)
-        return _each(self.batch, (np.int32(labels), np.int32(min(labels, self.evaluation.selection))))
+        return each(self.batch, (np.int32(labels), np.int32(min(labels, self.evaluation.selection))))
 
     def _probe(self, finetuning: Finetuning, draw: int, report: Report) -> Adapted:
         if self._selection is None:
@@ -335,12 +198,12 @@ class Finetuner:
             self._pools[draw] = self._encoded(self.params, images, "train")
         count, selection_count = self._counts(finetuning)
         head = over_cells(_fit)(
-            _each(self.batch, finetuning.protocol),
+            each(self.batch, finetuning.protocol),
             self._pools[draw],
-            _each(self.batch, self.who["train"].label),
+            each(self.batch, self.who["train"].label),
             count,
             self._selection,
-            _each(self.batch, self.who["selection"].label),
+            each(self.batch, self.who["selection"].label),
             selection_count,
         )
         solved = np.full(len(self.batch.key), training.NEVER)
@@ -348,14 +211,14 @@ class Finetuner:
 
     def _train(self, finetuning: Finetuning, draw: int, report: Report) -> Adapted:
         encoder, objective = self.batch.condition.encoder, self.batch.condition.pretraining.objective
-        protocol = _each(self.batch, finetuning.protocol)
+        protocol = each(self.batch, finetuning.protocol)
         count, selection_count = self._counts(finetuning)
         task = protocol.task(
             encoder,
             objective.trains,
             self._labelled(self._train_images(draw), "train", count),
             self._labelled(self.sets.selection, "selection", selection_count),
-            jax.vmap(lambda key: keys.at(key, draw))(_stream(self.batch, Stream.FINETUNE_ORDER)),
+            jax.vmap(lambda key: keys.at(key, draw))(stream(self.batch, Stream.FINETUNE_ORDER)),
         )
         params = jax.vmap(lambda leaf: finetuning.protocol.start(leaf, encoder.features))(self.params)
         state = over_cells(training.start)(task, params)
@@ -369,16 +232,16 @@ class Finetuner:
         return Adapted(adapted, best[0]["head"], selection, int(selection_count[0]), np.asarray(state.diverged_at))
 
     def _train_images(self, draw: int) -> Chunks:
-        return _rendered(self.batch, _pool(self.batch, draw), self.who["train"]) if draw else self.sets.train
+        return rendered(self.batch, pool(self.batch, draw), self.who["train"]) if draw else self.sets.train
 
     def _labelled(self, images: Chunks, name: str, count: Any) -> Labelled:
         joined = jnp.concatenate(images, axis=1)
         label = np.resize(self.who[name].label, joined.shape[1])
-        return Labelled(joined, _each(self.batch, label), count)
+        return Labelled(joined, each(self.batch, label), count)
 
     def _encoded(self, params: Params, images: Chunks, name: str) -> np.ndarray:
         encoder = self.batch.condition.encoder
-        return _joined([over_cells(_encode)(encoder, params, chunk) for chunk in images], len(self.who[name].label))
+        return joined([over_cells(_encode)(encoder, params, chunk) for chunk in images], len(self.who[name].label))
 
     def _features(self, params: Params) -> Features:
         """Kept for the encoder as it was pretrained, which all arms of frozen features share."""
@@ -386,7 +249,7 @@ class Finetuner:
             return self._frozen
         twins = np.stack([self._encoded(params, chunks, "test") for chunks in self.sets.test], axis=1)
         calibration = self._encoded(params, self.sets.calibration, "calibration")
-        subgroup = _each(self.batch, self.who["calibration"].subgroup)
+        subgroup = each(self.batch, self.who["calibration"].subgroup)
         features = Features(calibration, twins, np.asarray(over_cells(_separate)(calibration, subgroup, twins)))
         if params is self.params:
             self._frozen = features
@@ -400,6 +263,10 @@ def _finetuning_segment(task: training.JudgedTask, state: training.State, best: 
     better = judged < best[1]
     kept = jax.tree.map(lambda a, b: jnp.where(better, a, b), (state.params, judged), best)
     return state, kept
+
+
+def _encode(encoder: Any, params: Params, images: Float[Array, "n h w c"]) -> Float[Array, "n d"]:
+    return encoder.apply(params, images)
 
 
 def _fit(protocol: Any, *sets: Any) -> Head:

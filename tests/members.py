@@ -14,13 +14,13 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from biasprop import keys
+from biasprop.batching import Batch
 from biasprop.component import Component, levers
 from biasprop.condition import Pretraining, PretrainingCondition
 from biasprop.encoders import ENCODERS
 from biasprop.generators import GENERATORS
 from biasprop.interfaces import Subjects
 from biasprop.objectives import OBJECTIVES
-from biasprop.program import Batch
 from biasprop.protocols import PROTOCOLS
 
 ROOMS: dict[str, Mapping[str, type[Component]]] = {

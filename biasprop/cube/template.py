@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import zarr
-from numcodecs import zstd
+from numcodecs.zstd import decompress
 from zarr.codecs import ZstdCodec
 
 from biasprop.component import InputError
@@ -183,7 +183,7 @@ def read(array: zarr.Array, index: tuple[int, ...], shape: tuple[int, ...]) -> n
     values = np.full(shape, array.fill_value, array.dtype)
     for at in np.ndindex(*(-(-size // step) for size, step in zip(shape, inner, strict=True))):
         with contextlib.suppress(FileNotFoundError):  # a chunk of nothing but the fill value is not kept
-            content = zstd.decompress(folder.joinpath(*map(str, at)).read_bytes())
+            content = decompress(folder.joinpath(*map(str, at)).read_bytes())
             chunk = np.frombuffer(content, array.dtype.newbyteorder("<")).reshape(inner)
             target = values[(..., *(slice(k * step, (k + 1) * step) for k, step in zip(at, inner, strict=True)))]
             target[...] = chunk[tuple(slice(0, size) for size in target.shape)]

@@ -34,14 +34,15 @@ def test_images(study: Study, replicate: int) -> NDArray[np.float64]:
     import jax
     import jax.numpy as jnp
 
-    from biasprop import keys, program
+    from biasprop import keys, subjects
+    from biasprop.batching import Batch
 
-    batch = program.Batch(
+    batch = Batch(
         jax.tree.map(lambda leaf: np.asarray(leaf)[None], study.pretraining_condition()),
         jnp.stack([keys.replicate(study.seed, replicate)]),
     )
-    who = program.rosters(study.finetuning, study.evaluation, list(study.subgroups), 4)
-    sets = program.render_sets(batch, who)
+    who = subjects.rosters(study.finetuning, study.evaluation, list(study.subgroups), 4)
+    sets = subjects.render_sets(batch, who)
     joined = [np.concatenate([np.asarray(chunk)[0] for chunk in chunks]) for chunks in sets.test]
     size = study.evaluation.test
     return np.stack([images[:size].reshape(size, -1) for images in joined]).astype(np.float64)

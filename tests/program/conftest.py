@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from biasprop import program
+from biasprop import subjects
 
 
 @pytest.fixture(autouse=True, scope="session")
 def small_chunks() -> Iterator[None]:
     """Render and encode 16 at a time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(program, "CHUNK", 16)
+        patch.setattr(subjects, "CHUNK", 16)
         yield

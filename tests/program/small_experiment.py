@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from biasprop import program
+from biasprop import program, subjects
+from biasprop.batching import Batch
 from biasprop.condition import Evaluation, Finetuning
-from biasprop.program import Batch, Finetuner, Roster, Scores
+from biasprop.program import Finetuner, Scores
 from biasprop.protocols import PROTOCOLS
+from biasprop.subjects import Roster
 from tests.members import member
 
 EVALUATION = Evaluation(test=20, selection=12, calibration=24)
@@ -35,7 +37,7 @@ def finetuning(kind: str, labels: int = 16) -> Finetuning:
 
 def people() -> dict[str, Roster]:
     """Who is in each set; always the same."""
-    return program.rosters(finetuning("linear_probe"), EVALUATION, ["a", "b"], POOL)
+    return subjects.rosters(finetuning("linear_probe"), EVALUATION, ["a", "b"], POOL)
 
 
 def pretrain(batch: Batch) -> Any:

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from biasprop import design, keys, load_study, program
+from biasprop import design, keys, load_study, program, subjects
+from biasprop.batching import Batch
 from biasprop.design import Cell
 from biasprop.metrics import auc
 from tests.program.small_experiment import quiet
@@ -22,12 +23,12 @@ SEED = 990_002
 def probed(cell: Cell, labels: int) -> np.ndarray:
     """AUC of a linear probe in each subgroup, mean of its draws."""
     condition = jax.tree.map(lambda leaf: np.asarray(leaf)[None], cell.condition)
-    batch = program.Batch(condition, jnp.stack([keys.replicate(SEED, 0)]))
+    batch = Batch(condition, jnp.stack([keys.replicate(SEED, 0)]))
     params, diverged_at = program.pretrain(batch, quiet)
     assert diverged_at[0] < 0
     arm = next(a for a in cell.arms if a.levels["labels"] == labels and a.levels["protocol"] == "linear_probe")
     finetuning, evaluation = arm.condition.finetuning, arm.condition.evaluation
-    who = program.rosters(finetuning, evaluation, list(STUDY.subgroups), labels)
+    who = subjects.rosters(finetuning, evaluation, list(STUDY.subgroups), labels)
     one = program.Finetuner(batch, params, who, evaluation)
     draws = [one.score(one.adapt(finetuning, draw, quiet)) for draw in range(arm.draws)]
     return np.mean([auc(draw.test[0], who["test"].label) for draw in draws], axis=0)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from biasprop import program
+from biasprop import subjects
 from biasprop.generators import GENERATORS
 from biasprop.protocols import PROTOCOLS
 from tests.members import batch, condition, member, same
@@ -27,9 +27,9 @@ def test_equal_subgroups_give_one_encoder_whatever_the_mix(mixes: Any) -> None:
 
 
 def test_twins_of_equal_subgroups_are_one(mixes: Any) -> None:
-    sets = program.render_sets(mixes[0][0], people())
+    sets = subjects.render_sets(mixes[0][0], people())
     assert same(*sets.test)
-    latents = program.latents(mixes[0][0], people()).test
+    latents = subjects.latents(mixes[0][0], people()).test
     assert same(latents[:, :, 0], latents[:, :, 1])
 
 

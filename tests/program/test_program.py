@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from biasprop import program, training
+from biasprop import program, subjects, training
+from biasprop.batching import Batch, over_cells
 from biasprop.objectives import OBJECTIVES
-from biasprop.program import Batch, over_cells
 from biasprop.protocols import PROTOCOLS
 from tests.members import batch, compiled, condition, member, same
 from tests.program.small_experiment import EVALUATION, POOL, finetuner, finetuning, numbers, people, pretrain, scores
@@ -120,24 +120,24 @@ def test_a_cell_alone_is_the_cell_in_a_batch() -> None:
 
 def test_everybody_looked_at_is_the_same_for_every_condition() -> None:
     other = condition("masked", shares=(1.0, 0.0), cohort=32, steps=9)
-    sets = [program.render_sets(batch((one, 0)), people()) for one in (condition(), other)]
+    sets = [subjects.render_sets(batch((one, 0)), people()) for one in (condition(), other)]
     assert same(*sets)
-    assert not same(sets[0].test, program.render_sets(batch((condition(), 1)), people()).test)
+    assert not same(sets[0].test, subjects.render_sets(batch((condition(), 1)), people()).test)
     assert len(sets[0].test) == 2, "one rendering of the test subjects for each subgroup"
     who = people()
     apart = [(getattr(sets[0], name), len(who[name].label)) for name in ("train", "selection", "calibration")]
     apart.append((sets[0].test[0], EVALUATION.test))
-    everyone = np.concatenate([program._joined(chunks, n)[0].reshape(n, -1) for chunks, n in apart])
+    everyone = np.concatenate([subjects.joined(chunks, n)[0].reshape(n, -1) for chunks, n in apart])
     assert len(everyone) == POOL + EVALUATION.selection + EVALUATION.calibration + EVALUATION.test
     assert len(np.unique(everyone.round(4), axis=0)) == len(everyone), "a subject is in two sets"
 
 
 def test_a_set_is_the_same_people_whatever_its_size() -> None:
     small, large = (
-        program.rosters(finetuning("linear_probe"), EVALUATION, ["a", "b"], pool) for pool in (POOL, 2 * POOL)
+        subjects.rosters(finetuning("linear_probe"), EVALUATION, ["a", "b"], pool) for pool in (POOL, 2 * POOL)
     )
     one = batch((condition(), 0))
-    images = [program._joined(program.render_sets(one, who).train, POOL) for who in (small, large)]
+    images = [subjects.joined(subjects.render_sets(one, who).train, POOL) for who in (small, large)]
     assert same(*images), "a larger label budget moved the subjects of a smaller one"
 
 
@@ -154,7 +154,7 @@ def test_cohorts_of_two_mixes_are_the_same_people() -> None:
 def test_test_subjects_are_twins_with_half_of_them_diseased() -> None:
     who = people()
     assert who["test"].label.sum() == EVALUATION.test // 2
-    found = program.latents(batch((condition(), 0)), who)
+    found = subjects.latents(batch((condition(), 0)), who)
     values = found.test
     ita, severity = values[0]
     assert values.shape == (1, 2, 2, EVALUATION.test)
@@ -178,7 +178,7 @@ def test_one_program_serves_all_mixes_lengths_rates_budgets_and_replicates(one: 
         over_cells(program._finetuning_segment),
         over_cells(program._read),
         over_cells(program._separate),
-        over_cells(program._render),
+        over_cells(subjects._render),
         over_cells(program._encode),
     ]
     first = finetuner(one, encoder)

@@ -11,9 +11,9 @@ import pytest
 from scipy.stats import norm, t
 
 from biasprop import keys, program
+from biasprop.batching import Batch
 from biasprop.condition import Pretraining, PretrainingCondition
 from biasprop.metrics import auc
-from biasprop.program import Batch
 from biasprop.study import load_study
 from biasprop.truth import recovered
 from biasprop.truth.expectation import (

@@ -1,0 +1,132 @@
+"""Who is looked at: rosters in exact counts, their images, their latents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from biasprop import keys, population
+from biasprop.batching import Batch, each, over_cells, stream
+from biasprop.condition import Evaluation, Finetuning
+from biasprop.interfaces import Subjects
+from biasprop.keys import Stream
+
+CHUNK = 250
+"""Images rendered or encoded at once: one compiled program whatever the size of a set, and memory that stays small."""
+
+Chunks = list[Float[Array, "w 250 h w c"]]
+"""The images of a set, ``CHUNK`` at a time; the last chunk is filled up with repetitions."""
+
+
+class Sets(NamedTuple):
+    """Rendered images of those who select, calibrate and test, and of the first draw of labelled subjects."""
+
+    train: Chunks
+    selection: Chunks
+    calibration: Chunks
+    test: list[Chunks]
+    """One for each subgroup: the twins."""
+
+
+class Roster(NamedTuple):
+    """Who is in a set: the same for every cell, decided on the host in exact counts."""
+
+    subgroup: np.ndarray
+    label: np.ndarray
+
+
+class Latents(NamedTuple):
+    """Key latents of those who are scored."""
+
+    test: np.ndarray
+    """[w, latent, subgroup, t]: the twins"""
+    selection: np.ndarray
+    """[w, latent, m]"""
+    calibration: np.ndarray
+    """[w, latent, k]"""
+
+
+def rosters(finetuning: Finetuning, evaluation: Evaluation, subgroups: list[str], pool: int) -> dict[str, Roster]:
+    """Who is in each set. Selection follows the labels' population; calibration and test are balanced."""
+    shares = {name: float(finetuning.shares.get(name, 0.0)) for name in subgroups}
+    prevalence = float(finetuning.prevalence)
+    equal = {name: 1 / len(subgroups) for name in subgroups}
+    return {
+        "train": Roster(*population.exact(shares, prevalence, pool)),
+        "selection": Roster(*population.exact(shares, prevalence, evaluation.selection)),
+        "calibration": Roster(*population.exact(equal, 0.5, evaluation.calibration)),
+        "test": Roster(*population.exact({"any": 1.0}, 0.5, evaluation.test)),
+    }
+
+
+def render_sets(batch: Batch, who: dict[str, Roster]) -> Sets:
+    """Render everyone who selects, calibrates, tests, and the first draw of labelled subjects."""
+    return Sets(
+        train=rendered(batch, pool(batch, 0), who["train"]),
+        selection=rendered(batch, stream(batch, Stream.SELECTION), who["selection"]),
+        calibration=rendered(batch, stream(batch, Stream.CALIBRATION), who["calibration"]),
+        test=[rendered(batch, stream(batch, Stream.TEST), twins) for twins in _twins(batch, who["test"])],
+    )
+
+
+def latents(batch: Batch, who: dict[str, Roster]) -> Latents:
+    """Key latents of everyone who is scored."""
+    twins = [_latents_of(batch, Stream.TEST, roster) for roster in _twins(batch, who["test"])]
+    return Latents(
+        np.stack(twins, axis=2),
+        _latents_of(batch, Stream.SELECTION, who["selection"]),
+        _latents_of(batch, Stream.CALIBRATION, who["calibration"]),
+    )
+
+
+def _latents_of(batch: Batch, name: Stream, roster: Roster) -> np.ndarray:
+    key, generator = stream(batch, name), batch.condition.generator
+    drawn = [over_cells(_latents)(generator, key, *rows) for rows in _rows(batch, roster)]
+    return np.moveaxis(joined(drawn, len(roster.label)), -1, 1)
+
+
+def rendered(batch: Batch, key: Key[Array, " w"], roster: Roster) -> Chunks:
+    """Images of everyone on a roster."""
+    return [over_cells(_render)(batch.condition.generator, key, *rows) for rows in _rows(batch, roster)]
+
+
+def _rows(batch: Batch, roster: Roster) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Index, subgroup and label of a roster, a chunk at a time."""
+    for first in range(0, len(roster.label), CHUNK):
+        rows = np.arange(first, first + CHUNK) % len(roster.label)
+        yield each(batch, (rows, roster.subgroup[rows], roster.label[rows]))
+
+
+def joined(chunks: list[Array], n: int) -> np.ndarray:
+    """Rows of all chunks, without those that only fill the last one: [w, n, ...]."""
+    return np.concatenate([np.asarray(chunk) for chunk in chunks], axis=1)[:, :n]
+
+
+def _twins(batch: Batch, roster: Roster) -> list[Roster]:
+    """The same subjects in every subgroup."""
+    return [
+        Roster(np.full_like(roster.subgroup, g), roster.label) for g in range(len(batch.condition.generator.subgroups))
+    ]
+
+
+def pool(batch: Batch, draw: int) -> Key[Array, " w"]:
+    """The key of the labelled subjects of one draw."""
+    return jax.vmap(lambda key: keys.at(key, draw))(stream(batch, Stream.FINETUNE_SUBJECTS))
+
+
+def _subjects(
+    key: Key[Array, ""], index: Int[Array, " n"], subgroup: Int[Array, " n"], label: Int[Array, " n"]
+) -> Subjects:
+    return Subjects(keys.each(key, index), subgroup, label)
+
+
+def _render(generator: Any, *rows: Any) -> Float[Array, "n h w c"]:
+    return jax.vmap(generator.render)(_subjects(*rows))
+
+
+def _latents(generator: Any, *rows: Any) -> Float[Array, "n k"]:
+    return jax.vmap(generator.latents)(_subjects(*rows))
