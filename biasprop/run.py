@@ -227,7 +227,7 @@ def _name_damage(store: Path) -> None:
 
     if store.exists():
         for damage in Store.open(store).verify():
-            print(f"damaged, computed again: {damage}", file=sys.stderr)
+            print(f"damaged, opened again: {damage}", file=sys.stderr)
 
 
 def _restate(study: Study, store: Path) -> None:

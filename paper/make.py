@@ -92,7 +92,7 @@ def stores(results: Path, name: str | None) -> dict[Path, xr.Dataset]:
     overridden (a named scale of the file is part of it).
 
     Raises:
-        InputError: there is none, or one cannot be read.
+        InputError: there is none, or the one that is named cannot be read.
     """
     from biasprop.component import InputError
     from biasprop.cube import open_cube
@@ -103,7 +103,13 @@ def stores(results: Path, name: str | None) -> dict[Path, xr.Dataset]:
         stem = store.name.rpartition("-")[0]
         if name not in (None, stem, store.name):
             continue
-        cube = open_cube(store)
+        try:
+            cube = open_cube(store)
+        except InputError as error:  # such as a store of an earlier format
+            if name is not None:
+                raise
+            print(f"left out: {error}", file=sys.stderr)
+            continue
         overrides = cube.attrs.get("overrides", {})
         if name == store.name or not (overrides.get("smoke") or overrides.get("set")):
             newest[stem] = store, cube

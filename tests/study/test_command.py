@@ -158,7 +158,7 @@ def test_a_damaged_arm_of_a_finished_study_is_named_and_computed_again(
     content = bytearray(chunk.read_bytes())
     content[len(content) // 2] ^= 0x10
     chunk.write_bytes(content)
-    told = "damaged, computed again: pretraining=all light, labels=16, protocol=linear_probe, replicate=0"
+    told = "damaged, opened again: pretraining=all light, labels=16, protocol=linear_probe, replicate=0"
     for mended in (False, True):
         assert run.main(words) == 0
         again = capsys.readouterr()
