@@ -7,6 +7,7 @@ import functools
 import hashlib
 import os
 import platform
+import time
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +53,18 @@ def _threads() -> int:
     starts its backend. Where the system does not list threads by name, what XLA would read now, in XLA's order."""
     jax.devices()  # starts the pool, whole
     with contextlib.suppress(OSError):
-        names = [(thread / "comm").read_text().strip() for thread in Path("/proc/self/task").iterdir()]
-        if count := names.count(POOL):
+        count, before = _pool(), -1
+        while count != before:  # a thread takes its name a moment after its start
+            time.sleep(0.02)
+            count, before = _pool(), count
+        if count:
             return count
     told = next((os.environ[name] for name in ("PJRT_NPROC", "NPROC") if name in os.environ), "")
     return int(told) if told.isdecimal() else os.cpu_count() or 1
+
+
+def _pool() -> int:
+    return sum((thread / "comm").read_text().strip() == POOL for thread in Path("/proc/self/task").iterdir())
 
 
 def fingerprint(width: int) -> dict[str, Any]:
