@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import pty
 import signal
 import subprocess
 import sys
-import termios
 import threading
 import time
 from collections import Counter
@@ -33,8 +31,12 @@ FEW = {"labels": [16, 32]}
 """Two of the smoke study's budgets."""
 
 
-def small() -> Study:
-    return load_study(STUDY, smoke=True)
+LONGER = "pretraining.schedule.steps=1000"
+"""Makes a cell take seconds, so that there is something left to interrupt when the first arms are stored."""
+
+
+def small(*overrides: str) -> Study:
+    return load_study(STUDY, smoke=True, set=overrides)
 
 
 def compute(out: Path, **how: object) -> Store:
@@ -149,10 +151,15 @@ def wait_for_arms(path: Path, count: int) -> None:
     raise AssertionError("no arm was stored in two minutes")
 
 
-def test_kill_and_resume_give_the_same_bits_and_compute_nothing_twice(whole: Store, tmp_path: Path) -> None:
+def test_kill_and_resume_give_the_same_bits_and_compute_nothing_twice(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """Worker processes, kill -9 of the parent in the middle, Ctrl-C at a terminal, SIGTERM, then to the end."""
-    path = small().store(tmp_path)
-    killed = subprocess.Popen(command(tmp_path, "-q", "--workers", "2"), cwd=ROOT, start_new_session=True)
+    study = small(LONGER)
+    path = study.store(tmp_path)
+    killed = subprocess.Popen(
+        command(tmp_path, "--set", LONGER, "-q", "--workers", "2"), cwd=ROOT, start_new_session=True
+    )
     wait_for_arms(path, 3)
     group = os.getpgid(killed.pid)
     killed.send_signal(signal.SIGKILL)
@@ -163,33 +170,49 @@ def test_kill_and_resume_give_the_same_bits_and_compute_nothing_twice(whole: Sto
         time.sleep(0.1)
     assert not _alive(group)
     stored = len(arms(Store.open(path, writable=False)))
-    assert 3 <= stored < len(design.arms(small(), FEW))
+    assert 3 <= stored < len(design.arms(study, FEW))
 
-    seconds, code, said = ctrl_c_twice(command(tmp_path, "--workers", "2"), lambda: wait_for_arms(path, stored + 2))
+    seconds, code, said = ctrl_c_twice(
+        command(tmp_path, "--set", LONGER, "--workers", "2"), lambda: wait_for_arms(path, stored + 2)
+    )
     assert code == 130 and "to resume: python -m biasprop.run" in said
     assert "Traceback" not in said and "KeyboardInterrupt" not in said
     assert seconds < 20  # 3 s on an idle machine
 
     stored = len(arms(Store.open(path, writable=False)))
     stopped = subprocess.Popen(
-        command(tmp_path, "-q", "--workers", "0"), cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command(tmp_path, "--set", LONGER, "-q", "--workers", "0"),
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     wait_for_arms(path, stored + 2)
     stopped.send_signal(signal.SIGTERM)
     _, said = stopped.communicate(timeout=60)
     assert stopped.returncode == 130 and "to resume: python -m biasprop.run" in said and "Traceback" not in said
     assert not Store.open(path).verify()
-    assert len(arms(Store.open(path, writable=False))) < len(design.arms(small(), FEW))
+    assert len(arms(Store.open(path, writable=False))) < len(design.arms(study, FEW))
 
     ended = subprocess.run(
-        command(tmp_path, "-q", "--json", "--workers", "2"), cwd=ROOT, capture_output=True, text=True
+        command(tmp_path, "--set", LONGER, "-q", "--json", "--workers", "2"), cwd=ROOT, capture_output=True, text=True
     )
     assert ended.returncode == 0, ended.stderr
     told = json.loads(ended.stdout)
     assert told["cells"]["done"] <= told["cells"]["total"] and told["estimates"]
     store = Store.open(path, writable=False)
     assert set(arms(store).values()) == {1}
-    assert same(open_cube(path).load(), open_cube(whole.path).load())
+    whole = tmp_path_factory.mktemp("whole")
+    subprocess.run(command(whole, "--set", LONGER, "-q", "--workers", "2"), cwd=ROOT, check=True, capture_output=True)
+    assert same(open_cube(path).load(), open_cube(study.store(whole)).load())
+
+
+AT_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""Makes a terminal control the command's session: Ctrl-C goes to each process of it, as under a shell."""
 
 
 def ctrl_c_twice(line: list[str], moment: Callable[[], object]) -> tuple[float, int, str]:
@@ -199,15 +222,8 @@ def ctrl_c_twice(line: list[str], moment: Callable[[], object]) -> tuple[float, 
         Seconds from the first Ctrl-C to its end, its exit code, and what it said.
     """
     ours, its = pty.openpty()
-    # The terminal controls the command's session: Ctrl-C goes to each process of it, as under a shell.
     process = subprocess.Popen(
-        line,
-        cwd=ROOT,
-        stdin=its,
-        stdout=its,
-        stderr=its,
-        start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        [sys.executable, "-c", AT_TERMINAL, *line], cwd=ROOT, stdin=its, stdout=its, stderr=its, start_new_session=True
     )
     os.close(its)
     said = bytearray()
