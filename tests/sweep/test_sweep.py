@@ -208,8 +208,9 @@ def test_kill_and_resume_give_the_same_bits_and_compute_nothing_twice(
 
 
 AT_TERMINAL = """
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored by what runs in the background, such as these tests there
 os.execv(sys.argv[1], sys.argv[1:])
 """
 """Makes a terminal control the command's session: Ctrl-C goes to each process of it, as under a shell."""
