@@ -34,7 +34,7 @@ CAPTION = (
     "cohort and budget grow, and its limit in closed form (dashed)."
 )
 
-COHORTS = 24
+COHORTS = 12
 """Simulated cohorts behind an expectation."""
 
 
