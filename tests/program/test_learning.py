@@ -35,6 +35,7 @@ def probed(cell: Cell, labels: int) -> np.ndarray:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_contrastive_features_beat_the_untrained_encoder_in_both_subgroups() -> None:
     cells = {str(cell.arms[0].levels["pretraining"]): cell for cell in design.cells(STUDY) if cell.replicate == 0}
     gain = probed(cells["dark 0.5"], 1000) - probed(cells["scratch"], 1000)
