@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 from jaxtyping import Array, Float, Int, Key
 
@@ -41,9 +41,16 @@ class Generator(Protocol):
     latent_names: ClassVar[tuple[str, ...]]
     """The key latents stored with every subject that is scored."""
 
+    difficulty: Any
+    """How hard the task is in one subgroup against another: a member of ``generators.difficulty``."""
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """Height, width and channels."""
+        ...
+
+    def solved(self) -> Self:
+        """Itself with the constants that its difficulty asks for."""
         ...
 
     def render(self, subject: Subjects) -> Float[Array, "h w c"]:

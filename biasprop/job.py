@@ -127,7 +127,7 @@ class _Batch:
         self.study, self.members, self.store, self.clock, self.tell = study, members, store, clock, tell
         self.encoders = EncoderStore(job.encoders, lambda line: store.log({"event": "damaged", "what": line}))
         self.mark = device.fingerprint(len(members))
-        conditions = [cell.condition for cell in members]
+        conditions = [program.ready(cell.condition) for cell in members]
         self.batch = Batch(
             jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *conditions),
             jnp.stack([keys.replicate(study.seed, cell.replicate) for cell in members]),

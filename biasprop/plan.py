@@ -45,6 +45,8 @@ class Plan:
     store: Path
     there: str
     """What exists already, in words."""
+    difficulty: tuple[str, ...]
+    """Difficulty modes of the cells, in words."""
     others: tuple[str, ...]
     """Stores of the same study under other digests."""
     resolves: str
@@ -63,6 +65,7 @@ class Plan:
         return [
             f"cells        {self.cells - self.cells_done} of {self.cells} to do",
             f"arms         {self.arms - self.arms_done} of {self.arms} to do",
+            *(f"difficulty   {words}" for words in self.difficulty),
             f"time         {self._time()}",
             f"memory       about {self.memory:.1f} GB",
             f"device       {self.device}, {self.workers or 'no'} worker process{'es' * (self.workers != 1)}",
@@ -125,6 +128,7 @@ def plan(
         device=f"CPU with {device.cores()} cores" if device.is_cpu() else device.kind(),
         store=store,
         there=_there(store, status),
+        difficulty=tuple(dict.fromkeys(cell.condition.generator.difficulty.words for cell in cells)),
         others=_others(study, store),
         resolves=_resolves(study, store) if resolution else "",
     )

@@ -51,6 +51,11 @@ class PretrainingTask(NamedTuple):
         return pretraining.objective.loss(encoder, params["encoder"], params["extra"], images, views)
 
 
+def ready(condition: PretrainingCondition) -> PretrainingCondition:
+    """A condition with whatever its generator's difficulty has to solve for first."""
+    return condition.model_copy(update={"generator": condition.generator.solved()})
+
+
 def cohort_members(condition: PretrainingCondition, key: Key[Array, ""], rows: Int[Array, " n"]) -> Subjects:
     """Members of a replicate's pretraining cohort."""
     pretraining = condition.pretraining

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field, PrivateAttr, ValidationError
 
 from biasprop import consistency
+from biasprop.augment import Augmentation
 from biasprop.component import Definition, InputError, OneOf
 from biasprop.condition import Evaluation, Finetuning, FinetuningCondition, Pretraining, PretrainingCondition
 from biasprop.digest import digest
@@ -43,11 +44,27 @@ class Conditions(Definition):
 
     def pretraining_condition(self) -> PretrainingCondition:
         """What an encoder depends on."""
-        return PretrainingCondition(generator=self.generator, encoder=self.encoder, pretraining=self.pretraining)
+        pretraining = self._viewed(self.pretraining)
+        return PretrainingCondition(generator=self.generator, encoder=self.encoder, pretraining=pretraining)
 
     def finetuning_condition(self) -> FinetuningCondition:
         """What an arm depends on beyond its encoder."""
-        return FinetuningCondition(finetuning=self.finetuning, evaluation=self.evaluation)
+        return FinetuningCondition(finetuning=self._viewed(self.finetuning), evaluation=self.evaluation)
+
+    def _viewed(self, stage: Any) -> Any:
+        """A stage whose views are as the generator's difficulty prescribes."""
+        prescribed = dict(self.generator.difficulty.views)
+        return _with_views(stage, prescribed) if prescribed else stage
+
+
+def _with_views(part: Any, prescribed: dict[str, float]) -> Any:
+    if isinstance(part, Augmentation):
+        return part.model_copy(update=prescribed)
+    if not isinstance(part, Definition):
+        return part
+    return part.model_copy(
+        update={name: _with_views(getattr(part, name), prescribed) for name in type(part).model_fields}
+    )
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def render(study: Any, subjects: int, *, levers: bool) -> Tiles:
     from biasprop import keys
     from biasprop.interfaces import Subjects
 
-    generator = study.generator
+    generator = study.generator.solved()
     names = tuple(generator.subgroups)
     owner = keys.stream(keys.replicate(study.seed, 0), keys.Stream.TEST)
 

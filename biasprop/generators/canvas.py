@@ -68,18 +68,29 @@ def _amplitudes(modes: int, exponent: float, knee: float) -> np.ndarray:
     return np.sqrt(power).astype(np.float32)
 
 
+def modes_of(modes: int) -> tuple[int, int]:
+    """Shape of the draws of a field with so many modes along an axis."""
+    return 2 * modes + 1, 2 * modes + 1
+
+
 def gaussian_field(
-    key: Key[Array, ""], latent: int, size: int, *, modes: int, exponent: float = 3.0, knee: float = 1.0
+    draws: Float[Array, "k k"], size: int, *, exponent: float = 3.0, knee: float = 1.0
 ) -> Float[Array, "h w"]:
     """A stationary, torus-periodic Gaussian random field of mean 0 and variance 1.
 
     Its power is proportional to ``(f^2 + knee^2)^(-exponent/2)`` over integer frequencies up to ``modes`` cycles a
     view in either axis and 0 beyond. Gaussian exactly, because every mode has a normal amplitude; two products with
     constant matrices make it, so it is cheap inside a compiled scan where an FFT is not.
+
+    Args:
+        draws: standard normals, as many as :func:`modes_of` says.
+        size: pixels along a side.
+        exponent: of the power law.
+        knee: frequency at which it flattens, cycles a view.
     """
+    modes = draws.shape[0] // 2
     basis = jnp.asarray(_basis(size, modes))
-    amplitudes = _amplitudes(modes, exponent, knee) * normal(key, latent, (2 * modes + 1, 2 * modes + 1))
-    return basis @ amplitudes @ basis.T
+    return basis @ (_amplitudes(modes, exponent, knee) * draws) @ basis.T
 
 
 def srgb(linear: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -116,3 +127,11 @@ def typology_angle(linear: Float[Array, "... 3"]) -> Float[Array, "..."]:
     """Individual typology angle in degrees, ``atan2(L* - 50, b*)`` (Chardon 1991)."""
     colour = lab(linear)
     return jnp.degrees(jnp.arctan2(colour[..., 0] - 50, colour[..., 2]))
+
+
+def slope(grey: Float[Array, "h w"], weight: Float[Array, "h w"] | float = 1.0) -> Float[Array, ""]:
+    """Direction along which an image changes least, degrees in [-90, 90] from the rows: the minor axis of the weighted
+    structure tensor (Bigun and Granlund 1987). Positive runs down to the right."""
+    down, across = jnp.gradient(grey)
+    mixed = jnp.sum(weight * across * down)
+    return 0.5 * jnp.degrees(jnp.arctan2(-2 * mixed, jnp.sum(weight * (down**2 - across**2))))

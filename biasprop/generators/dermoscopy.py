@@ -13,18 +13,22 @@ alone. An observer who knows all five cues has the closed-form AUC of :func:`inf
 from __future__ import annotations
 
 import enum
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
-from pydantic import Field
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Int
+from pydantic import Field, model_validator
 from pydantic_core import core_schema
 
-from biasprop.component import Component
+from biasprop import keys
+from biasprop.component import Component, OneOf
 from biasprop.generators import canvas, occlusions
 from biasprop.generators.canvas import normal, once, settle, uniform
+from biasprop.generators.difficulty import DIFFICULTIES, Calibrated, Natural, check, matched, remembered
+from biasprop.generators.linear_observer import auc
 from biasprop.interfaces import Subjects
 
 PRESETS: dict[str, tuple[float, float]] = {
@@ -39,10 +43,22 @@ PRESETS: dict[str, tuple[float, float]] = {
 }
 """Preset -> mean and sd of ITA in degrees. ``light`` and ``dark`` stand for types I-II and V-VI."""
 
+LESIONS = 24
+"""Drawn lesions about which an image is made linear."""
+
 BLOOD = 0.010
 """Median blood volume fraction of skin, where the fit of ITA to melanin was made."""
 
 CUES = ("size", "border", "asymmetry", "variegation", "edge")
+
+WAVES, LONGEST, SHORTEST = 4, 2.8, 1.4
+"""Number of waves that make the skin lines of ``symmetric``, and the range of their lengths in mm."""
+LINES_SD = 0.2
+"""Relative sd of skin melanin across these lines."""
+SLOPE_SD = 6.0
+"""Sd of the slope of a wave, and of a lesion's long axis, about the subgroup's, degrees."""
+ALONG_LINES = 0.8
+"""In ``symmetric`` a lesion is longer along the lines and narrower across, by one over this."""
 
 
 class Latent(enum.IntEnum):
@@ -64,6 +80,9 @@ class Latent(enum.IntEnum):
     NOISE = 13
     HAIR = 14
     ARTEFACT = 15
+    LINES = 20
+    LINE_WAVES = 21
+    SLOPE = 22
 
 
 class Tone(Component):
@@ -91,6 +110,25 @@ def _preset(value: Any) -> Any:
     if value not in PRESETS:
         raise ValueError(f"no preset {value!r}; allowed: {', '.join(PRESETS)}")
     return dict(zip(Tone.model_fields, PRESETS[value], strict=True))
+
+
+class Draws(NamedTuple):
+    """Every draw behind a photograph of clean skin but the camera's noise: standard normals, uniforms where stated."""
+
+    tone: Float[Array, ""]
+    blood: Float[Array, ""]
+    texture: Float[Array, "13 13"]
+    cues: Float[Array, " 5"]
+    place: Float[Array, " 2"]
+    """uniform"""
+    shape: Float[Array, ""]
+    outline: Float[Array, " 12"]
+    direction: Float[Array, " 2"]
+    """uniform"""
+    pigment: Float[Array, ""]
+    pigment_field: Float[Array, "11 11"]
+    vessel_field: Float[Array, "11 11"]
+    light: Float[Array, " 3"]
 
 
 class Lesion(NamedTuple):
@@ -144,13 +182,63 @@ class Dermoscopy(Component):
     """Draw a ruler, gel bubbles, an ink dot and a dermoscope ring over the photograph."""
     artefact_density: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Chance of each artefact."""
+    difficulty: Annotated[Any, OneOf(DIFFICULTIES)] = Natural()
+    """How hard the task is in one subgroup against another. ``calibrated`` gives fewer electrons where lesions are
+    seen best; ``invertible`` photographs everyone with the lightest subgroup's skin and
+    then filters the light of each channel, so that nothing is lost in the dark; ``symmetric`` draws skin lines, and
+    lesions longer along them, of opposite slopes in two subgroups of one tone."""
 
     latent_names: ClassVar[tuple[str, ...]] = ("ita", "severity")
+
+    @model_validator(mode="after")
+    def difficulty_goes_with_the_subgroups(self) -> Self:
+        """Mirror images need a partner and may differ in nothing else."""
+        check(self.difficulty, self.subgroups)
+        return self
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Height, width and channels."""
         return self.size, self.size, 3
+
+    def solved(self) -> Self:
+        """Itself with the doses that ``calibrated`` asks for; all other modes ask for nothing.
+
+        Found for the linear model of :meth:`linear_auc`, once, and then kept in the user's cache folder.
+
+        Raises:
+            ValueError: no doses make the subgroups equally hard.
+        """
+        if self.difficulty.kind != "calibrated" or self.difficulty.dose:
+            return self
+        from scipy.special import ndtri
+
+        def solve() -> dict[str, float]:
+            models = {name: self._linear_model(name) for name in self.subgroups}
+            return matched(lambda name, dose: np.sqrt(2) * ndtri(self._linear_auc(models[name], dose)), list(models))
+
+        return self.model_copy(update={"difficulty": Calibrated(dose=remembered(self, solve))})
+
+    def linear_auc(self, subgroup: str) -> float:
+        """AUC of the ideal observer of a linear model of the image (see :mod:`biasprop.generators.linear_observer`).
+
+        In optical density, where pigments add, before the camera clips, without hair and artefacts; about
+        :data:`LESIONS` drawn lesions half-way between the classes, whose place and orientations are known to the
+        observer because no line approximates them, and whose subgroup is known too.
+        """
+        dose = self.difficulty.dose.get(subgroup, 1.0) if self.difficulty.kind == "calibrated" else 1.0
+        return self._linear_auc(self._linear_model(subgroup), dose)
+
+    def _linear_model(self, subgroup: str) -> LinearModel:
+        own = keys.each(keys.stream(keys.replicate(0, 0), keys.Stream.TRUTH), jnp.arange(LESIONS))
+        index = list(self.subgroups).index(subgroup)
+        return _linear(self, Subjects(own, jnp.full(LESIONS, index), jnp.zeros(LESIONS, jnp.int32)))
+
+    def _linear_auc(self, model: LinearModel, dose: float) -> float:
+        electrons = dose * np.asarray(model.electrons, np.float64)
+        variances = (electrons + self.read_noise**2) / electrons**2
+        pairs = zip(model.slopes, variances, strict=True)
+        return float(np.mean([auc(*pair, model.push, self.severity_sd) for pair in pairs]))
 
     def severity(self, subject: Subjects) -> Float[Array, ""]:
         """How far the lesion has come: around 0 for a naevus, around 1 for a melanoma."""
@@ -162,9 +250,11 @@ class Dermoscopy(Component):
 
     def ita(self, subject: Subjects) -> Float[Array, ""]:
         """Declared ITA in degrees. A twin keeps its rank within its subgroup."""
-        mean = jnp.stack([jnp.asarray(tone.ita_mean, jnp.float32) for tone in self.subgroups.values()])
-        sd = jnp.stack([jnp.asarray(tone.ita_sd, jnp.float32) for tone in self.subgroups.values()])
-        return mean[subject.subgroup] + sd[subject.subgroup] * normal(subject.key, Latent.TONE)
+        photographed = self._tone(subject.subgroup, normal(subject.key, Latent.TONE))
+        if self.difficulty.kind != "invertible":
+            return photographed
+        skin = skin_colour(melanosome_fraction(photographed), jnp.float32(BLOOD))
+        return canvas.typology_angle(skin * self._filter(subject.subgroup))
 
     def latents(self, subject: Subjects) -> Float[Array, " 2"]:
         """ITA in degrees and severity."""
@@ -172,25 +262,25 @@ class Dermoscopy(Component):
 
     def render(self, subject: Subjects) -> Float[Array, "h w 3"]:
         """The photograph as sRGB code values in [0, 1]."""
-        key = subject.key
-        lesion = self._lesion(subject)
-        texture = canvas.gaussian_field(key, Latent.TEXTURE, self.size, modes=6)
-        skin = once(melanosome_fraction(self.ita(subject)), BLOOD * jnp.exp(0.3 * normal(key, Latent.BLOOD)))
-        melanin, blood = skin[0] * (1 + self.texture * texture) + lesion.pigment, skin[1] + lesion.blood
-        albedo = skin_colour(settle(melanin), settle(blood))
+        key, draws = subject.key, self._draws(subject)
+        albedo = self._albedo(subject.subgroup, draws, self.cues(subject), self._lines(subject))
         if self.hair:
             albedo = occlusions.hair(albedo, key, Latent.HAIR, self.field_of_view, self.hair_density)
-        linear = albedo * settle(self._light(subject))
+        linear = albedo * settle(self._light(subject.subgroup, draws))
         if self.artefacts:
             linear = occlusions.artefacts(linear, key, Latent.ARTEFACT, self.field_of_view, self.artefact_density)
-        electrons = settle(self.white_electrons * jnp.clip(linear, 0, 1))
+        white = self._white_electrons(subject.subgroup)
+        electrons = settle(white * jnp.clip(linear, 0, 1))
         grain = normal(key, Latent.NOISE, (3 * self.size**2,)).reshape(3, self.size, self.size)
         noisy = electrons + jnp.sqrt(electrons + self.read_noise**2) * grain
-        return jnp.moveaxis(canvas.srgb(jnp.clip(noisy / self.white_electrons, 0, 1)), 0, -1)
+        seen = jnp.clip(noisy / white, 0, 1)
+        if self.difficulty.kind == "invertible":
+            seen = seen * self._filter(subject.subgroup)[:, None, None]
+        return jnp.moveaxis(canvas.srgb(seen), 0, -1)
 
     def mask(self, subject: Subjects) -> Float[Array, "h w"]:
         """How much of each pixel is lesion, in [0, 1]."""
-        return self._lesion(subject).cover
+        return self._lesion(self._draws(subject), self.cues(subject)).cover
 
     def measure(self, image: Float[Array, "h w 3"], mask: Float[Array, "h w"]) -> dict[str, Float[Array, ""]]:
         """Read the levers back from pixels.
@@ -203,6 +293,7 @@ class Dermoscopy(Component):
             ``ita`` of the skin in degrees, Weber ``contrast`` of the lesion's luminance, and the five cues: ``size``
             (diameter, mm), ``border`` (perimeter over that of the circle of the same area), ``asymmetry`` (offset of
             the dark centroid over the radius), ``variegation`` (relative sd of the pigment), ``edge`` (width, mm).
+            In ``symmetric`` also the ``slope`` of the skin's lines, degrees.
         """
         linear = canvas.linear_light(image)
         x, y = canvas.grid(self.size, self.field_of_view)
@@ -226,10 +317,13 @@ class Dermoscopy(Component):
         def offset(axis: Float[Array, "h w"]) -> Float[Array, ""]:
             return jnp.sum(cover * density * axis) / total - jnp.sum(core * axis) / n
 
+        read = {}
+        if self.difficulty.kind == "symmetric":
+            read["slope"] = canvas.slope(jnp.log(jnp.maximum(linear[..., 1], 1e-3)), skin)
         # The fall-off at the rim is edge and a lean to one side is asymmetry; what is left is variegation.
         uneven = _above_plane(density / jnp.maximum(mask, 0.5), core.astype(jnp.float32))
         unevenness = jnp.sqrt(jnp.sum(core * uneven**2) / n)
-        return {
+        return read | {
             "ita": canvas.typology_angle(skin_mean),
             "contrast": 1 - lesion_luminance / canvas.luminance(skin_mean),
             "size": 2 * radius,
@@ -239,12 +333,48 @@ class Dermoscopy(Component):
             "edge": pixel * jnp.sum(cover * (1 - cover)) / perimeter,
         }
 
-    def _lesion(self, subject: Subjects) -> Lesion:
+    def _draws(self, subject: Subjects) -> Draws:
         key = subject.key
-        size, border, asymmetry, variegation, edge = self.cues(subject)
-        place = (uniform(key, Latent.PLACE, (2,)) - 0.5) * 3.6
-        turn = jnp.pi * uniform(key, Latent.DIRECTION, (2,))
-        placed = once(place[0], place[1], jnp.exp(0.10 * normal(key, Latent.SHAPE)), jnp.cos(turn[0]), jnp.sin(turn[0]))
+        direction = uniform(key, Latent.DIRECTION, (2,))
+        if self.difficulty.kind == "symmetric":
+            along = self._slope(subject.subgroup) + SLOPE_SD * normal(key, Latent.SLOPE)
+            direction = direction.at[0].set(along / 180)
+        return Draws(
+            tone=normal(key, Latent.TONE),
+            blood=normal(key, Latent.BLOOD),
+            texture=normal(key, Latent.TEXTURE, canvas.modes_of(6)),
+            cues=normal(key, Latent.CUES, (len(CUES),)),
+            place=uniform(key, Latent.PLACE, (2,)),
+            shape=normal(key, Latent.SHAPE),
+            outline=normal(key, Latent.OUTLINE, (12,)),
+            direction=direction,
+            pigment=normal(key, Latent.PIGMENT),
+            pigment_field=normal(key, Latent.PIGMENT_FIELD, canvas.modes_of(5)),
+            vessel_field=normal(key, Latent.VESSEL_FIELD, canvas.modes_of(5)),
+            light=normal(key, Latent.LIGHT, (3,)),
+        )
+
+    def _albedo(
+        self, subgroup: Int[Array, ""], draws: Draws, cues: Float[Array, " 5"], lines: Float[Array, "h w"] | None
+    ) -> Float[Array, "3 h w"]:
+        """Colour of skin and lesion under white light."""
+        lesion = self._lesion(draws, cues)
+        texture = canvas.gaussian_field(draws.texture, self.size)
+        uneven = 1 + self.texture * texture
+        if lines is not None:
+            uneven = uneven + LINES_SD * lines
+        skin = once(melanosome_fraction(self._tone(subgroup, draws.tone)), BLOOD * jnp.exp(0.3 * draws.blood))
+        melanin, blood = skin[0] * uneven + lesion.pigment, skin[1] + lesion.blood
+        return skin_colour(settle(melanin), settle(blood))
+
+    def _lesion(self, draws: Draws, cues: Float[Array, " 5"]) -> Lesion:
+        size, border, asymmetry, variegation, edge = cues
+        place = (draws.place - 0.5) * 3.6
+        turn = jnp.pi * draws.direction
+        stretch = jnp.exp(0.10 * draws.shape)
+        if self.difficulty.kind == "symmetric":
+            stretch = stretch * ALONG_LINES
+        placed = once(place[0], place[1], stretch, jnp.cos(turn[0]), jnp.sin(turn[0]))
         radius, roughness, width = once(
             0.5 * jnp.clip(4.5 * jnp.exp(0.30 * size), 2.0, 9.5),
             0.36 * jax.nn.sigmoid(-1.25 + 1.3 * border),
@@ -253,9 +383,9 @@ class Dermoscopy(Component):
         lean_u, lean_v, uneven, amount = once(
             *(2 * jax.nn.sigmoid(-1.386 + 1.26 * asymmetry) * f(2 * turn[1]) for f in (jnp.cos, jnp.sin)),
             0.7 * jax.nn.sigmoid(-1.466 + 1.8 * variegation),
-            self.pigment * jnp.exp(self.pigment_sd * normal(key, Latent.PIGMENT)),
+            self.pigment * jnp.exp(self.pigment_sd * draws.pigment),
         )
-        waves = once(*normal(key, Latent.OUTLINE, (12,))).reshape(2, 6)
+        waves = once(*draws.outline).reshape(2, 6)
 
         x, y = canvas.grid(self.size, self.field_of_view)
         across, down, stretch, cos, sin = (x - placed[0])[None, :], (y - placed[1])[:, None], *placed[2:]
@@ -265,28 +395,72 @@ class Dermoscopy(Component):
         cover = jax.nn.sigmoid((outline - distance) / width)
         # On a disc, a linear weight 1 + 4 a t / r has its centroid at a r; a is at most a half.
         lean = jnp.maximum(1 + (lean_u * u + lean_v * v) / jnp.maximum(radius, distance), 0.05)
-        field = canvas.gaussian_field(key, Latent.PIGMENT_FIELD, self.size, modes=5, exponent=2.0, knee=2.0)
-        vessels = canvas.gaussian_field(key, Latent.VESSEL_FIELD, self.size, modes=5, exponent=2.0, knee=2.0)
+        field = canvas.gaussian_field(draws.pigment_field, self.size, exponent=2.0, knee=2.0)
+        vessels = canvas.gaussian_field(draws.vessel_field, self.size, exponent=2.0, knee=2.0)
         return Lesion(
             cover=cover,
             pigment=amount * cover * lean * jnp.exp(uneven * field - uneven**2 / 2),
             blood=0.008 * cover * jnp.exp(uneven * vessels),
         )
 
-    def _light(self, subject: Subjects) -> Float[Array, "h w"]:
+    def _light(self, subgroup: Int[Array, ""], draws: Draws) -> Float[Array, "h w"]:
         x, y = canvas.grid(self.size, 2.0)
-        draws = normal(subject.key, Latent.LIGHT, (3,))
         exposure, across, down = once(
-            jnp.exp(self.exposure_sd * draws[0]) * self._exposure(subject),
-            self.shading * draws[1],
-            self.shading * draws[2],
+            jnp.exp(self.exposure_sd * draws.light[0]) * self._exposure(self._tone(subgroup, draws.tone)),
+            self.shading * draws.light[1],
+            self.shading * draws.light[2],
         )
         corner = 1 + self.vignette * (1 / 3 - (x[None, :] ** 2 + y[:, None] ** 2) / 2)
         return exposure * (1 + across * x[None, :] + down * y[:, None]) * corner
 
-    def _exposure(self, subject: Subjects) -> Float[Array, ""]:
-        skin = canvas.luminance(skin_colour(melanosome_fraction(self.ita(subject)), jnp.float32(BLOOD)))
+    def _exposure(self, ita: Float[Array, ""]) -> Float[Array, ""]:
+        skin = canvas.luminance(skin_colour(melanosome_fraction(ita), jnp.float32(BLOOD)))
         return jnp.clip(0.45 / skin, 0.25, 4.0) ** self.auto_exposure
+
+    def _white_electrons(self, subgroup: Int[Array, ""]) -> float | Float[Array, ""]:
+        if self.difficulty.kind != "calibrated":
+            return self.white_electrons
+        doses = [jnp.asarray(self.difficulty.dose.get(name, 1.0), jnp.float32) for name in self.subgroups]
+        return self.white_electrons * jnp.stack(doses)[subgroup]
+
+    def _tone(self, subgroup: Int[Array, ""], draw: Float[Array, ""]) -> Float[Array, ""]:
+        """ITA of the skin in front of the camera, degrees."""
+        mean, sd = self._tones()
+        shown = jnp.argmax(mean) if self.difficulty.kind == "invertible" else subgroup
+        return mean[shown] + sd[shown] * draw
+
+    def _tones(self) -> tuple[Float[Array, " g"], Float[Array, " g"]]:
+        """Mean and sd of every subgroup's ITA."""
+        mean = jnp.stack([jnp.asarray(tone.ita_mean, jnp.float32) for tone in self.subgroups.values()])
+        sd = jnp.stack([jnp.asarray(tone.ita_sd, jnp.float32) for tone in self.subgroups.values()])
+        return mean, sd
+
+    def _filter(self, subgroup: Int[Array, ""]) -> Float[Array, " 3"]:
+        """What ``invertible`` leaves of the light of each channel: 1 in the lightest subgroup, less in any other."""
+        mean, _ = self._tones()
+        own, lightest = (
+            skin_colour(melanosome_fraction(ita), jnp.float32(BLOOD)) for ita in (mean[subgroup], jnp.max(mean))
+        )
+        return own / lightest
+
+    def _slope(self, subgroup: Int[Array, ""]) -> Float[Array, ""]:
+        """Slope of a subgroup's lines in degrees."""
+        return self.difficulty.angle * (1 - 2 * subgroup)
+
+    def _lines(self, subject: Subjects) -> Float[Array, "h w"] | None:
+        """Skin lines of unit variance: waves whose crests run along the subgroup's slope."""
+        if self.difficulty.kind != "symmetric":
+            return None
+        height, turned = normal(subject.key, Latent.LINES, (2, WAVES))
+        long, phase = uniform(subject.key, Latent.LINE_WAVES, (2, WAVES))
+        angle = jnp.radians(self._slope(subject.subgroup) + SLOPE_SD * turned)
+        waves = 2 * jnp.pi / (LONGEST + (SHORTEST - LONGEST) * long)
+        x, y = canvas.grid(self.size, self.field_of_view)
+        a = (waves * jnp.cos(angle))[:, None] * y + 2 * jnp.pi * phase[:, None]
+        b = -(waves * jnp.sin(angle))[:, None] * x
+        # cos(a + b) by the addition theorem, so that all waves are one product of small matrices
+        down = jnp.concatenate([jnp.cos(a), -jnp.sin(a)]) * jnp.tile(height, 2)[:, None]
+        return settle(down.T @ jnp.concatenate([jnp.cos(b), jnp.sin(b)])) * (2 / WAVES) ** 0.5
 
 
 def melanosome_fraction(ita: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -328,6 +502,37 @@ def informed_auc(generator: Dermoscopy) -> float:
 
     energy = len(CUES) * generator.loading**2
     return float(norm.cdf(np.sqrt(energy / (1 + energy * generator.severity_sd**2) / 2)))
+
+
+class LinearModel(NamedTuple):
+    """What a linear model of the image needs to know; ``m`` latents, ``p`` pixels and channels."""
+
+    push: Float[Array, " m"]
+    """How far one unit of severity moves each latent."""
+    slopes: Float[Array, "n p m"]
+    """Of optical density in the latents, about each subject."""
+    electrons: Float[Array, "n p"]
+    """Of each pixel; their number plus the square of the read noise, over their number squared, is the variance of
+    optical density."""
+
+
+@jax.jit
+def _linear(generator: Dermoscopy, who: Subjects) -> LinearModel:
+    def about(subject: Subjects) -> tuple[Float[Array, "p m"], Float[Array, " p"]]:
+        drawn = generator._draws(subject)
+        lines = generator._lines(subject)
+        free, rebuild = ravel_pytree(drawn._replace(place=None, direction=None))
+
+        def density(latents: Float[Array, " m"]) -> Float[Array, " p"]:
+            draws = rebuild(latents)._replace(place=drawn.place, direction=drawn.direction)
+            albedo = generator._albedo(subject.subgroup, draws, draws.cues + 0.5 * generator.loading, lines)
+            return -jnp.log(albedo * generator._light(subject.subgroup, draws)).ravel()
+
+        return jax.jacfwd(density)(free), generator.white_electrons * jnp.exp(-density(free))
+
+    still = jax.tree.map(lambda leaf: jnp.zeros_like(leaf[0]), jax.vmap(generator._draws)(who))
+    loaded = still._replace(place=None, direction=None, cues=still.cues + generator.loading)
+    return LinearModel(ravel_pytree(loaded)[0], *jax.lax.map(about, who))
 
 
 def _smooth(field: Float[Array, "h w"]) -> Float[Array, "h w"]:

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import enum
 import functools
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from biasprop.component import Component
+from biasprop.component import Component, OneOf
 from biasprop.generators import canvas
 from biasprop.generators.canvas import normal
+from biasprop.generators.difficulty import DIFFICULTIES, Calibrated, Natural, check
 from biasprop.interfaces import Subjects
 
 
@@ -57,7 +58,20 @@ class Gaussian(Component):
     width: Annotated[float, Field(gt=0, le=1)] = 0.12
     """Sd of the blob, in fractions of the view."""
 
+    difficulty: Annotated[Any, OneOf(DIFFICULTIES)] = Natural()
+    """How hard the task is in one subgroup against another. ``calibrated`` scales a background's variance by one over
+    its dose; ``invertible`` adds the blob to the first subgroup's background and then filters the whole image to each
+    subgroup's spectrum; ``symmetric`` turns the long axis of one stretched background to opposite slopes."""
+
     latent_names: ClassVar[tuple[str, ...]] = ("mean_level", "severity")
+
+    @model_validator(mode="after")
+    def difficulty_goes_with_the_subgroups(self) -> Self:
+        """Mirror images may differ in nothing else, and need a direction to differ in."""
+        check(self.difficulty, self.subgroups)
+        if self.difficulty.kind == "symmetric" and not next(iter(self.subgroups.values())).stretch:
+            raise ValueError("difficulty = symmetric needs a background with a stretch, or it has no direction")
+        return self
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -69,34 +83,80 @@ class Gaussian(Component):
         x, y = canvas.grid(self.size, 1.0)
         return self.contrast * jnp.exp(-(x[None, :] ** 2 + y[:, None] ** 2) / (2 * self.width**2))
 
-    def power(self, background: Background) -> Float[Array, "h w"]:
-        """Noise power at each frequency of ``numpy.fft.fft2``'s grid; its mean is the pixel variance."""
+    def solved(self) -> Self:
+        """Itself with the doses that ``calibrated`` asks for: in closed form: ``d'^2`` is proportional to it."""
+        if self.difficulty.kind != "calibrated" or self.difficulty.dose:
+            return self
+        found = {name: self._detectability(power) for name, power in zip(self.subgroups, self._powers(), strict=True)}
+        dose = {name: min(found.values()) / squared for name, squared in found.items()}
+        return self.model_copy(update={"difficulty": Calibrated(dose=dose)})
+
+    def power(self, background: Background, slope: float | Float[Array, ""] = 0.0) -> Float[Array, "h w"]:
+        """Noise power at each frequency of ``numpy.fft.fft2``'s grid; its mean is the pixel variance.
+
+        Args:
+            background: whose.
+            slope: to which its long axis is turned, degrees; 0 is along a row.
+        """
         frequency = jnp.fft.fftfreq(self.size, 1 / self.size)
+        down, across = frequency[:, None], frequency[None, :]
         along = jnp.exp(jnp.asarray(background.stretch, jnp.float32))
-        squared = frequency[:, None] ** 2 / along + frequency[None, :] ** 2 * along
+        if self.difficulty.kind == "symmetric":
+            cos, sin = jnp.cos(jnp.radians(slope)), jnp.sin(jnp.radians(slope))
+            down, across = down * cos - across * sin, across * cos + down * sin
+        squared = down**2 / along + across**2 * along
         shape = (squared + self.knee**2) ** (-background.slope / 2)
+        if self.difficulty.kind == "symmetric":  # the highest frequency stands for both its signs
+            shape = (shape + jnp.roll(shape[::-1, ::-1], 1, axis=(0, 1))) / 2
         return background.amplitude**2 * shape / jnp.mean(shape) + background.noise**2
 
     def law(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """What label 1 adds to the pixels, and subgroup -> their covariance, in double precision.
 
         Returns:
-            [pixel] and [pixel, pixel], pixels row by row. Stationary on a torus with a spectrum even in both
-            frequencies: the Hartley transform of both axes diagonalises every covariance.
+            [pixel] and [pixel, pixel], pixels row by row. Stationary on a torus: the Hartley transform diagonalises
+            every covariance.
+
+        Raises:
+            ValueError: ``invertible`` filters the signal too, so that it is another one in each subgroup.
         """
-        axis = _hartley(self.size).astype(np.float64)
-        waves = np.kron(axis, axis)
-        power = {name: np.asarray(self.power(b), np.float64).ravel() for name, b in self.subgroups.items()}
-        covariances = {name: (waves * values) @ waves for name, values in power.items()}
+        if self.difficulty.kind == "invertible":
+            raise ValueError("with difficulty = invertible label 1 adds another signal in each subgroup")
+        solved = self.solved()
+        waves = _waves(self.size, turned=self.difficulty.kind == "symmetric")
+        powers = zip(self.subgroups, solved._powers(), strict=True)
+        covariances = {name: (waves * np.asarray(power, np.float64).ravel()) @ waves for name, power in powers}
         return np.asarray(self.signal(), np.float64).ravel(), covariances
 
     def ideal_auc(self, subgroup: str) -> float:
-        """AUC of the ideal observer in one subgroup, ``Phi(d' / sqrt 2)``."""
-        from scipy.stats import norm
+        """AUC of the ideal observer in one subgroup, ``Phi(d' / sqrt 2)``; a bijection changes no likelihood ratio."""
+        from scipy.special import ndtr
 
+        names = list(self.subgroups)
+        known = names[0] if self.difficulty.kind == "invertible" else subgroup
+        power = self.solved()._powers()[names.index(known)]
+        return float(ndtr(np.sqrt(self._detectability(power) / 2)))
+
+    def _detectability(self, power: Float[Array, "h w"]) -> float:
+        """``d'^2`` of the ideal observer."""
         spectrum = jnp.abs(jnp.fft.fft2(self.signal())) ** 2
-        detectability = jnp.sum(spectrum / self.power(self.subgroups[subgroup])) / self.size**2
-        return float(norm.cdf(np.sqrt(float(detectability) / 2)))
+        return float(jnp.sum(spectrum / power)) / self.size**2
+
+    def _backgrounds(self) -> list[Background]:
+        """Every subgroup's background, as noisy as its dose makes it."""
+        levels = self.subgroups
+        if self.difficulty.kind != "calibrated":
+            return list(levels.values())
+        rise = {name: jnp.asarray(self.difficulty.dose.get(name, 1.0), jnp.float32) ** -0.5 for name in levels}
+        return [
+            level.model_copy(update={"amplitude": rise[name] * level.amplitude, "noise": rise[name] * level.noise})
+            for name, level in levels.items()
+        ]
+
+    def _powers(self) -> list[Float[Array, "h w"]]:
+        """Noise power of every subgroup."""
+        angle = self.difficulty.angle if self.difficulty.kind == "symmetric" else 0.0
+        return [self.power(level, angle * (1 - 2 * g)) for g, level in enumerate(self._backgrounds())]
 
     def latents(self, subject: Subjects) -> Float[Array, " 2"]:
         """Mean level of the image and severity (the label)."""
@@ -105,12 +165,17 @@ class Gaussian(Component):
     def render(self, subject: Subjects) -> Float[Array, "h w 1"]:
         """The image around .5; not clipped, because clipping would make the background non-Gaussian."""
         white = normal(subject.key, Latent.FIELD, (self.size, self.size))
-        levels = list(self.subgroups.values())
+        levels, powers = self._backgrounds(), self._powers()
+        invertible, turned = (self.difficulty.kind == kind for kind in ("invertible", "symmetric"))
+        shaped = jnp.int32(0) if invertible else subject.subgroup
         # Every subgroup shapes the same white field, so twins differ by their spectrum alone.
-        roots = jnp.stack([jnp.sqrt(self.power(b) - b.noise**2) for b in levels])
-        noise = jnp.stack([jnp.asarray(b.noise, jnp.float32) for b in levels])[subject.subgroup]
-        field = _filter(white, roots[subject.subgroup])
+        roots = jnp.stack([jnp.sqrt(power - b.noise**2) for power, b in zip(powers, levels, strict=True)])
+        noise = jnp.stack([jnp.asarray(b.noise, jnp.float32) for b in levels])[shaped]
+        field = _filter(white, roots[shaped], turned)
         grain = noise * normal(subject.key, Latent.NOISE, (self.size, self.size))
+        if invertible:
+            ratio = jnp.sqrt(jnp.stack(powers) / powers[0])[subject.subgroup]
+            return (0.5 + _filter(subject.label * self.signal() + field + grain, ratio, turned))[..., None]
         return (0.5 + subject.label * self.signal() + field + grain)[..., None]
 
     def mask(self, subject: Subjects) -> Float[Array, "h w"]:
@@ -120,13 +185,15 @@ class Gaussian(Component):
     def measure(self, image: Float[Array, "h w 1"], mask: Float[Array, "h w"]) -> dict[str, Float[Array, ""]]:
         """``level`` (mean), ``amplitude`` (sd over the image), ``roughness`` (sd of differences of neighbours over
         sd), ``stretch`` (log of the sd of differences down a column over that along a row) and ``contrast``
-        (matched-filter output over the signal's energy, minus the mean level)."""
+        (matched-filter output over the signal's energy, minus the mean level); in ``symmetric`` also ``slope`` (of the
+        texture's long axis, degrees)."""
         grey = image[..., 0]
         template = self.signal() / jnp.maximum(self.contrast, 1e-9)
         template = template - jnp.mean(template)
         sd = jnp.std(grey)
         along, down = jnp.std(grey[:, 1:] - grey[:, :-1]), jnp.std(grey[1:] - grey[:-1])
-        return {
+        read = {"slope": canvas.slope(grey)} if self.difficulty.kind == "symmetric" else {}
+        return read | {
             "level": jnp.mean(grey),
             "amplitude": sd,
             "roughness": along / sd,
@@ -142,7 +209,37 @@ def _hartley(size: int) -> np.ndarray:
     return ((np.cos(angle) + np.sin(angle)) / np.sqrt(size)).astype(np.float32)
 
 
-def _filter(white: Float[Array, "h w"], root: Float[Array, "h w"]) -> Float[Array, "h w"]:
-    """Shape white noise to a power spectrum that is even in both frequencies, by two Hartley transforms."""
-    transform = jnp.asarray(_hartley(white.shape[0]))
-    return transform @ (root * (transform @ white @ transform)) @ transform
+def _waves(size: int, turned: bool) -> np.ndarray:
+    """The orthonormal two-dimensional Hartley transform as a matrix [pixel, frequency], which is symmetric.
+
+    Args:
+        size: pixels along a side.
+        turned: by the sum of both angles, which diagonalises any stationary covariance on a torus; otherwise by both
+            axes in turn, which does so for a spectrum even in each frequency and takes half the products.
+    """
+    axis = _hartley(size).astype(np.float64)
+    if not turned:
+        return np.kron(axis, axis)
+    cos, sin = (part.astype(np.float64) for part in _parts(size))
+    return np.kron(cos, cos) - np.kron(sin, sin) + np.kron(sin, cos) + np.kron(cos, sin)
+
+
+@functools.cache
+def _parts(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The Hartley transform's cosines and sines."""
+    angle = 2 * np.pi * np.outer(np.arange(size), np.arange(size)) / size
+    return (np.cos(angle) / np.sqrt(size)).astype(np.float32), (np.sin(angle) / np.sqrt(size)).astype(np.float32)
+
+
+def _filter(image: Float[Array, "h w"], root: Float[Array, "h w"], turned: bool) -> Float[Array, "h w"]:
+    """Multiply an image's spectrum by a factor, by two Hartley transforms (see :func:`_waves`)."""
+    transform = jnp.asarray(_hartley(image.shape[0]))
+    if not turned:
+        return transform @ (root * (transform @ image @ transform)) @ transform
+    cos, sin = (jnp.asarray(part) for part in _parts(image.shape[0]))
+
+    def there(field: Float[Array, "h w"]) -> Float[Array, "h w"]:
+        down, slanted = (cos + sin) @ field, (cos - sin) @ field
+        return down @ cos + slanted @ sin
+
+    return there(root * there(image))

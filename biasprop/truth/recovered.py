@@ -23,6 +23,7 @@ def cohort_images(condition: PretrainingCondition, seed: int, replicate: int) ->
 
     from biasprop import keys, program
 
+    condition = program.ready(condition)
     key, size = keys.replicate(seed, replicate), int(condition.pretraining.cohort)
     draw = jax.jit(lambda rows: jax.vmap(condition.generator.render)(program.cohort_members(condition, key, rows)))
     chunks = [np.asarray(draw(np.arange(first, first + ROWS))) for first in range(0, size, ROWS)]
@@ -34,11 +35,11 @@ def test_images(study: Study, replicate: int) -> NDArray[np.float64]:
     import jax
     import jax.numpy as jnp
 
-    from biasprop import keys, subjects
+    from biasprop import keys, program, subjects
     from biasprop.batching import Batch
 
     batch = Batch(
-        jax.tree.map(lambda leaf: np.asarray(leaf)[None], study.pretraining_condition()),
+        jax.tree.map(lambda leaf: np.asarray(leaf)[None], program.ready(study.pretraining_condition())),
         jnp.stack([keys.replicate(study.seed, replicate)]),
     )
     who = subjects.rosters(study.finetuning, study.evaluation, list(study.subgroups), 4)

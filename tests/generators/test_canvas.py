@@ -20,7 +20,8 @@ def fields() -> np.ndarray:
     own = keys.each(keys.replicate(3, 0), jnp.arange(FIELDS))
 
     def draw(key: jax.Array) -> jax.Array:
-        return canvas.gaussian_field(key, 2, SIZE, modes=MODES, exponent=EXPONENT, knee=KNEE)
+        draws = canvas.normal(key, 2, canvas.modes_of(MODES))
+        return canvas.gaussian_field(draws, SIZE, exponent=EXPONENT, knee=KNEE)
 
     return np.asarray(jax.jit(jax.vmap(draw))(own))
 

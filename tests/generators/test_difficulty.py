@@ -1,0 +1,233 @@
+"""Difficulty modes: what each promises, over the table of generators."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from scipy.stats import ttest_ind
+
+from biasprop import keys
+from biasprop.generators import GENERATORS, canvas, difficulty
+from biasprop.generators.difficulty import DIFFICULTIES
+from biasprop.interfaces import Subjects
+from tests.members import images, latents, level, level_class, masks, measured, member, same, subjects, twins
+
+MODES = [(kind, mode) for kind in GENERATORS for mode in DIFFICULTIES]
+OWN = {"dermoscopy": [{"ita_mean": 50.0}, {"ita_mean": -25.0}], "gaussian": [{"amplitude": 0.1}, {"amplitude": 0.05}]}
+"""What makes the subgroups of each generator unlike."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def mirrors(kind: str, **mode: float) -> Any:
+    """A generator of mirror images."""
+    cls = GENERATORS[kind]
+    one = level(cls, **({"stretch": 1.0} if "stretch" in level_class(cls).model_fields else {}))
+    return member("generators", kind, subgroups={"a": one, "b": one}, difficulty={"kind": "symmetric", **mode})
+
+
+def unlike(kind: str, mode: str) -> Any:
+    """A generator in a mode, with subgroups that differ as far as the mode lets them."""
+    if mode == "symmetric":
+        return mirrors(kind)
+    cls = GENERATORS[kind]
+    found = {name: level(cls, **own) for name, own in zip("ab", OWN.get(kind, [{}, {}]), strict=True)}
+    return member("generators", kind, subgroups=found, difficulty=mode).solved()
+
+
+@pytest.mark.parametrize(("kind", "mode"), MODES)
+def test_every_mode_keeps_the_generators_promises(kind: str, mode: str) -> None:
+    generator, who = unlike(kind, mode), subjects(256)
+    one, other = images(generator, who), images(generator, twins(who, 1))
+    for x in (one, other):
+        assert np.isfinite(x).all() and np.mean((x >= 0) & (x <= 1)) > 0.98
+    assert np.mean(np.abs(one - other)) > 0.01, "nothing tells the subgroups apart"
+    assert same(images(generator, twins(twins(who, 1), 0)), one)
+    severity = list(generator.latent_names).index("severity")
+    assert same(latents(generator, who)[:, severity], latents(generator, twins(who, 1))[:, severity])
+    assert all(np.isfinite(values).all() for values in measured(generator, who).values())
+    assert masks(generator, who).shape == one.shape[:3]
+
+
+@pytest.mark.parametrize("kind", GENERATORS)
+def test_calibrated_matches_the_ideal_observers(kind: str) -> None:
+    natural, calibrated = unlike(kind, "natural"), unlike(kind, "calibrated")
+    auc = "ideal_auc" if hasattr(natural, "ideal_auc") else "linear_auc"
+    before, after = ([getattr(g, auc)(name) for name in "ab"] for g in (natural, calibrated))
+    assert abs(before[0] - before[1]) > 0.005
+    assert abs(after[0] - after[1]) < 1e-3, "asked for: within .01"
+    assert min(after) == pytest.approx(min(before), abs=1e-4), "the hardest subgroup is left alone"
+    doses = calibrated.difficulty.dose
+    assert sorted(doses) == ["a", "b"] and max(doses.values()) == 1 and min(doses.values()) < 1
+
+
+@pytest.mark.parametrize("kind", GENERATORS)
+def test_a_dose_is_noise_and_nothing_else(kind: str) -> None:
+    """A lower dose leaves the disease where it was and makes images noisier, in the subgroup it is named for."""
+    generator, who = unlike(kind, "natural"), subjects(400)
+    low = generator.model_copy(update={"difficulty": difficulty.Calibrated(dose={"a": 0.05})})
+    assert np.abs(images(low, twins(who, 1)) - images(generator, twins(who, 1))).max() < 1e-6
+    assert same(masks(low, who), masks(generator, who))
+    rough = [np.diff(np.asarray(images(g, who)), axis=2).std() for g in (generator, low)]
+    assert rough[1] > 1.5 * rough[0]
+
+
+def test_invertible_skin_is_one_filter_of_another() -> None:
+    generator, who = unlike("dermoscopy", "invertible"), subjects(300)
+    one, other = (canvas.linear_light(images(generator, twins(who, g))) for g in (0, 1))
+    bright = np.asarray(one) > 0.05
+    ratio = np.asarray(other) / np.maximum(one, 1e-6)
+    for channel in range(3):
+        values = ratio[..., channel][bright[..., channel]]
+        assert np.ptp(values) < 1e-3 * values.mean() < 1e-3, "not one factor for all pixels of all subjects"
+    declared = latents(generator, twins(who, 1))[:, 0]
+    assert np.mean(declared) == pytest.approx(-25, abs=3)
+    assert np.mean(np.abs(measured(generator, twins(who, 1))["ita"] - declared)) < 3
+
+
+def test_invertible_background_is_one_filter_of_another() -> None:
+    generator, who = unlike("gaussian", "invertible"), subjects(300)
+    one, other = (np.fft.fft2(np.asarray(images(generator, twins(who, g)))[..., 0] - 0.5) for g in (0, 1))
+    strong = np.abs(one) > 0.2
+    ratio = np.where(strong, other / np.where(strong, one, 1), np.nan)
+    assert np.nanmax(np.nanstd(ratio, axis=0)) < 1e-3
+    assert generator.ideal_auc("a") == generator.ideal_auc("b")
+    with pytest.raises(ValueError, match="another signal"):
+        generator.law()
+
+
+def test_a_turned_background_is_the_mirror_image_of_the_other() -> None:
+    signal, covariances = mirrors("gaussian", angle=20.0).law()
+    size = int(len(signal) ** 0.5)
+    flipped = np.arange(size * size).reshape(size, size)[:, ::-1].ravel()
+    assert np.allclose(covariances["b"], covariances["a"][np.ix_(flipped, flipped)], atol=1e-6)
+    assert not np.allclose(covariances["b"], covariances["a"], atol=1e-4)
+    assert np.allclose(signal[flipped], signal, atol=1e-7)
+    drawn = np.asarray(images(mirrors("gaussian", angle=20.0), subjects(3000)._replace(label=np.zeros(3000, int))))
+    found = np.cov(drawn.reshape(3000, -1).T)
+    error = np.sqrt((covariances["a"] ** 2 + np.outer(*2 * [np.diag(covariances["a"])])) / 3000)
+    assert np.mean(np.abs(found - covariances["a"]) < 3 * error) > 0.99
+
+
+@pytest.mark.parametrize("kind", GENERATORS)
+def test_mirror_images_are_equal_in_law(kind: str) -> None:
+    """Moments up to the second of random patches, and every measurement: B's against mirrored A's, other subjects."""
+    generator = mirrors(kind)
+    n = 3000
+    a, b = (np.asarray(images(generator, subjects(n, g, seed=7 + g))) for g in (0, 1))
+    weights = np.random.default_rng(1).normal(size=(40, *a.shape[1:])) / np.sqrt(a[0].size)
+
+    def statistics(x: np.ndarray) -> np.ndarray:
+        read = np.tensordot(x - 0.5, weights, axes=((1, 2, 3), (1, 2, 3)))
+        return np.concatenate([read, read**2], axis=1)
+
+    mirrored, plain, other = (statistics(x) for x in (a[:, :, ::-1], a, b))
+    assert np.abs(ttest_ind(mirrored, other).statistic).max() < 4.2
+    assert np.abs(ttest_ind(plain, other).statistic).max() > 6, "A and B cannot be told apart at all"
+    for name, values in measured(generator, subjects(n, 0, seed=7)).items():
+        opposite = measured(generator, subjects(n, 1, seed=8))[name]
+        sign = -1 if name == "slope" else 1
+        assert abs(ttest_ind(sign * values, opposite).statistic) < 4.2, name
+        if name == "slope":
+            assert np.median(values) == pytest.approx(30, abs=8)
+
+
+@pytest.mark.parametrize("kind", GENERATORS)
+def test_the_angle_is_the_distance_between_mirror_images(kind: str) -> None:
+    who = subjects(300)
+    assert same(images(mirrors(kind, angle=0.0), who), images(mirrors(kind, angle=0.0), twins(who, 1)))
+    far = [
+        np.mean(np.abs(images(generator, who) - images(generator, twins(who, 1))))
+        for generator in (mirrors(kind, angle=angle) for angle in (5.0, 15.0, 40.0))
+    ]
+    assert 0 < far[0] < far[1] < far[2]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "told"),
+    [
+        ("dermoscopy", {"subgroups": {"a": "light", "b": "dark"}, "difficulty": "symmetric"}, "equal but for"),
+        ("dermoscopy", {"difficulty": {"kind": "calibrated", "dose": {"c": 0.5}}}, "no such subgroup: c"),
+        ("gaussian", {"difficulty": "symmetric"}, "no direction"),
+        ("gaussian", {"difficulty": {"kind": "symmetric", "angle": 50.0}}, "less than or equal to 45"),
+    ],
+)
+def test_modes_that_do_not_fit_are_refused(kind: str, values: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        member("generators", kind, **values)
+
+
+def test_doses_are_kept_and_made_anew_when_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    generator, calls = member("generators", "gaussian"), []
+
+    def solve() -> dict[str, float]:
+        calls.append(1)
+        return {"a": 0.5, "b": 1.0}
+
+    def ask() -> dict[str, float]:
+        return difficulty.remembered(generator, solve)
+
+    assert ask() == ask() == {"a": 0.5, "b": 1.0} and len(calls) == 1
+    (file,) = (tmp_path / "biasprop" / "difficulty").glob("*.json")
+    for damage in ("{", "[]", json.dumps(json.loads(file.read_text()) | {"definition": "another"})):
+        calls.clear()
+        file.write_text(damage)
+        assert ask() == ask() == {"a": 0.5, "b": 1.0} and len(calls) == 1
+    other = generator.model_copy(update={"contrast": 0.2})
+    assert difficulty.remembered(other, lambda: {"a": 1.0, "b": 0.7}) == {"a": 1.0, "b": 0.7}
+
+
+def test_matched_finds_the_root_and_refuses_where_there_is_none() -> None:
+    found = difficulty.matched(lambda name, dose: {"a": 2.0, "b": 1.0, "c": 4.0}[name] * dose**0.5, ["a", "b", "c"])
+    assert found == {"a": pytest.approx(0.25, rel=2e-3), "b": 1.0, "c": pytest.approx(1 / 16, rel=2e-3)}
+    with pytest.raises(ValueError, match="makes a as hard"):
+        difficulty.matched(lambda name, dose: {"a": 2.0, "b": 1.0}[name], ["a", "b"])
+
+
+def test_the_linear_observer_has_its_limits() -> None:
+    """With little noise it knows the latents; with much it knows nothing; known cues alone are in closed form."""
+    from biasprop.generators.dermoscopy import informed_auc
+    from biasprop.generators.linear_observer import auc
+
+    generator = unlike("dermoscopy", "natural")
+    slopes = np.random.default_rng(0).normal(size=(50, 5))
+    push = np.full(5, generator.loading)
+    assert auc(slopes, np.full(50, 1e-9), push, generator.severity_sd) == pytest.approx(
+        informed_auc(generator), abs=1e-6
+    )
+    assert auc(slopes, np.full(50, 1e9), push, generator.severity_sd) == pytest.approx(0.5, abs=1e-3)
+    by_hand = push @ slopes.T @ np.linalg.solve(slopes @ slopes.T + 2 * np.eye(50), slopes @ push)
+    from scipy.stats import norm
+
+    assert auc(slopes, np.full(50, 2.0), push, 0.0) == pytest.approx(norm.cdf(np.sqrt(by_hand / 2)), abs=1e-9)
+    assert 0.8 < generator.linear_auc("b") < generator.linear_auc("a") < informed_auc(generator)
+
+
+def test_the_linear_model_is_the_images_own_slope() -> None:
+    """Pixels of photographs without noise, a little before and a little after the middle between the classes."""
+    generator = unlike("dermoscopy", "natural")
+    model = generator._linear_model("b")
+    exact = generator.model_copy(update={"severity_sd": 0.0, "white_electrons": 1e12, "read_noise": 0.0})
+    own = keys.each(keys.stream(keys.replicate(0, 0), keys.Stream.TRUTH), jnp.arange(len(model.slopes)))
+
+    def density(severity: float) -> np.ndarray:
+        who = Subjects(own, jnp.full(len(own), 1), jnp.full(len(own), severity))
+        light = canvas.linear_light(images(exact, who))
+        return -np.log(np.moveaxis(np.asarray(light, np.float64), -1, 1).reshape(len(own), -1))
+
+    rise = (density(0.52) - density(0.48)) / 0.04
+    told = np.asarray(model.slopes) @ np.asarray(model.push)
+    assert np.linalg.norm(rise - told) < 0.02 * np.linalg.norm(rise)
+    assert np.allclose(4000 * np.exp(-density(0.5)), model.electrons, rtol=2e-3)
