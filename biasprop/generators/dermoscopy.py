@@ -51,7 +51,7 @@ BLOOD = 0.010
 
 CUES = ("size", "border", "asymmetry", "variegation", "edge")
 
-WAVES, LONGEST, SHORTEST = 4, 2.8, 1.4
+WAVES, LONGEST, SHORTEST = 4, 3.6, 1.8
 """Number of waves that make the skin lines of ``symmetric``, and the range of their lengths in mm."""
 LINES_SD = 0.2
 """Relative sd of skin melanin across these lines."""
