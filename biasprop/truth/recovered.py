@@ -79,13 +79,14 @@ def models(cube: xr.Dataset, study: Study, replicate: int) -> tuple[dict[Any, ND
         study: that it was made from; its first factor is that of the pretraining mix.
         replicate: which one.
     """
-    images = test_images(study, replicate)
     first = next(iter(study.factors))
-    found, worst = {}, 0.0
-    for level in cube[first].values.tolist():
+    levels = cube[first].values.tolist()
+    kept = []
+    for level in levels:
         scores = cube["score"].sel({first: level}).isel(replicate=replicate)
         scores = scores.transpose(..., "subgroup", "subject").values
         flat = scores.reshape(-1, *scores.shape[-2:])
-        found[level], error = directions(flat[np.isfinite(flat).all(axis=(1, 2))], images)
-        worst = max(worst, error)
-    return found, worst
+        kept.append(flat[np.isfinite(flat).all(axis=(1, 2))])
+    found, worst = directions(np.concatenate(kept), test_images(study, replicate))  # one factorisation for all
+    ends = np.cumsum([len(scores) for scores in kept])[:-1]
+    return dict(zip(levels, np.split(found, ends), strict=True)), worst
