@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,14 +20,24 @@ ROWS = 500
 
 def cohort_images(condition: PretrainingCondition, seed: int, replicate: int) -> NDArray[np.float64]:
     """Every member of a pretraining cohort: [subject, pixel]."""
-    import jax
-
-    from biasprop import keys, program
+    from biasprop import keys
 
     key, size = keys.replicate(seed, replicate), int(condition.pretraining.cohort)
-    draw = jax.jit(lambda rows: jax.vmap(condition.generator.render)(program.cohort_members(condition, key, rows)))
-    chunks = [np.asarray(draw(np.arange(first, first + ROWS))) for first in range(0, size, ROWS)]
+    draw = _renderer()
+    chunks = [np.asarray(draw(condition, key, np.arange(first, first + ROWS))) for first in range(0, size, ROWS)]
     return np.concatenate(chunks)[:size].reshape(size, -1).astype(np.float64)
+
+
+@functools.cache
+def _renderer() -> Any:
+    """Renders members of a cohort; one program for all mixes and replicates, because levers are traced."""
+    import jax
+
+    from biasprop import program
+
+    return jax.jit(
+        lambda condition, *whom: jax.vmap(condition.generator.render)(program.cohort_members(condition, *whom))
+    )
 
 
 def test_images(study: Study, replicate: int) -> NDArray[np.float64]:

@@ -51,7 +51,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
         DoesNotFit: the answer is not known, or an arm is not finished.
     """
     from biasprop import design as designs
-    from biasprop.figures.facets import summary, z_by_replicate
+    from biasprop.figures.facets import measured, summary, z_by_replicate
     from biasprop.statistics.contrasts import gap, swap_contrast
     from biasprop.truth import recovered
     from biasprop.truth.expectation import expected, limit_z
@@ -64,6 +64,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     estimand = next(e for e in study.estimands if e.kind == "swap_contrast")
     law, k = Law.of(study.generator), study.encoder.features
     mixes, budgets = cube["pretraining"].values.tolist(), cube["labels"].values.tolist()
+    cube = measured(cube, study)
     z = z_by_replicate(cube, study)
     figure = page(DOUBLE, 5.0)
     (given, angles), (found, limit) = figure.subplots(2, 2)
@@ -76,8 +77,8 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
         scored = np.stack([models[mix] for mix in mixes])
         exact = {name: law.z(scored, name) for name in study.subgroups}
         for g, name in enumerate(study.subgroups):
-            measured = cube["z"].isel(replicate=replicate, subgroup=g).transpose("pretraining", ...).values
-            x, y = auc_of_z(exact[name]).ravel(), auc_of_z(measured.reshape(len(mixes), -1)).ravel()
+            seen = cube["z"].isel(replicate=replicate, subgroup=g).transpose("pretraining", ...).values
+            x, y = auc_of_z(exact[name]).ravel(), auc_of_z(seen.reshape(len(mixes), -1)).ravel()
             label = plain(name) if replicate == 0 else None
             given.plot(x, y, shapes[name], color=hues[name], alpha=0.3, markersize=1.5, markeredgewidth=0, label=label)
         for i, mix in enumerate(mixes):

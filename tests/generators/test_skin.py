@@ -126,8 +126,8 @@ def contrast() -> dict[str, np.ndarray]:
         for i in range(8):
             tone = (ita[i], 0.0)
             generator = Flat.model_validate(pair(tone, tone, auto_exposure=automatic) | PLAIN)
-            linear = np.asarray(canvas.linear_light(images(generator, subjects(256))), np.float64)
-            lesion = np.asarray(masks(generator, subjects(256)))[0] > 0.5
+            linear = np.asarray(canvas.linear_light(images(generator, subjects(64))), np.float64)
+            lesion = np.asarray(masks(generator, subjects(64)))[0] > 0.5
             found = visible(linear[:, ~lesion], linear[:, lesion], generator.white_electrons)
             for name, value in found.items():
                 rows.get(f"{name}, automatic exposure" if automatic else name, []).append(value)
