@@ -106,7 +106,8 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     given.plot(low, low, color=INK, linewidth=0.6)
     given.set_xlabel("exact AUC of the model")
     given.set_ylabel("estimated AUC")
-    given.legend(markerscale=2.5, title=f"{np.mean(held):.1%} inside their 95 % interval")
+    sets = cube.sizes["replicate"]
+    given.legend(markerscale=2.5, title=f"{np.mean(held):.0%} in their 95 % interval ({sets} test sets)")
     angles.set_xticks(at, [plain(mix) for mix in mixes])
     angles.set_ylim(bottom=0)
     angles.set_ylabel("largest angle, degrees")
