@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from biasprop.condition import PretrainingCondition
+    from biasprop.interfaces import Subjects
     from biasprop.study import Study
 
 ROWS = 500
@@ -20,24 +22,20 @@ ROWS = 500
 
 def cohort_images(condition: PretrainingCondition, seed: int, replicate: int) -> NDArray[np.float64]:
     """Every member of a pretraining cohort: [subject, pixel]."""
-    from biasprop import keys
+    from biasprop import keys, program
 
     key, size = keys.replicate(seed, replicate), int(condition.pretraining.cohort)
-    draw = _renderer()
+    draw = _renderer(program.cohort_members)
     chunks = [np.asarray(draw(condition, key, np.arange(first, first + ROWS))) for first in range(0, size, ROWS)]
     return np.concatenate(chunks)[:size].reshape(size, -1).astype(np.float64)
 
 
 @functools.cache
-def _renderer() -> Any:
+def _renderer(members: Callable[..., Subjects]) -> Callable[..., Any]:
     """Renders members of a cohort; one program for all mixes and replicates, because levers are traced."""
     import jax
 
-    from biasprop import program
-
-    return jax.jit(
-        lambda condition, *whom: jax.vmap(condition.generator.render)(program.cohort_members(condition, *whom))
-    )
+    return jax.jit(lambda condition, *whom: jax.vmap(condition.generator.render)(members(condition, *whom)))
 
 
 def test_images(study: Study, replicate: int) -> NDArray[np.float64]:

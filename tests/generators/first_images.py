@@ -36,7 +36,7 @@ class First:
     """The first images of one generator."""
 
     definition: str
-    """Digest of the generator's definition."""
+    """Digest of what its definition says beyond the defaults."""
     summary: dict[str, list[float]]
     """Mean and sd over all pixels of each image, and the mean of the images at 4 x 4 places."""
     sha256: dict[str, str]
@@ -57,7 +57,7 @@ def first(kind: str) -> First:
     places = pixels.mean(axis=(0, 3))[step // 2 :: step, step // 2 :: step]
     numbers = {"mean": pixels.mean(axis=(1, 2, 3)), "sd": pixels.std(axis=(1, 2, 3)), "places": places.ravel()}
     return First(
-        _digest(json.dumps(generator.model_dump(mode="json"), sort_keys=True).encode()),
+        _digest(json.dumps(generator.model_dump(mode="json", exclude_defaults=True), sort_keys=True).encode()),
         {name: np.round(values.astype(np.float64), DIGITS).tolist() for name, values in numbers.items()},
         {fingerprint(): _digest(np.ascontiguousarray(pixels).tobytes())},
     )

@@ -39,7 +39,6 @@ TABLE = {
 electrons, read noise 8): Weber contrast of luminance, colour difference, and the contrast-to-noise ratio of a green
 pixel, in electrons over the root of the mean of both variances."""
 
-_lesions = jax.jit(jax.vmap(lambda generator, who: generator._lesion(who), in_axes=(None, 0)))
 _blood = jax.jit(jax.vmap(lambda key: BLOOD * jnp.exp(0.3 * canvas.normal(key, Latent.BLOOD))))
 
 PLAIN = {"texture": 0.0, "exposure_sd": 0.0, "shading": 0.0, "vignette": 0.0}
@@ -48,10 +47,13 @@ PLAIN = {"texture": 0.0, "exposure_sd": 0.0, "shading": 0.0, "vignette": 0.0}
 class Flat(Dermoscopy):
     """Every lesion is the same sharp disc of 6 mm."""
 
-    def _lesion(self, subject: Any) -> Lesion:
+    added: float = ADDED
+    """Its melanosome fraction above the skin's."""
+
+    def _lesion(self, *whatever: Any) -> Lesion:
         x, y = canvas.grid(self.size, self.field_of_view)
         cover = (x[None, :] ** 2 + y[:, None] ** 2 < 9.0).astype(jnp.float32)
-        return Lesion(cover, ADDED * cover, 0 * cover)
+        return Lesion(cover, self.added * cover, 0 * cover)
 
 
 def pair(one: Any, other: Any, **values: Any) -> dict[str, Any]:
@@ -177,21 +179,23 @@ def expected(melanin: np.ndarray, blood: np.ndarray) -> np.ndarray:
 
 
 def test_twins_differ_by_the_analytic_signal_alone() -> None:
-    """In a camera without noise: the tone's over all skin, the disease's inside the lesion."""
-    generator = Dermoscopy.model_validate(pair("light", "dark", white_electrons=1e6, read_noise=0.0) | PLAIN)
-    who = subjects(256)
-
-    def rendered(subgroup: int, label: int) -> tuple[np.ndarray, np.ndarray]:
-        own = who._replace(subgroup=jnp.full_like(who.subgroup, subgroup), label=jnp.full_like(who.label, label))
-        ita = latents(generator, own)[:, 0]
-        lesion = [np.asarray(x, np.float64) for x in _lesions(generator, own)]
-        melanin = np.asarray(melanosome_fraction(ita), np.float64)[:, None, None] + lesion[1]
-        vessels = np.asarray(_blood(own.key), np.float64)[:, None, None] + lesion[2]
-        return np.asarray(canvas.linear_light(images(generator, own)), np.float64), expected(melanin, vessels)
-
-    light, dark, ill = rendered(0, 0), rendered(1, 0), rendered(0, 1)
-    for one, other in ((light, dark), (light, ill)):
-        exposed = one[0].mean(axis=(1, 2)) / one[1].mean(axis=(1, 2))
-        assert np.allclose(exposed, 1, atol=2e-3), "no exposure, no light"
-        assert np.abs((other[0] - one[0]) - (other[1] - one[1])).max() < 6e-3
-        assert np.abs(other[0] - one[0]).max() > 0.1
+    """In a camera without noise: tone everywhere as pigments add, a lesion inside its outline and not a bit outside."""
+    fields = pair("light", "dark", white_electrons=1e6, read_noise=0.0) | PLAIN
+    who = subjects(64)
+    rendered, known = {}, {}
+    for subgroup, added in ((0, 0.0), (1, 0.0), (0, ADDED), (1, ADDED)):
+        generator = Flat.model_validate(fields | {"added": added})
+        own = who._replace(subgroup=jnp.full_like(who.subgroup, subgroup))
+        cover = np.asarray(masks(generator, own), np.float64)
+        skin = np.asarray(melanosome_fraction(latents(generator, own)[:, 0]), np.float64)[:, None, None]
+        vessels = np.asarray(_blood(own.key), np.float64)[:, None, None] + 0 * cover
+        rendered[subgroup, added] = np.asarray(canvas.linear_light(images(generator, own)), np.float64)
+        known[subgroup, added] = expected(skin + added * cover, vessels)
+    reference = (0, 0.0)
+    for twin in ((1, 0.0), (0, ADDED), (1, ADDED)):
+        difference = rendered[twin] - rendered[reference]
+        assert np.abs(difference - (known[twin] - known[reference])).max() < 6e-3
+        assert np.abs(difference).max() > 0.1
+    outside = cover[0] == 0
+    for subgroup in (0, 1):
+        assert np.array_equal(rendered[subgroup, ADDED][:, outside], rendered[subgroup, 0.0][:, outside])
