@@ -76,6 +76,17 @@ def level_levers(cls: type[Component]) -> tuple[str, ...]:
     return levers(level_class(cls))
 
 
+def unlike(kind: str, name: str | None = None, by: float = 0.05, **values: Any) -> Any:
+    """A generator whose subgroups differ in every lever, or in one, by this part of its range."""
+    cls = GENERATORS[kind]
+    base, other = level(cls), level(cls)
+    for lever in level_levers(cls) if name is None else (name,):
+        low, high = bounds(level_class(cls).model_fields[lever])
+        base[lever] = min(base[lever], high - by * (high - low))
+        other[lever] = base[lever] + by * (high - low)
+    return member("generators", kind, subgroups={"a": base, "b": other}, **values)
+
+
 def subjects(n: int, subgroup: int = 0, seed: int = SEED) -> Subjects:
     """``n`` subjects of one subgroup, healthy and diseased in turn."""
     index = jnp.arange(n)

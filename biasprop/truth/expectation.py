@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from biasprop.truth.law import Law, mean_z_of_test
+from biasprop.truth.law import Law, mean_z_of_test, symmetric_root
 from biasprop.truth.subspace import principal
 
 if TYPE_CHECKING:
@@ -52,63 +52,84 @@ def refused(study: Study) -> str | None:
     return None
 
 
-def cohort_subspaces(law: Law, designs: Sequence[Design], seed: int, replicate: int) -> list[NDArray[np.float64]]:
-    """Principal subspaces [pixel, k] of one finite cohort under several shares, with the same subjects in each.
+def cohort_subspaces(law: Law, designs: Sequence[Design], seed: int, replicate: int) -> NDArray[np.float64]:
+    """Principal subspaces of one finite cohort under several shares, with the same subjects in each.
+
+    An image is ``R_g w + y s`` with white noise w, so a cohort's scatter matrix follows from that of w over the
+    members of each subgroup. Between two neighbouring shares subjects change subgroup together: the scatter of each
+    such block is computed once, however many designs there are.
 
     Args:
         law: of the images.
-        designs: of one cohort size; only shares and prevalence may differ.
+        designs: of one cohort size and width; only shares and prevalence may differ.
         seed, replicate: own the randomness.
+
+    Returns:
+        [design, pixel, k], orthonormal columns.
     """
     import jax
 
     from biasprop import keys
 
     key = keys.stream(keys.replicate(seed, replicate), keys.Stream.TRUTH)
-    n, pixels = designs[0].cohort, len(law.signal)
-    white = np.asarray(jax.random.normal(keys.at(key, 0), (n, pixels)), np.float64)
+    n, s = designs[0].cohort, law.signal
+    white = np.asarray(jax.random.normal(keys.at(key, 0), (n, len(s))), np.float64)
     who, ill = np.asarray(jax.random.uniform(keys.at(key, 1), (2, n)))
-    backgrounds = [white @ _root(covariance) for covariance in law.covariances.values()]
+    edges = np.array([np.cumsum([design.shares.get(name, 0.0) for name in law.covariances])[:-1] for design in designs])
+    lower = np.append(-np.inf, np.unique(edges))
+    block = np.searchsorted(lower, who, side="right") - 1
+    scatters = np.stack([white[block == b].T @ white[block == b] for b in range(len(lower))])
     found = []
-    for design in designs:
-        edges = np.cumsum([design.shares.get(name, 0.0) for name in law.covariances])[:-1]
-        subgroup = (who[:, None] >= edges).sum(axis=1)
-        images = np.select([(subgroup == g)[:, None] for g in range(len(backgrounds))], backgrounds)
-        images = images + (ill < design.prevalence)[:, None] * law.signal
-        images -= images.mean(axis=0)
-        found.append(principal(images.T @ images, design.features))
-    return found
+    for design, own in zip(designs, edges, strict=True):
+        subgroup = (lower[:, None] >= own).sum(axis=1)  # of each block
+        sick = ill < design.prevalence
+        scatter, mean, among_sick = np.zeros((len(s), len(s))), sick.sum() * s, np.zeros(len(s))
+        for g, root in enumerate(law.roots.values()):
+            members = subgroup[block] == g
+            scatter += root @ scatters[subgroup == g].sum(axis=0) @ root
+            mean = mean + root @ white[members].sum(axis=0)
+            among_sick += root @ white[members & sick].sum(axis=0)
+        cross = np.outer(among_sick, s)
+        scatter += cross + cross.T + sick.sum() * np.outer(s, s) - np.outer(mean, mean) / n
+        found.append(principal(scatter, design.features))
+    return np.stack(found)
 
 
 def head(features: NDArray, labels: NDArray, penalty: float) -> NDArray[np.float64]:
-    """Weights [k] of the logistic regression minimising mean log loss + penalty / 2 |w sd|^2, by Newton's method.
+    """Weights [..., k] of logistic regressions minimising mean log loss + penalty / 2 |w sd|^2, by Newton's method.
 
     Args:
-        features: [n, k].
-        labels: [n], 0 or 1.
+        features: [..., n, k]; all fits are solved side by side.
+        labels: [n], 0 or 1, of every fit.
         penalty: on weights of features in units of their own sd, as the linear probe has it.
     """
-    spread = features.std(axis=0)
-    inputs = np.column_stack([(features - features.mean(axis=0)) / spread, np.ones(len(features))])
-    ridge = penalty * np.append(np.ones(len(spread)), 0)
-    theta = np.zeros(inputs.shape[1])
+    spread = features.std(axis=-2)
+    scaled = (features - features.mean(axis=-2, keepdims=True)) / spread[..., None, :]
+    inputs = np.concatenate([scaled, np.ones_like(scaled[..., :1])], axis=-1)
+    ridge = penalty * np.append(np.ones(spread.shape[-1]), 0)
+    theta = np.zeros((*spread.shape[:-1], len(ridge)))
 
-    def loss(theta: NDArray) -> float:
-        odds = inputs @ theta
-        return float(np.mean(np.logaddexp(0, odds) - labels * odds) + 0.5 * ridge @ theta**2)
+    def log_odds(theta: NDArray) -> NDArray:
+        return (inputs @ theta[..., None])[..., 0]
+
+    def loss(theta: NDArray) -> NDArray:
+        odds = log_odds(theta)
+        return np.mean(np.logaddexp(0, odds) - labels * odds, axis=-1) + 0.5 * theta**2 @ ridge
 
     for _ in range(NEWTON):
-        p = expit(inputs @ theta)
-        slope = inputs.T @ (p - labels) / len(labels) + ridge * theta
-        if np.abs(slope).max() < 1e-9:
+        p = expit(log_odds(theta))
+        slope = ((p - labels)[..., None, :] @ inputs)[..., 0, :] / len(labels) + ridge * theta
+        moving = np.abs(slope).max(axis=-1) >= 1e-9
+        if not moving.any():
             break
-        curvature = (inputs * (p * (1 - p))[:, None]).T @ inputs / len(labels) + np.diag(ridge + 1e-12)
-        move = np.linalg.solve(curvature, slope)
-        here, length = loss(theta), 1.0
-        while loss(theta - length * move) > here and length > 1e-3:
-            length /= 2
-        theta = theta - length * move
-    return theta[:-1] / spread
+        weighted = (inputs * (p * (1 - p))[..., None]).swapaxes(-1, -2)
+        curvature = weighted @ inputs / len(labels) + np.diag(ridge + 1e-12)
+        move = np.linalg.solve(curvature, (slope * moving[..., None])[..., None])[..., 0]
+        here, length = loss(theta), np.ones(theta.shape[:-1])
+        while (worse := (loss(theta - length[..., None] * move) > here) & (length > 1e-3)).any():
+            length = np.where(worse, length / 2, length)
+        theta = theta - length[..., None] * move
+    return theta[..., :-1] / spread
 
 
 def limit_head(law: Law, basis: NDArray, shares: Mapping[str, float]) -> NDArray[np.float64]:
@@ -156,13 +177,13 @@ def limit_z(law: Law, design: Design, labelled: Mapping[str, float]) -> dict[str
 
 
 def label_sets(
-    law: Law, basis: NDArray, budgets: Sequence[int], draws: int, penalty: float, seed: int, replicate: int
+    law: Law, bases: NDArray, budgets: Sequence[int], draws: int, penalty: float, seed: int, replicate: int
 ) -> NDArray[np.float64]:
-    """Directions [budget, draw, pixel] of heads fitted on balanced labelled subjects, budgets nested in a draw.
+    """Directions [..., budget, draw, pixel] of heads fitted on balanced labelled subjects, budgets nested in a draw.
 
     Args:
         law: of the images; all its subgroups are labelled equally often, half of each with disease.
-        basis: [pixel, k] of the features.
+        bases: [..., pixel, k] of the features; the same subjects are labelled under each.
         budgets: label budgets.
         draws: label sets.
         penalty: see :func:`head`.
@@ -173,18 +194,16 @@ def label_sets(
     from biasprop import keys
 
     key = keys.stream(keys.replicate(seed, replicate), keys.Stream.TRUTH)
-    names, k = list(law.covariances), basis.shape[1]
-    row = np.arange(max(budgets))
-    subgroup, label = row % len(names), row // len(names) % 2
-    roots = [_root(basis.T @ law.covariances[name] @ basis) for name in names]
-    found = np.empty((len(budgets), draws, len(law.signal)))
-    for draw in range(draws):
-        white = np.asarray(jax.random.normal(keys.at(key, 2 + draw), (len(row), k)), np.float64)
-        features = np.select([(subgroup == g)[:, None] for g in range(len(names))], [white @ root for root in roots])
-        features = features + label[:, None] * (basis.T @ law.signal)
-        for i, budget in enumerate(budgets):
-            found[i, draw] = basis @ head(features[:budget], label[:budget], penalty)
-    return found
+    row, k = np.arange(max(budgets)), bases.shape[-1]
+    subgroup, label = row % len(law.covariances), row // len(law.covariances) % 2
+    white = np.stack([np.asarray(jax.random.normal(keys.at(key, 2 + i), (len(row), k))) for i in range(draws)])
+    back = bases.swapaxes(-1, -2)
+    features = label[:, None] * (back @ law.signal)[..., None, None, :] + np.zeros((draws, 1, 1))
+    for g, covariance in enumerate(law.covariances.values()):
+        root = symmetric_root(back @ covariance @ bases)[..., None, :, :]
+        features[..., subgroup == g, :] += white[:, subgroup == g].astype(np.float64) @ root
+    fits = [head(features[..., :budget, :], label[:budget], penalty) for budget in budgets]
+    return np.stack([fit @ back for fit in fits], axis=-3)
 
 
 def expected(study: Study, replicates: int, seed: int, cohort: int | None = None) -> xr.Dataset:
@@ -215,19 +234,19 @@ def expected(study: Study, replicates: int, seed: int, cohort: int | None = None
     protocol = study.finetuning.protocol
     cells = [cell for cell in designs.cells(study) if cell.replicate == 0]
     own = [of_condition(cell.condition, cohort) for cell in cells]
+    budgets = sorted({int(arm.condition.finetuning.labels) for cell in cells for arm in cell.arms})
     shape = [len(labels) for labels in places.values()]
     z = np.full((*shape, replicates, 1, len(law.covariances)), np.nan)
     half = study.evaluation.test // 2
     for r in range(replicates):
-        for cell, basis in zip(cells, cohort_subspaces(law, own, seed, r), strict=True):
-            budgets = sorted({int(arm.condition.finetuning.labels) for arm in cell.arms})
-            found = label_sets(law, basis, budgets, protocol.draws, protocol.penalties[0], seed, r)
+        bases = cohort_subspaces(law, own, seed, r)
+        directions = label_sets(law, bases, budgets, protocol.draws, protocol.penalties[0], seed, r)
+        exact = np.stack([law.z(directions, name) for name in law.covariances], axis=-1)
+        reported = mean_z_of_test(exact, half, study.evaluation.test - half).mean(axis=-2)  # over draws
+        for cell, by_budget in zip(cells, reported, strict=True):
             for arm in cell.arms:
                 where = tuple(places[name].index(label) for name, label in arm.levels.items())
-                directions = found[budgets.index(int(arm.condition.finetuning.labels))]
-                for g, name in enumerate(law.covariances):
-                    reported = mean_z_of_test(law.z(directions, name), half, study.evaluation.test - half)
-                    z[(*where, r, 0, g)] = reported.mean()
+                z[(*where, r, 0)] = by_budget[budgets.index(int(arm.condition.finetuning.labels))]
     dims = (*places, "replicate", "draw")
     coords: dict[str, Any] = {**places, "subgroup": list(law.covariances)}
     return xr.Dataset({"z": ((*dims, "subgroup"), z), "status": (dims, np.ones(z.shape[:-1], np.int64))}, coords)
@@ -238,9 +257,3 @@ def of_condition(condition: Any, cohort: int | None = None) -> Design:
     pretraining = condition.pretraining
     size = int(pretraining.cohort) if cohort is None else cohort
     return Design(pretraining.shares, float(pretraining.prevalence), size, condition.encoder.features)
-
-
-def _root(covariance: NDArray) -> NDArray[np.float64]:
-    """Symmetric square root."""
-    values, vectors = np.linalg.eigh(covariance)
-    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,7 +13,8 @@ from scipy.special import owens_t
 from scipy.stats import norm
 
 
-class Law(NamedTuple):
+@dataclass(frozen=True)
+class Law:
     """Pixels are Gaussian given subgroup and label; the label adds ``signal`` and changes no covariance."""
 
     signal: NDArray[np.float64]
@@ -29,6 +32,11 @@ class Law(NamedTuple):
         if not hasattr(generator, "law"):
             raise ValueError(f"the generator {generator.kind} has no law in closed form")
         return cls(*generator.law())
+
+    @cached_property
+    def roots(self) -> dict[str, NDArray[np.float64]]:
+        """Subgroup -> symmetric square root of its covariance, which makes its backgrounds of white noise."""
+        return {name: symmetric_root(covariance) for name, covariance in self.covariances.items()}
 
     def cohort_covariance(self, shares: Mapping[str, float], prevalence: float) -> NDArray[np.float64]:
         """Covariance of a mixed cohort [pixel, pixel]: backgrounds by share, and the signal's ``q (1 - q) s s'``."""
@@ -52,6 +60,12 @@ class Law(NamedTuple):
     def ideal_z(self, subgroup: str) -> float:
         """z of the ideal observer, who knows the subgroup: ``sqrt(s' K^-1 s)``."""
         return float(np.sqrt(self.signal @ np.linalg.solve(self.covariances[subgroup], self.signal)))
+
+
+def symmetric_root(covariance: ArrayLike) -> NDArray[np.float64]:
+    """Symmetric square root of covariances [..., p, p]."""
+    values, vectors = np.linalg.eigh(np.asarray(covariance, np.float64))
+    return (vectors * np.sqrt(np.maximum(values, 0))[..., None, :]) @ vectors.swapaxes(-1, -2)
 
 
 def auc_of_z(z: ArrayLike) -> NDArray[np.float64]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from biasprop.condition import PretrainingCondition
+    from biasprop.interfaces import Subjects
     from biasprop.study import Study
 
 ROWS = 500
@@ -19,15 +22,21 @@ ROWS = 500
 
 def cohort_images(condition: PretrainingCondition, seed: int, replicate: int) -> NDArray[np.float64]:
     """Every member of a pretraining cohort: [subject, pixel]."""
-    import jax
-
     from biasprop import keys, program
 
     condition = program.ready(condition)
     key, size = keys.replicate(seed, replicate), int(condition.pretraining.cohort)
-    draw = jax.jit(lambda rows: jax.vmap(condition.generator.render)(program.cohort_members(condition, key, rows)))
-    chunks = [np.asarray(draw(np.arange(first, first + ROWS))) for first in range(0, size, ROWS)]
+    draw = _renderer(program.cohort_members)
+    chunks = [np.asarray(draw(condition, key, np.arange(first, first + ROWS))) for first in range(0, size, ROWS)]
     return np.concatenate(chunks)[:size].reshape(size, -1).astype(np.float64)
+
+
+@functools.cache
+def _renderer(members: Callable[..., Subjects]) -> Callable[..., Any]:
+    """Renders members of a cohort; one program for all mixes and replicates, because levers are traced."""
+    import jax
+
+    return jax.jit(lambda condition, *whom: jax.vmap(condition.generator.render)(members(condition, *whom)))
 
 
 def test_images(study: Study, replicate: int) -> NDArray[np.float64]:
@@ -80,13 +89,14 @@ def models(cube: xr.Dataset, study: Study, replicate: int) -> tuple[dict[Any, ND
         study: that it was made from; its first factor is that of the pretraining mix.
         replicate: which one.
     """
-    images = test_images(study, replicate)
     first = next(iter(study.factors))
-    found, worst = {}, 0.0
-    for level in cube[first].values.tolist():
+    levels = cube[first].values.tolist()
+    kept = []
+    for level in levels:
         scores = cube["score"].sel({first: level}).isel(replicate=replicate)
         scores = scores.transpose(..., "subgroup", "subject").values
         flat = scores.reshape(-1, *scores.shape[-2:])
-        found[level], error = directions(flat[np.isfinite(flat).all(axis=(1, 2))], images)
-        worst = max(worst, error)
-    return found, worst
+        kept.append(flat[np.isfinite(flat).all(axis=(1, 2))])
+    found, worst = directions(np.concatenate(kept), test_images(study, replicate))  # one factorisation for all
+    ends = np.cumsum([len(scores) for scores in kept])[:-1]
+    return dict(zip(levels, np.split(found, ends), strict=True)), worst

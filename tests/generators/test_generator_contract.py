@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,8 +14,6 @@ from tests.members import (
     bounds,
     images,
     latents,
-    level,
-    level_class,
     level_levers,
     masks,
     measured,
@@ -25,20 +21,10 @@ from tests.members import (
     same,
     subjects,
     twins,
+    unlike,
 )
 
 pytestmark = pytest.mark.parametrize("kind", GENERATORS)
-
-
-def unlike(kind: str, name: str | None = None, by: float = 0.05) -> Any:
-    """A generator whose subgroups differ in every lever, or in one, by this part of its range."""
-    cls = GENERATORS[kind]
-    base, other = level(cls), level(cls)
-    for lever in level_levers(cls) if name is None else (name,):
-        low, high = bounds(level_class(cls).model_fields[lever])
-        base[lever] = min(base[lever], high - by * (high - low))
-        other[lever] = base[lever] + by * (high - low)
-    return member("generators", kind, subgroups={"a": base, "b": other})
 
 
 def test_images_have_the_declared_shape_and_range(kind: str) -> None:

@@ -241,3 +241,25 @@ def test_the_reference_of_levelling_down_is_stated_or_balanced(measures: xr.Data
     assert reference_level(measures, [stated]) == ("pretraining", "scratch")
     assert reference_level(measures.drop_vars("share"), []) is None
     assert all(row.levelling_down is None for row in levels(measures.drop_vars("share")))
+
+
+def test_differences_that_are_all_0_are_erased_with_no_width(cube: xr.Dataset) -> None:
+    """What a study with all levers off must say: certain, not undefined."""
+    same = cube.copy(deep=True)
+    same["score"][:] = cube["score"].isel(pretraining=0, subgroup=0).values[None, ..., None, :]
+    same["label"][:] = cube["label"].isel(pretraining=0).values
+    kinds = [
+        swap(at=ONE),
+        Estimand(name="gap", kind="gap", subgroups=PAIR, at=ONE),
+        Estimand(name="excess", kind="excess_gap", subgroups=PAIR, factor="pretraining", reference="50/50", at=ONE),
+        swap("retention", kind="retention", denominator={"labels": 1000}, at=ONE),
+        swap("halving", kind="halving_budget", budget="labels", at={"protocol": "linear_probe"}),
+    ]
+    found = estimates(measure(same, 0.8), kinds)
+    for one in found:
+        if one.kind in ("retention", "halving_budget"):
+            assert np.isnan([one.value, one.low, one.high]).all() and one.verdict == "not resolved"
+            assert "holds 0" in one.reason or "not told from 0" in one.reason
+        else:
+            assert (one.value, one.low, one.high, one.adjusted_low, one.adjusted_high, one.se) == (0,) * 6
+            assert one.p_difference == 1 and one.p_equivalence == 0 and one.verdict == "erased" and not one.reason

@@ -1,0 +1,113 @@
+"""The first 64 images of every generator as they were: a hash for each fingerprint, and a summary for all others.
+
+    python -m tests.generators.first_images
+
+renders them here, writes the record anew and says what moved. Hashes of other fingerprints are kept as long as the
+images are the same within the tolerance.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+RECORD = Path(__file__).with_suffix(".json")
+
+COUNT = 64
+
+COMPANY = 256
+"""Subjects rendered together, of whom the first are looked at: bits depend on it."""
+
+TOLERANCE = 1e-3
+"""Most that a mean or an sd of an image, in [0, 1], may differ between fingerprints; four times what rounding to the
+record's precision does, and a tenth of what one grey level of 8 bits is to an image of noise."""
+
+DIGITS = 4
+
+
+@dataclass(frozen=True)
+class First:
+    """The first images of one generator."""
+
+    definition: str
+    """Digest of what its definition says beyond the defaults."""
+    summary: dict[str, list[float]]
+    """Mean and sd over all pixels of each image, and the mean of the images at 4 x 4 places."""
+    sha256: dict[str, str]
+    """Fingerprint -> SHA-256 of the pixels' bytes, in order."""
+
+
+def first(kind: str) -> First:
+    """Render them: subjects of both subgroups in turn, healthy and diseased, the subgroups unlike in every lever."""
+    import jax.numpy as jnp
+
+    from tests.members import images, subjects, unlike
+
+    generator = unlike(kind)
+    who = subjects(COMPANY)
+    who = who._replace(subgroup=jnp.arange(COMPANY, dtype=jnp.int32) // 2 % 2)
+    pixels = np.asarray(images(generator, who))[:COUNT]
+    step = pixels.shape[1] // 4
+    places = pixels.mean(axis=(0, 3))[step // 2 :: step, step // 2 :: step]
+    numbers = {"mean": pixels.mean(axis=(1, 2, 3)), "sd": pixels.std(axis=(1, 2, 3)), "places": places.ravel()}
+    return First(
+        _digest(json.dumps(generator.model_dump(mode="json", exclude_defaults=True), sort_keys=True).encode()),
+        {name: np.round(values.astype(np.float64), DIGITS).tolist() for name, values in numbers.items()},
+        {fingerprint(): _digest(np.ascontiguousarray(pixels).tobytes())},
+    )
+
+
+def fingerprint() -> str:
+    """What the bits of a rendering depend on, apart from the definition."""
+    from biasprop import device
+
+    parts = device.fingerprint(1)
+    return ", ".join(f"{name} {parts[name]}" for name in parts if parts[name] and name not in ("width",))
+
+
+def recorded() -> dict[str, First]:
+    """Kind -> what is on record."""
+    return {kind: First(**entry) for kind, entry in json.loads(RECORD.read_text("utf-8")).items()}
+
+
+def renew() -> None:
+    """Write the record anew."""
+    from biasprop.generators import GENERATORS
+
+    old = recorded() if RECORD.exists() else {}
+    found: dict[str, Any] = {}
+    for kind in GENERATORS:
+        now, before = first(kind), old.get(kind)
+        near = before is not None and all(
+            np.allclose(now.summary[name], values, rtol=0, atol=TOLERANCE) for name, values in before.summary.items()
+        )
+        kept = before.sha256 if before is not None and near else {}
+        moved = "new" if before is None else "moved" if not near else "the same within the tolerance"
+        (mark, digest), *_ = now.sha256.items()
+        bits = {None: "not on record", digest: "the same"}.get(kept.get(mark), "moved")
+        print(f"{kind}: images {moved}; bits of this fingerprint {bits}")
+        found[kind] = asdict(First(now.definition, now.summary, kept | now.sha256))
+    text = json.dumps(found, indent=1)
+    RECORD.write_text(_joined(text) + "\n", "utf-8")
+
+
+def _joined(text: str) -> str:
+    """Lists of numbers on one line each."""
+    import re
+
+    return re.sub(r"\[[^\[\]]*\]", lambda match: re.sub(r"\s+", " ", match[0]), text)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("NPROC", "1")
+    renew()

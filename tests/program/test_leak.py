@@ -1,0 +1,76 @@
+"""With all levers off a network trained to tell the subgroups apart cannot; takes minutes."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from biasprop import keys, population, training
+from biasprop.encoders import ENCODERS
+from biasprop.generators import GENERATORS
+from biasprop.heads import Head, log_loss
+from biasprop.interfaces import Params, Subjects
+from tests.members import SEED, auc, member, unlike
+
+PIECE = 500
+TESTED = 60_000
+"""Subjects apart from those who taught; the standard error of an AUC of one half is .0024."""
+SCHEDULE = training.Schedule(steps=600, batch=128)
+
+
+class Decoding(NamedTuple):
+    """Log loss of the subgroup on an endless stream of new subjects (a :class:`biasprop.training.Task`)."""
+
+    generator: Any
+    encoder: Any
+    schedule: training.Schedule
+    key: Any
+
+    def members(self, rows: Any) -> Subjects:
+        """Half of them in each subgroup, as pretraining draws them."""
+        own = keys.stream(self.key, keys.Stream.PRETRAIN_SUBJECTS)
+        return population.cohort(own, rows, dict.fromkeys(self.generator.subgroups, 0.5), 0.5)
+
+    def read(self, params: Params, who: Subjects) -> Any:
+        """Log-odds of being in the second subgroup."""
+        return params["head"](self.encoder.apply(params["encoder"], jax.vmap(self.generator.render)(who)))
+
+    def loss(self, params: Params, step: Any) -> Any:
+        """Mean log loss of a batch."""
+        who = self.members(step * self.schedule.batch + jnp.arange(self.schedule.batch))
+        return jnp.mean(log_loss(self.read(params, who), who.subgroup))
+
+
+_start, _segment = jax.jit(training.start), jax.jit(training.segment)
+
+
+@jax.jit
+def _judge(task: Decoding, params: Params, first: Any) -> Any:
+    who = task.members(first + jnp.arange(PIECE))
+    return who.subgroup, task.read(params, who)
+
+
+def decoded(generator: Any) -> float:
+    """AUC with which the default encoder, trained for that, tells new members of the two subgroups apart."""
+    encoder, key = ENCODERS["vit"](), keys.replicate(SEED, 0)
+    task = Decoding(generator, encoder, SCHEDULE, key)
+    head = Head(jnp.zeros(encoder.features), jnp.zeros(()))
+    state = _start(task, {"encoder": encoder.init(keys.stream(key, keys.Stream.INIT), generator.shape), "head": head})
+    for _ in range(training.segments(SCHEDULE.steps)):
+        state, _ = _segment(task, state)
+    taught = SCHEDULE.steps * SCHEDULE.batch
+    judged = [_judge(task, state.params, first) for first in range(taught, taught + TESTED, PIECE)]
+    subgroup, score = (np.concatenate([np.asarray(part) for part in parts]) for parts in zip(*judged, strict=True))
+    return auc(subgroup, score)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1_800)
+@pytest.mark.parametrize("kind", GENERATORS)
+def test_a_trained_network_cannot_tell_subgroups_that_are_one(kind: str) -> None:
+    assert abs(decoded(member("generators", kind, size=32)) - 0.5) < 0.01
+    assert decoded(unlike(kind, size=32)) > 0.6, "this network would find no subgroup anyway"

@@ -1,0 +1,103 @@
+"""The whole pipeline, mirrored, gives the mirrored answer: no seed noise, so that any asymmetry of it shows.
+
+The same subjects are rendered as they are and mirrored left to right. The mirrored run starts from mirrored parameters
+and is augmented by mirrored views, so every activation is the other run's and the scores agree up to float error.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from biasprop.augment import Augmentation
+from biasprop.batching import Batch
+from biasprop.encoders import ENCODERS
+from biasprop.generators import GENERATORS
+from biasprop.objectives import OBJECTIVES
+from biasprop.protocols import PROTOCOLS
+from tests.members import batch, condition, member
+from tests.program.small_experiment import EVALUATION, finetuning, people, pretrain, quiet
+
+CHANGES_NO_SIDE = {"flip": 0.0, "transpose": 0.0}
+"""A flip would make the mirror images one population, a transpose would turn left-right into up-down."""
+
+
+class MirroredView(Augmentation):
+    """The view of a mirrored image that is the mirror image of the original's view: translations change their sign."""
+
+    def view(self, key: Any, image: Any) -> Any:
+        """One view."""
+        return super().view(key, image[:, ::-1])[:, ::-1]
+
+
+class MirroredVit(ENCODERS["vit"]):  # pyright: ignore[reportGeneralTypeIssues]
+    """Starts from parameters under which a mirrored image has the tokens of the original in mirrored places."""
+
+    def init(self, key: Any, shape: tuple[int, int, int]) -> Any:
+        """Patch embedding and positions mirrored, all else as it is."""
+        params = super().init(key, shape)
+        side, channels = shape[0] // self.patch, shape[2]
+        kernel = params["embed"]["kernel"].reshape(self.patch, self.patch, channels, -1)[:, ::-1]
+        positions = params["positions"].reshape(side, side, -1)[:, ::-1]
+        embed = params["embed"] | {"kernel": kernel.reshape(params["embed"]["kernel"].shape)}
+        return params | {"embed": embed, "positions": positions.reshape(params["positions"].shape)}
+
+
+def mirrored(kind: str) -> Any:
+    """A generator whose every image is the mirror image of what the original renders."""
+
+    class Mirrored(GENERATORS[kind]):  # pyright: ignore[reportGeneralTypeIssues]
+        def render(self, subject: Any) -> Any:
+            """The image, left and right exchanged."""
+            return super().render(subject)[:, ::-1]
+
+    return Mirrored
+
+
+def run(generator: Any, encoder: type, view: type[Augmentation], kind: str) -> np.ndarray:
+    """Test scores of a protocol after skewed pretraining: [subgroup, subject]."""
+    from biasprop.program import Finetuner
+
+    augmentation = view(**CHANGES_NO_SIDE)
+    objective = member("objectives", "contrastive").model_copy(update={"augmentation": augmentation})
+    own = encoder(**dict(member("encoders", "vit")))
+    cell: Batch = batch(
+        (condition(objective, (0.9, 0.1), generator=generator, encoder=own, steps=12, learning_rate=1e-3), 0)
+    )
+    arm = finetuning(kind)
+    if arm.protocol.adapts_encoder:
+        recipe = arm.protocol.pretrained.model_copy(update={"augmentation": augmentation})
+        protocol = arm.protocol.model_copy(update={"pretrained": recipe})
+        arm = arm.model_copy(update={"protocol": protocol})
+    one = Finetuner(cell, pretrain(cell), people(), EVALUATION)
+    return one.score(one.adapt(arm, 0, quiet)).test[0]
+
+
+@pytest.mark.parametrize("kind", PROTOCOLS)
+def test_mirrored_images_and_parameters_give_the_same_scores(kind: str) -> None:
+    assert OBJECTIVES["contrastive"].model_fields["augmentation"].annotation is Augmentation
+    original = member("generators", "dermoscopy", subgroups={"a": "light", "b": "dark"})
+    mirror = mirrored("dermoscopy")(**dict(original))
+    here = run(original, ENCODERS["vit"], Augmentation, kind)
+    there = run(mirror, MirroredVit, MirroredView, kind)
+    elsewhere = run(mirror, ENCODERS["vit"], MirroredView, kind)
+    scale = here.std()
+    assert np.abs(there - here).max() < 0.01 * scale, "something in the pipeline tells left from right"
+    assert np.abs(elsewhere - here).max() > 0.1 * scale, "parameters make no difference, so this test is none"
+
+
+def test_a_mirrored_view_is_a_view_with_the_translation_turned_round() -> None:
+    """Nothing else changes sign: zoom, gain and offset are those of the original."""
+    from biasprop import keys
+
+    key, image = keys.replicate(1, 0), jnp.asarray(np.random.default_rng(3).random((8, 8, 3)))
+    still = CHANGES_NO_SIDE | {"shift": 0.0}
+    symmetric = image + image[:, ::-1]
+    assert np.allclose(
+        MirroredView(**still).view(key, symmetric), Augmentation(**still).view(key, symmetric), atol=1e-6
+    )
+    moved = [np.asarray(kind(**CHANGES_NO_SIDE).view(key, symmetric)) for kind in (MirroredView, Augmentation)]
+    assert np.allclose(moved[0], moved[1][:, ::-1], atol=1e-6) and not np.allclose(*moved, atol=1e-2)
