@@ -1,4 +1,4 @@
-"""What a study prints: tables of levels and estimates, the JSON object, and a cache of both.
+"""What a study prints: tables of levels and estimates, of difficulty and of what a gap is made of; the JSON object.
 
 Everything printed is first put into one ``Summary``, so that tables, JSON and the cache cannot disagree.
 Nothing heavy is imported until it is needed: a finished study is reported from its cache within moments.
@@ -6,12 +6,8 @@ Nothing heavy is imported until it is needed: a finished study is reported from 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,31 +40,6 @@ def summarise(cube: xr.Dataset, estimands: Sequence[Estimand], target_specificit
     measures = measure(cube, target_specificity)
     found = estimates(measures, estimands)
     return Summary(found, levels(measures, estimands), target_specificity)
-
-
-def cached(store: Path, key: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """A JSON object kept under ``<store>/cache/<key>.json``; a convenience, never a source.
-
-    A missing, damaged or foreign file is ignored and written anew; a folder that cannot be written is no error.
-
-    Args:
-        store: folder of the cube.
-        key: names everything the object depends on; letters and digits.
-        compute: makes the object.
-    """
-    path = Path(store) / "cache" / f"{key}.json"
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        if stored["checksum"] == _hash(key + json.dumps(stored["content"])):
-            return stored["content"]
-    content = compute()
-    text = json.dumps(content)
-    with suppress(OSError):
-        path.parent.mkdir(exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        partial.write_text(json.dumps({"checksum": _hash(key + text), "content": content}), encoding="utf-8")
-        partial.replace(path)  # whole or not at all, whoever else writes it
-    return content
 
 
 def as_json(
@@ -269,7 +240,3 @@ def _interval(mean: Mean | None, signed: bool = False) -> str:
     if mean is None or math.isnan(mean.value):
         return DASH
     return f"{_number(mean.value, 3, signed)} {_bounds(mean.low, mean.high, signed)}"
-
-
-def _hash(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
