@@ -20,8 +20,11 @@ from biasprop.statistics.summary import NAN, plain
 
 Kind = Literal["exact", "model", "lower", "upper", "learner", "separability"]
 """What a row's area is: ``exact``, the ideal observer's; ``lower`` or ``upper``, a bound of it; ``model``, the ideal
-observer's of a simpler law than that of the images; ``learner``, what a trained network reaches (a bound from below, and
-never the ideal observer); ``separability``, of telling two subgroups apart."""
+observer's of a simpler law than that of the images; ``learner``, what a trained network reaches (a bound from below,
+and never the ideal observer); ``separability``, of telling two subgroups apart."""
+
+KINDS: tuple[str, ...] = get_args(Kind)
+"""All of them, in the order of tables."""
 
 MARGIN = 0.02
 """Difference of AUC within which two subgroups count as equally hard."""
@@ -45,8 +48,8 @@ class Row:
     """How many it was estimated from, each seen in every state; 0 of one that is known."""
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind):
-            raise ValueError(f"{self.kind!r} is no kind of row; {', '.join(get_args(Kind))} are")
+        if self.kind not in KINDS:
+            raise ValueError(f"{self.kind!r} is no kind of row; {', '.join(KINDS)} are")
 
     @property
     def z(self) -> float:
@@ -98,7 +101,7 @@ class Ledger:
         return max([0.5, *reached]), min([1.0, *bounds])
 
     def physics(self, pair: tuple[str, str]) -> tuple[float, float]:
-        """Lowest and highest gap z(AUC of A) - z(AUC of B) that the ideal observer can have; equal where it is known."""
+        """Lowest and highest gap z(AUC of A) - z(AUC of B) of the ideal observer; equal where it is known."""
         (a_low, a_high), (b_low, b_high) = (tuple(map(z_of, self.bracket(name))) for name in pair)
         return a_low - b_high, a_high - b_low
 
@@ -183,7 +186,7 @@ def judged(low: float, high: float) -> str:
     ``equal within .02`` if it lies inside the margin, which is two one-sided tests at 2.5 % each; ``different`` if it
     is not but leaves 0 out; else ``not resolved``.
     """
-    if -MARGIN < low and high < MARGIN:
+    if max(-low, high) < MARGIN:
         return EQUAL
     return DIFFERENT if low > 0 or high < 0 else NOT_RESOLVED
 
@@ -229,5 +232,6 @@ def z_of(auc: float) -> float:
 
 
 def _numbers(row: Mapping[str, Any]) -> dict[str, Any]:
-    told = {name: NAN if value is None else value for name, value in row.items()}
-    return told | {"subgroups": tuple(told["subgroups"])}
+    return {name: NAN if value is None else value for name, value in row.items()} | {
+        "subgroups": tuple(row["subgroups"])
+    }

@@ -69,8 +69,7 @@ def learned(
     from biasprop.heads import Head
 
     generator, encoder = condition.generator, condition.encoder
-    traced = jax.tree.map(np.asarray, (generator, encoder, schedule))
-    task = Plenty(*traced, ledger_key(Purpose.LEARN))
+    task = jax.tree.map(jnp.asarray, Plenty(generator, encoder, schedule, ledger_key(Purpose.LEARN)))
     head = Head(jnp.zeros(encoder.features), jnp.zeros(()))
     state = training.start(task, {"encoder": encoder.init(ledger_key(Purpose.INIT), generator.shape), "head": head})
     segment, steps = jax.jit(training.segment), int(schedule.steps)

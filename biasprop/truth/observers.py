@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from biasprop.statistics.areas import paired_areas
-from biasprop.statistics.difficulty import Ledger, estimated, known, normal_distance, separated
+from biasprop.statistics.difficulty import Kind, Ledger, estimated, known, normal_distance, separated
 from biasprop.truth.law import Law, auc_of_z
 
 if TYPE_CHECKING:
@@ -31,13 +31,20 @@ CHANNELS = 48
 BANDS = 8
 """Frequency bands, one cycle a view wide."""
 A_CHANNEL = 20
-"""Subjects of each class that a rule is made from, for each number it reads (the usual least of Hotelling observers)."""
+"""Subjects of each class that a rule is made from, for each number it reads: fewer cost the rule some of its area."""
 TEST = 2_000
 """Subjects that judge a rule; each is imaged with and without the disease in every subgroup."""
 RIDGE = 1e-3
 """Added to the variances of standardised channels, some of which are nearly constant."""
 SEED = 20_260
 """Of everything the ledger draws: it belongs to a generator and to no study or replicate."""
+
+
+KNOWN: dict[str, tuple[str, Kind]] = {
+    "informed_auc": ("told the latents the label acts through", "upper"),
+    "model_auc": ("ideal observer of the linearised model", "model"),
+}
+"""Method that a generator may have, AUC of a subgroup in closed form -> what the ledger calls it."""
 
 
 class Purpose(enum.IntEnum):
@@ -67,9 +74,9 @@ def observed(condition: PretrainingCondition) -> Ledger:
     found = Ledger((), ())
     if hasattr(generator, "law"):
         found += exact(Law.of(generator))
-    if hasattr(generator, "informed_auc"):
-        areas = {name: generator.informed_auc(name) for name in subgroups}
-        found += known("told the latents the label acts through", "upper", areas)
+    for method, (observer, kind) in KNOWN.items():
+        if hasattr(generator, method):
+            found += known(observer, kind, {name: getattr(generator, method)(name) for name in subgroups})
     return found + channelled(condition, subgroups)
 
 
@@ -100,8 +107,8 @@ def channelled(condition: PretrainingCondition, subgroups: list[str]) -> Ledger:
     """Bounds from below, and how well the subgroups are told apart, by Fisher's discriminant of channels.
 
     Two rules: the channelised Hotelling observer, whose channels are linear in the pixels, and the same with the log
-    power in bands of frequency, which do not care where a lesion lies. Made to tell subgroups instead of labels, the second says how
-    well they are told apart; half of those who judge that have the disease.
+    power in bands of frequency, which do not care where a lesion lies. Made to tell subgroups instead of labels, the
+    second says how well they are told apart; half of those who judge that have the disease.
     """
     linear, both = widths(condition.generator.shape)
     read = Read(_read(condition, Purpose.RULE, A_CHANNEL * both), _read(condition, Purpose.TEST, TEST))
@@ -130,8 +137,8 @@ def channels(images: NDArray[np.float32]) -> NDArray[np.float64]:
     """What the observers read of images [n, h, w, c]: [n, channels], linear ones first (:func:`widths`)."""
     n, size, _, colours = images.shape
     side = math.isqrt(widths(images.shape[1:])[0] // colours)
-    low = fft.dctn(images, axes=(1, 2), norm="ortho")[:, :side, :side]
-    power = np.abs(fft.rfft2(images, axes=(1, 2))) ** 2
+    low = np.asarray(fft.dctn(images, axes=(1, 2), norm="ortho"))[:, :side, :side]
+    power = np.abs(np.asarray(fft.rfft2(images, axes=(1, 2)))) ** 2
     y, x = fft.fftfreq(size, 1 / size), np.arange(size // 2 + 1)
     band = np.rint(np.hypot(y[:, None], x)).ravel()
     mean = np.stack([(band == k) / (band == k).sum() for k in range(1, min(BANDS, size // 2) + 1)])
