@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from biasprop import NUMERICS, design, kept
 from biasprop.factors import Label
-from biasprop.statistics.decomposition import Place
 from biasprop.statistics.difficulty import Ledger
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from biasprop.condition import PretrainingCondition
+    from biasprop.statistics.decomposition import Place
     from biasprop.statistics.summary import Summary
     from biasprop.study import Study
     from biasprop.training import Schedule
@@ -97,6 +97,8 @@ def places(study: Study, entries: Sequence[Entry]) -> list[Place]:
     Arms are matched by their conditions, whatever the factors are called: after pretraining on equal shares all else is
     the same; plenty is full fine-tuning from scratch of the same encoder on the largest budget of equal shares.
     """
+    from biasprop.statistics.decomposition import Place
+
     ledgers = {_key(entry.condition): entry.ledger for entry in entries}
     arms = _arms(study)
     even = {(one.rest, one.told): one.levels for one in reversed(arms) if one.even}

@@ -119,7 +119,7 @@ def run_study(
     Raises:
         InputError: the study, a choice or the store cannot be used.
     """
-    from biasprop import design, ledger, sweep
+    from biasprop import design, sweep
     from biasprop.progress import make
     from biasprop.study import load_study
 
@@ -129,7 +129,7 @@ def run_study(
     chosen = design.chosen(study, only)  # pyright: ignore[reportArgumentType]
     store = study.store(out)  # pyright: ignore[reportAttributeAccessIssue]
     sweep.run(study, store, only=chosen, workers=workers, progress=progress or make(quiet=True))
-    ledger.keep(store, ledger.made(study, store))  # pyright: ignore[reportArgumentType]
+    _entries(study, store)  # pyright: ignore[reportArgumentType]
     return _open(study, store)  # pyright: ignore[reportArgumentType]
 
 
@@ -146,7 +146,7 @@ def _answered(given: argparse.Namespace) -> int:
 
 def _run(given: argparse.Namespace) -> int:
     _check(given)
-    from biasprop import design, ledger, plan
+    from biasprop import design, plan
     from biasprop.study import load_study
 
     study = load_study(given.study, given.set, given.scale, given.smoke, given.replicates)
@@ -171,8 +171,7 @@ def _run(given: argparse.Namespace) -> int:
         _compute(given, study, store, only)
     else:
         _restate(study, store)
-    entries = ledger.made(study, store)
-    ledger.keep(store, entries)
+    entries = _entries(study, store)
     report = _report(study, store, entries)
     if given.netcdf:
         from biasprop.cube import export_netcdf
@@ -265,6 +264,15 @@ def _restate(study: Study, store: Path) -> None:
     from biasprop.provenance import attributes
 
     Store.create_or_grow(store, layout(study), attributes(study))
+
+
+def _entries(study: Study, store: Path) -> list[Entry]:
+    """The difficulty ledger, kept with the store."""
+    from biasprop import ledger
+
+    entries = ledger.made(study, store)
+    ledger.keep(store, entries)
+    return entries
 
 
 def _report(study: Study, store: Path, entries: Sequence[Entry]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The difficulty ledger: how hard each subgroup is before anything is pretrained, as plain rows that say how they know.
 
-A row is about one observer in one subgroup. Nothing is imported here that renders or trains: rows are made by
-``biasprop.truth``, kept as JSON, and read, compared and printed without JAX.
+A row is about one observer in one subgroup. Nothing is imported here that renders, trains or takes long
+to load: rows are made by ``biasprop.truth``, kept as JSON, and read, compared and printed without JAX.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from biasprop.statistics.areas import Areas
 from biasprop.statistics.summary import NAN, plain
+
+if TYPE_CHECKING:
+    from biasprop.statistics.areas import Areas
 
 Kind = Literal["exact", "model", "lower", "upper", "learner", "separability"]
 """What a row's area is: ``exact``, the ideal observer's; ``lower`` or ``upper``, a bound of it; ``model``, the ideal
