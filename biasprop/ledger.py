@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from biasprop.study import Study
     from biasprop.training import Schedule
 
-SOURCES = ("truth/observers.py", "truth/learner.py", "truth/law.py", "statistics/areas.py", "statistics/difficulty.py")
+SOURCES = ("truth/observers.py", "truth/learner.py", "statistics/areas.py", "statistics/difficulty.py")
 """Files whose change makes a kept ledger stale."""
 
 

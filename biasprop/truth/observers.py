@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from biasprop.statistics.areas import paired_areas
-from biasprop.statistics.difficulty import Kind, Ledger, estimated, known, normal_distance, separated
-from biasprop.truth.law import Law, auc_of_z
+from biasprop.statistics.difficulty import Kind, Ledger, estimated, known, normal_distance, separated, z_of
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Key
@@ -42,7 +41,7 @@ SEED = 20_260
 
 KNOWN: dict[str, tuple[str, Kind]] = {
     "informed_auc": ("told the latents the label acts through", "upper"),
-    "model_auc": ("ideal observer of the linearised model", "model"),
+    "linear_auc": ("ideal observer of a linear model", "model"),
 }
 """Method that a generator may have, AUC of a subgroup in closed form -> what the ledger calls it."""
 
@@ -71,26 +70,28 @@ def observed(condition: PretrainingCondition) -> Ledger:
     """
     generator = condition.generator
     subgroups = list(generator.subgroups)
-    found = Ledger((), ())
-    if hasattr(generator, "law"):
-        found += exact(Law.of(generator))
+    found = exact(generator) if hasattr(generator, "ideal_auc") else Ledger((), ())
     for method, (observer, kind) in KNOWN.items():
         if hasattr(generator, method):
             found += known(observer, kind, {name: getattr(generator, method)(name) for name in subgroups})
     return found + channelled(condition, subgroups)
 
 
-def exact(law: Law) -> Ledger:
-    """The ideal observer of Gaussian images: the log-likelihood ratio is linear and normal under both labels.
+def exact(generator: Any) -> Ledger:
+    """The ideal observer of a known signal in Gaussian images: its log-likelihood ratio is normal under both labels.
 
-    Given the label it has mean -d'^2 / 2 or d'^2 / 2 and variance d'^2 (Barrett and Myers 2004, ch. 13), so its
-    Kolmogorov-Smirnov distance between subgroups is one of two normal laws, the same under both labels.
+    Given the label it has mean -d'^2 / 2 or d'^2 / 2 and variance d'^2, and AUC = Phi(d' / sqrt 2) (Barrett and Myers
+    2004, ch. 13), so its Kolmogorov-Smirnov distance between subgroups is one of two normal laws, the same under both
+    labels.
+
+    Args:
+        generator: whose ``ideal_auc`` gives the AUC of a subgroup.
     """
-    z = {name: law.ideal_z(name) for name in law.covariances}
+    areas = {name: generator.ideal_auc(name) for name in generator.subgroups}
+    d = {name: z_of(area) for name, area in areas.items()}
     distance = {
-        (a, b): normal_distance((z[a] ** 2 / 2, z[a]), (z[b] ** 2 / 2, z[b])) for a, b in itertools.combinations(z, 2)
+        (a, b): normal_distance((d[a] ** 2 / 2, d[a]), (d[b] ** 2 / 2, d[b])) for a, b in itertools.combinations(d, 2)
     }
-    areas = {name: float(auc_of_z(value)) for name, value in z.items()}
     return known("ideal observer", "exact", areas, distance)
 
 
@@ -162,12 +163,14 @@ def twins(condition: PretrainingCondition, purpose: int, n: int) -> Any:
     from biasprop import keys, subjects
     from biasprop.batching import Batch
 
-    key = ledger_key(purpose)
+    key, generator = ledger_key(purpose), condition.generator
+    if hasattr(generator, "solved"):
+        condition = condition.model_copy(update={"generator": generator.solved()})
     batch = Batch(jax.tree.map(lambda leaf: np.asarray(leaf)[None], condition), key[None])
     for chunk in range(math.ceil(n / subjects.CHUNK)):
         place = slice(chunk * subjects.CHUNK, min((chunk + 1) * subjects.CHUNK, n))
         own = keys.at(key, chunk)[None]
-        for g, label in itertools.product(range(len(condition.generator.subgroups)), (0, 1)):
+        for g, label in itertools.product(range(len(generator.subgroups)), (0, 1)):
             same = jnp.ones(subjects.CHUNK, jnp.int32)
             roster = subjects.Roster(np.asarray(g * same), np.asarray(label * same))
             images = subjects.rendered(batch, own, roster)[0][0]

@@ -37,20 +37,25 @@ def of(ledger: Ledger, kind: str) -> dict[tuple[str, tuple[str, ...]], float]:
 def test_exact_rows_are_the_closed_form(control: Ledger) -> None:
     found = {names[0]: area for (_, names), area in of(control, "exact").items()}
     for name in STUDY.subgroups:
-        assert found[name] == pytest.approx(STUDY.generator.ideal_auc(name), abs=1e-5)
+        assert found[name] == pytest.approx(float(auc_of_z(LAW.ideal_z(name))), abs=1e-5)
     gap = LAW.ideal_z("rows") - LAW.ideal_z("columns")
-    assert control.physics(STUDY.subgroups) == pytest.approx((gap, gap), abs=1e-6)
+    assert control.physics(STUDY.subgroups) == pytest.approx((gap, gap), abs=1e-4)
     assert next(c for c in control.comparisons if c.kind == "exact").verdict == EQUAL
 
 
 def test_the_distance_of_likelihood_ratios_is_that_of_simulated_ones() -> None:
-    laws = Law(3 * LAW.signal, {"rows": LAW.covariances["rows"], "wide": 4 * LAW.covariances["rows"]})
-    told = exact(laws).comparisons[0].distance
-    draws = {name: np.random.default_rng(1).normal(size=200_000) * laws.ideal_z(name) for name in laws.covariances}
-    ratios = [np.sort(draws[name] + laws.ideal_z(name) ** 2 / 2) for name in laws.covariances]
+    levels = {"rows": {"amplitude": 0.1, "stretch": 1.2}, "wide": {"amplitude": 0.2, "noise": 0.1}}
+    generator = member("generators", "gaussian", subgroups=levels)
+    law, random = Law.of(generator), np.random.default_rng(1)
+    ratios = []
+    for covariance in law.covariances.values():
+        prewhitened = np.linalg.solve(covariance, law.signal)
+        images = random.multivariate_normal(law.signal, covariance, 20_000)
+        ratios.append(np.sort((images - law.signal / 2) @ prewhitened))
     x = np.concatenate(ratios)
     rows, wide = (np.searchsorted(each, x, side="right") / len(each) for each in ratios)
-    assert told == pytest.approx(np.abs(rows - wide).max(), abs=0.005) and told > 0.3
+    assert exact(generator).comparisons[0].distance == pytest.approx(np.abs(rows - wide).max(), abs=0.015)
+    assert np.abs(rows - wide).max() > 0.2
 
 
 def test_the_bracket_holds_where_the_truth_is_known(control: Ledger) -> None:
