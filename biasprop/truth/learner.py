@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, Key
 from biasprop.statistics.areas import paired_areas
 from biasprop.statistics.difficulty import Ledger, estimated
 from biasprop.training import Schedule
-from biasprop.truth.observers import TEST, Purpose, ledger_key, twins
+from biasprop.truth.observers import TEST, Purpose, ledger_key, ready, twins
 
 if TYPE_CHECKING:
     from biasprop.condition import PretrainingCondition
@@ -68,6 +68,7 @@ def learned(
     from biasprop import training
     from biasprop.heads import Head
 
+    condition = ready(condition)
     generator, encoder = condition.generator, condition.encoder
     task = jax.tree.map(jnp.asarray, Plenty(generator, encoder, schedule, ledger_key(Purpose.LEARN)))
     head = Head(jnp.zeros(encoder.features), jnp.zeros(()))

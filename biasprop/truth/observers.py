@@ -68,6 +68,7 @@ def observed(condition: PretrainingCondition) -> Ledger:
     Args:
         condition: its generator is looked at, nothing else.
     """
+    condition = ready(condition)
     generator = condition.generator
     subgroups = list(generator.subgroups)
     found = exact(generator) if hasattr(generator, "ideal_auc") else Ledger((), ())
@@ -75,6 +76,12 @@ def observed(condition: PretrainingCondition) -> Ledger:
         if hasattr(generator, method):
             found += known(observer, kind, {name: getattr(generator, method)(name) for name in subgroups})
     return found + channelled(condition, subgroups)
+
+
+def ready(condition: PretrainingCondition) -> PretrainingCondition:
+    """A condition whose generator has solved for what it asks for, if it asks for anything."""
+    generator = condition.generator
+    return condition.model_copy(update={"generator": generator.solved()}) if hasattr(generator, "solved") else condition
 
 
 def exact(generator: Any) -> Ledger:
@@ -164,8 +171,6 @@ def twins(condition: PretrainingCondition, purpose: int, n: int) -> Any:
     from biasprop.batching import Batch
 
     key, generator = ledger_key(purpose), condition.generator
-    if hasattr(generator, "solved"):
-        condition = condition.model_copy(update={"generator": generator.solved()})
     batch = Batch(jax.tree.map(lambda leaf: np.asarray(leaf)[None], condition), key[None])
     for chunk in range(math.ceil(n / subjects.CHUNK)):
         place = slice(chunk * subjects.CHUNK, min((chunk + 1) * subjects.CHUNK, n))
