@@ -1,4 +1,4 @@
-"""What a study prints: tables of levels and estimates, the JSON object, and a cache of both.
+"""What a study prints: tables of levels and estimates, of difficulty and of what a gap is made of; the JSON object.
 
 Everything printed is first put into one ``Summary``, so that tables, JSON and the cache cannot disagree.
 Nothing heavy is imported until it is needed: a finished study is reported from its cache within moments.
@@ -6,22 +6,20 @@ Nothing heavy is imported until it is needed: a finished study is reported from 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from biasprop.statistics.summary import Estimate, LevelRow, Mean, Summary, plain
+from biasprop.statistics.summary import Estimate, LevelRow, Mean, Parts, Summary, plain
 
 if TYPE_CHECKING:
     import xarray as xr
     from rich.table import Table
 
+    from biasprop.statistics.decomposition import Place
+    from biasprop.statistics.difficulty import Ledger
     from biasprop.statistics.estimand import Estimand, Level
     from biasprop.statistics.precision import Precision
 
@@ -29,46 +27,27 @@ DASH = "-"
 """What a table shows for NaN."""
 
 
-def summarise(cube: xr.Dataset, estimands: Sequence[Estimand], target_specificity: float) -> Summary:
+def summarise(
+    cube: xr.Dataset, estimands: Sequence[Estimand], target_specificity: float, places: Sequence[Place] = ()
+) -> Summary:
     """Compute every number a study prints from its stored scores.
 
     Args:
         cube: as ``biasprop.open_cube`` gives it; it may be partly filled.
         estimands: of the study.
         target_specificity: at which the common threshold is set, in (0, 1].
+        places: arms whose gap is taken apart.
     """
+    from biasprop.statistics.decomposition import decompose
     from biasprop.statistics.estimate import estimates
-    from biasprop.statistics.levels import levels
+    from biasprop.statistics.levels import compared, levels
     from biasprop.statistics.measures import measure
 
     measures = measure(cube, target_specificity)
     found = estimates(measures, estimands)
-    return Summary(found, levels(measures, estimands), target_specificity)
-
-
-def cached(store: Path, key: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """A JSON object kept under ``<store>/cache/<key>.json``; a convenience, never a source.
-
-    A missing, damaged or foreign file is ignored and written anew; a folder that cannot be written is no error.
-
-    Args:
-        store: folder of the cube.
-        key: names everything the object depends on; letters and digits.
-        compute: makes the object.
-    """
-    path = Path(store) / "cache" / f"{key}.json"
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        if stored["checksum"] == _hash(key + json.dumps(stored["content"])):
-            return stored["content"]
-    content = compute()
-    text = json.dumps(content)
-    with suppress(OSError):
-        path.parent.mkdir(exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        partial.write_text(json.dumps({"checksum": _hash(key + text), "content": content}), encoding="utf-8")
-        partial.replace(path)  # whole or not at all, whoever else writes it
-    return content
+    pair = compared(measures, estimands)
+    parts = decompose(measures, places, pair, estimands) if pair else []
+    return Summary(found, levels(measures, estimands), target_specificity, parts)
 
 
 def as_json(
@@ -97,18 +76,24 @@ def as_json(
     }
 
 
-def tables(summary: Summary) -> list[Table]:
-    """Rich tables of a summary: discrimination, operating point and calibration of every arm, then the estimates."""
+def tables(summary: Summary, difficulty: Sequence[Table] = ()) -> list[Table]:
+    """Rich tables of a summary: discrimination, operating point and calibration of every arm, then the estimates.
+
+    Args:
+        summary: of the study.
+        difficulty: tables of :func:`ledger_table` and :func:`parts_table`, to stand before the estimates.
+    """
     groups = [_discrimination(summary), _operating_point(summary), _calibration(summary)] if summary.levels else []
-    return [*groups, _estimates(summary)]
+    return [*groups, *difficulty, _estimates(summary)]
 
 
 def as_text(summary: Summary, width: int = 160) -> str:
     """The tables as plain text, at most ``width`` columns wide."""
-    return _text(tables(summary), width)
+    return text(tables(summary), width)
 
 
-def _text(tables: Sequence[Table], width: int) -> str:
+def text(tables: Sequence[Table], width: int) -> str:
+    """Tables as plain text, at most ``width`` columns wide."""
     from rich.console import Console
 
     console = Console(width=width, no_color=True, force_terminal=False)
@@ -133,7 +118,100 @@ def precision_text(found: Sequence[Precision], half_width: float, width: int = 1
         table.add_row(row.name, _where(row.arm), *numbers, row.reason)
     table.caption = "needed: the expected half-width is that; for 80 %: it is at most that with probability 80 %"
     table.caption_justify = "left"
-    return _text([table], width)
+    return text([table], width)
+
+
+def ledger_table(ledger: Ledger, title: str, pair: tuple[str, str], levels: Sequence[LevelRow] = ()) -> Table:
+    """What is known about how hard two subgroups are.
+
+    Args:
+        ledger: of one generator and encoder.
+        title: whose.
+        pair: the subgroups.
+        levels: arms of the study's cube, if there is one; they say how well features tell subgroups apart.
+    """
+    from biasprop.statistics.difficulty import equally_hard
+
+    table = _empty_table(f"Difficulty ledger, {title}: what observers reach who know the subgroup")
+    table.add_column("observer", overflow="fold")
+    table.add_column("row is")
+    heads = (*(f"AUC {name}" for name in pair), "told apart", "difference", "KS of LLR")
+    for name in heads:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict")
+    rows = {(row.observer, row.kind, row.subgroups): row for row in ledger.rows}
+    tests = {(test.observer, test.kind, test.subgroups): test for test in ledger.comparisons}
+    for kind, observer in sorted(dict.fromkeys((r.kind, r.observer) for r in ledger.rows), key=_kind_order):
+        own = [rows.get((observer, kind, (name,))) for name in pair]
+        apart = rows.get((observer, kind, pair))
+        test = tests.get((observer, kind, pair))
+        cells = [DASH if row is None else _stated(Mean(row.auc, row.low, row.high, 0)) for row in (*own, apart)]
+        difference = DASH if test is None else _stated(Mean(test.value, test.low, test.high, 0), signed=True)
+        far = DASH if test is None else _number(test.distance)
+        table.add_row(observer, kind, *cells, difference, far, test.verdict if test else "")
+    probed = [row.across["separability"].value for row in levels]
+    probed = [value for value in probed if not math.isnan(value)]
+    if probed:
+        table.add_row("probe of features, all arms", "separability", DASH, DASH, _between(min(probed), max(probed)))
+    verdict, why = equally_hard(ledger, pair)
+    ends = [_between(*ledger.bracket(name)) for name in pair]
+    table.add_row("the ideal observer lies in", "bracket", *ends, DASH, DASH, DASH, f"{verdict} ({why})")
+    table.caption = (
+        "exact: the ideal observer's AUC; lower, upper: bounds of it; model: the ideal observer's of a simpler law; "
+        "learner: a trained network,\nwhich bounds the ideal observer from below and never is it. Brackets use the "
+        "lower ends of intervals (95 %, over test subjects)."
+    )
+    table.caption_justify = "left"
+    return table
+
+
+def parts_table(parts: Sequence[Parts], pair: tuple[str, str]) -> Table:
+    """What every gap is made of, the swap contrast first."""
+    table = _empty_table(
+        f"What each gap {pair[0]} - {pair[1]} is made of, on z: gap = physics + learner + adaptation + skew "
+        "[95 % t interval over replicates]"
+    )
+    bracketed = any(math.isnan(each.terms["physics"].value) for each in parts)
+    for name in parts[0].arm:
+        table.add_column(name)
+    shown = ("physics and learner",) if bracketed else ("learner",)
+    for name in ("swap contrast", "gap", "physics", *shown, "adaptation", "skew", "reps", "note"):
+        table.add_column(name, justify="right", no_wrap=True)
+    notes: dict[str, int] = {}
+    before = None
+    for each in parts:
+        physics = each.terms["physics"].value
+        cells = [_between(*each.bracket, signed=True) if math.isnan(physics) else _number(physics, signed=True)]
+        cells += [_stated(each.terms[name], signed=True) for name in (*shown, "adaptation", "skew")]
+        # Arms that differ only in their mix have one swap contrast.
+        swap = "" if each.swap == before else _stated(each.swap, signed=True)
+        before = each.swap
+        gap = each.terms["gap"]
+        note = str(notes.setdefault(each.reason, len(notes) + 1)) if each.reason else ""
+        levels = [str(level) for level in each.arm.values()]
+        table.add_row(*levels, swap, _stated(gap, signed=True), *cells, str(gap.replicates), note)
+    order = (
+        "The swap contrast leads: what adds to z cancels in it. The terms depend on the order in which they are taken: "
+        "physics, then learner,\nthen adaptation, then skew; taken apart in another order they would be others. Only "
+        "skew is the mix's."
+    )
+    if bracketed:
+        order += "\nPhysics is known only within its bracket; the learner's part is what is left of the sum."
+    table.caption = "\n".join([order, *(f"{number:>3} {note}" for note, number in notes.items())])
+    table.caption_justify = "left"
+    return table
+
+
+def _kind_order(row: tuple[str, str]) -> int:
+    from biasprop.statistics.difficulty import KINDS
+
+    return KINDS.index(row[0])
+
+
+def _between(low: float, high: float, signed: bool = False) -> str:
+    if low == high:
+        return _number(low, 3, signed)
+    return _bounds(low, high, signed) if math.isfinite(low) and math.isfinite(high) else DASH
 
 
 def _discrimination(summary: Summary) -> Table:
@@ -271,5 +349,7 @@ def _interval(mean: Mean | None, signed: bool = False) -> str:
     return f"{_number(mean.value, 3, signed)} {_bounds(mean.low, mean.high, signed)}"
 
 
-def _hash(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+def _stated(mean: Mean, signed: bool = False) -> str:
+    """A value that may be known, which then has no interval."""
+    known = math.isnan(mean.low) or mean.low == mean.high
+    return _value(mean, 3, signed) if known else _interval(mean, signed)

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from biasprop.design import Cell
+    from biasprop.ledger import Entry
     from biasprop.progress import Progress
+    from biasprop.statistics.summary import Summary
     from biasprop.status import Status
     from biasprop.study import Study
 
@@ -57,6 +59,7 @@ def arguments() -> argparse.ArgumentParser:
     add("--plan", action="store_true", help="say what would be run and how long it takes, and stop")
     add("--list", action="store_true", help="list cells and arms with their status, and stop")
     add("--power", type=float, metavar="W", help="say how many replicates intervals of half-width W need, and stop")
+    add("--ledger", action="store_true", help="say how hard each subgroup is, with a network from scratch, and stop")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key, such as finetuning.labels=500")
     add("--only", action="append", default=[], metavar="FACTOR=LEVEL", help="run only this level (may be repeated)")
     add("--replicates", type=int, metavar="N", help="instead of the study's number")
@@ -126,6 +129,7 @@ def run_study(
     chosen = design.chosen(study, only)  # pyright: ignore[reportArgumentType]
     store = study.store(out)  # pyright: ignore[reportAttributeAccessIssue]
     sweep.run(study, store, only=chosen, workers=workers, progress=progress or make(quiet=True))
+    _entries(study, store)  # pyright: ignore[reportArgumentType]
     return _open(study, store)  # pyright: ignore[reportArgumentType]
 
 
@@ -152,6 +156,9 @@ def _run(given: argparse.Namespace) -> int:
     if given.power is not None:
         print(_precision(study, store, given.power), end="")
         return 0
+    if given.ledger:
+        print(_difficulty(given, study, store), end="")
+        return 0
     if not (given.plan or given.list):
         _name_damage(store)
     planned = plan.plan(study, cells, given.out, given.workers, resolution=given.plan)
@@ -164,7 +171,8 @@ def _run(given: argparse.Namespace) -> int:
         _compute(given, study, store, only)
     else:
         _restate(study, store)
-    report = _report(study, store)
+    entries = _entries(study, store)
+    report = _report(study, store, entries)
     if given.netcdf:
         from biasprop.cube import export_netcdf
 
@@ -211,6 +219,25 @@ def _precision(study: Study, store: Path, half_width: float) -> str:
     return report.precision_text(precision(measures, study.estimands, half_width), half_width, TABLE_WIDTH)
 
 
+def _difficulty(given: argparse.Namespace, study: Study, store: Path) -> str:
+    """What ``--ledger`` prints; a network is trained where none was, and the store, if there is one, keeps it all."""
+    from biasprop import ledger, report
+
+    def tell(line: str) -> None:
+        if not given.quiet:
+            print(line, file=sys.stderr)
+
+    there = store.exists()
+    entries = ledger.made(study, store if there else None, learn=True, tell=tell)
+    if there:
+        ledger.keep(store, entries)
+    if given.json:
+        told = {"study": study.stem, "digest": study.digest, "ledger": ledger.as_json(entries)}
+        return json.dumps(told, allow_nan=False) + "\n"
+    summary = _summary(study, _open(study, store).load(), entries) if there else None
+    return report.text(ledger.tables(study, entries, summary), TABLE_WIDTH)
+
+
 def _compute(given: argparse.Namespace, study: Study, store: Path, only: Mapping[str, Any]) -> None:
     from biasprop import progress, sweep
 
@@ -239,45 +266,63 @@ def _restate(study: Study, store: Path) -> None:
     Store.create_or_grow(store, layout(study), attributes(study))
 
 
-def _report(study: Study, store: Path) -> dict[str, Any]:
-    """Tables, estimates and figures; taken from the store's cache while scores, estimands and code are the same."""
+def _entries(study: Study, store: Path) -> list[Entry]:
+    """The difficulty ledger, kept with the store."""
+    from biasprop import ledger
+
+    entries = ledger.made(study, store)
+    ledger.keep(store, entries)
+    return entries
+
+
+def _report(study: Study, store: Path, entries: Sequence[Entry]) -> dict[str, Any]:
+    """Tables, estimates and figures; from the store's cache while scores, ledger, estimands and code are the same."""
     from shutil import get_terminal_size
 
-    from biasprop import report
+    from biasprop import kept
 
     width = max(get_terminal_size().columns, 100) if sys.stdout.isatty() else TABLE_WIDTH
-    made = report.cached(store, _report_key(study, store, width), lambda: _make_report(study, store, width))
+    key = _report_key(study, store, entries, width)
+    made = kept.cached(store, key, lambda: _make_report(study, store, entries, width))
     if not all(Path(path).is_file() for path in made["figures"]):
-        made = _make_report(study, store, width)
+        made = _make_report(study, store, entries, width)
     return made
 
 
-def _report_key(study: Study, store: Path, width: int) -> str:
+def _report_key(study: Study, store: Path, entries: Sequence[Entry], width: int) -> str:
     import hashlib
 
+    from biasprop import ledger
     from biasprop.cube import Store
 
     here = Path(__file__).parent
-    files = [here / "report.py", here / "plotting.py"]
+    files = [here / "report.py", here / "plotting.py", here / "ledger.py"]
     files += [file for room in ("metrics", "statistics", "figures") for file in sorted((here / room).glob("*.py"))]
     code = hashlib.blake2b(b"".join(file.read_bytes() for file in files), digest_size=16).hexdigest()
     scores = Store.open(store, writable=False).scores_digest()
-    parts = [scores, code, study.model_dump(mode="json"), width, str(store.resolve())]
+    parts = [scores, code, study.model_dump(mode="json"), ledger.as_json(entries), width, str(store.resolve())]
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
 
 
-def _make_report(study: Study, store: Path, width: int) -> dict[str, Any]:
-    from biasprop import figures, report
+def _make_report(study: Study, store: Path, entries: Sequence[Entry], width: int) -> dict[str, Any]:
+    from biasprop import figures, ledger, report
 
     cube = _open(study, store).load()
-    summary = report.summarise(cube, study.estimands, study.evaluation.target_specificity)
+    summary = _summary(study, cube, entries)
     drawn = figures.draw_all(cube, summary.estimates, store / "figures", study)
     return {
-        "tables": report.as_text(summary, width),
+        "tables": report.text(report.tables(summary, ledger.tables(study, entries, summary)), width),
         "estimates": summary.to_json()["estimates"],
         "figures": [str(path) for path in drawn],
         "skipped": figures.skipped(store / "figures"),
     }
+
+
+def _summary(study: Study, cube: xr.Dataset, entries: Sequence[Entry]) -> Summary:
+    from biasprop import ledger, report
+
+    places = ledger.places(study, entries)
+    return report.summarise(cube, study.estimands, study.evaluation.target_specificity, places)
 
 
 def _open(study: Study, store: Path) -> xr.Dataset:

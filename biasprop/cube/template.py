@@ -28,7 +28,7 @@ FORMAT = 2
 OWN = "biasprop"
 """The group attribute that holds what the store itself needs: format, layout, view."""
 
-OTHERS = ("fingerprints", "events.jsonl", ".lock", "zarr.json")
+OTHERS = ("fingerprints", "events.jsonl", "ledger.json", ".lock", "zarr.json")
 """What lies beside the arrays in a store's folder."""
 
 MOST_ARMS = 10_000_000

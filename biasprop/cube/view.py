@@ -13,7 +13,7 @@ from xarray.backends import BackendArray, BackendEntrypoint
 from xarray.core import indexing
 
 from biasprop.component import InputError
-from biasprop.cube import integrity, template
+from biasprop.cube import integrity, ledger, template
 from biasprop.cube.layout import Label, Layout
 from biasprop.cube.store import Store
 from biasprop.cube.variables import DATA, VARIABLES
@@ -37,6 +37,7 @@ def open_cube(
         A dataset whose dims are the factors, ``replicate``, ``draw``, ``subgroup``, ``subject``, ``latent``,
         ``selection`` and ``calibration``. Values are read when they are used. Scores of draws whose status is not 1
         are NaN, integers of arms without a finished draw -1: what is unfinished, diverged or failed is never data.
+        Its attribute ``ledger``, where the store has one, holds the rows of the difficulty ledger.
 
     Raises:
         InputError: there is no store, it is damaged or of a later format, or it lacks a factor or level asked for;
@@ -77,6 +78,8 @@ class CubeBackend(BackendEntrypoint):
                 {"long_name": VARIABLES[name].long_name, "units": "1", **VARIABLES[name].attrs},
             )
         attrs = {name: value for name, value in store.attrs.items() if name != template.OWN}
+        if (told := ledger.read(store.path)) is not None:
+            attrs["ledger"] = told
         return xr.Dataset(variables, coords=_coords(shown), attrs=attrs)
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:

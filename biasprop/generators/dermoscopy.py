@@ -260,6 +260,10 @@ class Dermoscopy(Component):
         """ITA in degrees and severity."""
         return jnp.stack([self.ita(subject), self.severity(subject)])
 
+    def informed_auc(self, subgroup: str) -> float:
+        """Most that any observer of a subgroup can reach: AUC of :func:`informed_auc`, the same in all of them."""
+        return informed_auc(self)
+
     def render(self, subject: Subjects) -> Float[Array, "h w 3"]:
         """The photograph as sRGB code values in [0, 1]."""
         key, draws = subject.key, self._draws(subject)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from biasprop.statistics.verdict import NOT_RESOLVED
@@ -82,12 +82,28 @@ class LevelRow:
 
 
 @dataclass(frozen=True)
+class Parts:
+    """A gap on z taken apart: means over the replicates that have every term there is."""
+
+    arm: dict[str, Level]
+    swap: Mean
+    """Swap contrast of the arm's budget and protocol; of no replicate where no estimand has one."""
+    terms: dict[str, Mean]
+    """Term -> mean; of no replicate where it cannot be had."""
+    bracket: tuple[float, float]
+    """Lowest and highest physics."""
+    reason: str
+    """Where the learner is from, and why a term is missing."""
+
+
+@dataclass(frozen=True)
 class Summary:
-    """The estimates and the levels beside which they are read."""
+    """The estimates, the levels beside which they are read, and what gaps are made of."""
 
     estimates: list[Estimate]
     levels: list[LevelRow]
     target_specificity: float
+    parts: list[Parts] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """The same as a JSON object, NaN as null."""

@@ -17,7 +17,8 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import recall_score, roc_auc_score
 
-from biasprop.report import as_json, as_text, cached, summarise, tables
+from biasprop.kept import cached
+from biasprop.report import as_json, as_text, summarise, tables
 from biasprop.statistics.estimand import Estimand
 from tests.synthetic import synthetic_cube
 

@@ -17,6 +17,7 @@ from biasprop.cube import Store
 from biasprop.provenance import attributes
 from biasprop.study import Study, load_study, schema
 from biasprop.timings import Timings
+from biasprop.training import Schedule
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "tests" / "inputs" / "example.toml"
@@ -42,7 +43,18 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         run.main(["--help"])
     text = capsys.readouterr().out
     assert left.value.code == 0
-    for option in ("--smoke", "--scale", "--plan", "--list", "--set", "--only", "--replicates", "--workers", "--power"):
+    for option in (
+        "--smoke",
+        "--scale",
+        "--plan",
+        "--list",
+        "--set",
+        "--only",
+        "--replicates",
+        "--workers",
+        "--power",
+        "--ledger",
+    ):
         assert option in text
     for option in ("--out", "--json", "--netcdf", "-q", "-v"):
         assert option in text
@@ -175,6 +187,28 @@ def test_tables_go_to_stdout_and_quiet_leaves_stderr_empty(
     shown = capsys.readouterr()
     assert "Estimates" in shown.out and "AUC light" in shown.out
     assert shown.err == ""
+
+
+def test_a_ledger_is_kept_with_every_run_and_printed_with_a_learner_when_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], sweeps: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("biasprop.truth.learner.PLENTY", Schedule(steps=50, batch=32))
+    words = [str(EXAMPLE), "--smoke", "--out", str(tmp_path)]
+    assert run.main([*words, "--ledger", "-q"]) == 0, "without a store"
+    assert "learner" in capsys.readouterr().out and list(tmp_path.iterdir()) == []
+    assert run.main([*words, "-q"]) == 0
+    shown = capsys.readouterr().out
+    assert "Difficulty ledger" in shown and "is made of" in shown
+    assert shown.index("The swap contrast leads") < shown.index("Estimates.")
+    (store,) = tmp_path.glob("example-*")
+    (file,) = store.glob("ledger.json")
+    kept = file.read_bytes()
+    assert run.main([*words, "--ledger", "--json", "-q"]) == 0
+    (entry,) = json.loads(capsys.readouterr().out)["ledger"]["entries"]
+    assert {"lower", "upper", "learner", "separability"} == {row["kind"] for row in entry["rows"]}
+    file.write_bytes(kept[:50])
+    assert run.main([*words, "-q"]) == 0
+    assert capsys.readouterr().out == shown and file.read_bytes() == kept
 
 
 def test_diverged_arms_are_named_and_give_exit_code_3_every_time(

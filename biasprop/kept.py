@@ -1,0 +1,56 @@
+"""JSON objects kept in files with a checksum, so that a damaged file is told from a sound one. Nothing heavy."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+
+def read(path: Path, key: str = "") -> Any:
+    """What was written under this key; None where the file is missing, damaged or of another key."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        if stored["checksum"] == _hash(key + json.dumps(stored["content"])):
+            return stored["content"]
+    return None
+
+
+def write(path: Path, content: Any, key: str = "") -> None:
+    """Keep a JSON value, whole or not at all, whoever else writes it; a place that cannot be written is no error.
+
+    Args:
+        path: the file; its folder is made.
+        content: anything but None.
+        key: names everything the content depends on.
+    """
+    told = {"checksum": _hash(key + json.dumps(content)), "content": content}
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}.partial")
+        partial.write_text(json.dumps(told), encoding="utf-8")
+        partial.replace(path)
+
+
+def cached(folder: Path, key: str, compute: Callable[[], Any]) -> Any:
+    """A JSON value kept under ``<folder>/cache/<key>.json``; a convenience, never a source.
+
+    Args:
+        folder: of a store, or of a user's caches.
+        key: names everything the value depends on; letters and digits.
+        compute: makes the value where there is none that is sound.
+    """
+    path = Path(folder) / "cache" / f"{key}.json"
+    content = read(path, key)
+    if content is None:
+        content = compute()
+        write(path, content, key)
+    return content
+
+
+def _hash(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -1,0 +1,239 @@
+"""The difficulty ledger: how hard each subgroup is before anything is pretrained, as plain rows that say how they know.
+
+A row is about one observer in one subgroup. Nothing is imported here that renders, trains or takes long
+to load: rows are made by ``biasprop.truth``, kept as JSON, and read, compared and printed without JAX.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from biasprop.statistics.summary import NAN, plain
+
+if TYPE_CHECKING:
+    from biasprop.statistics.areas import Areas
+
+Kind = Literal["exact", "model", "lower", "upper", "learner", "separability"]
+"""What a row's area is: ``exact``, the ideal observer's; ``lower`` or ``upper``, a bound of it; ``model``, the ideal
+observer's of a simpler law than that of the images; ``learner``, what a trained network reaches (a bound from below,
+and never the ideal observer); ``separability``, of telling two subgroups apart."""
+
+KINDS: tuple[str, ...] = get_args(Kind)
+"""All of them, in the order of tables."""
+
+MARGIN = 0.02
+"""Difference of AUC within which two subgroups count as equally hard."""
+
+EQUAL, DIFFERENT, NOT_RESOLVED = f"equal within {MARGIN:g}", "different", "not resolved"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one observer reaches in one subgroup."""
+
+    observer: str
+    kind: Kind
+    subgroups: tuple[str, ...]
+    """The one whose disease is looked for; of a separability, the two that are told apart."""
+    auc: float
+    low: float = NAN
+    """95 % interval of an area that was estimated; NaN of one that is known."""
+    high: float = NAN
+    subjects: int = 0
+    """How many it was estimated from, each seen in every state; 0 of one that is known."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"{self.kind!r} is no kind of row; {', '.join(KINDS)} are")
+
+    @property
+    def z(self) -> float:
+        """sqrt(2) * inverse normal CDF of the area."""
+        return z_of(self.auc)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One observer in two subgroups."""
+
+    observer: str
+    kind: Kind
+    subgroups: tuple[str, str]
+    value: float
+    """AUC of the first minus AUC of the second."""
+    low: float
+    """95 % interval; the value itself where it is known."""
+    high: float
+    verdict: str
+    """``equal within .02``, ``different`` or ``not resolved``: see :func:`judged`."""
+    distance: float = NAN
+    """Largest over both labels of the Kolmogorov-Smirnov distance between the laws of the log-likelihood ratio; only
+    of exact rows."""
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Everything known about the difficulty of one generator."""
+
+    rows: tuple[Row, ...]
+    comparisons: tuple[Comparison, ...]
+
+    def __add__(self, other: Ledger) -> Ledger:
+        return Ledger(self.rows + other.rows, self.comparisons + other.comparisons)
+
+    def bracket(self, subgroup: str) -> tuple[float, float]:
+        """Lowest and highest AUC the ideal observer of a subgroup can have; equal where it is known, [0.5, 1] at worst.
+
+        What any observer reaches the ideal one reaches as well, so a learner bounds it from below; an area that was
+        estimated does so with the lower end of its interval.
+        """
+        own = [row for row in self.rows if row.subgroups == (subgroup,)]
+        for row in own:
+            if row.kind == "exact":
+                return row.auc, row.auc
+        reached = [row.auc if math.isnan(row.low) else row.low for row in own if row.kind in ("lower", "learner")]
+        bounds = [row.auc for row in own if row.kind == "upper"]
+        return max([0.5, *reached]), min([1.0, *bounds])
+
+    def physics(self, pair: tuple[str, str]) -> tuple[float, float]:
+        """Lowest and highest gap z(AUC of A) - z(AUC of B) of the ideal observer; equal where it is known."""
+        (a_low, a_high), (b_low, b_high) = (tuple(map(z_of, self.bracket(name))) for name in pair)
+        return a_low - b_high, a_high - b_low
+
+    def learner(self, pair: tuple[str, str]) -> float:
+        """The trained network's gap z(AUC of A) - z(AUC of B); NaN without one."""
+        found = {row.subgroups: row.z for row in self.rows if row.kind == "learner"}
+        return found.get(pair[:1], NAN) - found.get(pair[1:], NAN)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, NaN as null."""
+        return plain(asdict(self))
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> Ledger:
+        """The inverse of :meth:`to_json`.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is damaged.
+        """
+        return cls(
+            tuple(Row(**_numbers(row)) for row in told["rows"]),
+            tuple(Comparison(**_numbers(row)) for row in told["comparisons"]),
+        )
+
+
+def known(observer: str, kind: Kind, auc: Mapping[str, float], distance: Mapping[Any, float] | None = None) -> Ledger:
+    """Rows of an observer whose areas are known, and what they say about each two subgroups.
+
+    Args:
+        observer: what tables call it.
+        kind: of the rows.
+        auc: subgroup -> area.
+        distance: pair of subgroups -> Kolmogorov-Smirnov distance, see :class:`Comparison`.
+    """
+    rows = tuple(Row(observer, kind, (name,), area) for name, area in auc.items())
+    found = []
+    for pair in itertools.combinations(auc, 2):
+        value = auc[pair[0]] - auc[pair[1]]
+        far = (distance or {}).get(pair, NAN)
+        found.append(Comparison(observer, kind, pair, value, value, value, judged(value, value), far))
+    return Ledger(rows, tuple(found))
+
+
+def estimated(observer: str, kind: Kind, subgroups: Sequence[str], areas: Areas, subjects: int) -> Ledger:
+    """Rows of an observer whose areas were estimated on the same subjects, and the test of each two of them.
+
+    Args:
+        observer: what tables call it.
+        kind: of the rows.
+        subgroups: [k] names.
+        areas: of the k subgroups.
+        subjects: from how many.
+    """
+    unit = np.eye(len(subgroups))
+    rows = []
+    for name, weights in zip(subgroups, unit, strict=True):
+        value, low, high = areas.interval(weights)
+        rows.append(Row(observer, kind, (name,), value, max(low, 0.0), min(high, 1.0), subjects))
+    found = []
+    for (i, a), (j, b) in itertools.combinations(enumerate(subgroups), 2):
+        value, low, high = areas.interval(unit[i] - unit[j])
+        found.append(Comparison(observer, kind, (a, b), value, low, high, judged(low, high)))
+    return Ledger(tuple(rows), tuple(found))
+
+
+def separated(observer: str, pair: tuple[str, str], areas: Areas, subjects: int) -> Ledger:
+    """The row of an observer who tells two subgroups apart.
+
+    Args:
+        observer: what tables call it.
+        pair: the subgroups.
+        areas: one.
+        subjects: from how many.
+    """
+    value, low, high = areas.interval([1.0])
+    return Ledger((Row(observer, "separability", pair, value, max(low, 0.0), min(high, 1.0), subjects),), ())
+
+
+def judged(low: float, high: float) -> str:
+    """What the 95 % interval of a difference of AUC says.
+
+    ``equal within .02`` if it lies inside the margin, which is two one-sided tests at 2.5 % each; ``different`` if it
+    is not but leaves 0 out; else ``not resolved``.
+    """
+    if max(-low, high) < MARGIN:
+        return EQUAL
+    return DIFFERENT if low > 0 or high < 0 else NOT_RESOLVED
+
+
+def equally_hard(ledger: Ledger, pair: tuple[str, str]) -> tuple[str, str]:
+    """Whether two subgroups are equally hard for the ideal observer, and what that rests on.
+
+    Known areas are compared as they are. Otherwise brackets that do not overlap are ``different``; ``equal within .02``
+    takes more than brackets that overlap: both ends must be equal, the lower ones by the test of the best lower
+    observer. Brackets wide enough to overlap although their lower ends differ resolve nothing.
+    """
+    (a_low, a_high), (b_low, b_high) = (ledger.bracket(name) for name in pair)
+    if a_low == a_high and b_low == b_high:
+        return judged(a_low - b_low, a_low - b_low), "exact"
+    if a_high < b_low or b_high < a_low:
+        return DIFFERENT, "brackets do not overlap"
+    tests = [c for c in ledger.comparisons if c.subgroups == pair and c.kind in ("lower", "learner")]
+    best = max(tests, key=lambda test: _reached(ledger, test), default=None)
+    if best is not None and best.verdict == EQUAL and abs(a_high - b_high) < MARGIN:
+        return EQUAL, f"upper bounds, and the test of: {best.observer}"
+    return NOT_RESOLVED, "brackets overlap" + (f"; {best.observer}: {best.verdict}" if best else "")
+
+
+def _reached(ledger: Ledger, test: Comparison) -> float:
+    return sum(r.auc for r in ledger.rows if r.observer == test.observer and set(r.subgroups) <= set(test.subgroups))
+
+
+def normal_distance(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """Kolmogorov-Smirnov distance of two normal laws, each (mean, sd > 0).
+
+    The distance of their CDFs is largest where the densities cross, at the roots of a quadratic.
+    """
+    (m, s), (n, t) = one, other
+    quadratic = [1 / s**2 - 1 / t**2, 2 * (n / t**2 - m / s**2), m**2 / s**2 - n**2 / t**2 + 2 * math.log(s / t)]
+    crossings = np.roots(np.trim_zeros(quadratic, "f"))
+    x = np.real(crossings[np.isreal(crossings)])
+    return float(np.abs(ndtr((x - m) / s) - ndtr((x - n) / t)).max(initial=0.0))
+
+
+def z_of(auc: float) -> float:
+    """sqrt(2) * inverse normal CDF of an area; infinite at 0 and 1."""
+    return float(math.sqrt(2) * ndtri(auc))
+
+
+def _numbers(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: NAN if value is None else value for name, value in row.items()} | {
+        "subgroups": tuple(row["subgroups"])
+    }

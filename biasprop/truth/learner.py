@@ -1,0 +1,88 @@
+"""What a network learns without any pretraining from as many balanced labelled images as it can use.
+
+It is a learner and not the ideal observer: what it lacks against the ledger's other rows is the learner's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from biasprop.statistics.areas import paired_areas
+from biasprop.statistics.difficulty import Ledger, estimated
+from biasprop.training import Schedule
+from biasprop.truth.observers import TEST, Purpose, ledger_key, ready, twins
+
+if TYPE_CHECKING:
+    from biasprop.condition import PretrainingCondition
+    from biasprop.interfaces import Params
+
+PLENTY = Schedule(steps=10_000, batch=64, learning_rate=1e-3, weight_decay=0.05)
+"""640,000 images, none of them twice. Rate and decay are those of full fine-tuning."""
+
+
+class Plenty(NamedTuple):
+    """Learning from a stream (a :class:`biasprop.training.Task`): each step sees new subjects, equally many of every
+    subgroup and label, without augmentation, of which there is no need."""
+
+    generator: Any
+    encoder: Any
+    schedule: Schedule
+    key: Key[Array, ""]
+
+    def loss(self, params: Params, step: Int[Array, ""]) -> Float[Array, ""]:
+        """Log loss of the subjects of a step."""
+        import jax
+        import jax.numpy as jnp
+
+        from biasprop import keys
+        from biasprop.heads import log_loss
+        from biasprop.interfaces import Subjects
+
+        index = step * self.schedule.batch + jnp.arange(self.schedule.batch)
+        kinds = len(self.generator.subgroups)
+        who = Subjects(keys.each(self.key, index), index % kinds, index // kinds % 2)
+        images = jax.vmap(self.generator.render)(who)
+        return jnp.mean(log_loss(params["head"](self.encoder.apply(params["encoder"], images)), who.label))
+
+
+def learned(
+    condition: PretrainingCondition, schedule: Schedule = PLENTY, tell: Callable[[int, int], None] | None = None
+) -> Ledger:
+    """Train the condition's encoder on its generator's stream and judge it on the twins that judge all observers.
+
+    Args:
+        condition: gives generator and encoder; nothing of its pretraining is used.
+        schedule: of the training.
+        tell: called between segments with (step, steps).
+
+    Returns:
+        One row a subgroup of kind ``learner``; none if training diverged.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    from biasprop import training
+    from biasprop.heads import Head
+
+    condition = ready(condition)
+    generator, encoder = condition.generator, condition.encoder
+    task = jax.tree.map(jnp.asarray, Plenty(generator, encoder, schedule, ledger_key(Purpose.LEARN)))
+    head = Head(jnp.zeros(encoder.features), jnp.zeros(()))
+    state = training.start(task, {"encoder": encoder.init(ledger_key(Purpose.INIT), generator.shape), "head": head})
+    segment, steps = jax.jit(training.segment), int(schedule.steps)
+    for done in range(training.segments(steps)):
+        if tell:
+            tell(done * training.SEGMENT, steps)
+        state, _ = jax.block_until_ready(segment(task, state))
+    if int(state.diverged_at) != training.NEVER:
+        return Ledger((), ())
+    score = jax.jit(lambda params, images: params["head"](encoder.apply(params["encoder"], images)))
+    scores = np.empty((2, len(generator.subgroups), TEST))
+    for g, label, place, images in twins(condition, Purpose.TEST, TEST):
+        scores[label, g, place] = score(state.params, images)
+    name = f"{encoder.kind} from scratch on {steps * int(schedule.batch):,} images"
+    return estimated(name, "learner", list(generator.subgroups), paired_areas(*scores), TEST)

@@ -1,0 +1,125 @@
+"""The ledger beside the arrays: read with the cube, no part of the results, made again where it is damaged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from biasprop import kept, ledger
+from biasprop.cube import Store, open_cube
+from biasprop.cube.ledger import FILE, read, write
+from biasprop.statistics.difficulty import Ledger, known
+from biasprop.study import Origin, Study, load_study, remake
+from tests.source_tree import ROOT
+from tests.store import small
+
+TOLD = {"entries": [{"rows": [], "none": None}]}
+
+
+def test_it_is_an_attribute_of_the_cube_and_moves_nothing_else(full: Store) -> None:
+    before, digest, attrs = small.files(full.path), full.scores_digest(), dict(full.attrs)
+    assert "ledger" not in open_cube(full.path).attrs
+    write(full.path, TOLD)
+    assert open_cube(full.path).attrs["ledger"] == TOLD
+    again = Store.create_or_grow(full.path, small.layout(), small.ATTRS)
+    assert again.scores_digest() == digest and again.attrs == attrs and small.files(full.path) == before
+    assert not again.verify()
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"checksum": 1}', None])
+def test_a_damaged_one_is_none(full: Store, damage: bytes | None) -> None:
+    write(full.path, TOLD)
+    file = full.path / FILE
+    content = file.read_bytes()
+    file.write_bytes(content.replace(b'"none"', b'"nine"') if damage is None else damage)
+    assert read(full.path) is None and "ledger" not in open_cube(full.path).attrs
+    write(full.path, TOLD)
+    assert file.read_bytes() == content
+
+
+# --- made once -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def study() -> Study:
+    return load_study(ROOT / "studies" / "skin_tone.toml", smoke=True)
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Caches of the test's own, and observers that only say that they were asked."""
+    calls: list[str] = []
+
+    def observed(condition: object) -> Ledger:
+        calls.append("observed")
+        return known("told", "upper", {"light": 0.9, "dark": 0.9})
+
+    def learned(condition: object, schedule: object, tell: object) -> Ledger:
+        calls.append("learned")
+        return known("net", "learner", {"light": 0.8, "dark": 0.7})
+
+    monkeypatch.setattr("biasprop.device.cache_folder", lambda: tmp_path / "caches")
+    monkeypatch.setattr("biasprop.truth.observers.observed", observed)
+    monkeypatch.setattr("biasprop.truth.learner.learned", learned)
+    return calls
+
+
+def test_a_store_s_own_ledger_comes_first_and_damage_is_mended(tmp_path: Path, study: Study, made: list[str]) -> None:
+    store = tmp_path / "store"
+    entries = ledger.made(study, store)
+    ledger.keep(store, entries)
+    sound = (store / FILE).read_bytes()
+    (tmp_path / "caches").rename(tmp_path / "gone")
+    assert ledger.made(study, store) == entries and made == ["observed"], "the store's own"
+    (store / FILE).write_bytes(sound[:-9])
+    ledger.keep(store, ledger.made(study, store))
+    assert (store / FILE).read_bytes() == sound and made == ["observed"] * 2
+    (store / FILE).unlink()
+    ledger.keep(store, ledger.made(study, store))
+    assert (store / FILE).read_bytes() == sound and made == ["observed"] * 2, "the user's caches"
+
+
+def test_a_learner_is_trained_when_asked_for_and_then_stays(tmp_path: Path, study: Study, made: list[str]) -> None:
+    store = tmp_path / "store"
+    ledger.keep(store, ledger.made(study, store))
+    (entry,) = ledger.made(study, store, learn=True)
+    assert (
+        made == ["observed", "learned"] and [row.kind for row in entry.ledger.rows] == ["upper"] * 2 + ["learner"] * 2
+    )
+    ledger.keep(store, [entry])
+    (again,) = ledger.made(study, store)
+    assert again == entry and entry.where == {}
+    assert ledger.made(study, learn=True) == [entry] and made == ["observed", "learned"]
+    changed = load_study(ROOT / "studies" / "skin_tone.toml", ["generator.texture=0.05"], smoke=True)
+    ledger.made(changed, store)
+    assert made == ["observed", "learned", "observed"], "another generator has another ledger"
+
+
+def test_arms_are_held_against_equal_shares_and_the_largest_budget_from_scratch(study: Study, made: list[str]) -> None:
+    places = ledger.places(study, ledger.made(study))
+    labels = [level.label for level in study.levels("labels")]
+    assert len(places) == 5 * len(labels) * 2, "scratch is no mix"
+    for place in places:
+        assert place.even == place.arm | {"pretraining": "dark 0.5"}
+        assert place.plenty == {"pretraining": "scratch", "labels": max(labels), "protocol": "full"}  # type: ignore[type-var]
+    control = load_study(ROOT / "studies" / "gaussian_control.toml", smoke=True)
+    found = ledger.places(control, ledger.made(control))
+    assert all(place.plenty is None and place.even and place.even["pretraining"] == "rows 0.5" for place in found)
+
+
+def test_a_factor_that_moves_the_generator_has_a_ledger_each(made: list[str]) -> None:
+    text = (ROOT / "studies" / "skin_tone.toml").read_text()
+    text = text.replace("labels = 200 }", "labels = 200, pigment = 0.2 }", 1)
+    factor = '[factors.pigment]\nkey = "generator.pigment"\nlevels = [0.1, 0.2]\n\n'
+    moved = remake(Origin(text=text.replace("[factors.labels]", factor + "[factors.labels]"), smoke=True))
+    entries = ledger.made(moved)
+    assert [entry.where for entry in entries] == [{"pigment": [0.1]}, {"pigment": [0.2]}]
+    for place in ledger.places(moved, entries):
+        assert place.plenty is not None and place.plenty["pigment"] == place.arm["pigment"]
+
+
+def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    kept.write(tmp_path / "file" / "a.json", 1)
+    assert kept.read(tmp_path / "file" / "a.json") is None

@@ -1,0 +1,118 @@
+"""The ledger's observers against closed forms, and a learner on a stream."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from biasprop.statistics.difficulty import EQUAL, Ledger, z_of
+from biasprop.study import load_study
+from biasprop.training import Schedule
+from biasprop.truth import observers
+from biasprop.truth.law import Law, auc_of_z
+from biasprop.truth.learner import learned
+from biasprop.truth.observers import channels, exact, fisher, observed, widths
+from tests.members import condition, member
+from tests.source_tree import ROOT
+
+STUDY = load_study(ROOT / "studies" / "gaussian_control.toml")
+LAW = Law.of(STUDY.generator)
+
+
+@pytest.fixture(scope="module")
+def control() -> Ledger:
+    return observed(STUDY.pretraining_condition())
+
+
+@pytest.fixture(scope="module")
+def skin() -> Ledger:
+    return observed(condition())
+
+
+def of(ledger: Ledger, kind: str) -> dict[tuple[str, tuple[str, ...]], float]:
+    return {(row.observer, row.subgroups): row.auc for row in ledger.rows if row.kind == kind}
+
+
+def test_exact_rows_are_the_closed_form(control: Ledger) -> None:
+    found = {names[0]: area for (_, names), area in of(control, "exact").items()}
+    for name in STUDY.subgroups:
+        assert found[name] == pytest.approx(float(auc_of_z(LAW.ideal_z(name))), abs=1e-5)
+    gap = LAW.ideal_z("rows") - LAW.ideal_z("columns")
+    assert control.physics(STUDY.subgroups) == pytest.approx((gap, gap), abs=1e-4)
+    assert next(c for c in control.comparisons if c.kind == "exact").verdict == EQUAL
+
+
+def test_the_distance_of_likelihood_ratios_is_that_of_simulated_ones() -> None:
+    levels = {"rows": {"amplitude": 0.1, "stretch": 1.2}, "wide": {"amplitude": 0.2, "noise": 0.1}}
+    generator = member("generators", "gaussian", subgroups=levels)
+    law, random = Law.of(generator), np.random.default_rng(1)
+    ratios = []
+    for covariance in law.covariances.values():
+        prewhitened = np.linalg.solve(covariance, law.signal)
+        images = random.multivariate_normal(law.signal, covariance, 20_000)
+        ratios.append(np.sort((images - law.signal / 2) @ prewhitened))
+    x = np.concatenate(ratios)
+    rows, wide = (np.searchsorted(each, x, side="right") / len(each) for each in ratios)
+    assert exact(generator).comparisons[0].distance == pytest.approx(np.abs(rows - wide).max(), abs=0.015)
+    assert np.abs(rows - wide).max() > 0.2
+
+
+def test_the_bracket_holds_where_the_truth_is_known(control: Ledger) -> None:
+    """Lower rows, made from images alone, stay below the exact ones, and come close where channels are enough."""
+    known = {name: float(auc_of_z(LAW.ideal_z(name))) for name in STUDY.subgroups}
+    lower = [row for row in control.rows if row.kind == "lower"]
+    assert len(lower) == 4
+    for row in lower:
+        assert known[row.subgroups[0]] - 0.03 < row.auc and row.low < known[row.subgroups[0]], row
+    blind = Ledger(tuple(row for row in control.rows if row.kind != "exact"), ())
+    for name, area in known.items():
+        assert blind.bracket(name)[0] < area < blind.bracket(name)[1] == 1
+
+
+def test_fisher_s_rule_on_known_channels_has_the_area_of_theory() -> None:
+    random = np.random.default_rng(0)
+    root = random.normal(size=(12, 12)) / 3 + np.eye(12)
+    shift = 0.3 * random.normal(size=12)
+    low, high = random.normal(size=(2, 4_000, 12)) @ root.T
+    rule = fisher(low, high + shift)
+    covariance = root @ root.T
+    ideal = np.sqrt(shift @ np.linalg.solve(covariance, shift))
+    assert 0.98 * ideal < rule @ shift / np.sqrt(rule @ covariance @ rule) <= ideal + 1e-12
+
+
+def test_band_powers_do_not_care_where_a_lesion_lies() -> None:
+    images = np.random.default_rng(0).uniform(size=(3, 16, 16, 3)).astype(np.float32)
+    linear, both = widths((16, 16, 3))
+    moved = channels(np.roll(images, (3, 5), (1, 2)))
+    assert channels(images).shape == (3, both) and linear >= observers.CHANNELS
+    np.testing.assert_allclose(moved[:, linear:], channels(images)[:, linear:], atol=1e-4)
+    assert np.abs(moved[:, :linear] - channels(images)[:, :linear]).max() > 0.1
+
+
+def test_skin_is_bracketed_and_nothing_about_it_is_called_exact(skin: Ledger) -> None:
+    assert {row.kind for row in skin.rows} == {"upper", "lower", "separability"}
+    for name in ("a", "b"):
+        low, high = skin.bracket(name)
+        assert 0.55 < low < high < 0.96
+    low, high = skin.physics(("a", "b"))
+    assert low < 0 < high
+    assert of(skin, "separability")["channels and band powers", ("a", "b")] > 0.98
+
+
+def test_equal_subgroups_are_found_equal() -> None:
+    """Twins of two subgroups of one law are one image: every difference is 0, and nothing tells them apart."""
+    same = member("generators", "gaussian")
+    found = observed(condition("reconstruction", generator=same, encoder=member("encoders", "linear")))
+    assert all(c.verdict == EQUAL and abs(c.value) < 1e-6 for c in found.comparisons)
+    assert next(row.auc for row in found.rows if row.kind == "separability") == pytest.approx(0.5, abs=1e-6)
+
+
+def test_a_learner_learns_from_the_stream_and_stays_below_the_ideal() -> None:
+    base = STUDY.pretraining_condition()
+    found = learned(base, Schedule(steps=300, batch=64, learning_rate=1e-2, weight_decay=0.0))
+    assert {row.kind for row in found.rows} == {"learner"}
+    for row in found.rows:
+        assert row.auc > 0.75 and row.low < norm.cdf(LAW.ideal_z(row.subgroups[0]) / np.sqrt(2))
+        assert "ideal" not in row.observer and "19,200 images" in row.observer
+    assert np.isfinite(found.learner(STUDY.subgroups)) and z_of(found.rows[0].auc) == found.rows[0].z
