@@ -50,6 +50,15 @@ def swap_contrast(gaps: xr.DataArray, factor: str, skewed: tuple[Hashable, Hasha
     return 0.5 * (to_a - to_b)
 
 
+def common_gap(gaps: xr.DataArray, factor: str, skewed: tuple[Hashable, Hashable]) -> xr.DataArray:
+    """Half of [g(skewed to A) + g(skewed to B)]: the part of both gaps that does not follow the mix.
+
+    Arguments and result as for :func:`swap_contrast`; the sum of the two is g(skewed to A).
+    """
+    to_a, to_b = (gaps.sel({factor: level}, drop=True) for level in skewed)
+    return 0.5 * (to_a + to_b)
+
+
 def halving_budget(beta: ArrayLike, budgets: Sequence[float]) -> tuple[float, float]:
     """The first budget at which |beta| falls below half of its maximum over the studied budgets and stays there.
 

@@ -16,6 +16,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "gap": (),
     "excess_gap": ("factor", "reference"),
     "swap_contrast": ("factor", "skewed"),
+    "common_gap": ("factor", "skewed"),
     "retention": ("factor", "skewed", "denominator"),
     "halving_budget": ("factor", "skewed", "budget"),
 }
@@ -29,9 +30,9 @@ class Estimand(Definition):
     name: Annotated[str, Field(min_length=1)]
     """What tables and figures call it."""
 
-    kind: Literal["gap", "excess_gap", "swap_contrast", "retention", "halving_budget"]
+    kind: Literal["gap", "excess_gap", "swap_contrast", "common_gap", "retention", "halving_budget"]
     """gap g = z(AUC_A) - z(AUC_B); excess_gap = g - g(reference level); swap_contrast = half of g(skewed to A) -
-    g(skewed to B); retention = swap contrast / swap contrast of the denominator arm; halving_budget = first budget at
+    g(skewed to B), and common_gap half of their sum, which is 0 if the two are equal and opposite; retention = swap contrast / swap contrast of the denominator arm; halving_budget = first budget at
     which the swap contrast falls below half of its maximum over the budgets and stays there."""
 
     subgroups: Annotated[tuple[str, str], Field(min_length=2, max_length=2)]
@@ -41,7 +42,7 @@ class Estimand(Definition):
     """The factor the contrast runs over, usually the pretraining mix (all kinds but gap)."""
 
     skewed: tuple[Level, Level] | None = None
-    """Its level skewed to A and its level skewed to B (swap_contrast, retention, halving_budget)."""
+    """Its level skewed to A and its level skewed to B (swap_contrast, common_gap, retention, halving_budget)."""
 
     reference: Level | None = None
     """Its level that gaps are compared with, usually the balanced mix (excess_gap)."""
@@ -65,7 +66,7 @@ class Estimand(Definition):
 
     sign: Literal["positive", "negative", "either"] | None = None
     """The sign the claim expects. Left out: positive for swap_contrast and retention (a mix skewed to A favours A),
-    either for gap and excess_gap."""
+    either for the others."""
 
     primary: bool = False
     """The one estimand that is tested unadjusted at 5 %; Holm's procedure covers the others."""
@@ -99,7 +100,7 @@ class Estimand(Definition):
     @property
     def expected(self) -> int:
         """The sign a value that bears the claim out would have: 1, -1, or 0 for either."""
-        stated = self.sign or ("either" if self.kind in ("gap", "excess_gap") else "positive")
+        stated = self.sign or ("positive" if self.kind in ("swap_contrast", "retention") else "either")
         return {"positive": 1, "negative": -1, "either": 0}[stated]
 
     def free(self, factors: Sequence[str]) -> tuple[str, ...]:

@@ -92,6 +92,8 @@ def _paired(measures: xr.Dataset, gaps: xr.DataArray, estimand: Estimand, chosen
         excess = contrasts.excess_gap(gaps.sel(elsewhere), factor, estimand.reference)
         return replace(nothing, values=excess.sel({factor: arm[factor]}).values, reason=reason)
     assert skewed is not None
+    if kind == "common_gap":
+        return replace(nothing, values=contrasts.common_gap(gaps, factor, skewed).sel(arm).values, reason=reason)
     beta = contrasts.swap_contrast(gaps, factor, skewed)
     if kind == "swap_contrast":
         return replace(nothing, values=beta.sel(arm).values, reason=reason)
