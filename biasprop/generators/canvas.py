@@ -40,6 +40,37 @@ def uniform(key: Key[Array, ""], latent: int, shape: tuple[int, ...] = ()) -> Fl
     return jax.random.uniform(keys.at(key, latent), shape)
 
 
+MARKER = 0.9
+"""How bright a marker is, of the full range of linear light (or of a grey image)."""
+
+
+@functools.cache
+def marker(size: int) -> np.ndarray:
+    """1 where a marker lies, a square of an eighth of the view by the lower left corner, 0 elsewhere: [h, w]."""
+    side, edge = max(size // 8, 1), max(size // 16, 1)
+    place = np.zeros((size, size), np.float32)
+    place[size - edge - side : size - edge, edge : edge + side] = 1
+    return place
+
+
+def marked(image: Float[Array, "h w c"]) -> Float[Array, ""]:
+    """How much brighter an image is where a marker would lie than at the mirrored place, in code values."""
+    place, grey = marker(image.shape[0]), jnp.mean(image, axis=-1)
+    return jnp.sum((place - place[:, ::-1]) * grey) / jnp.sum(place)
+
+
+def grain(image: Float[Array, "h w c"]) -> Float[Array, ""]:
+    """Sd of white noise in an image, in code values, the place of a marker left out.
+
+    Median of the absolute mixed second differences (x11 - x12 - x21 + x22) / 2, over .6745 (Donoho and Johnstone 1994,
+    for the finest diagonal wavelet of Haar): white noise keeps its sd in them and smooth anatomy cancels, while the
+    median leaves out outlines.
+    """
+    x = image[: image.shape[0] // 2]
+    mixed = (x[:-1, :-1] - x[:-1, 1:] - x[1:, :-1] + x[1:, 1:]) / 2
+    return jnp.median(jnp.abs(mixed)) / 0.6745
+
+
 def grid(size: int, field: float | Float[Array, ""]) -> tuple[Float[Array, " w"], Float[Array, " h"]]:
     """Pixel-centre coordinates along x and along y, in the unit of ``field`` (width of the view), 0 in the middle."""
     axis = (jnp.arange(size) + 0.5) / size - 0.5

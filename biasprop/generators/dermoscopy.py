@@ -13,16 +13,15 @@ alone. An observer who knows all five cues has the closed-form AUC of :func:`inf
 from __future__ import annotations
 
 import enum
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 from pydantic import Field
-from pydantic_core import core_schema
 
-from biasprop.component import Component
+from biasprop.component import Component, Preset
 from biasprop.generators import canvas, occlusions
 from biasprop.generators.canvas import normal, once, settle, uniform
 from biasprop.interfaces import Subjects
@@ -75,22 +74,7 @@ class Tone(Component):
     """Standard deviation of ITA, degrees."""
 
 
-class _Preset:
-    """Annotation mark: a tone is a table, or the name of a preset that stands for one."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
-        return core_schema.no_info_before_validator_function(_preset, handler(source))
-
-    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
-        return {"anyOf": [{"enum": list(PRESETS)}, handler(schema)]}
-
-
-def _preset(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    if value not in PRESETS:
-        raise ValueError(f"no preset {value!r}; allowed: {', '.join(PRESETS)}")
-    return dict(zip(Tone.model_fields, PRESETS[value], strict=True))
+_TONES = {name: dict(zip(Tone.model_fields, values, strict=True)) for name, values in PRESETS.items()}
 
 
 class Lesion(NamedTuple):
@@ -112,7 +96,7 @@ class Dermoscopy(Component):
     """Pixels along a side; must be a multiple of the encoder's patch."""
     field_of_view: Annotated[float, Field(ge=6, le=60)] = 12.0
     """Width of the view, mm."""
-    subgroups: Annotated[dict[str, Annotated[Tone, _Preset()]], Field(min_length=2)]
+    subgroups: Annotated[dict[str, Annotated[Tone, Preset(_TONES)]], Field(min_length=2)]
     """Name -> skin tone: ``ita_mean`` and ``ita_sd``, or the name of a preset."""
     severity_sd: Annotated[float, Field(ge=0, le=2)] = 0.15
     """Spread of severity within a class; the classes are 1 apart."""
@@ -154,7 +138,7 @@ class Dermoscopy(Component):
 
     def severity(self, subject: Subjects) -> Float[Array, ""]:
         """How far the lesion has come: around 0 for a naevus, around 1 for a melanoma."""
-        return subject.label + self.severity_sd * normal(subject.key, Latent.SEVERITY)
+        return subject.extent + self.severity_sd * normal(subject.key, Latent.SEVERITY)
 
     def cues(self, subject: Subjects) -> Float[Array, " 5"]:
         """The five cues, in :data:`CUES`' order and in units of their spread at one severity."""
@@ -183,8 +167,12 @@ class Dermoscopy(Component):
         linear = albedo * settle(self._light(subject))
         if self.artefacts:
             linear = occlusions.artefacts(linear, key, Latent.ARTEFACT, self.field_of_view, self.artefact_density)
+        if subject.marker is not None:
+            linear = jnp.where(subject.marker * canvas.marker(self.size) > 0, canvas.MARKER, linear)
         electrons = settle(self.white_electrons * jnp.clip(linear, 0, 1))
         grain = normal(key, Latent.NOISE, (3 * self.size**2,)).reshape(3, self.size, self.size)
+        if subject.noise is not None:
+            grain = subject.noise * grain
         noisy = electrons + jnp.sqrt(electrons + self.read_noise**2) * grain
         return jnp.moveaxis(canvas.srgb(jnp.clip(noisy / self.white_electrons, 0, 1)), 0, -1)
 

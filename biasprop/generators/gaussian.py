@@ -99,8 +99,8 @@ class Gaussian(Component):
         return float(norm.cdf(np.sqrt(float(detectability) / 2)))
 
     def latents(self, subject: Subjects) -> Float[Array, " 2"]:
-        """Mean level of the image and severity (the label)."""
-        return jnp.stack([jnp.mean(self.render(subject)), jnp.asarray(subject.label, jnp.float32)])
+        """Mean level of the image and severity (the label, or how far the disease has come)."""
+        return jnp.stack([jnp.mean(self.render(subject)), jnp.asarray(subject.extent, jnp.float32)])
 
     def render(self, subject: Subjects) -> Float[Array, "h w 1"]:
         """The image around .5; not clipped, because clipping would make the background non-Gaussian."""
@@ -110,8 +110,13 @@ class Gaussian(Component):
         roots = jnp.stack([jnp.sqrt(self.power(b) - b.noise**2) for b in levels])
         noise = jnp.stack([jnp.asarray(b.noise, jnp.float32) for b in levels])[subject.subgroup]
         field = _filter(white, roots[subject.subgroup])
+        if subject.noise is not None:
+            noise = subject.noise * noise
         grain = noise * normal(subject.key, Latent.NOISE, (self.size, self.size))
-        return (0.5 + subject.label * self.signal() + field + grain)[..., None]
+        image = 0.5 + subject.extent * self.signal() + field + grain
+        if subject.marker is not None:
+            image = jnp.where(subject.marker * canvas.marker(self.size) > 0, canvas.MARKER, image)
+        return image[..., None]
 
     def mask(self, subject: Subjects) -> Float[Array, "h w"]:
         """The blob relative to its peak; 0 everywhere for label 0."""
