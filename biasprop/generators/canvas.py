@@ -8,7 +8,7 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 from biasprop import keys
 
@@ -40,23 +40,27 @@ def uniform(key: Key[Array, ""], latent: int, shape: tuple[int, ...] = ()) -> Fl
     return jax.random.uniform(keys.at(key, latent), shape)
 
 
-MARKER = 0.9
-"""How bright a marker is, of the full range of linear light (or of a grey image)."""
-
-
 @functools.cache
-def marker(size: int) -> np.ndarray:
-    """1 where a marker lies, a square of an eighth of the view by the lower left corner, 0 elsewhere: [h, w]."""
+def _marker(size: int, rim: int = 0) -> np.ndarray:
     side, edge = max(size // 8, 1), max(size // 16, 1)
     place = np.zeros((size, size), np.float32)
-    place[size - edge - side : size - edge, edge : edge + side] = 1
+    place[size - edge - side - rim : size - edge + rim, edge - rim : edge + side + rim] = 1
     return place
 
 
+def mark(
+    image: Float[Array, "*c h w"], present: Int[Array, ""], colour: float | Float[Array, "*c 1 1"]
+) -> Float[Array, "*c h w"]:
+    """Put a marker into an image, a square of an eighth of the view by the lower left corner, where there is one."""
+    return jnp.where(present * _marker(image.shape[-1]) > 0, colour, image)
+
+
 def marked(image: Float[Array, "h w c"]) -> Float[Array, ""]:
-    """How much brighter an image is where a marker would lie than at the mirrored place, in code values."""
-    place, grey = marker(image.shape[0]), jnp.mean(image, axis=-1)
-    return jnp.sum((place - place[:, ::-1]) * grey) / jnp.sum(place)
+    """How far the place of a marker differs from the pixels around it, in the channel in which it differs most."""
+    place, around = (_marker(image.shape[0], rim)[..., None] for rim in (0, 1))
+    inside = jnp.sum(place * image, (0, 1)) / np.sum(place)
+    outside = jnp.sum((around - place) * image, (0, 1)) / np.sum(around - place)
+    return jnp.max(jnp.abs(inside - outside))
 
 
 def grain(image: Float[Array, "h w c"]) -> Float[Array, ""]:

@@ -41,6 +41,9 @@ PRESETS: dict[str, tuple[float, float]] = {
 BLOOD = 0.010
 """Median blood volume fraction of skin, where the fit of ITA to melanin was made."""
 
+STICKER = (0.05, 0.15, 0.8)
+"""Linear light of a marker: blue, which stands out on every skin."""
+
 CUES = ("size", "border", "asymmetry", "variegation", "edge")
 
 
@@ -168,7 +171,7 @@ class Dermoscopy(Component):
         if self.artefacts:
             linear = occlusions.artefacts(linear, key, Latent.ARTEFACT, self.field_of_view, self.artefact_density)
         if subject.marker is not None:
-            linear = jnp.where(subject.marker * canvas.marker(self.size) > 0, canvas.MARKER, linear)
+            linear = canvas.mark(linear, subject.marker, jnp.asarray(STICKER)[:, None, None])
         electrons = settle(self.white_electrons * jnp.clip(linear, 0, 1))
         grain = normal(key, Latent.NOISE, (3 * self.size**2,)).reshape(3, self.size, self.size)
         if subject.noise is not None:

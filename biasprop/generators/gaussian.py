@@ -115,7 +115,7 @@ class Gaussian(Component):
         grain = noise * normal(subject.key, Latent.NOISE, (self.size, self.size))
         image = 0.5 + subject.extent * self.signal() + field + grain
         if subject.marker is not None:
-            image = jnp.where(subject.marker * canvas.marker(self.size) > 0, canvas.MARKER, image)
+            image = canvas.mark(image, subject.marker, 0.9)
         return image[..., None]
 
     def mask(self, subject: Subjects) -> Float[Array, "h w"]:
