@@ -120,16 +120,18 @@ def test_a_dial_moves_its_quantity_in_its_subgroup_and_no_other(kind: str, stage
         tolerance = 0.08 if dial == "prevalence" else 0.0
         for name in set(before) - ({dial} if subgroup else set()):
             assert abs(after[name] - before[name]) <= tolerance, (subgroup, name)
-        own, n = after[dial] - before[dial], np.sum(on.subgroup == 1) / 2
-        if dial == "presentation":
-            assert own == pytest.approx(MOVED[dial], abs=1e-4)
-        elif dial == "acquisition":
-            assert own > 0.2  # by how much: see the next test
-        else:
-            rate = 1 / (1 + np.exp(1.0)) if dial == "prevalence" else MOVED[dial]
-            drawn = stage == "pretraining" or dial.startswith("marker")
-            interval = 3.3 * np.sqrt(rate * (1 - rate) / n) if drawn else 4 / n
-            assert after[dial] == pytest.approx(rate, abs=interval) and abs(own) > 0.1
+    own, n = after[dial] - before[dial], np.sum(on.subgroup == 1) / (1 if dial == "prevalence" else 2)
+    if dial in ANNOTATION and stage == "pretraining":
+        assert own == 0  # nobody reads a label there
+    elif dial == "presentation":
+        assert own == pytest.approx(MOVED[dial], abs=1e-4)
+    elif dial == "acquisition":
+        assert own > 0.2  # by how much: see the next test
+    else:
+        rate = 1 / (1 + np.exp(1.0)) if dial == "prevalence" else MOVED[dial]
+        drawn = stage == "pretraining" or dial.startswith("marker")
+        interval = 3.3 * np.sqrt(rate * (1 - rate) / n) if drawn else 4 / n
+        assert after[dial] == pytest.approx(rate, abs=interval) and abs(own) > 0.1
 
 
 @each_kind
@@ -185,7 +187,7 @@ def test_dials_at_0_are_no_dials(kind: str) -> None:
     zero = seen(kind, "pretraining")
     one, *_ = world(kind, "nowhere")
     condition = jax.tree.map(lambda leaf: leaf[0], one.condition)
-    assert condition.pretraining.shifts == {} and "shifts" not in condition.pretraining.model_dump()
+    assert condition.pretraining.shifts == {} and "shifts" not in Evaluation().model_dump()
     who = program.cohort_members(condition, one.key[0], jnp.arange(N))
     assert who.presentation is None and who.noise is None and who.marker is None
     assert np.array_equal(who.label, zero.label) and np.array_equal(who.subgroup, zero.subgroup)
