@@ -73,6 +73,35 @@ def _by_kind(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
 
 
+@dataclass(frozen=True)
+class Preset:
+    """Annotation mark: a table, or the name of a preset that stands for one.
+
+    A key set below a name (``--set``, or a level of a factor) makes a table of it whose ``kind`` is the name; the other
+    keys then go on top of the preset's.
+
+    Args:
+        table: name -> values.
+    """
+
+    table: Mapping[str, Mapping[str, Any]]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.no_info_before_validator_function(self._values, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        return {"anyOf": [{"enum": list(self.table)}, handler(schema)]}
+
+    def _values(self, value: Any) -> Any:
+        own = {name: v for name, v in value.items() if name != "kind"} if isinstance(value, Mapping) else {}
+        name = value.get("kind") if isinstance(value, Mapping) else value
+        if not isinstance(name, str):
+            return value
+        if name not in self.table:
+            raise ValueError(f"no preset {name!r}; allowed: {', '.join(self.table)}")
+        return {**self.table[name], **own}
+
+
 class Component(Definition):
     """A :class:`Definition` that is also a JAX pytree whose leaves are its levers."""
 

@@ -11,6 +11,7 @@ from biasprop.encoders import ENCODERS
 from biasprop.generators import GENERATORS
 from biasprop.objectives import OBJECTIVES
 from biasprop.protocols import PROTOCOLS
+from biasprop.shifts import Shifts, absent
 from biasprop.training import Schedule
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -31,7 +32,9 @@ class Pretraining(Component):
     shares: dict[str, Share]
     """P(subgroup) in the cohort; sums to 1."""
     prevalence: Prevalence = 0.5
-    """P(disease | subgroup) in the cohort, equal in all subgroups."""
+    """P(disease | subgroup) in the cohort, equal in all subgroups unless a shift moves it."""
+    shifts: Shifts = Field(default_factory=dict, exclude_if=absent)
+    """Subgroup -> what else befalls its members of the cohort; nobody reads its labels."""
     objective: Annotated[Any, OneOf(OBJECTIVES)] = Field(default_factory=lambda: OBJECTIVES["contrastive"]())
     """What is minimised."""
     schedule: Schedule = Schedule()
@@ -48,7 +51,9 @@ class Finetuning(Component):
     shares: dict[str, Share]
     """P(subgroup) among the labelled subjects; sums to 1."""
     prevalence: Prevalence = 0.5
-    """P(disease | subgroup) among the labelled subjects, equal in all subgroups."""
+    """P(disease | subgroup) among the labelled subjects, equal in all subgroups unless a shift moves it."""
+    shifts: Shifts = Field(default_factory=dict, exclude_if=absent)
+    """Subgroup -> what else befalls its labelled members (and those who select)."""
     protocol: Annotated[Any, OneOf(PROTOCOLS)] = Field(default_factory=lambda: PROTOCOLS["linear_probe"]())
     """What is adapted and how."""
 
@@ -66,6 +71,8 @@ class Evaluation(Component):
     """Subjects that set the operating threshold and judge calibration, apart from all others."""
     target_specificity: Annotated[float, Field(gt=0, lt=1)] = 0.8
     """Specificity at which the common operating threshold is set on the calibration subjects."""
+    shifts: Shifts = Field(default_factory=dict, exclude_if=absent)
+    """Subgroup -> what else befalls its members who calibrate and test; wrong records only count against the test."""
 
     def images(self, subgroups: int) -> int:
         """Images of everyone who selects, calibrates and tests; a test subject is imaged once in every subgroup."""

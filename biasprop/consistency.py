@@ -7,13 +7,23 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from biasprop.factors import FINETUNING_SIDE, PRETRAINING_SIDE, Level, levels, name_problem, same_label
+from biasprop.factors import (
+    EVALUATION_SHIFTS,
+    FINETUNING_SIDE,
+    PRETRAINING_SIDE,
+    Level,
+    levels,
+    name_problem,
+    same_label,
+)
 from biasprop.problems import Problem, choose, dotted, frozen, keys_at
+from biasprop.shifts import in_order, moved
 from biasprop.source import Location
 from biasprop.statistics.estimand import Estimand
 
@@ -57,6 +67,10 @@ def of_factors(table: Mapping[str, Any], model: type[BaseModel]) -> list[Problem
                     if owner != name and path[:shorter] == other[:shorter]:
                         problems.append(Problem(place, f"{dotted(path)} is already moved by the factor {owner}"))
                 movers.setdefault(path, name)
+    judging = list(dict.fromkeys(name for path, name in movers.items() if path[:2] == EVALUATION_SHIFTS))
+    for name in judging[1:]:
+        what = f"moves {dotted(EVALUATION_SHIFTS)}, as the factor {judging[0]} does; one factor may"
+        problems.append(Problem(("factors", name), what))
     return list(dict.fromkeys(problems))
 
 
@@ -77,6 +91,11 @@ def of_conditions(conditions: Any) -> list[Problem]:
         if missing := [name for name in subgroups if name not in shares]:
             what = f"has no share for {', '.join(missing)}; every subgroup needs one, 0 where it is absent"
             problems.append(Problem((stage, "shares"), what))
+    for stage in ("pretraining", "finetuning", "evaluation"):
+        for name in getattr(conditions, stage).shifts:
+            if name not in subgroups:
+                what = f"there is no such subgroup; {choose(name, subgroups)}"
+                problems.append(Problem((stage, "shifts", name), what))
     pretraining = conditions.pretraining
     if pretraining.objective.trains and pretraining.schedule.batch > pretraining.cohort:
         what = f"is {pretraining.schedule.batch}; has to be at most the cohort, {pretraining.cohort}"
@@ -87,9 +106,9 @@ def of_conditions(conditions: Any) -> list[Problem]:
     elif why := pretraining.objective.cannot_train(conditions.encoder, shape):
         problems.append(Problem(("pretraining", "objective"), why))
     finetuning = conditions.finetuning
-    rarer = min(finetuning.prevalence, 1 - finetuning.prevalence)
-    if finetuning.labels * rarer < 1:
-        what = f"is {finetuning.labels}; with prevalence {finetuning.prevalence:g} one class has no label at all"
+    recorded = _recorded_prevalence(finetuning)
+    if finetuning.labels * min(recorded, 1 - recorded) < 1:
+        what = f"is {finetuning.labels}; with prevalence {recorded:g} one class has no label at all"
         problems.append(Problem(("finetuning", "labels"), what))
     return problems
 
@@ -135,9 +154,22 @@ def of_estimands(table: Mapping[str, Any]) -> list[Problem]:
     return problems
 
 
+def _recorded_prevalence(finetuning: Any) -> float:
+    """P(recorded diseased) among the labelled subjects."""
+    if not finetuning.shifts:
+        return finetuning.prevalence
+    total = 0.0
+    for shift, share in zip(
+        in_order(finetuning.shifts, list(finetuning.shares)), finetuning.shares.values(), strict=True
+    ):
+        own = moved(finetuning.prevalence, math.exp(shift.prevalence))
+        total += share * (own * (1 - shift.missed) + (1 - own) * shift.false_alarm)
+    return total
+
+
 def _key_problem(path: Location, table: Mapping[str, Any], model: type[BaseModel]) -> str | None:
     roots = (*PRETRAINING_SIDE, *FINETUNING_SIDE)
-    if path[0] not in roots:
+    if path[0] not in roots and path[:2] != EVALUATION_SHIFTS:
         why = "is the same for all arms" if path[0] in model.model_fields else "names nothing that a level can move"
         return f"{dotted(path)} {why}; a key starts with one of these; {choose(path[0], roots)}"
     if len(path) == 1:

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from biasprop import consistency
+import numpy as np
+
+from biasprop import consistency, subjects
 from biasprop.component import InputError
 from biasprop.condition import FinetuningCondition, PretrainingCondition
-from biasprop.factors import PRETRAINING_SIDE, Label, Level, content
+from biasprop.factors import EVALUATION_SHIFTS, PRETRAINING_SIDE, Label, Level, content
 from biasprop.problems import choose
 from biasprop.study import Study
 
@@ -162,7 +164,7 @@ def planned_draws(condition: FinetuningCondition) -> int:
 
 
 def _coords(study: Study) -> dict[str, tuple[tuple[str, ...], list[Any]]]:
-    """``share`` and ``objective`` of each level of the factor that moves them."""
+    """``share``, ``objective`` and ``judged_label`` of each level of the factor that moves them."""
     moving = {name: {path[:2] for level in study.levels(name) for path in level.moves} for name in study.factors}
     mix = next((name for name, paths in moving.items() if ("pretraining", "shares") in paths), None)
     task = next((name for name, paths in moving.items() if ("pretraining", "objective") in paths), mix)
@@ -175,6 +177,14 @@ def _coords(study: Study) -> dict[str, tuple[tuple[str, ...], list[Any]]]:
         coords["share"] = ((mix, "subgroup"), shares)
     if task is not None:
         coords["objective"] = ((task,), [pretraining.objective.kind for pretraining in _pretrainings(study, task)])
+    judge = next((name for name, paths in moving.items() if EVALUATION_SHIFTS in paths), None)
+    everyone = [study.with_levels({judge: level}) for level in study.levels(judge)] if judge is not None else [study]
+    judged = [subjects.judged(conditions.evaluation, study.subgroups) for conditions in everyone]
+    if any(labels is not None for labels in judged):
+        truth = np.full((len(study.subgroups), study.evaluation.test), None)  # which the cube has anyhow
+        values = [(truth if labels is None else labels).tolist() for labels in judged]
+        dims = ("subgroup", "subject")
+        coords["judged_label"] = (dims, values[0]) if judge is None else ((judge, *dims), values)
     return coords
 
 
@@ -202,5 +212,5 @@ def _reads_as(text: str, label: Label) -> bool:
 
 def _at(table: Any, path: Sequence[str | int]) -> Any:
     for part in path:
-        table = table[part]
+        table = table.get(part, {}) if isinstance(table, dict) else table[part]  # a dump leaves empty tables out
     return table

@@ -22,8 +22,11 @@ PRETRAINING_SIDE = ("generator", "encoder", "pretraining")
 FINETUNING_SIDE = ("finetuning",)
 """Tables whose keys define an arm."""
 
+EVALUATION_SHIFTS: Location = ("evaluation", "shifts")
+"""What may vary between arms of who judges them; the rest of the evaluation is the same for all."""
+
 DIMS = ("replicate", "draw", "subgroup", "subject", "latent", "selection", "calibration")
-COORDS = ("share", "objective")
+COORDS = ("share", "objective", "judged_label")
 VARIABLES = (
     *("score", "separability_score", "label", "latents", "realised_share"),
     *("selection_score", "selection_label", "selection_subgroup", "selection_latents"),

@@ -13,6 +13,8 @@ Params = Any
 class Subjects(NamedTuple):
     """Who is imaged: the part of a subject that a population decides; the rest is drawn by the generator from its key.
 
+    What is None is absent from every compiled program; a generator honours what is there.
+
     One subject, or a batch when every field has a leading axis.
     """
 
@@ -22,6 +24,17 @@ class Subjects(NamedTuple):
     """Index into the generator's subgroups."""
     label: Int[Array, "*n"]
     """Disease, 0 or 1."""
+    presentation: Float[Array, "*n"] | None = None
+    """How much further than usual the disease, if any, has come; None (and 0) is as usual."""
+    noise: Float[Array, "*n"] | None = None
+    """Sd of the image's noise over the generator's own; None is 1."""
+    marker: Int[Array, "*n"] | None = None
+    """1 where a marker lies in view; None is nowhere."""
+
+    @property
+    def extent(self) -> Array:
+        """How far the disease has come: 0 healthy, 1 as usual."""
+        return self.label if self.presentation is None else self.label * (1 + self.presentation)
 
 
 class Labelled(NamedTuple):

@@ -153,8 +153,9 @@ class _Batch:
                 self._arm(k, finetuner, latents, shares, diverged_at)
 
     def _population(self, k: int) -> int:
-        """Position of the first arm whose labels come from the same population as those of the k-th."""
-        drawn = [(arm.condition.finetuning.shares, arm.condition.finetuning.prevalence) for arm in self.members[0].arms]
+        """Position of the first arm whose subjects come from the same populations as those of the k-th."""
+        conditions = [arm.condition for arm in self.members[0].arms]
+        drawn = [(c.finetuning.shares, c.finetuning.prevalence, c.finetuning.shifts, c.evaluation) for c in conditions]
         return drawn.index(drawn[k])
 
     def _arm(

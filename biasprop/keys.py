@@ -38,6 +38,7 @@ class Subject(enum.IntEnum):
 
     SUBGROUP = 1_000
     LABEL = 1_001
+    MARKER = 1_002
 
 
 def replicate(seed: int | Int[Array, ""], index: int | Int[Array, ""]) -> Key[Array, ""]:

@@ -1,8 +1,9 @@
-"""Who is in a data set: shares and prevalences -> subgroup and label of every subject."""
+"""Who is in a data set: shares, prevalences and shifts -> subgroup, label and circumstances of every subject."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,11 @@ from jaxtyping import Array, Float, Int, Key
 
 from biasprop.interfaces import Subjects
 from biasprop.keys import Subject, at, each
+from biasprop.shifts import Shift, moved
+
+SPREAD = {"annotation": (5**0.5 - 1) / 2, "inclusion": 2**0.5 - 1}
+"""Steps of :func:`_spread`, one a purpose: with 1 they are independent over the rationals, so that who is recorded
+wrongly and who is included have nothing to do with each other."""
 
 
 def cohort(
@@ -18,6 +24,7 @@ def cohort(
     indices: Int[Array, " n"],
     shares: Mapping[str, float | Float[Array, ""]],
     prevalence: float | Float[Array, ""],
+    shifts: Sequence[Shift] = (),
 ) -> Subjects:
     """Members of a virtual cohort, addressed by index; nothing is stored.
 
@@ -29,29 +36,114 @@ def cohort(
         indices: which members.
         shares: P(subgroup), in the order of the generator's subgroups.
         prevalence: P(disease | subgroup).
+        shifts: of every subgroup, from :func:`biasprop.shifts.in_order`.
     """
     edges = jnp.cumsum(jnp.stack([jnp.asarray(share, jnp.float32) for share in shares.values()]))[:-1]
 
     def member(subject: Key[Array, ""]) -> tuple[Int[Array, ""], Int[Array, ""]]:
         subgroup = jnp.sum(jax.random.uniform(at(subject, Subject.SUBGROUP)) >= edges)
-        label = jax.random.uniform(at(subject, Subject.LABEL)) < prevalence
+        own = moved(prevalence, jnp.exp(_dial(shifts, "prevalence")[subgroup])) if shifts else prevalence
+        label = jax.random.uniform(at(subject, Subject.LABEL)) < own
         return subgroup.astype(jnp.int32), label.astype(jnp.int32)
 
     subject_keys = each(key, indices)
     subgroup, label = jax.vmap(member)(subject_keys)
-    return Subjects(subject_keys, subgroup, label)
+    return jax.vmap(lambda *who: met(*who, shifts))(subject_keys, subgroup, label)
 
 
-def exact(shares: dict[str, float], prevalence: float, n: int) -> tuple[np.ndarray, np.ndarray]:
+def met(key: Key[Array, ""], subgroup: Int[Array, ""], label: Int[Array, ""], shifts: Sequence[Shift] = ()) -> Subjects:
+    """A subject as its stage meets it: how far the disease has come, with which noise, and whether beside a marker.
+
+    The marker compares one uniform of the subject's own key with its chance, so raising a chance only adds markers. All
+    of it goes with the subgroup: a twin has what its subgroup brings.
+
+    Args:
+        key, subgroup, label: of one subject.
+        shifts: of every subgroup, from :func:`biasprop.shifts.in_order`.
+    """
+    if not shifts:
+        return Subjects(key, subgroup, label)
+    chance = jnp.where(label == 1, _dial(shifts, "marker_diseased"), _dial(shifts, "marker_healthy"))[subgroup]
+    return Subjects(
+        key,
+        subgroup,
+        label,
+        _dial(shifts, "presentation")[subgroup],
+        jnp.exp(_dial(shifts, "acquisition")[subgroup]),
+        (jax.random.uniform(at(key, Subject.MARKER)) < chance).astype(jnp.int32),
+    )
+
+
+def recorded(subgroup: np.ndarray, label: np.ndarray, shifts: Sequence[Shift]) -> np.ndarray:
+    """What is on record as the label of everyone on a list, in nearly exact counts in every prefix.
+
+    Raising an error rate spoils more labels and mends none; the same places are spoilt in every cell and draw, whose
+    subjects differ.
+
+    Args:
+        subgroup: [..., n] index.
+        label: [..., n] truth.
+        shifts: of every subgroup, from :func:`biasprop.shifts.in_order`.
+    """
+    told = label.copy()
+    for g, shift in enumerate(shifts):
+        for truth, rate in ((0, shift.false_alarm), (1, shift.missed)):
+            those = np.flatnonzero((subgroup == g) & (label == truth))
+            told[those[_spread(len(those), SPREAD["annotation"]) < float(rate)]] = 1 - truth
+    return told
+
+
+def judged(label: np.ndarray, shifts: Sequence[Shift]) -> np.ndarray:
+    """What the twins of test subjects are judged against, -1 for one who is not counted: [subgroup, subject].
+
+    Disease belongs to the subject, so it is the same for all twins; a prevalence that differs between subgroups counts
+    only some of the healthy, or of the diseased, of a subgroup (P(image | disease) stays what it was). The label is the
+    recorded one.
+
+    Args:
+        label: [subject] truth.
+        shifts: of every subgroup, from :func:`biasprop.shifts.in_order`; not empty.
+    """
+    told = np.stack([recorded(np.full_like(label, g), label, shifts) for g in range(len(shifts))])
+    for g, shift in enumerate(shifts):
+        odds = math.exp(shift.prevalence)
+        for truth, kept in ((0, 1 / odds), (1, odds)):
+            those = np.flatnonzero(label == truth)
+            told[g, those[_spread(len(those), SPREAD["inclusion"]) >= kept]] = -1
+    return told
+
+
+def _dial(shifts: Sequence[Shift], name: str) -> Float[Array, " g"]:
+    return jnp.stack([jnp.asarray(getattr(shift, name), jnp.float32) for shift in shifts])
+
+
+def _spread(n: int, step: float) -> np.ndarray:
+    """``n`` numbers in [0, 1), evenly spread in every prefix: the multiples of an irrational number, modulo 1.
+
+    Of the first n about n p lie below p, to within a few (Kuipers and Niederreiter 1974, ch. 2.3).
+    """
+    return np.arange(1, n + 1) * step % 1.0
+
+
+def exact(
+    shares: dict[str, float], prevalence: float, n: int, shifts: Sequence[Shift] = ()
+) -> tuple[np.ndarray, np.ndarray]:
     """Subgroups and labels of a list whose every prefix has the stated counts to within one subject.
 
     Each next subject goes to the subgroup and label that lag furthest behind their expected count (ties to the first),
     so smaller budgets are nested in larger ones.
 
+    Args:
+        shares: P(subgroup).
+        prevalence: P(disease | subgroup).
+        n: length of the list.
+        shifts: of every subgroup, from :func:`biasprop.shifts.in_order`.
+
     Returns:
         Two int32 arrays of length ``n``: index into ``shares`` and label.
     """
-    target = np.array([[share * (1 - prevalence), share * prevalence] for share in shares.values()])
+    own = [moved(prevalence, math.exp(shift.prevalence)) for shift in shifts] or [prevalence] * len(shares)
+    target = np.array([[share * (1 - p), share * p] for share, p in zip(shares.values(), own, strict=True)])
     subgroup_target = target.sum(axis=1)
     label_target = target.sum(axis=0)
     count = np.zeros_like(target)

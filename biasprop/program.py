@@ -21,6 +21,7 @@ from biasprop.condition import Evaluation, Finetuning, PretrainingCondition
 from biasprop.heads import Head, solve
 from biasprop.interfaces import Labelled, Params, Subjects
 from biasprop.keys import Stream
+from biasprop.shifts import in_order
 from biasprop.subjects import Chunks, Roster, joined, pool, render_sets, rendered
 
 COUNTED = 10_000
@@ -60,7 +61,8 @@ def cohort_members(condition: PretrainingCondition, key: Key[Array, ""], rows: I
     """Members of a replicate's pretraining cohort."""
     pretraining = condition.pretraining
     shares = {name: pretraining.shares.get(name, 0.0) for name in condition.generator.subgroups}
-    return population.cohort(keys.stream(key, Stream.PRETRAIN_SUBJECTS), rows, shares, pretraining.prevalence)
+    shifts = in_order(pretraining.shifts, list(shares))
+    return population.cohort(keys.stream(key, Stream.PRETRAIN_SUBJECTS), rows, shares, pretraining.prevalence, shifts)
 
 
 # --- pretraining -----------------------------------------------------------------------------------------------------
@@ -205,10 +207,10 @@ class Finetuner:
         head = over_cells(_fit)(
             each(self.batch, finetuning.protocol),
             self._pools[draw],
-            each(self.batch, self.who["train"].label),
+            each(self.batch, self.who["train"].recorded),
             count,
             self._selection,
-            each(self.batch, self.who["selection"].label),
+            each(self.batch, self.who["selection"].recorded),
             selection_count,
         )
         solved = np.full(len(self.batch.key), training.NEVER)
@@ -241,7 +243,7 @@ class Finetuner:
 
     def _labelled(self, images: Chunks, name: str, count: Any) -> Labelled:
         joined = jnp.concatenate(images, axis=1)
-        label = np.resize(self.who[name].label, joined.shape[1])
+        label = np.resize(self.who[name].recorded, joined.shape[1])
         return Labelled(joined, each(self.batch, label), count)
 
     def _encoded(self, params: Params, images: Chunks, name: str) -> np.ndarray:

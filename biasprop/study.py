@@ -387,7 +387,7 @@ def _filled(study: Study) -> dict[str, list[dict[Location, Any]]]:
 
 def _at(table: Any, path: Location) -> Any:
     for part in path:
-        table = table[part]
+        table = table.get(part, {}) if isinstance(table, dict) else table[part]  # a dump leaves empty tables out
     return table
 
 

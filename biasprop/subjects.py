@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +14,7 @@ from biasprop.batching import Batch, each, over_cells, stream
 from biasprop.condition import Evaluation, Finetuning
 from biasprop.interfaces import Subjects
 from biasprop.keys import Stream
+from biasprop.shifts import Shift, in_order
 
 CHUNK = 250
 """Images rendered or encoded at once: one compiled program whatever the size of a set, and memory that stays small."""
@@ -37,6 +38,11 @@ class Roster(NamedTuple):
 
     subgroup: np.ndarray
     label: np.ndarray
+    """The truth."""
+    recorded: np.ndarray
+    """What whoever learns is told."""
+    shifts: tuple[Shift, ...] = ()
+    """Of every subgroup, by its index; empty where nothing is shifted."""
 
 
 class Latents(NamedTuple):
@@ -51,16 +57,38 @@ class Latents(NamedTuple):
 
 
 def rosters(finetuning: Finetuning, evaluation: Evaluation, subgroups: list[str], pool: int) -> dict[str, Roster]:
-    """Who is in each set. Selection follows the labels' population; calibration and test are balanced."""
+    """Who is in each set. Selection follows the labels' population and its records; calibration and test are balanced.
+
+    What the evaluation shifts moves those who calibrate and test, whose labels are the truth here
+    (:func:`biasprop.population.judged` tells what the test is judged against).
+    """
     shares = {name: float(finetuning.shares.get(name, 0.0)) for name in subgroups}
     prevalence = float(finetuning.prevalence)
     equal = {name: 1 / len(subgroups) for name in subgroups}
+    learning, judging = in_order(finetuning.shifts, subgroups), in_order(evaluation.shifts, subgroups)
+
+    def labelled(n: int) -> Roster:
+        subgroup, label = population.exact(shares, prevalence, n, learning)
+        return Roster(subgroup, label, population.recorded(subgroup, label, learning), learning)
+
+    subgroup, label = population.exact(equal, 0.5, evaluation.calibration, judging)
+    anyone, half = population.exact({"any": 1.0}, 0.5, evaluation.test)
     return {
-        "train": Roster(*population.exact(shares, prevalence, pool)),
-        "selection": Roster(*population.exact(shares, prevalence, evaluation.selection)),
-        "calibration": Roster(*population.exact(equal, 0.5, evaluation.calibration)),
-        "test": Roster(*population.exact({"any": 1.0}, 0.5, evaluation.test)),
+        "train": labelled(pool),
+        "selection": labelled(evaluation.selection),
+        "calibration": Roster(subgroup, label, label, judging),
+        "test": Roster(anyone, half, half, judging),
     }
+
+
+def judged(evaluation: Evaluation, subgroups: Sequence[str]) -> np.ndarray | None:
+    """What the twins on the test roster are judged against (:func:`biasprop.population.judged`): [subgroup, subject];
+    None where that is the truth."""
+    if not evaluation.shifts:
+        return None
+    _, truth = population.exact({"any": 1.0}, 0.5, evaluation.test)
+    labels = population.judged(truth, in_order(evaluation.shifts, subgroups))
+    return None if (labels == truth).all() else labels
 
 
 def render_sets(batch: Batch, who: dict[str, Roster]) -> Sets:
@@ -94,11 +122,11 @@ def rendered(batch: Batch, key: Key[Array, " w"], roster: Roster) -> Chunks:
     return [over_cells(_render)(batch.condition.generator, key, *rows) for rows in _rows(batch, roster)]
 
 
-def _rows(batch: Batch, roster: Roster) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Index, subgroup and label of a roster, a chunk at a time."""
+def _rows(batch: Batch, roster: Roster) -> Iterator[tuple[Any, ...]]:
+    """Index, subgroup, label and shifts of a roster, a chunk at a time."""
     for first in range(0, len(roster.label), CHUNK):
         rows = np.arange(first, first + CHUNK) % len(roster.label)
-        yield each(batch, (rows, roster.subgroup[rows], roster.label[rows]))
+        yield each(batch, (rows, roster.subgroup[rows], roster.label[rows], roster.shifts))
 
 
 def joined(chunks: list[Array], n: int) -> np.ndarray:
@@ -109,7 +137,8 @@ def joined(chunks: list[Array], n: int) -> np.ndarray:
 def _twins(batch: Batch, roster: Roster) -> list[Roster]:
     """The same subjects in every subgroup."""
     return [
-        Roster(np.full_like(roster.subgroup, g), roster.label) for g in range(len(batch.condition.generator.subgroups))
+        roster._replace(subgroup=np.full_like(roster.subgroup, g))
+        for g in range(len(batch.condition.generator.subgroups))
     ]
 
 
@@ -119,9 +148,13 @@ def pool(batch: Batch, draw: int) -> Key[Array, " w"]:
 
 
 def _subjects(
-    key: Key[Array, ""], index: Int[Array, " n"], subgroup: Int[Array, " n"], label: Int[Array, " n"]
+    key: Key[Array, ""],
+    index: Int[Array, " n"],
+    subgroup: Int[Array, " n"],
+    label: Int[Array, " n"],
+    shifts: tuple[Shift, ...],
 ) -> Subjects:
-    return Subjects(keys.each(key, index), subgroup, label)
+    return jax.vmap(lambda *who: population.met(*who, shifts))(keys.each(key, index), subgroup, label)
 
 
 def _render(generator: Any, *rows: Any) -> Float[Array, "n h w c"]:

@@ -197,21 +197,21 @@ def grow(stored: Layout, wanted: Layout, path: Path) -> Layout:
         factors=tuple(factors),
         replicates=max(stored.replicates, wanted.replicates),
         draws=max(stored.draws, wanted.draws),
-        coords={name: _merge_coord(name, factors, stored, wanted) for name in wanted.coords},
+        coords={name: _merge_coord(name, factors, stored, wanted) for name in {**stored.coords, **wanted.coords}},
     )
 
 
 def _merge_coord(name: str, factors: list[Factor], stored: Layout, wanted: Layout) -> Coord:
-    dims, values = wanted.coords[name]
+    dims, values = (wanted if name in wanted.coords else stored).coords[name]
     merged = next((factor for factor in factors if factor.name == dims[0]), None)
     if merged is None:
         return dims, list(values)
     known: dict[Label, Any] = {}
-    old_dims, old_values = stored.coords.get(name, ((), []))
-    if old_dims == dims:
-        known |= dict(zip(stored.factor(dims[0]).labels, old_values, strict=True))
-    known |= dict(zip(wanted.factor(dims[0]).labels, values, strict=True))
-    nothing = [None] * len(stored.subgroups) if dims[1:] == ("subgroup",) else None
+    for layout in (stored, wanted):
+        own_dims, own = layout.coords.get(name, ((), []))
+        if own_dims == dims:
+            known |= dict(zip(layout.factor(dims[0]).labels, own, strict=True))
+    nothing = np.full(np.shape(values[0]), None).tolist()
     return dims, [known.get(label, nothing) for label in merged.labels]
 
 

@@ -47,15 +47,16 @@ def render(study: Any, subjects: int, *, levers: bool) -> Tiles:
     """
     import jax
 
-    from biasprop import keys
-    from biasprop.interfaces import Subjects
+    from biasprop import keys, population
+    from biasprop.shifts import in_order
 
     generator = study.generator.solved()
     names = tuple(generator.subgroups)
     owner = keys.stream(keys.replicate(study.seed, 0), keys.Stream.TEST)
+    shifts = in_order(study.evaluation.shifts, names)
 
     def draw_one(index: Any, subgroup: Any, label: Any) -> tuple[Any, ...]:
-        subject = Subjects(keys.at(owner, index), subgroup, label)
+        subject = population.met(keys.at(owner, index), subgroup, label, shifts)
         image, mask = generator.render(subject), generator.mask(subject)
         return (image, mask, generator.measure(image, mask)) if levers else (image, mask)
 

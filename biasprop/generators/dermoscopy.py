@@ -21,10 +21,9 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 from pydantic import Field, model_validator
-from pydantic_core import core_schema
 
 from biasprop import keys
-from biasprop.component import Component, OneOf
+from biasprop.component import Component, OneOf, Preset
 from biasprop.generators import canvas, occlusions
 from biasprop.generators.canvas import normal, once, settle, uniform
 from biasprop.generators.difficulty import DIFFICULTIES, Calibrated, Natural, check, matched, remembered
@@ -48,6 +47,9 @@ LESIONS = 24
 
 BLOOD = 0.010
 """Median blood volume fraction of skin, where the fit of ITA to melanin was made."""
+
+STICKER = (0.05, 0.15, 0.8)
+"""Linear light of a marker: blue, which stands out on every skin."""
 
 CUES = ("size", "border", "asymmetry", "variegation", "edge")
 
@@ -94,22 +96,7 @@ class Tone(Component):
     """Standard deviation of ITA, degrees."""
 
 
-class _Preset:
-    """Annotation mark: a tone is a table, or the name of a preset that stands for one."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
-        return core_schema.no_info_before_validator_function(_preset, handler(source))
-
-    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
-        return {"anyOf": [{"enum": list(PRESETS)}, handler(schema)]}
-
-
-def _preset(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    if value not in PRESETS:
-        raise ValueError(f"no preset {value!r}; allowed: {', '.join(PRESETS)}")
-    return dict(zip(Tone.model_fields, PRESETS[value], strict=True))
+_TONES = {name: dict(zip(Tone.model_fields, values, strict=True)) for name, values in PRESETS.items()}
 
 
 class Draws(NamedTuple):
@@ -150,7 +137,7 @@ class Dermoscopy(Component):
     """Pixels along a side; must be a multiple of the encoder's patch."""
     field_of_view: Annotated[float, Field(ge=6, le=60)] = 12.0
     """Width of the view, mm."""
-    subgroups: Annotated[dict[str, Annotated[Tone, _Preset()]], Field(min_length=2)]
+    subgroups: Annotated[dict[str, Annotated[Tone, Preset(_TONES)]], Field(min_length=2)]
     """Name -> skin tone: ``ita_mean`` and ``ita_sd``, or the name of a preset."""
     severity_sd: Annotated[float, Field(ge=0, le=2)] = 0.15
     """Spread of severity within a class; the classes are 1 apart."""
@@ -242,7 +229,7 @@ class Dermoscopy(Component):
 
     def severity(self, subject: Subjects) -> Float[Array, ""]:
         """How far the lesion has come: around 0 for a naevus, around 1 for a melanoma."""
-        return subject.label + self.severity_sd * normal(subject.key, Latent.SEVERITY)
+        return subject.extent + self.severity_sd * normal(subject.key, Latent.SEVERITY)
 
     def cues(self, subject: Subjects) -> Float[Array, " 5"]:
         """The five cues, in :data:`CUES`' order and in units of their spread at one severity."""
@@ -273,9 +260,13 @@ class Dermoscopy(Component):
         linear = albedo * settle(self._light(subject.subgroup, draws))
         if self.artefacts:
             linear = occlusions.artefacts(linear, key, Latent.ARTEFACT, self.field_of_view, self.artefact_density)
+        if subject.marker is not None:
+            linear = canvas.mark(linear, subject.marker, jnp.asarray(STICKER)[:, None, None])
         white = self._white_electrons(subject.subgroup)
         electrons = settle(white * jnp.clip(linear, 0, 1))
         grain = normal(key, Latent.NOISE, (3 * self.size**2,)).reshape(3, self.size, self.size)
+        if subject.noise is not None:
+            grain = subject.noise * grain
         noisy = electrons + jnp.sqrt(electrons + self.read_noise**2) * grain
         seen = jnp.clip(noisy / white, 0, 1)
         if self.difficulty.kind == "invertible":

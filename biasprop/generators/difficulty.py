@@ -12,9 +12,9 @@ in what "equally" means:
   does not tell left from right).
 
 Each has ``views`` (what it prescribes for the views of every stage) and ``words`` (what a plan says of it). A generator
-declares ``difficulty: Annotated[Any, OneOf(DIFFICULTIES)] = Natural()``, calls :func:`check`, reads ``difficulty.kind``,
-and has ``solved()``, which returns it with whatever constants its mode asks for (:func:`matched` finds those of
-``calibrated``, :func:`remembered` keeps them).
+declares ``difficulty: Annotated[Any, OneOf(DIFFICULTIES)] = Natural()``, calls :func:`check`, reads
+``difficulty.kind``, and has ``solved()``, which returns it with whatever constants its mode asks for (:func:`matched`
+finds those of ``calibrated``, :func:`remembered` keeps them).
 """
 
 from __future__ import annotations

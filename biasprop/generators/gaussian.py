@@ -159,8 +159,8 @@ class Gaussian(Component):
         return [self.power(level, angle * (1 - 2 * g)) for g, level in enumerate(self._backgrounds())]
 
     def latents(self, subject: Subjects) -> Float[Array, " 2"]:
-        """Mean level of the image and severity (the label)."""
-        return jnp.stack([jnp.mean(self.render(subject)), jnp.asarray(subject.label, jnp.float32)])
+        """Mean level of the image and severity (the label, or how far the disease has come)."""
+        return jnp.stack([jnp.mean(self.render(subject)), jnp.asarray(subject.extent, jnp.float32)])
 
     def render(self, subject: Subjects) -> Float[Array, "h w 1"]:
         """The image around .5; not clipped, because clipping would make the background non-Gaussian."""
@@ -172,11 +172,15 @@ class Gaussian(Component):
         roots = jnp.stack([jnp.sqrt(power - b.noise**2) for power, b in zip(powers, levels, strict=True)])
         noise = jnp.stack([jnp.asarray(b.noise, jnp.float32) for b in levels])[shaped]
         field = _filter(white, roots[shaped], turned)
+        if subject.noise is not None:
+            noise = subject.noise * noise
         grain = noise * normal(subject.key, Latent.NOISE, (self.size, self.size))
+        image = 0.5 + subject.extent * self.signal() + field + grain
         if invertible:
-            ratio = jnp.sqrt(jnp.stack(powers) / powers[0])[subject.subgroup]
-            return (0.5 + _filter(subject.label * self.signal() + field + grain, ratio, turned))[..., None]
-        return (0.5 + subject.label * self.signal() + field + grain)[..., None]
+            image = 0.5 + _filter(image - 0.5, jnp.sqrt(jnp.stack(powers) / powers[0])[subject.subgroup], turned)
+        if subject.marker is not None:
+            image = canvas.mark(image, subject.marker, 0.9)
+        return image[..., None]
 
     def mask(self, subject: Subjects) -> Float[Array, "h w"]:
         """The blob relative to its peak; 0 everywhere for label 0."""

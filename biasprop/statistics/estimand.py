@@ -32,8 +32,9 @@ class Estimand(Definition):
 
     kind: Literal["gap", "excess_gap", "swap_contrast", "common_gap", "retention", "halving_budget"]
     """gap g = z(AUC_A) - z(AUC_B); excess_gap = g - g(reference level); swap_contrast = half of g(skewed to A) -
-    g(skewed to B), and common_gap half of their sum, which is 0 if the two are equal and opposite; retention = swap contrast / swap contrast of the denominator arm; halving_budget = first budget at
-    which the swap contrast falls below half of its maximum over the budgets and stays there."""
+    g(skewed to B), and common_gap half of their sum, which is 0 if the two are equal and opposite; retention = swap
+    contrast / swap contrast of the denominator arm; halving_budget = first budget at which the swap contrast falls
+    below half of its maximum over the budgets and stays there."""
 
     subgroups: Annotated[tuple[str, str], Field(min_length=2, max_length=2)]
     """A and B, the two subgroups a gap is taken between; a positive gap favours A."""

@@ -36,7 +36,7 @@ def measure(cube: xr.Dataset, target_specificity: float) -> xr.Dataset:
     ok = np.nonzero(status == Status.OK)
     arm = ok[:-1]
     scores = cube["score"].values[ok]  # [row, subgroup, subject]
-    labels = cube["label"].values[arm][:, None, :]
+    labels = _labels(cube)[arm]
     calibration_scores = cube["calibration_score"].values[ok]
     calibration_labels = cube["calibration_label"].values[arm]
 
@@ -87,6 +87,18 @@ def per_replicate(measures: xr.Dataset, name: str) -> xr.DataArray:
     whole = status.isin([Status.OK, Status.NOT_PLANNED]).all("draw") & (status == Status.OK).any("draw")
     values = measures[name].where(status == Status.OK, 0.0)  # NaN of a planned draw stays and makes the replicate NaN
     return (values.sum("draw", skipna=False) / (status == Status.OK).sum("draw")).where(whole)
+
+
+def _labels(cube: xr.Dataset) -> NDArray:
+    """What twins are judged against: [factors, replicate, 1 or subgroup, subject].
+
+    The coord ``judged_label`` where there is one (-1 is not counted, NaN is the truth), else the truth.
+    """
+    truth = cube["label"].values[..., None, :]
+    if "judged_label" not in cube.coords:
+        return truth
+    judged = cube["judged_label"].broadcast_like(cube["separability_score"]).transpose(*cube["separability_score"].dims)
+    return np.where(np.isnan(judged.values), truth, judged.values)
 
 
 def _rows(metric: Callable[..., NDArray], *arguments: NDArray) -> NDArray:

@@ -177,7 +177,7 @@ def twins(condition: PretrainingCondition, purpose: int, n: int) -> Any:
         own = keys.at(key, chunk)[None]
         for g, label in itertools.product(range(len(generator.subgroups)), (0, 1)):
             same = jnp.ones(subjects.CHUNK, jnp.int32)
-            roster = subjects.Roster(np.asarray(g * same), np.asarray(label * same))
+            roster = subjects.Roster(np.asarray(g * same), np.asarray(label * same), np.asarray(label * same))
             images = subjects.rendered(batch, own, roster)[0][0]
             yield g, label, place, np.asarray(images)[: place.stop - place.start]
 

@@ -81,7 +81,11 @@ def test_streams_are_frozen() -> None:
         "FINETUNE_ORDER": 11,
         "TRUTH": 20,
     }
-    assert {name: int(value) for name, value in Subject.__members__.items()} == {"SUBGROUP": 1_000, "LABEL": 1_001}
+    assert {name: int(value) for name, value in Subject.__members__.items()} == {
+        "SUBGROUP": 1_000,
+        "LABEL": 1_001,
+        "MARKER": 1_002,
+    }
 
 
 def test_nothing_stored_runs_code() -> None:

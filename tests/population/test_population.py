@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from biasprop import keys, population
+from biasprop.shifts import Shift, in_order, moved
 
 KEY = keys.replicate(11, 0)
 
@@ -80,3 +81,46 @@ def test_budgets_are_nested() -> None:
         assert all(np.array_equal(short, long[:n]) for short, long in zip(shorter, longest, strict=True))
     fifty = population.exact({"a": 0.5, "b": 0.5}, 0.5, 50)
     assert fifty[0].sum() == 25 and fifty[1].sum() == 25
+
+
+def shifts(**dials: float) -> tuple[Shift, ...]:
+    """The second of two subgroups is shifted."""
+    return in_order({"b": Shift(**dials)}, ["a", "b"])
+
+
+def test_exact_counts_honour_a_prevalence_of_each_subgroup() -> None:
+    for by in (-1.5, 0.8):
+        own = [0.4, moved(0.4, np.exp(by))]
+        subgroups, labels = population.exact({"a": 0.7, "b": 0.3}, 0.4, 2_000, shifts(prevalence=by))
+        shorter = population.exact({"a": 0.7, "b": 0.3}, 0.4, 50, shifts(prevalence=by))
+        assert all(np.array_equal(short, long[:50]) for short, long in zip(shorter, (subgroups, labels), strict=True))
+        for n in (50, 333, 2_000):
+            for i, share in enumerate((0.7, 0.3)):
+                inside = subgroups[:n] == i
+                assert abs(inside.sum() - n * share) <= 1
+                assert abs(labels[:n][inside].sum() - n * share * own[i]) <= 1
+    plain = population.exact({"a": 0.7, "b": 0.3}, 0.4, 500)
+    zero = population.exact({"a": 0.7, "b": 0.3}, 0.4, 500, shifts())
+    assert all(np.array_equal(a, b) for a, b in zip(plain, zero, strict=True))
+
+
+def test_wrong_records_come_in_nearly_exact_counts_of_every_prefix() -> None:
+    subgroup, label = population.exact({"a": 0.5, "b": 0.5}, 0.5, 4_000)
+    for missed, false_alarm in [(0.3, 0.0), (0.05, 0.2), (1.0, 1.0)]:
+        told = population.recorded(subgroup, label, shifts(missed=missed, false_alarm=false_alarm))
+        assert np.array_equal(told[subgroup == 0], label[subgroup == 0])
+        for n in (50, 200, 4_000):
+            for truth, rate in ((1, missed), (0, false_alarm)):
+                those = (subgroup[:n] == 1) & (label[:n] == truth)
+                assert abs((told[:n] != label[:n])[those].sum() - rate * those.sum()) <= 3, (n, truth)
+
+
+def test_a_test_of_another_prevalence_counts_some_and_changes_nobody() -> None:
+    label = np.tile([0, 1], 2_000).astype(np.int32)
+    for by in (-2.0, 1.0):
+        told = population.judged(label, shifts(prevalence=by, missed=0.25))
+        counted = told[1] >= 0
+        assert np.array_equal(told[0], label)
+        assert label[counted].mean() == pytest.approx(moved(0.5, np.exp(by)), abs=0.002)
+        wrong = (told[1] != label)[counted & (label == 1)].mean()
+        assert wrong == pytest.approx(0.25, abs=0.02), "who is counted and who is recorded wrongly are independent"
