@@ -22,6 +22,7 @@ from biasprop.heads import Head, solve
 from biasprop.interfaces import Labelled, Params, Subjects
 from biasprop.keys import Stream
 from biasprop.shifts import in_order
+from biasprop.solved import solved
 from biasprop.subjects import Chunks, Roster, joined, pool, render_sets, rendered
 
 COUNTED = 10_000
@@ -54,7 +55,7 @@ class PretrainingTask(NamedTuple):
 
 def ready(condition: PretrainingCondition) -> PretrainingCondition:
     """A condition with whatever its generator's difficulty has to solve for first."""
-    return condition.model_copy(update={"generator": condition.generator.solved()})
+    return condition.model_copy(update={"generator": solved(condition.generator)})
 
 
 def cohort_members(condition: PretrainingCondition, key: Key[Array, ""], rows: Int[Array, " n"]) -> Subjects:

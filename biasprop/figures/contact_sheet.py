@@ -49,8 +49,9 @@ def render(study: Any, subjects: int, *, levers: bool) -> Tiles:
 
     from biasprop import keys, population
     from biasprop.shifts import in_order
+    from biasprop.solved import solved
 
-    generator = study.generator.solved()
+    generator = solved(study.generator)
     names = tuple(generator.subgroups)
     owner = keys.stream(keys.replicate(study.seed, 0), keys.Stream.TEST)
     shifts = in_order(study.evaluation.shifts, names)

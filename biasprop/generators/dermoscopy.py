@@ -1,13 +1,10 @@
 """Skin-lesion photographs: melanin, blood, a naevus or a melanoma, illumination, camera.
 
-Skin colour follows a closed-form fit of a diffusion model of skin (melanin in a 60 micrometre epidermis over a blood
-bearing dermis; optical coefficients of S-SYNTH, Kim et al. 2024, and Jacques 1998) seen under D65; pigments add in
-optical density (Tsumura et al. 1999), with a quadratic saturation term. The fit holds within .010 in linear sRGB and
-within 2.1 degrees of ITA for melanosome fractions of .01 to .43 and blood fractions of .002 to .04.
-
+The colour of skin is that of :mod:`biasprop.generators.skin`.
 A lesion has five cues, the ABCD rule's plus the edge: size, border, asymmetry, variegation, edge. Each is a standard
 normal of its own plus ``loading * severity``; severity is 0 (benign) or 1 (melanoma) with a spread. No cue decides
-alone. An observer who knows all five cues has the closed-form AUC of :func:`informed_auc`.
+alone. An observer who knows all five cues has the closed-form AUC of
+:meth:`Dermoscopy.informed_auc`.
 """
 
 from __future__ import annotations
@@ -24,29 +21,16 @@ from pydantic import Field, model_validator
 
 from biasprop import keys
 from biasprop.component import Component, OneOf, Preset
-from biasprop.generators import canvas, occlusions
+from biasprop.generators import canvas, lesion, occlusions, skin_readings
 from biasprop.generators.canvas import normal, once, settle, uniform
-from biasprop.generators.difficulty import DIFFICULTIES, Calibrated, Natural, check, matched, remembered
+from biasprop.generators.difficulty import DIFFICULTIES, Calibrated, Natural, check, matched
+from biasprop.generators.lesion import Draws, Lesion
 from biasprop.generators.linear_observer import auc
+from biasprop.generators.skin import BLOOD, TONES, Tone, melanosome_fraction, skin_colour
 from biasprop.interfaces import Subjects
-
-PRESETS: dict[str, tuple[float, float]] = {
-    "light": (50.0, 7.0),
-    "dark": (-25.0, 12.0),
-    "fitzpatrick_1": (58.0, 6.0),
-    "fitzpatrick_2": (48.0, 6.0),
-    "fitzpatrick_3": (35.0, 6.0),
-    "fitzpatrick_4": (19.0, 8.0),
-    "fitzpatrick_5": (-10.0, 12.0),
-    "fitzpatrick_6": (-45.0, 12.0),
-}
-"""Preset -> mean and sd of ITA in degrees. ``light`` and ``dark`` stand for types I-II and V-VI."""
 
 LESIONS = 24
 """Drawn lesions about which an image is made linear."""
-
-BLOOD = 0.010
-"""Median blood volume fraction of skin, where the fit of ITA to melanin was made."""
 
 STICKER = (0.05, 0.15, 0.8)
 """Linear light of a marker: blue, which stands out on every skin."""
@@ -87,48 +71,6 @@ class Latent(enum.IntEnum):
     SLOPE = 22
 
 
-class Tone(Component):
-    """The skin tone of one subgroup: a normal law of the individual typology angle (ITA) of lesion-free skin."""
-
-    ita_mean: Annotated[float, Field(ge=-60, le=75)]
-    """Mean ITA, degrees; above 55 very light, below -30 dark."""
-    ita_sd: Annotated[float, Field(ge=0, le=30)] = 6.0
-    """Standard deviation of ITA, degrees."""
-
-
-_TONES = {name: dict(zip(Tone.model_fields, values, strict=True)) for name, values in PRESETS.items()}
-
-
-class Draws(NamedTuple):
-    """Every draw behind a photograph of clean skin but the camera's noise: standard normals, uniforms where stated."""
-
-    tone: Float[Array, ""]
-    blood: Float[Array, ""]
-    texture: Float[Array, "13 13"]
-    cues: Float[Array, " 5"]
-    place: Float[Array, " 2"]
-    """uniform"""
-    shape: Float[Array, ""]
-    outline: Float[Array, " 12"]
-    direction: Float[Array, " 2"]
-    """uniform"""
-    pigment: Float[Array, ""]
-    pigment_field: Float[Array, "11 11"]
-    vessel_field: Float[Array, "11 11"]
-    light: Float[Array, " 3"]
-
-
-class Lesion(NamedTuple):
-    """One lesion on the pixel grid."""
-
-    cover: Float[Array, "h w"]
-    """How much of a pixel is lesion, in [0, 1]."""
-    pigment: Float[Array, "h w"]
-    """Added melanosome fraction."""
-    blood: Float[Array, "h w"]
-    """Added blood fraction."""
-
-
 class Dermoscopy(Component):
     """RGB photograph of one pigmented lesion on skin whose melanin is the subgroup's."""
 
@@ -137,7 +79,7 @@ class Dermoscopy(Component):
     """Pixels along a side; must be a multiple of the encoder's patch."""
     field_of_view: Annotated[float, Field(ge=6, le=60)] = 12.0
     """Width of the view, mm."""
-    subgroups: Annotated[dict[str, Annotated[Tone, Preset(_TONES)]], Field(min_length=2)]
+    subgroups: Annotated[dict[str, Annotated[Tone, Preset(TONES)]], Field(min_length=2)]
     """Name -> skin tone: ``ita_mean`` and ``ita_sd``, or the name of a preset."""
     severity_sd: Annotated[float, Field(ge=0, le=2)] = 0.15
     """Spread of severity within a class; the classes are 1 apart."""
@@ -191,20 +133,18 @@ class Dermoscopy(Component):
     def solved(self) -> Self:
         """Itself with the doses that ``calibrated`` asks for; all other modes ask for nothing.
 
-        Found for the linear model of :meth:`linear_auc`, once, and then kept in the user's cache folder.
+        Found for the linear model of :meth:`linear_auc`, in half a minute.
 
         Raises:
             ValueError: no doses make the subgroups equally hard.
         """
-        if self.difficulty.kind != "calibrated" or self.difficulty.dose:
+        if not self.difficulty.unsolved:
             return self
         from scipy.special import ndtri
 
-        def solve() -> dict[str, float]:
-            models = {name: self._linear_model(name) for name in self.subgroups}
-            return matched(lambda name, dose: np.sqrt(2) * ndtri(self._linear_auc(models[name], dose)), list(models))
-
-        return self.model_copy(update={"difficulty": Calibrated(dose=remembered(self, solve))})
+        models = {name: self._linear_model(name) for name in self.subgroups}
+        doses = matched(lambda name, dose: np.sqrt(2) * ndtri(self._linear_auc(models[name], dose)), list(models))
+        return self.model_copy(update={"difficulty": Calibrated(dose=doses)})
 
     def linear_auc(self, subgroup: str) -> float:
         """AUC of the ideal observer of a linear model of the image (see :mod:`biasprop.generators.linear_observer`).
@@ -248,8 +188,16 @@ class Dermoscopy(Component):
         return jnp.stack([self.ita(subject), self.severity(subject)])
 
     def informed_auc(self, subgroup: str) -> float:
-        """Most that any observer of a subgroup can reach: AUC of :func:`informed_auc`, the same in all of them."""
-        return informed_auc(self)
+        """AUC of an observer who knows the five cues (and nothing of the severity beyond them), in any subgroup.
+
+        Given the label the cues are normal with covariance ``I + (loading sd)^2 11'`` and means ``loading`` apart, so
+        ``d'^2 = k l^2 / (1 + k l^2 s^2)`` for ``k`` cues and ``AUC = Phi(d' / sqrt 2)`` (Barrett and Myers 2004,
+        ch. 13).
+        """
+        from scipy.special import ndtr
+
+        energy = len(CUES) * self.loading**2
+        return float(ndtr(np.sqrt(energy / (1 + energy * self.severity_sd**2) / 2)))
 
     def render(self, subject: Subjects) -> Float[Array, "h w 3"]:
         """The photograph as sRGB code values in [0, 1]."""
@@ -278,55 +226,8 @@ class Dermoscopy(Component):
         return self._lesion(self._draws(subject), self.cues(subject)).cover
 
     def measure(self, image: Float[Array, "h w 3"], mask: Float[Array, "h w"]) -> dict[str, Float[Array, ""]]:
-        """Read the levers back from pixels.
-
-        Args:
-            image: sRGB code values.
-            mask: lesion cover, as an annotator would outline it: where to look, not how dark or how sharp.
-
-        Returns:
-            ``ita`` of the skin in degrees, Weber ``contrast`` of the lesion's luminance, and the five cues: ``size``
-            (diameter, mm), ``border`` (perimeter over that of the circle of the same area), ``asymmetry`` (offset of
-            the dark centroid over the radius), ``variegation`` (relative sd of the pigment), ``edge`` (width, mm).
-            In ``symmetric`` also the ``slope`` of the skin's lines, degrees.
-        """
-        linear = canvas.linear_light(image)
-        x, y = canvas.grid(self.size, self.field_of_view)
-        pixel = self.field_of_view / self.size
-        skin = (1 - mask) ** 8 + 1e-6
-        skin_mean = jnp.sum(linear * skin[..., None], (0, 1)) / jnp.sum(skin)
-        lesion_luminance = jnp.sum(mask * canvas.luminance(linear)) / jnp.maximum(jnp.sum(mask), 1e-6)
-
-        # Optical density over what skin and light would give there: a plane fitted to the skin's own pixels.
-        density = _above_plane(_smooth(_smooth(-jnp.log(jnp.maximum(linear[..., 0] * linear[..., 1], 1e-5)))), skin)
-        near, core = mask > 0.05, mask > 0.5
-        n = jnp.maximum(jnp.sum(core), 1)
-        mean = jnp.maximum(jnp.sum(core * density) / n, 1e-2)
-        cover = jnp.clip(2 * density / mean, 0, 1) * near  # full at half the mean: variegation inside is no border
-        area = jnp.maximum(jnp.sum(cover), 1e-3)
-        slope_y, slope_x = jnp.gradient(cover)
-        perimeter = jnp.maximum(jnp.sum(jnp.sqrt(slope_x**2 + slope_y**2)), 1e-3)
-        total = jnp.maximum(jnp.sum(cover * density), 1e-3)
-        radius = pixel * jnp.sqrt(area / jnp.pi)
-
-        def offset(axis: Float[Array, "h w"]) -> Float[Array, ""]:
-            return jnp.sum(cover * density * axis) / total - jnp.sum(core * axis) / n
-
-        read = {}
-        if self.difficulty.kind == "symmetric":
-            read["slope"] = canvas.slope(jnp.log(jnp.maximum(linear[..., 1], 1e-3)), skin)
-        # The fall-off at the rim is edge and a lean to one side is asymmetry; what is left is variegation.
-        uneven = _above_plane(density / jnp.maximum(mask, 0.5), core.astype(jnp.float32))
-        unevenness = jnp.sqrt(jnp.sum(core * uneven**2) / n)
-        return read | {
-            "ita": canvas.typology_angle(skin_mean),
-            "contrast": 1 - lesion_luminance / canvas.luminance(skin_mean),
-            "size": 2 * radius,
-            "border": perimeter / (2 * jnp.sqrt(jnp.pi * area)),
-            "asymmetry": jnp.hypot(offset(x[None, :]), offset(y[:, None])) / radius,
-            "variegation": unevenness / mean,
-            "edge": pixel * jnp.sum(cover * (1 - cover)) / perimeter,
-        }
+        """Read the levers back from pixels, see :func:`biasprop.generators.skin_readings.read`."""
+        return skin_readings.read(image, mask, self.field_of_view, lines=self.difficulty.kind == "symmetric")
 
     def _draws(self, subject: Subjects) -> Draws:
         key = subject.key
@@ -353,50 +254,19 @@ class Dermoscopy(Component):
         self, subgroup: Int[Array, ""], draws: Draws, cues: Float[Array, " 5"], lines: Float[Array, "h w"] | None
     ) -> Float[Array, "3 h w"]:
         """Colour of skin and lesion under white light."""
-        lesion = self._lesion(draws, cues)
+        added = self._lesion(draws, cues)
         texture = canvas.gaussian_field(draws.texture, self.size)
         uneven = 1 + self.texture * texture
         if lines is not None:
             uneven = uneven + LINES_SD * lines
         skin = once(melanosome_fraction(self._tone(subgroup, draws.tone)), BLOOD * jnp.exp(0.3 * draws.blood))
-        melanin, blood = skin[0] * uneven + lesion.pigment, skin[1] + lesion.blood
+        melanin, blood = skin[0] * uneven + added.pigment, skin[1] + added.blood
         return skin_colour(settle(melanin), settle(blood))
 
     def _lesion(self, draws: Draws, cues: Float[Array, " 5"]) -> Lesion:
-        size, border, asymmetry, variegation, edge = cues
-        place = (draws.place - 0.5) * 3.6
-        turn = jnp.pi * draws.direction
-        stretch = jnp.exp(0.10 * draws.shape)
-        if self.difficulty.kind == "symmetric":
-            stretch = stretch * ALONG_LINES
-        placed = once(place[0], place[1], stretch, jnp.cos(turn[0]), jnp.sin(turn[0]))
-        radius, roughness, width = once(
-            0.5 * jnp.clip(4.5 * jnp.exp(0.30 * size), 2.0, 9.5),
-            0.36 * jax.nn.sigmoid(-1.25 + 1.3 * border),
-            0.55 * jnp.exp(-0.35 * edge),
-        )
-        lean_u, lean_v, uneven, amount = once(
-            *(2 * jax.nn.sigmoid(-1.386 + 1.26 * asymmetry) * f(2 * turn[1]) for f in (jnp.cos, jnp.sin)),
-            0.7 * jax.nn.sigmoid(-1.466 + 1.8 * variegation),
-            self.pigment * jnp.exp(self.pigment_sd * draws.pigment),
-        )
-        waves = once(*draws.outline).reshape(2, 6)
-
-        x, y = canvas.grid(self.size, self.field_of_view)
-        across, down, stretch, cos, sin = (x - placed[0])[None, :], (y - placed[1])[:, None], *placed[2:]
-        u, v = (across * cos + down * sin) * stretch, (down * cos - across * sin) / stretch
-        distance = jnp.sqrt(u**2 + v**2 + 1e-6)
-        outline = radius * (1 + roughness * _harmonics(u / distance, v / distance, waves))
-        cover = jax.nn.sigmoid((outline - distance) / width)
-        # On a disc, a linear weight 1 + 4 a t / r has its centroid at a r; a is at most a half.
-        lean = jnp.maximum(1 + (lean_u * u + lean_v * v) / jnp.maximum(radius, distance), 0.05)
-        field = canvas.gaussian_field(draws.pigment_field, self.size, exponent=2.0, knee=2.0)
-        vessels = canvas.gaussian_field(draws.vessel_field, self.size, exponent=2.0, knee=2.0)
-        return Lesion(
-            cover=cover,
-            pigment=amount * cover * lean * jnp.exp(uneven * field - uneven**2 / 2),
-            blood=0.008 * cover * jnp.exp(uneven * vessels),
-        )
+        pigment = self.pigment * jnp.exp(self.pigment_sd * draws.pigment)
+        along = ALONG_LINES if self.difficulty.kind == "symmetric" else 1.0
+        return lesion.draw(draws, cues, size=self.size, field_of_view=self.field_of_view, pigment=pigment, along=along)
 
     def _light(self, subgroup: Int[Array, ""], draws: Draws) -> Float[Array, "h w"]:
         x, y = canvas.grid(self.size, 2.0)
@@ -458,47 +328,6 @@ class Dermoscopy(Component):
         return settle(down.T @ jnp.concatenate([jnp.cos(b), jnp.sin(b)])) * (2 / WAVES) ** 0.5
 
 
-def melanosome_fraction(ita: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Epidermal melanosome volume fraction at an ITA in degrees (blood fraction .01); inverse of :func:`declared_ita`.
-
-    Clipped to [.001, .55], beyond which the fit has no support.
-    """
-    root = (-165.37 + jnp.sqrt(165.37**2 + 239.52 * jnp.maximum(79.2 - ita, 0.0))) / 119.76
-    return jnp.clip(root**2, 0.001, 0.55)
-
-
-def declared_ita(fraction: Float[Array, "..."]) -> Float[Array, "..."]:
-    """ITA in degrees at a melanosome fraction (fit, within 1.6 degrees, blood fraction .01)."""
-    return 79.2 - 165.37 * jnp.sqrt(fraction) - 59.88 * fraction
-
-
-def skin_colour(melanin: Float[Array, "*s"], blood: Float[Array, "..."]) -> Float[Array, "3 *s"]:
-    """White-balanced linear sRGB of skin with these melanosome and blood volume fractions (closed-form fit).
-
-    Colour channels come first, as everywhere inside a rendering.
-    """
-    b = jnp.sqrt(jnp.maximum(blood, 0.0))
-    f = jnp.maximum(melanin, 0.0)
-    exponents = (
-        -0.2595 - 4.376 * f - 1.522 * b - 1.015 * f**2,
-        -0.2019 - 8.327 * f - 4.661 * b + 0.067 * f**2,
-        -0.4328 - 14.209 * f - 5.000 * b - 13.256 * f**2,
-    )
-    return 0.03 + jnp.exp(settle(jnp.stack(exponents)))
-
-
-def informed_auc(generator: Dermoscopy) -> float:
-    """AUC of an observer who knows the five cues (and nothing of the severity beyond them).
-
-    Given the label the cues are normal with covariance ``I + (loading sd)^2 11'`` and means ``loading`` apart, so
-    ``d'^2 = k l^2 / (1 + k l^2 s^2)`` for ``k`` cues and ``AUC = Phi(d' / sqrt 2)`` (Barrett and Myers 2004, ch. 13).
-    """
-    from scipy.stats import norm
-
-    energy = len(CUES) * generator.loading**2
-    return float(norm.cdf(np.sqrt(energy / (1 + energy * generator.severity_sd**2) / 2)))
-
-
 class LinearModel(NamedTuple):
     """What a linear model of the image needs to know; ``m`` latents, ``p`` pixels and channels."""
 
@@ -528,39 +357,3 @@ def _linear(generator: Dermoscopy, who: Subjects) -> LinearModel:
     still = jax.tree.map(lambda leaf: jnp.zeros_like(leaf[0]), jax.vmap(generator._draws)(who))
     loaded = still._replace(place=None, direction=None, cues=still.cues + generator.loading)
     return LinearModel(ravel_pytree(loaded)[0], *jax.lax.map(about, who))
-
-
-def _smooth(field: Float[Array, "h w"]) -> Float[Array, "h w"]:
-    """Binomial 3 x 3 average, edges repeated."""
-    for axis in (0, 1):
-        padded = jnp.pad(field, [(1, 1) if axis == i else (0, 0) for i in (0, 1)], mode="edge")
-        before, after = (jax.lax.slice_in_dim(padded, o, o + field.shape[axis], axis=axis) for o in (0, 2))
-        field = 0.25 * before + 0.5 * field + 0.25 * after
-    return field
-
-
-def _above_plane(field: Float[Array, "h w"], weight: Float[Array, "h w"]) -> Float[Array, "h w"]:
-    """What is left of a field after the weighted least-squares plane."""
-    size = field.shape[0]
-    x, y = canvas.grid(size, 1.0)
-    design = jnp.stack([jnp.ones((size, size)), *jnp.meshgrid(x, y)], axis=-1).reshape(-1, 3)
-    weighted = design * weight.reshape(-1, 1)
-    plane = jnp.linalg.solve(weighted.T @ design + 1e-6 * jnp.eye(3), weighted.T @ field.reshape(-1))
-    return field - (design @ plane).reshape(size, size)
-
-
-def _harmonics(
-    cosine: Float[Array, "h w"], sine: Float[Array, "h w"], draws: Float[Array, "2 6"]
-) -> Float[Array, "h w"]:
-    """Sum over k = 2..7 of ``k^-1.3 (n_k cos k theta + m_k sin k theta)``, scaled to unit variance, without any trig.
-
-    Multiples of the angle follow from the addition theorem.
-    """
-    k = np.arange(2, 8)
-    weight = k**-1.3 / np.sqrt((k**-2.6).sum())
-    total = jnp.zeros_like(cosine)
-    c, s = cosine, sine
-    for i in range(len(k)):
-        c, s = c * cosine - s * sine, s * cosine + c * sine
-        total = total + weight[i] * (draws[0, i] * c + draws[1, i] * s)
-    return total

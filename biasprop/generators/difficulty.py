@@ -11,25 +11,20 @@ in what "equally" means:
 - ``symmetric``: subgroups are mirror images of each other (equal for every observer and for every learner whose own law
   does not tell left from right).
 
-Each has ``views`` (what it prescribes for the views of every stage) and ``words`` (what a plan says of it). A generator
-declares ``difficulty: Annotated[Any, OneOf(DIFFICULTIES)] = Natural()``, calls :func:`check`, reads
-``difficulty.kind``, and has ``solved()``, which returns it with whatever constants its mode asks for (:func:`matched`
-finds those of ``calibrated``, :func:`remembered` keeps them).
+Each has ``views`` (what it prescribes for the views of every stage), ``words`` (what a plan says of it) and
+``unsolved`` (whether constants are still to be found). A generator has a field ``difficulty``, one of
+:data:`DIFFICULTIES` with :class:`Natural` as default, calls :func:`check`, reads ``difficulty.kind``, and has
+``solved()``, which returns it with the constants of an unsolved mode (:func:`matched` finds those of ``calibrated``;
+:mod:`biasprop.solved` keeps them).
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from biasprop import NUMERICS
 from biasprop.component import Component
 
 LEAST = 1e-4
@@ -40,6 +35,7 @@ class Natural(Component):
     """Physics as it falls."""
 
     kind: Literal["natural"] = "natural"
+    unsolved: ClassVar[bool] = False
     views: ClassVar[Mapping[str, float]] = {}
     words: ClassVar[str] = "natural: physics as it falls"
 
@@ -54,11 +50,17 @@ class Calibrated(Component):
     views: ClassVar[Mapping[str, float]] = {}
     words: ClassVar[str] = "calibrated: ideal observers' AUCs made equal by dose"
 
+    @property
+    def unsolved(self) -> bool:
+        """Whether no dose is known yet."""
+        return not self.dose
+
 
 class Invertible(Component):
     """Noise first, then a bijection for each subgroup."""
 
     kind: Literal["invertible"] = "invertible"
+    unsolved: ClassVar[bool] = False
     views: ClassVar[Mapping[str, float]] = {}
     words: ClassVar[str] = "invertible: noise first, then a bijection for each subgroup"
 
@@ -67,6 +69,7 @@ class Symmetric(Component):
     """Two subgroups that are left-right mirror images, by the slope of oriented structure."""
 
     kind: Literal["symmetric"] = "symmetric"
+    unsolved: ClassVar[bool] = False
     angle: Annotated[float, Field(ge=0, le=45)] = 30.0
     """Slope of the first subgroup's structure, degrees; the second has the opposite one. 0 makes them one."""
     flip: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -146,25 +149,3 @@ def matched(z: Callable[[str, float], float], subgroups: list[str]) -> dict[str,
         return float(f"{np.exp(root):.4g}")
 
     return {name: dose(name) for name in subgroups}
-
-
-def remembered(generator: Component, solve: Callable[[], dict[str, float]]) -> dict[str, float]:
-    """Constants of a generator, kept in the user's cache folder under the digest of its definition.
-
-    A missing or damaged file is made anew; a folder that cannot be written is no error.
-    """
-    text = json.dumps([generator.model_dump(mode="json"), list(getattr(generator, "subgroups", ())), NUMERICS])
-    name = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    path = root / "biasprop" / "difficulty" / f"{name}.json"
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        if kept["definition"] == text:
-            return {str(key): float(value) for key, value in kept["constants"].items()}
-    constants = solve()
-    with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        partial.write_text(json.dumps({"definition": text, "constants": constants}), encoding="utf-8")
-        partial.replace(path)  # whole or not at all, whoever else writes it
-    return constants

@@ -85,7 +85,7 @@ class Gaussian(Component):
 
     def solved(self) -> Self:
         """Itself with the doses that ``calibrated`` asks for: in closed form: ``d'^2`` is proportional to it."""
-        if self.difficulty.kind != "calibrated" or self.difficulty.dose:
+        if not self.difficulty.unsolved:
             return self
         found = {name: self._detectability(power) for name, power in zip(self.subgroups, self._powers(), strict=True)}
         dose = {name: min(found.values()) / squared for name, squared in found.items()}

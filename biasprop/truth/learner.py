@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, Key
 from biasprop.statistics.areas import paired_areas
 from biasprop.statistics.difficulty import Ledger, estimated
 from biasprop.training import Schedule
-from biasprop.truth.observers import TEST, Purpose, ledger_key, ready, twins
+from biasprop.truth.observers import TEST, Purpose, ledger_key, twins
 
 if TYPE_CHECKING:
     from biasprop.condition import PretrainingCondition
@@ -65,10 +65,10 @@ def learned(
     import jax
     import jax.numpy as jnp
 
-    from biasprop import training
+    from biasprop import program, training
     from biasprop.heads import Head
 
-    condition = ready(condition)
+    condition = program.ready(condition)
     generator, encoder = condition.generator, condition.encoder
     task = jax.tree.map(jnp.asarray, Plenty(generator, encoder, schedule, ledger_key(Purpose.LEARN)))
     head = Head(jnp.zeros(encoder.features), jnp.zeros(()))

@@ -68,7 +68,9 @@ def observed(condition: PretrainingCondition) -> Ledger:
     Args:
         condition: its generator is looked at, nothing else.
     """
-    condition = ready(condition)
+    from biasprop import program
+
+    condition = program.ready(condition)
     generator = condition.generator
     subgroups = list(generator.subgroups)
     found = exact(generator) if hasattr(generator, "ideal_auc") else Ledger((), ())
@@ -76,12 +78,6 @@ def observed(condition: PretrainingCondition) -> Ledger:
         if hasattr(generator, method):
             found += known(observer, kind, {name: getattr(generator, method)(name) for name in subgroups})
     return found + channelled(condition, subgroups)
-
-
-def ready(condition: PretrainingCondition) -> PretrainingCondition:
-    """A condition whose generator has solved for what it asks for, if it asks for anything."""
-    generator = condition.generator
-    return condition.model_copy(update={"generator": generator.solved()}) if hasattr(generator, "solved") else condition
 
 
 def exact(generator: Any) -> Ledger:

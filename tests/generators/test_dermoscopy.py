@@ -11,16 +11,8 @@ import numpy as np
 import pytest
 
 from biasprop.generators import canvas
-from biasprop.generators.dermoscopy import (
-    BLOOD,
-    CUES,
-    PRESETS,
-    Dermoscopy,
-    declared_ita,
-    informed_auc,
-    melanosome_fraction,
-    skin_colour,
-)
+from biasprop.generators.dermoscopy import CUES, Dermoscopy
+from biasprop.generators.skin import BLOOD, PRESETS, declared_ita, melanosome_fraction, skin_colour
 from tests.members import SEED, auc, images, latents, masks, measured, same, subjects
 
 N = 10_000
@@ -149,12 +141,12 @@ def test_a_single_cue_tells_something_and_not_everything(name: str, cue: str, re
 
 def test_the_informed_observer_meets_the_closed_form() -> None:
     generator = make()
-    assert 0.92 <= informed_auc(generator) <= 0.96
+    assert 0.92 <= generator.informed_auc("light") <= 0.96
     who = subjects(20_000)
     known = np.asarray(_cues(generator, who)).sum(axis=1)
-    assert abs(auc(who.label, known) - informed_auc(generator)) < 0.006  # three standard errors
+    assert abs(auc(who.label, known) - generator.informed_auc("light")) < 0.006  # three standard errors
     spread = make(severity_sd=1.0)
-    assert abs(auc(who.label, np.asarray(_cues(spread, who)).sum(axis=1)) - informed_auc(spread)) < 0.012
+    assert abs(auc(who.label, np.asarray(_cues(spread, who)).sum(axis=1)) - spread.informed_auc("light")) < 0.012
 
 
 @pytest.mark.parametrize("cue", CUES)
@@ -273,7 +265,7 @@ def _learned(deleted: int) -> float:
 @pytest.mark.slow
 def test_deleting_any_cue_costs_a_trained_learner() -> None:
     whole = _learned(-1)
-    assert 0.8 < whole < informed_auc(make()), "pixels cannot tell more than the cues"
+    assert 0.8 < whole < make().informed_auc("light"), "pixels cannot tell more than the cues"
     lost = {cue: whole - _learned(i) for i, cue in enumerate(CUES)}
     # Standard error of a loss about .002; in dark skin alone the edge and the border cost next to nothing.
     assert min(lost.values()) > 0.005, lost

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from biasprop import keys
 from biasprop.generators import GENERATORS, canvas, difficulty
 from biasprop.generators.difficulty import DIFFICULTIES
 from biasprop.interfaces import Subjects
+from biasprop.solved import solved
 from tests.members import images, latents, level, level_class, masks, measured, member, same, subjects, twins
 
 MODES = [(kind, mode) for kind in GENERATORS for mode in DIFFICULTIES]
@@ -168,25 +168,21 @@ def test_modes_that_do_not_fit_are_refused(kind: str, values: dict[str, Any], to
         member("generators", kind, **values)
 
 
-def test_doses_are_kept_and_made_anew_when_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doses_are_solved_for_once_and_anew_when_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    generator, calls = member("generators", "gaussian"), []
-
-    def solve() -> dict[str, float]:
-        calls.append(1)
-        return {"a": 0.5, "b": 1.0}
-
-    def ask() -> dict[str, float]:
-        return difficulty.remembered(generator, solve)
-
-    assert ask() == ask() == {"a": 0.5, "b": 1.0} and len(calls) == 1
-    (file,) = (tmp_path / "biasprop" / "difficulty").glob("*.json")
-    for damage in ("{", "[]", json.dumps(json.loads(file.read_text()) | {"definition": "another"})):
+    generator = member("generators", "gaussian", subgroups={"a": {"amplitude": 0.1}, "b": {}}, difficulty="calibrated")
+    found, calls, solve = generator.solved().difficulty, [], type(generator).solved
+    monkeypatch.setattr(type(generator), "solved", lambda self: calls.append(1) or solve(self))
+    assert solved(generator).difficulty == solved(generator).difficulty == found and len(calls) == 1
+    (file,) = tmp_path.rglob("difficulty-*.json")
+    for damage in ("{", "[]", file.read_text().replace("1.0", "0.5")):
         calls.clear()
         file.write_text(damage)
-        assert ask() == ask() == {"a": 0.5, "b": 1.0} and len(calls) == 1
-    other = generator.model_copy(update={"contrast": 0.2})
-    assert difficulty.remembered(other, lambda: {"a": 1.0, "b": 0.7}) == {"a": 1.0, "b": 0.7}
+        assert solved(generator).difficulty == solved(generator).difficulty == found and len(calls) == 1
+    other = generator.model_copy(update={"subgroups": dict(reversed(generator.subgroups.items())), "contrast": 0.2})
+    assert solved(other).difficulty.dose == pytest.approx(found.dose) and len(calls) == 2
+    natural = member("generators", "gaussian")
+    assert solved(natural) is natural and solved(solved(generator)) is not None and len(calls) == 2
 
 
 def test_matched_finds_the_root_and_refuses_where_there_is_none() -> None:
@@ -198,21 +194,20 @@ def test_matched_finds_the_root_and_refuses_where_there_is_none() -> None:
 
 def test_the_linear_observer_has_its_limits() -> None:
     """With little noise it knows the latents; with much it knows nothing; known cues alone are in closed form."""
-    from biasprop.generators.dermoscopy import informed_auc
     from biasprop.generators.linear_observer import auc
 
     generator = unlike("dermoscopy", "natural")
     slopes = np.random.default_rng(0).normal(size=(50, 5))
     push = np.full(5, generator.loading)
     assert auc(slopes, np.full(50, 1e-9), push, generator.severity_sd) == pytest.approx(
-        informed_auc(generator), abs=1e-6
+        generator.informed_auc("a"), abs=1e-6
     )
     assert auc(slopes, np.full(50, 1e9), push, generator.severity_sd) == pytest.approx(0.5, abs=1e-3)
     by_hand = push @ slopes.T @ np.linalg.solve(slopes @ slopes.T + 2 * np.eye(50), slopes @ push)
     from scipy.stats import norm
 
     assert auc(slopes, np.full(50, 2.0), push, 0.0) == pytest.approx(norm.cdf(np.sqrt(by_hand / 2)), abs=1e-9)
-    assert 0.8 < generator.linear_auc("b") < generator.linear_auc("a") < informed_auc(generator)
+    assert 0.8 < generator.linear_auc("b") < generator.linear_auc("a") < generator.informed_auc("a")
 
 
 def test_the_linear_model_is_the_images_own_slope() -> None:

@@ -11,15 +11,9 @@ import pytest
 from scipy.stats import norm, spearmanr
 
 from biasprop.generators import canvas
-from biasprop.generators.dermoscopy import (
-    BLOOD,
-    PRESETS,
-    Dermoscopy,
-    Latent,
-    Lesion,
-    declared_ita,
-    melanosome_fraction,
-)
+from biasprop.generators.dermoscopy import Dermoscopy, Latent
+from biasprop.generators.lesion import Lesion
+from biasprop.generators.skin import BLOOD, PRESETS, declared_ita, melanosome_fraction
 from tests.members import SEED, images, latents, masks, measured, subjects
 
 EDGES = np.array([55.0, 41.0, 28.0, 10.0, -30.0])

@@ -1,0 +1,109 @@
+"""A pigmented lesion on the pixel grid, from its five cues and the draws that have nothing to do with disease."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from biasprop.generators import canvas
+from biasprop.generators.canvas import once
+
+
+class Draws(NamedTuple):
+    """Every draw behind a photograph of clean skin but the camera's noise: standard normals, uniforms where stated."""
+
+    tone: Float[Array, ""]
+    blood: Float[Array, ""]
+    texture: Float[Array, "13 13"]
+    cues: Float[Array, " 5"]
+    place: Float[Array, " 2"]
+    """uniform"""
+    shape: Float[Array, ""]
+    outline: Float[Array, " 12"]
+    direction: Float[Array, " 2"]
+    """uniform"""
+    pigment: Float[Array, ""]
+    pigment_field: Float[Array, "11 11"]
+    vessel_field: Float[Array, "11 11"]
+    light: Float[Array, " 3"]
+
+
+class Lesion(NamedTuple):
+    """One lesion on the pixel grid."""
+
+    cover: Float[Array, "h w"]
+    """How much of a pixel is lesion, in [0, 1]."""
+    pigment: Float[Array, "h w"]
+    """Added melanosome fraction."""
+    blood: Float[Array, "h w"]
+    """Added blood fraction."""
+
+
+def draw(
+    draws: Draws, cues: Float[Array, " 5"], *, size: int, field_of_view: float, pigment: Array | float, along: float
+) -> Lesion:
+    """One lesion.
+
+    Args:
+        draws: what chance decides about it.
+        cues: size, border, asymmetry, variegation and edge, in units of their spread at one severity.
+        size: pixels along a side.
+        field_of_view: width of the view, mm.
+        pigment: melanosome fraction it adds.
+        along: a factor on its extent across its own direction; its extent along it is divided by the same.
+    """
+    extent, border, asymmetry, variegation, edge = cues
+    place = (draws.place - 0.5) * 3.6
+    turn = jnp.pi * draws.direction
+    stretch = jnp.exp(0.10 * draws.shape)
+    if along != 1:
+        stretch = stretch * along
+    placed = once(place[0], place[1], stretch, jnp.cos(turn[0]), jnp.sin(turn[0]))
+    radius, roughness, width = once(
+        0.5 * jnp.clip(4.5 * jnp.exp(0.30 * extent), 2.0, 9.5),
+        0.36 * jax.nn.sigmoid(-1.25 + 1.3 * border),
+        0.55 * jnp.exp(-0.35 * edge),
+    )
+    lean_u, lean_v, uneven, amount = once(
+        *(2 * jax.nn.sigmoid(-1.386 + 1.26 * asymmetry) * f(2 * turn[1]) for f in (jnp.cos, jnp.sin)),
+        0.7 * jax.nn.sigmoid(-1.466 + 1.8 * variegation),
+        pigment,
+    )
+    waves = once(*draws.outline).reshape(2, 6)
+
+    x, y = canvas.grid(size, field_of_view)
+    across, down, stretch, cos, sin = (x - placed[0])[None, :], (y - placed[1])[:, None], *placed[2:]
+    u, v = (across * cos + down * sin) * stretch, (down * cos - across * sin) / stretch
+    distance = jnp.sqrt(u**2 + v**2 + 1e-6)
+    outline = radius * (1 + roughness * _harmonics(u / distance, v / distance, waves))
+    cover = jax.nn.sigmoid((outline - distance) / width)
+    # On a disc, a linear weight 1 + 4 a t / r has its centroid at a r; a is at most a half.
+    lean = jnp.maximum(1 + (lean_u * u + lean_v * v) / jnp.maximum(radius, distance), 0.05)
+    field = canvas.gaussian_field(draws.pigment_field, size, exponent=2.0, knee=2.0)
+    vessels = canvas.gaussian_field(draws.vessel_field, size, exponent=2.0, knee=2.0)
+    return Lesion(
+        cover=cover,
+        pigment=amount * cover * lean * jnp.exp(uneven * field - uneven**2 / 2),
+        blood=0.008 * cover * jnp.exp(uneven * vessels),
+    )
+
+
+def _harmonics(
+    cosine: Float[Array, "h w"], sine: Float[Array, "h w"], draws: Float[Array, "2 6"]
+) -> Float[Array, "h w"]:
+    """Sum over k = 2..7 of ``k^-1.3 (n_k cos k theta + m_k sin k theta)``, scaled to unit variance, without any trig.
+
+    Multiples of the angle follow from the addition theorem.
+    """
+    k = np.arange(2, 8)
+    weight = k**-1.3 / np.sqrt((k**-2.6).sum())
+    total = jnp.zeros_like(cosine)
+    c, s = cosine, sine
+    for i in range(len(k)):
+        c, s = c * cosine - s * sine, s * cosine + c * sine
+        total = total + weight[i] * (draws[0, i] * c + draws[1, i] * s)
+    return total
