@@ -199,6 +199,7 @@ def _learned(
 ) -> Ledger:
     from biasprop import device
     from biasprop.truth.learner import PLENTY, learned
+    from biasprop.truth.observers import modelled
 
     recipe = schedule or PLENTY
     key = f"learner-{_digest(condition.generator, condition.encoder, recipe)}"
@@ -214,7 +215,7 @@ def _learned(
 
     def compute() -> dict[str, Any]:
         device.prepare()
-        return learned(condition, recipe, show).to_json()
+        return (modelled(condition) + learned(condition, recipe, show)).to_json()
 
     return Ledger.from_json(kept.cached(device.cache_folder(), key, compute))
 

@@ -48,7 +48,7 @@ def cohort(
 
     subject_keys = each(key, indices)
     subgroup, label = jax.vmap(member)(subject_keys)
-    return jax.vmap(lambda *who: met(*who, shifts))(subject_keys, subgroup, label)
+    return jax.vmap(lambda key, a, y: met(key, a, y, shifts))(subject_keys, subgroup, label)
 
 
 def met(key: Key[Array, ""], subgroup: Int[Array, ""], label: Int[Array, ""], shifts: Sequence[Shift] = ()) -> Subjects:

@@ -154,7 +154,7 @@ def _subjects(
     label: Int[Array, " n"],
     shifts: tuple[Shift, ...],
 ) -> Subjects:
-    return jax.vmap(lambda *who: population.met(*who, shifts))(keys.each(key, index), subgroup, label)
+    return jax.vmap(lambda own, a, y: population.met(own, a, y, shifts))(keys.each(key, index), subgroup, label)
 
 
 def _render(generator: Any, *rows: Any) -> Float[Array, "n h w c"]:

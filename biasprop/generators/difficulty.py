@@ -20,6 +20,7 @@ Each has ``views`` (what it prescribes for the views of every stage), ``words`` 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Annotated, ClassVar, Literal
 
@@ -134,8 +135,7 @@ def matched(z: Callable[[str, float], float], subgroups: list[str]) -> dict[str,
     Raises:
         ValueError: even a dose of :data:`LEAST` leaves some subgroup easier than the hardest.
     """
-    import numpy as np
-    from scipy.optimize import brentq
+    from scipy.optimize import root_scalar
 
     natural = {name: z(name, 1.0) for name in subgroups}
     target = min(natural.values())
@@ -145,7 +145,9 @@ def matched(z: Callable[[str, float], float], subgroups: list[str]) -> dict[str,
             return 1.0
         if z(name, LEAST) > target:
             raise ValueError(f"no dose of {LEAST:g} to 1 makes {name} as hard as the hardest subgroup")
-        root = brentq(lambda log: z(name, float(np.exp(log))) - target, np.log(LEAST), 0.0, xtol=1e-3)
-        return float(f"{np.exp(root):.4g}")
+        found = root_scalar(
+            lambda log: z(name, math.exp(log)) - target, bracket=(math.log(LEAST), 0.0), method="brentq", xtol=1e-3
+        )
+        return float(f"{math.exp(found.root):.4g}")
 
     return {name: dose(name) for name in subgroups}

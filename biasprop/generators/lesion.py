@@ -44,7 +44,7 @@ class Lesion(NamedTuple):
 
 
 def draw(
-    draws: Draws, cues: Float[Array, " 5"], *, size: int, field_of_view: float, pigment: Array | float, along: float
+    draws: Draws, cues: Float[Array, " 5"], *, size: int, field_of_view: float, pigment: Float[Array, ""], along: float
 ) -> Lesion:
     """One lesion.
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from biasprop.statistics.areas import paired_areas
-from biasprop.statistics.difficulty import Kind, Ledger, estimated, known, normal_distance, separated, z_of
+from biasprop.statistics.difficulty import Ledger, estimated, known, normal_distance, separated, z_of
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Key
@@ -39,13 +39,6 @@ SEED = 20_260
 """Of everything the ledger draws: it belongs to a generator and to no study or replicate."""
 
 
-KNOWN: dict[str, tuple[str, Kind]] = {
-    "informed_auc": ("told the latents the label acts through", "upper"),
-    "linear_auc": ("ideal observer of a linear model", "model"),
-}
-"""Method that a generator may have, AUC of a subgroup in closed form -> what the ledger calls it."""
-
-
 class Purpose(enum.IntEnum):
     """Frozen integers below the ledger's key: whose subjects."""
 
@@ -63,7 +56,7 @@ def ledger_key(purpose: int) -> Key[Array, ""]:
 
 
 def observed(condition: PretrainingCondition) -> Ledger:
-    """Every row that a generator has without training a network.
+    """Every row that a generator has in seconds.
 
     Args:
         condition: its generator is looked at, nothing else.
@@ -74,10 +67,25 @@ def observed(condition: PretrainingCondition) -> Ledger:
     generator = condition.generator
     subgroups = list(generator.subgroups)
     found = exact(generator) if hasattr(generator, "ideal_auc") else Ledger((), ())
-    for method, (observer, kind) in KNOWN.items():
-        if hasattr(generator, method):
-            found += known(observer, kind, {name: getattr(generator, method)(name) for name in subgroups})
+    if hasattr(generator, "informed_auc"):
+        bound = {name: generator.informed_auc(name) for name in subgroups}
+        found += known("told the latents the label acts through", "upper", bound)
     return found + channelled(condition, subgroups)
+
+
+def modelled(condition: PretrainingCondition) -> Ledger:
+    """The ideal observer of a linear model of the image, for a generator that has one; half a minute at most.
+
+    Args:
+        condition: its generator is looked at, nothing else.
+    """
+    from biasprop import program
+
+    generator = program.ready(condition).generator
+    if not hasattr(generator, "linear_auc"):
+        return Ledger((), ())
+    areas = {name: generator.linear_auc(name) for name in generator.subgroups}
+    return known("ideal observer of a linear model", "model", areas)
 
 
 def exact(generator: Any) -> Ledger:

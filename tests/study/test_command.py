@@ -205,7 +205,7 @@ def test_a_ledger_is_kept_with_every_run_and_printed_with_a_learner_when_asked_f
     kept = file.read_bytes()
     assert run.main([*words, "--ledger", "--json", "-q"]) == 0
     (entry,) = json.loads(capsys.readouterr().out)["ledger"]["entries"]
-    assert {"lower", "upper", "learner", "separability"} == {row["kind"] for row in entry["rows"]}
+    assert {"lower", "upper", "model", "learner", "separability"} == {row["kind"] for row in entry["rows"]}
     file.write_bytes(kept[:50])
     assert run.main([*words, "-q"]) == 0
     assert capsys.readouterr().out == shown and file.read_bytes() == kept
