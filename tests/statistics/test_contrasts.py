@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from biasprop.statistics.contrasts import excess_gap, gap, halving_budget, levelling_down, swap_contrast
+from biasprop.statistics.contrasts import common_gap, excess_gap, gap, halving_budget, levelling_down, swap_contrast
 
 LEVELS = ["to A", "even", "to B"]
 
@@ -35,6 +35,15 @@ def test_swap_contrast_cancels_what_both_mixes_share(z: xr.DataArray) -> None:
     np.testing.assert_allclose(beta, [0.6, np.nan])
     harder = z + xr.DataArray([0.0, -0.7], coords={"subgroup": ["A", "B"]}, dims="subgroup")
     np.testing.assert_allclose(swap_contrast(gap(harder, ("A", "B")), "pretraining", ("to A", "to B")), [0.6, np.nan])
+
+
+def test_the_common_gap_is_what_the_swap_contrast_leaves(z: xr.DataArray) -> None:
+    gaps, skewed = gap(z, ("A", "B")), ("to A", "to B")
+    common = common_gap(gaps, "pretraining", skewed)
+    np.testing.assert_allclose(common, [0.2, np.nan])
+    np.testing.assert_allclose(
+        common + swap_contrast(gaps, "pretraining", skewed), gaps.sel(pretraining="to A") + 0 * common
+    )
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,18 @@ def measures(cube: xr.Dataset) -> xr.Dataset:
     return measure(cube, 0.8)
 
 
+def test_a_common_gap_and_a_swap_contrast_make_up_the_gap(measures: xr.Dataset) -> None:
+    to_a = {"pretraining": "all light", **ONE}
+    stated = [
+        Estimand(name="gap", kind="gap", subgroups=PAIR, at=to_a, primary=True),
+        swap(at=ONE),
+        swap("common", kind="common_gap", at=ONE),
+    ]
+    gap, beta, common = estimates(measures, stated)
+    assert gap.value == pytest.approx(beta.value + common.value)
+    assert common.method == "t" and common.low < common.value < common.high
+
+
 def test_measures_have_the_cubes_dims_and_coords(cube: xr.Dataset, measures: xr.Dataset) -> None:
     arm = ("pretraining", "labels", "protocol", "replicate", "draw")
     assert measures["auc"].dims == (*arm, "subgroup")
