@@ -6,13 +6,13 @@ into six orthonormal directions: mean, A - B and curvature over the mixes, times
 A direction's deviation is the sum of what all arms of a replicate share, what the label budgets of a linear probe on
 one frozen encoder share, and what an arm has alone; each is skewed.
 
-Source of the numbers: the shipped study ``skin_tone`` (seed 20261, its six replicates, Numerics 2). Means are its means;
-variances are moments of its six replicates, covariances within a direction averaged over budgets, negative ones set to
-0. Six replicates say little about skewness (pooled over arms: 0.4 for z, 0.0 for gaps, -0.2 for excess gaps, between
--1.0 and 1.3 for swap contrasts), so it was also read off 41 replicates of the same generator and objective on 16 x 16
-pixels (one block of width 32, 200 steps, linear probe, 50 to 1,000 labels): root mean square over arms, less what 41
-normal values would have, 0.9 for z, 0.6 for gaps, 0.5 for excess gaps, 0.3 for swap contrasts. :data:`SKEW` gives about
-as much.
+Source of the numbers: the shipped study ``skin_tone`` (seed 20261, its six replicates, Numerics 2). Means are its
+means; variances are moments of its six replicates, covariances within a direction averaged over budgets, negative ones
+set to 0. Six replicates say little about skewness (pooled over arms: 0.4 for z, 0.0 for gaps, -0.2 for excess gaps,
+between -1.0 and 1.3 for swap contrasts), so it was also read off 41 replicates of the same generator and objective on
+16 x 16 pixels (one block of width 32, 200 steps, linear probe, 50 to 1,000 labels): root mean square over arms, less
+what 41 normal values would have, 0.9 for z, 0.6 for gaps, 0.5 for excess gaps, 0.3 for swap contrasts. :data:`SKEW`
+gives about as much.
 """
 
 from __future__ import annotations
