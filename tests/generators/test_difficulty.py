@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from scipy.stats import ttest_ind
 
 from biasprop import keys
-from biasprop.generators import GENERATORS, canvas, difficulty
+from biasprop.generators import GENERATORS, canvas, dermoscopy, difficulty
 from biasprop.generators.difficulty import DIFFICULTIES
 from biasprop.interfaces import Subjects
 from biasprop.solved import solved
@@ -27,6 +27,7 @@ OWN = {"dermoscopy": [{"ita_mean": 50.0}, {"ita_mean": -25.0}], "gaussian": [{"a
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr(dermoscopy, "LESIONS", 6)
         yield
 
 
@@ -43,7 +44,7 @@ def unlike(kind: str, mode: str) -> Any:
         return mirrors(kind)
     cls = GENERATORS[kind]
     found = {name: level(cls, **own) for name, own in zip("ab", OWN.get(kind, [{}, {}]), strict=True)}
-    return member("generators", kind, subgroups=found, difficulty=mode).solved()
+    return solved(member("generators", kind, subgroups=found, difficulty=mode))
 
 
 @pytest.mark.parametrize(("kind", "mode"), MODES)
