@@ -14,7 +14,7 @@ from scipy.special import ndtr, ndtri
 
 from biasprop.coverage import ERRORS
 from biasprop.coverage.simulated import MEANS, PROTOCOLS, SKEW, SUBGROUPS, labelled, simulate, with_contrast
-from biasprop.statistics.contrasts import excess_gap, gap, halving_budget, swap_contrast
+from biasprop.statistics.contrasts import common_gap, excess_gap, gap, halving_budget, swap_contrast
 from biasprop.statistics.intervals import MIN_FIELLER, fieller_bounds, t_intervals
 
 RESAMPLES = 999
@@ -166,6 +166,8 @@ def _cases(seed: int, studies: int, most: int, skew: Any) -> Iterator[Case]:
         yield f"gap{name}", T, (gaps.sel(pretraining="to A").values,), float(true_gaps.sel(pretraining="to A"))
         excess, true_excess = (excess_gap(g, "pretraining", "even").sel(pretraining="to A") for g in (gaps, true_gaps))
         yield f"excess gap{name}", T, (excess.values,), float(true_excess)
+        common, true_common = (common_gap(g, "pretraining", ("to A", "to B")) for g in (gaps, true_gaps))
+        yield f"common gap{name}", T, (common.values,), float(true_common)
         yield f"swap contrast{name}", T, (_swap(z, protocol, labels).values,), float(_swap(means, protocol, labels))
     for protocol, labels in (("full", 200), ("full", 5000), ("linear_probe", 50)):
         pair = (_swap(z, protocol, labels).values, _swap(z, "linear_probe", 5000).values)

@@ -36,7 +36,8 @@ def test_every_interval_on_offer_covers(covered: list[Row]) -> None:
     offered = [row for row in covered if row.offered]
     assert not [row for row in offered if not row.passes]
     kinds = {(row.interval, row.estimand.partition(",")[0]) for row in offered}
-    assert kinds >= {("t", "AUC"), ("t", "gap"), ("t", "excess gap"), ("t", "swap contrast"), ("Fieller", "retention")}
+    assert kinds >= {("t", name) for name in ("AUC", "gap", "excess gap", "common gap", "swap contrast")}
+    assert ("Fieller", "retention") in kinds
 
 
 def test_every_interval_that_is_wrong_fails_the_same_check(covered: list[Row]) -> None:
@@ -49,7 +50,7 @@ def test_every_interval_that_is_wrong_fails_the_same_check(covered: list[Row]) -
 def test_no_interval_is_offered_to_three_replicates_of_a_ratio(covered: list[Row]) -> None:
     few = [row for row in covered if row.interval == "Fieller" and row.replicates == 3]
     assert few and not any(row.offered for row in few)
-    assert all(0.5 < row.given < 0.9 for row in few)  # the condition on the denominator is what does it
+    assert all(0.2 < row.given < 0.9 for row in few)  # the condition on the denominator is what does it
 
 
 def test_verdicts_keep_their_level(wrong: list[Rate]) -> None:
