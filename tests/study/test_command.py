@@ -193,6 +193,7 @@ def test_a_ledger_is_kept_with_every_run_and_printed_with_a_learner_when_asked_f
     tmp_path: Path, capsys: pytest.CaptureFixture[str], sweeps: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("biasprop.truth.learner.PLENTY", Schedule(steps=50, batch=32))
+    monkeypatch.setattr("biasprop.generators.dermoscopy.LESIONS", 2)
     words = [str(EXAMPLE), "--smoke", "--out", str(tmp_path)]
     assert run.main([*words, "--ledger", "-q"]) == 0, "without a store"
     assert "learner" in capsys.readouterr().out and list(tmp_path.iterdir()) == []
