@@ -60,6 +60,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return known("net", "learner", {"light": 0.8, "dark": 0.7})
 
     monkeypatch.setattr("biasprop.device.cache_folder", lambda: tmp_path / "caches")
+
     def modelled(condition: object) -> Ledger:
         return known("linear", "model", {"light": 0.9, "dark": 0.8})
 
