@@ -10,6 +10,7 @@ alone. An observer who knows all five cues has the closed-form AUC of
 from __future__ import annotations
 
 import enum
+import math
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import jax
@@ -21,8 +22,9 @@ from pydantic import Field, model_validator
 
 from biasprop import keys
 from biasprop.component import Component, OneOf, Preset
+from biasprop.fusion import settle
 from biasprop.generators import canvas, lesion, occlusions, skin_readings
-from biasprop.generators.canvas import normal, once, settle, uniform
+from biasprop.generators.canvas import normal, normals, once, uniform, uniforms
 from biasprop.generators.difficulty import DIFFICULTIES, Calibrated, Natural, check, matched
 from biasprop.generators.lesion import Draws, Lesion
 from biasprop.generators.linear_observer import auc
@@ -69,6 +71,24 @@ class Latent(enum.IntEnum):
     LINES = 20
     LINE_WAVES = 21
     SLOPE = 22
+
+
+FEW = (
+    Latent.TONE,
+    Latent.BLOOD,
+    Latent.SEVERITY,
+    Latent.CUES,
+    Latent.SHAPE,
+    Latent.OUTLINE,
+    Latent.PIGMENT,
+    Latent.LIGHT,
+    Latent.SLOPE,
+)
+"""Latents of at most twelve normals, which are drawn together."""
+
+
+def _few(subject: Subjects) -> dict[Latent, Float[Array, " 12"]]:
+    return dict(zip(FEW, normals(subject.key, FEW, 12), strict=True))
 
 
 class Dermoscopy(Component):
@@ -169,15 +189,15 @@ class Dermoscopy(Component):
 
     def severity(self, subject: Subjects) -> Float[Array, ""]:
         """How far the lesion has come: around 0 for a naevus, around 1 for a melanoma."""
-        return subject.extent + self.severity_sd * normal(subject.key, Latent.SEVERITY)
+        return subject.extent + self.severity_sd * _few(subject)[Latent.SEVERITY][0]
 
     def cues(self, subject: Subjects) -> Float[Array, " 5"]:
         """The five cues, in :data:`CUES`' order and in units of their spread at one severity."""
-        return normal(subject.key, Latent.CUES, (len(CUES),)) + self.loading * self.severity(subject)
+        return _few(subject)[Latent.CUES][: len(CUES)] + self.loading * self.severity(subject)
 
     def ita(self, subject: Subjects) -> Float[Array, ""]:
         """Declared ITA in degrees. A twin keeps its rank within its subgroup."""
-        photographed = self._tone(subject.subgroup, normal(subject.key, Latent.TONE))
+        photographed = self._tone(subject.subgroup, _few(subject)[Latent.TONE][0])
         if self.difficulty.kind != "invertible":
             return photographed
         skin = skin_colour(melanosome_fraction(photographed), jnp.float32(BLOOD))
@@ -212,14 +232,14 @@ class Dermoscopy(Component):
             linear = canvas.mark(linear, subject.marker, jnp.asarray(STICKER)[:, None, None])
         white = self._white_electrons(subject.subgroup)
         electrons = settle(white * jnp.clip(linear, 0, 1))
-        grain = normal(key, Latent.NOISE, (3 * self.size**2,)).reshape(3, self.size, self.size)
+        grain = settle(normal(key, Latent.NOISE, (3 * self.size**2,))).reshape(3, self.size, self.size)
         if subject.noise is not None:
             grain = subject.noise * grain
         noisy = electrons + jnp.sqrt(electrons + self.read_noise**2) * grain
         seen = jnp.clip(noisy / white, 0, 1)
         if self.difficulty.kind == "invertible":
             seen = seen * self._filter(subject.subgroup)[:, None, None]
-        return jnp.moveaxis(canvas.srgb(seen), 0, -1)
+        return jnp.moveaxis(settle(canvas.srgb(seen)), 0, -1)
 
     def mask(self, subject: Subjects) -> Float[Array, "h w"]:
         """How much of each pixel is lesion, in [0, 1]."""
@@ -230,24 +250,27 @@ class Dermoscopy(Component):
         return skin_readings.read(image, mask, self.field_of_view, lines=self.difficulty.kind == "symmetric")
 
     def _draws(self, subject: Subjects) -> Draws:
-        key = subject.key
-        direction = uniform(key, Latent.DIRECTION, (2,))
+        few = _few(subject)
+        place, direction = uniforms(subject.key, (Latent.PLACE, Latent.DIRECTION), 2)
         if self.difficulty.kind == "symmetric":
-            along = self._slope(subject.subgroup) + SLOPE_SD * normal(key, Latent.SLOPE)
+            along = self._slope(subject.subgroup) + SLOPE_SD * few[Latent.SLOPE][0]
             direction = direction.at[0].set(along / 180)
+        wide, narrow = canvas.modes_of(6), canvas.modes_of(5)
+        fields = (Latent.TEXTURE, Latent.PIGMENT_FIELD, Latent.VESSEL_FIELD)
+        texture, pigment_field, vessel_field = normals(subject.key, fields, math.prod(wide))
         return Draws(
-            tone=normal(key, Latent.TONE),
-            blood=normal(key, Latent.BLOOD),
-            texture=normal(key, Latent.TEXTURE, canvas.modes_of(6)),
-            cues=normal(key, Latent.CUES, (len(CUES),)),
-            place=uniform(key, Latent.PLACE, (2,)),
-            shape=normal(key, Latent.SHAPE),
-            outline=normal(key, Latent.OUTLINE, (12,)),
+            tone=few[Latent.TONE][0],
+            blood=few[Latent.BLOOD][0],
+            texture=texture.reshape(wide),
+            cues=few[Latent.CUES][: len(CUES)],
+            place=place,
+            shape=few[Latent.SHAPE][0],
+            outline=few[Latent.OUTLINE],
             direction=direction,
-            pigment=normal(key, Latent.PIGMENT),
-            pigment_field=normal(key, Latent.PIGMENT_FIELD, canvas.modes_of(5)),
-            vessel_field=normal(key, Latent.VESSEL_FIELD, canvas.modes_of(5)),
-            light=normal(key, Latent.LIGHT, (3,)),
+            pigment=few[Latent.PIGMENT][0],
+            pigment_field=pigment_field[: math.prod(narrow)].reshape(narrow),
+            vessel_field=vessel_field[: math.prod(narrow)].reshape(narrow),
+            light=few[Latent.LIGHT][:3],
         )
 
     def _albedo(
