@@ -119,7 +119,7 @@ def test_nothing_is_known_of_a_shifted_test(made: list[str]) -> None:
     marked = load_study(ROOT / "studies" / "skin_tone.toml", ["evaluation.shifts.dark.marker_diseased=0.9"], smoke=True)
     for study, shifted in ((plain, False), (marked, True)):
         entries = ledger.made(study)
-        assert [bool(place.ledger.rows) for place in ledger.places(study, entries)][0] != shifted
+        assert all(bool(place.ledger.rows) != shifted for place in ledger.places(study, entries))
         assert ("note" in ledger.as_json(entries)["entries"][0]) == shifted
         shown = report.text(ledger.tables(study, entries), 160)
         assert ("not even the upper one" in " ".join(shown.split())) == shifted
