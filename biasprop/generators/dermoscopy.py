@@ -10,7 +10,9 @@ alone. An observer who knows all five cues has the closed-form AUC of
 from __future__ import annotations
 
 import enum
+import functools
 import math
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import jax
@@ -33,6 +35,10 @@ from biasprop.interfaces import Subjects
 
 LESIONS = 24
 """Drawn lesions about which an image is made linear."""
+TOGETHER = 48
+"""Latents whose slopes are worked out together; more take more memory and not less time."""
+KEPT = 2**28
+"""Bytes of slopes that are kept from one dose to the next; larger ones are worked out anew for each dose."""
 
 STICKER = (0.05, 0.15, 0.8)
 """Linear light of a marker: blue, which stands out on every skin."""
@@ -176,16 +182,24 @@ class Dermoscopy(Component):
         dose = self.difficulty.dose.get(subgroup, 1.0) if self.difficulty.kind == "calibrated" else 1.0
         return self._linear_auc(self._linear_model(subgroup), dose)
 
-    def _linear_model(self, subgroup: str) -> LinearModel:
+    def _linear_model(self, subgroup: str) -> Callable[[int], LinearModel]:
+        """The linear model about each lesion, one at a time: those of all lesions are large where images are."""
         own = keys.each(keys.stream(keys.replicate(0, 0), keys.Stream.TRUTH), jnp.arange(LESIONS))
-        index = list(self.subgroups).index(subgroup)
-        return _linear(self, Subjects(own, jnp.full(LESIONS, index), jnp.zeros(LESIONS, jnp.int32)))
+        index = jnp.int32(list(self.subgroups).index(subgroup))
 
-    def _linear_auc(self, model: LinearModel, dose: float) -> float:
-        electrons = dose * np.asarray(model.electrons, np.float64)
-        variances = (electrons + self.read_noise**2) / electrons**2
-        pairs = zip(model.slopes, variances, strict=True)
-        return float(np.mean([auc(*pair, model.push, self.severity_sd) for pair in pairs]))
+        def about(drawn: int) -> LinearModel:
+            return _linear(self, Subjects(own[drawn], index, jnp.int32(0)))
+
+        return functools.cache(about) if LESIONS * about(0).slopes.nbytes <= KEPT else about
+
+    def _linear_auc(self, about: Callable[[int], LinearModel], dose: float) -> float:
+        areas = []
+        for drawn in range(LESIONS):
+            model = about(drawn)
+            electrons = dose * np.asarray(model.electrons, np.float64)
+            variance = (electrons + self.read_noise**2) / electrons**2
+            areas.append(auc(model.slopes, variance, model.push, self.severity_sd))
+        return float(np.mean(areas))
 
     def severity(self, subject: Subjects) -> Float[Array, ""]:
         """How far the lesion has come: around 0 for a naevus, around 1 for a melanoma."""
@@ -352,31 +366,33 @@ class Dermoscopy(Component):
 
 
 class LinearModel(NamedTuple):
-    """What a linear model of the image needs to know; ``m`` latents, ``p`` pixels and channels."""
+    """What a linear model of the image about one subject needs to know; ``m`` latents, ``p`` pixels and channels."""
 
     push: Float[Array, " m"]
     """How far one unit of severity moves each latent."""
-    slopes: Float[Array, "n p m"]
-    """Of optical density in the latents, about each subject."""
-    electrons: Float[Array, "n p"]
+    slopes: Float[Array, "p m"]
+    """Of optical density in the latents."""
+    electrons: Float[Array, " p"]
     """Of each pixel; their number plus the square of the read noise, over their number squared, is the variance of
     optical density."""
 
 
 @jax.jit
-def _linear(generator: Dermoscopy, who: Subjects) -> LinearModel:
-    def about(subject: Subjects) -> tuple[Float[Array, "p m"], Float[Array, " p"]]:
-        drawn = generator._draws(subject)
-        lines = generator._lines(subject)
-        free, rebuild = ravel_pytree(drawn._replace(place=None, direction=None))
+def _linear(generator: Dermoscopy, subject: Subjects) -> LinearModel:
+    drawn = generator._draws(subject)
+    lines = generator._lines(subject)
+    known = {"place": drawn.place, "direction": drawn.direction}
+    free, rebuild = ravel_pytree(drawn._replace(place=None, direction=None))
 
-        def density(latents: Float[Array, " m"]) -> Float[Array, " p"]:
-            draws = rebuild(latents)._replace(place=drawn.place, direction=drawn.direction)
-            albedo = generator._albedo(subject.subgroup, draws, draws.cues + 0.5 * generator.loading, lines)
-            return -jnp.log(albedo * generator._light(subject.subgroup, draws)).ravel()
+    def density(latents: Float[Array, " m"]) -> Float[Array, " p"]:
+        draws = rebuild(latents)._replace(**known)
+        albedo = generator._albedo(subject.subgroup, draws, draws.cues + 0.5 * generator.loading, lines)
+        return -jnp.log(albedo * generator._light(subject.subgroup, draws)).ravel()
 
-        return jax.jacfwd(density)(free), generator.white_electrons * jnp.exp(-density(free))
+    def slope(along: Float[Array, " m"]) -> Float[Array, " p"]:
+        return jax.jvp(density, (free,), (along,))[1]
 
-    still = jax.tree.map(lambda leaf: jnp.zeros_like(leaf[0]), jax.vmap(generator._draws)(who))
-    loaded = still._replace(place=None, direction=None, cues=still.cues + generator.loading)
-    return LinearModel(ravel_pytree(loaded)[0], *jax.lax.map(about, who))
+    still = jax.tree.map(jnp.zeros_like, drawn._replace(place=None, direction=None))
+    push, _ = ravel_pytree(still._replace(cues=still.cues + generator.loading))
+    slopes = jax.lax.map(slope, jnp.eye(free.size), batch_size=TOGETHER).T
+    return LinearModel(push, slopes, generator.white_electrons * jnp.exp(-density(free)))
