@@ -31,9 +31,8 @@ DIFFERS = 4
 
 TOLERANCE = 0.02
 """Largest difference of an AUC, in any draw and subgroup, that another fingerprint may make. Sums in another order
-differ in the last digit, and training carries that on; the median arm moves by less than 1e-4. Twice the standard error
-that 1,000 test subjects of a class leave in an AUC (about 0.01), and well below what contrasts are judged by: 0.1 on z,
-0.016 in AUC, is their margin after averaging over draws and replicates."""
+differ in the last digit, and training carries that on. Twice the standard error that 1,000 test subjects of a class
+leave in an AUC (about 0.01): more would be another result, less is told apart by chance."""
 
 
 class Found(NamedTuple):
@@ -152,8 +151,9 @@ def _is_finished(store: Store, arm: design.Arm, replicate: int) -> bool:
 
 
 def _compared(stored: Store, again: Store, arm: design.Arm, replicate: int) -> tuple[str, str]:
-    if damage := stored.verify([(arm.levels, replicate)], repair=False):
-        return "damaged", damage[0].reason
+    for damage in stored.verify([(arm.levels, replicate)], repair=False):
+        if damage.arm is not None:
+            return "damaged", damage.reason
     old, new = (_numbers(store, arm, replicate) for store in (stored, again))
     if (old["status"] != new["status"]).any():
         return "differs", f"status was {old['status'].tolist()}, is {new['status'].tolist()}"

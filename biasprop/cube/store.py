@@ -378,7 +378,7 @@ def _mended(path: Path) -> list[str]:
         if documents.damaged(path):  # or being written just now
             with claim(lock):
                 found = documents.mend(path)
-        elif path.is_dir() and not documents.has_copy(path):
+        elif (path / documents.GROUP).is_file() and not documents.has_copy(path):
             with claim(lock):
                 Store._opened(path)  # is what is copied whole?
                 found = [documents.COPY] if (path / documents.COPY).exists() else []
