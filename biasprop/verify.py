@@ -83,11 +83,15 @@ def verify(
     salt = os.urandom(8)
     order = sorted(finished, key=lambda place: hashlib.blake2b(repr(place).encode(), key=salt).digest())
     chosen = sorted(order[: size(sample, len(finished))])
+    found: list[Found] = []
     widths: dict[int, list[tuple[int, int]]] = {}
     for i, k in chosen:
-        number = int(_numbers(stored, cells[i].arms[k], cells[i].replicate)["fingerprint"])
+        arm, replicate = cells[i].arms[k], cells[i].replicate
+        if damage := _damage(stored, arm, replicate):
+            found.append(Found(f"{arm.name}, replicate {replicate}", "damaged", damage))
+            continue
+        number = int(_numbers(stored, arm, replicate)["fingerprint"])
         widths.setdefault(int((stored.fingerprint(number) or {}).get("width", 1)), []).append((i, k))
-    found = []
     with tempfile.TemporaryDirectory(prefix="biasprop-verify-") as folder:
         for width, arms in widths.items():
             again = Path(folder) / f"{width}" / store.name
@@ -150,10 +154,13 @@ def _is_finished(store: Store, arm: design.Arm, replicate: int) -> bool:
         return False
 
 
+def _damage(stored: Store, arm: design.Arm, replicate: int) -> str:
+    """What is wrong on disk with an arm; empty where nothing is."""
+    found = stored.verify([(arm.levels, replicate)], repair=False)
+    return next((damage.reason for damage in found if damage.arm is not None), "")
+
+
 def _compared(stored: Store, again: Store, arm: design.Arm, replicate: int) -> tuple[str, str]:
-    for damage in stored.verify([(arm.levels, replicate)], repair=False):
-        if damage.arm is not None:
-            return "damaged", damage.reason
     old, new = (_numbers(store, arm, replicate) for store in (stored, again))
     if (old["status"] != new["status"]).any():
         return "differs", f"status was {old['status'].tolist()}, is {new['status'].tolist()}"

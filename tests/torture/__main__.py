@@ -58,7 +58,7 @@ def main() -> int:
             if part in parts:
                 done(kills.kills(commands, folder, reference, number, count, chooser(given.seed), longest))
         if "disk" in parts and disks.can_mount():
-            done(disks.full(commands, folder, reference, [8, 100, 200, 400, 700, 1000, 1300]))
+            done(disks.full(commands, folder, reference, [8, 200, 700, 1300]))
             done(disks.read_only(commands, folder, reference))
         commands.close()
         if "writers" in parts:
