@@ -8,11 +8,14 @@ import json
 import os
 import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from biasprop.claim import claim
 
 _INFO = "__info__"
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -79,6 +82,21 @@ class EncoderStore:
         finally:
             aside.unlink(missing_ok=True)
         return target
+
+    def delete(self, key: str) -> None:
+        """Remove an encoder, if it is there."""
+        self.path(key).unlink(missing_ok=True)
+
+    @contextmanager
+    def claimed(self, keys: Iterable[str]) -> Iterator[None]:
+        """Be the only process that makes these encoders while inside; waits for another one that does, or its death."""
+        with ExitStack() as held:
+            for path in sorted(
+                {self.path(key) for key in keys}
+            ):  # in one order everywhere, so that nobody waits in a ring
+                path.parent.mkdir(parents=True, exist_ok=True)
+                held.enter_context(claim(path.with_name(f".{path.stem}.lock")))
+            yield
 
     def _read(self, key: str) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
         path = self.path(key)

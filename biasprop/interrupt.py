@@ -1,11 +1,12 @@
-"""Ending early: Ctrl-C and SIGTERM are one thing, and what closes things is not disturbed by a second one."""
+"""Ending early: Ctrl-C and SIGTERM are one thing, and what opens or closes things is not torn by them."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -15,16 +16,43 @@ def heed() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+def ignore() -> None:
+    """Ignore both signals from now on; for a command that only has to exit, with the code it has."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @contextmanager
 def deaf() -> Iterator[None]:
     """Ignore both signals meanwhile; for what ends by itself within seconds. Outside the main thread nothing changes,
     since signals are never handled there."""
+    with _handled_by(signal.SIG_IGN):
+        yield
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Heed both signals only at the end; for what has to be whole before it can be closed. Blocking them would not do:
+    the system then gives them to another thread, and Python handles them in the main one all the same.
+
+    Raises:
+        KeyboardInterrupt: at the end, if one came.
+    """
+    came: list[int] = []
+    with _handled_by(lambda number, frame: came.append(number)):
+        yield
+    if came:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _handled_by(handler: Callable[..., Any] | signal.Handlers) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
+    before = {number: signal.signal(number, handler) for number in SIGNALS}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, usual in before.items():
+            signal.signal(number, usual)

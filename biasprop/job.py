@@ -9,7 +9,7 @@ import json
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,8 @@ import numpy as np
 
 from biasprop import NUMERICS, design, device, keys, program, subjects, training
 from biasprop.batching import Batch
+from biasprop.checkpoint import Checkpoint
+from biasprop.claim import claim
 from biasprop.condition import PretrainingCondition
 from biasprop.cube import Store
 from biasprop.design import Arm, Cell
@@ -43,6 +45,8 @@ class Job:
     """Positions of the arms to compute, in the cells' own lists, which hold the same fine-tuning conditions."""
     store: str
     encoders: str
+    wait: bool = False
+    """Whether to wait for another process that has claimed one of the cells, instead of leaving the job alone."""
 
     def text(self) -> str:
         """The job as JSON."""
@@ -85,21 +89,65 @@ def run(text: str, tell: Tell) -> dict[str, Any]:
         tell: is told what happens.
 
     Returns:
-        ``seconds`` by stage (compile, pretrain, render, adapt, evaluate), and ``arms``: name -> seconds without
-        compilation.
+        ``seconds`` by stage (compile, pretrain, render, adapt, evaluate), ``arms``: name -> seconds without
+        compilation, and ``claimed``: whether nothing was done, because another process is at one of the cells.
     """
     job = Job.of(text)
     study, cells = _study(job.origin)
     members = [cells[i] for i in job.members]
     store = Store.open(job.store)
-    places = [k for k in job.wanted if any(is_open(store, member, member.arms[k]) for member in members)]
     clock = Clock()
-    if places:
+    with _claimed(store, study, members, job.wait, tell) as held:
+        if held:
+            _compute(study, members, store, job, clock, tell)
+            for cell in _unlike(members):
+                tell({"cell": cell.name, "stage": "done", "step": 1, "steps": 1})
+    return {"claimed": not held, "seconds": clock.seconds, "arms": clock.arms}
+
+
+@contextmanager
+def _claimed(store: Store, study: Study, members: list[Cell], wait: bool, tell: Tell) -> Iterator[bool]:
+    """Be the only process that computes these cells, whatever its device, while inside.
+
+    Yields:
+        Whether it is; without ``wait`` another process may be at one of them.
+    """
+    folder = store.path / "claims"
+    folder.mkdir(exist_ok=True)
+    names = {f"{encoder_digest(cell.condition, study.seed)}-{cell.replicate}": cell for cell in members}
+    with ExitStack() as claims:
+        for name in sorted(names):  # in one order everywhere, so that nobody waits in a ring
+            if wait:
+                tell({"cell": names[name].name, "stage": "wait for another process", "step": 0, "steps": 1})
+            if not claims.enter_context(claim(folder / name, wait=wait)):
+                yield False
+                return
+        yield True
+
+
+def _compute(study: Study, members: list[Cell], store: Store, job: Job, clock: Clock, tell: Tell) -> None:
+    """Compute what is open of a batch; where the device has not the memory, in halves, which is another fingerprint."""
+    places = [k for k in job.wanted if any(is_open(store, member, member.arms[k]) for member in members)]
+    if not places:
+        return
+    names = [member.name for member in members]
+    try:
         _Batch(study, members, store, job, clock, tell).run(places)
-        store.log({"event": "cells", "cells": [m.name for m in members], "seconds": clock.seconds})
-    for cell in _unlike(members):
-        tell({"cell": cell.name, "stage": "done", "step": 1, "steps": 1})
-    return {"seconds": clock.seconds, "arms": clock.arms}
+    except jax.errors.JaxRuntimeError as error:
+        if len(members) == 1 or not _is_out_of_memory(error):
+            raise
+        store.log({"event": "out of memory", "cells": names, "width": len(members), "why": str(error)[:500]})
+    else:
+        store.log({"event": "cells", "cells": names, "seconds": clock.seconds})
+        return
+    # Out here nothing holds what the failed attempt had allocated.
+    half = -(-len(members) // 2)
+    for part in (members[:half], members[-half:]):
+        _compute(study, part, store, job, clock, tell)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
 
 
 def is_open(store: Store, cell: Cell, arm: Arm) -> bool:
@@ -135,7 +183,7 @@ class _Batch:
 
     def run(self, places: list[int]) -> None:
         """Compute the arms at these positions of every member's list."""
-        params, diverged_at = self._encoders()
+        params, diverged = self._encoders()
         with self.clock.stage("render"):
             shares = program.realised_shares(self.batch)
         # Sized by all arms of the study, wanted now or not, so that the same shapes are compiled every time.
@@ -150,7 +198,7 @@ class _Batch:
                 latents = subjects.latents(self.batch, who)
                 jax.block_until_ready(finetuner.sets)
             for k in same:
-                self._arm(k, finetuner, latents, shares, diverged_at)
+                self._arm(k, finetuner, latents, shares, diverged)
 
     def _population(self, k: int) -> int:
         """Position of the first arm whose subjects come from the same populations as those of the k-th."""
@@ -164,13 +212,15 @@ class _Batch:
         finetuner: program.Finetuner,
         latents: subjects.Latents,
         shares: np.ndarray,
-        diverged_at: np.ndarray,
+        diverged: list[str],
     ) -> None:
         began = time.monotonic()
         first = self.members[0].arms[k]
         try:
             draws = [self._draw(first, draw, finetuner) for draw in range(first.draws)]
-        except Exception:  # an arm that cannot be computed must not take its neighbours along
+        except Exception as error:  # an arm that cannot be computed must not take its neighbours along
+            if len(self.members) > 1 and _is_out_of_memory(error):
+                raise  # half of them may fit
             draws, why = [], traceback.format_exc()
             self.store.log({"event": "failed", "arm": first.name, "traceback": why})
         seconds = time.monotonic() - began
@@ -178,14 +228,20 @@ class _Batch:
             arm = cell.arms[k]
             if not is_open(self.store, cell, arm):
                 continue
-            went, data = [Status.FAILED] * arm.draws, {}
+            went, data, why = [Status.FAILED] * arm.draws, {}, {}
             if draws:
-                went = [Status.OK if diverged_at[i] < 0 and draw.usable(i) else Status.DIVERGED for draw in draws]
+                causes = [f"pretraining: {diverged[i]}" if diverged[i] else draw.unusable(i) for draw in draws]
+                went = [Status.DIVERGED if cause else Status.OK for cause in causes]
+                why = (
+                    {"why": {f"draw {draw}": cause for draw, cause in enumerate(causes) if cause}}
+                    if any(causes)
+                    else {}
+                )
                 data = _data(i, draws, finetuner.who, latents) | {"realised_share": shares[i]}
             self.store.write(arm.levels, cell.replicate, data, went, seconds, self.mark)
             status = int(max(went))
             name = f"{arm.name}, replicate {cell.replicate}"
-            self.store.log({"event": "arm", "arm": name, "status": status, "seconds": round(seconds, 3)})
+            self.store.log({"event": "arm", "arm": name, "status": status, "seconds": round(seconds, 3)} | why)
             self.tell({"arm": name, "status": status, "seconds": seconds})
 
     def _draw(self, arm: Arm, draw: int, finetuner: program.Finetuner) -> program.Scores:
@@ -194,28 +250,39 @@ class _Batch:
         with self.clock.stage("evaluate", arm.name):
             return finetuner.score(adapted)
 
-    def _encoders(self) -> tuple[Params, np.ndarray]:
-        """Stored encoders where every member has one, pretrained and stored otherwise."""
+    def _encoders(self) -> tuple[Params, list[str]]:
+        """Stored encoders where every member has one, pretrained and stored otherwise; and why each diverged."""
         if not self.batch.condition.pretraining.objective.trains:
             return program.pretrain(self.batch, self._report)
         members = [encoder_key(self._digest(cell), device.name(self.mark), cell.replicate) for cell in self.members]
+        if found := self._stored(members):
+            return found
+        with self.encoders.claimed(members):  # another process, maybe of another study, may be making them
+            return self._stored(members) or self._pretrained(members)
+
+    def _stored(self, members: list[str]) -> tuple[Params, list[str]] | None:
         template = jax.eval_shape(lambda: program.untrained(self.batch)["encoder"])
-        names = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(template)]
+        names = _names(template)
         found = [self.encoders.load(key) for key in members]
-        if all(arrays is not None and list(arrays) == names for arrays in found):
-            leaves = [jnp.stack([arrays[name] for arrays in found if arrays is not None]) for name in names]
-            info = [self.encoders.info(key) or {} for key in members]
-            diverged_at = np.array([told.get("diverged_at", training.NEVER) for told in info])
-            return jax.tree.unflatten(jax.tree.structure(template), leaves), diverged_at
+        if not all(arrays is not None and list(arrays) == names for arrays in found):
+            return None
+        leaves = [jnp.stack([arrays[name] for arrays in found if arrays is not None]) for name in names]
+        info = [self.encoders.info(key) or {} for key in members]
+        return jax.tree.unflatten(jax.tree.structure(template), leaves), [_diverged(told) for told in info]
+
+    def _pretrained(self, members: list[str]) -> tuple[Params, list[str]]:
+        checkpoint = Checkpoint(self.encoders, members, self.store.log)
         with self.clock.stage("pretrain"):
-            params, diverged_at = program.pretrain(self.batch, self._report)
+            params, diverged = program.pretrain(self.batch, self._report, checkpoint)
             jax.block_until_ready(params)
         for i, key in enumerate(members):
             leaves = [np.asarray(leaf[i]) for leaf in jax.tree.leaves(params)]
             condition = self.members[i].condition.model_dump(mode="json")
-            info = {"diverged_at": int(diverged_at[i]), "condition": condition, "fingerprint": self.mark}
-            self.encoders.save(key, dict(zip(names, leaves, strict=True)), info)
-        return params, diverged_at
+            info = {"diverged": diverged[i], "condition": condition, "fingerprint": self.mark}
+            self.encoders.save(key, dict(zip(_names(params), leaves, strict=True)), info)
+            self.store.log({"event": "encoder", "encoder": key})
+        checkpoint.drop()
+        return params, diverged
 
     def _digest(self, cell: Cell) -> str:
         """Names an encoder apart from its replicate and fingerprint: studies of one seed share it."""
@@ -224,6 +291,17 @@ class _Batch:
     def _report(self, stage: str, step: int, steps: int) -> None:
         for cell in _unlike(self.members):
             self.tell({"cell": cell.name, "stage": stage, "step": step, "steps": steps})
+
+
+def _names(params: Params) -> list[str]:
+    """Names of the leaves, in order."""
+    return [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+
+
+def _diverged(info: dict[str, Any]) -> str:
+    """Why a stored encoder's pretraining diverged; older ones say only when."""
+    step = info.get("diverged_at", training.NEVER)
+    return info.get("diverged", "" if step == training.NEVER else f"step {step} is not finite")
 
 
 def encoder_digest(condition: PretrainingCondition, seed: int) -> str:

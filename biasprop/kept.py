@@ -28,12 +28,32 @@ def write(path: Path, content: Any, key: str = "") -> None:
         content: anything but None.
         key: names everything the content depends on.
     """
-    told = {"checksum": _hash(key + json.dumps(content)), "content": content}
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        partial.write_text(json.dumps(told), encoding="utf-8")
+        replace(path, content, key)
+
+
+def replace(path: Path, content: Any, key: str = "") -> None:
+    """As :func:`write`, into a folder that exists, for what must be kept.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    put(path, json.dumps({"checksum": _hash(key + json.dumps(content)), "content": content}))
+
+
+def put(path: Path, text: str) -> None:
+    """Write a file, whole or not at all, whoever else writes it.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
         partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def cached(folder: Path, key: str, compute: Callable[[], Any]) -> Any:

@@ -159,6 +159,18 @@ def arm_status(study: Study, cells: Sequence[Cell], store: Path) -> dict[tuple[i
     return found
 
 
+def causes(store: Path) -> dict[tuple[str, int], str]:
+    """Why draws of arms diverged, as the event log has it: (an arm's name, replicate) -> words to put behind it."""
+    from biasprop.cube import Store
+
+    found = {}
+    for event in Store.open(store, writable=False).events():
+        if event.get("event") == "arm":
+            name, _, replicate = event["arm"].rpartition(", replicate ")
+            found[name, int(replicate)] = "".join(f"; {draw}: {why}" for draw, why in event.get("why", {}).items())
+    return found
+
+
 def listing(cells: Sequence[Cell], status: dict[tuple[int, str], Status]) -> list[str]:
     """Every cell with its arms and their status, one line an arm."""
     lines = []

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from biasprop import keys, population, training
 from biasprop.batching import Batch, each, over_cells, stream
+from biasprop.checkpoint import Checkpoint
 from biasprop.condition import Evaluation, Finetuning, PretrainingCondition
 from biasprop.heads import Head, solve
 from biasprop.interfaces import Labelled, Params, Subjects
@@ -69,19 +70,39 @@ def cohort_members(condition: PretrainingCondition, key: Key[Array, ""], rows: I
 # --- pretraining -----------------------------------------------------------------------------------------------------
 
 
-def pretrain(batch: Batch, report: Report) -> tuple[Params, np.ndarray]:
-    """Encoder parameters of every cell, and the step at which each diverged (``training.NEVER`` if it did not)."""
+def pretrain(batch: Batch, report: Report, checkpoint: Checkpoint | None = None) -> tuple[Params, list[str]]:
+    """Encoder parameters of every cell, and why each diverged, with the step (empty where it did not).
+
+    Args:
+        batch: the cells.
+        report: is told between segments.
+        checkpoint: where it goes on from, if a state was kept there, and keeps its own.
+    """
     params = untrained(batch)
     if not batch.condition.pretraining.objective.trains:
-        return params["encoder"], np.full(len(batch.key), training.NEVER)
+        return params["encoder"], [""] * len(batch.key)
     task = PretrainingTask(*batch)
     state = over_cells(training.start)(task, params)
+    if checkpoint:
+        state = checkpoint.restored(state)
     steps = int(np.max(batch.condition.pretraining.schedule.steps))
-    for done in range(training.segments(steps)):
+    for done in range(int(np.max(state.step)) // training.SEGMENT, training.segments(steps)):
         report("pretrain", min(done * training.SEGMENT, steps), steps)
         state, losses = over_cells(training.segment, donate=1)(task, state)
         losses.block_until_ready()
-    return state.params["encoder"], np.asarray(state.diverged_at)
+        if checkpoint:
+            checkpoint.keep(state)
+    return state.params["encoder"], diverged(task, state)
+
+
+def diverged(task: training.Task, state: training.State) -> list[str]:
+    """Why each cell's training stopped moving, with the step, for people; empty where it did not."""
+    at = np.asarray(state.diverged_at)
+    if (at == training.NEVER).all():
+        return [""] * len(at)
+    losses = np.asarray(over_cells(training.loss_where_it_stopped)(task, state))
+    what = ["the update" if np.isfinite(loss) else "the loss" for loss in losses]
+    return ["" if k == training.NEVER else f"{what[i]} of step {k} is not finite" for i, k in enumerate(at)]
 
 
 def untrained(batch: Batch) -> Params:
@@ -143,7 +164,8 @@ class Adapted(NamedTuple):
     """[w, m, d] features of those who selected."""
     selection_count: int
     """How many of them the arm was allowed to see."""
-    diverged_at: np.ndarray
+    diverged: list[str]
+    """See :func:`diverged`."""
 
 
 class Scores(NamedTuple):
@@ -153,13 +175,13 @@ class Scores(NamedTuple):
     selection: np.ndarray
     calibration: np.ndarray
     separability: np.ndarray
-    diverged_at: np.ndarray
+    diverged: list[str]
     selection_count: int
     """How many selection subjects the arm was allowed to see."""
 
-    def usable(self, i: int) -> bool:
-        """Whether the i-th cell's training neither diverged nor ended in scores that are no numbers."""
-        return bool(self.diverged_at[i] == training.NEVER and np.isfinite(self.test[i]).all())
+    def unusable(self, i: int) -> str:
+        """Why the i-th cell has no result: it diverged, or its scores are no numbers; empty where it has one."""
+        return self.diverged[i] or ("" if np.isfinite(self.test[i]).all() else "scores are not finite")
 
 
 class Finetuner:
@@ -189,7 +211,7 @@ class Finetuner:
             np.asarray(read(adapted.head, adapted.selection)),
             np.asarray(read(adapted.head, features.calibration)),
             features.separability,
-            adapted.diverged_at,
+            adapted.diverged,
             adapted.selection_count,
         )
 
@@ -214,8 +236,7 @@ class Finetuner:
             each(self.batch, self.who["selection"].recorded),
             selection_count,
         )
-        solved = np.full(len(self.batch.key), training.NEVER)
-        return Adapted(self.params, head, self._selection, int(selection_count[0]), solved)
+        return Adapted(self.params, head, self._selection, int(selection_count[0]), [""] * len(self.batch.key))
 
     def _train(self, finetuning: Finetuning, draw: int, report: Report) -> Adapted:
         encoder, objective = self.batch.condition.encoder, self.batch.condition.pretraining.objective
@@ -237,7 +258,7 @@ class Finetuner:
             best[1].block_until_ready()
         adapted = best[0]["encoder"]
         selection = self._encoded(adapted, self.sets.selection, "selection")
-        return Adapted(adapted, best[0]["head"], selection, int(selection_count[0]), np.asarray(state.diverged_at))
+        return Adapted(adapted, best[0]["head"], selection, int(selection_count[0]), diverged(task, state))
 
     def _train_images(self, draw: int) -> Chunks:
         return rendered(self.batch, pool(self.batch, draw), self.who["train"]) if draw else self.sets.train

@@ -1,12 +1,14 @@
 """`python -m biasprop.run STUDY`: parse, plan, run, save, report. No science in here.
 
-Exit codes: 0 finished; 1 a bug, with its traceback; 2 bad input; 3 finished, but arms diverged or failed (they are
-named); 130 interrupted (the command that resumes is printed).
+Exit codes: 0 finished; 1 a bug, with its traceback; 2 bad input, or a folder that cannot be written (full, read-only);
+3 finished, but arms diverged or failed (they are named); 4 --verify found arms that differ; 130 interrupted (the
+command that resumes is printed).
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import shlex
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from biasprop.statistics.summary import Summary
     from biasprop.status import Status
     from biasprop.study import Study
+
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+"""What the system says of a place that cannot be written: no bug, and nothing that another study would mend."""
 
 TABLE_WIDTH = 200
 """Columns of tables that do not go to a terminal."""
@@ -49,7 +54,7 @@ def arguments() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m biasprop.run",
         description="Run a study: compute what is missing, save it, and report estimates with intervals and verdicts.",
-        epilog="exit codes: 0 finished, 1 bug, 2 bad input, 3 arms diverged or failed, 130 interrupted",
+        epilog="exit codes: 0 finished, 1 bug, 2 bad input, 3 arms went wrong, 4 --verify differs, 130 interrupted",
         allow_abbrev=False,
     )
     add = parser.add_argument
@@ -60,6 +65,7 @@ def arguments() -> argparse.ArgumentParser:
     add("--list", action="store_true", help="list cells and arms with their status, and stop")
     add("--power", type=float, metavar="W", help="say how many replicates intervals of half-width W need, and stop")
     add("--ledger", action="store_true", help="say how hard each subgroup is, with a network from scratch, and stop")
+    add("--verify", nargs="?", const="5", metavar="SAMPLE", help="compute finished arms again (5), compare, and stop")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key, such as finetuning.labels=500")
     add("--only", action="append", default=[], metavar="FACTOR=LEVEL", help="run only this level (may be repeated)")
     add("--replicates", type=int, metavar="N", help="instead of the study's number")
@@ -142,6 +148,12 @@ def _answered(given: argparse.Namespace) -> int:
     except InputError as error:
         print(*error.problems, sep="\n", file=sys.stderr)
         return 2
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        where, why = error.filename or given.out, error.strerror
+        print(f"{where}: {why}; what is finished is kept, and the same command goes on", file=sys.stderr)
+        return 2
 
 
 def _run(given: argparse.Namespace) -> int:
@@ -159,8 +171,12 @@ def _run(given: argparse.Namespace) -> int:
     if given.ledger:
         print(_difficulty(given, study, store), end="")
         return 0
+    if given.verify is not None:
+        from biasprop import verify
+
+        return verify.main(study, only, store, given.verify, given.workers, given.quiet, given.json)
     if not (given.plan or given.list):
-        _name_damage(store)
+        _name_damage(store, cells)
     planned = plan.plan(study, cells, given.out, given.workers, resolution=given.plan)
     if given.plan or given.list:
         print(*(planned.lines() if given.plan else plan.listing(cells, plan.arm_status(study, cells, store))), sep="\n")
@@ -184,7 +200,7 @@ def _run(given: argparse.Namespace) -> int:
         print(report["tables"])
         if not given.quiet:
             print(*_figure_lines(report), sep="\n", file=sys.stderr)
-    return _judge(cells, status)
+    return _judge(cells, status, store)
 
 
 def _check(given: argparse.Namespace) -> None:
@@ -248,13 +264,14 @@ def _compute(given: argparse.Namespace, study: Study, store: Path, only: Mapping
         shown.finish()
 
 
-def _name_damage(store: Path) -> None:
-    """Open damaged arms again before anything is planned, and name them."""
+def _name_damage(store: Path, cells: Sequence[Cell]) -> None:
+    """Open damaged arms of these cells again before anything is planned, restore what lies beside, and name it all."""
     from biasprop.cube import Store
 
     if store.exists():
-        for damage in Store.open(store).verify():
-            print(f"damaged, opened again: {damage}", file=sys.stderr)
+        arms = [(arm.levels, cell.replicate) for cell in cells for arm in cell.arms]
+        for damage in Store.open(store).mend(arms):
+            print(f"damaged{', opened again' if damage.arm else ''}: {damage}", file=sys.stderr)
 
 
 def _restate(study: Study, store: Path) -> None:
@@ -279,12 +296,12 @@ def _report(study: Study, store: Path, entries: Sequence[Entry]) -> dict[str, An
     """Tables, estimates and figures; from the store's cache while scores, ledger, estimands and code are the same."""
     from shutil import get_terminal_size
 
-    from biasprop import kept
+    from biasprop import figures, kept
 
     width = max(get_terminal_size().columns, 100) if sys.stdout.isatty() else TABLE_WIDTH
     key = _report_key(study, store, entries, width)
     made = kept.cached(store, key, lambda: _make_report(study, store, entries, width))
-    if not all(Path(path).is_file() for path in made["figures"]):
+    if not figures.intact(store / "figures", made["figures"]):
         made = _make_report(study, store, entries, width)
     return made
 
@@ -349,12 +366,14 @@ def _figure_lines(report: Mapping[str, Any]) -> list[str]:
     return [f"figures: {Path(pictures[0]).parent}" if pictures else "no figures", *skipped]
 
 
-def _judge(cells: Sequence[Cell], status: Mapping[tuple[int, str], Status]) -> int:
-    """Name the arms that went wrong; 3 if there are any."""
+def _judge(cells: Sequence[Cell], status: Mapping[tuple[int, str], Status], store: Path) -> int:
+    """Name the arms that went wrong, and why; 3 if there are any."""
+    from biasprop.plan import causes
     from biasprop.status import LACKS, Status
 
+    why = causes(store) if set(status.values()) & set(LACKS) else {}
     wrong = [
-        f"{LACKS[status[index, arm.name]]}: {cell.name}: {arm.name}"
+        f"{LACKS[status[index, arm.name]]}: {cell.name}: {arm.name}{why.get((arm.name, cell.replicate), '')}"
         for index, cell in enumerate(cells)
         for arm in cell.arms
         if status[index, arm.name] in LACKS
@@ -371,7 +390,9 @@ if __name__ == "__main__":
 
     interrupt.heed()
     try:
-        sys.exit(main())
+        code = main()
+        interrupt.ignore()  # nothing is left to interrupt but the exit itself
+        sys.exit(code)
     except BrokenPipeError:  # the reader, such as `head`, had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

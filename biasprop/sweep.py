@@ -11,9 +11,9 @@ import json
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ import numpy as np
 from biasprop import design
 from biasprop.cube import Store
 from biasprop.design import Cell, Label
-from biasprop.interrupt import deaf
+from biasprop.interrupt import deaf, deferred
 from biasprop.progress import Progress
 from biasprop.provenance import attributes
 from biasprop.status import TO_DO
@@ -45,6 +45,7 @@ def run(
     workers: int | None = None,
     progress: Progress,
     width: int | None = None,
+    arms: Collection[tuple[int, int]] | None = None,
 ) -> None:
     """Compute what a study's store lacks.
 
@@ -55,9 +56,10 @@ def run(
         workers: compute processes; 0 computes in this process; by default one a core, or none on an accelerator.
         progress: is told what happens.
         width: cells in a batch, by default what fits the device (1 on a CPU).
+        arms: (position in ``design.cells``, position in the cell) of those to compute, instead of ``only``.
 
     Raises:
-        InputError: the store cannot be used.
+        InputError: the store cannot be used or written.
         RuntimeError: tasks were lost for a reason that is not in the store.
     """
     from biasprop import device
@@ -66,19 +68,21 @@ def run(
     store = Store.create_or_grow(store_path, design.layout(study), attributes(study))
     cells = design.cells(study)
     wanted = {(i, k) for i, cell in enumerate(cells) for k, arm in enumerate(cell.arms) if design.kept(arm, only)}
+    wanted = wanted if arms is None else set(arms)
     processes = device.processes() if workers is None else workers
     if width is None:
         width = 1 if processes else device.width(design.bytes_a_cell(study))
-    store.verify()
+    store.mend((cells[i].arms[k].levels, cells[i].replicate) for i, k in sorted(wanted))
     todo = _open(store, cells, wanted)
     jobs = _jobs(study, cells, todo, store, width)
     named = {i for i, _ in wanted}
     progress.start(len(named), len(named) - len({i for i, _ in todo}))
     if jobs:
+        store.begin(len(todo))
         compute = _in_processes if processes else _here
         timings, seconds = Timings(Path(store_path).parent), Counter[str]()
         try:
-            for job, spent in compute(jobs, min(processes, len(jobs)), progress):
+            for job, spent in _unclaimed_first(jobs, lambda jobs: compute(jobs, min(processes, len(jobs)), progress)):
                 _record(timings, job, cells, spent)
                 seconds.update(spent["seconds"])
         finally:
@@ -118,6 +122,20 @@ def _jobs(study: Study, cells: list[Cell], todo: set[tuple[int, int]], store: St
             if arms := sorted({k for i, k in todo if i in batch}):
                 jobs.append(Job(origin, tuple(batch), tuple(arms), str(place), str(place.parent / "encoders")))
     return sorted(jobs, key=lambda job: job.members[0])
+
+
+def _unclaimed_first(
+    jobs: list[Job], compute: Callable[[list[Job]], Iterator[tuple[Job, dict[str, Any]]]]
+) -> Iterator[tuple[Job, dict[str, Any]]]:
+    """Compute jobs; those whose cells another process has claimed come last, and wait for it to end or die."""
+    claimed = []
+    for job, spent in compute(jobs):
+        if spent["claimed"]:
+            claimed.append(replace(job, wait=True))
+        else:
+            yield job, spent
+    if claimed:
+        yield from compute(claimed)
 
 
 def _here(jobs: list[Job], processes: int, progress: Progress) -> Iterator[tuple[Job, dict[str, Any]]]:
@@ -169,7 +187,7 @@ def _cluster(processes: int) -> Iterator[Any]:
         "distributed.comm.timeouts.connect": "60 s",
     }
     with dask.config.set(settings), ExitStack() as closed:  # pyright: ignore[reportPrivateImportUsage]
-        with _no_sigint_for_children():
+        with deferred(), _no_sigint_for_children():
             cluster = LocalCluster(
                 n_workers=processes,
                 threads_per_worker=1,

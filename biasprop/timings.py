@@ -7,9 +7,11 @@ import json
 import os
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from biasprop import kept
 from biasprop.condition import FinetuningCondition, PretrainingCondition
 
 FILE = "timings.json"
@@ -56,11 +58,10 @@ class Timings:
         self._record(_arm_key(cell, condition), seconds)
 
     def save(self) -> None:
-        """Write the file; of two processes that save at once the later one wins, and neither leaves half a file."""
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        aside = self.file.with_suffix(f".{os.getpid()}")
-        aside.write_text(json.dumps(self.hosts, indent=1, sort_keys=True) + "\n")
-        os.replace(aside, self.file)
+        """Write the file, whole or, on a disk that is full, not at all; of two that save at once the later one wins."""
+        with suppress(OSError):
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            kept.put(self.file, json.dumps(self.hosts, indent=1, sort_keys=True) + "\n")
 
     def _recorded(self, key: str) -> float | None:
         entry = self.hosts.get(self.host, {}).get(key)

@@ -116,6 +116,11 @@ def segment(task: Task, state: State) -> tuple[State, Float[Array, " s"]]:
     return jax.lax.scan(step, state, length=SEGMENT)
 
 
+def loss_where_it_stopped(task: Task, state: State) -> Float[Array, ""]:
+    """Loss of the step at which a run diverged: its parameters stand where that step began."""
+    return task.loss(state.params, jnp.maximum(state.diverged_at, 0))
+
+
 def segments(steps: int) -> int:
     """How many segments a run of so many steps takes."""
     return -(-steps // SEGMENT)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
 
+from biasprop.claim import claim
 from biasprop.component import InputError
-from biasprop.cube import integrity, metadata, template
+from biasprop.cube import documents, eventlog, fingerprints, integrity, metadata, template
 from biasprop.cube.integrity import Damage
 from biasprop.cube.layout import Label, Layout, grow
 from biasprop.cube.variables import DATA, VARIABLES
@@ -27,7 +27,8 @@ _INCIDENTAL = {"versions", "commit"}
 class Store:
     """A folder of results. Read ``layout`` for its names and sizes; arms are addressed by their levels' labels.
 
-    Only the main process calls :meth:`create_or_grow`; workers call :meth:`open` and :meth:`write`.
+    Only the main process calls :meth:`create_or_grow`; workers call :meth:`open` and :meth:`write`. An arm is written
+    by whoever holds the claim of its cell (:mod:`biasprop.claim`); a write and a repair never meet.
     """
 
     def __init__(self, path: Path, layout: Layout, arrays: dict[str, zarr.Array], attrs: dict[str, Any]):
@@ -37,6 +38,7 @@ class Store:
         """The store's attributes: study, digest, numerics, versions, commit, title, question, estimands, history."""
         self._arrays = arrays
         self._known: set[int] = set()
+        self._mended: list[str] = []
 
     @classmethod
     def create_or_grow(cls, path: str | os.PathLike[str], layout: Layout, attrs: Mapping[str, Any]) -> Store:
@@ -58,22 +60,35 @@ class Store:
             if not path.exists():
                 template.make(path, layout, fresh)
             opened = cls.open(path)
-            if opened._wanted(layout, attrs) == opened.attrs:
-                return opened
-            with _locked(path):
-                opened = cls.open(path)  # another process may have grown it meanwhile
-                return opened._grow(layout, attrs)
+            if opened._wanted(layout, attrs) != opened.attrs:
+                opened = opened._locked_growth(layout, attrs)
+            return opened
         except OSError as error:
             raise InputError(f"{path}: the store cannot be written ({error.strerror or error})") from error
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, writable: bool = True) -> Store:
-        """Open a store that exists, as workers and readers do; nothing is written.
+        """Open a store that exists, as workers and readers do.
+
+        Args:
+            path: the store's folder.
+            writable: also mend damaged metadata from its copy (:meth:`verify` names it); otherwise nothing is written.
 
         Raises:
             InputError: there is none, or it is damaged or of a later format.
         """
         path = Path(path)
+        mended = []
+        if writable:
+            mended = _mended(path)
+        else:
+            template.check(path)
+        opened = cls._opened(path, writable)
+        opened._mended += mended
+        return opened
+
+    @classmethod
+    def _opened(cls, path: Path, writable: bool = True) -> Store:
         group, own = template.open_group(path, writable=writable)
         layout = template.open_layout(path, own)
         return cls(path, layout, template.open_arrays(path, group, layout), dict(group.attrs))
@@ -84,22 +99,28 @@ class Store:
             raise InputError(f"{self.path}: the store is of digest {digest}, the study of {attrs.get('digest')}")
         return metadata.attributes(self.attrs, grow(self.layout, wanted, self.path), wanted, attrs)
 
+    def _locked_growth(self, wanted: Layout, attrs: Mapping[str, Any]) -> Store:
+        """Grow and describe the store anew; where it cannot be written, only what is incidental may stay as it was."""
+        new = self._wanted(wanted, attrs)
+        try:
+            with claim(self.path / template.LOCK):
+                return self._opened(self.path)._grow(wanted, attrs)  # another process may have grown it meanwhile
+        except OSError:
+            if {name for name, value in new.items() if value != self.attrs.get(name)} - _INCIDENTAL:
+                raise
+            return self
+
     def _grow(self, wanted: Layout, attrs: Mapping[str, Any]) -> Store:
         new = self._wanted(wanted, attrs)
         layout = Layout.from_json(new[template.OWN]["layout"])
-        grown = layout.shape != self.layout.shape
-        changed = {name for name, value in new.items() if value != self.attrs.get(name)}
-        if grown:
+        if layout.shape != self.layout.shape:
             sizes = ", ".join(f"{dim} {size}" for dim, size in zip(layout.dims, layout.shape, strict=True))
             new["history"] = f"{new['history']}\n{metadata.now()}: grown to {sizes}"
-        try:
-            template.resize(self._arrays, layout)  # before the layout says so: a longer array is harmless
-            group, _ = template.open_group(self.path, writable=True)
-            group.attrs.put(new)
-        except OSError:
-            if changed - _INCIDENTAL:
-                raise
-        return Store.open(self.path)
+        now = documents.read(self.path)
+        grown = documents.resized(now, template.needed(self._arrays, layout))
+        grown[documents.GROUP] = now[documents.GROUP] | {"attributes": new}
+        documents.write(self.path, grown)
+        return self._opened(self.path)
 
     def index(self, arm: Mapping[str, Label], replicate: int) -> tuple[int, ...]:
         """Where an arm lies in :meth:`status` and in the arrays on disk.
@@ -163,14 +184,15 @@ class Store:
         index = self.index(arm, replicate)
         states = self._states(status)
         arrays = self._checked(data, integrity.planned(states), required=bool((states == Status.OK).any()))
-        if self._is_written(index):
-            self._set("status", index, Status.OPEN)  # a kill from here on must not leave old status over new data
-        for name, values in arrays.items():
-            self._set(name, index, values)
-        self._set("fingerprint", index, np.uint64(self._keep_fingerprint(fingerprint)))
-        self._set("checksum", index, integrity.checksum(arrays, integrity.planned(states)))
-        self._set("seconds", index, np.float32(seconds))
-        self._set("status", index, states)
+        with claim(self.path / template.LOCK):  # against a process that checks and mends meanwhile
+            if self._is_written(index):
+                self._set("status", index, Status.OPEN)  # a kill from here on must not leave old status over new data
+            for name, values in arrays.items():
+                self._set(name, index, values)
+            self._set("fingerprint", index, np.uint64(self._keep_fingerprint(fingerprint)))
+            self._set("checksum", index, integrity.checksum(arrays, integrity.planned(states)))
+            self._set("seconds", index, np.float32(seconds))
+            self._set("status", index, states)
 
     def array(self, name: str) -> zarr.Array:
         """A variable's array on disk, unmasked and in the store's order; for readers."""
@@ -220,85 +242,118 @@ class Store:
         return arrays
 
     def _keep_fingerprint(self, fingerprint: Mapping[str, Any]) -> int:
-        text = json.dumps(dict(fingerprint), sort_keys=True, indent=1)
-        number = integrity.hash64(text.encode())
+        number, text = fingerprints.number_of(fingerprint)
         if number not in self._known:
-            file = self._fingerprint_file(number)
-            if not file.exists():
-                file.parent.mkdir(exist_ok=True)
-                aside = file.with_suffix(f".{os.getpid()}-{os.urandom(4).hex()}")
-                aside.write_text(text)
-                os.replace(aside, file)
+            if self.fingerprint(number) is None:
+                fingerprints.write(self.path, number, text)
+                self.log(fingerprints.event(number, text))
             self._known.add(number)
         return number
 
-    def _fingerprint_file(self, number: int) -> Path:
-        return self.path / "fingerprints" / f"{number:016x}.json"
-
     def fingerprint(self, number: int) -> dict[str, Any] | None:
         """What a fingerprint of the cube stands for; None where its file is missing or damaged."""
-        try:
-            text = self._fingerprint_file(number).read_bytes()
-            return json.loads(text) if integrity.hash64(text) == number else None
-        except (OSError, ValueError):
-            return None
+        return fingerprints.find(self.path, number)
 
     def verify(
-        self, arms: Sequence[tuple[Mapping[str, Label], int]] | None = None, *, repair: bool = True
+        self, arms: Iterable[tuple[Mapping[str, Label], int]] | None = None, *, repair: bool = True
     ) -> list[Damage]:
-        """Recompute the checksums of stored arms and compare.
+        """Recompute the checksums of stored arms, and of the files beside them, and compare.
 
         Args:
-            arms: (arm, replicate) to look at; all that are written where None.
-            repair: open damaged arms again, so that they are computed anew, and log them.
+            arms: (arm, replicate) to look at; those that the store has no room for are passed over. All where None.
+            repair: open damaged arms again, so that they are computed anew; restore a fingerprint from the event log;
+                log all damage. What cannot be restored, and is no result, is named once.
 
         Returns:
             Every damage found, in the store's order.
+
+        Raises:
+            OSError: there is damage, and the store cannot be written.
         """
-        found: list[Damage] = []
+        found = [Damage(f"{self.path / name}: damaged; restored from its copy") for name in self._mended]
+        self._mended = []
         numbers: set[int] = set()
-        for index in np.ndindex(*self.layout.shape) if arms is None else [self.index(*arm) for arm in arms]:
+        for index in np.ndindex(*self.layout.shape) if arms is None else self._places(arms):
             reason, number = integrity.inspect(self._arrays, index, self.layout)
-            if number is not None:
-                numbers.add(number)
+            if reason is not None and repair:
+                with claim(self.path / template.LOCK):  # it may have been written just now
+                    reason, number = integrity.inspect(self._arrays, index, self.layout)
+                    if reason is not None:
+                        for name in sorted(VARIABLES, key=lambda name: name != "status"):
+                            self._erase(name, index)
             if reason is not None:
                 arm, replicate = self.layout.arm(index)
                 found.append(Damage(reason, arm, replicate))
-                if repair:
-                    for name in sorted(VARIABLES, key=lambda name: name != "status"):
-                        self._erase(name, index)
-        for number in sorted(numbers):
-            if self.fingerprint(number) is None:
-                file = self._fingerprint_file(number)
-                found.append(Damage(f"{file}: missing or damaged; written again with the next arm that has it"))
-                if repair:
-                    file.unlink(missing_ok=True)
-                    self._known.discard(number)
+            if number is not None:
+                numbers.add(number)
+        found += self._beside(numbers, repair)
         if repair:
             for damage in found:
                 self.log({"event": "damaged", "arm": damage.arm, "replicate": damage.replicate, "why": damage.reason})
         return found
 
+    def mend(self, arms: Iterable[tuple[Mapping[str, Label], int]] | None = None) -> list[Damage]:
+        """:meth:`verify` and repair, for a run.
+
+        Raises:
+            InputError: there is damage, and the store cannot be written.
+        """
+        arms = None if arms is None else list(arms)
+        try:
+            return self.verify(arms)
+        except OSError as error:
+            found = "; ".join(map(str, self.verify(arms, repair=False)))
+            why = error.strerror or error
+            raise InputError(f"{self.path}: damaged, and cannot be written to mend it ({why}): {found}") from error
+
+    def begin(self, arms: int) -> None:
+        """Log that a run begins.
+
+        Raises:
+            InputError: the store cannot be written; better now than after an hour.
+        """
+        try:
+            self.log({"event": "run", "arms": arms})
+        except OSError as error:
+            raise InputError(f"{self.path}: the store cannot be written ({error.strerror or error})") from error
+
+    def _places(self, arms: Iterable[tuple[Mapping[str, Label], int]]) -> list[tuple[int, ...]]:
+        places = []
+        for arm, replicate in arms:
+            with contextlib.suppress(KeyError):  # a level or replicate that the store does not have yet
+                places.append(self.index(arm, replicate))
+        return places
+
+    def _beside(self, numbers: set[int], repair: bool) -> list[Damage]:
+        """Damage that touches no result: fingerprints that are lost, lines of the event log that cannot be read."""
+        events, cut = eventlog.read(self.path)
+        named = {event["why"] for event in events if event.get("event") == "damaged" and "why" in event}
+        found = []
+        for number, text in fingerprints.lost(self.path, numbers, events):
+            how = "restored from the event log" if text else "written again with the next arm that has it"
+            found.append(Damage(f"{fingerprints.file(self.path, number)}: missing or damaged; {how}"))
+            if repair:
+                self._known.discard(number)
+                fingerprints.file(self.path, number).unlink(missing_ok=True)
+            if repair and text:
+                fingerprints.write(self.path, number, text)
+        found += [Damage(f"{self.path / eventlog.FILE}: line {line} cannot be read; left out") for line in cut]
+        return [damage for damage in found if damage.reason not in named or "restored" in damage.reason]
+
     def _erase(self, name: str, index: tuple[int, ...]) -> None:
         self._set(name, index, VARIABLES[name].empty(self.layout.sizes))
 
     def log(self, event: Mapping[str, Any]) -> None:
-        """Append one line to ``events.jsonl`` (with time and process), whole also with several writers."""
-        line = json.dumps({"time": metadata.now(), "pid": os.getpid(), **event}, default=str) + "\n"
-        descriptor = os.open(self.path / "events.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            os.write(descriptor, line.encode())
-        finally:
-            os.close(descriptor)
+        """Append one line to ``events.jsonl`` (with time and process), whole also with several writers.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        eventlog.append(self.path, {"time": metadata.now(), "pid": os.getpid(), **event})
 
     def events(self) -> list[dict[str, Any]]:
-        """The event log, oldest first; a line cut by a full disk is left out."""
-        events = []
-        with contextlib.suppress(FileNotFoundError):
-            for line in (self.path / "events.jsonl").read_bytes().splitlines():
-                with contextlib.suppress(ValueError):
-                    events.append(json.loads(line))
-        return events
+        """The event log, oldest first; a line cut by a full disk or damaged is left out."""
+        return eventlog.read(self.path)[0]
 
     def scores_digest(self) -> str:
         """Hash (16 hex digits) of which arms are stored and of their data's checksums: changes when any result does.
@@ -314,11 +369,23 @@ class Store:
         return f"unreadable-{os.urandom(4).hex()}"  # never equal: nothing cached is used, and the reader names the arm
 
 
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    descriptor = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+def _mended(path: Path) -> list[str]:
+    """Mend a store's documents before it is opened to be written; names of what was damaged."""
+    lock = path / template.LOCK
+    template.refuse_links(path)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)  # the system frees it when the process dies
-        yield
-    finally:
-        os.close(descriptor)
+        found = []
+        if documents.damaged(path):  # or being written just now
+            with claim(lock):
+                found = documents.mend(path)
+        elif (path / documents.GROUP).is_file() and not documents.has_copy(path):
+            with claim(lock):
+                Store._opened(path)  # is what is copied whole?
+                found = [documents.COPY] if (path / documents.COPY).exists() else []
+                documents.copy(path)
+        return found
+    except OSError as error:
+        if wrong := documents.damaged(path):
+            why = error.strerror or error
+            raise InputError(f"{path / wrong[0]}: damaged, and cannot be written to mend it ({why})") from error
+        return []  # a store of before that cannot be written has no copy

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from numcodecs.zstd import decompress
 from zarr.codecs import ZstdCodec
 
 from biasprop.component import InputError
+from biasprop.cube import documents
 from biasprop.cube.layout import Layout
 from biasprop.cube.variables import VARIABLES
 
@@ -28,8 +30,17 @@ FORMAT = 2
 OWN = "biasprop"
 """The group attribute that holds what the store itself needs: format, layout, view."""
 
-OTHERS = ("fingerprints", "events.jsonl", "ledger.json", ".lock", "zarr.json")
+LOCK = ".lock"
+"""Held while a store's documents or an arm are written, or damage is mended."""
+
+OTHERS = ("fingerprints", "events.jsonl", "ledger.json", "claims", LOCK, "zarr.json", documents.COPY)
 """What lies beside the arrays in a store's folder."""
+
+ABANDONED = 3600.0
+"""Seconds after which a half-made store is taken for that of a killed process, and removed."""
+
+PATIENCE = 20
+"""Tenths of a second that a reader waits for a store which is being grown."""
 
 MOST_ARMS = 10_000_000
 """A layout of more arms than this is taken for damaged, not allocated."""
@@ -59,7 +70,23 @@ def make(path: Path, layout: Layout, attrs: Mapping[str, Any]) -> bool:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.parent / f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}"
-    group = zarr.open_group(aside, mode="w", zarr_format=3, attributes=dict(attrs))
+    for old in path.parent.glob(f".{path.name}.*-*"):  # of processes that were killed while they made one
+        if time.time() - old.stat().st_mtime > ABANDONED:
+            _remove(old)
+    try:
+        _fill(aside, layout, attrs)
+        os.rename(aside, path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            _remove(aside)
+        if isinstance(error, OSError) and (path / "zarr.json").exists():
+            return False
+        raise
+    return True
+
+
+def _fill(folder: Path, layout: Layout, attrs: Mapping[str, Any]) -> None:
+    group = zarr.open_group(folder, mode="w", zarr_format=3, attributes=dict(attrs))
     for name, variable in VARIABLES.items():
         group.create_array(
             name,
@@ -71,16 +98,37 @@ def make(path: Path, layout: Layout, attrs: Mapping[str, Any]) -> bool:
             dimension_names=(*layout.dims, *variable.dims),
             attributes={"long_name": variable.long_name, "units": "1"},
         )
-    try:
-        os.rename(aside, path)
-    except OSError:
-        if not (path / "zarr.json").exists():
-            raise
-        for file in sorted(aside.rglob("*"), reverse=True):
-            file.rmdir() if file.is_dir() else file.unlink()
-        aside.rmdir()
-        return False
-    return True
+    documents.copy(folder)
+
+
+def _remove(folder: Path) -> None:
+    for file in sorted(folder.rglob("*"), reverse=True):
+        file.rmdir() if file.is_dir() else file.unlink()
+    folder.rmdir()
+
+
+def refuse_links(path: Path) -> None:
+    """Say no to a store that would have this process write elsewhere.
+
+    Raises:
+        InputError: something of it is a link.
+    """
+    linked = [name for name in (*VARIABLES, *OTHERS) if (path / name).is_symlink()]
+    if linked:
+        raise InputError(f"{path}: {linked[0]} is a link that leads out of the store; it is not written through")
+
+
+def check(path: Path) -> None:
+    """Compare the store's documents with their copy, for readers; another process may be writing them just now.
+
+    Raises:
+        InputError: one is damaged.
+    """
+    for _ in range(PATIENCE):
+        if not (wrong := documents.damaged(path)):
+            return
+        time.sleep(0.1)
+    raise InputError(f"{path / wrong[0]}: damaged; run the study again, which restores it from {documents.COPY}")
 
 
 def open_group(path: Path, *, writable: bool) -> tuple[zarr.Group, dict[str, Any]]:
@@ -92,9 +140,7 @@ def open_group(path: Path, *, writable: bool) -> tuple[zarr.Group, dict[str, Any
     if not (path / "zarr.json").is_file():
         raise InputError(f"{path}: there is no result store here; give the folder that a run has made")
     if writable:
-        linked = [name for name in (*VARIABLES, *OTHERS) if (path / name).is_symlink()]
-        if linked:
-            raise InputError(f"{path}: {linked[0]} is a link that leads out of the store; it is not written through")
+        refuse_links(path)
     group = _read(path, lambda: zarr.open_group(path, mode="r+" if writable else "r", zarr_format=3))
     own = _read(path, lambda: _table(group.attrs[OWN]))
     version = own.get("format")
@@ -190,13 +236,10 @@ def read(array: zarr.Array, index: tuple[int, ...], shape: tuple[int, ...]) -> n
     return values
 
 
-def resize(arrays: Mapping[str, zarr.Array], layout: Layout) -> None:
-    """Make room for a grown layout; only metadata is written, no chunk is touched."""
-    for name, array in arrays.items():
-        needed = layout.shape + VARIABLES[name].shape(layout.sizes)
-        shape = tuple(max(pair) for pair in zip(array.shape, needed, strict=True))
-        if shape != array.shape:
-            array.resize(shape)
+def needed(arrays: Mapping[str, zarr.Array], layout: Layout) -> list[tuple[str, tuple[int, ...]]]:
+    """(name, shape) of every array with room for a grown layout; one that is longer stays so."""
+    wanted = {name: layout.shape + VARIABLES[name].shape(layout.sizes) for name in arrays}
+    return [(name, tuple(map(max, array.shape, wanted[name]))) for name, array in arrays.items()]
 
 
 def _table(value: Any) -> dict[str, Any]:

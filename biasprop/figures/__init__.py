@@ -7,13 +7,12 @@ study has not what it shows.
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from biasprop import kept
 from biasprop.figures import contact_sheet, forest, persistence, share_curves
 from biasprop.figures.facets import measured
 from biasprop.plotting import FORMATS, DoesNotFit, save
@@ -53,7 +52,7 @@ def draw_all(
     folder = Path(folder)
     source = drawn_from(cube, study, table)
     known = _record(folder)
-    if known.get("source") == source and all((folder / name).is_file() for name in known["files"]):
+    if known.get("source") == source and intact(folder, known["files"]):
         return [folder / name for name in known["files"]]
     cube = measured(cube, study)
     files: list[Path] = []
@@ -66,11 +65,15 @@ def draw_all(
             for suffix in FORMATS:  # of an earlier state of the study
                 (folder / f"{name}.{suffix}").unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{RECORD}.{os.getpid()}"
-    text = json.dumps({"source": source, "files": [file.name for file in files], "skipped": reasons}, indent=1)
-    partial.write_text(text + "\n", encoding="utf-8")
-    os.replace(partial, folder / RECORD)
+    kept.replace(folder / RECORD, {"source": source, "files": {f.name: _hash(f) for f in files}, "skipped": reasons})
     return files
+
+
+def intact(folder: Path, files: Iterable[str]) -> bool:
+    """Whether these files of the folder are there, byte for byte as they were drawn."""
+    drawn = _record(folder).get("files", {})
+    names = [Path(file).name for file in files]
+    return all(name in drawn and drawn[name] == _hash(folder / name) for name in names)
 
 
 def skipped(folder: Path) -> dict[str, str]:
@@ -97,8 +100,10 @@ def drawn_from(cube: xr.Dataset, study: Any, table: Mapping[str, Any] = FIGURES)
 
 def _record(folder: Path) -> dict[str, Any]:
     """What the folder says of itself; nothing if it is missing or damaged (it is never a source, only a cache)."""
-    try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        return record if isinstance(record["files"], list) and isinstance(record["skipped"], dict) else {}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
+    record = kept.read(folder / RECORD)
+    return record if isinstance(record, dict) and isinstance(record.get("files"), dict) else {}
+
+
+def _hash(file: Path) -> str:
+    """Of a file's bytes; empty where there is none."""
+    return hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest() if file.is_file() else ""

@@ -71,7 +71,7 @@ def test_scores_have_the_declared_shapes(kind: str, one: Batch, encoder: Any) ->
     assert draw.selection.shape == (1, EVALUATION.selection) and draw.calibration.shape == (1, EVALUATION.calibration)
     assert draw.selection_count == 8, "selection must see no more subjects than there are labels"
     assert all(np.isfinite(values).all() for values in numbers([draw]))
-    assert draw.diverged_at.tolist() == [training.NEVER]
+    assert draw.diverged == [""] and not draw.unusable(0)
 
 
 @pytest.mark.parametrize("kind", PROTOCOLS)
@@ -212,6 +212,6 @@ def test_a_diverged_cell_is_told_apart() -> None:
     broken = schedule.model_copy(update={"learning_rate": np.full(1, np.nan)})
     pretraining = sick.condition.pretraining.model_copy(update={"schedule": broken})
     hot = sick.condition.model_copy(update={"pretraining": pretraining})
-    params, diverged_at = program.pretrain(Batch(hot, sick.key), lambda *_: None)
-    assert diverged_at.tolist() == [0]
+    params, diverged = program.pretrain(Batch(hot, sick.key), lambda *_: None)
+    assert diverged == ["the update of step 0 is not finite"]
     assert same(params, program.untrained(sick)["encoder"]), "a diverged run keeps its last finite parameters"

@@ -5,8 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from biasprop.cube import Store
+from biasprop.cube import Store, template
 from tests.store import small
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody grows a store while these tests read it."""
+    monkeypatch.setattr(template, "PATIENCE", 2)
 
 
 @pytest.fixture

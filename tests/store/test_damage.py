@@ -1,12 +1,13 @@
 """A flipped byte or a cut file is found, named, opened again, and never a traceback."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from biasprop.component import InputError
-from biasprop.cube import Store, open_cube
+from biasprop.cube import Store, documents, open_cube
 from biasprop.cube.variables import VARIABLES
 from biasprop.status import Status
 from tests.store import small
@@ -50,7 +51,8 @@ def test_damage_is_found_and_mended(full: Store, harm: str) -> None:
     assert [(damage.arm, damage.replicate) for damage in found] == [
         where for name, where in harmed.items() if name not in silent
     ]
-    assert [event["arm"] for event in full.events()] == [damage.arm for damage in found]
+    named = [event["arm"] for event in full.events() if event["event"] == "damaged"]
+    assert named == [damage.arm for damage in found]
     assert f"replicate={found[0].replicate}: " in str(found[0])
     assert (full.status() == 0).all(-1).sum() == len(harmed) - ("seconds" in silent)
     for arm, replicate in harmed.values():
@@ -80,7 +82,7 @@ def test_looking_changes_nothing(full: Store) -> None:
     flip(chunk(full, "score"), 100)
     before = small.files(full.path)
     assert len(full.verify(repair=False)) == 1
-    assert small.files(full.path) == before and not full.events()
+    assert small.files(full.path) == before and not [e for e in full.events() if e["event"] == "damaged"]
 
 
 def test_status_counts_unreadable_as_open(full: Store) -> None:
@@ -119,3 +121,53 @@ def test_damaged_digest_is_never_equal(full: Store) -> None:
     before = full.scores_digest()
     chunk(full, "checksum").write_bytes(b"")
     assert len({before, full.scores_digest(), full.scores_digest()}) == 3
+
+
+@pytest.mark.parametrize("name", [documents.GROUP, "score/zarr.json", documents.COPY])
+@pytest.mark.parametrize("harm", ["flip", "cut"])
+def test_damaged_metadata_is_mended_and_named(full: Store, name: str, harm: str) -> None:
+    file = full.path / name
+    content = file.read_bytes()
+    if harm == "flip":
+        flip(file, content.index(b"shape") if b"shape" in content else content.index(b"Small"))
+    else:
+        file.write_bytes(content[: len(content) // 2])
+    if name != documents.COPY:
+        with pytest.raises(InputError, match=r"damaged; run the study again"):
+            open_cube(full.path)
+    (damage,) = Store.open(full.path).verify()
+    assert str(file) in damage.reason and "restored" in damage.reason
+    assert json.loads(file.read_bytes()) == json.loads(content)
+    assert not Store.open(full.path).verify() and full.events()[-1]["why"] == damage.reason
+
+
+def test_a_store_of_before_gets_its_copy(full: Store) -> None:
+    copy = (full.path / documents.COPY).read_bytes()
+    (full.path / documents.COPY).unlink()
+    assert not Store.open(full.path).verify()
+    assert (full.path / documents.COPY).read_bytes() == copy
+
+
+def test_a_lost_fingerprint_comes_back_from_the_log_or_is_named_once(full: Store) -> None:
+    file = next((full.path / "fingerprints").iterdir())
+    text = file.read_bytes()
+    file.unlink()
+    assert "restored" in full.verify()[0].reason
+    assert file.read_bytes() == text and not full.verify()
+    (full.path / "events.jsonl").unlink()
+    file.unlink()
+    assert "next arm" in full.verify()[0].reason
+    assert not full.verify()
+
+
+def test_a_damaged_line_of_the_log_is_left_out_and_named_once(full: Store) -> None:
+    for number in range(3):
+        full.log({"event": "arm", "arm": number})
+    log = full.path / "events.jsonl"
+    flip(log, log.read_bytes().index(b'"arm": 1') + 7)
+    assert [event["arm"] for event in full.events() if event["event"] == "arm"] == [0, 2]
+    assert "line" in full.verify()[0].reason and not full.verify()
+    with log.open("ab") as file:
+        file.write(b'{"event": "cut sh')
+    full.log({"event": "arm", "arm": 3})
+    assert full.events()[-1]["arm"] == 3

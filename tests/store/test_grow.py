@@ -1,16 +1,19 @@
 """A store grows by levels and replicates without touching what it has, and refuses what cannot be."""
 
+import itertools
 import json
 import os
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from biasprop import kept
 from biasprop.component import InputError
-from biasprop.cube import Factor, Store, open_cube
+from biasprop.cube import Factor, Store, documents, open_cube
 from tests.store import small
 
 GROWN = small.layout(("all dark", "all light", "50/50", "scratch"), (20, 50, 200), replicates=3)
@@ -128,19 +131,30 @@ def test_another_digest_is_refused(full: Store) -> None:
 
 
 def test_interrupted_growth_is_finished(full: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The arrays have grown and the process died before the layout said so."""
+    """The process died at any of the files that a growth writes: it has not begun, or whoever writes next ends it."""
+    put, before = kept.put, {file: file.read_bytes() for file in full.path.rglob("*") if file.is_file()}
+    for moment in range(len(documents.NAMES) + 1):
+        calls = itertools.count()
 
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
+        def killed(path: Path, text: str, calls: Iterator[int] = calls, moment: int = moment) -> None:
+            if next(calls) == moment:
+                raise KeyboardInterrupt
+            put(path, text)
 
-    monkeypatch.setattr("zarr.core.attributes.Attributes.put", killed)
-    with pytest.raises(KeyboardInterrupt):
-        Store.create_or_grow(full.path, GROWN, small.ATTRS)
-    monkeypatch.undo()
-    assert Store.open(full.path).status().shape == (3, 2, 2, 3)
-    assert open_cube(full.path).load().score.shape[:3] == (3, 2, 2)
-    assert Store.create_or_grow(full.path, GROWN, small.ATTRS).status().shape == (4, 3, 3, 3)
-    assert not Store.open(full.path).verify()
+        with monkeypatch.context() as patched:
+            patched.setattr(kept, "put", killed)
+            with pytest.raises(KeyboardInterrupt):
+                Store.create_or_grow(full.path, GROWN, small.ATTRS)
+        if moment:
+            with pytest.raises(InputError, match="run the study again"):
+                open_cube(full.path)
+        shape = (4, 3, 3, 3) if moment else (3, 2, 2, 3)
+        assert Store.open(full.path).status().shape == shape
+        assert open_cube(full.path).load().score.shape[:3] == shape[:3]
+        assert Store.create_or_grow(full.path, GROWN, small.ATTRS).status().shape == (4, 3, 3, 3)
+        assert not Store.open(full.path).verify()
+        for file, content in before.items():
+            file.write_bytes(content)
 
 
 def test_creating_at_once_makes_one_store(tmp_path: Path) -> None:
@@ -169,11 +183,13 @@ def test_unwritable_place_is_bad_input(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"zarr_format": 3, "node_type": "group", "attributes": {}}'])
-def test_damaged_metadata_is_bad_input(full: Store, text: str) -> None:
+def test_damaged_metadata_without_its_copy_is_bad_input(full: Store, text: str) -> None:
     (full.path / "zarr.json").write_text(text)
+    (full.path / documents.COPY).unlink()
     for read in (open_cube, Store.open):
         with pytest.raises(InputError, match=f"{full.path}.*damaged"):
             read(full.path)
+    assert not (full.path / documents.COPY).exists()
 
 
 @pytest.mark.parametrize("version, advice", [(1, "run again"), (99, "upgrade")])
@@ -182,6 +198,7 @@ def test_other_formats_are_refused(full: Store, version: int, advice: str) -> No
     meta = json.loads(file.read_text())
     meta["attributes"]["biasprop"]["format"] = version
     file.write_text(json.dumps(meta))
+    documents.copy(full.path)
     with pytest.raises(InputError, match=f"format {version}.*{advice}"):
         open_cube(full.path)
 
@@ -191,6 +208,7 @@ def test_absurd_sizes_are_not_allocated(full: Store) -> None:
     meta = json.loads(file.read_text())
     meta["attributes"]["biasprop"]["layout"]["replicates"] = 10**12
     file.write_text(json.dumps(meta))
+    documents.copy(full.path)
     with pytest.raises(InputError, match="damaged"):
         open_cube(full.path)
 

@@ -1,0 +1,116 @@
+"""What goes wrong in numbers or memory stays where it went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from biasprop import design, job, plan, program, progress, sweep
+from biasprop.batching import Batch
+from biasprop.cube import Store, open_cube
+from biasprop.status import Status
+from biasprop.study import load_study
+
+STUDY = Path(__file__).parents[1] / "torture" / "small.toml"
+ONLY: dict[str, list[Any]] = {"pretraining": ["all a", "all b"], "labels": [16]}
+"""Four cells of one structure: two batches of width 2, all a beside all b."""
+
+
+def compute(out: Path, width: int) -> Store:
+    study = load_study(STUDY)
+    store = study.store(out)
+    sweep.run(study, store, only=ONLY, workers=0, width=width, progress=progress.make(quiet=True))
+    return Store.open(store, writable=False)
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Store]:
+    """The study with nothing wrong, at some width."""
+    made: dict[int, Store] = {}
+    return lambda width: (
+        made.get(width) or made.setdefault(width, compute(tmp_path_factory.mktemp(f"sound{width}"), width))
+    )
+
+
+def scores(store: Store, name: str) -> bytes:
+    """Of one mix, bit for bit."""
+    return open_cube(store.path).score.sel(pretraining=name, labels=16).values.tobytes()
+
+
+def test_what_diverges_is_marked_with_step_and_cause_and_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sound: Callable[[int], Store]
+) -> None:
+    """One cell of each batch has a learning rate that is no number; what is compiled is the same."""
+
+    def sick(condition: Any, key: Any) -> Batch:
+        schedule = condition.pretraining.schedule
+        rate = np.array(schedule.learning_rate)
+        rate[0] = np.nan
+        broken = schedule.model_copy(update={"learning_rate": rate})
+        pretraining = condition.pretraining.model_copy(update={"schedule": broken})
+        return Batch(condition.model_copy(update={"pretraining": pretraining}), key)
+
+    clean = sound(2)
+    monkeypatch.setattr(job, "Batch", sick)
+    store = compute(tmp_path, 2)
+    status = {
+        (str(arm.levels["pretraining"]), value)
+        for cell, arm in design.arms(load_study(STUDY), ONLY)
+        for value in store.status()[store.index(arm.levels, cell.replicate)][: arm.draws]
+    }
+    assert status == {("all a", Status.DIVERGED), ("all b", Status.OK)}
+    assert scores(store, "all b") == scores(clean, "all b"), "neighbours are untouched"
+    assert np.isnan(open_cube(store.path).score.sel(pretraining="all a", labels=16)).all()
+    why = "pretraining: the update of step 0 is not finite"
+    told = [event["why"] for event in store.events() if event["event"] == "arm" and "why" in event]
+    assert told == [{"draw 0": why}] * 4
+    causes = plan.causes(store.path)
+    assert why in causes["pretraining all a, labels 16, protocol full", 1]
+    assert not causes["pretraining all b, labels 16, protocol full", 1]
+
+
+@pytest.mark.parametrize("stage, width", [("pretrain", 3), ("adapt", 2)])
+def test_out_of_memory_halves_the_batch_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sound: Callable[[int], Store], stage: str, width: int
+) -> None:
+    def short(function: Callable[..., Any], cells: Callable[..., int]) -> Callable[..., Any]:
+        def run(*arguments: Any) -> Any:
+            if cells(*arguments) > 1:
+                raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 2147483648 bytes.")
+            return function(*arguments)
+
+        return run
+
+    alone = sound(1)
+    if stage == "pretrain":
+        monkeypatch.setattr(program, "pretrain", short(program.pretrain, lambda batch, *_: len(batch.key)))
+    else:
+        adapt = program.Finetuner.adapt
+        monkeypatch.setattr(program.Finetuner, "adapt", short(adapt, lambda tuner, *_: len(tuner.batch.key)))
+    store = compute(tmp_path, width)
+    cube = open_cube(store.path).sel(labels=16)
+    assert (cube.status.sel(pretraining=ONLY["pretraining"]).isel(draw=0) == Status.OK).all()
+    widths = {store.fingerprint(int(n))["width"] for n in np.unique(cube.fingerprint) if n}  # type: ignore[index]
+    assert widths == {1}
+    for name in ONLY["pretraining"]:
+        assert scores(store, name) == scores(alone, name), "as if the width had been 1"
+    narrowed = [event for event in store.events() if event["event"] == "out of memory"]
+    assert {event["width"] for event in narrowed} == set(range(2, width + 1)) and "RESOURCE_EXHAUSTED" in narrowed[0][
+        "why"
+    ]
+    arms = [event["arm"] for event in store.events() if event["event"] == "arm"]
+    assert len(arms) == len(set(arms)) == 8
+
+
+def test_other_errors_of_the_device_are_not_taken_for_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        raise jax.errors.JaxRuntimeError("INTERNAL: a bug")
+
+    monkeypatch.setattr(program, "pretrain", broken)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="a bug"):
+        compute(tmp_path, 2)

@@ -1,0 +1,30 @@
+"""What is opened is whole before Ctrl-C or SIGTERM is heeded."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from biasprop import interrupt
+
+
+@pytest.mark.parametrize("number", interrupt.SIGNALS)
+def test_a_signal_is_heeded_at_the_end(number: signal.Signals) -> None:
+    """Also with threads that do not block it: the system gives it to any of them, and Python to the main one."""
+    before = [signal.getsignal(each) for each in interrupt.SIGNALS]
+    bystander = threading.Thread(target=time.sleep, args=(0.5,))
+    bystander.start()
+    reached = False
+    with pytest.raises(KeyboardInterrupt), interrupt.deferred():
+        signal.pthread_sigmask(signal.SIG_BLOCK, interrupt.SIGNALS)
+        os.kill(os.getpid(), number)
+        time.sleep(0.05)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, interrupt.SIGNALS)
+        reached = True
+    assert reached
+    bystander.join()
+    assert [signal.getsignal(each) for each in interrupt.SIGNALS] == before
+    with interrupt.deferred():
+        pass
