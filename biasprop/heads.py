@@ -24,8 +24,8 @@ class Head(NamedTuple):
     weights: Float[Array, " d"]
     intercept: Float[Array, ""]
 
-    def __call__(self, features: Float[Array, "n d"]) -> Float[Array, " n"]:
-        """Log-odds of a batch."""
+    def __call__(self, features: Float[Array, "*s d"]) -> Float[Array, "*s"]:
+        """Log-odds of any number of subjects."""
         return features @ self.weights + self.intercept
 
 

@@ -105,6 +105,10 @@ class Encoder(Protocol):
         """Pooled features."""
         ...
 
+    def layers(self, params: Params) -> Params:
+        """For each parameter the number of its layer: 0 comes before the first layer, the largest is read by a head."""
+        ...
+
 
 class Objective(Protocol):
     """What pretraining minimises."""
@@ -128,14 +132,68 @@ class Objective(Protocol):
         ...
 
 
-class Adapter(Protocol):
-    """A way of adapting an encoder to labels.
+class ReadOut(Protocol):
+    """What features are read by: a pytree, such as a linear head or the labelled features themselves."""
 
-    With ``adapts_encoder`` false it has ``fit`` (frozen features in, a head out); with true it has ``start`` and
-    ``task``, which :mod:`biasprop.training` minimises.
-    """
+    def __call__(self, features: Float[Array, "*s d"]) -> Float[Array, "*s"]:
+        """Log-odds of disease."""
+        ...
+
+
+class Adapter(Protocol):
+    """A way of adapting an encoder to labels: with ``adapts_encoder`` false a :class:`Reader`, with true a
+    :class:`Trainer`."""
 
     kind: str
     draws: int
     """Label sets drawn in each replicate."""
     adapts_encoder: ClassVar[bool]
+    adapts_all: ClassVar[bool]
+    """Whether every parameter of the encoder may end elsewhere than it began."""
+
+
+class Reader(Adapter, Protocol):
+    """Leaves the encoder alone and solves its own fit."""
+
+    def fit(
+        self,
+        features: Float[Array, "n d"],
+        labels: Int[Array, " n"],
+        count: Int[Array, ""],
+        selection_features: Float[Array, "m d"],
+        selection_labels: Int[Array, " m"],
+        selection_count: Int[Array, ""],
+    ) -> ReadOut:
+        """A read-out of frozen features; rows at or beyond a count carry no weight."""
+        ...
+
+
+class Trainer(Adapter, Protocol):
+    """Says what of an encoder moves, and what :mod:`biasprop.training` minimises by moving it.
+
+    What stays is no part of what is trained, so that neither decay nor rounding can move it.
+    """
+
+    def recipe(self, pretrained: bool) -> Any:
+        """Schedule and views for an encoder that was, or was not, pretrained."""
+        ...
+
+    def start(self, key: Key[Array, ""], encoder: Any, params: Params) -> Params:
+        """What moves, before the first step: ``encoder``, in whatever form, and ``head``."""
+        ...
+
+    def task(
+        self, encoder: Any, params: Params, pretrained: bool, train: Labelled, selection: Labelled, key: Key[Array, ""]
+    ) -> Any:
+        """What is minimised on these labels (a :class:`biasprop.training.JudgedTask`)."""
+        ...
+
+    def whole(self, encoder: Any, params: Params, moved: Params) -> Params:
+        """All parameters of the adapted encoder.
+
+        Args:
+            encoder: their encoder.
+            params: as they were before.
+            moved: what :meth:`start` called ``encoder``, trained.
+        """
+        ...

@@ -155,7 +155,7 @@ def _arms(study: Study) -> list[_Known]:
         even = trains and _equal(condition.pretraining.shares, condition)
         for arm in cell.arms if cell.replicate == 0 else ():
             finetuning = arm.condition.finetuning
-            plenty = not trains and finetuning.protocol.adapts_encoder and _equal(finetuning.shares, condition)
+            plenty = not trains and finetuning.protocol.adapts_all and _equal(finetuning.shares, condition)
             told, labels = arm.condition.model_dump_json(), int(finetuning.labels)
             found.append(_Known(arm.levels, key, rest, told, labels, trains, even, plenty))
     return found

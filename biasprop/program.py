@@ -18,8 +18,8 @@ from jaxtyping import Array, Float, Int, Key
 from biasprop import keys, population, training
 from biasprop.batching import Batch, each, over_cells, stream
 from biasprop.condition import Evaluation, Finetuning, PretrainingCondition
-from biasprop.heads import Head, solve
-from biasprop.interfaces import Labelled, Params, Subjects
+from biasprop.heads import solve
+from biasprop.interfaces import Labelled, Params, ReadOut, Subjects
 from biasprop.keys import Stream
 from biasprop.shifts import in_order
 from biasprop.solved import solved
@@ -138,7 +138,7 @@ class Adapted(NamedTuple):
     """Encoders and heads adapted to one draw of labels, before anyone is evaluated."""
 
     encoder: Params
-    head: Head
+    head: ReadOut
     selection: np.ndarray
     """[w, m, d] features of those who selected."""
     selection_count: int
@@ -221,21 +221,28 @@ class Finetuner:
         encoder, objective = self.batch.condition.encoder, self.batch.condition.pretraining.objective
         protocol = each(self.batch, finetuning.protocol)
         count, selection_count = self._counts(finetuning)
+        order, begin = (
+            jax.vmap(lambda key: keys.at(key, draw))(stream(self.batch, name))
+            for name in (Stream.FINETUNE_ORDER, Stream.HEAD)
+        )
         task = protocol.task(
             encoder,
+            self.params,
             objective.trains,
             self._labelled(self._train_images(draw), "train", count),
             self._labelled(self.sets.selection, "selection", selection_count),
-            jax.vmap(lambda key: keys.at(key, draw))(stream(self.batch, Stream.FINETUNE_ORDER)),
+            order,
         )
-        params = jax.vmap(lambda leaf: finetuning.protocol.start(leaf, encoder.features))(self.params)
+        params = jax.vmap(lambda adapter, *rest: adapter.start(*rest))(protocol, begin, encoder, self.params)
         state = over_cells(training.start)(task, params)
         best, steps = (params, jnp.full(len(self.batch.key), jnp.inf)), int(np.max(task.schedule.steps))
         for done in range(training.segments(steps)):
             report("finetune", min(done * training.SEGMENT, steps), steps)
             state, best = over_cells(_finetuning_segment)(task, state, best)
             best[1].block_until_ready()
-        adapted = best[0]["encoder"]
+        adapted = jax.vmap(lambda adapter, *rest: adapter.whole(*rest))(
+            protocol, encoder, self.params, best[0]["encoder"]
+        )
         selection = self._encoded(adapted, self.sets.selection, "selection")
         return Adapted(adapted, best[0]["head"], selection, int(selection_count[0]), np.asarray(state.diverged_at))
 
@@ -277,12 +284,12 @@ def _encode(encoder: Any, params: Params, images: Float[Array, "n h w c"]) -> Fl
     return encoder.apply(params, images)
 
 
-def _fit(protocol: Any, *sets: Any) -> Head:
+def _fit(protocol: Any, *sets: Any) -> ReadOut:
     return protocol.fit(*sets)
 
 
-def _read(head: Head, features: Float[Array, "*s d"]) -> Float[Array, "*s"]:
-    return features @ head.weights + head.intercept
+def _read(head: ReadOut, features: Float[Array, "*s d"]) -> Float[Array, "*s"]:
+    return head(features)
 
 
 def _separate(

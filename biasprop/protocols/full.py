@@ -44,20 +44,25 @@ class Full(Component):
     """Recipe for encoders that were never pretrained; they need more steps to converge."""
 
     adapts_encoder: ClassVar[bool] = True
+    adapts_all: ClassVar[bool] = True
 
     def recipe(self, pretrained: bool) -> Recipe:
         """The recipe for an encoder that was, or was not, pretrained."""
         return self.pretrained if pretrained else self.scratch
 
+    def start(self, key: Key[Array, ""], encoder: Any, params: Params) -> Params:
+        """Encoder parameters and a head of zeros."""
+        return {"encoder": params, "head": Head(jnp.zeros(encoder.features), jnp.zeros(()))}
+
     def task(
-        self, encoder: Any, pretrained: bool, train: Labelled, selection: Labelled, key: Key[Array, ""]
-    ) -> FinetuningTask:
+        self, encoder: Any, params: Params, pretrained: bool, train: Labelled, selection: Labelled, key: Key[Array, ""]
+    ) -> Any:
         """What is minimised on these labels."""
         return FinetuningTask(encoder, self.recipe(pretrained), train, selection, key)
 
-    def start(self, params: Params, features: int) -> Params:
-        """Encoder parameters and a head of zeros."""
-        return {"encoder": params, "head": Head(jnp.zeros(features), jnp.zeros(()))}
+    def whole(self, encoder: Any, params: Params, moved: Params) -> Params:
+        """What moved is the whole encoder."""
+        return moved
 
 
 class FinetuningTask(NamedTuple):

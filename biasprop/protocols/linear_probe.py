@@ -23,6 +23,7 @@ class LinearProbe(Component):
     """Candidate L2 strengths on standardised features, per label."""
 
     adapts_encoder: ClassVar[bool] = False
+    adapts_all: ClassVar[bool] = False
 
     def fit(
         self,
