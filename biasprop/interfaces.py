@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 from jaxtyping import Array, Float, Int, Key
@@ -30,6 +31,9 @@ class Subjects(NamedTuple):
     """Sd of the image's noise over the generator's own; None is 1."""
     marker: Int[Array, "*n"] | None = None
     """1 where a marker lies in view; None is nowhere."""
+    months: Float[Array, "*n"] | None = None
+    """How long ago the subject was first imaged, which is now imaged again: who it is has stayed, the disease has
+    evolved, and what belongs to one image (light, noise) is drawn anew; None is the first image."""
 
     @property
     def extent(self) -> Array:
@@ -38,11 +42,30 @@ class Subjects(NamedTuple):
 
 
 class Labelled(NamedTuple):
-    """Images to learn from; rows at or beyond ``count`` are padding and carry no weight."""
+    """Images to learn from; rows at or beyond ``count`` are padding and carry no weight.
+
+    What a mitigation needs is None where there is none, and absent from every compiled program then.
+    """
 
     images: Float[Array, "n h w c"]
     labels: Int[Array, " n"]
     count: Int[Array, ""]
+    subgroup: Float[Array, "n g"] | None = None
+    """1 in the place of each subject's own."""
+    weight: Float[Array, " n"] | None = None
+    """How much each subject's loss counts; 1 on average."""
+    chance: Float[Array, " n"] | None = None
+    """How often each subject is drawn; 1 on average."""
+
+
+class Cohort(NamedTuple):
+    """Who there is to pretrain on."""
+
+    size: int | Int[Array, ""]
+    shares: Float[Array, " g"]
+    """P(subgroup)."""
+    subgroup_of: Callable[[Int[Array, " n"]], Int[Array, " n"]]
+    """Subgroup of members by their index."""
 
 
 class Generator(Protocol):
@@ -53,6 +76,12 @@ class Generator(Protocol):
     """Name -> levers of that subgroup, in the study's order."""
     latent_names: ClassVar[tuple[str, ...]]
     """The key latents stored with every subject that is scored."""
+
+    attribute_names: ClassVar[tuple[str, ...]]
+    """What of a subject could be annotated and tells neither its disease nor its subgroup; none where there is
+    nothing."""
+    follows_up: ClassVar[bool]
+    """Whether it honours :attr:`Subjects.months`."""
 
     difficulty: Any
     """How hard the task is in one subgroup against another: a member of ``generators.difficulty``."""
@@ -76,6 +105,10 @@ class Generator(Protocol):
 
     def latents(self, subject: Subjects) -> Float[Array, " k"]:
         """The values of ``latent_names``."""
+        ...
+
+    def attributes(self, subject: Subjects) -> Float[Array, " a"]:
+        """The values of ``attribute_names``, of mean 0 and sd 1; needed only where there are names."""
         ...
 
     def measure(self, image: Float[Array, "h w c"], mask: Float[Array, "h w"]) -> dict[str, Float[Array, ""]]:
@@ -116,6 +149,10 @@ class Objective(Protocol):
     kind: str
     trains: ClassVar[bool]
     """False for no pretraining at all."""
+    reads: ClassVar[tuple[str, ...]]
+    """What of a subject its loss is given beside the image, by name: ``attribute`` for the value of one of the
+    generator's attributes, named by the objective's ``attribute``; ``follow_up`` for the image after the objective's
+    ``months``. Nothing else exists to be read, neither subgroup nor label."""
 
     def cannot_train(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
         """Why an encoder of images of this shape cannot be trained by this objective, or None."""
@@ -126,9 +163,26 @@ class Objective(Protocol):
         ...
 
     def loss(
-        self, encoder: Any, params: Params, extra: Params, images: Float[Array, "n h w c"], key: Key[Array, ""]
+        self,
+        encoder: Any,
+        params: Params,
+        extra: Params,
+        images: Float[Array, "n h w c"],
+        key: Key[Array, ""],
+        *read: Array,
+        weight: Float[Array, " n"] | None = None,
     ) -> Float[Array, ""]:
-        """Mean loss of one batch; never sees subgroup or label."""
+        """Mean loss of one batch.
+
+        Args:
+            encoder: whose parameters are trained.
+            params: these parameters.
+            extra: what :meth:`init` made.
+            images: of the batch.
+            key: of the step; owns views, masks and corruptions.
+            read: the arguments that ``reads`` names.
+            weight: how much each image counts, 1 on average; None where all count alike.
+        """
         ...
 
 
@@ -148,6 +202,8 @@ class Adapter(Protocol):
     draws: int
     """Label sets drawn in each replicate."""
     adapts_encoder: ClassVar[bool]
+    linear_head: ClassVar[bool]
+    """Whether its read-out is linear in the features."""
     adapts_all: ClassVar[bool]
     """Whether every parameter of the encoder may end elsewhere than it began."""
 
@@ -163,8 +219,9 @@ class Reader(Adapter, Protocol):
         selection_features: Float[Array, "m d"],
         selection_labels: Int[Array, " m"],
         selection_count: Int[Array, ""],
+        weight: Float[Array, " n"] | None = None,
     ) -> ReadOut:
-        """A read-out of frozen features; rows at or beyond a count carry no weight."""
+        """A read-out of frozen features; rows at or beyond a count carry no weight, the others ``weight``."""
         ...
 
 

@@ -39,6 +39,7 @@ class Subject(enum.IntEnum):
     SUBGROUP = 1_000
     LABEL = 1_001
     MARKER = 1_002
+    FOLLOW_UP = 1_003
 
 
 def replicate(seed: int | Int[Array, ""], index: int | Int[Array, ""]) -> Key[Array, ""]:

@@ -48,9 +48,27 @@ class PretrainingTask(NamedTuple):
         generator, encoder, pretraining = self.condition.generator, self.condition.encoder, self.condition.pretraining
         order = keys.at(keys.stream(self.key, Stream.ORDER), step)
         rows = jax.random.randint(order, (self.schedule.batch,), 0, pretraining.cohort)
-        images = jax.vmap(generator.render)(cohort_members(self.condition, self.key, rows))
+        members, objective = cohort_members(self.condition, self.key, rows), pretraining.objective
+        images = jax.vmap(generator.render)(members)
         views = keys.at(keys.stream(self.key, Stream.AUGMENT), step)
-        return pretraining.objective.loss(encoder, params["encoder"], params["extra"], images, views)
+        read = read_of(objective, generator, members)
+        return objective.loss(encoder, params["encoder"], params["extra"], images, views, **read)
+
+
+def read_of(objective: Any, generator: Any, members: Subjects) -> dict[str, Array]:
+    """What an objective reads of subjects beside their images, by the names of its ``reads``."""
+
+    def attribute() -> Float[Array, " n"]:
+        names = list(generator.attribute_names)
+        place = names.index(objective.attribute) if objective.attribute else 0
+        return jax.vmap(generator.attributes)(members)[:, place]
+
+    def follow_up() -> Float[Array, "n h w c"]:
+        months = jnp.full(members.label.shape, objective.months, jnp.float32)
+        return jax.vmap(generator.render)(members._replace(months=months))
+
+    ways = {"attribute": attribute, "follow_up": follow_up}
+    return {name: ways[name]() for name in objective.reads}
 
 
 def ready(condition: PretrainingCondition) -> PretrainingCondition:

@@ -85,6 +85,7 @@ def test_streams_are_frozen() -> None:
         "SUBGROUP": 1_000,
         "LABEL": 1_001,
         "MARKER": 1_002,
+        "FOLLOW_UP": 1_003,
     }
 
 
