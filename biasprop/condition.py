@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from biasprop.component import Component, OneOf, Traced
 from biasprop.encoders import ENCODERS
 from biasprop.generators import GENERATORS
+from biasprop.mitigations import MITIGATIONS, PRETRAINING_MITIGATIONS
 from biasprop.objectives import OBJECTIVES
 from biasprop.protocols import PROTOCOLS
 from biasprop.shifts import Shifts, absent
@@ -22,6 +23,11 @@ def _sum_to_one(shares: dict[str, float]) -> dict[str, float]:
     if abs(sum(shares.values()) - 1) > 1e-6:
         raise ValueError(f"shares must sum to 1; these sum to {sum(shares.values()):g}")
     return shares
+
+
+def _none(mitigation: Any) -> bool:
+    """Whether nothing is mitigated. A dump leaves it out then, so that no digest depends on it."""
+    return mitigation.kind == "none"
 
 
 class Pretraining(Component):
@@ -39,8 +45,17 @@ class Pretraining(Component):
     """What is minimised."""
     schedule: Schedule = Schedule()
     """How long, in which batches and at which rate."""
+    mitigation: Annotated[Any, OneOf(PRETRAINING_MITIGATIONS)] = Field(
+        default_factory=lambda: PRETRAINING_MITIGATIONS["none"](), exclude_if=_none
+    )
+    """What makes up for a skew of the cohort, with the subgroups known but no labels."""
 
     shares_sum_to_one = field_validator("shares")(_sum_to_one)
+
+
+def _off(switch: bool) -> bool:
+    """Whether a switch is off. A dump leaves it out then, so that no digest depends on it."""
+    return not switch
 
 
 class Finetuning(Component):
@@ -50,12 +65,19 @@ class Finetuning(Component):
     """Label budget: number of labelled subjects, in exact counts per subgroup and label."""
     shares: dict[str, Share]
     """P(subgroup) among the labelled subjects; sums to 1."""
+    skew_matched: bool = Field(default=False, exclude_if=_off)
+    """Label subjects in the shares of the pretraining cohort instead, whatever they are: the reference of a stage that
+    repeats the skew."""
     prevalence: Prevalence = 0.5
     """P(disease | subgroup) among the labelled subjects, equal in all subgroups unless a shift moves it."""
     shifts: Shifts = Field(default_factory=dict, exclude_if=absent)
     """Subgroup -> what else befalls its labelled members (and those who select)."""
     protocol: Annotated[Any, OneOf(PROTOCOLS)] = Field(default_factory=lambda: PROTOCOLS["linear_probe"]())
     """What is adapted and how."""
+    mitigation: Annotated[Any, OneOf(MITIGATIONS)] = Field(
+        default_factory=lambda: MITIGATIONS["none"](), exclude_if=_none
+    )
+    """What makes up for a skew, with subgroups and labels known."""
 
     shares_sum_to_one = field_validator("shares")(_sum_to_one)
 

@@ -107,6 +107,8 @@ def of_conditions(conditions: Any) -> list[Problem]:
         problems.append(Problem(("pretraining", "objective"), why))
     problems += _unreadable(pretraining.objective, conditions.generator)
     finetuning = conditions.finetuning
+    if why := finetuning.mitigation.refuses(finetuning.protocol):
+        problems.append(Problem(("finetuning", "mitigation"), why))
     recorded = _recorded_prevalence(finetuning)
     if finetuning.labels * min(recorded, 1 - recorded) < 1:
         what = f"is {finetuning.labels}; with prevalence {recorded:g} one class has no label at all"

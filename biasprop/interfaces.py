@@ -254,3 +254,47 @@ class Trainer(Adapter, Protocol):
             moved: what :meth:`start` called ``encoder``, trained.
         """
         ...
+
+
+class Mitigation(Protocol):
+    """Makes up for a skew in the labelled stage; whatever it balances, stopping follows one rule for all."""
+
+    kind: str
+    needs_groups: ClassVar[bool]
+    """Whether it has to be told subgroups."""
+    retrains: ClassVar[bool]
+    """Whether it has ``retrained``, which makes a head of its own once training is over."""
+
+    def refuses(self, adapter: Any) -> str | None:
+        """Why it does not go with a protocol, or None."""
+        ...
+
+    def labelled(self, train: Labelled) -> Labelled:
+        """The labelled subjects with the weights or chances it gives them."""
+        ...
+
+    def start(self, train: Labelled) -> dict[str, Any]:
+        """What moves beside encoder and head, before the first step."""
+        ...
+
+    def task(self, task: Any) -> Any:
+        """What is minimised instead of a protocol's task (a :class:`biasprop.training.JudgedTask`)."""
+        ...
+
+
+class PretrainingMitigation(Protocol):
+    """Makes up for a skew in the unlabelled stage; it is told the subgroups, which an objective never is."""
+
+    kind: str
+
+    def rows(self, key: Key[Array, ""], n: int, cohort: Cohort) -> Int[Array, " n"]:
+        """Members of a batch, by index."""
+        ...
+
+    def weights(self, subgroup: Int[Array, " n"], shares: Float[Array, " g"]) -> Float[Array, " n"] | None:
+        """How much each member of a batch counts in the loss, 1 on average; None where all count alike."""
+        ...
+
+    def continuation(self, pretraining: Any) -> Any | None:
+        """A second stage that goes on where pretraining ended, or None."""
+        ...

@@ -30,6 +30,7 @@ class Stream(enum.IntEnum):
     BOOTSTRAP = 9
     HEAD = 10
     FINETUNE_ORDER = 11
+    CONTINUED = 12
     TRUTH = 20
 
 

@@ -19,7 +19,7 @@ from biasprop import keys, population, training
 from biasprop.batching import Batch, each, over_cells, stream
 from biasprop.condition import Evaluation, Finetuning, PretrainingCondition
 from biasprop.heads import solve
-from biasprop.interfaces import Labelled, Params, ReadOut, Subjects
+from biasprop.interfaces import Cohort, Labelled, Params, ReadOut, Subjects
 from biasprop.keys import Stream
 from biasprop.shifts import in_order
 from biasprop.solved import solved
@@ -47,12 +47,17 @@ class PretrainingTask(NamedTuple):
         """The objective on a random batch of the cohort, rendered here and now."""
         generator, encoder, pretraining = self.condition.generator, self.condition.encoder, self.condition.pretraining
         order = keys.at(keys.stream(self.key, Stream.ORDER), step)
-        rows = jax.random.randint(order, (self.schedule.batch,), 0, pretraining.cohort)
+        shares = jnp.stack([jnp.asarray(pretraining.shares.get(name, 0.0)) for name in generator.subgroups])
+        cohort = Cohort(
+            pretraining.cohort, shares, lambda rows: cohort_members(self.condition, self.key, rows).subgroup
+        )
+        rows = pretraining.mitigation.rows(order, self.schedule.batch, cohort)
         members, objective = cohort_members(self.condition, self.key, rows), pretraining.objective
         images = jax.vmap(generator.render)(members)
         views = keys.at(keys.stream(self.key, Stream.AUGMENT), step)
         read = read_of(objective, generator, members)
-        return objective.loss(encoder, params["encoder"], params["extra"], images, views, **read)
+        weight = pretraining.mitigation.weights(members.subgroup, shares)
+        return objective.loss(encoder, params["encoder"], params["extra"], images, views, **read, weight=weight)
 
 
 def read_of(objective: Any, generator: Any, members: Subjects) -> dict[str, Array]:
@@ -89,17 +94,29 @@ def cohort_members(condition: PretrainingCondition, key: Key[Array, ""], rows: I
 
 def pretrain(batch: Batch, report: Report) -> tuple[Params, np.ndarray]:
     """Encoder parameters of every cell, and the step at which each diverged (``training.NEVER`` if it did not)."""
-    params = untrained(batch)
-    if not batch.condition.pretraining.objective.trains:
+    params, pretraining = untrained(batch), batch.condition.pretraining
+    if not pretraining.objective.trains:
         return params["encoder"], np.full(len(batch.key), training.NEVER)
+    params, diverged_at = _pretrained(batch, params, "pretrain", report)
+    second = pretraining.mitigation.continuation(pretraining)
+    if second is not None:
+        condition = batch.condition.model_copy(update={"pretraining": second})
+        again = Batch(condition, stream(batch, Stream.CONTINUED))
+        params, late = _pretrained(again, params, "continue", report)
+        diverged_at = np.where((diverged_at == training.NEVER) & (late != training.NEVER), late, diverged_at)
+    return params["encoder"], diverged_at
+
+
+def _pretrained(batch: Batch, params: Params, stage: str, report: Report) -> tuple[Params, np.ndarray]:
+    """All parameters after a run of the objective, and the step at which each cell diverged."""
     task = PretrainingTask(*batch)
     state = over_cells(training.start)(task, params)
     steps = int(np.max(batch.condition.pretraining.schedule.steps))
     for done in range(training.segments(steps)):
-        report("pretrain", min(done * training.SEGMENT, steps), steps)
+        report(stage, min(done * training.SEGMENT, steps), steps)
         state, losses = over_cells(training.segment, donate=1)(task, state)
         losses.block_until_ready()
-    return state.params["encoder"], np.asarray(state.diverged_at)
+    return state.params, np.asarray(state.diverged_at)
 
 
 def untrained(batch: Batch) -> Params:
@@ -223,15 +240,18 @@ class Finetuner:
             images = self._train_images(draw)
             self._pools[draw] = self._encoded(self.params, images, "train")
         count, selection_count = self._counts(finetuning)
+        train = self._mitigated(finetuning, self._labelled(self._pools[draw], "train", count))
         head = over_cells(_fit)(
             each(self.batch, finetuning.protocol),
-            self._pools[draw],
-            each(self.batch, self.who["train"].recorded),
+            train.images,
+            train.labels,
             count,
             self._selection,
             each(self.batch, self.who["selection"].recorded),
             selection_count,
+            train.weight if train.chance is None else train.chance,
         )
+        head = self._retrained(finetuning, head, self._selection)
         solved = np.full(len(self.batch.key), training.NEVER)
         return Adapted(self.params, head, self._selection, int(selection_count[0]), solved)
 
@@ -243,15 +263,13 @@ class Finetuner:
             jax.vmap(lambda key: keys.at(key, draw))(stream(self.batch, name))
             for name in (Stream.FINETUNE_ORDER, Stream.HEAD)
         )
-        task = protocol.task(
-            encoder,
-            self.params,
-            objective.trains,
-            self._labelled(self._train_images(draw), "train", count),
-            self._labelled(self.sets.selection, "selection", selection_count),
-            order,
-        )
+        images = jnp.concatenate(self._train_images(draw), axis=1)
+        train = self._mitigated(finetuning, self._labelled(images, "train", count))
+        selection = self._labelled(jnp.concatenate(self.sets.selection, axis=1), "selection", selection_count)
+        mitigation = each(self.batch, finetuning.mitigation)
+        task = mitigation.task(protocol.task(encoder, self.params, objective.trains, train, selection, order))
         params = jax.vmap(lambda adapter, *rest: adapter.start(*rest))(protocol, begin, encoder, self.params)
+        params |= jax.vmap(lambda against, *rest: against.start(*rest))(mitigation, train)
         state = over_cells(training.start)(task, params)
         best, steps = (params, jnp.full(len(self.batch.key), jnp.inf)), int(np.max(task.schedule.steps))
         for done in range(training.segments(steps)):
@@ -261,16 +279,38 @@ class Finetuner:
         adapted = jax.vmap(lambda adapter, *rest: adapter.whole(*rest))(
             protocol, encoder, self.params, best[0]["encoder"]
         )
-        selection = self._encoded(adapted, self.sets.selection, "selection")
-        return Adapted(adapted, best[0]["head"], selection, int(selection_count[0]), np.asarray(state.diverged_at))
+        features = self._encoded(adapted, self.sets.selection, "selection")
+        head = self._retrained(finetuning, best[0]["head"], features)
+        return Adapted(adapted, head, features, int(selection_count[0]), np.asarray(state.diverged_at))
 
     def _train_images(self, draw: int) -> Chunks:
         return rendered(self.batch, pool(self.batch, draw), self.who["train"]) if draw else self.sets.train
 
-    def _labelled(self, images: Chunks, name: str, count: Any) -> Labelled:
-        joined = jnp.concatenate(images, axis=1)
-        label = np.resize(self.who[name].recorded, joined.shape[1])
-        return Labelled(joined, each(self.batch, label), count)
+    def _labelled(self, images: Any, name: str, count: Any) -> Labelled:
+        """Images, or their features, with what is on record about them."""
+        label = np.resize(self.who[name].recorded, images.shape[1])
+        return Labelled(images, each(self.batch, label), count)
+
+    def _told(self, labelled: Labelled, name: str) -> Labelled:
+        """With the subgroups, which only mitigations see."""
+        subgroups = np.eye(len(self.batch.condition.generator.subgroups), dtype=np.float32)
+        own = subgroups[np.resize(self.who[name].subgroup, labelled.labels.shape[1])]
+        return labelled._replace(subgroup=each(self.batch, own))
+
+    def _mitigated(self, finetuning: Finetuning, train: Labelled) -> Labelled:
+        """The labelled subjects as a mitigation would have them."""
+        if not finetuning.mitigation.needs_groups:
+            return train
+        mitigation = each(self.batch, finetuning.mitigation)
+        return jax.vmap(lambda against, those: against.labelled(those))(mitigation, self._told(train, "train"))
+
+    def _retrained(self, finetuning: Finetuning, head: ReadOut, features: np.ndarray) -> ReadOut:
+        """The head of training, or a mitigation's own."""
+        if not finetuning.mitigation.retrains:
+            return head
+        _, count = self._counts(finetuning)
+        selection = self._told(self._labelled(features, "selection", count), "selection")
+        return over_cells(_refit)(each(self.batch, finetuning.mitigation), selection)
 
     def _encoded(self, params: Params, images: Chunks, name: str) -> np.ndarray:
         encoder = self.batch.condition.encoder
@@ -304,6 +344,10 @@ def _encode(encoder: Any, params: Params, images: Float[Array, "n h w c"]) -> Fl
 
 def _fit(protocol: Any, *sets: Any) -> ReadOut:
     return protocol.fit(*sets)
+
+
+def _refit(mitigation: Any, selection: Labelled) -> ReadOut:
+    return mitigation.retrained(selection.images, selection)
 
 
 def _read(head: ReadOut, features: Float[Array, "*s d"]) -> Float[Array, "*s"]:

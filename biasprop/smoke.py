@@ -66,7 +66,8 @@ def smoke(base: Mapping[str, Any], table: Mapping[str, Any], filled: Filled) -> 
             new = {path: ladder.get((path, _number(value)), _shrunk(value)) for path, value in moves.items()}
             if isinstance(level, dict) and "set" in level:
                 keys = dict(zip(new, level["set"], strict=True))
-                level["set"] = {keys[path]: value for path, value in new.items()}
+                # A dump leaves out what is off, and there is nothing to make small in it.
+                level["set"] |= {keys[path]: value for path, value in new.items() if value != {}}
             else:
                 (value,) = new.values()
                 if isinstance(level, str) and isinstance(value, dict) and "kind" not in value:

@@ -20,6 +20,7 @@ from biasprop.condition import Pretraining, PretrainingCondition
 from biasprop.encoders import ENCODERS
 from biasprop.generators import GENERATORS
 from biasprop.interfaces import Subjects
+from biasprop.mitigations import MITIGATIONS, PRETRAINING_MITIGATIONS
 from biasprop.objectives import OBJECTIVES
 from biasprop.protocols import PROTOCOLS
 
@@ -28,6 +29,8 @@ ROOMS: dict[str, Mapping[str, type[Component]]] = {
     "encoders": ENCODERS,
     "objectives": OBJECTIVES,
     "protocols": PROTOCOLS,
+    "mitigations": MITIGATIONS,
+    "pretraining_mitigations": PRETRAINING_MITIGATIONS,
 }
 EVERY = [(room, kind) for room, table in ROOMS.items() for kind in table]
 """Every member of every room."""

@@ -43,9 +43,18 @@ class UnfreezingTask(NamedTuple):
         """The recipe's schedule, and when each layer joins in."""
         return Unfreezing(self.full.schedule, self.full.encoder, self.unfrozen_by)
 
+    @property
+    def train(self) -> Labelled:
+        """Who is learned from."""
+        return self.full.train
+
     def loss(self, params: Params, step: Int[Array, ""]) -> Float[Array, ""]:
         """As in full fine-tuning."""
         return self.full.loss(params, step)
+
+    def losses(self, params: Params, step: Int[Array, ""]) -> tuple[Float[Array, " b"], Int[Array, " b"]]:
+        """As in full fine-tuning."""
+        return self.full.losses(params, step)
 
     def judge(self, params: Params) -> Float[Array, ""]:
         """As in full fine-tuning."""

@@ -39,6 +39,7 @@ class NearestNeighbours(Component):
 
     adapts_encoder: ClassVar[bool] = False
     adapts_all: ClassVar[bool] = False
+    linear_head: ClassVar[bool] = False
 
     def fit(
         self,

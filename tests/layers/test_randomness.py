@@ -79,6 +79,7 @@ def test_streams_are_frozen() -> None:
         "BOOTSTRAP": 9,
         "HEAD": 10,
         "FINETUNE_ORDER": 11,
+        "CONTINUED": 12,
         "TRUTH": 20,
     }
     assert {name: int(value) for name, value in Subject.__members__.items()} == {
