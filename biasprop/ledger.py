@@ -152,10 +152,11 @@ def _arms(study: Study) -> list[_Known]:
         condition, key = cell.condition, _key(cell.condition)
         trains = condition.pretraining.objective.trains
         rest = condition.model_dump_json(exclude={"pretraining": {"shares"}})
-        even = trains and _equal(condition.pretraining.shares, condition)
+        even = condition.pretraining.sees_subjects and _equal(condition.pretraining.shares, condition)
         for arm in cell.arms if cell.replicate == 0 else ():
             finetuning = arm.condition.finetuning
-            plenty = not trains and finetuning.protocol.adapts_all and _equal(finetuning.shares, condition)
+            learner = finetuning.protocol.adapts_all and not finetuning.mitigation.needs_groups
+            plenty = not trains and learner and _equal(finetuning.shares, condition)
             told, labels = arm.condition.model_dump_json(), int(finetuning.labels)
             found.append(_Known(arm.levels, key, rest, told, labels, trains, even, plenty))
     return found
