@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from biasprop.component import Component, OneOf, Traced
 from biasprop.encoders import ENCODERS
-from biasprop.generators import GENERATORS
+from biasprop.generators import GENERATORS, SOURCES
 from biasprop.mitigations import MITIGATIONS, PRETRAINING_MITIGATIONS
 from biasprop.objectives import OBJECTIVES
 from biasprop.protocols import PROTOCOLS
@@ -33,6 +33,11 @@ def _none(mitigation: Any) -> bool:
 class Pretraining(Component):
     """The unlabelled stage: a finite virtual cohort, its demographics and the objective."""
 
+    source: Annotated[Any, OneOf(SOURCES)] = Field(
+        default_factory=lambda: SOURCES["cohort"](), exclude_if=lambda source: source.shows_subjects
+    )
+    """Whose images are seen: the cohort's, or others that show no subject, for which shares and prevalence mean
+    nothing."""
     cohort: Annotated[int, Traced(), Field(ge=16, le=100_000_000)] = 20_000
     """Number of distinct subjects, the same for every mix; each is re-rendered from its key whenever it is drawn."""
     shares: dict[str, Share]
@@ -51,6 +56,15 @@ class Pretraining(Component):
     """What makes up for a skew of the cohort, with the subgroups known but no labels."""
 
     shares_sum_to_one = field_validator("shares")(_sum_to_one)
+
+    @property
+    def sees_subjects(self) -> bool:
+        """Whether there is a mix to speak of."""
+        return self.objective.trains and self.source.shows_subjects
+
+    def in_domain(self) -> Pretraining:
+        """The same on the cohort's own images."""
+        return self.model_copy(update={"source": SOURCES["cohort"]()})
 
 
 def _off(switch: bool) -> bool:

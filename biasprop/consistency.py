@@ -106,6 +106,11 @@ def of_conditions(conditions: Any) -> list[Problem]:
     elif why := pretraining.objective.cannot_train(conditions.encoder, shape):
         problems.append(Problem(("pretraining", "objective"), why))
     problems += _unreadable(pretraining.objective, conditions.generator)
+    if pretraining.objective.trains and not pretraining.source.shows_subjects:
+        needy = {"objective": bool(pretraining.objective.reads), "mitigation": pretraining.mitigation.needs_subjects}
+        for name in (name for name, needs in needy.items() if needs):
+            what = f"{getattr(pretraining, name).kind} needs subjects, and {pretraining.source.kind} shows none"
+            problems.append(Problem(("pretraining", name), what))
     finetuning = conditions.finetuning
     if why := finetuning.mitigation.refuses(finetuning.protocol):
         problems.append(Problem(("finetuning", "mitigation"), why))

@@ -116,6 +116,17 @@ class Generator(Protocol):
         ...
 
 
+class Source(Protocol):
+    """Images to pretrain on; with ``shows_subjects`` they are the cohort's and there is nothing to render."""
+
+    kind: str
+    shows_subjects: ClassVar[bool]
+
+    def render(self, key: Key[Array, ""], shape: tuple[int, int, int]) -> Float[Array, "h w c"]:
+        """An image of no subject, in [0, 1], in the shape that the study's generator has."""
+        ...
+
+
 class Encoder(Protocol):
     """Images to features."""
 
@@ -286,6 +297,8 @@ class PretrainingMitigation(Protocol):
     """Makes up for a skew in the unlabelled stage; it is told the subgroups, which an objective never is."""
 
     kind: str
+    needs_subjects: ClassVar[bool]
+    """Whether it means nothing where images are of nobody."""
 
     def rows(self, key: Key[Array, ""], n: int, cohort: Cohort) -> Int[Array, " n"]:
         """Members of a batch, by index."""

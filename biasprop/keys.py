@@ -31,6 +31,7 @@ class Stream(enum.IntEnum):
     HEAD = 10
     FINETUNE_ORDER = 11
     CONTINUED = 12
+    SOURCE = 13
     TRUTH = 20
 
 

@@ -45,19 +45,32 @@ class PretrainingTask(NamedTuple):
 
     def loss(self, params: Params, step: Int[Array, ""]) -> Float[Array, ""]:
         """The objective on a random batch of the cohort, rendered here and now."""
-        generator, encoder, pretraining = self.condition.generator, self.condition.encoder, self.condition.pretraining
+        encoder, pretraining = self.condition.encoder, self.condition.pretraining
         order = keys.at(keys.stream(self.key, Stream.ORDER), step)
+        views = keys.at(keys.stream(self.key, Stream.AUGMENT), step)
+        images, read, weight = self._batch(order) if pretraining.source.shows_subjects else self._others(order)
+        loss = pretraining.objective.loss
+        return loss(encoder, params["encoder"], params["extra"], images, views, **read, weight=weight)
+
+    def _batch(self, order: Key[Array, ""]) -> tuple[Float[Array, "n h w c"], dict[str, Array], Any]:
+        """Images of members of the cohort, what the objective reads beside them, and how much each counts."""
+        generator, pretraining = self.condition.generator, self.condition.pretraining
         shares = jnp.stack([jnp.asarray(pretraining.shares.get(name, 0.0)) for name in generator.subgroups])
         cohort = Cohort(
             pretraining.cohort, shares, lambda rows: cohort_members(self.condition, self.key, rows).subgroup
         )
         rows = pretraining.mitigation.rows(order, self.schedule.batch, cohort)
-        members, objective = cohort_members(self.condition, self.key, rows), pretraining.objective
+        members = cohort_members(self.condition, self.key, rows)
         images = jax.vmap(generator.render)(members)
-        views = keys.at(keys.stream(self.key, Stream.AUGMENT), step)
-        read = read_of(objective, generator, members)
-        weight = pretraining.mitigation.weights(members.subgroup, shares)
-        return objective.loss(encoder, params["encoder"], params["extra"], images, views, **read, weight=weight)
+        read = read_of(pretraining.objective, generator, members)
+        return images, read, pretraining.mitigation.weights(members.subgroup, shares)
+
+    def _others(self, order: Key[Array, ""]) -> tuple[Float[Array, "n h w c"], dict[str, Array], Any]:
+        """As many images as the cohort has members, of nobody."""
+        pretraining, shape = self.condition.pretraining, self.condition.generator.shape
+        rows = jax.random.randint(order, (self.schedule.batch,), 0, pretraining.cohort)
+        own = keys.each(keys.stream(self.key, Stream.SOURCE), rows)
+        return jax.vmap(lambda key: pretraining.source.render(key, shape))(own), {}, None
 
 
 def read_of(objective: Any, generator: Any, members: Subjects) -> dict[str, Array]:
@@ -125,10 +138,10 @@ def untrained(batch: Batch) -> Params:
 
 
 def realised_shares(batch: Batch) -> np.ndarray:
-    """Share of each subgroup in every cell's cohort as it was drawn: [w, subgroup], NaN without pretraining."""
+    """Share of each subgroup in every cell's cohort as it was drawn: [w, subgroup], NaN where none was seen."""
     condition = batch.condition
     subgroups = len(condition.generator.subgroups)
-    if not condition.pretraining.objective.trains:
+    if not condition.pretraining.sees_subjects:
         return np.full((len(batch.key), subgroups), np.nan, np.float32)
     sizes = np.asarray(condition.pretraining.cohort)
     counts = np.zeros((len(batch.key), subgroups))

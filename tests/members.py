@@ -18,7 +18,7 @@ from biasprop.batching import Batch
 from biasprop.component import Component, levers
 from biasprop.condition import Pretraining, PretrainingCondition
 from biasprop.encoders import ENCODERS
-from biasprop.generators import GENERATORS
+from biasprop.generators import GENERATORS, SOURCES
 from biasprop.interfaces import Subjects
 from biasprop.mitigations import MITIGATIONS, PRETRAINING_MITIGATIONS
 from biasprop.objectives import OBJECTIVES
@@ -26,6 +26,7 @@ from biasprop.protocols import PROTOCOLS
 
 ROOMS: dict[str, Mapping[str, type[Component]]] = {
     "generators": GENERATORS,
+    "sources": SOURCES,
     "encoders": ENCODERS,
     "objectives": OBJECTIVES,
     "protocols": PROTOCOLS,

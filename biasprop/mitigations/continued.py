@@ -12,7 +12,7 @@ from biasprop.training import Schedule
 
 
 class Continued(AsDrawn):
-    """After pretraining as drawn, a second run of the same objective from where the first one ended."""
+    """After pretraining as drawn, a second run of the same objective, on the cohort, from where the first one ended."""
 
     kind: Literal["continued"] = "continued"
     cohort: Annotated[int, Traced(), Field(ge=16, le=100_000_000)] = 1_000
@@ -31,4 +31,4 @@ class Continued(AsDrawn):
         """The second stage."""
         shares = {name: share * 0 + 1 / len(pretraining.shares) for name, share in pretraining.shares.items()}
         update = {"cohort": self.cohort, "schedule": self.schedule, "shares": shares, "mitigation": AsDrawn()}
-        return pretraining.model_copy(update=update)
+        return pretraining.in_domain().model_copy(update=update)

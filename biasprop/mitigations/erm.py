@@ -41,6 +41,8 @@ class AsDrawn(Component):
 
     kind: Literal["none"] = "none"
 
+    needs_subjects: ClassVar[bool] = False
+
     def rows(self, key: Key[Array, ""], n: int, cohort: Cohort) -> Int[Array, " n"]:
         """Members of a batch: anybody, as often as anybody else."""
         return jax.random.randint(key, (n,), 0, cohort.size)

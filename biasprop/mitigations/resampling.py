@@ -41,6 +41,8 @@ class CohortResampling(AsDrawn):
 
     kind: Literal["resampling"] = "resampling"
 
+    needs_subjects: ClassVar[bool] = True
+
     def rows(self, key: Key[Array, ""], n: int, cohort: Cohort) -> Int[Array, " n"]:
         """Members of a batch, subgroups by equal chances."""
         edges = jnp.cumsum(groups.present(cohort.shares))[:-1]
@@ -52,6 +54,8 @@ class BalancedBatches(AsDrawn):
     """Every batch holds equally many members of each subgroup, to within one."""
 
     kind: Literal["balanced_batches"] = "balanced_batches"
+
+    needs_subjects: ClassVar[bool] = True
 
     def rows(self, key: Key[Array, ""], n: int, cohort: Cohort) -> Int[Array, " n"]:
         """Members of a batch, subgroups in turn."""

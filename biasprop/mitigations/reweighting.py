@@ -30,6 +30,8 @@ class CohortReweighting(AsDrawn):
 
     kind: Literal["reweighting"] = "reweighting"
 
+    needs_subjects: ClassVar[bool] = True
+
     def weights(self, subgroup: Int[Array, " n"], shares: Float[Array, " g"]) -> Float[Array, " n"] | None:
         """How much each member of a batch counts: 1 on average, and always where shares are equal."""
         return groups.over_shares(shares)[subgroup]

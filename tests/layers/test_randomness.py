@@ -80,6 +80,7 @@ def test_streams_are_frozen() -> None:
         "HEAD": 10,
         "FINETUNE_ORDER": 11,
         "CONTINUED": 12,
+        "SOURCE": 13,
         "TRUTH": 20,
     }
     assert {name: int(value) for name, value in Subject.__members__.items()} == {
