@@ -19,8 +19,12 @@ SECONDS = 300.0
 which a kill falls."""
 
 
+STAGES = ("pretrain", "continue")
+"""Trainings that an encoder may take, each with a state of its own."""
+
+
 class Checkpoint:
-    """The last kept state of one batch, in the folder of its encoders: whole or not at all, checksummed, no pickle.
+    """The last kept states of one batch, in the folder of its encoders: whole or not at all, checksummed, no pickle.
 
     For the holder of the claims of all these encoders.
 
@@ -35,25 +39,31 @@ class Checkpoint:
         self._store, self._key, self._report = store, f"{keys[0]}{together}.training", report
         self._kept = time.monotonic()
 
-    def restored(self, fresh: State) -> State:
-        """The kept state, to the bit; ``fresh`` where there is none, or it is damaged or of another structure."""
+    def restored(self, fresh: State, stage: str) -> State:
+        """The kept state of a stage, to the bit; ``fresh`` where there is none, or it is damaged or of another
+        structure."""
         leaves, structure = jax.tree.flatten(fresh)
-        arrays = list((self._store.load(self._key) or {}).values())
+        key = self._place(stage)
+        arrays = list((self._store.load(key) or {}).values())
         if [(a.shape, a.dtype) for a in arrays] != [(leaf.shape, leaf.dtype) for leaf in leaves]:
             return fresh
         state = jax.tree.unflatten(structure, [jnp.array(array) for array in arrays])
-        self._report({"event": "resumed", "encoder": self._key, "step": int(np.max(state.step))})
+        self._report({"event": "resumed", "encoder": key, "step": int(np.max(state.step))})
         return state
 
-    def keep(self, state: State) -> None:
-        """Keep a state between two segments, if :data:`SECONDS` have passed since the last one was."""
-        if time.monotonic() - self._kept < SECONDS:
+    def keep(self, state: State, stage: str, now: bool = False) -> None:
+        """Keep a state between two segments, if :data:`SECONDS` have passed since the last one was, or ``now``."""
+        if time.monotonic() - self._kept < SECONDS and not now:
             return
         leaves = jax.tree_util.tree_leaves_with_path(state)
         arrays = {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
-        self._store.save(self._key, arrays, {"step": int(np.max(state.step))})
+        self._store.save(self._place(stage), arrays, {"step": int(np.max(state.step))})
         self._kept = time.monotonic()
 
     def drop(self) -> None:
-        """Remove it: the encoders are stored."""
-        self._store.delete(self._key)
+        """Remove them: the encoders are stored."""
+        for stage in STAGES:
+            self._store.delete(self._place(stage))
+
+    def _place(self, stage: str) -> str:
+        return self._key if stage == STAGES[0] else f"{self._key}-{stage}"

@@ -8,7 +8,8 @@ from pydantic import Field, field_validator
 
 from biasprop.component import Component, OneOf, Traced
 from biasprop.encoders import ENCODERS
-from biasprop.generators import GENERATORS
+from biasprop.generators import GENERATORS, SOURCES
+from biasprop.mitigations import MITIGATIONS, PRETRAINING_MITIGATIONS
 from biasprop.objectives import OBJECTIVES
 from biasprop.protocols import PROTOCOLS
 from biasprop.shifts import Shifts, absent
@@ -24,9 +25,19 @@ def _sum_to_one(shares: dict[str, float]) -> dict[str, float]:
     return shares
 
 
+def _none(mitigation: Any) -> bool:
+    """Whether nothing is mitigated. A dump leaves it out then, so that no digest depends on it."""
+    return mitigation.kind == "none"
+
+
 class Pretraining(Component):
     """The unlabelled stage: a finite virtual cohort, its demographics and the objective."""
 
+    source: Annotated[Any, OneOf(SOURCES)] = Field(
+        default_factory=lambda: SOURCES["cohort"](), exclude_if=lambda source: source.shows_subjects
+    )
+    """Whose images are seen: the cohort's, or others that show no subject, for which shares and prevalence mean
+    nothing."""
     cohort: Annotated[int, Traced(), Field(ge=16, le=100_000_000)] = 20_000
     """Number of distinct subjects, the same for every mix; each is re-rendered from its key whenever it is drawn."""
     shares: dict[str, Share]
@@ -39,8 +50,26 @@ class Pretraining(Component):
     """What is minimised."""
     schedule: Schedule = Schedule()
     """How long, in which batches and at which rate."""
+    mitigation: Annotated[Any, OneOf(PRETRAINING_MITIGATIONS)] = Field(
+        default_factory=lambda: PRETRAINING_MITIGATIONS["none"](), exclude_if=_none
+    )
+    """What makes up for a skew of the cohort, with the subgroups known but no labels."""
 
     shares_sum_to_one = field_validator("shares")(_sum_to_one)
+
+    @property
+    def sees_subjects(self) -> bool:
+        """Whether there is a mix to speak of."""
+        return self.objective.trains and self.source.shows_subjects
+
+    def in_domain(self) -> Pretraining:
+        """The same on the cohort's own images."""
+        return self.model_copy(update={"source": SOURCES["cohort"]()})
+
+
+def _off(switch: bool) -> bool:
+    """Whether a switch is off. A dump leaves it out then, so that no digest depends on it."""
+    return not switch
 
 
 class Finetuning(Component):
@@ -50,12 +79,19 @@ class Finetuning(Component):
     """Label budget: number of labelled subjects, in exact counts per subgroup and label."""
     shares: dict[str, Share]
     """P(subgroup) among the labelled subjects; sums to 1."""
+    skew_matched: bool = Field(default=False, exclude_if=_off)
+    """Label subjects in the shares of the pretraining cohort instead, whatever they are: the reference of a stage that
+    repeats the skew."""
     prevalence: Prevalence = 0.5
     """P(disease | subgroup) among the labelled subjects, equal in all subgroups unless a shift moves it."""
     shifts: Shifts = Field(default_factory=dict, exclude_if=absent)
     """Subgroup -> what else befalls its labelled members (and those who select)."""
     protocol: Annotated[Any, OneOf(PROTOCOLS)] = Field(default_factory=lambda: PROTOCOLS["linear_probe"]())
     """What is adapted and how."""
+    mitigation: Annotated[Any, OneOf(MITIGATIONS)] = Field(
+        default_factory=lambda: MITIGATIONS["none"](), exclude_if=_none
+    )
+    """What makes up for a skew, with subgroups and labels known."""
 
     shares_sum_to_one = field_validator("shares")(_sum_to_one)
 

@@ -108,12 +108,36 @@ def of_conditions(conditions: Any) -> list[Problem]:
         problems.append(Problem(("encoder",), why))
     elif why := pretraining.objective.cannot_train(conditions.encoder, shape):
         problems.append(Problem(("pretraining", "objective"), why))
+    problems += _unreadable(pretraining.objective, conditions.generator)
+    if pretraining.objective.trains and not pretraining.source.shows_subjects:
+        needy = {"objective": bool(pretraining.objective.reads), "mitigation": pretraining.mitigation.needs_subjects}
+        for name in (name for name, needs in needy.items() if needs):
+            what = f"{getattr(pretraining, name).kind} needs subjects, and {pretraining.source.kind} shows none"
+            problems.append(Problem(("pretraining", name), what))
     finetuning = conditions.finetuning
+    if why := finetuning.mitigation.refuses(finetuning.protocol):
+        problems.append(Problem(("finetuning", "mitigation"), why))
     recorded = _recorded_prevalence(finetuning)
     if finetuning.labels * min(recorded, 1 - recorded) < 1:
         what = f"is {finetuning.labels}; with prevalence {recorded:g} one class has no label at all"
         problems.append(Problem(("finetuning", "labels"), what))
     return problems
+
+
+def _unreadable(objective: Any, generator: Any) -> list[Problem]:
+    """What an objective reads of subjects and the generator does not have."""
+    at: Location = ("pretraining", "objective")
+    if "follow_up" in objective.reads and not generator.follows_up:
+        return [Problem(at, f"{objective.kind} needs a second image of a subject; {generator.kind} has none")]
+    if "attribute" not in objective.reads:
+        return []
+    names = generator.attribute_names
+    if not names:
+        return [Problem(at, f"{objective.kind} needs an attribute to predict; {generator.kind} has none")]
+    if objective.attribute and objective.attribute not in names:
+        what = f"{generator.kind} has no attribute {objective.attribute!r}; {choose(objective.attribute, names)}"
+        return [Problem((*at, "attribute"), what)]
+    return []
 
 
 def of_dims(seen: Sequence[Any]) -> list[Problem]:

@@ -172,7 +172,7 @@ def _coords(study: Study) -> dict[str, tuple[tuple[str, ...], list[Any]]]:
     if mix is not None:
         shares = []
         for pretraining in _pretrainings(study, mix):
-            own = pretraining.shares if pretraining.objective.trains else {}
+            own = pretraining.shares if pretraining.sees_subjects else {}
             shares.append([own.get(subgroup, math.nan) for subgroup in study.subgroups])
         coords["share"] = ((mix, "subgroup"), shares)
     if task is not None:

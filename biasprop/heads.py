@@ -24,8 +24,8 @@ class Head(NamedTuple):
     weights: Float[Array, " d"]
     intercept: Float[Array, ""]
 
-    def __call__(self, features: Float[Array, "n d"]) -> Float[Array, " n"]:
-        """Log-odds of a batch."""
+    def __call__(self, features: Float[Array, "*s d"]) -> Float[Array, "*s"]:
+        """Log-odds of any number of subjects."""
         return features @ self.weights + self.intercept
 
 
@@ -35,14 +35,22 @@ def log_loss(log_odds: Float[Array, " n"], labels: Int[Array, " n"]) -> Float[Ar
 
 
 def solve(
-    features: Float[Array, "n d"], labels: Int[Array, " n"], count: Int[Array, ""], penalty: float | Float[Array, ""]
+    features: Float[Array, "n d"],
+    labels: Int[Array, " n"],
+    count: Int[Array, ""],
+    penalty: float | Float[Array, ""],
+    counts: Float[Array, " n"] | None = None,
 ) -> Head:
     """L2-regularised logistic regression of the first ``count`` rows, by damped Newton steps.
+
+    ``counts`` is how much each of them counts, all alike where it is None.
 
     Minimises ``mean log loss + penalty / 2 |weights|^2`` over features standardised on those rows; the intercept is
     free. Each step takes the best of six lengths, full to 1/32. A fit that is not solved is NaN.
     """
     weight = (jnp.arange(labels.shape[0]) < count).astype(jnp.float32)
+    if counts is not None:
+        weight = weight * counts
     weight = weight / jnp.sum(weight)
     mean = weight @ features
     scale = jnp.sqrt(weight @ (features - mean) ** 2 + 1e-8)

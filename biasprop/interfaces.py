@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 from jaxtyping import Array, Float, Int, Key
@@ -30,6 +31,9 @@ class Subjects(NamedTuple):
     """Sd of the image's noise over the generator's own; None is 1."""
     marker: Int[Array, "*n"] | None = None
     """1 where a marker lies in view; None is nowhere."""
+    months: Float[Array, "*n"] | None = None
+    """How long ago the subject was first imaged, which is now imaged again: who it is has stayed, the disease has
+    evolved, and what belongs to one image (light, noise) is drawn anew; None is the first image."""
 
     @property
     def extent(self) -> Array:
@@ -38,11 +42,30 @@ class Subjects(NamedTuple):
 
 
 class Labelled(NamedTuple):
-    """Images to learn from; rows at or beyond ``count`` are padding and carry no weight."""
+    """Images to learn from; rows at or beyond ``count`` are padding and carry no weight.
+
+    What a mitigation needs is None where there is none, and absent from every compiled program then.
+    """
 
     images: Float[Array, "n h w c"]
     labels: Int[Array, " n"]
     count: Int[Array, ""]
+    subgroup: Float[Array, "n g"] | None = None
+    """1 in the place of each subject's own."""
+    weight: Float[Array, " n"] | None = None
+    """How much each subject's loss counts; 1 on average."""
+    chance: Float[Array, " n"] | None = None
+    """How often each subject is drawn; 1 on average."""
+
+
+class Cohort(NamedTuple):
+    """Who there is to pretrain on."""
+
+    size: int | Int[Array, ""]
+    shares: Float[Array, " g"]
+    """P(subgroup)."""
+    subgroup_of: Callable[[Int[Array, " n"]], Int[Array, " n"]]
+    """Subgroup of members by their index."""
 
 
 class Generator(Protocol):
@@ -53,6 +76,12 @@ class Generator(Protocol):
     """Name -> levers of that subgroup, in the study's order."""
     latent_names: ClassVar[tuple[str, ...]]
     """The key latents stored with every subject that is scored."""
+
+    attribute_names: ClassVar[tuple[str, ...]]
+    """What of a subject could be annotated and tells neither its disease nor its subgroup; none where there is
+    nothing."""
+    follows_up: ClassVar[bool]
+    """Whether it honours :attr:`Subjects.months`."""
 
     difficulty: Any
     """How hard the task is in one subgroup against another: a member of ``generators.difficulty``."""
@@ -78,8 +107,23 @@ class Generator(Protocol):
         """The values of ``latent_names``."""
         ...
 
+    def attributes(self, subject: Subjects) -> Float[Array, " a"]:
+        """The values of ``attribute_names``, of mean 0 and sd 1; needed only where there are names."""
+        ...
+
     def measure(self, image: Float[Array, "h w c"], mask: Float[Array, "h w"]) -> dict[str, Float[Array, ""]]:
         """Each lever, read back from pixels."""
+        ...
+
+
+class Source(Protocol):
+    """Images to pretrain on; with ``shows_subjects`` they are the cohort's and there is nothing to render."""
+
+    kind: str
+    shows_subjects: ClassVar[bool]
+
+    def render(self, key: Key[Array, ""], shape: tuple[int, int, int]) -> Float[Array, "h w c"]:
+        """An image of no subject, in [0, 1], in the shape that the study's generator has."""
         ...
 
 
@@ -105,6 +149,10 @@ class Encoder(Protocol):
         """Pooled features."""
         ...
 
+    def layers(self, params: Params) -> Params:
+        """For each parameter the number of its layer: 0 comes before the first layer, the largest is read by a head."""
+        ...
+
 
 class Objective(Protocol):
     """What pretraining minimises."""
@@ -112,6 +160,10 @@ class Objective(Protocol):
     kind: str
     trains: ClassVar[bool]
     """False for no pretraining at all."""
+    reads: ClassVar[tuple[str, ...]]
+    """What of a subject its loss is given beside the image, by name: ``attribute`` for the value of one of the
+    generator's attributes, named by the objective's ``attribute``; ``follow_up`` for the image after the objective's
+    ``months``. Nothing else exists to be read, neither subgroup nor label."""
 
     def cannot_train(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
         """Why an encoder of images of this shape cannot be trained by this objective, or None."""
@@ -122,20 +174,140 @@ class Objective(Protocol):
         ...
 
     def loss(
-        self, encoder: Any, params: Params, extra: Params, images: Float[Array, "n h w c"], key: Key[Array, ""]
+        self,
+        encoder: Any,
+        params: Params,
+        extra: Params,
+        images: Float[Array, "n h w c"],
+        key: Key[Array, ""],
+        *read: Array,
+        weight: Float[Array, " n"] | None = None,
     ) -> Float[Array, ""]:
-        """Mean loss of one batch; never sees subgroup or label."""
+        """Mean loss of one batch.
+
+        Args:
+            encoder: whose parameters are trained.
+            params: these parameters.
+            extra: what :meth:`init` made.
+            images: of the batch.
+            key: of the step; owns views, masks and corruptions.
+            read: the arguments that ``reads`` names.
+            weight: how much each image counts, 1 on average; None where all count alike.
+        """
+        ...
+
+
+class ReadOut(Protocol):
+    """What features are read by: a pytree, such as a linear head or the labelled features themselves."""
+
+    def __call__(self, features: Float[Array, "*s d"]) -> Float[Array, "*s"]:
+        """Log-odds of disease."""
         ...
 
 
 class Adapter(Protocol):
-    """A way of adapting an encoder to labels.
-
-    With ``adapts_encoder`` false it has ``fit`` (frozen features in, a head out); with true it has ``start`` and
-    ``task``, which :mod:`biasprop.training` minimises.
-    """
+    """A way of adapting an encoder to labels: with ``adapts_encoder`` false a :class:`Reader`, with true a
+    :class:`Trainer`."""
 
     kind: str
     draws: int
     """Label sets drawn in each replicate."""
     adapts_encoder: ClassVar[bool]
+    linear_head: ClassVar[bool]
+    """Whether its read-out is linear in the features."""
+    adapts_all: ClassVar[bool]
+    """Whether every parameter of the encoder may end elsewhere than it began."""
+
+
+class Reader(Adapter, Protocol):
+    """Leaves the encoder alone and solves its own fit."""
+
+    def fit(
+        self,
+        features: Float[Array, "n d"],
+        labels: Int[Array, " n"],
+        count: Int[Array, ""],
+        selection_features: Float[Array, "m d"],
+        selection_labels: Int[Array, " m"],
+        selection_count: Int[Array, ""],
+        weight: Float[Array, " n"] | None = None,
+    ) -> ReadOut:
+        """A read-out of frozen features; rows at or beyond a count carry no weight, the others ``weight``."""
+        ...
+
+
+class Trainer(Adapter, Protocol):
+    """Says what of an encoder moves, and what :mod:`biasprop.training` minimises by moving it.
+
+    What stays is no part of what is trained, so that neither decay nor rounding can move it.
+    """
+
+    def recipe(self, pretrained: bool) -> Any:
+        """Schedule and views for an encoder that was, or was not, pretrained."""
+        ...
+
+    def start(self, key: Key[Array, ""], encoder: Any, params: Params) -> Params:
+        """What moves, before the first step: ``encoder``, in whatever form, and ``head``."""
+        ...
+
+    def task(
+        self, encoder: Any, params: Params, pretrained: bool, train: Labelled, selection: Labelled, key: Key[Array, ""]
+    ) -> Any:
+        """What is minimised on these labels (a :class:`biasprop.training.JudgedTask`)."""
+        ...
+
+    def whole(self, encoder: Any, params: Params, moved: Params) -> Params:
+        """All parameters of the adapted encoder.
+
+        Args:
+            encoder: their encoder.
+            params: as they were before.
+            moved: what :meth:`start` called ``encoder``, trained.
+        """
+        ...
+
+
+class Mitigation(Protocol):
+    """Makes up for a skew in the labelled stage; whatever it balances, stopping follows one rule for all."""
+
+    kind: str
+    needs_groups: ClassVar[bool]
+    """Whether it has to be told subgroups."""
+    retrains: ClassVar[bool]
+    """Whether it has ``retrained``, which makes a head of its own once training is over."""
+
+    def refuses(self, adapter: Any) -> str | None:
+        """Why it does not go with a protocol, or None."""
+        ...
+
+    def labelled(self, train: Labelled) -> Labelled:
+        """The labelled subjects with the weights or chances it gives them."""
+        ...
+
+    def start(self, train: Labelled) -> dict[str, Any]:
+        """What moves beside encoder and head, before the first step."""
+        ...
+
+    def task(self, task: Any) -> Any:
+        """What is minimised instead of a protocol's task (a :class:`biasprop.training.JudgedTask`)."""
+        ...
+
+
+class PretrainingMitigation(Protocol):
+    """Makes up for a skew in the unlabelled stage; it is told the subgroups, which an objective never is."""
+
+    kind: str
+    needs_subjects: ClassVar[bool]
+    """Whether it means nothing where images are of nobody."""
+
+    def rows(self, key: Key[Array, ""], n: int, cohort: Cohort) -> Int[Array, " n"]:
+        """Members of a batch, by index."""
+        ...
+
+    def weights(self, subgroup: Int[Array, " n"], shares: Float[Array, " g"]) -> Float[Array, " n"] | None:
+        """How much each member of a batch counts in the loss, 1 on average; None where all count alike."""
+        ...
+
+    def continuation(self, pretraining: Any) -> Any | None:
+        """A second stage that goes on where pretraining ended, or None."""
+        ...

@@ -30,6 +30,8 @@ class Stream(enum.IntEnum):
     BOOTSTRAP = 9
     HEAD = 10
     FINETUNE_ORDER = 11
+    CONTINUED = 12
+    SOURCE = 13
     TRUTH = 20
 
 
@@ -39,6 +41,7 @@ class Subject(enum.IntEnum):
     SUBGROUP = 1_000
     LABEL = 1_001
     MARKER = 1_002
+    FOLLOW_UP = 1_003
 
 
 def replicate(seed: int | Int[Array, ""], index: int | Int[Array, ""]) -> Key[Array, ""]:

@@ -170,10 +170,11 @@ def _arms(study: Study) -> list[_Known]:
         condition, key = cell.condition, _key(cell.condition)
         trains = condition.pretraining.objective.trains
         rest = condition.model_dump_json(exclude={"pretraining": {"shares"}})
-        even = trains and _equal(condition.pretraining.shares, condition)
+        even = condition.pretraining.sees_subjects and _equal(condition.pretraining.shares, condition)
         for arm in cell.arms if cell.replicate == 0 else ():
             finetuning = arm.condition.finetuning
-            plenty = not trains and finetuning.protocol.adapts_encoder and _equal(finetuning.shares, condition)
+            learner = finetuning.protocol.adapts_all and not finetuning.mitigation.needs_groups
+            plenty = not trains and learner and _equal(finetuning.shares, condition)
             told, labels = arm.condition.model_dump_json(), int(finetuning.labels)
             shifts = arm.condition.evaluation.shifts
             moved = arm.condition.evaluation.model_dump_json(include={"shifts"}) if shifts else ""

@@ -19,8 +19,8 @@ from biasprop import keys, population, training
 from biasprop.batching import Batch, each, over_cells, stream
 from biasprop.checkpoint import Checkpoint
 from biasprop.condition import Evaluation, Finetuning, PretrainingCondition
-from biasprop.heads import Head, solve
-from biasprop.interfaces import Labelled, Params, Subjects
+from biasprop.heads import solve
+from biasprop.interfaces import Cohort, Labelled, Params, ReadOut, Subjects
 from biasprop.keys import Stream
 from biasprop.shifts import in_order
 from biasprop.solved import solved
@@ -46,12 +46,48 @@ class PretrainingTask(NamedTuple):
 
     def loss(self, params: Params, step: Int[Array, ""]) -> Float[Array, ""]:
         """The objective on a random batch of the cohort, rendered here and now."""
-        generator, encoder, pretraining = self.condition.generator, self.condition.encoder, self.condition.pretraining
+        encoder, pretraining = self.condition.encoder, self.condition.pretraining
         order = keys.at(keys.stream(self.key, Stream.ORDER), step)
-        rows = jax.random.randint(order, (self.schedule.batch,), 0, pretraining.cohort)
-        images = jax.vmap(generator.render)(cohort_members(self.condition, self.key, rows))
         views = keys.at(keys.stream(self.key, Stream.AUGMENT), step)
-        return pretraining.objective.loss(encoder, params["encoder"], params["extra"], images, views)
+        images, read, weight = self._batch(order) if pretraining.source.shows_subjects else self._others(order)
+        loss = pretraining.objective.loss
+        return loss(encoder, params["encoder"], params["extra"], images, views, **read, weight=weight)
+
+    def _batch(self, order: Key[Array, ""]) -> tuple[Float[Array, "n h w c"], dict[str, Array], Any]:
+        """Images of members of the cohort, what the objective reads beside them, and how much each counts."""
+        generator, pretraining = self.condition.generator, self.condition.pretraining
+        shares = jnp.stack([jnp.asarray(pretraining.shares.get(name, 0.0)) for name in generator.subgroups])
+        cohort = Cohort(
+            pretraining.cohort, shares, lambda rows: cohort_members(self.condition, self.key, rows).subgroup
+        )
+        rows = pretraining.mitigation.rows(order, self.schedule.batch, cohort)
+        members = cohort_members(self.condition, self.key, rows)
+        images = jax.vmap(generator.render)(members)
+        read = read_of(pretraining.objective, generator, members)
+        return images, read, pretraining.mitigation.weights(members.subgroup, shares)
+
+    def _others(self, order: Key[Array, ""]) -> tuple[Float[Array, "n h w c"], dict[str, Array], Any]:
+        """As many images as the cohort has members, of nobody."""
+        pretraining, shape = self.condition.pretraining, self.condition.generator.shape
+        rows = jax.random.randint(order, (self.schedule.batch,), 0, pretraining.cohort)
+        own = keys.each(keys.stream(self.key, Stream.SOURCE), rows)
+        return jax.vmap(lambda key: pretraining.source.render(key, shape))(own), {}, None
+
+
+def read_of(objective: Any, generator: Any, members: Subjects) -> dict[str, Array]:
+    """What an objective reads of subjects beside their images, by the names of its ``reads``."""
+
+    def attribute() -> Float[Array, " n"]:
+        names = list(generator.attribute_names)
+        place = names.index(objective.attribute) if objective.attribute else 0
+        return jax.vmap(generator.attributes)(members)[:, place]
+
+    def follow_up() -> Float[Array, "n h w c"]:
+        months = jnp.full(members.label.shape, objective.months, jnp.float32)
+        return jax.vmap(generator.render)(members._replace(months=months))
+
+    ways = {"attribute": attribute, "follow_up": follow_up}
+    return {name: ways[name]() for name in objective.reads}
 
 
 def ready(condition: PretrainingCondition) -> PretrainingCondition:
@@ -78,21 +114,37 @@ def pretrain(batch: Batch, report: Report, checkpoint: Checkpoint | None = None)
         report: is told between segments.
         checkpoint: where it goes on from, if a state was kept there, and keeps its own.
     """
-    params = untrained(batch)
-    if not batch.condition.pretraining.objective.trains:
+    params, pretraining = untrained(batch), batch.condition.pretraining
+    if not pretraining.objective.trains:
         return params["encoder"], [""] * len(batch.key)
+    second = pretraining.mitigation.continuation(pretraining)
+    params, why = _pretrained(batch, params, "pretrain", report, checkpoint, last=second is None)
+    if second is not None:
+        condition = batch.condition.model_copy(update={"pretraining": second})
+        again = Batch(condition, stream(batch, Stream.CONTINUED))
+        params, late = _pretrained(again, params, "continue", report, checkpoint)
+        why = [first or then for first, then in zip(why, late, strict=True)]
+    return params["encoder"], why
+
+
+def _pretrained(
+    batch: Batch, params: Params, stage: str, report: Report, checkpoint: Checkpoint | None, last: bool = True
+) -> tuple[Params, list[str]]:
+    """All parameters after a run of the objective, and why each cell diverged."""
     task = PretrainingTask(*batch)
     state = over_cells(training.start)(task, params)
     if checkpoint:
-        state = checkpoint.restored(state)
+        state = checkpoint.restored(state, stage)
     steps = int(np.max(batch.condition.pretraining.schedule.steps))
     for done in range(int(np.max(state.step)) // training.SEGMENT, training.segments(steps)):
-        report("pretrain", min(done * training.SEGMENT, steps), steps)
+        report(stage, min(done * training.SEGMENT, steps), steps)
         state, losses = over_cells(training.segment, donate=1)(task, state)
         losses.block_until_ready()
         if checkpoint:
-            checkpoint.keep(state)
-    return state.params["encoder"], diverged(task, state)
+            checkpoint.keep(state, stage)
+    if checkpoint and not last:
+        checkpoint.keep(state, stage, now=True)
+    return state.params, diverged(task, state)
 
 
 def diverged(task: training.Task, state: training.State) -> list[str]:
@@ -111,10 +163,10 @@ def untrained(batch: Batch) -> Params:
 
 
 def realised_shares(batch: Batch) -> np.ndarray:
-    """Share of each subgroup in every cell's cohort as it was drawn: [w, subgroup], NaN without pretraining."""
+    """Share of each subgroup in every cell's cohort as it was drawn: [w, subgroup], NaN where none was seen."""
     condition = batch.condition
     subgroups = len(condition.generator.subgroups)
-    if not condition.pretraining.objective.trains:
+    if not condition.pretraining.sees_subjects:
         return np.full((len(batch.key), subgroups), np.nan, np.float32)
     sizes = np.asarray(condition.pretraining.cohort)
     counts = np.zeros((len(batch.key), subgroups))
@@ -159,7 +211,7 @@ class Adapted(NamedTuple):
     """Encoders and heads adapted to one draw of labels, before anyone is evaluated."""
 
     encoder: Params
-    head: Head
+    head: ReadOut
     selection: np.ndarray
     """[w, m, d] features of those who selected."""
     selection_count: int
@@ -227,46 +279,76 @@ class Finetuner:
             images = self._train_images(draw)
             self._pools[draw] = self._encoded(self.params, images, "train")
         count, selection_count = self._counts(finetuning)
+        train = self._mitigated(finetuning, self._labelled(self._pools[draw], "train", count))
         head = over_cells(_fit)(
             each(self.batch, finetuning.protocol),
-            self._pools[draw],
-            each(self.batch, self.who["train"].recorded),
+            train.images,
+            train.labels,
             count,
             self._selection,
             each(self.batch, self.who["selection"].recorded),
             selection_count,
+            train.weight if train.chance is None else train.chance,
         )
+        head = self._retrained(finetuning, head, self._selection)
         return Adapted(self.params, head, self._selection, int(selection_count[0]), [""] * len(self.batch.key))
 
     def _train(self, finetuning: Finetuning, draw: int, report: Report) -> Adapted:
         encoder, objective = self.batch.condition.encoder, self.batch.condition.pretraining.objective
         protocol = each(self.batch, finetuning.protocol)
         count, selection_count = self._counts(finetuning)
-        task = protocol.task(
-            encoder,
-            objective.trains,
-            self._labelled(self._train_images(draw), "train", count),
-            self._labelled(self.sets.selection, "selection", selection_count),
-            jax.vmap(lambda key: keys.at(key, draw))(stream(self.batch, Stream.FINETUNE_ORDER)),
+        order, begin = (
+            jax.vmap(lambda key: keys.at(key, draw))(stream(self.batch, name))
+            for name in (Stream.FINETUNE_ORDER, Stream.HEAD)
         )
-        params = jax.vmap(lambda leaf: finetuning.protocol.start(leaf, encoder.features))(self.params)
+        images = jnp.concatenate(self._train_images(draw), axis=1)
+        train = self._mitigated(finetuning, self._labelled(images, "train", count))
+        selection = self._labelled(jnp.concatenate(self.sets.selection, axis=1), "selection", selection_count)
+        mitigation = each(self.batch, finetuning.mitigation)
+        task = mitigation.task(protocol.task(encoder, self.params, objective.trains, train, selection, order))
+        params = jax.vmap(lambda adapter, *rest: adapter.start(*rest))(protocol, begin, encoder, self.params)
+        params |= jax.vmap(lambda against, *rest: against.start(*rest))(mitigation, train)
         state = over_cells(training.start)(task, params)
         best, steps = (params, jnp.full(len(self.batch.key), jnp.inf)), int(np.max(task.schedule.steps))
         for done in range(training.segments(steps)):
             report("finetune", min(done * training.SEGMENT, steps), steps)
             state, best = over_cells(_finetuning_segment)(task, state, best)
             best[1].block_until_ready()
-        adapted = best[0]["encoder"]
-        selection = self._encoded(adapted, self.sets.selection, "selection")
-        return Adapted(adapted, best[0]["head"], selection, int(selection_count[0]), diverged(task, state))
+        adapted = jax.vmap(lambda adapter, *rest: adapter.whole(*rest))(
+            protocol, encoder, self.params, best[0]["encoder"]
+        )
+        features = self._encoded(adapted, self.sets.selection, "selection")
+        head = self._retrained(finetuning, best[0]["head"], features)
+        return Adapted(adapted, head, features, int(selection_count[0]), diverged(task, state))
 
     def _train_images(self, draw: int) -> Chunks:
         return rendered(self.batch, pool(self.batch, draw), self.who["train"]) if draw else self.sets.train
 
-    def _labelled(self, images: Chunks, name: str, count: Any) -> Labelled:
-        joined = jnp.concatenate(images, axis=1)
-        label = np.resize(self.who[name].recorded, joined.shape[1])
-        return Labelled(joined, each(self.batch, label), count)
+    def _labelled(self, images: Any, name: str, count: Any) -> Labelled:
+        """Images, or their features, with what is on record about them."""
+        label = np.resize(self.who[name].recorded, images.shape[1])
+        return Labelled(images, each(self.batch, label), count)
+
+    def _told(self, labelled: Labelled, name: str) -> Labelled:
+        """With the subgroups, which only mitigations see."""
+        subgroups = np.eye(len(self.batch.condition.generator.subgroups), dtype=np.float32)
+        own = subgroups[np.resize(self.who[name].subgroup, labelled.labels.shape[1])]
+        return labelled._replace(subgroup=each(self.batch, own))
+
+    def _mitigated(self, finetuning: Finetuning, train: Labelled) -> Labelled:
+        """The labelled subjects as a mitigation would have them."""
+        if not finetuning.mitigation.needs_groups:
+            return train
+        mitigation = each(self.batch, finetuning.mitigation)
+        return jax.vmap(lambda against, those: against.labelled(those))(mitigation, self._told(train, "train"))
+
+    def _retrained(self, finetuning: Finetuning, head: ReadOut, features: np.ndarray) -> ReadOut:
+        """The head of training, or a mitigation's own."""
+        if not finetuning.mitigation.retrains:
+            return head
+        _, count = self._counts(finetuning)
+        selection = self._told(self._labelled(features, "selection", count), "selection")
+        return over_cells(_refit)(each(self.batch, finetuning.mitigation), selection)
 
     def _encoded(self, params: Params, images: Chunks, name: str) -> np.ndarray:
         encoder = self.batch.condition.encoder
@@ -298,12 +380,16 @@ def _encode(encoder: Any, params: Params, images: Float[Array, "n h w c"]) -> Fl
     return encoder.apply(params, images)
 
 
-def _fit(protocol: Any, *sets: Any) -> Head:
+def _fit(protocol: Any, *sets: Any) -> ReadOut:
     return protocol.fit(*sets)
 
 
-def _read(head: Head, features: Float[Array, "*s d"]) -> Float[Array, "*s"]:
-    return features @ head.weights + head.intercept
+def _refit(mitigation: Any, selection: Labelled) -> ReadOut:
+    return mitigation.retrained(selection.images, selection)
+
+
+def _read(head: ReadOut, features: Float[Array, "*s d"]) -> Float[Array, "*s"]:
+    return head(features)
 
 
 def _separate(

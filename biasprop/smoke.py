@@ -66,11 +66,12 @@ def smoke(base: Mapping[str, Any], table: Mapping[str, Any], filled: Filled) -> 
             new = {path: ladder.get((path, _number(value)), _shrunk(value)) for path, value in moves.items()}
             if isinstance(level, dict) and "set" in level:
                 keys = dict(zip(new, level["set"], strict=True))
-                level["set"] = {keys[path]: value for path, value in new.items()}
+                # A dump leaves out what is off, and there is nothing to make small in it.
+                level["set"] |= {keys[path]: value for path, value in new.items() if value != {}}
             else:
                 (value,) = new.values()
-                if isinstance(level, str) and isinstance(value, dict) and "kind" not in value:
-                    continue  # a preset by name: its numbers are no sizes, and the name is its label
+                if isinstance(value, dict) and "kind" not in value and (isinstance(level, str) or not value):
+                    continue  # a preset by name: its numbers are no sizes, and the name is its label; or what is off
                 factor["levels"][index] = value
                 if isinstance(level, int | float) and not isinstance(level, bool):
                     renamed[name][level] = value

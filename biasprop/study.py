@@ -49,7 +49,11 @@ class Conditions(Definition):
 
     def finetuning_condition(self) -> FinetuningCondition:
         """What an arm depends on beyond its encoder."""
-        return FinetuningCondition(finetuning=self._viewed(self.finetuning), evaluation=self.evaluation)
+        finetuning = self.finetuning
+        if finetuning.skew_matched:
+            update = {"shares": self.pretraining.shares, "skew_matched": False}
+            finetuning = finetuning.model_copy(update=update)
+        return FinetuningCondition(finetuning=self._viewed(finetuning), evaluation=self.evaluation)
 
     def _viewed(self, stage: Any) -> Any:
         """A stage whose views are as the generator's difficulty prescribes."""

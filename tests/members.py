@@ -18,16 +18,20 @@ from biasprop.batching import Batch
 from biasprop.component import Component, levers
 from biasprop.condition import Pretraining, PretrainingCondition
 from biasprop.encoders import ENCODERS
-from biasprop.generators import GENERATORS
+from biasprop.generators import GENERATORS, SOURCES
 from biasprop.interfaces import Subjects
+from biasprop.mitigations import MITIGATIONS, PRETRAINING_MITIGATIONS
 from biasprop.objectives import OBJECTIVES
 from biasprop.protocols import PROTOCOLS
 
 ROOMS: dict[str, Mapping[str, type[Component]]] = {
     "generators": GENERATORS,
+    "sources": SOURCES,
     "encoders": ENCODERS,
     "objectives": OBJECTIVES,
     "protocols": PROTOCOLS,
+    "mitigations": MITIGATIONS,
+    "pretraining_mitigations": PRETRAINING_MITIGATIONS,
 }
 EVERY = [(room, kind) for room, table in ROOMS.items() for kind in table]
 """Every member of every room."""

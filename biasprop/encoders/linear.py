@@ -37,3 +37,7 @@ class Linear(Component):
     def apply(self, params: Params, images: Float[Array, "n h w c"]) -> Float[Array, "n d"]:
         """Features of a batch."""
         return (images - 0.5).reshape(images.shape[0], -1) @ params["map"]
+
+    def layers(self, params: Params) -> Params:
+        """The map is the only layer."""
+        return jax.tree.map(lambda leaf: 1, params)

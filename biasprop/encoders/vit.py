@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
+import jax
 from jaxtyping import Array, Float, Key
 from pydantic import Field, model_validator
 
@@ -63,6 +64,15 @@ class Vit(Component):
     def apply(self, params: Params, images: Float[Array, "n h w c"]) -> Float[Array, "n d"]:
         """Mean-pooled features of a batch."""
         return self.tokens(params, images).mean(axis=1)
+
+    def layers(self, params: Params) -> Params:
+        """Embedding and positions are layer 0, each block is one, and the final norm belongs to the last."""
+
+        def number(path: tuple[Any, ...], _: Any) -> int:
+            part = path[0].key
+            return path[1].key + 1 if part == "blocks" else self.depth if part == "norm" else 0
+
+        return jax.tree_util.tree_map_with_path(number, params)
 
     def _build(self, shape: tuple[int, ...]) -> Any:
         from biasprop import layers

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Key
 from pydantic import Field, model_validator
 
 from biasprop import keys
@@ -51,6 +51,9 @@ LINES_SD = 0.2
 """Relative sd of skin melanin across these lines."""
 SLOPE_SD = 6.0
 """Sd of the slope of a wave, and of a lesion's long axis, about the subgroup's, degrees."""
+GROWTH, GROWTH_SD = 0.43, 1.3
+"""Mean rate at which a melanoma's area grows, mm^2 a month, and sd of its logarithm between melanomas (published: .43,
+sd .9). A naevus does not grow."""
 ALONG_LINES = 0.8
 """In ``symmetric`` a lesion is longer along the lines and narrower across, by one over this."""
 
@@ -74,6 +77,7 @@ class Latent(enum.IntEnum):
     NOISE = 13
     HAIR = 14
     ARTEFACT = 15
+    GROWTH = 16
     LINES = 20
     LINE_WAVES = 21
     SLOPE = 22
@@ -144,6 +148,8 @@ class Dermoscopy(Component):
     lesions longer along them, of opposite slopes in two subgroups of one tone."""
 
     latent_names: ClassVar[tuple[str, ...]] = ("ita", "severity")
+    attribute_names: ClassVar[tuple[str, ...]] = ("pigment", "elongation", "across", "down")
+    follows_up: ClassVar[bool] = True
 
     @model_validator(mode="after")
     def difficulty_goes_with_the_subgroups(self) -> Self:
@@ -221,6 +227,12 @@ class Dermoscopy(Component):
         """ITA in degrees and severity."""
         return jnp.stack([self.ita(subject), self.severity(subject)])
 
+    def attributes(self, subject: Subjects) -> Float[Array, " 4"]:
+        """Log of the pigment and of the elongation of the lesion, and where it lies, each in its own sds."""
+        key = subject.key
+        place = (uniform(key, Latent.PLACE, (2,)) - 0.5) * 12**0.5
+        return jnp.stack([normal(key, Latent.PIGMENT), normal(key, Latent.SHAPE), *place])
+
     def informed_auc(self, subgroup: str) -> float:
         """AUC of an observer who knows the five cues (and nothing of the severity beyond them), in any subgroup.
 
@@ -235,7 +247,7 @@ class Dermoscopy(Component):
 
     def render(self, subject: Subjects) -> Float[Array, "h w 3"]:
         """The photograph as sRGB code values in [0, 1]."""
-        key, draws = subject.key, self._draws(subject)
+        key, draws = self._taken(subject), self._draws(subject)
         albedo = self._albedo(subject.subgroup, draws, self.cues(subject), self._lines(subject))
         if self.hair:
             albedo = occlusions.hair(albedo, key, Latent.HAIR, self.field_of_view, self.hair_density)
@@ -266,6 +278,11 @@ class Dermoscopy(Component):
     def _draws(self, subject: Subjects) -> Draws:
         few = _few(subject)
         place, direction = uniforms(subject.key, (Latent.PLACE, Latent.DIRECTION), 2)
+        light, grown = few[Latent.LIGHT][:3], None
+        if subject.months is not None:
+            spread = jnp.exp(GROWTH_SD * normal(subject.key, Latent.GROWTH) - GROWTH_SD**2 / 2)
+            grown = GROWTH * jnp.maximum(self.severity(subject), 0) * spread * subject.months
+            light = normal(self._taken(subject), Latent.LIGHT, (3,))
         if self.difficulty.kind == "symmetric":
             along = self._slope(subject.subgroup) + SLOPE_SD * few[Latent.SLOPE][0]
             direction = direction.at[0].set(along / 180)
@@ -284,8 +301,13 @@ class Dermoscopy(Component):
             pigment=few[Latent.PIGMENT][0],
             pigment_field=pigment_field[: math.prod(narrow)].reshape(narrow),
             vessel_field=vessel_field[: math.prod(narrow)].reshape(narrow),
-            light=few[Latent.LIGHT][:3],
+            light=light,
+            grown=grown,
         )
+
+    def _taken(self, subject: Subjects) -> Key[Array, ""]:
+        """Owns what is peculiar to one photograph: light, hair, artefacts, noise."""
+        return subject.key if subject.months is None else keys.at(subject.key, keys.Subject.FOLLOW_UP)
 
     def _albedo(
         self, subgroup: Int[Array, ""], draws: Draws, cues: Float[Array, " 5"], lines: Float[Array, "h w"] | None

@@ -64,6 +64,8 @@ class Gaussian(Component):
     subgroup's spectrum; ``symmetric`` turns the long axis of one stretched background to opposite slopes."""
 
     latent_names: ClassVar[tuple[str, ...]] = ("mean_level", "severity")
+    attribute_names: ClassVar[tuple[str, ...]] = ()
+    follows_up: ClassVar[bool] = False
 
     @model_validator(mode="after")
     def difficulty_goes_with_the_subgroups(self) -> Self:

@@ -30,6 +30,8 @@ class Draws(NamedTuple):
     pigment_field: Float[Array, "11 11"]
     vessel_field: Float[Array, "11 11"]
     light: Float[Array, " 3"]
+    grown: Float[Array, ""] | None = None
+    """No draw: what the lesion has gained since it was first photographed, mm^2."""
 
 
 class Lesion(NamedTuple):
@@ -63,8 +65,11 @@ def draw(
     if along != 1:
         stretch = stretch * along
     placed = once(place[0], place[1], stretch, jnp.cos(turn[0]), jnp.sin(turn[0]))
+    diameter = jnp.clip(4.5 * jnp.exp(0.30 * extent), 2.0, 9.5)
+    if draws.grown is not None:
+        diameter = jnp.sqrt(diameter**2 + 4 / jnp.pi * draws.grown)
     radius, roughness, width = once(
-        0.5 * jnp.clip(4.5 * jnp.exp(0.30 * extent), 2.0, 9.5),
+        0.5 * diameter,
         0.36 * jax.nn.sigmoid(-1.25 + 1.3 * border),
         0.55 * jnp.exp(-0.35 * edge),
     )

@@ -13,6 +13,7 @@ from biasprop.augment import Augmentation
 from biasprop.component import Component
 from biasprop.interfaces import Params
 from biasprop.keys import at, each
+from biasprop.objectives import weighting
 
 
 class Contrastive(Component):
@@ -27,6 +28,7 @@ class Contrastive(Component):
     """What the two views may disagree about."""
 
     trains: ClassVar[bool] = True
+    reads: ClassVar[tuple[str, ...]] = ()
 
     def cannot_train(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
         """Why an encoder of images of this shape cannot be trained by this objective; every encoder can."""
@@ -39,7 +41,13 @@ class Contrastive(Component):
         return layers.init(self._head(encoder.features), key)
 
     def loss(
-        self, encoder: Any, params: Params, extra: Params, images: Float[Array, "n h w c"], key: Key[Array, ""]
+        self,
+        encoder: Any,
+        params: Params,
+        extra: Params,
+        images: Float[Array, "n h w c"],
+        key: Key[Array, ""],
+        weight: Float[Array, " n"] | None = None,
     ) -> Float[Array, ""]:
         """Mean NT-Xent of a batch; each image's views are drawn from its own position's key."""
         from biasprop import layers
@@ -48,7 +56,7 @@ class Contrastive(Component):
         own = jax.vmap(lambda view: each(at(key, view), jnp.arange(n)))(jnp.arange(2))
         views = jax.vmap(jax.vmap(self.augmentation.view), (0, None))(own, images).reshape(-1, *images.shape[1:])
         projected = layers.apply(self._head(encoder.features), extra, encoder.apply(params, views))
-        return nt_xent(projected, self.temperature)
+        return nt_xent(projected, self.temperature, None if weight is None else jnp.tile(weight, 2))
 
     def _head(self, features: int) -> Any:
         from biasprop import layers
@@ -56,12 +64,15 @@ class Contrastive(Component):
         return layers.Blueprint(layers.Projection, (features, self.projection, self.projection))
 
 
-def nt_xent(projected: Float[Array, "m k"], temperature: float | Float[Array, ""]) -> Float[Array, ""]:
+def nt_xent(
+    projected: Float[Array, "m k"], temperature: float | Float[Array, ""], weight: Float[Array, " m"] | None = None
+) -> Float[Array, ""]:
     """Normalised temperature-scaled cross entropy (Chen et al. 2020, eq. 1).
 
     Args:
         projected: rows i and i + m/2 are the two views of one image.
         temperature: of the softmax.
+        weight: how much each row counts as the one whose partner is sought; all alike where it is None.
     """
     m = projected.shape[0]
     unit = projected / jnp.sqrt(jnp.sum(projected**2, axis=1, keepdims=True) + 1e-12)
@@ -69,4 +80,4 @@ def nt_xent(projected: Float[Array, "m k"], temperature: float | Float[Array, ""
     logits = jnp.where(jnp.eye(m, dtype=bool), -1e9, logits)
     partner = (jnp.arange(m) + m // 2) % m
     positive = jnp.sum(unit * unit[partner], axis=1) / temperature
-    return jnp.mean(jax.nn.logsumexp(logits, axis=1) - positive)
+    return weighting.mean(jax.nn.logsumexp(logits, axis=1) - positive, weight)

@@ -12,6 +12,7 @@ from pydantic import Field
 from biasprop.component import Component
 from biasprop.interfaces import Params
 from biasprop.keys import at
+from biasprop.objectives import token_decoder
 
 
 class Masked(Component):
@@ -28,28 +29,29 @@ class Masked(Component):
     """Blocks of the decoder."""
 
     trains: ClassVar[bool] = True
+    reads: ClassVar[tuple[str, ...]] = ()
 
     def cannot_train(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
         """Why an encoder of images of this shape cannot be trained by this objective, or None."""
-        if not hasattr(encoder, "tokens"):
-            return f"masked needs an encoder with tokens; {encoder.kind} has none"
+        if why := token_decoder.lacking(self.kind, encoder):
+            return why
         if self._seen(tokens := (shape[0] // encoder.patch) * (shape[1] // encoder.patch)) >= tokens:
             return f"hidden_percent = {self.hidden_percent} hides none of {tokens} patches"
         return None
 
     def init(self, key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int]) -> Params:
         """Decoder, the map into it, the mask token and the map back to pixels."""
-        from biasprop import layers
-
-        pixels = encoder.patch**2 * shape[2]
-        return {
-            "decoder": layers.init(self._decoder(encoder, shape), at(key, 0)),
-            "token": 0.02 * jax.random.normal(at(key, 1), (encoder.width,)),
-            "pixels": jax.random.normal(at(key, 2), (self.decoder_width, pixels)) / self.decoder_width**0.5,
-        }
+        token = 0.02 * jax.random.normal(at(key, 1), (encoder.width,))
+        return token_decoder.init(key, encoder, shape, self.decoder_width, self.decoder_depth) | {"token": token}
 
     def loss(
-        self, encoder: Any, params: Params, extra: Params, images: Float[Array, "n h w c"], key: Key[Array, ""]
+        self,
+        encoder: Any,
+        params: Params,
+        extra: Params,
+        images: Float[Array, "n h w c"],
+        key: Key[Array, ""],
+        weight: Float[Array, " n"] | None = None,
     ) -> Float[Array, ""]:
         """Mean squared error over the hidden patches, which are drawn anew for every image."""
         from biasprop import layers
@@ -63,22 +65,15 @@ class Masked(Component):
         tokens = encoder.tokens(params, images, lambda x: jnp.einsum("nst,ntd->nsd", pick, x))
         hidden = 1 - pick.sum(axis=1)
         full = jnp.einsum("nst,nsd->ntd", pick, tokens) + hidden[..., None] * extra["token"]
-        shape = images.shape[1:]
-        predicted = layers.apply(self._decoder(encoder, shape), extra["decoder"], full) @ extra["pixels"]
+        decoder = token_decoder.blueprint(encoder, images.shape[1:], self.decoder_width, self.decoder_depth)
+        predicted = layers.apply(decoder, extra["decoder"], full) @ extra["pixels"]
         if self.target == "standardised":
             mean = patches.mean(axis=-1, keepdims=True)
             patches = (patches - mean) / jnp.sqrt(patches.var(axis=-1, keepdims=True) + 1e-3)
         error = jnp.mean((predicted - patches) ** 2, axis=-1)
-        return jnp.sum(error * hidden) / jnp.sum(hidden)
+        error = error * hidden
+        return jnp.sum(error if weight is None else weight[:, None] * error) / jnp.sum(hidden)
 
     def _seen(self, tokens: int) -> int:
         """How many patches stay visible."""
         return max(1, round(tokens * (100 - self.hidden_percent) / 100))
-
-    def _decoder(self, encoder: Any, shape: tuple[int, ...]) -> Any:
-        from biasprop import layers
-
-        tokens = (shape[0] // encoder.patch) * (shape[1] // encoder.patch)
-        return layers.Blueprint(
-            layers.Transformer, (encoder.width, tokens, self.decoder_width, self.decoder_depth, 2, 4)
-        )

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Key
 
 from biasprop.component import Component
 from biasprop.interfaces import Params
+from biasprop.objectives import weighting
 
 
 class Reconstruction(Component):
@@ -23,6 +24,7 @@ class Reconstruction(Component):
     kind: Literal["reconstruction"] = "reconstruction"
 
     trains: ClassVar[bool] = True
+    reads: ClassVar[tuple[str, ...]] = ()
 
     def cannot_train(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
         """Why an encoder of images of this shape cannot be trained by this objective, or None."""
@@ -39,8 +41,15 @@ class Reconstruction(Component):
         }
 
     def loss(
-        self, encoder: Any, params: Params, extra: Params, images: Float[Array, "n h w c"], key: Key[Array, ""]
+        self,
+        encoder: Any,
+        params: Params,
+        extra: Params,
+        images: Float[Array, "n h w c"],
+        key: Key[Array, ""],
+        weight: Float[Array, " n"] | None = None,
     ) -> Float[Array, ""]:
         """Mean squared error over all pixels; nothing in it is random."""
         pixels = (images - 0.5).reshape(images.shape[0], -1)
-        return jnp.mean((encoder.apply(params, images) @ extra["map"] + extra["offset"] - pixels) ** 2)
+        told = encoder.apply(params, images) @ extra["map"] + extra["offset"]
+        return weighting.mean((told - pixels) ** 2, weight)

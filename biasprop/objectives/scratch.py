@@ -16,6 +16,7 @@ class Scratch(Component):
 
     kind: Literal["scratch"] = "scratch"
     trains: ClassVar[bool] = False
+    reads: ClassVar[tuple[str, ...]] = ()
 
     def cannot_train(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
         """Why an encoder of images of this shape cannot be trained by this objective; every encoder can."""
@@ -26,7 +27,13 @@ class Scratch(Component):
         return {}
 
     def loss(
-        self, encoder: Any, params: Params, extra: Params, images: Float[Array, "n h w c"], key: Key[Array, ""]
+        self,
+        encoder: Any,
+        params: Params,
+        extra: Params,
+        images: Float[Array, "n h w c"],
+        key: Key[Array, ""],
+        weight: Float[Array, " n"] | None = None,
     ) -> Float[Array, ""]:
         """Always 0."""
         return jnp.zeros(())

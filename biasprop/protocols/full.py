@@ -44,20 +44,26 @@ class Full(Component):
     """Recipe for encoders that were never pretrained; they need more steps to converge."""
 
     adapts_encoder: ClassVar[bool] = True
+    adapts_all: ClassVar[bool] = True
+    linear_head: ClassVar[bool] = True
 
     def recipe(self, pretrained: bool) -> Recipe:
         """The recipe for an encoder that was, or was not, pretrained."""
         return self.pretrained if pretrained else self.scratch
 
+    def start(self, key: Key[Array, ""], encoder: Any, params: Params) -> Params:
+        """Encoder parameters and a head of zeros."""
+        return {"encoder": params, "head": Head(jnp.zeros(encoder.features), jnp.zeros(()))}
+
     def task(
-        self, encoder: Any, pretrained: bool, train: Labelled, selection: Labelled, key: Key[Array, ""]
-    ) -> FinetuningTask:
+        self, encoder: Any, params: Params, pretrained: bool, train: Labelled, selection: Labelled, key: Key[Array, ""]
+    ) -> Any:
         """What is minimised on these labels."""
         return FinetuningTask(encoder, self.recipe(pretrained), train, selection, key)
 
-    def start(self, params: Params, features: int) -> Params:
-        """Encoder parameters and a head of zeros."""
-        return {"encoder": params, "head": Head(jnp.zeros(features), jnp.zeros(()))}
+    def whole(self, encoder: Any, params: Params, moved: Params) -> Params:
+        """What moved is the whole encoder."""
+        return moved
 
 
 class FinetuningTask(NamedTuple):
@@ -75,13 +81,18 @@ class FinetuningTask(NamedTuple):
         return self.recipe.schedule
 
     def loss(self, params: Params, step: Int[Array, ""]) -> Float[Array, ""]:
-        """Log loss of a random batch of augmented views of the labelled images."""
+        """Mean log loss of a random batch of augmented views of the labelled images."""
+        losses, rows = self.losses(params, step)
+        return jnp.mean(losses) if self.train.weight is None else jnp.mean(self.train.weight[rows] * losses)
+
+    def losses(self, params: Params, step: Int[Array, ""]) -> tuple[Float[Array, " b"], Int[Array, " b"]]:
+        """Log loss of each view of a batch, and whose view it is."""
         key = at(self.key, step)
         n = self.schedule.batch
-        rows = jax.random.randint(at(key, 0), (n,), 0, self.train.count)
+        rows = _drawn(at(key, 0), n, self.train)
         views = jax.vmap(self.recipe.augmentation.view)(each(at(key, 1), jnp.arange(n)), self.train.images[rows])
         log_odds = params["head"](self.encoder.apply(params["encoder"], views))
-        return jnp.mean(log_loss(log_odds, self.train.labels[rows]))
+        return log_loss(log_odds, self.train.labels[rows]), rows
 
     def judge(self, params: Params) -> Float[Array, ""]:
         """Mean log loss of the selection subjects; padding is looked at only where it shares a piece with them."""
@@ -99,3 +110,11 @@ class FinetuningTask(NamedTuple):
 
         pieces = -(-self.selection.count // piece)
         return jax.lax.fori_loop(0, pieces, add, jnp.float32(0)) / self.selection.count
+
+
+def _drawn(key: Key[Array, ""], n: int, train: Labelled) -> Int[Array, " n"]:
+    """Random labelled subjects, each with its chance where there are chances."""
+    if train.chance is None:
+        return jax.random.randint(key, (n,), 0, train.count)
+    upto = jnp.cumsum(jnp.where(jnp.arange(len(train.chance)) < train.count, train.chance, 0))
+    return jnp.searchsorted(upto, upto[-1] * jax.random.uniform(key, (n,)), side="right").clip(0, train.count - 1)

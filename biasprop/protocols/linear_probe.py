@@ -23,6 +23,8 @@ class LinearProbe(Component):
     """Candidate L2 strengths on standardised features, per label."""
 
     adapts_encoder: ClassVar[bool] = False
+    adapts_all: ClassVar[bool] = False
+    linear_head: ClassVar[bool] = True
 
     def fit(
         self,
@@ -32,13 +34,16 @@ class LinearProbe(Component):
         selection_features: Float[Array, "m d"],
         selection_labels: Int[Array, " m"],
         selection_count: Int[Array, ""],
+        weight: Float[Array, " n"] | None = None,
     ) -> Head:
         """Fit every candidate strength and keep the one with the lowest selection loss.
 
-        Rows at or beyond a count carry no weight.
+        Rows at or beyond a count carry no weight, labelled ones otherwise ``weight``.
         """
         chosen = (jnp.arange(selection_labels.shape[0]) < selection_count).astype(jnp.float32)
-        candidates = jax.vmap(lambda penalty: solve(features, labels, count, penalty))(jnp.asarray(self.penalties))
+        candidates = jax.vmap(lambda penalty: solve(features, labels, count, penalty, weight))(
+            jnp.asarray(self.penalties)
+        )
 
         def judged(head: Head) -> Float[Array, ""]:
             return jnp.sum(chosen * log_loss(head(selection_features), selection_labels)) / jnp.sum(chosen)

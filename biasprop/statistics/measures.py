@@ -19,7 +19,8 @@ def measure(cube: xr.Dataset, target_specificity: float) -> xr.Dataset:
     """Reduce a cube's scores to measures.
 
     Scores are log-odds, so calibration reads the probability expit(score). The threshold is one for all subgroups of an
-    arm and draw; it comes from the calibration set alone.
+    arm and draw; it comes from the calibration set alone. Measures called ``own_`` are a sensitivity analysis: what
+    thresholds set for each subgroup apart, on its own part of the calibration set, would do.
 
     Args:
         cube: as ``biasprop.open_cube`` gives it; only draws of status 1 are read.
@@ -27,7 +28,8 @@ def measure(cube: xr.Dataset, target_specificity: float) -> xr.Dataset:
 
     Returns:
         Per (factors, replicate, draw, subgroup): auc, z, auc_moved (0 or 1), sensitivity, specificity, underdiagnosis,
-        calibration_intercept, calibration_slope, ece, ece_expected, n, n_positive. Per (factors, replicate, draw):
+        calibration_intercept, calibration_slope, ece, ece_expected, n, n_positive, own_threshold, own_sensitivity,
+        own_specificity, own_underdiagnosis. Per (factors, replicate, draw):
         threshold, flip_rate, score_shift, worst_auc, status. Per (factors, replicate): separability. NaN (counts: 0)
         where a draw is not there. attrs: target_specificity.
     """
@@ -49,6 +51,10 @@ def measure(cube: xr.Dataset, target_specificity: float) -> xr.Dataset:
     per_subgroup = {name: _rows(metric, scores, labels) for name, metric in METRICS.items()}
     for name, metric in THRESHOLD_METRICS.items():
         per_subgroup[name] = _rows(metric, scores, labels, threshold[:, None])
+    own = _own_thresholds(cube, calibration_scores, calibration_labels, arm, target_specificity)
+    per_subgroup["own_threshold"] = own
+    for name, metric in THRESHOLD_METRICS.items():
+        per_subgroup[f"own_{name}"] = _rows(metric, scores, labels, own)
     for name, metric in TWIN_METRICS.items():
         per_draw[name] = _rows(metric, scores, threshold)
     z, moved = z_of_auc(per_subgroup["auc"], per_subgroup["n"], per_subgroup["n_positive"])
@@ -99,6 +105,18 @@ def _labels(cube: xr.Dataset) -> NDArray:
         return truth
     judged = cube["judged_label"].broadcast_like(cube["separability_score"]).transpose(*cube["separability_score"].dims)
     return np.where(np.isnan(judged.values), truth, judged.values)
+
+
+def _own_thresholds(
+    cube: xr.Dataset, scores: NDArray, labels: NDArray, arm: tuple[NDArray, ...], target_specificity: float
+) -> NDArray[np.float64]:
+    """Threshold at which each subgroup's own calibration subjects reach the specificity: [row, subgroup]."""
+    subgroup = cube["calibration_subgroup"].values[arm]
+    own = [
+        _rows(lambda s, y, w: operating_threshold(s, y, target_specificity, w), scores, labels, subgroup == g)
+        for g in range(cube.sizes["subgroup"])
+    ]
+    return np.stack(own, axis=-1)
 
 
 def _rows(metric: Callable[..., NDArray], *arguments: NDArray) -> NDArray:

@@ -79,12 +79,15 @@ def test_streams_are_frozen() -> None:
         "BOOTSTRAP": 9,
         "HEAD": 10,
         "FINETUNE_ORDER": 11,
+        "CONTINUED": 12,
+        "SOURCE": 13,
         "TRUTH": 20,
     }
     assert {name: int(value) for name, value in Subject.__members__.items()} == {
         "SUBGROUP": 1_000,
         "LABEL": 1_001,
         "MARKER": 1_002,
+        "FOLLOW_UP": 1_003,
     }
 
 

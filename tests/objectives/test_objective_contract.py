@@ -11,18 +11,20 @@ import numpy as np
 import optax
 import pytest
 
+from biasprop import program
 from biasprop.objectives import OBJECTIVES
 from tests.members import images, member, same, subjects
 
 TRAINED = [kind for kind, cls in OBJECTIVES.items() if getattr(cls, "trains", True)]
 KEY = jax.random.key(2)
 ENCODER = member("encoders", "vit")
+GENERATOR = member("generators", "dermoscopy", subgroups={"a": "light", "b": "dark"})
 
 
 @pytest.fixture(scope="module")
-def batch() -> jax.Array:
+def batch() -> np.ndarray:
     """A toy batch."""
-    return images(member("generators", "dermoscopy", subgroups={"a": "light", "b": "dark"}), subjects(16))
+    return images(GENERATOR, subjects(16))
 
 
 def start(objective: Any, shape: tuple[int, ...]) -> dict[str, Any]:
@@ -32,13 +34,26 @@ def start(objective: Any, shape: tuple[int, ...]) -> dict[str, Any]:
 
 @jax.jit
 def _loss(objective: Any, params: Any, x: jax.Array, key: jax.Array) -> jax.Array:
-    return objective.loss(ENCODER, params["encoder"], params["extra"], x, key)
+    read = program.read_of(objective, GENERATOR, subjects(16))
+    return objective.loss(ENCODER, params["encoder"], params["extra"], x, key, **read)
 
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
-def test_an_objective_sees_images_and_nothing_else(kind: str) -> None:
-    names = list(inspect.signature(OBJECTIVES[kind].loss).parameters)  # pyright: ignore[reportAttributeAccessIssue]
-    assert names == ["self", "encoder", "params", "extra", "images", "key"]
+def test_an_objective_sees_images_and_what_it_says_it_reads(kind: str) -> None:
+    cls: Any = OBJECTIVES[kind]
+    names = list(inspect.signature(cls.loss).parameters)
+    assert names == ["self", "encoder", "params", "extra", "images", "key", *cls.reads, "weight"]
+    assert set(cls.reads) <= {"attribute", "follow_up"}, "neither subgroup nor label"
+
+
+@pytest.mark.parametrize("kind", OBJECTIVES)
+def test_what_an_objective_reads_tells_neither_subgroup_nor_label(kind: str) -> None:
+    """What is read is the same for twins and for the diseased twin, or is an image itself."""
+    objective, who = member("objectives", kind), subjects(16)
+    read = program.read_of(objective, GENERATOR, who)
+    other = program.read_of(objective, GENERATOR, who._replace(subgroup=1 - who.subgroup, label=1 - who.label))
+    for name, values in read.items():
+        assert values.ndim == 4 or same(values, other[name]), name
 
 
 @pytest.mark.parametrize("kind", OBJECTIVES)

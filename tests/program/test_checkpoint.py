@@ -80,7 +80,7 @@ def test_states_are_kept_when_minutes_of_work_have_passed(
     state = program.over_cells(training.start)(program.PretrainingTask(*cells), program.untrained(cells))
     for seconds, count in ((checkpoint.SECONDS - 1, 0), (checkpoint.SECONDS, 1), (2 * checkpoint.SECONDS - 1, 1)):
         now[0] = seconds
-        kept.keep(state)
+        kept.keep(state, "pretrain")
         assert len(list(tmp_path.rglob("*.npz"))) == count
         for file in tmp_path.rglob("*.npz") if seconds == checkpoint.SECONDS else ():
             file.touch()

@@ -85,7 +85,7 @@ PROTOCOL = Full()
 
 
 @pytest.fixture(scope="module")
-def rendered() -> jax.Array:
+def rendered() -> np.ndarray:
     """Images of 32 subjects."""
     return images(member("generators", "dermoscopy"), subjects(32))
 
@@ -103,7 +103,7 @@ def task(x: jax.Array, y: jax.Array, count: int = 24, seen: int = 16, **schedule
 
 def begin() -> Any:
     """Untrained encoder, head of zeros."""
-    return PROTOCOL.start(ENCODER.init(jax.random.key(0), (16, 16, 3)), ENCODER.features)
+    return PROTOCOL.start(jax.random.key(1), ENCODER, ENCODER.init(jax.random.key(0), (16, 16, 3)))
 
 
 @jax.jit

@@ -58,6 +58,41 @@ def test_arms_whose_pretraining_is_the_same_share_a_cell(tmp_path: Path) -> None
     assert [arm.levels["setting"] for arm in cells[0].arms] == ["even", "rare"]
 
 
+COMPOSITION = """
+[factors.composition]
+levels = [
+  { name = "dark 0", set = { "finetuning.shares" = { light = 1.0, dark = 0.0 } } },
+  { name = "dark 1", set = { "finetuning.shares" = { light = 0.0, dark = 1.0 } } },
+  { name = "as pretrained", set = { "finetuning.skew_matched" = true } },
+]
+
+[factors.mitigation]
+levels = [
+  { name = "none", set = { "finetuning.mitigation" = "none" } },
+  { name = "weights", set = { "finetuning.mitigation" = { kind = "reweighting", balanced = "subgroup" } } },
+]
+
+[factors.labels]"""
+
+
+@pytest.mark.parametrize("smoke", [False, True])
+def test_labels_may_come_from_whomever_the_encoder_saw(smoke: bool, study: Study, tmp_path: Path) -> None:
+    path = tmp_path / "composed.toml"
+    one = 'protocol = "full", composition = "as pretrained", mitigation = "none" }'
+    path.write_text(
+        EXAMPLE.read_text().replace("[factors.labels]", COMPOSITION).replace('200, protocol = "full" }', f"200, {one}")
+    )
+    composed = load_study(path, smoke=smoke)
+    for cell, arm in design.arms(composed):
+        drawn = arm.condition.finetuning
+        stated = {"dark 0": {"light": 1.0, "dark": 0.0}, "dark 1": {"light": 0.0, "dark": 1.0}}
+        expected = stated.get(str(arm.levels["composition"]), cell.condition.pretraining.shares)
+        assert drawn.shares == expected and not drawn.skew_matched
+        assert drawn.mitigation.kind == {"none": "none", "weights": "reweighting"}[str(arm.levels["mitigation"])]
+    plain = load_study(EXAMPLE, smoke=smoke)
+    assert "skew_matched" not in plain.finetuning.model_dump() and "mitigation" not in plain.finetuning.model_dump()
+
+
 def test_only_keeps_levels_and_never_moves_the_rest(study: Study) -> None:
     only = design.chosen(study, ["pretraining=all dark", "labels=50", "labels = 5000.0"])
     assert only == {"pretraining": ["all dark"], "labels": [50, 5000]}

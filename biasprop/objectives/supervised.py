@@ -1,0 +1,63 @@
+"""Supervised pretraining on an auxiliary label: an attribute of the subject that is not its disease."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+from pydantic import Field
+
+from biasprop.augment import Augmentation
+from biasprop.component import Component
+from biasprop.interfaces import Params
+from biasprop.keys import each
+from biasprop.objectives import weighting
+
+
+class Supervised(Component):
+    """Predicts one annotated attribute from the pooled features of an augmented view, by a two-layer head."""
+
+    kind: Literal["supervised"] = "supervised"
+    attribute: Annotated[str, Field(max_length=100)] = ""
+    """Name of one of the generator's attributes, none of which tells disease or subgroup; empty is its first one."""
+    projection: Annotated[int, Field(ge=2, le=4096)] = 64
+    """Hidden width of the head."""
+    augmentation: Augmentation = Augmentation(scale=0.0, shift=0.0)
+    """What a view may change; what shows the attribute should stay: a place needs views without flips."""
+
+    trains: ClassVar[bool] = True
+    reads: ClassVar[tuple[str, ...]] = ("attribute",)
+
+    def cannot_train(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
+        """Why an encoder of images of this shape cannot be trained by this objective; every encoder can."""
+        return None
+
+    def init(self, key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int]) -> Params:
+        """The head's parameters."""
+        from biasprop import layers
+
+        return layers.init(self._head(encoder.features), key)
+
+    def loss(
+        self,
+        encoder: Any,
+        params: Params,
+        extra: Params,
+        images: Float[Array, "n h w c"],
+        key: Key[Array, ""],
+        attribute: Float[Array, " n"],
+        weight: Float[Array, " n"] | None = None,
+    ) -> Float[Array, ""]:
+        """Mean squared error in units of the attribute's variance: 1 is what its mean alone would have."""
+        from biasprop import layers
+
+        views = jax.vmap(self.augmentation.view)(each(key, jnp.arange(images.shape[0])), images)
+        told = layers.apply(self._head(encoder.features), extra, encoder.apply(params, views))
+        return weighting.mean((told[:, 0] - attribute) ** 2, weight)
+
+    def _head(self, features: int) -> Any:
+        from biasprop import layers
+
+        return layers.Blueprint(layers.Projection, (features, self.projection, 1))

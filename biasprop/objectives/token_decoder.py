@@ -1,0 +1,52 @@
+"""A light transformer that turns an encoder's tokens into pixels, for objectives that predict an image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+from jaxtyping import Array, Float, Key
+
+from biasprop.interfaces import Params
+from biasprop.keys import at
+
+
+def blueprint(encoder: Any, shape: tuple[int, ...], width: int, depth: int) -> Any:
+    """A decoder of this width and depth for the tokens of images of this shape."""
+    from biasprop import layers
+
+    tokens = (shape[0] // encoder.patch) * (shape[1] // encoder.patch)
+    return layers.Blueprint(layers.Transformer, (encoder.width, tokens, width, depth, 2, 4))
+
+
+def init(key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int], width: int, depth: int) -> Params:
+    """Decoder and the map from its tokens to pixels."""
+    from biasprop import layers
+
+    pixels = encoder.patch**2 * shape[2]
+    return {
+        "decoder": layers.init(blueprint(encoder, shape, width, depth), at(key, 0)),
+        "pixels": jax.random.normal(at(key, 2), (width, pixels)) / width**0.5,
+    }
+
+
+def predicted(
+    encoder: Any, params: Params, extra: Params, images: Float[Array, "n h w c"], width: int, depth: int
+) -> Float[Array, "n t p"]:
+    """Patches predicted from images, in the units in which encoders see pixels."""
+    from biasprop import layers
+
+    decoder = blueprint(encoder, images.shape[1:], width, depth)
+    return layers.apply(decoder, extra["decoder"], encoder.tokens(params, images)) @ extra["pixels"]
+
+
+def target(encoder: Any, images: Float[Array, "n h w c"]) -> Float[Array, "n t p"]:
+    """Patches to predict, in the units in which encoders see pixels."""
+    from biasprop import layers
+
+    return layers.patchify(4 * (images - 0.5), encoder.patch)
+
+
+def lacking(kind: str, encoder: Any) -> str | None:
+    """Why an encoder has nothing to decode, or None."""
+    return None if hasattr(encoder, "tokens") else f"{kind} needs an encoder with tokens; {encoder.kind} has none"

@@ -1,0 +1,86 @@
+"""Denoising, next-scan prediction and supervision: what is seen, what is predicted, and where one is another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from biasprop import program
+from biasprop.component import InputError
+from biasprop.layers import patchify
+from biasprop.study import load_study
+from tests.members import images, member, same, subjects
+from tests.objectives.test_objective_contract import ENCODER, GENERATOR, KEY, start
+
+WHO = subjects(16)
+SHAPE = GENERATOR.shape
+
+
+@pytest.fixture(scope="module")
+def batch() -> np.ndarray:
+    """Images of everybody."""
+    return images(GENERATOR, WHO)
+
+
+def loss(objective: Any, params: Any, x: jax.Array, **read: jax.Array) -> float:
+    """Loss of one batch."""
+    return float(objective.loss(ENCODER, params["encoder"], params["extra"], x, KEY, **read))
+
+
+def test_corruption_is_noise_and_erased_pixels(batch: jax.Array) -> None:
+    x = np.asarray(batch)
+    seen = np.asarray(member("objectives", "denoising", noise=0.3, erased=0.25).corrupted(KEY, batch))
+    erased = (seen == 0.5).all(axis=-1)
+    assert erased.mean() == pytest.approx(0.25, abs=0.02)
+    assert (seen - x)[~erased].std() == pytest.approx(0.3, rel=0.03)
+    assert len({row.tobytes() for row in erased}) == len(erased), "every image is corrupted alike"
+    assert same(member("objectives", "denoising", noise=0.0, erased=0.0).corrupted(KEY, batch), batch)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("denoising", None), ("next_scan", "follow_up")])
+def test_a_decoder_that_says_mid_grey_loses_the_power_of_the_target(kind: str, name: Any, batch: jax.Array) -> None:
+    objective = member("objectives", kind)
+    params = start(objective, SHAPE)
+    params["extra"]["pixels"] = jnp.zeros_like(params["extra"]["pixels"])
+    read = program.read_of(objective, GENERATOR, WHO)
+    target = patchify(4 * (read.get(name, batch) - 0.5), ENCODER.patch)
+    assert loss(objective, params, batch, **read) == pytest.approx(float(jnp.mean(target**2)), rel=1e-5)
+
+
+def test_the_same_scan_again_is_denoising_without_noise(batch: jax.Array) -> None:
+    clean, scan = member("objectives", "denoising", noise=0.0, erased=0.0), member("objectives", "next_scan")
+    params = start(clean, SHAPE)
+    assert loss(scan, params, batch, follow_up=batch) == loss(clean, params, batch)
+    later = program.read_of(scan, GENERATOR, WHO)["follow_up"]
+    assert later.shape == batch.shape and loss(scan, params, batch, follow_up=later) != loss(clean, params, batch)
+
+
+def test_supervision_reads_the_attribute_it_names(batch: jax.Array) -> None:
+    values = jax.vmap(GENERATOR.attributes)(WHO)
+    for place, name in [(0, ""), *enumerate(GENERATOR.attribute_names)]:
+        read = program.read_of(member("objectives", "supervised", attribute=name), GENERATOR, WHO)
+        assert same(read["attribute"], values[:, place])
+    objective = member("objectives", "supervised")
+    params = start(objective, SHAPE)
+    silent = params | {"extra": jax.tree.map(jnp.zeros_like, params["extra"])}
+    attribute = values[:, 0]
+    assert loss(objective, silent, batch, attribute=attribute) == pytest.approx(float(jnp.mean(attribute**2)), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("study", "objective", "what"),
+    [
+        ("skin_tone", '{kind = "supervised", attribute = "pigmant"}', "no attribute 'pigmant'"),
+        ("gaussian_control", '"supervised"', "gaussian has none"),
+        ("mirror_null", '{kind = "next_scan", month = 3}', "month"),
+        ("gaussian_control", '"next_scan"', "gaussian has none"),
+        ("gaussian_control", '"denoising"', "needs an encoder with tokens"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(study: str, objective: str, what: str) -> None:
+    with pytest.raises(InputError, match=what):
+        load_study(f"studies/{study}.toml", set=[f"pretraining.objective={objective}"])

@@ -1,0 +1,78 @@
+"""What every protocol that trains promises, over the table of protocols."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from biasprop import program, training
+from biasprop.interfaces import Labelled
+from biasprop.protocols import PROTOCOLS
+from tests.members import images, member, same, subjects
+
+TRAINERS = [kind for kind, cls in PROTOCOLS.items() if cls.adapts_encoder]  # pyright: ignore[reportAttributeAccessIssue]
+ENCODER = member("encoders", "vit", depth=2)
+PARAMS = ENCODER.init(jax.random.key(0), (16, 16, 3))
+LABELLED = images(member("generators", "dermoscopy"), subjects(16)), subjects(16).label
+RECIPE: dict[str, Any] = {
+    "schedule": {"steps": 50, "batch": 8, "learning_rate": 1e-2, "weight_decay": 0.1},
+    "augmentation": {},
+}
+
+_train = jax.jit(program._finetuning_segment)
+
+
+def protocol(kind: str, **values: Any) -> Any:
+    """A member of the room with a short recipe of strong decay."""
+    return member("protocols", kind, **{"pretrained": RECIPE, "scratch": RECIPE} | values)
+
+
+def start(one: Any) -> Any:
+    """What moves, before the first step."""
+    return one.start(jax.random.key(1), ENCODER, PARAMS)
+
+
+@functools.cache
+def trained(kind: str, unfrozen_by: float = 0.5, steps: int = 50) -> Any:
+    """The whole encoder at the end of a segment, whether or not it is the best so far."""
+    recipe = RECIPE | {"schedule": RECIPE["schedule"] | {"steps": steps}}
+    given = {"unfrozen_by": unfrozen_by} if "unfrozen_by" in PROTOCOLS[kind].model_fields else {}
+    one = protocol(kind, pretrained=recipe, **given)
+    everyone = Labelled(*LABELLED, jnp.int32(16))
+    task = one.task(ENCODER, PARAMS, True, everyone, everyone, jax.random.key(7))
+    moved = start(one)
+    state, _ = _train(task, training.start(task, moved), (moved, jnp.float32(jnp.inf)))
+    assert int(state.diverged_at) == training.NEVER
+    return one.whole(ENCODER, PARAMS, state.params["encoder"])
+
+
+def pairs(after: Any) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Every parameter of the encoder with what it was."""
+    leaves = jax.tree_util.tree_leaves_with_path(PARAMS)
+    return [
+        (jax.tree_util.keystr(path), np.asarray(leaf), np.asarray(other))
+        for (path, leaf), other in zip(leaves, jax.tree.leaves(after), strict=True)
+    ]
+
+
+@pytest.mark.parametrize("kind", TRAINERS)
+def test_adapting_starts_from_the_encoder_as_it_is_and_a_head_at_chance(kind: str) -> None:
+    one = protocol(kind)
+    moved = start(one)
+    assert same(one.whole(ENCODER, PARAMS, moved["encoder"]), PARAMS)
+    assert not np.any(moved["head"](jnp.ones((2, ENCODER.features))))
+
+
+@pytest.mark.parametrize("kind", TRAINERS)
+def test_frozen_parameters_keep_their_bits_and_all_others_move(kind: str) -> None:
+    one = protocol(kind)
+    nudged = jax.tree.map(lambda leaf: leaf + 0.5, start(one)["encoder"])
+    may_move = {name for name, old, new in pairs(one.whole(ENCODER, PARAMS, nudged)) if not np.array_equal(old, new)}
+    moved = {name for name, old, new in pairs(trained(kind)) if old.tobytes() != new.tobytes()}
+    assert moved == may_move
+    assert (len(moved) == len(jax.tree.leaves(PARAMS))) == one.adapts_all
