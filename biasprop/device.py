@@ -7,6 +7,8 @@ import functools
 import hashlib
 import os
 import platform
+import shutil
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -95,6 +97,19 @@ def name(mark: dict[str, Any]) -> str:
 def kind() -> str:
     """What the device calls itself."""
     return jax.devices()[0].device_kind
+
+
+def card() -> str | None:
+    """Names the one GPU that this process computes on, whatever number it has here; None where nobody can tell."""
+    if is_cpu() or not shutil.which("nvidia-smi"):
+        return None
+    listed = subprocess.run(
+        ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"], capture_output=True, text=True, timeout=30
+    ).stdout.split()
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES", "").partition(",")[0]
+    if chosen.isdecimal() and int(chosen) < len(listed):
+        return listed[int(chosen)]
+    return chosen or (listed[0] if len(listed) == 1 else None)
 
 
 def is_cpu() -> bool:
