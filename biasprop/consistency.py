@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from biasprop import memory
 from biasprop.factors import (
     EVALUATION_SHIFTS,
     FINETUNING_SIDE,
@@ -27,11 +28,18 @@ from biasprop.shifts import in_order, moved
 from biasprop.source import Location
 from biasprop.statistics.estimand import Estimand
 
+MOST_ESTIMANDS = 1_000
+"""Estimands of a study."""
+
+MOST_FACTORS = 12
+"""Factors of a study."""
+
 
 def factor_tables(table: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The factors of a study as its file has them, without those that are no tables."""
+    """The factors of a study as its file has them, without those that are no tables, or too many."""
     factors = table.get("factors")
-    return {n: f for n, f in factors.items() if isinstance(f, dict)} if isinstance(factors, dict) else {}
+    found = {n: f for n, f in factors.items() if isinstance(f, dict)} if isinstance(factors, dict) else {}
+    return dict(itertools.islice(found.items(), MOST_FACTORS))
 
 
 def combinations(found: Mapping[str, Sequence[Level]]) -> Iterator[dict[str, Level]]:
@@ -110,7 +118,29 @@ def of_conditions(conditions: Any) -> list[Problem]:
     if finetuning.labels * min(recorded, 1 - recorded) < 1:
         what = f"is {finetuning.labels}; with prevalence {recorded:g} one class has no label at all"
         problems.append(Problem(("finetuning", "labels"), what))
+    if not problems and (too_large := memory.refused(conditions, conditions)):
+        problems.append(too_large)
     return problems
+
+
+def of_budget(conditions: Any, chosen: Mapping[str, Level]) -> list[Problem]:
+    """Label budgets beyond the pretraining cohort; told at the level that sets the budget, if one does.
+
+    Args:
+        conditions: those of an arm.
+        chosen: factor -> level of the arm.
+    """
+    labels, pretraining = conditions.finetuning.labels, conditions.pretraining
+    if not pretraining.objective.trains or labels <= pretraining.cohort:
+        return []
+    key: Location = ("finetuning", "labels")
+    where = next(((name, level) for name, level in chosen.items() if key in level.moves), None)
+    at: Location = ("factors", where[0]) if where else key
+    level = f"level {where[1].label!r}: " if where else ""
+    what = (
+        f"{level}{dotted(key)} is {labels}; has to be at most pretraining.cohort, which is {pretraining.cohort} here: "
+    )
+    return [Problem(at, f"{what}who is labelled would outnumber who was pretrained on")]
 
 
 def of_dims(seen: Sequence[Any]) -> list[Problem]:
@@ -125,7 +155,7 @@ def of_dims(seen: Sequence[Any]) -> list[Problem]:
 def of_estimands(table: Mapping[str, Any]) -> list[Problem]:
     """Estimands that name what the study does not have, and anything but one primary."""
     given = table.get("estimands")
-    stated = [e if isinstance(e, dict) else {} for e in given] if isinstance(given, list) else []
+    stated = [e if isinstance(e, dict) else {} for e in given[:MOST_ESTIMANDS]] if isinstance(given, list) else []
     if not stated:
         return []
     labels = {}
@@ -233,6 +263,8 @@ def _direction(estimand: dict[str, Any], table: Mapping[str, Any]) -> list[Probl
     """``skewed`` is (to A, to B): where the levels say so themselves, the order can be checked."""
     skewed, subgroups = estimand.get("skewed"), estimand.get("subgroups")
     if not (isinstance(skewed, list) and isinstance(subgroups, list) and len(skewed) == len(subgroups) == 2):
+        return []
+    if not all(isinstance(name, str) for name in subgroups):
         return []
     found, _ = levels(factor_tables(table).get(str(estimand.get("factor")), {}))
     shares = []

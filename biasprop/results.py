@@ -31,7 +31,8 @@ def made(study: Study, store: Path, entries: Sequence[Entry]) -> dict[str, Any]:
     found = kept.cached(store, key, lambda: _make(study, store, entries, width))
     if not all(Path(path).is_file() for path in found["figures"]):
         found = _make(study, store, entries, width)
-    return found
+    # What is kept may be someone else's: nothing in it steers the terminal.
+    return found | {"tables": "".join(c for c in found["tables"] if c.isprintable() or c == "\n")}
 
 
 def summarised(study: Study, cube: xr.Dataset, entries: Sequence[Entry]) -> Summary:

@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from biasprop import design, engine, environment
+from biasprop.component import InputError
 from biasprop.cube import Store
 from biasprop.design import Cell, Label
+from biasprop.memory import gigabytes
 from biasprop.progress import Progress
 from biasprop.provenance import attributes
 from biasprop.status import TO_DO
@@ -79,12 +81,14 @@ def run(
     environment.settle()
     with ExitStack() as closing:
         client = closing.enter_context(engine.reach(scheduler)) if scheduler else None
+        processes = 0 if client else device.processes() if workers is None else workers
+        needs = design.bytes_a_cell(study)
+        if not client and needs * max(processes, 1) > device.memory() and (processes or device.is_cpu()):
+            raise InputError(_too_large(needs, processes))
         store = Store.create_or_grow(store_path, design.layout(study), attributes(study))
         cells = design.cells(study)
         wanted = {(i, k) for i, cell in enumerate(cells) for k, arm in enumerate(cell.arms) if design.kept(arm, only)}
         store.verify()
-        processes = 0 if client else device.processes() if workers is None else workers
-        needs = design.bytes_a_cell(study)
 
         def crew(client: Any) -> engine.Crew:
             told = (str(store.path.resolve()), study.digest, needs)
@@ -115,7 +119,21 @@ def run(
         finally:
             timings.save()
         progress.split(seconds)
-        return [f"given up: {cells[i].name}: {why}" for job, why in (team.lost if team else ()) for i in job.members]
+        return [
+            f"given up: {cells[i].name}: {why}"
+            for job, why in (team.lost if team else ())
+            for i in sorted({*job.members})
+        ]
+
+
+def _too_large(needs: float, processes: int) -> str:
+    from biasprop import device
+
+    fits = int(device.memory() / needs)
+    advice = f"give --workers {fits}" if fits else "make generator.size, finetuning.labels or evaluation.test smaller"
+    count = f"{processes} processes that need" if processes > 1 else "a process that needs"
+    each, there = gigabytes(needs), gigabytes(device.memory())
+    return f"--workers: {count} about {each} each do not fit into the {there} of this machine; {advice}"
 
 
 def share(study: Study, shard: Shard, workers: int | None = None) -> set[str]:

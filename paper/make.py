@@ -110,7 +110,8 @@ def stores(results: Path, name: str | None) -> dict[Path, xr.Dataset]:
                 raise
             print(f"left out: {error}", file=sys.stderr)
             continue
-        overrides = cube.attrs.get("overrides", {})
+        told = cube.attrs.get("overrides")
+        overrides = told if isinstance(told, dict) else {}
         if name == store.name or not (overrides.get("smoke") or overrides.get("set")):
             newest[stem] = store, cube
     if not newest:
@@ -125,15 +126,22 @@ def study_of(cube: xr.Dataset, store: Path) -> Study:
     Raises:
         InputError: its text is no valid study any more.
     """
+    from biasprop.component import InputError
     from biasprop.study import Origin, remake
 
-    overrides: dict[str, Any] = cube.attrs.get("overrides", {})
+    overrides: Any = cube.attrs.get("overrides", {})
+    text = cube.attrs.get("study")
+    given = overrides.get("set", []) if isinstance(overrides, dict) else None
+    scale = overrides.get("scale") if isinstance(overrides, dict) else None
+    words = [*given, scale or ""] if isinstance(given, list) else [None]
+    if not (isinstance(text, str) and all(isinstance(each, str) for each in words)):
+        raise InputError(f"{store}: the store does not say which study it is of")
     return remake(
         Origin(
             name=f"{store.name.rpartition('-')[0]}.toml",
-            text=cube.attrs["study"],
-            set=tuple(overrides.get("set", ())),
-            scale=overrides.get("scale"),
+            text=text,
+            set=tuple(given),
+            scale=scale,
             smoke=bool(overrides.get("smoke")),
         )
     )

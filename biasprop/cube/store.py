@@ -13,12 +13,16 @@ from typing import Any
 import numpy as np
 import zarr
 
+from biasprop import contained, kept
 from biasprop.component import InputError
 from biasprop.cube import integrity, metadata, template
 from biasprop.cube.integrity import Damage
 from biasprop.cube.layout import Label, Layout, grow
 from biasprop.cube.variables import DATA, VARIABLES
 from biasprop.status import Status
+
+MOST_EVENTS = 1_000_000_000
+"""Bytes of the event log."""
 
 _INCIDENTAL = {"versions", "commit"}
 """Attributes that alone are no reason to refuse a store which cannot be written."""
@@ -238,7 +242,7 @@ class Store:
     def fingerprint(self, number: int) -> dict[str, Any] | None:
         """What a fingerprint of the cube stands for; None where its file is missing or damaged."""
         try:
-            text = self._fingerprint_file(number).read_bytes()
+            text = contained.content(self._fingerprint_file(number), kept.MOST)
             return json.loads(text) if integrity.hash64(text) == number else None
         except (OSError, ValueError):
             return None
@@ -295,7 +299,7 @@ class Store:
         """The event log, oldest first; a line cut by a full disk is left out."""
         events = []
         with contextlib.suppress(FileNotFoundError):
-            for line in (self.path / "events.jsonl").read_bytes().splitlines():
+            for line in contained.content(self.path / "events.jsonl", MOST_EVENTS).splitlines():
                 with contextlib.suppress(ValueError):
                     events.append(json.loads(line))
         return events

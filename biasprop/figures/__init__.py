@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from biasprop import contained, kept
 from biasprop.figures import contact_sheet, forest, persistence, share_curves
 from biasprop.figures.facets import measured
 from biasprop.plotting import FORMATS, DoesNotFit, save
@@ -98,7 +99,7 @@ def drawn_from(cube: xr.Dataset, study: Any, table: Mapping[str, Any] = FIGURES)
 def _record(folder: Path) -> dict[str, Any]:
     """What the folder says of itself; nothing if it is missing or damaged (it is never a source, only a cache)."""
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        record = json.loads(contained.content(folder / RECORD, kept.MOST))
         return record if isinstance(record["files"], list) and isinstance(record["skipped"], dict) else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}

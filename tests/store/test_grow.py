@@ -176,7 +176,7 @@ def test_damaged_metadata_is_bad_input(full: Store, text: str) -> None:
             read(full.path)
 
 
-@pytest.mark.parametrize("version, advice", [(1, "run again"), (99, "upgrade")])
+@pytest.mark.parametrize("version, advice", [(1, "mv .*format1 && python -m biasprop.run STUDY"), (99, "upgrade")])
 def test_other_formats_are_refused(full: Store, version: int, advice: str) -> None:
     file = full.path / "zarr.json"
     meta = json.loads(file.read_text())
