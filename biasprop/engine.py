@@ -124,7 +124,7 @@ class Crew:
                         continue
                     del running[future]
                     ended, what = _outcome(future)
-                    self.client.cancel([future], force=True)
+                    self._forget([future])
                     if ended == "finished":
                         yield job, what
                     elif ended == "erred" and not isinstance(what, worker.Unlike):
@@ -133,7 +133,8 @@ class Crew:
                         again(job, died=not isinstance(what, worker.Unlike))
                         self.fit.pop(address, None)  # whoever answers there now has to introduce itself
         finally:
-            self._abandon(list(running))
+            with deaf():
+                self._forget(list(running))
         if raised:
             raise raised[0]
 
@@ -152,11 +153,11 @@ class Crew:
         with suppress(TimeoutError, CancelledError):
             wait(running, timeout=POLL, return_when="FIRST_COMPLETED")
 
-    def _abandon(self, running: list[Any]) -> None:
+    def _forget(self, futures: list[Any]) -> None:
         """Workers stop what nobody waits for at their next sign of life."""
-        with deaf(), suppress(Exception):
-            if running and self.client.status == "running":
-                self.client.cancel(running, force=True)
+        with suppress(Exception):  # the scheduler may be gone, and then there is nothing to forget
+            if futures and self.client.status == "running":
+                self.client.cancel(futures, force=True)
 
     def _present(self) -> set[str]:
         """Addresses of the workers that are there and fit; newcomers introduce themselves first."""

@@ -129,17 +129,16 @@ def study_of(cube: xr.Dataset, store: Path) -> Study:
     from biasprop.component import InputError
     from biasprop.study import Origin, remake
 
-    overrides: Any = cube.attrs.get("overrides", {})
-    text = cube.attrs.get("study")
-    given = overrides.get("set", []) if isinstance(overrides, dict) else None
-    scale = overrides.get("scale") if isinstance(overrides, dict) else None
-    words = [*given, scale or ""] if isinstance(given, list) else [None]
-    if not (isinstance(text, str) and all(isinstance(each, str) for each in words)):
+    told = cube.attrs.get("overrides", {})
+    overrides: dict[str, Any] = told if isinstance(told, dict) else {"set": None}
+    text, given, scale = cube.attrs.get("study"), overrides.get("set", []), overrides.get("scale")
+    words = [text, *given, scale or ""] if isinstance(given, list) else [None]
+    if not all(isinstance(word, str) for word in words):
         raise InputError(f"{store}: the store does not say which study it is of")
     return remake(
         Origin(
             name=f"{store.name.rpartition('-')[0]}.toml",
-            text=text,
+            text=str(text),
             set=tuple(given),
             scale=scale,
             smoke=bool(overrides.get("smoke")),

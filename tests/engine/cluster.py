@@ -42,7 +42,7 @@ class Cluster:
         with (self.folder / f"{what}.log").open("ab") as log:
             whole = [*line, "--host", "127.0.0.1", *words]
             return subprocess.Popen(
-                whole, stdout=log, stderr=log, env=ENVIRONMENT | environment, cwd=ROOT, start_new_session=True
+                whole, stdout=log, stderr=log, env=ENVIRONMENT | environment, cwd=self.folder, start_new_session=True
             )
 
     def __enter__(self) -> Cluster:

@@ -29,7 +29,8 @@ def test_a_cluster_gives_the_bits_of_one_process_whoever_dies(whole: Path, tmp_p
     """Processes as a user starts them: first in peace, then a worker is killed, at last the scheduler."""
     study = small()
     with Cluster(tmp_path / "cluster") as made:
-        made.add(), made.add()
+        made.add()
+        made.add()
         peace, war, lost = (tmp_path / name for name in ("peace", "war", "lost"))
         assert compute(study, peace, scheduler=str(made.file)) == []
         assert differ(study.store(peace), whole) == []
@@ -56,7 +57,7 @@ def test_a_cluster_gives_the_bits_of_one_process_whoever_dies(whole: Path, tmp_p
 def test_a_cell_that_kills_its_worker_is_given_up_and_the_others_are_done(whole: Path, tmp_path: Path) -> None:
     study = small()
     deadly_cell = design.cells(study)[deadly.DEADLY]
-    with dask.config.set({"distributed.worker.preload": [deadly.__file__]}):
+    with dask.config.set({"distributed.worker.preload": [deadly.__file__]}):  # pyright: ignore[reportPrivateImportUsage]
         (line,) = compute(study, tmp_path, workers=2)
     assert line == f"given up: {deadly_cell.name}: the process that computed it died {1 + engine.RETRIES} times"
     assert len(stored(opened(study, tmp_path))) == planned(study) - len(deadly_cell.arms)
