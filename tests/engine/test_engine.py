@@ -9,8 +9,8 @@ from typing import Any
 import dask
 import pytest
 
-from biasprop import design, engine, sweep, worker
-from biasprop.component import Unfinished
+from biasprop import design, device, engine, sweep, worker
+from biasprop.component import InputError, Unfinished
 from biasprop.run import main
 from biasprop.sweep import Shard
 from tests.engine import cluster, deadly
@@ -81,10 +81,7 @@ def test_shards_are_a_partition_and_give_the_same_bits(whole: Path, tmp_path: Pa
 def test_who_is_in_a_shard_never_changes() -> None:
     """A job that is put back into the queue, by whatever version, gets the cells it had."""
     names = [f"dark {share}, replicate {i}" for share in (0, 0.5, 1) for i in range(3)]
-    assert [next(k for k in range(4) if Shard(k, 4).has(name)) for name in names] == SHARDS
-
-
-SHARDS: list[int] = []
+    assert [next(k for k in range(4) if Shard(k, 4).has(name)) for name in names] == [0, 1, 2, 3, 1, 1, 1, 3, 0]
 
 
 def told(**own: Any) -> dict[str, Any]:
@@ -192,3 +189,12 @@ def test_input_errors_of_workers_name_every_worker_once() -> None:
     introduced = {f"tcp://w:{i}": told(jobs=2) for i in range(3)}
     (line,) = engine._problems(introduced, told()["identity"], {})
     assert line.startswith("worker tcp://w:0, tcp://w:1, tcp://w:2: runs 2 jobs")
+
+
+def test_a_study_larger_than_the_machine_is_refused_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "memory", lambda: 1.5 * design.bytes_a_cell(small()))
+    with pytest.raises(InputError, match=r"--workers: 2 processes .* do not fit into .*; give --workers 1"):
+        compute(small(), tmp_path, workers=2)
+    assert not list(tmp_path.iterdir())
