@@ -136,4 +136,6 @@ def _sees(store: str, digest: str) -> str:
         found = Store.open(store).attrs.get("digest")
     except InputError as error:
         return error.problems[0]
+    except OSError as error:
+        return f"{store}: cannot be opened ({error.strerror or error})"
     return "" if found == digest else f"{store}: is the store of another study there"
