@@ -137,8 +137,9 @@ def test_metadata_that_claims_too_much_is_refused(full: Store) -> None:  # noqa:
     [
         {"factors": [{"name": ["a"], "levels": [[[1], "x"]]}]},
         {"factors": [{"name": "pretraining", "levels": [["a", "x"]] * 3}, {"name": "pretraining", "levels": []}]},
-        {"coords": {"share": [["pretraining"], "abc"]}},
-        {"coords": {"share": [["nothing"], [1, 2]]}},
+        {"coords": {"share": [["pretraining", "pretraining"], [[1, 2]]]}},
+        {"coords": {"share": [["replicate"], [1, 2, 3, 4, 5]]}},
+        {"coords": {"share": 3}},
         {"subgroups": 3},
         {"latents": [[[]], {}]},
         {"replicates": "many"},
