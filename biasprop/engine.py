@@ -230,7 +230,7 @@ def _problems(told: Mapping[str, Any], who: Mapping[str, str], others: Mapping[s
         for problem in worker.unfit(own):
             found.setdefault(problem, []).append(address)
         for name, value in own["identity"].items():
-            if value != who[name]:
+            if value != who[name] and name != "threads":  # of which a CPU has one, see above, and a GPU none
                 where = "here" if name in worker.installed() else "on another worker"
                 what = f"{name} is {value}, {where} {who[name]}; bits would differ, give all workers the same"
                 found.setdefault(what, []).append(address)
@@ -353,6 +353,6 @@ def _quiet() -> Iterator[None]:
 
 
 def _close(close: Callable[..., Any], timeout: float) -> None:
-    """Close within ``timeout`` seconds, deaf to a second Ctrl-C."""
-    with deaf():
+    """Close within ``timeout`` seconds, deaf to a second Ctrl-C; what takes longer ends with this process."""
+    with deaf(), suppress(TimeoutError, OSError):
         close(timeout=timeout)
