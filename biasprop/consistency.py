@@ -28,6 +28,12 @@ from biasprop.shifts import in_order, moved
 from biasprop.source import Location
 from biasprop.statistics.estimand import Estimand
 
+MOST_COMBINATIONS = 10_000
+"""Combinations of levels; a larger grid is a slip of the pen."""
+
+MOST_ARMS = 200_000
+"""Combinations of levels times replicates."""
+
 MOST_ESTIMANDS = 1_000
 """Estimands of a study."""
 
@@ -123,6 +129,19 @@ def of_conditions(conditions: Any) -> list[Problem]:
     return problems
 
 
+def of_grid(table: Mapping[str, Any]) -> Problem | None:
+    """A grid too large to go through, counted before anything is made of it."""
+    count = math.prod(max(len(levels(factor)[0]), 1) for factor in factor_tables(table).values())
+    if count > MOST_COMBINATIONS:
+        what = f"make {count} combinations of levels; at most {MOST_COMBINATIONS} are allowed"
+        return Problem(("factors",), what)
+    replicates = table.get("replicates")
+    if isinstance(replicates, int) and count * replicates > MOST_ARMS:
+        what = f"is {replicates}; with {count} combinations of levels that makes {count * replicates} arms; at most "
+        return Problem(("replicates",), f"{what}{MOST_ARMS} are allowed")
+    return None
+
+
 def of_budget(conditions: Any, chosen: Mapping[str, Level]) -> list[Problem]:
     """Label budgets beyond the pretraining cohort; told at the level that sets the budget, if one does.
 
@@ -137,9 +156,7 @@ def of_budget(conditions: Any, chosen: Mapping[str, Level]) -> list[Problem]:
     where = next(((name, level) for name, level in chosen.items() if key in level.moves), None)
     at: Location = ("factors", where[0]) if where else key
     level = f"level {where[1].label!r}: " if where else ""
-    what = (
-        f"{level}{dotted(key)} is {labels}; has to be at most pretraining.cohort, which is {pretraining.cohort} here: "
-    )
+    what = f"{level}{dotted(key)} is {labels}; has to be at most pretraining.cohort, here {pretraining.cohort}: "
     return [Problem(at, f"{what}who is labelled would outnumber who was pretrained on")]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,12 +23,6 @@ from biasprop.problems import MOST, Problem, choose, dotted, frozen, of_validati
 from biasprop.smoke import smoke as small
 from biasprop.source import Location, Source, merge, override, place, read
 from biasprop.statistics.estimand import Estimand
-
-MOST_COMBINATIONS = 10_000
-"""Combinations of levels; a larger grid is a slip of the pen."""
-
-MOST_ARMS = 200_000
-"""Combinations of levels times replicates."""
 
 
 class Conditions(Definition):
@@ -247,7 +240,7 @@ def _make(
             problems += error.problems
             continue
         assigned[dotted(path)] = value
-        places.options.append((path, f"--set {assignment}"))
+        places.options.append((path, f"--set {assignment}"[:200]))
         problems += _without_effect(assignment, path, table)
     if replicates is not None:
         table["replicates"] = replicates
@@ -313,7 +306,7 @@ def _validated(table: dict[str, Any]) -> tuple[Study | None, list[Problem]]:
         problems += [p for p in of_validation(error, Study, table) if p.location not in known]
     problems += consistency.of_factors(table, Conditions)
     problems += consistency.of_estimands(table)
-    if grid := _grid_problem(table):
+    if grid := consistency.of_grid(table):
         return None, [*problems, grid]
     base = {name: table[name] for name in Conditions.model_fields if name in table}
     conditions, _ = _conditions(base)
@@ -362,19 +355,6 @@ def _level_problems(base: dict[str, Any], table: dict[str, Any], known: list[Pro
                 elif all(problem.location != p.location for p in known):
                     problems.append(Problem(at, f"with this level, {dotted(problem.location)}: {problem.what}"))
     return problems
-
-
-def _grid_problem(table: dict[str, Any]) -> Problem | None:
-    """A grid too large to go through, counted before anything is made of it."""
-    count = math.prod(max(len(levels(factor)[0]), 1) for factor in consistency.factor_tables(table).values())
-    if count > MOST_COMBINATIONS:
-        what = f"make {count} combinations of levels; at most {MOST_COMBINATIONS} are allowed"
-        return Problem(("factors",), what)
-    replicates = table.get("replicates")
-    if isinstance(replicates, int) and count * replicates > MOST_ARMS:
-        what = f"is {replicates}; with {count} combinations of levels that makes {count * replicates} arms; at most "
-        return Problem(("replicates",), f"{what}{MOST_ARMS} are allowed")
-    return None
 
 
 def _combination_problems(study: Study) -> list[Problem]:
