@@ -28,6 +28,10 @@ class InputError(Exception):
         super().__init__("\n".join(self.problems))
 
 
+class Unfinished(Exception):
+    """A sweep could not go on; what is finished is stored, and the same command goes on from there (exit code 3)."""
+
+
 class Definition(BaseModel):
     """A frozen, strictly validated table of a study file (no JAX)."""
 

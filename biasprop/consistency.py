@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from biasprop import memory
 from biasprop.factors import (
     EVALUATION_SHIFTS,
     FINETUNING_SIDE,
@@ -27,11 +28,24 @@ from biasprop.shifts import in_order, moved
 from biasprop.source import Location
 from biasprop.statistics.estimand import Estimand
 
+MOST_COMBINATIONS = 10_000
+"""Combinations of levels; a larger grid is a slip of the pen."""
+
+MOST_ARMS = 200_000
+"""Combinations of levels times replicates."""
+
+MOST_ESTIMANDS = 1_000
+"""Estimands of a study."""
+
+MOST_FACTORS = 12
+"""Factors of a study."""
+
 
 def factor_tables(table: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The factors of a study as its file has them, without those that are no tables."""
+    """The factors of a study as its file has them, without those that are no tables, or too many."""
     factors = table.get("factors")
-    return {n: f for n, f in factors.items() if isinstance(f, dict)} if isinstance(factors, dict) else {}
+    found = {n: f for n, f in factors.items() if isinstance(f, dict)} if isinstance(factors, dict) else {}
+    return dict(itertools.islice(found.items(), MOST_FACTORS))
 
 
 def combinations(found: Mapping[str, Sequence[Level]]) -> Iterator[dict[str, Level]]:
@@ -121,6 +135,8 @@ def of_conditions(conditions: Any) -> list[Problem]:
     if finetuning.labels * min(recorded, 1 - recorded) < 1:
         what = f"is {finetuning.labels}; with prevalence {recorded:g} one class has no label at all"
         problems.append(Problem(("finetuning", "labels"), what))
+    if not problems and (too_large := memory.refused(conditions, conditions)):
+        problems.append(too_large)
     return problems
 
 
@@ -140,6 +156,37 @@ def _unreadable(objective: Any, generator: Any) -> list[Problem]:
     return []
 
 
+def of_grid(table: Mapping[str, Any]) -> Problem | None:
+    """A grid too large to go through, counted before anything is made of it."""
+    count = math.prod(max(len(levels(factor)[0]), 1) for factor in factor_tables(table).values())
+    if count > MOST_COMBINATIONS:
+        what = f"make {count} combinations of levels; at most {MOST_COMBINATIONS} are allowed"
+        return Problem(("factors",), what)
+    replicates = table.get("replicates")
+    if isinstance(replicates, int) and count * replicates > MOST_ARMS:
+        what = f"is {replicates}; with {count} combinations of levels that makes {count * replicates} arms; at most "
+        return Problem(("replicates",), f"{what}{MOST_ARMS} are allowed")
+    return None
+
+
+def of_budget(conditions: Any, chosen: Mapping[str, Level]) -> list[Problem]:
+    """Label budgets beyond the pretraining cohort; told at the level that sets the budget, if one does.
+
+    Args:
+        conditions: those of an arm.
+        chosen: factor -> level of the arm.
+    """
+    labels, pretraining = conditions.finetuning.labels, conditions.pretraining
+    if not pretraining.objective.trains or labels <= pretraining.cohort:
+        return []
+    key: Location = ("finetuning", "labels")
+    where = next(((name, level) for name, level in chosen.items() if key in level.moves), None)
+    at: Location = ("factors", where[0]) if where else key
+    level = f"level {where[1].label!r}: " if where else ""
+    what = f"{level}{dotted(key)} is {labels}; has to be at most pretraining.cohort, here {pretraining.cohort}: "
+    return [Problem(at, f"{what}who is labelled would outnumber who was pretrained on")]
+
+
 def of_dims(seen: Sequence[Any]) -> list[Problem]:
     """Levels that would need a cube with other dims: every condition must have the same subgroups and latents."""
     if len({tuple(conditions.generator.subgroups) for conditions in seen}) > 1:
@@ -152,7 +199,7 @@ def of_dims(seen: Sequence[Any]) -> list[Problem]:
 def of_estimands(table: Mapping[str, Any]) -> list[Problem]:
     """Estimands that name what the study does not have, and anything but one primary."""
     given = table.get("estimands")
-    stated = [e if isinstance(e, dict) else {} for e in given] if isinstance(given, list) else []
+    stated = [e if isinstance(e, dict) else {} for e in given[:MOST_ESTIMANDS]] if isinstance(given, list) else []
     if not stated:
         return []
     labels = {}
@@ -260,6 +307,8 @@ def _direction(estimand: dict[str, Any], table: Mapping[str, Any]) -> list[Probl
     """``skewed`` is (to A, to B): where the levels say so themselves, the order can be checked."""
     skewed, subgroups = estimand.get("skewed"), estimand.get("subgroups")
     if not (isinstance(skewed, list) and isinstance(subgroups, list) and len(skewed) == len(subgroups) == 2):
+        return []
+    if not all(isinstance(name, str) for name in subgroups):
         return []
     found, _ = levels(factor_tables(table).get(str(estimand.get("factor")), {}))
     shares = []

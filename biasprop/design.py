@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from biasprop import consistency, subjects
+from biasprop import consistency, memory, subjects
 from biasprop.component import InputError
 from biasprop.condition import FinetuningCondition, PretrainingCondition
 from biasprop.factors import EVALUATION_SHIFTS, PRETRAINING_SIDE, Label, Level, content
@@ -148,14 +148,9 @@ def layout(study: Study) -> Layout:
 
 
 def bytes_a_cell(study: Study) -> float:
-    """What a cell holds and computes with at its peak, in bytes.
-
-    Rendered images of its largest label budget and of everyone who selects, calibrates and tests, as much again for
-    what is computed from them, and the activations of the widest step: a batch, forward and backward.
-    """
+    """What a cell holds and computes with at its peak, in bytes, see :func:`biasprop.memory.of_images`."""
     labels = max(int(arm.condition.finetuning.labels) for _, arm in arms(study))
-    images = labels + study.evaluation.images(len(study.subgroups))
-    return 4.0 * math.prod(study.generator.shape) * (2 * images + 40 * study.pretraining.schedule.batch)
+    return memory.of_images(study, labels, study.evaluation.images(len(study.subgroups)))
 
 
 def planned_draws(condition: FinetuningCondition) -> int:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import math
 import os
 import platform
+import shutil
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -97,6 +100,19 @@ def kind() -> str:
     return jax.devices()[0].device_kind
 
 
+def card() -> str | None:
+    """Names the one GPU that this process computes on, whatever number it has here; None where nobody can tell."""
+    if is_cpu() or not shutil.which("nvidia-smi"):
+        return None
+    listed = subprocess.run(
+        ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"], capture_output=True, text=True, timeout=30
+    ).stdout.split()
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES", "").partition(",")[0]
+    if chosen.isdecimal() and int(chosen) < len(listed):
+        return listed[int(chosen)]
+    return chosen or (listed[0] if len(listed) == 1 else None)
+
+
 def is_cpu() -> bool:
     """Whether cells are computed by processes (CPU) or as one batch (accelerator)."""
     return jax.default_backend() == "cpu"
@@ -105,6 +121,14 @@ def is_cpu() -> bool:
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory() -> float:
+    """Bytes of this machine's memory; infinite where nobody can tell."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (ValueError, OSError):
+        return math.inf
 
 
 def processes() -> int:

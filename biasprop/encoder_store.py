@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import os
 import re
 import zipfile
@@ -15,7 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from biasprop import contained
 from biasprop.claim import claim
+
+MOST_BYTES = 4_000_000_000
+"""Of one file; no encoder of these studies comes near it."""
 
 _INFO = "__info__"
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -73,6 +78,8 @@ class EncoderStore:
         members = {_INFO: np.frombuffer(json.dumps(meta).encode(), np.uint8)}
         members |= {f"{number:05d}": array for number, array in enumerate(plain.values())}
         target = self.path(key)
+        if linked := contained.link(self.root, f"{key}.npz".rpartition("/")[0]) if "/" in key else None:
+            raise OSError(f"{self.root / linked} is a link that leads elsewhere; it is not written through")
         target.parent.mkdir(parents=True, exist_ok=True)
         aside = target.with_name(f".{target.name}.{os.getpid()}-{os.urandom(4).hex()}")
         try:
@@ -101,13 +108,19 @@ class EncoderStore:
     def _read(self, key: str) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
         path = self.path(key)
         try:
-            content = path.read_bytes()
+            content = contained.content(path, MOST_BYTES)
         except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            self._report(f"{path}: cannot be read and is left out ({error})")
             return None
         try:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:  # never unpack a small file into a large one
                 if sum(member.file_size for member in archive.infolist()) > len(content):
                     raise ValueError("it unpacks to more than its size")
+                for member in archive.infolist():
+                    with archive.open(member) as file:
+                        _claims_no_more(file, member.file_size)
             with np.load(io.BytesIO(content), allow_pickle=False) as stored:
                 meta = json.loads(stored[_INFO].tobytes())
                 arrays = {name: stored[f"{number:05d}"] for number, name in enumerate(meta["names"])}
@@ -122,6 +135,15 @@ class EncoderStore:
 def encoder_key(digest: str, fingerprint: str, replicate: int) -> str:
     """The key of an encoder: its pretraining condition's digest, what its bits depend on, and the replicate."""
     return f"{digest}-{fingerprint}/replicate-{replicate}"
+
+
+def _claims_no_more(file: Any, size: int) -> None:
+    """NumPy makes room for what an array's header says before it reads on."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    if dtype.hasobject or math.prod(shape) * dtype.itemsize > size:
+        raise ValueError("an array claims more than the file holds")
 
 
 def _checksum(arrays: Mapping[str, np.ndarray]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -14,7 +13,7 @@ from pydantic.json_schema import WithJsonSchema
 
 from biasprop.component import Definition
 from biasprop.problems import Problem, choose, dotted
-from biasprop.source import Location, only_path
+from biasprop.source import Location, key_path
 
 PRETRAINING_SIDE = ("generator", "encoder", "pretraining")
 """Tables whose keys define a cell; a change in one of them needs another encoder or another test set."""
@@ -35,6 +34,9 @@ VARIABLES = (
 )
 RESERVED = frozenset((*DIMS, *COORDS, *VARIABLES))
 """Names the cube uses itself."""
+
+MOST_LEVELS = 1_000
+"""Levels of one factor."""
 
 Label = str | int | float
 """How a level is called: its coordinate in the cube."""
@@ -60,7 +62,7 @@ class Factor(Definition):
     """Dotted key that plain levels are values of; left out where every level has a ``name`` and a ``set``."""
     levels: Annotated[
         tuple[Any, ...],
-        Field(min_length=1, max_length=1_000),
+        Field(min_length=1, max_length=MOST_LEVELS),
         WithJsonSchema({"type": "array", "minItems": 1, "items": _LEVEL_SCHEMA}),
     ]
     """Values of ``key``, or tables ``{ name = "...", set = { "dotted.key" = value, ... } }`` that move several keys."""
@@ -98,7 +100,8 @@ def levels(factor: Mapping[str, Any] | Factor) -> tuple[list[Level], list[Proble
     path = _path(key)
     if isinstance(key, str) and not path:
         problems.append(Problem(("key",), f"{key!r} is no key; write a dotted key such as finetuning.labels"))
-    for index, value in enumerate(given if isinstance(given, list | tuple) else ()):
+    values = given if isinstance(given, list | tuple) else ()
+    for index, value in enumerate(values[:MOST_LEVELS]):
         level = _named(value) if isinstance(value, Mapping) and "set" in value else _plain(path, value)
         if isinstance(level, Level):
             found.append(level)
@@ -130,10 +133,7 @@ def name_problem(name: str) -> str | None:
 
 
 def _path(key: Any) -> Location:
-    try:
-        return only_path(tomllib.loads(f"{key} = 0")) if isinstance(key, str) else ()
-    except (tomllib.TOMLDecodeError, ValueError):
-        return ()
+    return key_path(key) if isinstance(key, str) else ()
 
 
 def _named(value: Mapping[str, Any]) -> Level | Problem:
@@ -170,17 +170,18 @@ def _ambiguous(found: list[Level]) -> list[Problem]:
     problems = []
     if len({isinstance(level.label, str) for level in found}) > 1:
         problems.append(Problem(("levels",), "mixes numbers and names; give all levels numbers or all levels names"))
+    labels: dict[tuple[bool, Label], int] = {}
+    contents: dict[str, int] = {}
     for index, level in enumerate(found):
-        for earlier in range(index):
-            other = found[earlier]
-            if same_label(level.label, other.label):
-                what = f"has the label {level.label!r} of level {earlier}; labels have to differ"
-            elif _moves(level) == _moves(other):
-                what = f"sets exactly what level {earlier} ({other.label!r}) sets; levels have to differ"
-            else:
-                continue
-            problems.append(Problem(("levels", index), what))
-            break
+        same = labels.setdefault((isinstance(level.label, str), level.label), index)
+        equal = contents.setdefault(_moves(level), index)
+        if same < index:
+            what = f"has the label {level.label!r} of level {same}; labels have to differ"
+        elif equal < index:
+            what = f"sets exactly what level {equal} ({found[equal].label!r}) sets; levels have to differ"
+        else:
+            continue
+        problems.append(Problem(("levels", index), what))
     return problems
 
 

@@ -141,6 +141,10 @@ class Encoder(Protocol):
         """Why images of this shape cannot be encoded, or None."""
         ...
 
+    def numbers(self, shape: tuple[int, int, int]) -> tuple[int, int]:
+        """How many parameters there are, and how many numbers of an image are kept for the way back."""
+        ...
+
     def init(self, key: Key[Array, ""], shape: tuple[int, int, int]) -> Params:
         """Untrained parameters for images of this shape."""
         ...

@@ -10,11 +10,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from biasprop import contained
+
+MOST = 64_000_000
+"""Bytes of a file."""
+
 
 def read(path: Path, key: str = "") -> Any:
     """What was written under this key; None where the file is missing, damaged or of another key."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        stored = json.loads(path.read_text(encoding="utf-8"))
+    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+        stored = json.loads(contained.content(path, MOST))
         if stored["checksum"] == _hash(key + json.dumps(stored["content"])):
             return stored["content"]
     return None

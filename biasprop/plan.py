@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from biasprop import device
+from biasprop import contained, device, kept
 from biasprop.design import Cell, bytes_a_cell
 from biasprop.progress import duration
 from biasprop.status import TO_DO, Status
@@ -216,7 +216,7 @@ def _measured_sd(store: Path, name: str) -> float | None:
     """Sd between replicates of the primary estimand, as the last table of the store has it."""
     try:
         newest = max((store / "cache").glob("*.json"), key=os.path.getmtime)
-        rows: list[Any] = json.loads(newest.read_text())["content"]["estimates"]
+        rows: list[Any] = json.loads(contained.content(newest, kept.MOST))["content"]["estimates"]
         row = next(row for row in rows if row["name"] == name)
         sd = float(row["se"]) * math.sqrt(row["replicates"])
         return sd if sd > 0 else None

@@ -40,6 +40,16 @@ _BOUNDS = {
 }
 
 
+MOST = 100
+"""Problems of one kind that are looked into; who has more has another problem."""
+
+LONGEST = 1_000
+"""Characters of one problem as it is shown."""
+
+_STEERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Characters that steer a terminal or turn text around, line breaks and tabs apart."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong with a study."""
@@ -56,20 +66,28 @@ class Problem:
 
 def dotted(location: Location) -> str:
     """A location as a person writes it: ``factors.mix.levels[2].name``."""
-    shown = ""
+    key = ""
     for part in location:
         plain = isinstance(part, str) and re.fullmatch(r"[A-Za-z0-9_-]+", part)
-        shown += f"[{part}]" if isinstance(part, int) else f".{part}" if plain else f'."{part}"'
-    return shown.lstrip(".")
+        key += f"[{part}]" if isinstance(part, int) else f".{part}" if plain else f'."{part}"'
+    return key.lstrip(".")
+
+
+def shown(line: str) -> str:
+    """A problem as it may be printed: one line of plausible length in which nothing steers the terminal."""
+    plain = "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in line[: 2 * LONGEST]
+    )
+    return plain if len(plain) <= LONGEST else f"{plain[: LONGEST - 3]}..."
 
 
 def choose(wrong: Any, allowed: Iterable[Any]) -> str:
     """``allowed: a, b, c; did you mean a?``, the question only where one of them is close to ``wrong``."""
-    names = [str(name) for name in allowed]
+    names = [str(name) for name in allowed][:1_000]
     by_lower = {name.lower(): name for name in reversed(names)}
     close = difflib.get_close_matches(str(wrong).lower(), by_lower, n=1, cutoff=0.5)
-    shown = ", ".join(names[:40]) if names else "none"
-    return f"allowed: {shown}" + (f"; did you mean {by_lower[close[0]]}?" if close else "")
+    listed = ", ".join(names[:40]) if names else "none"
+    return f"allowed: {listed}" + (f"; did you mean {by_lower[close[0]]}?" if close else "")
 
 
 def frozen(value: Any) -> Any:
@@ -83,9 +101,14 @@ def frozen(value: Any) -> Any:
 
 
 def of_values(table: Any, location: Location = ()) -> list[Problem]:
-    """Values that TOML can write and no study can mean: dates, infinities, not-a-number."""
+    """Values that TOML can write and no study can mean: dates, infinities, not-a-number, characters that steer."""
     if isinstance(table, Mapping):
-        return [p for key, value in table.items() for p in of_values(value, (*location, key))]
+        wrong = [
+            Problem((*location, key), "has a control character in its name") for key in table if _STEERS.search(key)
+        ]
+        return wrong + [p for key, value in table.items() for p in of_values(value, (*location, key))]
+    if isinstance(table, str) and (found := _STEERS.search(table)):
+        return [Problem(location, f"has the control character {found[0]!r} in it")]
     if isinstance(table, list):
         return [p for index, value in enumerate(table) for p in of_values(value, (*location, index))]
     if isinstance(table, float) and not math.isfinite(table):
@@ -104,12 +127,10 @@ def of_validation(error: ValidationError, model: type[BaseModel], table: Any) ->
         table: the parsed TOML.
     """
     problems = []
-    for detail in error.errors(include_url=False):
+    for detail in error.errors(include_url=False)[:MOST]:
         location = _without_tags(detail["loc"], table)
-        problem = Problem(location, _words(detail, location, model, table))
-        if problem not in problems:
-            problems.append(problem)
-    return problems
+        problems.append(Problem(location, _words(detail, location, model, table)))
+    return list(dict.fromkeys(problems))
 
 
 def keys_at(model: type[BaseModel], table: Any, location: Location) -> tuple[str, ...] | None:
@@ -178,8 +199,8 @@ def _short(value: Any) -> str:
         return "a table"
     if isinstance(value, list | tuple):
         return "an array" if len(value) else "an empty array"
-    shown = repr(value)
-    return shown if len(shown) <= 60 else f"{shown[:57]}..."
+    words = repr(value)
+    return words if len(words) <= 60 else f"{words[:57]}..."
 
 
 def _model_at(annotation: Any, metadata: Any, table: Any, location: Location) -> type[BaseModel] | None:

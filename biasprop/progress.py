@@ -31,6 +31,10 @@ class Progress(Protocol):
         """An arm is stored, with its worst :class:`~biasprop.status.Status`."""
         ...
 
+    def say(self, line: str) -> None:
+        """Something the user should know."""
+        ...
+
     def split(self, seconds: Mapping[str, float]) -> None:
         """The sweep has computed all; what went into each stage, over all processes."""
         ...
@@ -94,21 +98,27 @@ class Lines:
         """See :class:`Progress`."""
         self.clock.tell(name, stage, step, steps)
         if stage == DONE:
-            self._say(f"{self._count()} {name}{self._left()}")
+            self.say(f"{self._count()} {name}{self._left()}")
         elif time.monotonic() - self.said >= HEARTBEAT:
             running = "; ".join(f"{cell}: {_stage(*where)}" for cell, where in self.clock.inside.items())
-            self._say(f"{self._count()} running: {running}{self._left()}")
+            self.say(f"{self._count()} running: {running}{self._left()}")
 
     def arm(self, name: str, status: int, seconds: float) -> None:
         """See :class:`Progress`."""
         if status in (Status.DIVERGED, Status.FAILED):
-            self._write(f"{Status(status).words}: {name}")
+            print(f"{Status(status).words}: {name}", file=self.stream, flush=True)
         elif self.verbose:
-            self._say(f"{name}: {Status(status).words} in {seconds:.1f} s")
+            self.say(f"{name}: {Status(status).words} in {seconds:.1f} s")
+
+    def say(self, line: str) -> None:
+        """See :class:`Progress`."""
+        self.said = time.monotonic()
+        if not self.quiet:
+            print(line, file=self.stream, flush=True)
 
     def split(self, seconds: Mapping[str, float]) -> None:
         """See :class:`Progress`."""
-        self._say(shares(seconds))
+        self.say(shares(seconds))
 
     def finish(self) -> None:
         """See :class:`Progress`."""
@@ -119,14 +129,6 @@ class Lines:
     def _left(self) -> str:
         left = self.clock.left()
         return f" (about {left} left)" if left and self.clock.done < self.clock.total else ""
-
-    def _say(self, line: str) -> None:
-        self.said = time.monotonic()
-        if not self.quiet:
-            self._write(line)
-
-    def _write(self, line: str) -> None:
-        print(line, file=self.stream, flush=True)
 
 
 class Bars:
@@ -173,6 +175,10 @@ class Bars:
         """See :class:`Progress`."""
         if status in (Status.DIVERGED, Status.FAILED):
             self.bars.console.print(f"{Status(status).words}: {name}", markup=False, highlight=False)
+
+    def say(self, line: str) -> None:
+        """See :class:`Progress`."""
+        self.bars.console.print(line, markup=False, highlight=False)
 
     def split(self, seconds: Mapping[str, float]) -> None:
         """See :class:`Progress`."""

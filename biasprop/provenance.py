@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import subprocess
 from importlib import metadata
 from pathlib import Path
@@ -38,6 +40,16 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+@functools.cache
+def code() -> str:
+    """Hash (16 hex digits) of this package's source: two checkouts of one version need not compute alike."""
+    root = Path(__file__).parent
+    digest = hashlib.blake2b(digest_size=8)
+    for file in sorted(root.rglob("*.py")):
+        digest.update(f"{file.relative_to(root).as_posix()}\0".encode() + file.read_bytes())
+    return digest.hexdigest()
 
 
 def commit() -> str | None:

@@ -1,8 +1,8 @@
 """`python -m biasprop.run STUDY`: parse, plan, run, save, report. No science in here.
 
 Exit codes: 0 finished; 1 a bug, with its traceback; 2 bad input, or a folder that cannot be written (full, read-only);
-3 finished, but arms diverged or failed (they are named); 4 --verify found arms that differ; 130 interrupted (the
-command that resumes is printed).
+3 arms diverged or failed (they are named), or were lost with their workers or the scheduler; 4 --verify found arms that
+differ; 130 interrupted. Where it helps, the command that resumes is printed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -24,15 +25,12 @@ if TYPE_CHECKING:
     from biasprop.design import Cell
     from biasprop.ledger import Entry
     from biasprop.progress import Progress
-    from biasprop.statistics.summary import Summary
     from biasprop.status import Status
     from biasprop.study import Study
+    from biasprop.sweep import Shard
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 """What the system says of a place that cannot be written: no bug, and nothing that another study would mend."""
-
-TABLE_WIDTH = 200
-"""Columns of tables that do not go to a terminal."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -70,6 +68,8 @@ def arguments() -> argparse.ArgumentParser:
     add("--only", action="append", default=[], metavar="FACTOR=LEVEL", help="run only this level (may be repeated)")
     add("--replicates", type=int, metavar="N", help="instead of the study's number")
     add("--workers", type=int, metavar="N", help="processes (one per core, none for a short run; 0: none)")
+    add("--scheduler", metavar="ADDRESS|FILE", help="compute on the workers of this dask scheduler")
+    add("--shard", type=_shard, metavar="K/N", help="compute only part K of N (K from 0), for array jobs; no report")
     add("--out", type=Path, default=Path("results"), metavar="DIR", help="folder of stores (results)")
     add("--json", action="store_true", help="one JSON object on stdout at the end")
     add("--netcdf", type=Path, metavar="FILE", help="export the cube as well")
@@ -77,6 +77,13 @@ def arguments() -> argparse.ArgumentParser:
     loudness.add_argument("-q", "--quiet", action="store_true", help="no progress")
     loudness.add_argument("-v", "--verbose", action="store_true", help="a line for every arm")
     return parser
+
+
+def _shard(text: str) -> tuple[int, int]:
+    k, slash, n = text.partition("/")
+    if not (slash and k.isdecimal() and n.isdecimal() and int(k) < int(n) <= 100_000):
+        raise argparse.ArgumentTypeError(f"{text!r} is no K/N with K from 0 to N - 1, such as 0/16")
+    return int(k), int(n)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -90,15 +97,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     given = arguments().parse_args(words)
-    # Before JAX is imported: one thread a compute process, so that bits do not depend on the number of cores.
-    os.environ.setdefault("NPROC", "1")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-    if Path("/dev/nvidia0").exists():  # a GPU adds in a fixed order only when it is told to
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
+    from biasprop import environment
+
+    environment.settle()  # before JAX is imported
+    given.resume = f"to resume: python -m biasprop.run {shlex.join(words)}"
     try:
         return _answered(given)
     except KeyboardInterrupt:
-        print(f"interrupted; to resume: python -m biasprop.run {shlex.join(words)}", file=sys.stderr)
+        print(f"interrupted; {given.resume}", file=sys.stderr)
         return 130
 
 
@@ -109,6 +115,7 @@ def run_study(
     only: Sequence[str] = (),
     workers: int | None = None,
     progress: Progress | None = None,
+    scheduler: str | None = None,
 ) -> xr.Dataset:
     """Compute what is missing of a study and open its cube.
 
@@ -118,14 +125,17 @@ def run_study(
         only: ``FACTOR=LEVEL`` choices; all arms without any.
         workers: compute processes, 0 for none; by default as many as fit the device.
         progress: is told what happens; by default nothing is shown.
+        scheduler: address or file of a dask scheduler whose workers compute instead.
 
     Returns:
         The cube, with NaN where arms are not finished.
 
     Raises:
-        InputError: the study, a choice or the store cannot be used.
+        InputError: the study, a choice, the store, the scheduler or one of its workers cannot be used.
+        Unfinished: workers or the scheduler died; the same call goes on from what is stored.
     """
-    from biasprop import design, sweep
+    from biasprop import design, results, sweep
+    from biasprop.component import Unfinished
     from biasprop.progress import make
     from biasprop.study import load_study
 
@@ -134,20 +144,25 @@ def run_study(
     assert not isinstance(study, str | Path)
     chosen = design.chosen(study, only)  # pyright: ignore[reportArgumentType]
     store = study.store(out)  # pyright: ignore[reportAttributeAccessIssue]
-    sweep.run(study, store, only=chosen, workers=workers, progress=progress or make(quiet=True))
+    shown = progress or make(quiet=True)
+    if lost := sweep.run(study, store, only=chosen, workers=workers, progress=shown, scheduler=scheduler):  # pyright: ignore[reportArgumentType]
+        raise Unfinished("\n".join(lost))
     _entries(study, store)  # pyright: ignore[reportArgumentType]
-    return _open(study, store)  # pyright: ignore[reportArgumentType]
+    return results.opened(study, store)  # pyright: ignore[reportArgumentType]
 
 
 def _answered(given: argparse.Namespace) -> int:
-    """Run, and name what is wrong with the input."""
-    from biasprop.component import InputError
+    """Run, and name what is wrong with the input, or what the sweep ended for."""
+    from biasprop.component import InputError, Unfinished
 
     try:
         return _run(given)
     except InputError as error:
         print(*error.problems, sep="\n", file=sys.stderr)
         return 2
+    except Unfinished as ended:
+        print(ended, f"what is finished is kept; {given.resume}", sep="\n", file=sys.stderr)
+        return 3
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise
@@ -164,6 +179,12 @@ def _run(given: argparse.Namespace) -> int:
     study = load_study(given.study, given.set, given.scale, given.smoke, given.replicates)
     only = design.chosen(study, given.only)
     cells = design.cells(study, only)
+    shard = _part(given)
+    if shard:
+        from biasprop import sweep
+
+        names = sweep.share(study, shard, given.workers)
+        cells = [cell for cell in cells if cell.name in names]
     store = study.store(given.out)
     if given.power is not None:
         print(_precision(study, store, given.power), end="")
@@ -177,22 +198,32 @@ def _run(given: argparse.Namespace) -> int:
         return verify.main(study, only, store, given.verify, given.workers, given.quiet, given.json)
     if not (given.plan or given.list):
         _name_damage(store, cells)
-    planned = plan.plan(study, cells, given.out, given.workers, resolution=given.plan)
+    workers = 1 if given.scheduler else given.workers
+    planned = plan.plan(study, cells, given.out, workers, resolution=given.plan)
+    if given.scheduler:
+        planned = replace(planned, device=f"workers of {given.scheduler}, time and memory of one")
     if given.plan or given.list:
         print(*(planned.lines() if given.plan else plan.listing(cells, plan.arm_status(study, cells, store))), sep="\n")
         return 0
     if not given.quiet:
         print(planned.line(), file=sys.stderr)
+    lost: list[str] = []
     if planned.arms_done < planned.arms:
-        _compute(given, study, store, only, planned.workers)
-    else:
+        lost = _compute(given, study, store, only, planned.workers, shard)
+    elif not shard:
         _restate(study, store)
+    if shard:
+        status = plan.arm_status(study, cells, store)
+        print(_shard_line(given, study, store, cells, status))
+        return _judge(given, cells, status, store, lost)
     entries = _entries(study, store)
-    report = _report(study, store, entries)
+    from biasprop import results
+
+    report = results.made(study, store, entries)
     if given.netcdf:
         from biasprop.cube import export_netcdf
 
-        export_netcdf(_open(study, store), given.netcdf)
+        export_netcdf(results.opened(study, store), given.netcdf)
     status = plan.arm_status(study, cells, store)
     if given.json:
         print(json.dumps(_object(study, store, cells, status, report), allow_nan=False))
@@ -200,7 +231,15 @@ def _run(given: argparse.Namespace) -> int:
         print(report["tables"])
         if not given.quiet:
             print(*_figure_lines(report), sep="\n", file=sys.stderr)
-    return _judge(cells, status, store)
+    return _judge(given, cells, status, store, lost)
+
+
+def _part(given: argparse.Namespace) -> Shard | None:
+    if given.shard is None:
+        return None
+    from biasprop.sweep import Shard
+
+    return Shard(*given.shard)
 
 
 def _check(given: argparse.Namespace) -> None:
@@ -210,6 +249,10 @@ def _check(given: argparse.Namespace) -> None:
     problems = []
     if given.workers is not None and not 0 <= given.workers <= 4096:
         problems.append(f"--workers {given.workers}: has to be 0 (in this process) to 4096")
+    if given.scheduler is not None and given.workers is not None:
+        problems.append("--workers: a scheduler has workers of its own; leave one of the two out")
+    if given.scheduler is not None and given.shard is not None:
+        problems.append("--shard: is for runs without an engine; a scheduler spreads cells by itself")
     if given.power is not None and not 0 < given.power < float("inf"):
         problems.append(f"--power {given.power:g}: has to be a half-width above 0")
     if given.out.exists() and not given.out.is_dir():
@@ -226,18 +269,18 @@ def _check(given: argparse.Namespace) -> None:
 
 def _precision(study: Study, store: Path, half_width: float) -> str:
     """What ``--power`` prints; reads the store, if there is one, and writes nothing."""
-    from biasprop import report
+    from biasprop import report, results
     from biasprop.statistics.measures import measure
     from biasprop.statistics.precision import precision
 
     there = store.exists()
-    measures = measure(_open(study, store).load(), study.evaluation.target_specificity) if there else None
-    return report.precision_text(precision(measures, study.estimands, half_width), half_width, TABLE_WIDTH)
+    measures = measure(results.opened(study, store).load(), study.evaluation.target_specificity) if there else None
+    return report.precision_text(precision(measures, study.estimands, half_width), half_width, results.TABLE_WIDTH)
 
 
 def _difficulty(given: argparse.Namespace, study: Study, store: Path) -> str:
     """What ``--ledger`` prints; a network is trained where none was, and the store, if there is one, keeps it all."""
-    from biasprop import ledger, report
+    from biasprop import ledger, report, results
 
     def tell(line: str) -> None:
         if not given.quiet:
@@ -250,16 +293,19 @@ def _difficulty(given: argparse.Namespace, study: Study, store: Path) -> str:
     if given.json:
         told = {"study": study.stem, "digest": study.digest, "ledger": ledger.as_json(entries)}
         return json.dumps(told, allow_nan=False) + "\n"
-    summary = _summary(study, _open(study, store).load(), entries) if there else None
-    return report.text(ledger.tables(study, entries, summary), TABLE_WIDTH)
+    summary = results.summarised(study, results.opened(study, store).load(), entries) if there else None
+    return report.text(ledger.tables(study, entries, summary), results.TABLE_WIDTH)
 
 
-def _compute(given: argparse.Namespace, study: Study, store: Path, only: Mapping[str, Any], workers: int) -> None:
+def _compute(
+    given: argparse.Namespace, study: Study, store: Path, only: Mapping[str, Any], workers: int, shard: Shard | None
+) -> list[str]:
     from biasprop import progress, sweep
 
     shown = progress.make(given.quiet, given.verbose)
     try:
-        sweep.run(study, store, only=only, workers=workers, progress=shown)
+        how: dict[str, Any] = {"workers": workers, "scheduler": given.scheduler, "shard": shard}
+        return sweep.run(study, store, only=only, progress=shown, **how)
     finally:
         shown.finish()
 
@@ -292,72 +338,37 @@ def _entries(study: Study, store: Path) -> list[Entry]:
     return entries
 
 
-def _report(study: Study, store: Path, entries: Sequence[Entry]) -> dict[str, Any]:
-    """Tables, estimates and figures; from the store's cache while scores, ledger, estimands and code are the same."""
-    from shutil import get_terminal_size
-
-    from biasprop import figures, kept
-
-    width = max(get_terminal_size().columns, 100) if sys.stdout.isatty() else TABLE_WIDTH
-    key = _report_key(study, store, entries, width)
-    made = kept.cached(store, key, lambda: _make_report(study, store, entries, width))
-    if not figures.intact(store / "figures", made["figures"]):
-        made = _make_report(study, store, entries, width)
-    return made
-
-
-def _report_key(study: Study, store: Path, entries: Sequence[Entry], width: int) -> str:
-    import hashlib
-
-    from biasprop import ledger
-    from biasprop.cube import Store
-
-    here = Path(__file__).parent
-    files = [here / "report.py", here / "plotting.py", here / "ledger.py"]
-    files += [file for room in ("metrics", "statistics", "figures") for file in sorted((here / room).glob("*.py"))]
-    code = hashlib.blake2b(b"".join(file.read_bytes() for file in files), digest_size=16).hexdigest()
-    scores = Store.open(store, writable=False).scores_digest()
-    parts = [scores, code, study.model_dump(mode="json"), ledger.as_json(entries), width, str(store.resolve())]
-    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
-
-
-def _make_report(study: Study, store: Path, entries: Sequence[Entry], width: int) -> dict[str, Any]:
-    from biasprop import figures, ledger, report
-
-    cube = _open(study, store).load()
-    summary = _summary(study, cube, entries)
-    drawn = figures.draw_all(cube, summary.estimates, store / "figures", study)
-    return {
-        "tables": report.text(report.tables(summary, ledger.tables(study, entries, summary)), width),
-        "estimates": summary.to_json()["estimates"],
-        "figures": [str(path) for path in drawn],
-        "skipped": figures.skipped(store / "figures"),
-    }
-
-
-def _summary(study: Study, cube: xr.Dataset, entries: Sequence[Entry]) -> Summary:
-    from biasprop import ledger, report
-
-    places = ledger.places(study, entries)
-    return report.summarise(cube, study.estimands, study.evaluation.target_specificity, places)
-
-
-def _open(study: Study, store: Path) -> xr.Dataset:
-    from biasprop.cube import open_cube
-
-    shown = {name: [level.label for level in study.levels(name)] for name in study.factors}
-    return open_cube(store, shown, study.replicates)
-
-
 def _object(
-    study: Study, store: Path, cells: Sequence[Cell], status: Mapping[tuple[int, str], Status], made: Mapping[str, Any]
+    study: Study,
+    store: Path,
+    cells: Sequence[Cell],
+    status: Mapping[tuple[int, str], Status],
+    made: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     from biasprop.report import as_json
+
+    whole = as_json([], study=study.stem, digest=study.digest, store=store, done=_done(cells, status), total=len(cells))
+    return whole | ({"estimates": made["estimates"]} if made else {})
+
+
+def _done(cells: Sequence[Cell], status: Mapping[tuple[int, str], Status]) -> int:
     from biasprop.status import Status
 
-    done = sum(all(status[index, arm.name] != Status.OPEN for arm in cell.arms) for index, cell in enumerate(cells))
-    whole = as_json([], study=study.stem, digest=study.digest, store=store, done=done, total=len(cells))
-    return whole | {"estimates": made["estimates"]}
+    return sum(all(status[index, arm.name] != Status.OPEN for arm in cell.arms) for index, cell in enumerate(cells))
+
+
+def _shard_line(
+    given: argparse.Namespace,
+    study: Study,
+    store: Path,
+    cells: Sequence[Cell],
+    status: Mapping[tuple[int, str], Status],
+) -> str:
+    """What a part of a study says instead of a report, which only the whole has."""
+    k, n = given.shard
+    if given.json:
+        return json.dumps(_object(study, store, cells, status) | {"shard": f"{k}/{n}"}, allow_nan=False)
+    return f"shard {k}/{n}: {_done(cells, status)} of its {len(cells)} cells done; the command without --shard reports"
 
 
 def _figure_lines(report: Mapping[str, Any]) -> list[str]:
@@ -366,7 +377,13 @@ def _figure_lines(report: Mapping[str, Any]) -> list[str]:
     return [f"figures: {Path(pictures[0]).parent}" if pictures else "no figures", *skipped]
 
 
-def _judge(cells: Sequence[Cell], status: Mapping[tuple[int, str], Status], store: Path) -> int:
+def _judge(
+    given: argparse.Namespace,
+    cells: Sequence[Cell],
+    status: Mapping[tuple[int, str], Status],
+    store: Path,
+    lost: Sequence[str],
+) -> int:
     """Name the arms that went wrong, and why; 3 if there are any."""
     from biasprop.plan import causes
     from biasprop.status import LACKS, Status
@@ -378,9 +395,10 @@ def _judge(cells: Sequence[Cell], status: Mapping[tuple[int, str], Status], stor
         for arm in cell.arms
         if status[index, arm.name] in LACKS
     ]
+    wrong += [*lost, given.resume] if lost else []
     if wrong:
         print(*wrong, sep="\n", file=sys.stderr)
-    if Status.OPEN in status.values():
+    if Status.OPEN in status.values() and not lost:
         raise RuntimeError("the sweep ended with arms that were not computed")
     return 3 if wrong else 0
 

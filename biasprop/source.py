@@ -17,10 +17,20 @@ LIMIT = 1_000_000
 DEEPEST = 32
 """Levels of nesting; a deeper table is no study."""
 
+MOST = 20_000
+"""Keys and values of a study file."""
+
+LONGEST_KEY = 200
+"""Characters of a key, or of one of its parts."""
+
+WIDEST = 64
+"""Bits of a whole number, as TOML has them, times four: what is wider could not even be printed."""
+
 Location = tuple[str | int, ...]
 
+# An unclosed string goes on to the end of its line, or of the text: so no token is ever looked for twice.
 _TOKEN = re.compile(
-    r'"""(?:\\.|[^\\])*?"""|' + r"'''.*?'''|" + r'"(?:\\.|[^"\\\n])*"|' + r"'[^'\n]*'|"
+    r'"""(?:\\.|[^\\])*?(?:"""|\Z)|' + r"'''.*?(?:'''|\Z)|" + r'"(?>(?:\\.|[^"\\\n])*)"?|' + r"'[^'\n]*+'?|"
     r"\#[^\n]*|\n|[\[\]{}=,.]|[^\s\[\]{}=,.\#\"']+",
     re.DOTALL,
 )
@@ -55,11 +65,12 @@ def read(path: str | Path) -> Source:
     """
     path = Path(path)
     name = str(path)
-    if not path.exists():
-        raise InputError(f"{name}: there is no such file; give the path of a study file (TOML){_neighbours(path)}")
-    if not path.is_file():
-        raise InputError(f"{name}: this is not a file; give the path of a study file (TOML){_neighbours(path / 'x')}")
     try:
+        if not path.exists():
+            raise InputError(f"{name}: there is no such file; give the path of a study file (TOML){_neighbours(path)}")
+        if not path.is_file():
+            near = _neighbours(path / "x")
+            raise InputError(f"{name}: this is not a file; give the path of a study file (TOML){near}")
         if path.stat().st_size > LIMIT:
             raise InputError(f"{name}: too large for a study file, which has at most {LIMIT} bytes")
         text = path.read_bytes().decode("utf-8").replace("\r\n", "\n")
@@ -68,6 +79,8 @@ def read(path: str | Path) -> Source:
         raise InputError(f"{name}:{line}: byte {error.start} is not UTF-8; a study file is UTF-8 text") from None
     except OSError as error:
         raise InputError(f"{name}: cannot be read ({error.strerror})") from None
+    except ValueError as error:  # a name that no file can have
+        raise InputError(f"{name!r}: cannot be read ({error})") from None
     return parse(text, name)
 
 
@@ -75,8 +88,10 @@ def parse(text: str, name: str) -> Source:
     """Parse the text of a study.
 
     Raises:
-        InputError: it is not TOML, or it is nested too deeply; names the line.
+        InputError: it is not TOML, it is nested too deeply, or no study has so much in it; names the line.
     """
+    if line := _overlong_key(text):
+        raise InputError(f"{name}:{line}: nested too deeply; a study file has at most {DEEPEST} levels")
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -84,11 +99,52 @@ def parse(text: str, name: str) -> Source:
         line = int(place[1]) if place else text.count("\n") + 1
         what = re.sub(r"\s*\(at .*\)$", "", str(error))
         raise InputError(f"{name}:{line}: this is not TOML: {what[:1].lower()}{what[1:]}") from None
+    except ValueError:  # Python reads no number of thousands of digits
+        digits = re.search(r"[0-9][0-9_]{4000,}", text)
+        line = text[: digits.start()].count("\n") + 1 if digits else 1
+        raise InputError(f"{name}:{line}: a number has too many digits") from None
     except RecursionError:
         raise InputError(f"{name}: nested too deeply; a study file has at most {DEEPEST} levels") from None
-    if _depth(table) > DEEPEST:
-        raise InputError(f"{name}: nested too deeply; a study file has at most {DEEPEST} levels")
-    return Source(name, text, table, _lines(text))
+    lines = _lines(text)
+    if found := implausible(table):
+        location, what = found
+        where = f"{name}:{Source(name, text, table, lines).line(location)}"
+        raise InputError(": ".join((where, *([".".join(map(str, location))] if location else []), what)))
+    return Source(name, text, table, lines)
+
+
+def implausible(table: Any) -> tuple[Location, str] | None:
+    """Where parsed TOML is what no study has, and what is wrong there: depth, amount, digits, lengths of keys.
+
+    Looked at before anything else, so that all that follows takes little time and memory and can be printed.
+    """
+    open_: list[tuple[Any, Location]] = [(table, ())]
+    count = 0
+    while open_:
+        here, at = open_.pop()
+        if len(at) >= DEEPEST and isinstance(here, dict | list):
+            return at[:1], f"nested too deeply; a study file has at most {DEEPEST} levels"
+        if isinstance(here, int) and here.bit_length() > 4 * WIDEST:
+            return at, "a number has too many digits"
+        pairs = here.items() if isinstance(here, dict) else enumerate(here) if isinstance(here, list) else ()
+        count += len(here) if isinstance(here, dict | list) else 0
+        if count > MOST:
+            return at[:1], f"too much for a study file, which has at most {MOST} keys and values"
+        for part, child in pairs:
+            if isinstance(part, str) and len(part) > LONGEST_KEY:
+                return at, f"a key has {len(part)} characters; at most {LONGEST_KEY} are allowed"
+            open_.append((child, (*at, part)))
+    return None
+
+
+def key_path(key: str) -> Location:
+    """A dotted key, part by part; empty where the text is no key."""
+    if len(key) > LONGEST_KEY or set("=#\n") & set(key):
+        return ()
+    try:
+        return only_path(tomllib.loads(f"{key} = 0"))
+    except (tomllib.TOMLDecodeError, ValueError):
+        return ()
 
 
 def override(table: dict[str, Any], assignment: str) -> tuple[Location, Any]:
@@ -106,15 +162,19 @@ def override(table: dict[str, Any], assignment: str) -> tuple[Location, Any]:
     key, equals, right = assignment.partition("=")
     if not equals or not key.strip() or "\n" in key:
         raise InputError(f"--set {assignment}: has to be KEY=VALUE, such as --set finetuning.labels=500")
+    path = key_path(key)
+    if not path:
+        raise InputError(f"--set {assignment}: {key.strip()!r} is no key; write a dotted key such as a.b")
     try:
-        path = only_path(tomllib.loads(f"{key} = 0"))
-    except (tomllib.TOMLDecodeError, ValueError):
-        raise InputError(f"--set {assignment}: {key.strip()!r} is no key; write a dotted key such as a.b") from None
-    try:
+        if _overlong_key(right):
+            raise RecursionError
         parsed = tomllib.loads(f"v = {right}")
         value = parsed["v"] if len(parsed) == 1 else right.strip()
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         value = right.strip()
+    if len(path) > DEEPEST or (found := implausible(value)) is not None:
+        what = found[1] if len(path) <= DEEPEST else f"nested too deeply; at most {DEEPEST} levels"  # pyright: ignore
+        raise InputError(f"--set {assignment}: {what}")
     try:
         return place(table, path, value), value
     except KeyError as error:
@@ -190,14 +250,22 @@ def _neighbours(path: Path) -> str:
     return f"; here: {', '.join(found[:8])}" if found else ""
 
 
-def _depth(value: Any) -> int:
-    deepest, open_ = 0, [(value, 1)]
-    while open_:
-        here, depth = open_.pop()
-        deepest = max(deepest, depth)
-        children = here.values() if isinstance(here, dict) else here if isinstance(here, list) else ()
-        open_ += [(child, depth + 1) for child in children]
-    return deepest
+def _overlong_key(text: str) -> int | None:
+    """The line of the first dotted key of more than ``DEEPEST`` parts: a parser of TOML takes time with the square of
+    their number."""
+    line, dots, part = 1, 0, False
+    for match in _TOKEN.finditer(text):
+        token = match[0]
+        if token == ".":
+            dots, part = dots + 1, False
+            if dots > DEEPEST:
+                return line
+        elif part or token in "[]{}=,\n":
+            dots, part = 0, token not in "[]{}=,\n"
+        else:
+            part = True
+        line += token.count("\n")
+    return None
 
 
 class _Scanner:

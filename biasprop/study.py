@@ -19,13 +19,10 @@ from biasprop.digest import digest
 from biasprop.encoders import ENCODERS
 from biasprop.factors import Factor, Level, levels
 from biasprop.generators import GENERATORS
-from biasprop.problems import Problem, choose, dotted, frozen, of_validation, of_values
+from biasprop.problems import MOST, Problem, choose, dotted, frozen, of_validation, of_values, shown
 from biasprop.smoke import smoke as small
 from biasprop.source import Location, Source, merge, override, place, read
 from biasprop.statistics.estimand import Estimand
-
-MOST_COMBINATIONS = 100_000
-"""Combinations of levels; a larger grid is a slip of the pen."""
 
 
 class Conditions(Definition):
@@ -102,9 +99,9 @@ class Study(Conditions):
     """Owns all randomness; studies with one seed share encoders."""
     replicates: Annotated[int, Field(ge=1, le=10_000)]
     """Independent repetitions of every arm."""
-    factors: Annotated[dict[str, Factor], Field(min_length=1, max_length=12)]
+    factors: Annotated[dict[str, Factor], Field(min_length=1, max_length=consistency.MOST_FACTORS)]
     """What is varied: name of the cube's dim -> levels."""
-    estimands: Annotated[tuple[Estimand, ...], Field(min_length=1, max_length=1_000)]
+    estimands: Annotated[tuple[Estimand, ...], Field(min_length=1, max_length=consistency.MOST_ESTIMANDS)]
     """What the study claims to measure, stated before it runs; exactly one is primary."""
     scale: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Named tables of overrides for larger machines, nested as the study is."""
@@ -211,7 +208,8 @@ class _Places:
     def render(self, problems: Sequence[Problem]) -> list[str]:
         lines = [(self._where(p.location), f"{dotted(p.location)}: {p.what}") for p in problems]
         ordered = sorted(dict.fromkeys(lines), key=lambda pair: pair[0])
-        return [f"{where}: {what.removeprefix(': ')}" for (_, where), what in ordered]
+        found = [shown(f"{where}: {what.removeprefix(': ')}") for (_, where), what in ordered]
+        return found[:MOST] + [f"{self.source.name}: and {len(found) - MOST} more problems"] * (len(found) > MOST)
 
     def _where(self, location: Location) -> tuple[int, str]:
         for path, option in reversed(self.options):
@@ -246,7 +244,7 @@ def _make(
             problems += error.problems
             continue
         assigned[dotted(path)] = value
-        places.options.append((path, f"--set {assignment}"))
+        places.options.append((path, f"--set {assignment}"[:200]))
         problems += _without_effect(assignment, path, table)
     if replicates is not None:
         table["replicates"] = replicates
@@ -312,6 +310,8 @@ def _validated(table: dict[str, Any]) -> tuple[Study | None, list[Problem]]:
         problems += [p for p in of_validation(error, Study, table) if p.location not in known]
     problems += consistency.of_factors(table, Conditions)
     problems += consistency.of_estimands(table)
+    if grid := consistency.of_grid(table):
+        return None, [*problems, grid]
     base = {name: table[name] for name in Conditions.model_fields if name in table}
     conditions, _ = _conditions(base)
     if conditions is not None:
@@ -356,23 +356,19 @@ def _level_problems(base: dict[str, Any], table: dict[str, Any], known: list[Pro
                 under = next((p for p in level.moves if problem.location[: len(p)] == p), None)
                 if under is not None:
                     problems.append(problem.moved((*at, *level.places[under]), len(under)))
-                elif problem not in known:
+                elif all(problem.location != p.location for p in known):
                     problems.append(Problem(at, f"with this level, {dotted(problem.location)}: {problem.what}"))
     return problems
 
 
 def _combination_problems(study: Study) -> list[Problem]:
     """What is wrong with levels of several factors together."""
-    count = 1
-    for name in study.factors:
-        count *= len(study.levels(name))
-    if count > MOST_COMBINATIONS:
-        return [Problem(("factors",), f"make {count} combinations of levels; at most {MOST_COMBINATIONS} are allowed")]
     problems: list[Problem] = []
     seen: list[Conditions] = []
     for chosen in consistency.combinations({name: study.levels(name) for name in study.factors}):
         try:
             seen.append(study.with_levels(chosen))
+            problems += consistency.of_budget(seen[-1], chosen)
         except InputError as error:
             problems += [Problem(("factors",), line.partition(": ")[2]) for line in error.problems]
     return problems or consistency.of_dims(seen)

@@ -1,29 +1,29 @@
-"""Run a study's cells: which go together, on what, and what happens when one is lost. No science in here.
+"""Run a study's cells: which go together, on what, and which are whose. No science in here.
 
-On CPUs every cell is a task of a local dask cluster of one-threaded processes; the store is the only truth, so a task
-that is lost, repeated or killed changes nothing but time. On an accelerator cells of one structure run in this process
-as batches of a fixed width, composed from the study's full list of cells and never from what happens to be left.
+On CPUs every cell is a task of a dask cluster of one-threaded processes; the store is the only truth, so a task that is
+lost, repeated or killed changes nothing but time. On an accelerator cells of one structure run as batches of a fixed
+width, composed from the study's full list of cells and never from what happens to be left. A batch is one task, so an
+encoder is pretrained once, whoever computes.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
-import signal
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, replace
-from multiprocessing import resource_tracker
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from biasprop import design
+from biasprop import design, engine, environment
+from biasprop.component import InputError
 from biasprop.cube import Store
 from biasprop.design import Cell, Label
-from biasprop.interrupt import deaf, deferred
+from biasprop.memory import gigabytes
 from biasprop.progress import Progress
 from biasprop.provenance import attributes
 from biasprop.status import TO_DO
@@ -33,8 +33,17 @@ from biasprop.timings import Timings
 if TYPE_CHECKING:
     from biasprop.job import Job
 
-RETRIES = 2
-"""Times a task is tried again when its process dies."""
+
+@dataclass(frozen=True)
+class Shard:
+    """Part ``k`` of ``n`` of a study's batches, for array jobs: a static choice that nobody has to coordinate."""
+
+    k: int
+    n: int
+
+    def has(self, name: str) -> bool:
+        """Whether the batch that begins with the cell of this name is in this part."""
+        return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") % self.n == self.k
 
 
 def run(
@@ -46,7 +55,9 @@ def run(
     progress: Progress,
     width: int | None = None,
     arms: Collection[tuple[int, int]] | None = None,
-) -> None:
+    scheduler: str | None = None,
+    shard: Shard | None = None,
+) -> list[str]:
     """Compute what a study's store lacks.
 
     Args:
@@ -57,37 +68,89 @@ def run(
         progress: is told what happens.
         width: cells in a batch, by default what fits the device (1 on a CPU).
         arms: (position in ``design.cells``, position in the cell) of those to compute, instead of ``only``.
+        scheduler: address or file of a dask scheduler whose workers compute instead.
+        shard: compute only this part.
+
+    Returns:
+        The cells that were given up because every worker that computed them died, a line each; the others are done.
 
     Raises:
-        InputError: the store cannot be used or written.
-        RuntimeError: tasks were lost for a reason that is not in the store.
+        InputError: the store cannot be used or written, the scheduler or one of its workers cannot be used.
+        Unfinished: the scheduler or all workers are gone.
     """
     from biasprop import device
 
-    os.environ.setdefault("NPROC", "1")
-    store = Store.create_or_grow(store_path, design.layout(study), attributes(study))
-    cells = design.cells(study)
-    wanted = {(i, k) for i, cell in enumerate(cells) for k, arm in enumerate(cell.arms) if design.kept(arm, only)}
-    wanted = wanted if arms is None else set(arms)
-    processes = device.processes() if workers is None else workers
-    if width is None:
-        width = 1 if processes else device.width(design.bytes_a_cell(study))
-    store.mend((cells[i].arms[k].levels, cells[i].replicate) for i, k in sorted(wanted))
-    todo = _open(store, cells, wanted)
-    jobs = _jobs(study, cells, todo, store, width)
-    named = {i for i, _ in wanted}
-    progress.start(len(named), len(named) - len({i for i, _ in todo}))
-    if jobs:
+    environment.settle()
+    with ExitStack() as closing:
+        client = closing.enter_context(engine.reach(scheduler)) if scheduler else None
+        processes = 0 if client else device.processes() if workers is None else workers
+        needs = design.bytes_a_cell(study)
+        if not client and needs * max(processes, 1) > device.memory() and (processes or device.is_cpu()):
+            raise InputError(_too_large(needs, processes))
+        store = Store.create_or_grow(store_path, design.layout(study), attributes(study))
+        cells = design.cells(study)
+        wanted = {(i, k) for i, cell in enumerate(cells) for k, arm in enumerate(cell.arms) if design.kept(arm, only)}
+        wanted = wanted if arms is None else set(arms)
+
+        def crew(client: Any) -> engine.Crew:
+            told = (str(store.path.resolve()), study.digest, needs)
+            return engine.Crew(client, told, lambda event: _show(progress, event), progress.say)
+
+        team = crew(client) if client else None
+        if width is None:
+            width = team.width if team else 1 if processes else device.width(needs)
+        batches = [batch for batch in _batches(cells, width) if shard is None or shard.has(cells[batch[0]].name)]
+        wanted &= {(i, k) for batch in batches for i in batch for k in range(len(cells[i].arms))}
+        store.mend((cells[i].arms[k].levels, cells[i].replicate) for i, k in sorted(wanted))
+        todo = _open(store, cells, wanted)
+        jobs = _jobs(study, batches, todo, store)
+        named = {i for i, _ in wanted}
+        progress.start(len(named), len(named) - len({i for i, _ in todo}))
+        if not jobs:
+            return []
         store.begin(len(todo))
-        compute = _in_processes if processes else _here
+        if processes:
+            team = crew(closing.enter_context(engine.start(min(processes, len(jobs)))))
+
+        def is_open(job: Job) -> bool:
+            return bool(_open(store, cells, {(i, k) for i in job.members for k in job.wanted}))
+
+        def compute(jobs: list[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
+            return team.compute(jobs, is_open) if team else _here(jobs, progress)
+
         timings, seconds = Timings(Path(store_path).parent), Counter[str]()
         try:
-            for job, spent in _unclaimed_first(jobs, lambda jobs: compute(jobs, min(processes, len(jobs)), progress)):
+            for job, spent in _unclaimed_first(jobs, compute):
                 _record(timings, job, cells, spent)
                 seconds.update(spent["seconds"])
         finally:
             timings.save()
         progress.split(seconds)
+        return [
+            f"given up: {cells[i].name}: {why}"
+            for job, why in (team.lost if team else ())
+            for i in sorted({*job.members})
+        ]
+
+
+def _too_large(needs: float, processes: int) -> str:
+    from biasprop import device
+
+    fits = int(device.memory() / needs)
+    advice = f"give --workers {fits}" if fits else "make generator.size, finetuning.labels or evaluation.test smaller"
+    count = f"{processes} processes that need" if processes > 1 else "a process that needs"
+    each, there = gigabytes(needs), gigabytes(device.memory())
+    return f"--workers: {count} about {each} each do not fit into the {there} of this machine; {advice}"
+
+
+def share(study: Study, shard: Shard, workers: int | None = None) -> set[str]:
+    """Names of the cells that a shard computes on this machine, see :func:`run`."""
+    from biasprop import device
+
+    processes = device.processes() if workers is None else workers
+    cells = design.cells(study)
+    width = 1 if processes else device.width(design.bytes_a_cell(study))
+    return {cells[i].name for batch in _batches(cells, width) if shard.has(cells[batch[0]].name) for i in batch}
 
 
 def _open(store: Store, cells: list[Cell], wanted: set[tuple[int, int]]) -> set[tuple[int, int]]:
@@ -101,27 +164,21 @@ def _open(store: Store, cells: list[Cell], wanted: set[tuple[int, int]]) -> set[
     return {(i, k) for i, k in wanted if is_open(i, k)}
 
 
-def _jobs(study: Study, cells: list[Cell], todo: set[tuple[int, int]], store: Store, width: int) -> list[Job]:
-    """Batches of cells of one structure and with the same fine-tuning conditions that have an arm to compute."""
+def _batches(cells: list[Cell], width: int) -> list[tuple[int, ...]]:
+    """Positions of cells of one structure and with the same fine-tuning conditions, ``width`` at a time; the last batch
+    of a kind repeats its last cell."""
     import jax
 
-    from biasprop.job import Job
-
-    told = asdict(study.origin) | {"replicates": study.replicates}
-    origin = json.dumps(told, default=str)
     grouped: dict[Any, list[int]] = {}
     for i, cell in enumerate(cells):
         arms = tuple(arm.condition.model_dump_json() for arm in cell.arms)
         grouped.setdefault((jax.tree.structure(cell.condition), arms), []).append(i)
-    place = store.path.resolve()
-    jobs = []
+    batches = []
     for places in grouped.values():
         for first in range(0, len(places), width):
             batch = places[first : first + width]
-            batch += batch[-1:] * (width - len(batch))
-            if arms := sorted({k for i, k in todo if i in batch}):
-                jobs.append(Job(origin, tuple(batch), tuple(arms), str(place), str(place.parent / "encoders")))
-    return sorted(jobs, key=lambda job: job.members[0])
+            batches.append((*batch, *batch[-1:] * (width - len(batch))))
+    return sorted(batches)
 
 
 def _unclaimed_first(
@@ -138,90 +195,26 @@ def _unclaimed_first(
         yield from compute(claimed)
 
 
-def _here(jobs: list[Job], processes: int, progress: Progress) -> Iterator[tuple[Job, dict[str, Any]]]:
+def _jobs(study: Study, batches: list[tuple[int, ...]], todo: set[tuple[int, int]], store: Store) -> list[Job]:
+    """The batches that have an arm to compute, as jobs."""
+    from biasprop.job import Job
+
+    told = asdict(study.origin) | {"replicates": study.replicates}
+    origin = json.dumps(told, default=str)
+    place = store.path.resolve()
+    jobs = []
+    for batch in batches:
+        if arms := sorted({k for i, k in todo if i in batch}):
+            jobs.append(Job(origin, batch, tuple(arms), str(place), str(place.parent / "encoders")))
+    return jobs
+
+
+def _here(jobs: list[Job], progress: Progress) -> Iterator[tuple[Job, dict[str, Any]]]:
     from biasprop import device, job
 
     device.prepare()
     for task in jobs:
         yield task, job.run(task.text(), lambda event: _show(progress, event))
-
-
-def _in_processes(jobs: list[Job], processes: int, progress: Progress) -> Iterator[tuple[Job, dict[str, Any]]]:
-    """Run jobs on a local cluster; a job whose process dies is tried again, one that raises stops the sweep."""
-    from dask.distributed import as_completed
-
-    with _cluster(processes) as client:
-        client.subscribe_topic("biasprop", lambda event: _show(progress, event[1]))
-        submitted = client.map(_work, [job.text() for job in jobs], pure=False)
-        futures = dict(zip(submitted, jobs, strict=True))
-        for future in as_completed(submitted):
-            yield futures[future], future.result()
-
-
-def _work(text: str) -> dict[str, Any]:
-    """A job on a worker: only strings go out and a small table comes back."""
-    from dask.distributed import get_worker
-
-    from biasprop import device, job
-
-    device.prepare()
-    return job.run(text, lambda event: get_worker().log_event("biasprop", event))
-
-
-@contextmanager
-def _cluster(processes: int) -> Iterator[Any]:
-    """A dask cluster on this machine: one-threaded processes that end with this one."""
-    import logging
-
-    import dask
-    from dask.distributed import Client, LocalCluster
-
-    environment = {"NPROC": "1", "JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "1"}
-    settings = {
-        "distributed.scheduler.allowed-failures": RETRIES,
-        "distributed.worker.memory.terminate": False,
-        "distributed.worker.memory.pause": False,
-        "distributed.worker.memory.spill": False,
-        "distributed.worker.memory.target": False,
-        "distributed.admin.tick.limit": "10 min",
-        "distributed.comm.timeouts.connect": "60 s",
-    }
-    with dask.config.set(settings), ExitStack() as closed:  # pyright: ignore[reportPrivateImportUsage]
-        with deferred(), _no_sigint_for_children():
-            cluster = LocalCluster(
-                n_workers=processes,
-                threads_per_worker=1,
-                processes=True,
-                memory_limit=0,
-                dashboard_address=None,  # pyright: ignore[reportArgumentType]
-                host="127.0.0.1",
-                env=environment,
-                silence_logs=logging.CRITICAL,
-            )
-            closed.callback(_close, cluster.close, timeout=5)
-            client = Client(cluster)
-            closed.callback(_close, client.close, timeout=2)
-        yield client
-
-
-@contextmanager
-def _no_sigint_for_children() -> Iterator[None]:
-    """Threads and processes begun inside never get SIGINT, nor do those that they begin later.
-
-    A terminal sends Ctrl-C to every process of the foreground group; only this one answers, and ends its workers.
-    """
-    resource_tracker.ensure_running()  # its start unblocks SIGINT, so not in there
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _close(close: Callable[..., Any], timeout: float) -> None:
-    """Close within ``timeout`` seconds, deaf to a second Ctrl-C."""
-    with deaf():
-        close(timeout=timeout)
 
 
 def _show(progress: Progress, event: Mapping[str, Any]) -> None:

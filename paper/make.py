@@ -110,7 +110,8 @@ def stores(results: Path, name: str | None) -> dict[Path, xr.Dataset]:
                 raise
             print(f"left out: {error}", file=sys.stderr)
             continue
-        overrides = cube.attrs.get("overrides", {})
+        told = cube.attrs.get("overrides")
+        overrides = told if isinstance(told, dict) else {}
         if name == store.name or not (overrides.get("smoke") or overrides.get("set")):
             newest[stem] = store, cube
     if not newest:
@@ -125,15 +126,21 @@ def study_of(cube: xr.Dataset, store: Path) -> Study:
     Raises:
         InputError: its text is no valid study any more.
     """
+    from biasprop.component import InputError
     from biasprop.study import Origin, remake
 
-    overrides: dict[str, Any] = cube.attrs.get("overrides", {})
+    told = cube.attrs.get("overrides", {})
+    overrides: dict[str, Any] = told if isinstance(told, dict) else {"set": None}
+    text, given, scale = cube.attrs.get("study"), overrides.get("set", []), overrides.get("scale")
+    words = [text, *given, scale or ""] if isinstance(given, list) else [None]
+    if not all(isinstance(word, str) for word in words):
+        raise InputError(f"{store}: the store does not say which study it is of")
     return remake(
         Origin(
             name=f"{store.name.rpartition('-')[0]}.toml",
-            text=cube.attrs["study"],
-            set=tuple(overrides.get("set", ())),
-            scale=overrides.get("scale"),
+            text=str(text),
+            set=tuple(given),
+            scale=scale,
             smoke=bool(overrides.get("smoke")),
         )
     )

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from biasprop import kept
+from biasprop import contained, kept
 from biasprop.cube.variables import VARIABLES
 
 COPY = "metadata.json"
@@ -89,6 +89,6 @@ def resized(documents: Documents, shapes: Iterable[tuple[str, tuple[int, ...]]])
 
 def _parsed(file: Path) -> Any:
     try:
-        return json.loads(file.read_bytes())
-    except (OSError, ValueError):
+        return json.loads(contained.content(file, kept.MOST))
+    except (OSError, ValueError, RecursionError):
         return None

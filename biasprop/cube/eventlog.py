@@ -9,8 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from biasprop import contained
+
 FILE = "events.jsonl"
 """Its name in the store's folder."""
+
+MOST_EVENTS = 4_000_000_000
+"""Bytes of a log that are read."""
 
 _CHECK = b', "check": "'
 
@@ -38,7 +43,7 @@ def append(store: Path, event: Mapping[str, Any]) -> None:
 def read(store: Path) -> tuple[list[dict[str, Any]], list[int]]:
     """The events, oldest first, and the numbers (from 1) of lines that are no events: cut short or damaged."""
     try:
-        lines = (store / FILE).read_bytes().split(b"\n")
+        lines = contained.content(store / FILE, MOST_EVENTS).split(b"\n")
     except FileNotFoundError:
         return [], []
     events, cut = [], []

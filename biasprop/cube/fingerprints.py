@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from biasprop import kept
+from biasprop import contained, kept
 from biasprop.cube.integrity import hash64
 
 FOLDER = "fingerprints"
@@ -21,7 +21,7 @@ def file(store: Path, number: int) -> Path:
 def find(store: Path, number: int) -> dict[str, Any] | None:
     """What a fingerprint stands for; None where its file is missing or damaged."""
     try:
-        text = file(store, number).read_bytes()
+        text = contained.content(file(store, number), kept.MOST)
         return json.loads(text) if hash64(text) == number else None
     except (OSError, ValueError):
         return None

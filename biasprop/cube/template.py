@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import shlex
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,8 +20,10 @@ import zarr
 from numcodecs.zstd import decompress
 from zarr.codecs import ZstdCodec
 
+from biasprop import contained
 from biasprop.component import InputError
 from biasprop.cube import documents
+from biasprop.cube.folder import Folder
 from biasprop.cube.layout import Layout
 from biasprop.cube.variables import VARIABLES
 
@@ -33,8 +36,8 @@ OWN = "biasprop"
 LOCK = ".lock"
 """Held while a store's documents or an arm are written, or damage is mended."""
 
-OTHERS = ("fingerprints", "events.jsonl", "ledger.json", "claims", LOCK, "zarr.json", documents.COPY)
-"""What lies beside the arrays in a store's folder."""
+FOLDERS = ("fingerprints", "cache", "figures", "claims")
+"""Folders beside the arrays in a store's folder."""
 
 ABANDONED = 3600.0
 """Seconds after which a half-made store is taken for that of a killed process, and removed."""
@@ -42,8 +45,11 @@ ABANDONED = 3600.0
 PATIENCE = 20
 """Tenths of a second that a reader waits for a store which is being grown."""
 
-MOST_ARMS = 10_000_000
+MOST_ARMS = 1_000_000
 """A layout of more arms than this is taken for damaged, not allocated."""
+
+MOST_BYTES = 2_000_000_000
+"""Of one arm, and of all statuses; a layout that claims more is taken for damaged."""
 
 MOST_DRAWS = 1024
 """Length of a status chunk along ``draw``: with room to grow, an arm's status stays one file, written in one step."""
@@ -86,7 +92,7 @@ def make(path: Path, layout: Layout, attrs: Mapping[str, Any]) -> bool:
 
 
 def _fill(folder: Path, layout: Layout, attrs: Mapping[str, Any]) -> None:
-    group = zarr.open_group(folder, mode="w", zarr_format=3, attributes=dict(attrs))
+    group = zarr.open_group(Folder(folder), mode="w", zarr_format=3, attributes=dict(attrs))
     for name, variable in VARIABLES.items():
         group.create_array(
             name,
@@ -105,17 +111,6 @@ def _remove(folder: Path) -> None:
     for file in sorted(folder.rglob("*"), reverse=True):
         file.rmdir() if file.is_dir() else file.unlink()
     folder.rmdir()
-
-
-def refuse_links(path: Path) -> None:
-    """Say no to a store that would have this process write elsewhere.
-
-    Raises:
-        InputError: something of it is a link.
-    """
-    linked = [name for name in (*VARIABLES, *OTHERS) if (path / name).is_symlink()]
-    if linked:
-        raise InputError(f"{path}: {linked[0]} is a link that leads out of the store; it is not written through")
 
 
 def check(path: Path) -> None:
@@ -141,7 +136,8 @@ def open_group(path: Path, *, writable: bool) -> tuple[zarr.Group, dict[str, Any
         raise InputError(f"{path}: there is no result store here; give the folder that a run has made")
     if writable:
         refuse_links(path)
-    group = _read(path, lambda: zarr.open_group(path, mode="r+" if writable else "r", zarr_format=3))
+    store, mode = Folder(path, read_only=not writable), "r+" if writable else "r"
+    group = _read(path, lambda: zarr.open_group(store, mode=mode, zarr_format=3, use_consolidated=False))
     own = _read(path, lambda: _table(group.attrs[OWN]))
     version = own.get("format")
     if not isinstance(version, int) or version < 1:
@@ -152,11 +148,25 @@ def open_group(path: Path, *, writable: bool) -> tuple[zarr.Group, dict[str, Any
             "upgrade biasprop or give another --out DIR"
         )
     if version < FORMAT:
+        # Its arms lack variables that only computing them gives; the encoders, which took the time, are still there.
+        aside = shlex.join(["mv", str(path), f"{path}.format{version}"])
         raise InputError(
-            f"{path}: the store has format {version}, this version of biasprop reads {FORMAT}; "
-            "move it away and run again (encoders are kept), or give another --out DIR"
+            f"{path}: the store has format {version}, this version of biasprop reads {FORMAT}; computed anew (from the "
+            f"encoders that are there) by: {aside} && python -m biasprop.run STUDY"
         )
     return group, own
+
+
+def refuse_links(path: Path) -> None:
+    """Say no to a store that would have this process write elsewhere; arms are looked at when they are written.
+
+    Raises:
+        InputError: something of it is a link.
+    """
+    for folder in ("", *FOLDERS):
+        if linked := contained.links(path / folder):
+            name = f"{folder}/{linked[0]}".lstrip("/")
+            raise InputError(f"{path}: {name} is a link that leads out of the store; it is not written through")
 
 
 def open_layout(path: Path, own: Mapping[str, Any]) -> Layout:
@@ -166,8 +176,11 @@ def open_layout(path: Path, own: Mapping[str, Any]) -> Layout:
         InputError: it is damaged.
     """
     layout = _read(path, lambda: Layout.from_json(own["layout"]))
-    if min(layout.shape) < 0 or math.prod(layout.shape) > MOST_ARMS:
+    if min((*layout.shape, *layout.sizes.values())) < 0 or math.prod(layout.shape) > MOST_ARMS:
         raise InputError(f"{path}: the store's metadata is damaged (it claims {layout.shape} arms)")
+    arm = sum(_bytes(name, layout) for name in VARIABLES)
+    if max(arm, math.prod(layout.shape) * layout.draws) > MOST_BYTES:
+        raise InputError(f"{path}: the store's metadata is damaged (it claims {arm} bytes an arm)")
     return layout
 
 
@@ -177,6 +190,8 @@ def open_arrays(path: Path, group: zarr.Group, layout: Layout) -> dict[str, zarr
     Raises:
         InputError: one is missing or does not fit.
     """
+    if isinstance(group.store, Folder):
+        group.store.chunks.update({name: _chunk_bytes(name, layout) for name in VARIABLES})
     with zarr.config.set(_PIPELINE):
         return {name: _read(path / name, lambda name=name: _array(group, layout, name)) for name in VARIABLES}
 
@@ -189,6 +204,8 @@ def _array(group: zarr.Group, layout: Layout, name: str) -> zarr.Array:
     grows = [dim not in variable.dims or dim == "draw" for dim in (*layout.dims, *variable.dims)]
     if not isinstance(array, zarr.Array):
         raise ValueError("there is no array")
+    if [codec.to_dict()["name"] for codec in array.metadata.codecs] != ["bytes", "zstd"]:  # pyright: ignore[reportAttributeAccessIssue]
+        raise ValueError("the array is not packed as a store's arrays are")
     fits = (
         array.dtype == np.dtype(variable.dtype)
         and array.ndim == len(needed)
@@ -212,6 +229,15 @@ def _inner_chunk(name: str, layout: Layout) -> tuple[int, ...]:
     return tuple(max(size, 1) for size in VARIABLES[name].shape(layout.sizes))
 
 
+def _bytes(name: str, layout: Layout) -> int:
+    variable = VARIABLES[name]
+    return math.prod(variable.shape(layout.sizes)) * np.dtype(variable.dtype).itemsize
+
+
+def _chunk_bytes(name: str, layout: Layout) -> int:
+    return math.prod(_inner_chunk(name, layout)) * np.dtype(VARIABLES[name].dtype).itemsize
+
+
 def read(array: zarr.Array, index: tuple[int, ...], shape: tuple[int, ...]) -> np.ndarray:
     """One arm's values straight from its files, as ``array[index]`` gives them without zarr's half millisecond a chunk:
     a finished study is verified each time it is run.
@@ -224,12 +250,12 @@ def read(array: zarr.Array, index: tuple[int, ...], shape: tuple[int, ...]) -> n
     Raises:
         one of UNREADABLE: a file is damaged.
     """
-    folder = Path(array.store.root, array.path, "c", *map(str, index))  # pyright: ignore[reportAttributeAccessIssue]
+    folder = "/".join((array.path, "c", *map(str, index)))
     inner = array.chunks[len(index) :]
     values = np.full(shape, array.fill_value, array.dtype)
     for at in np.ndindex(*(-(-size // step) for size, step in zip(shape, inner, strict=True))):
         with contextlib.suppress(FileNotFoundError):  # a chunk of nothing but the fill value is not kept
-            content = decompress(folder.joinpath(*map(str, at)).read_bytes())
+            content = decompress(array.store.chunk("/".join((folder, *map(str, at)))))  # pyright: ignore[reportAttributeAccessIssue]
             chunk = np.frombuffer(content, array.dtype.newbyteorder("<")).reshape(inner)
             target = values[(..., *(slice(k * step, (k + 1) * step) for k, step in zip(at, inner, strict=True)))]
             target[...] = chunk[tuple(slice(0, size) for size in target.shape)]

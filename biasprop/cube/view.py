@@ -61,30 +61,41 @@ class CubeBackend(BackendEntrypoint):
     ) -> xr.Dataset:
         """See :func:`open_cube`."""
         store = Store.open(filename_or_obj, writable=False)
-        try:
-            shown = store.layout.select(study_levels or _levels(store), replicates)
-        except KeyError as error:
-            raise InputError(f"{store.path}: {error.args[0]}") from None
-        places = _places(store.layout, shown)
-        status = store.status()[np.ix_(*places)].transpose(*_axes(store.layout, shown), -1)
         dropped = {drop_variables} if isinstance(drop_variables, str) else set(drop_variables or ())
-        variables = {}
-        for name in [name for name in VARIABLES if name not in dropped]:
-            valid = status == Status.OK if name in DATA else None
-            array = _ArmArray(store, name, shown, places, valid)
-            variables[name] = (
-                (*shown.dims, *VARIABLES[name].dims),
-                status if name == "status" else indexing.LazilyIndexedArray(array),
-                {"long_name": VARIABLES[name].long_name, "units": "1", **VARIABLES[name].attrs},
-            )
-        attrs = {name: value for name, value in store.attrs.items() if name != template.OWN}
-        if (told := ledger.read(store.path)) is not None:
-            attrs["ledger"] = told
-        return xr.Dataset(variables, coords=_coords(shown), attrs=attrs)
+        try:
+            return _dataset(store, study_levels, replicates, dropped)
+        except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
+            why = str(error).partition("\n")[0] or type(error).__name__
+            raise InputError(f"{store.path}: the store's metadata is damaged ({why})") from error
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Never by guessing: a store is opened by name."""
         return False
+
+
+def _dataset(
+    store: Store, study_levels: Mapping[str, Sequence[Label]] | None, replicates: int | None, dropped: set[str]
+) -> xr.Dataset:
+    levels = study_levels or _levels(store)
+    try:
+        shown = store.layout.select(levels, replicates)
+    except KeyError as error:
+        raise InputError(f"{store.path}: {error.args[0]}") from None
+    places = _places(store.layout, shown)
+    status = store.status()[np.ix_(*places)].transpose(*_axes(store.layout, shown), -1)
+    variables = {}
+    for name in [name for name in VARIABLES if name not in dropped]:
+        valid = status == Status.OK if name in DATA else None
+        array = _ArmArray(store, name, shown, places, valid)
+        variables[name] = (
+            (*shown.dims, *VARIABLES[name].dims),
+            status if name == "status" else indexing.LazilyIndexedArray(array),
+            {"long_name": VARIABLES[name].long_name, "units": "1", **VARIABLES[name].attrs},
+        )
+    attrs = {name: value for name, value in store.attrs.items() if name != template.OWN}
+    if (told := ledger.read(store.path)) is not None:
+        attrs["ledger"] = told
+    return xr.Dataset(variables, coords=_coords(shown), attrs=attrs)
 
 
 class _ArmArray(BackendArray):

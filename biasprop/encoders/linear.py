@@ -29,6 +29,10 @@ class Linear(Component):
         """Why images of this shape cannot be encoded; every shape can."""
         return None
 
+    def numbers(self, shape: tuple[int, int, int]) -> tuple[int, int]:
+        """How many parameters there are, and how many numbers of an image are kept for the way back."""
+        return shape[0] * shape[1] * shape[2] * self.width, self.width
+
     def init(self, key: Key[Array, ""], shape: tuple[int, int, int]) -> Params:
         """A random map that keeps the scale of white noise."""
         pixels = shape[0] * shape[1] * shape[2]

@@ -46,6 +46,14 @@ class Vit(Component):
             return f"patch = {self.patch} must divide the image size {shape[0]}"
         return None
 
+    def numbers(self, shape: tuple[int, int, int]) -> tuple[int, int]:
+        """How many parameters there are, and how many numbers of an image are kept for the way back."""
+        tokens = (shape[0] // self.patch) * (shape[1] // self.patch)
+        width, inputs, wide = self.width, self.patch * self.patch * shape[2], self.expansion
+        block = width * (width * (4 + 2 * wide) + 9 + wide)
+        kept = tokens * width * (10 + 2 * wide) + 2 * self.heads * tokens * tokens
+        return width * (inputs + tokens + 3) + self.depth * block, tokens * width + self.depth * kept
+
     def init(self, key: Key[Array, ""], shape: tuple[int, int, int]) -> Params:
         """Untrained parameters for images of this shape."""
         from biasprop import layers

@@ -192,7 +192,7 @@ def test_damaged_metadata_without_its_copy_is_bad_input(full: Store, text: str) 
     assert not (full.path / documents.COPY).exists()
 
 
-@pytest.mark.parametrize("version, advice", [(1, "run again"), (99, "upgrade")])
+@pytest.mark.parametrize("version, advice", [(1, "mv .*format1 && python -m biasprop.run STUDY"), (99, "upgrade")])
 def test_other_formats_are_refused(full: Store, version: int, advice: str) -> None:
     file = full.path / "zarr.json"
     meta = json.loads(file.read_text())

@@ -1,0 +1,80 @@
+"""What a cell holds at its peak, from sizes alone: enough to refuse what no machine could compute."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from biasprop.problems import Problem
+from biasprop.source import Location
+
+MOST = 256e9
+"""Bytes a cell may need; no device has more."""
+
+_COPIES = 5
+"""Of every parameter while it is trained: itself, its gradient, two moments, and the best so far."""
+
+
+def of_images(pretraining: Any, labels: int, others: int) -> float:
+    """Bytes of images: the labelled subjects and everyone who selects, calibrates and tests, as much again for what is
+    computed from them, and a batch forward and backward.
+
+    Args:
+        pretraining: a ``PretrainingCondition``, or whatever has its parts: how large an image and a batch are.
+        labels: the largest label budget.
+        others: from ``Evaluation.images``.
+    """
+    pixels = math.prod(pretraining.generator.shape)
+    return 4.0 * pixels * (2 * (labels + others) + 40 * pretraining.pretraining.schedule.batch)
+
+
+def needed(pretraining: Any, finetuning: Any) -> dict[Location, float]:
+    """Bytes that a cell needs at its peak, by the key that asks for them.
+
+    Images are shared out by how many each key asks for; a network holds its parameters several times and the
+    activations of a batch.
+
+    Args:
+        pretraining: a ``PretrainingCondition``, or whatever has its parts.
+        finetuning: a ``FinetuningCondition``, or whatever has its parts.
+    """
+    shape = pretraining.generator.shape
+    parameters, activations = pretraining.encoder.numbers(shape)
+    evaluation, stage = finetuning.evaluation, finetuning.finetuning
+    image = 8.0 * math.prod(shape)
+    batch = pretraining.pretraining.schedule.batch if pretraining.pretraining.objective.trains else 0
+    if stage.protocol.adapts_encoder:
+        batch = max(batch, stage.protocol.recipe(pretraining.pretraining.objective.trains).schedule.batch)
+    twins = evaluation.test * len(pretraining.generator.subgroups)
+    return {
+        ("finetuning", "labels"): image * stage.labels,
+        ("evaluation", "test"): (image + 8.0 * stage.protocol.draws) * twins,
+        ("evaluation", "calibration"): (image + 4.0 * stage.protocol.draws) * evaluation.calibration,
+        ("evaluation", "selection"): (image + 4.0 * stage.protocol.draws) * evaluation.selection,
+        ("pretraining", "schedule", "batch"): batch * (20 * image + 8.0 * activations),
+        ("encoder",): 4.0 * _COPIES * parameters,
+    }
+
+
+def refused(pretraining: Any, finetuning: Any) -> Problem | None:
+    """Why no machine could hold a cell, told at the key that asks for most."""
+    parts = needed(pretraining, finetuning)
+    total = sum(parts.values())
+    if total <= MOST:
+        return None
+    where = max(parts, key=parts.__getitem__)
+    what = (
+        f"a cell would need about {gigabytes(total)} of memory ({_split(parts)}); at most {gigabytes(MOST)} is allowed"
+    )
+    return Problem(where, f"is too large: {what}")
+
+
+def gigabytes(amount: float) -> str:
+    """Bytes as a person says them."""
+    return f"{amount / 1e9:,.0f} GB" if amount >= 1e10 else f"{amount / 1e9:.1f} GB"
+
+
+def _split(parts: Mapping[Location, float]) -> str:
+    ordered = sorted(parts.items(), key=lambda part: -part[1])
+    return ", ".join(f"{gigabytes(amount)} for {'.'.join(map(str, key))}" for key, amount in ordered[:2])

@@ -1,0 +1,121 @@
+"""A dask cluster of real processes on this machine, a small study for it, and ways to hurt both."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from biasprop import design, progress, sweep
+from biasprop.cube import Store, open_cube
+from biasprop.study import Study, load_study
+
+ROOT = Path(__file__).parents[2]
+STUDY = Path(__file__).with_name("small.toml")
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+
+
+class Cluster:
+    """A scheduler and workers, each a process of its own, as a user starts them."""
+
+    def __init__(self, folder: Path):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.file = folder, folder / "scheduler.json"
+        self.scheduler = self._start("scheduler", "--port", "0", "--no-dashboard", "--no-show")
+        self.workers: list[subprocess.Popen[bytes]] = []
+
+    def add(self, *words: str, **environment: str) -> subprocess.Popen[bytes]:
+        """Start one more worker."""
+        given = words or ("--nthreads", "1")
+        fixed = ("--no-nanny", "--no-dashboard", "--memory-limit", "0", "--local-directory", str(self.folder))
+        self.workers.append(self._start("worker", *given, *fixed, **environment))
+        return self.workers[-1]
+
+    def _start(self, what: str, *words: str, **environment: str) -> subprocess.Popen[bytes]:
+        line = [sys.executable, "-m", f"distributed.cli.dask_{what}", "--scheduler-file", str(self.file)]
+        with (self.folder / f"{what}.log").open("ab") as log:
+            whole = [*line, "--host", "127.0.0.1", *words]
+            return subprocess.Popen(
+                whole, stdout=log, stderr=log, env=ENVIRONMENT | environment, cwd=self.folder, start_new_session=True
+            )
+
+    def __enter__(self) -> Cluster:
+        until = time.monotonic() + 60
+        while not self.file.exists():
+            assert time.monotonic() < until, (self.folder / "scheduler.log").read_text()
+            time.sleep(0.1)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for process in (*self.workers, self.scheduler):
+            process.kill()
+            process.wait()
+
+
+class After(progress.Lines):
+    """Shows nothing; after so many stored arms it does something, once."""
+
+    def __init__(self, arms: int, act: Callable[[], object]):
+        super().__init__(sys.stderr, quiet=True)
+        self.arms, self.act, self.said_lines = arms, act, list[str]()
+
+    def arm(self, name: str, status: int, seconds: float) -> None:
+        """See ``Progress``."""
+        self.arms -= 1
+        if self.arms == 0:
+            self.act()
+
+    def say(self, line: str) -> None:
+        """See ``Progress``."""
+        self.said_lines.append(line)
+
+
+def small(*overrides: str) -> Study:
+    """The small study."""
+    return load_study(STUDY, set=overrides)
+
+
+def compute(study: Study, out: Path, shown: progress.Progress | None = None, **how: object) -> list[str]:
+    """Run it; what was given up."""
+    return sweep.run(study, study.store(out), progress=shown or progress.make(quiet=True), **how)  # type: ignore[arg-type]
+
+
+def opened(study: Study, out: Path) -> Store:
+    """The store of the study, to read."""
+    return Store.open(study.store(out), writable=False)
+
+
+def stored(store: Store) -> Counter[str]:
+    """How often each arm was stored."""
+    return Counter(event["arm"] for event in store.events() if event["event"] == "arm")
+
+
+def planned(study: Study) -> int:
+    """Arms of the study."""
+    return len(design.arms(study))
+
+
+def encoders(out: Path) -> list[Path]:
+    """Pretrained encoders."""
+    return sorted((out / "encoders").rglob("*.npz"))
+
+
+def differ(one: Path, other: Path) -> list[str]:
+    """Names of the variables of two stores that are not equal bit for bit, wall times apart."""
+    first, second = open_cube(one).load(), open_cube(other).load()
+    names = [name for name in first.data_vars if name != "seconds"]
+    return [str(name) for name in names if first[name].values.tobytes() != second[name].values.tobytes()]
+
+
+def same_but_open(one: Path, whole: Path) -> bool:
+    """Whether every finished arm of a store is that of a whole one, bit for bit."""
+    first, second = open_cube(one).load(), open_cube(whole).load()
+    done = first.status == 1
+    score = np.where(done.values[..., None, None], first.score.values, 0)
+    return bool(np.array_equal(score, np.where(done.values[..., None, None], second.score.values, 0)))

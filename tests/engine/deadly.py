@@ -1,0 +1,20 @@
+"""Preloaded by workers: whoever computes the cell named here dies, each time, as a process out of memory does."""
+
+import os
+
+DEADLY = 2
+"""Position of the cell in the study's list."""
+
+
+def dask_setup(worker: object) -> None:
+    """Called by dask when the worker starts."""
+    from biasprop import job
+
+    run = job.run
+
+    def deadly(text, tell):
+        if DEADLY in job.Job.of(text).members:
+            os._exit(9)
+        return run(text, tell)
+
+    job.run = deadly

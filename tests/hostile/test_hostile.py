@@ -1,0 +1,392 @@
+"""Stores, encoders and studies that somebody else made to do harm: nothing runs, nothing outside is written, and what
+they claim costs no memory."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import resource
+import shutil
+import threading
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numcodecs.zstd import compress
+
+from biasprop import contained, kept
+from biasprop.component import InputError
+from biasprop.cube import Store, open_cube
+from biasprop.cube.variables import VARIABLES
+from biasprop.encoder_store import EncoderStore, encoder_key
+from biasprop.study import load_study
+from tests.store import small
+from tests.store.conftest import empty, filled, full  # noqa: F401 - fixtures
+
+ROOT = Path(__file__).parents[2]
+ARM = {"pretraining": "50/50", "labels": 200}
+KEY = encoder_key("0123456789abcdef", "fedcba9876543210", 3)
+BOMB = (
+    compress(np.zeros(1, "u1").tobytes(), 1)[:4]
+    + bytes([0b11100000])
+    + (10**12).to_bytes(8, "little")
+    + b"\x01\x00\x00"
+)
+"""A frame of a few bytes that says it unpacks to a terabyte."""
+
+
+def megabytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def chunk(store: Store, name: str) -> Path:
+    return store.path.joinpath(name, "c", *map(str, store.index(ARM, 1)), *("0" for _ in VARIABLES[name].dims))
+
+
+def metadata(store: Store, name: str = "") -> Path:
+    return store.path / name / "zarr.json"
+
+
+def change(file: Path, **new: object) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | new))
+
+
+# Frames and files.
+
+
+def test_what_a_frame_unpacks_to_is_read_from_its_head() -> None:
+    for size in (1, 255, 256, 300, 65_791, 65_792, 200_000):
+        assert contained.unpacked(compress(bytes(size), 3)) == size
+    assert contained.unpacked(BOMB) == 10**12
+    for nothing in (b"", b"abc", contained.MAGIC, contained.MAGIC + b"\x00" + b"\x00" * 20):
+        with pytest.raises(ValueError):
+            contained.unpacked(nothing)
+
+
+def test_only_plain_files_of_plausible_size_are_read(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_bytes(b"12345")
+    assert contained.content(tmp_path / "plain", 5) == b"12345"
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/zero")
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(10**12)
+    for name in ("pipe", "device", "sparse", "."):
+        with pytest.raises((ValueError, OSError)):
+            contained.content(tmp_path / name, 1000)
+    assert kept.read(tmp_path / "sparse") is None and kept.read(tmp_path / "pipe") is None
+
+
+# Cubes.
+
+
+@pytest.mark.parametrize("name", ["score", "status", "checksum"])
+@pytest.mark.parametrize("harm", ["bomb", "pipe", "device", "sparse"])
+def test_a_chunk_costs_no_more_than_an_arm(full: Store, name: str, harm: str) -> None:  # noqa: F811
+    file = chunk(full, name)
+    file.unlink()
+    if harm == "bomb":
+        file.write_bytes(BOMB)
+    elif harm == "pipe":
+        os.mkfifo(file)
+    elif harm == "device":
+        file.symlink_to("/dev/zero")
+    else:
+        with file.open("wb") as sparse:
+            sparse.truncate(10**11)
+    before = megabytes()
+    (damage,) = full.verify(repair=False) if name != "status" else [None]
+    assert name == "status" or (damage is not None and damage.arm == ARM)
+    cube = open_cube(full.path)
+    if name == "score":
+        with pytest.raises(InputError, match="damaged on disk"):
+            cube.score.load()
+    else:
+        cube.score.load()
+    full.scores_digest()
+    assert megabytes() - before < 200
+
+
+def test_metadata_that_claims_too_much_is_refused(full: Store) -> None:  # noqa: F811
+    group = json.loads(metadata(full).read_text())
+    before = megabytes()
+    for key, value in (
+        ("test", 10**12),
+        ("draws", 10**9),
+        ("selection", -1),
+        ("replicates", 10**9),
+        ("replicates", 10**30),
+    ):
+        told = json.loads(json.dumps(group))
+        told["attributes"]["biasprop"]["layout"][key] = value
+        metadata(full).write_text(json.dumps(told))
+        for name in VARIABLES:  # as a consistent forger would
+            document = json.loads(metadata(full, name).read_text())
+            document["shape"] = [
+                min(value, 2**62) if size == 40 and key == "test" else size for size in document["shape"]
+            ]
+            metadata(full, name).write_text(json.dumps(document))
+        with pytest.raises(InputError, match="damaged"):
+            open_cube(full.path)
+    assert megabytes() - before < 200
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"factors": [{"name": ["a"], "levels": [[[1], "x"]]}]},
+        {"factors": [{"name": "pretraining", "levels": [["a", "x"]] * 3}, {"name": "pretraining", "levels": []}]},
+        {"coords": {"share": [["pretraining", "pretraining"], [[1, 2]]]}},
+        {"coords": {"share": [["replicate"], [1, 2, 3, 4, 5]]}},
+        {"coords": {"share": 3}},
+        {"subgroups": 3},
+        {"latents": [[[]], {}]},
+        {"replicates": "many"},
+    ],
+)
+def test_a_forged_layout_is_bad_input(full: Store, wrong: dict) -> None:  # noqa: F811
+    group = json.loads(metadata(full).read_text())
+    group["attributes"]["biasprop"]["layout"] |= wrong
+    metadata(full).write_text(json.dumps(group))
+    with pytest.raises(InputError, match="damaged"):
+        open_cube(full.path)
+
+
+@pytest.mark.parametrize("view", [3, [1], [["pretraining", 5]], [["pretraining", [["x"]]]], {"a": {}}])
+def test_a_forged_view_is_bad_input_or_nothing(full: Store, view: object) -> None:  # noqa: F811
+    group = json.loads(metadata(full).read_text())
+    group["attributes"]["biasprop"]["view"] = view
+    metadata(full).write_text(json.dumps(group))
+    try:
+        assert open_cube(full.path).sizes["pretraining"] == 3
+    except InputError as error:
+        assert "damaged" in str(error)
+
+
+def test_only_the_stores_own_packing_is_unpacked(full: Store) -> None:  # noqa: F811
+    document = json.loads(metadata(full, "score").read_text())
+    little, zstd = document["codecs"]
+    for codecs in (
+        [little, {"name": "gzip", "configuration": {"level": 1}}],
+        [little, zstd, zstd],
+        [little, {"name": "numcodecs.pickle", "configuration": {}}],
+        [{"name": "no.such", "configuration": {}}],
+        [],
+    ):
+        change(metadata(full, "score"), codecs=codecs)
+        with pytest.raises(InputError, match="damaged"):
+            open_cube(full.path)
+
+
+def test_metadata_that_is_large_deep_or_a_pipe_is_refused(full: Store) -> None:  # noqa: F811
+    sound = metadata(full).read_bytes()
+    before = megabytes()
+    with metadata(full).open("wb") as file:
+        file.truncate(10**11)
+    with pytest.raises(InputError, match="damaged"):
+        open_cube(full.path)
+    metadata(full).write_bytes(b'{"a":' + b"[" * 1_000_000)
+    with pytest.raises(InputError, match="damaged"):
+        open_cube(full.path)
+    metadata(full).unlink()
+    os.mkfifo(metadata(full))
+    with pytest.raises(InputError, match="no result store"):
+        open_cube(full.path)
+    metadata(full).unlink()
+    metadata(full).write_bytes(sound)
+    assert open_cube(full.path).sizes["labels"] == 2 and megabytes() - before < 300
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "events.jsonl",
+        ".lock",
+        "ledger.json",
+        "fingerprints",
+        "cache",
+        "figures",
+        "score",
+        "figures/forest.png",
+        "cache/x.json",
+    ],
+)
+def test_nothing_beside_the_arrays_is_written_through_a_link(full: Store, tmp_path: Path, place: str) -> None:  # noqa: F811
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    link = full.path / place
+    if link.is_dir():
+        shutil.rmtree(link)
+    link.parent.mkdir(exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(outside / "new" if "." in place else outside)
+    with pytest.raises(InputError, match="is a link that leads out"):
+        Store.open(full.path)
+    with pytest.raises(InputError, match="is a link that leads out"):
+        Store.create_or_grow(full.path, small.layout(replicates=3), small.ATTRS)
+    assert not list(outside.iterdir())
+
+
+@pytest.mark.parametrize("depth", [2, 3, 5])
+def test_no_arm_is_written_through_a_link(full: Store, tmp_path: Path, depth: int) -> None:  # noqa: F811
+    outside = tmp_path / "outside"
+    file = chunk(full, "score")
+    place = full.path.joinpath(*file.relative_to(full.path).parts[:depth])
+    place.rename(outside)
+    place.symlink_to(outside)
+    before = {path: path.read_bytes() for path in outside.rglob("*") if path.is_file()}
+    store = Store.open(full.path)
+    full.array("status")[full.index(ARM, 1)] = 0
+    with pytest.raises(OSError, match="link"):
+        small.write(store, ARM, 1)
+    assert before == {path: path.read_bytes() for path in outside.rglob("*") if path.is_file()}
+
+
+def test_old_and_new_formats_say_what_to_do(full: Store) -> None:  # noqa: F811
+    group = json.loads(metadata(full).read_text())
+    for version, said in (
+        (1, f"mv {full.path} {full.path}.format1 && python -m biasprop.run STUDY"),
+        (99, "upgrade biasprop"),
+    ):
+        group["attributes"]["biasprop"]["format"] = version
+        metadata(full).write_text(json.dumps(group))
+        with pytest.raises(InputError) as refused:
+            open_cube(full.path)
+        assert said in str(refused.value)
+
+
+# Encoders.
+
+
+def npy(shape: str, dtype: str = "<f4", data: bytes = b"") -> bytes:
+    """A file of NumPy's with any header."""
+    head = f"{{'descr': {dtype!r}, 'fortran_order': False, 'shape': {shape}, }}".encode()
+    head += b" " * (63 - (10 + len(head)) % 64) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head + data
+
+
+def archive(members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression) as made:
+        for name, content in members.items():
+            made.writestr(name, content)
+    return file.getvalue()
+
+
+HARMFUL = {
+    "claims a terabyte": archive({"__info__.npy": npy("(1000000000000,)")}),
+    "claims negative sizes": archive({"__info__.npy": npy("(-1, -1)")}),
+    "deflated bomb": archive({"__info__.npy": npy("(200000000,)", "|u1", bytes(200_000_000))}, zipfile.ZIP_DEFLATED),
+    "objects, which are pickles": archive({"__info__.npy": npy("(1,)", "|O", b"cos\nsystem\n(S'touch pwned'\ntR.")}),
+    "a header that is code": archive({"__info__.npy": npy("__import__('os').system('touch pwned')")}),
+    "leads outside": archive({"../../pwned.npy": npy("(1,)"), "__info__.npy": npy("(1,)", "|u1", b"{")}),
+    "a pickle": b"cos\nsystem\n(S'touch pwned'\ntR.",
+    "no info": archive({"00000.npy": npy("(1,)", "<f4", bytes(4))}),
+}
+
+
+@pytest.mark.parametrize("harm", HARMFUL)
+def test_a_harmful_encoder_is_left_out(harm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines: list[str] = []
+    store = EncoderStore(tmp_path / "encoders", lines.append)
+    path = store.path(KEY)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(HARMFUL[harm])
+    before = megabytes()
+    assert store.load(KEY) is None and store.info(KEY) is None
+    assert len(lines) == 2 and str(path) in lines[0]
+    assert megabytes() - before < 150
+    assert not list(tmp_path.rglob("*pwned*"))
+
+
+def test_an_encoder_that_is_a_pipe_or_without_end_is_left_out(tmp_path: Path) -> None:
+    store = EncoderStore(tmp_path, lambda line: None)
+    path = store.path(KEY)
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path)
+    assert store.load(KEY) is None
+    path.unlink()
+    with path.open("wb") as file:
+        file.truncate(10**12)
+    before = megabytes()
+    assert store.load(KEY) is None and megabytes() - before < 100
+
+
+def test_encoders_stay_in_their_folder(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    store = EncoderStore(tmp_path / "encoders")
+    for key in ("../x", "a/../../x", "/etc/x", "a//b", "", ".", "a/.."):
+        with pytest.raises(ValueError):
+            store.path(key)
+    store.path(KEY).parent.parent.mkdir(parents=True)
+    store.path(KEY).parent.symlink_to(outside)
+    with pytest.raises(OSError, match="link"):
+        store.save(KEY, {"a": np.zeros(2, "f4")}, {})
+    store.path(KEY).parent.unlink()
+    store.path(KEY).parent.mkdir()
+    store.path(KEY).symlink_to(outside / "file")
+    store.save(KEY, {"a": np.zeros(2, "f4")}, {})
+    assert not list(outside.iterdir()) and store.load(KEY) is not None
+
+
+# Studies.
+
+
+def test_what_a_study_says_does_not_steer_the_terminal(tmp_path: Path) -> None:
+    text = (ROOT / "tests" / "inputs" / "example.toml").read_text()
+    for old, new in (
+        ('"Skin tone in pretraining"', '"\\u001b[2J\\u001b]0;owned\\u0007"'),
+        ('"all light", set', '"all\\u202elight", set'),
+        ("cohort = 20000", '"co\\u001b[31mhort" = 20000'),
+        ("cohort = 20000", '"co\\nhort" = 20000'),
+    ):
+        path = tmp_path / "study.toml"
+        path.write_text(text.replace(old, new, 1))
+        with pytest.raises(InputError) as refused:
+            load_study(path)
+        assert all(line.isprintable() for line in refused.value.problems)
+
+
+def test_a_study_reads_no_pipe_and_no_device(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.toml")
+    (tmp_path / "device.toml").symlink_to("/dev/zero")
+    for name in ("pipe.toml", "device.toml"):
+        with pytest.raises(InputError, match="not a file"):
+            load_study(tmp_path / name)
+    with pytest.raises(InputError, match="cannot be read"):
+        load_study("x" * 5_000)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" + ".a" * 400_000 + " = 1",
+        "[a" + ".a" * 400_000 + "]",
+        "x = " + "9" * 900_000,
+        "x = 0x" + "F" * 900_000,
+        "x = [" + "1," * 450_000 + "]",
+        'x = "' + '\\"' * 450_000,
+        "[factors.f]\nkey = 'a" + ".a" * 400_000 + "'\nlevels = [1]",
+        "[[estimands]]\n" * 60_000,
+        "[factors.f]\nkey = 'finetuning.labels'\nlevels = [" + "0," * 15_000 + "]",
+        "".join(f"[factors.f{i}]\nkey = 'finetuning.labels'\nlevels = [1, 2]\n" for i in range(3_000)),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_a_study_that_would_take_for_ever_is_refused_at_once(text: str, tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(text)
+    before, refused = megabytes(), threading.Event()
+
+    def load() -> None:
+        with pytest.raises(InputError) as error:
+            load_study(tmp_path / "study.toml")
+        assert len(error.value.problems) <= 102 and max(map(len, error.value.problems)) <= 1_100
+        refused.set()
+
+    loading = threading.Thread(target=load, daemon=True)
+    loading.start()
+    loading.join(60)
+    assert refused.is_set() and megabytes() - before < 400
