@@ -84,16 +84,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     given = arguments().parse_args(words)
-    # Before JAX is imported: one thread a compute process, so that bits do not depend on the number of cores.
-    os.environ.setdefault("NPROC", "1")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-    if Path("/dev/nvidia0").exists():  # a GPU adds in a fixed order only when it is told to
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
+    prepare()
     try:
         return _answered(given)
     except KeyboardInterrupt:
         print(f"interrupted; to resume: python -m biasprop.run {shlex.join(words)}", file=sys.stderr)
         return 130
+
+
+def prepare() -> None:
+    """What has to be set before JAX is imported by a command that computes."""
+    # One thread a compute process, so that bits do not depend on the number of cores.
+    os.environ.setdefault("NPROC", "1")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    if Path("/dev/nvidia0").exists():  # a GPU adds in a fixed order only when it is told to
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
 
 
 def run_study(
