@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-NUMERICS = 2
+NUMERICS = 3
 """Part of every digest; raised by one with every entry under "Numerics" in the changelog, that is whenever the same
 study would give other numbers."""
 

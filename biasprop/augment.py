@@ -10,7 +10,8 @@ from jaxtyping import Array, Float, Key
 from pydantic import Field
 
 from biasprop.component import Component
-from biasprop.keys import at
+from biasprop.fusion import settle
+from biasprop.keys import each
 
 
 class Augmentation(Component):
@@ -33,17 +34,20 @@ class Augmentation(Component):
     def view(self, key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
         """One random view of one image."""
         height, width, channels = image.shape
-        zoom = jnp.exp(self.scale * jax.random.uniform(at(key, 0), (2,), minval=-1, maxval=1))
-        shift = self.shift * jax.random.uniform(at(key, 1), (2,), minval=-1, maxval=1)
-        sign = jnp.where(jax.random.uniform(at(key, 2), (2,)) < self.flip, -1.0, 1.0)
+        own = each(key, jnp.arange(6))
+        zoom, shift, sign, turn = jax.vmap(lambda one: jax.random.uniform(one, (2,)))(own[jnp.array([0, 1, 2, 5])])
+        zoom = jnp.exp(self.scale * (2 * zoom - 1))
+        shift = self.shift * (2 * shift - 1)
+        sign = jnp.where(sign < self.flip, -1.0, 1.0)
         rows = _resample(height, zoom[0] * sign[0], shift[0])
         columns = _resample(width, zoom[1] * sign[1], shift[1])
-        moved = jnp.einsum("yi,ijc->yjc", rows, image)
-        moved = jnp.einsum("xj,yjc->yxc", columns, moved)
-        moved = jnp.where(jax.random.uniform(at(key, 5)) < self.transpose, moved.swapaxes(0, 1), moved)
-        gain = jnp.exp(self.gain * jax.random.normal(at(key, 3), (channels,)))
-        offset = self.offset * jax.random.normal(at(key, 4), (channels,))
-        return moved * gain + offset
+        planes = jnp.moveaxis(image, -1, 0)
+        if height == width:
+            planes = jnp.where(turn[0] < self.transpose, planes.mT, planes)
+        gain, offset = jax.vmap(lambda one: jax.random.normal(one, (channels,)))(own[3:5])
+        gain, offset = settle(jnp.stack([jnp.exp(self.gain * gain), self.offset * offset]))[:, :, None, None]
+        across = ((planes * gain + offset) @ columns.T).transpose(1, 2, 0)
+        return (rows @ across.reshape(height, -1)).reshape(image.shape)
 
 
 def _resample(size: int, zoom: Float[Array, ""], shift: Float[Array, ""]) -> Float[Array, "o i"]:

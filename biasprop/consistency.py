@@ -92,9 +92,12 @@ def of_conditions(conditions: Any) -> list[Problem]:
             what = f"has no share for {', '.join(missing)}; every subgroup needs one, 0 where it is absent"
             problems.append(Problem((stage, "shares"), what))
     for stage in ("pretraining", "finetuning", "evaluation"):
-        for name in getattr(conditions, stage).shifts:
+        for name, shift in getattr(conditions, stage).shifts.items():
             if name not in subgroups:
                 what = f"there is no such subgroup; {choose(name, subgroups)}"
+                problems.append(Problem((stage, "shifts", name), what))
+            if conditions.generator.difficulty.kind == "symmetric" and (shift.marker_healthy or shift.marker_diseased):
+                what = "puts a marker into a corner, which tells left from right; difficulty = symmetric allows none"
                 problems.append(Problem((stage, "shifts", name), what))
     pretraining = conditions.pretraining
     if pretraining.objective.trains and pretraining.schedule.batch > pretraining.cohort:

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from biasprop.study import Study
     from biasprop.training import Schedule
 
+UNSHIFTED = (
+    "This study's test is shifted (evaluation.shifts) and the images of the ledger are not, so that no row holds for "
+    "it: where a marker follows the disease, not even the upper one."
+)
+"""What is said of a ledger beside tests that are not of its images."""
+
 SOURCES = ("truth/observers.py", "truth/learner.py", "statistics/areas.py", "statistics/difficulty.py")
 """Files whose change makes a kept ledger stale."""
 
@@ -38,6 +44,8 @@ class Entry(NamedTuple):
     where: dict[str, list[Label]]
     """Factor -> levels that have this generator and encoder, for every factor not all of whose levels have."""
     ledger: Ledger
+    note: str = ""
+    """:data:`UNSHIFTED`, where some arm is judged by a shifted test."""
 
 
 def made(
@@ -60,14 +68,14 @@ def made(
     from biasprop.cube.ledger import read
 
     stored = read(store) if store else None
-    found = []
+    found, shifted = [], {one.key for one in _arms(study) if one.shifts}
     for condition, where in _conditions(study):
         key = _key(condition)
         own = next((each for each in (stored or {}).get("entries", []) if each["key"] == key), None)
         ledger = Ledger.from_json(own) if own else None
         if ledger is None or (learn and not any(row.kind == "learner" for row in ledger.rows)):
             ledger = _observed(condition) + _learned(condition, learn, schedule, tell)
-        found.append(Entry(condition, where, ledger))
+        found.append(Entry(condition, where, ledger, UNSHIFTED if key in shifted else ""))
     return found
 
 
@@ -81,11 +89,12 @@ def keep(store: Path, entries: Sequence[Entry]) -> None:
 
 
 def as_json(entries: Sequence[Entry]) -> dict[str, Any]:
-    """``entries``: a list of {key, where, generator, rows, comparisons}, with NaN as null."""
+    """``entries``: a list of {key, where, generator, rows, comparisons}, with NaN as null, and a note where due."""
     return {
         "entries": [
             {"key": _key(one.condition), "where": one.where, "generator": one.condition.generator.kind}
             | one.ledger.to_json()
+            | ({"note": one.note} if one.note else {})
             for one in entries
         ]
     }
@@ -95,16 +104,23 @@ def places(study: Study, entries: Sequence[Entry]) -> list[Place]:
     """The arms of pretrained encoders, each with the arms its gap is held against.
 
     Arms are matched by their conditions, whatever the factors are called: after pretraining on equal shares all else is
-    the same; plenty is full fine-tuning from scratch of the same encoder on the largest budget of equal shares.
+    the same; plenty is full fine-tuning from scratch of the same encoder on the largest budget of equal shares, judged
+    by the same test. Of shifted tests no ledger knows anything.
     """
     from biasprop.statistics.decomposition import Place
 
     ledgers = {_key(entry.condition): entry.ledger for entry in entries}
     arms = _arms(study)
     even = {(one.rest, one.told): one.levels for one in reversed(arms) if one.even}
-    plenty = {one.key: one.levels for one in sorted(arms, key=lambda one: one.labels) if one.plenty}
+    plenty = {(one.key, one.shifts): one.levels for one in sorted(arms, key=lambda one: one.labels) if one.plenty}
+    unknown = Ledger((), ())
     return [
-        Place(one.levels, even.get((one.rest, one.told)), plenty.get(one.key), ledgers[one.key])
+        Place(
+            one.levels,
+            even.get((one.rest, one.told)),
+            plenty.get((one.key, one.shifts)),
+            unknown if one.shifts else ledgers[one.key],
+        )
         for one in arms
         if one.trains
     ]
@@ -124,7 +140,7 @@ def tables(study: Study, entries: Sequence[Entry], summary: Summary | None = Non
             if all(row.arm[name] in labels for name, labels in entry.where.items())
         ]
         title = "; ".join([entry.condition.generator.kind, *where])
-        found.append(report.ledger_table(entry.ledger, title, pair, rows))
+        found.append(report.ledger_table(entry.ledger, title, pair, rows, entry.note))
     return [*found, report.parts_table(summary.parts, pair)] if summary and summary.parts else found
 
 
@@ -144,6 +160,8 @@ class _Known(NamedTuple):
     """Pretrained on equal shares."""
     plenty: bool
     """Fine-tuned in full from scratch, on equal shares."""
+    shifts: str
+    """What the test does to subgroups; empty: nothing."""
 
 
 def _arms(study: Study) -> list[_Known]:
@@ -157,7 +175,9 @@ def _arms(study: Study) -> list[_Known]:
             finetuning = arm.condition.finetuning
             plenty = not trains and finetuning.protocol.adapts_encoder and _equal(finetuning.shares, condition)
             told, labels = arm.condition.model_dump_json(), int(finetuning.labels)
-            found.append(_Known(arm.levels, key, rest, told, labels, trains, even, plenty))
+            shifts = arm.condition.evaluation.shifts
+            moved = arm.condition.evaluation.model_dump_json(include={"shifts"}) if shifts else ""
+            found.append(_Known(arm.levels, key, rest, told, labels, trains, even, plenty, moved))
     return found
 
 

@@ -22,6 +22,10 @@ ASSUMED_SD = 0.08
 """Sd between replicates of a swap contrast on z where none has been measured yet (1,000 test subjects a class and
 subgroup alone give about 0.05 when twins share everything but their tone)."""
 
+QUICK = 30.0
+"""Seconds of computing for which processes do not pay: each of them has to start, and to load or compile every program
+by itself."""
+
 WORKER_MEMORY = 0.45
 """GB a compute process takes before it holds any image (JAX, its libraries and compiled programs)."""
 
@@ -92,7 +96,7 @@ def plan(
         study: a valid study.
         cells: those to run, from ``design.cells``.
         out: the folder of stores.
-        workers: compute processes; by default one per core, or none on an accelerator.
+        workers: compute processes; by default one per core, or none on an accelerator and for what is :data:`QUICK`.
         resolution: also say what the design can resolve, for which statistics have to be loaded.
     """
     store = study.store(out)
@@ -115,7 +119,9 @@ def plan(
             known = timings.arm(cell.condition, arm.condition)
             seconds += guessed_arm(cell.condition, arm.condition) if known is None else known
             recorded += known or 0.0
-    processes = device.processes() if workers is None else workers
+    processes = workers
+    if processes is None:
+        processes = device.processes() if seconds > QUICK else 0
     return Plan(
         cells=len(cells),
         cells_done=sum(done),

@@ -41,9 +41,10 @@ def cohort(
     edges = jnp.cumsum(jnp.stack([jnp.asarray(share, jnp.float32) for share in shares.values()]))[:-1]
 
     def member(subject: Key[Array, ""]) -> tuple[Int[Array, ""], Int[Array, ""]]:
-        subgroup = jnp.sum(jax.random.uniform(at(subject, Subject.SUBGROUP)) >= edges)
+        chances = jax.vmap(jax.random.uniform)(each(subject, jnp.array([Subject.SUBGROUP, Subject.LABEL])))
+        subgroup = jnp.sum(chances[0] >= edges)
         own = moved(prevalence, jnp.exp(_dial(shifts, "prevalence")[subgroup])) if shifts else prevalence
-        label = jax.random.uniform(at(subject, Subject.LABEL)) < own
+        label = chances[1] < own
         return subgroup.astype(jnp.int32), label.astype(jnp.int32)
 
     subject_keys = each(key, indices)

@@ -121,7 +121,9 @@ def precision_text(found: Sequence[Precision], half_width: float, width: int = 1
     return text([table], width)
 
 
-def ledger_table(ledger: Ledger, title: str, pair: tuple[str, str], levels: Sequence[LevelRow] = ()) -> Table:
+def ledger_table(
+    ledger: Ledger, title: str, pair: tuple[str, str], levels: Sequence[LevelRow] = (), note: str = ""
+) -> Table:
     """What is known about how hard two subgroups are.
 
     Args:
@@ -129,6 +131,7 @@ def ledger_table(ledger: Ledger, title: str, pair: tuple[str, str], levels: Sequ
         title: whose.
         pair: the subgroups.
         levels: arms of the study's cube, if there is one; they say how well features tell subgroups apart.
+        note: what has to be said beside it.
     """
     from biasprop.statistics.difficulty import equally_hard
 
@@ -159,7 +162,7 @@ def ledger_table(ledger: Ledger, title: str, pair: tuple[str, str], levels: Sequ
     table.caption = (
         "exact: the ideal observer's AUC; lower, upper: bounds of it; model: the ideal observer's of a simpler law; "
         "learner: a trained network,\nwhich bounds the ideal observer from below and never is it. Brackets use the "
-        "lower ends of intervals (95 %, over test subjects)."
+        "lower ends of intervals (95 %, over test subjects)." + (f"\n{note}" if note else "")
     )
     table.caption_justify = "left"
     return table
@@ -269,7 +272,10 @@ def _calibration(summary: Summary) -> Table:
 
 def _estimates(summary: Summary) -> Table:
     columns = ("value", "95 % interval", "adjusted interval", "SE", "p differs", "p inside", "method", "reps")
-    title = "Estimates. Adjusted interval and p values: Holm over all but the primary one (*), which stands as it is."
+    title = (
+        "Estimates. Holm over all but the primary one (*), which stands as it is: over their difference tests\n"
+        "(adjusted interval, p differs) and, apart from these, over their equivalence tests (p inside)."
+    )
     table = _empty_table(title)
     notes: dict[str, int] = {}
     table.add_column("estimand", overflow="fold")

@@ -63,7 +63,7 @@ def arguments() -> argparse.ArgumentParser:
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key, such as finetuning.labels=500")
     add("--only", action="append", default=[], metavar="FACTOR=LEVEL", help="run only this level (may be repeated)")
     add("--replicates", type=int, metavar="N", help="instead of the study's number")
-    add("--workers", type=int, metavar="N", help="processes (one per core; 0: in this process)")
+    add("--workers", type=int, metavar="N", help="processes (one per core, none for a short run; 0: none)")
     add("--out", type=Path, default=Path("results"), metavar="DIR", help="folder of stores (results)")
     add("--json", action="store_true", help="one JSON object on stdout at the end")
     add("--netcdf", type=Path, metavar="FILE", help="export the cube as well")
@@ -173,7 +173,7 @@ def _run(given: argparse.Namespace) -> int:
     if not given.quiet:
         print(planned.line(), file=sys.stderr)
     if planned.arms_done < planned.arms:
-        _compute(given, study, store, only)
+        _compute(given, study, store, only, planned.workers)
     else:
         _restate(study, store)
     entries = _entries(study, store)
@@ -243,12 +243,12 @@ def _difficulty(given: argparse.Namespace, study: Study, store: Path) -> str:
     return report.text(ledger.tables(study, entries, summary), TABLE_WIDTH)
 
 
-def _compute(given: argparse.Namespace, study: Study, store: Path, only: Mapping[str, Any]) -> None:
+def _compute(given: argparse.Namespace, study: Study, store: Path, only: Mapping[str, Any], workers: int) -> None:
     from biasprop import progress, sweep
 
     shown = progress.make(given.quiet, given.verbose)
     try:
-        sweep.run(study, store, only=only, workers=given.workers, progress=shown)
+        sweep.run(study, store, only=only, workers=workers, progress=shown)
     finally:
         shown.finish()
 

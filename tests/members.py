@@ -99,35 +99,59 @@ def twins(of: Subjects, subgroup: int) -> Subjects:
     return of._replace(subgroup=jnp.full_like(of.subgroup, subgroup))
 
 
-# Compiled once for every structure: levers are traced.
+COMPANY = 256
+"""Subjects looked at together: programs are compiled once for every structure, whatever the levers and however many."""
+
+
+def in_company(look: Any, generator: Any, who: Subjects) -> Any:
+    """What a compiled function of a generator and :data:`COMPANY` subjects says of any number of them, as NumPy arrays;
+    the last company is filled up with the first subjects."""
+    n = len(who.label)
+    rows = np.arange(-(-n // COMPANY) * COMPANY).reshape(-1, COMPANY) % n
+    whole = jax.tree.map(lambda leaf: leaf[rows], who)
+    found = [look(generator, jax.tree.map(lambda leaf, i=i: leaf[i], whole)) for i in range(len(rows))]
+    return jax.tree.map(lambda *parts: np.concatenate([np.asarray(part) for part in parts])[:n], *found)
 
 
 @jax.jit
-def images(generator: Any, who: Subjects) -> Float[Array, "n h w c"]:
-    """Rendered subjects."""
+def rendered(generator: Any, who: Subjects) -> Float[Array, "n h w c"]:
+    """Subjects rendered together, compiled for as many as there are."""
     return jax.vmap(generator.render)(who)
 
 
 @jax.jit
-def masks(generator: Any, who: Subjects) -> Float[Array, "n h w"]:
-    """Where the disease is."""
+def _masks(generator: Any, who: Subjects) -> Float[Array, "n h w"]:
     return jax.vmap(generator.mask)(who)
 
 
 @jax.jit
-def latents(generator: Any, who: Subjects) -> Float[Array, "n k"]:
-    """Key latents."""
+def _latents(generator: Any, who: Subjects) -> Float[Array, "n k"]:
     return jax.vmap(generator.latents)(who)
 
 
 @jax.jit
 def _measured(generator: Any, who: Subjects) -> dict[str, Float[Array, " n"]]:
-    return jax.lax.map(lambda one: generator.measure(generator.render(one), generator.mask(one)), who, batch_size=200)
+    return jax.vmap(lambda one: generator.measure(generator.render(one), generator.mask(one)))(who)
+
+
+def images(generator: Any, who: Subjects) -> np.ndarray:
+    """Rendered subjects [n, h, w, c]."""
+    return in_company(rendered, generator, who)
+
+
+def masks(generator: Any, who: Subjects) -> np.ndarray:
+    """Where the disease is [n, h, w]."""
+    return in_company(_masks, generator, who)
+
+
+def latents(generator: Any, who: Subjects) -> np.ndarray:
+    """Key latents [n, k]."""
+    return in_company(_latents, generator, who)
 
 
 def measured(generator: Any, who: Subjects) -> dict[str, np.ndarray]:
-    """What is read back from the pixels of subjects."""
-    return jax.tree.map(np.asarray, _measured(generator, who))
+    """What is read back from the pixels of subjects, each [n]."""
+    return in_company(_measured, generator, who)
 
 
 def auc(label: Int[Any, " n"], score: Float[Any, " n"]) -> float:

@@ -6,5 +6,5 @@ wrong. Nothing is imported here.
 """
 
 ERRORS = 4.0
-"""Monte Carlo standard errors that a share may lie from what it should be. Of the some 150 shares on offer in a table
+"""Monte Carlo standard errors that a share may lie from what it should be. Of the some 180 shares on offer in a table
 one lies further by chance in 1 table of 100."""

@@ -66,7 +66,7 @@ def rates(seed: int, studies: int, replicates: Sequence[int], skew: Any = SKEW) 
         ("erased, though at the margin", MARGIN, (ERASED,)),
         ("erased, though at the margin's other end", -MARGIN, (ERASED,)),
     ):
-        values = _family(simulate(seed, studies, most, with_contrast(beta), skew))
+        values = family(simulate(seed, studies, most, with_contrast(beta), skew))
         for n in replicates:
             for who, offered, share in _wrong(values[..., :n], wrong):
                 found.append(Rate(f"{who}: {name}", n, offered, share, ALPHA, studies))
@@ -119,7 +119,7 @@ def _swaps(z: xr.DataArray) -> xr.DataArray:
     return swap_contrast(gap(z, SUBGROUPS), "pretraining", ("to A", "to B"))
 
 
-def _family(z: xr.DataArray) -> NDArray[np.float64]:
+def family(z: xr.DataArray) -> NDArray[np.float64]:
     """Swap contrast and excess gap of every arm [study, estimate, replicate]."""
     excess = excess_gap(gap(z, SUBGROUPS), "pretraining", "even").sel(pretraining="to A")
     both = [each.stack(arm=("protocol", "labels")) for each in (_swaps(z), excess)]

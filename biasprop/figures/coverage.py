@@ -25,9 +25,11 @@ def draw(rows: Sequence[Any], errors: float) -> Figure:
     """Draw what is on offer (left) and what is not (right), one line an estimand and interval.
 
     Args:
-        rows: as ``biasprop.coverage.intervals.rows`` gives them.
+        rows: as ``biasprop.coverage.intervals.rows`` gives them; those that may cover more than their level are left
+            out.
         errors: half of the band, in Monte Carlo standard errors.
     """
+    rows = [row for row in rows if not row.at_least]
     figure = page(DOUBLE, 3.2)
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
     level, error = rows[0].level, min(row.error for row in rows)

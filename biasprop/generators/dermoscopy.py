@@ -10,6 +10,9 @@ alone. An observer who knows all five cues has the closed-form AUC of
 from __future__ import annotations
 
 import enum
+import functools
+import math
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import jax
@@ -21,8 +24,9 @@ from pydantic import Field, model_validator
 
 from biasprop import keys
 from biasprop.component import Component, OneOf, Preset
+from biasprop.fusion import settle
 from biasprop.generators import canvas, lesion, occlusions, skin_readings
-from biasprop.generators.canvas import normal, once, settle, uniform
+from biasprop.generators.canvas import normal, normals, once, uniform, uniforms
 from biasprop.generators.difficulty import DIFFICULTIES, Calibrated, Natural, check, matched
 from biasprop.generators.lesion import Draws, Lesion
 from biasprop.generators.linear_observer import auc
@@ -31,6 +35,10 @@ from biasprop.interfaces import Subjects
 
 LESIONS = 24
 """Drawn lesions about which an image is made linear."""
+TOGETHER = 48
+"""Latents whose slopes are worked out together; more take more memory and not less time."""
+KEPT = 2**28
+"""Bytes of slopes that are kept from one dose to the next; larger ones are worked out anew for each dose."""
 
 STICKER = (0.05, 0.15, 0.8)
 """Linear light of a marker: blue, which stands out on every skin."""
@@ -69,6 +77,24 @@ class Latent(enum.IntEnum):
     LINES = 20
     LINE_WAVES = 21
     SLOPE = 22
+
+
+FEW = (
+    Latent.TONE,
+    Latent.BLOOD,
+    Latent.SEVERITY,
+    Latent.CUES,
+    Latent.SHAPE,
+    Latent.OUTLINE,
+    Latent.PIGMENT,
+    Latent.LIGHT,
+    Latent.SLOPE,
+)
+"""Latents of at most twelve normals, which are drawn together."""
+
+
+def _few(subject: Subjects) -> dict[Latent, Float[Array, " 12"]]:
+    return dict(zip(FEW, normals(subject.key, FEW, 12), strict=True))
 
 
 class Dermoscopy(Component):
@@ -156,28 +182,36 @@ class Dermoscopy(Component):
         dose = self.difficulty.dose.get(subgroup, 1.0) if self.difficulty.kind == "calibrated" else 1.0
         return self._linear_auc(self._linear_model(subgroup), dose)
 
-    def _linear_model(self, subgroup: str) -> LinearModel:
+    def _linear_model(self, subgroup: str) -> Callable[[int], LinearModel]:
+        """The linear model about each lesion, one at a time: those of all lesions are large where images are."""
         own = keys.each(keys.stream(keys.replicate(0, 0), keys.Stream.TRUTH), jnp.arange(LESIONS))
-        index = list(self.subgroups).index(subgroup)
-        return _linear(self, Subjects(own, jnp.full(LESIONS, index), jnp.zeros(LESIONS, jnp.int32)))
+        index = jnp.int32(list(self.subgroups).index(subgroup))
 
-    def _linear_auc(self, model: LinearModel, dose: float) -> float:
-        electrons = dose * np.asarray(model.electrons, np.float64)
-        variances = (electrons + self.read_noise**2) / electrons**2
-        pairs = zip(model.slopes, variances, strict=True)
-        return float(np.mean([auc(*pair, model.push, self.severity_sd) for pair in pairs]))
+        def about(drawn: int) -> LinearModel:
+            return _linear(self, Subjects(own[drawn], index, jnp.int32(0)))
+
+        return functools.cache(about) if LESIONS * about(0).slopes.nbytes <= KEPT else about
+
+    def _linear_auc(self, about: Callable[[int], LinearModel], dose: float) -> float:
+        areas = []
+        for drawn in range(LESIONS):
+            model = about(drawn)
+            electrons = dose * np.asarray(model.electrons, np.float64)
+            variance = (electrons + self.read_noise**2) / electrons**2
+            areas.append(auc(model.slopes, variance, model.push, self.severity_sd))
+        return float(np.mean(areas))
 
     def severity(self, subject: Subjects) -> Float[Array, ""]:
         """How far the lesion has come: around 0 for a naevus, around 1 for a melanoma."""
-        return subject.extent + self.severity_sd * normal(subject.key, Latent.SEVERITY)
+        return subject.extent + self.severity_sd * _few(subject)[Latent.SEVERITY][0]
 
     def cues(self, subject: Subjects) -> Float[Array, " 5"]:
         """The five cues, in :data:`CUES`' order and in units of their spread at one severity."""
-        return normal(subject.key, Latent.CUES, (len(CUES),)) + self.loading * self.severity(subject)
+        return _few(subject)[Latent.CUES][: len(CUES)] + self.loading * self.severity(subject)
 
     def ita(self, subject: Subjects) -> Float[Array, ""]:
         """Declared ITA in degrees. A twin keeps its rank within its subgroup."""
-        photographed = self._tone(subject.subgroup, normal(subject.key, Latent.TONE))
+        photographed = self._tone(subject.subgroup, _few(subject)[Latent.TONE][0])
         if self.difficulty.kind != "invertible":
             return photographed
         skin = skin_colour(melanosome_fraction(photographed), jnp.float32(BLOOD))
@@ -212,14 +246,14 @@ class Dermoscopy(Component):
             linear = canvas.mark(linear, subject.marker, jnp.asarray(STICKER)[:, None, None])
         white = self._white_electrons(subject.subgroup)
         electrons = settle(white * jnp.clip(linear, 0, 1))
-        grain = normal(key, Latent.NOISE, (3 * self.size**2,)).reshape(3, self.size, self.size)
+        grain = settle(normal(key, Latent.NOISE, (3 * self.size**2,))).reshape(3, self.size, self.size)
         if subject.noise is not None:
             grain = subject.noise * grain
         noisy = electrons + jnp.sqrt(electrons + self.read_noise**2) * grain
         seen = jnp.clip(noisy / white, 0, 1)
         if self.difficulty.kind == "invertible":
             seen = seen * self._filter(subject.subgroup)[:, None, None]
-        return jnp.moveaxis(canvas.srgb(seen), 0, -1)
+        return jnp.moveaxis(settle(canvas.srgb(seen)), 0, -1)
 
     def mask(self, subject: Subjects) -> Float[Array, "h w"]:
         """How much of each pixel is lesion, in [0, 1]."""
@@ -230,24 +264,27 @@ class Dermoscopy(Component):
         return skin_readings.read(image, mask, self.field_of_view, lines=self.difficulty.kind == "symmetric")
 
     def _draws(self, subject: Subjects) -> Draws:
-        key = subject.key
-        direction = uniform(key, Latent.DIRECTION, (2,))
+        few = _few(subject)
+        place, direction = uniforms(subject.key, (Latent.PLACE, Latent.DIRECTION), 2)
         if self.difficulty.kind == "symmetric":
-            along = self._slope(subject.subgroup) + SLOPE_SD * normal(key, Latent.SLOPE)
+            along = self._slope(subject.subgroup) + SLOPE_SD * few[Latent.SLOPE][0]
             direction = direction.at[0].set(along / 180)
+        wide, narrow = canvas.modes_of(6), canvas.modes_of(5)
+        fields = (Latent.TEXTURE, Latent.PIGMENT_FIELD, Latent.VESSEL_FIELD)
+        texture, pigment_field, vessel_field = normals(subject.key, fields, math.prod(wide))
         return Draws(
-            tone=normal(key, Latent.TONE),
-            blood=normal(key, Latent.BLOOD),
-            texture=normal(key, Latent.TEXTURE, canvas.modes_of(6)),
-            cues=normal(key, Latent.CUES, (len(CUES),)),
-            place=uniform(key, Latent.PLACE, (2,)),
-            shape=normal(key, Latent.SHAPE),
-            outline=normal(key, Latent.OUTLINE, (12,)),
+            tone=few[Latent.TONE][0],
+            blood=few[Latent.BLOOD][0],
+            texture=texture.reshape(wide),
+            cues=few[Latent.CUES][: len(CUES)],
+            place=place,
+            shape=few[Latent.SHAPE][0],
+            outline=few[Latent.OUTLINE],
             direction=direction,
-            pigment=normal(key, Latent.PIGMENT),
-            pigment_field=normal(key, Latent.PIGMENT_FIELD, canvas.modes_of(5)),
-            vessel_field=normal(key, Latent.VESSEL_FIELD, canvas.modes_of(5)),
-            light=normal(key, Latent.LIGHT, (3,)),
+            pigment=few[Latent.PIGMENT][0],
+            pigment_field=pigment_field[: math.prod(narrow)].reshape(narrow),
+            vessel_field=vessel_field[: math.prod(narrow)].reshape(narrow),
+            light=few[Latent.LIGHT][:3],
         )
 
     def _albedo(
@@ -329,31 +366,33 @@ class Dermoscopy(Component):
 
 
 class LinearModel(NamedTuple):
-    """What a linear model of the image needs to know; ``m`` latents, ``p`` pixels and channels."""
+    """What a linear model of the image about one subject needs to know; ``m`` latents, ``p`` pixels and channels."""
 
     push: Float[Array, " m"]
     """How far one unit of severity moves each latent."""
-    slopes: Float[Array, "n p m"]
-    """Of optical density in the latents, about each subject."""
-    electrons: Float[Array, "n p"]
+    slopes: Float[Array, "p m"]
+    """Of optical density in the latents."""
+    electrons: Float[Array, " p"]
     """Of each pixel; their number plus the square of the read noise, over their number squared, is the variance of
     optical density."""
 
 
 @jax.jit
-def _linear(generator: Dermoscopy, who: Subjects) -> LinearModel:
-    def about(subject: Subjects) -> tuple[Float[Array, "p m"], Float[Array, " p"]]:
-        drawn = generator._draws(subject)
-        lines = generator._lines(subject)
-        free, rebuild = ravel_pytree(drawn._replace(place=None, direction=None))
+def _linear(generator: Dermoscopy, subject: Subjects) -> LinearModel:
+    drawn = generator._draws(subject)
+    lines = generator._lines(subject)
+    known = {"place": drawn.place, "direction": drawn.direction}
+    free, rebuild = ravel_pytree(drawn._replace(place=None, direction=None))
 
-        def density(latents: Float[Array, " m"]) -> Float[Array, " p"]:
-            draws = rebuild(latents)._replace(place=drawn.place, direction=drawn.direction)
-            albedo = generator._albedo(subject.subgroup, draws, draws.cues + 0.5 * generator.loading, lines)
-            return -jnp.log(albedo * generator._light(subject.subgroup, draws)).ravel()
+    def density(latents: Float[Array, " m"]) -> Float[Array, " p"]:
+        draws = rebuild(latents)._replace(**known)
+        albedo = generator._albedo(subject.subgroup, draws, draws.cues + 0.5 * generator.loading, lines)
+        return -jnp.log(albedo * generator._light(subject.subgroup, draws)).ravel()
 
-        return jax.jacfwd(density)(free), generator.white_electrons * jnp.exp(-density(free))
+    def slope(along: Float[Array, " m"]) -> Float[Array, " p"]:
+        return jax.jvp(density, (free,), (along,))[1]
 
-    still = jax.tree.map(lambda leaf: jnp.zeros_like(leaf[0]), jax.vmap(generator._draws)(who))
-    loaded = still._replace(place=None, direction=None, cues=still.cues + generator.loading)
-    return LinearModel(ravel_pytree(loaded)[0], *jax.lax.map(about, who))
+    still = jax.tree.map(jnp.zeros_like, drawn._replace(place=None, direction=None))
+    push, _ = ravel_pytree(still._replace(cues=still.cues + generator.loading))
+    slopes = jax.lax.map(slope, jnp.eye(free.size), batch_size=TOGETHER).T
+    return LinearModel(push, slopes, generator.white_electrons * jnp.exp(-density(free)))

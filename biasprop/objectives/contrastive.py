@@ -45,8 +45,8 @@ class Contrastive(Component):
         from biasprop import layers
 
         n = images.shape[0]
-        view = jax.vmap(self.augmentation.view)
-        views = jnp.concatenate([view(each(at(key, i), jnp.arange(n)), images) for i in (0, 1)])
+        own = jax.vmap(lambda view: each(at(key, view), jnp.arange(n)))(jnp.arange(2))
+        views = jax.vmap(jax.vmap(self.augmentation.view), (0, None))(own, images).reshape(-1, *images.shape[1:])
         projected = layers.apply(self._head(encoder.features), extra, encoder.apply(params, views))
         return nt_xent(projected, self.temperature)
 

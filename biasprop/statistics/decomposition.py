@@ -37,7 +37,7 @@ class Place:
     plenty: dict[str, Level] | None
     """Full fine-tuning from scratch on the largest budget of balanced labels."""
     ledger: Ledger
-    """Of the arm's generator and encoder."""
+    """Of the arm's generator and encoder; empty where the arm is judged by shifted images, of which none knows."""
 
 
 def split(observed: NDArray, even: NDArray, plenty: NDArray | float, physics: float) -> dict[str, NDArray[np.float64]]:
@@ -98,6 +98,8 @@ def _parts(gaps: xr.DataArray, place: Place, pair: tuple[str, str], estimand: Es
         learner if place.plenty is None else _of(gaps, place.plenty),
         low if low == high else NAN,
     )
+    if not place.ledger.rows:
+        reason += "; physics: not known of a shifted test"
     if place.even is None:
         reason += "; no arm pretrained on equal shares"
     there = [~np.isnan(values) for values in terms.values()]

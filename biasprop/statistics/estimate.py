@@ -70,6 +70,8 @@ def _judged(contrast: Paired, p: NDArray, adjusted: NDArray, factor: NDArray) ->
         remark = "more than 10000 replicates would be needed"
         if needed:  # that many at 80 % power: having them already only means bad luck
             remark = f"about {max(needed, empty.replicates + 1)} replicates would resolve it"
+        if max(-wide.low, wide.high) < estimand.margin:
+            remark += "; adjusted among the equivalence tests (p inside) it is not inside the margin"
     why_not = plain.reason if empty.replicates or not contrast.reason else ""  # nothing there: one reason is enough
     return replace(
         empty,

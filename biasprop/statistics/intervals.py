@@ -52,12 +52,12 @@ def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
     return Interval(mean, mean - half, mean + half, se, "t")
 
 
-def t_intervals(values: xr.DataArray, level: float = 0.95) -> xr.Dataset:
+def t_intervals(values: xr.DataArray, level: float | NDArray[np.float64] = 0.95) -> xr.Dataset:
     """:func:`t_interval` along the dim ``replicate`` of every arm at once.
 
     Args:
         values: dims (..., replicate); NaN = the replicate is not there.
-        level: coverage, in (0, 1).
+        level: coverage, in (0, 1), one for all or [...].
 
     Returns:
         value, low, high, se and replicates (those used), without the dim ``replicate``; no interval below two.

@@ -49,6 +49,35 @@ class Plenty(NamedTuple):
         return jnp.mean(log_loss(params["head"](self.encoder.apply(params["encoder"], images)), who.label))
 
 
+def trained(task: Plenty, start: Key[Array, ""], tell: Callable[[int, int], None] | None = None) -> Params | None:
+    """Train to the end of the schedule.
+
+    Args:
+        task: what is learned from whom.
+        start: key of the first parameters.
+        tell: called between segments with (step, steps).
+
+    Returns:
+        Parameters of ``encoder`` and ``head``; None if training diverged.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    from biasprop import training
+    from biasprop.heads import Head
+
+    task = jax.tree.map(jnp.asarray, task)
+    encoder, steps = task.encoder, int(task.schedule.steps)
+    head = Head(jnp.zeros(encoder.features), jnp.zeros(()))
+    state = training.start(task, {"encoder": encoder.init(start, task.generator.shape), "head": head})
+    segment = jax.jit(training.segment)
+    for done in range(training.segments(steps)):
+        if tell:
+            tell(done * training.SEGMENT, steps)
+        state, _ = jax.block_until_ready(segment(task, state))
+    return state.params if int(state.diverged_at) == training.NEVER else None
+
+
 def learned(
     condition: PretrainingCondition, schedule: Schedule = PLENTY, tell: Callable[[int, int], None] | None = None
 ) -> Ledger:
@@ -63,26 +92,18 @@ def learned(
         One row a subgroup of kind ``learner``; none if training diverged.
     """
     import jax
-    import jax.numpy as jnp
 
-    from biasprop import program, training
-    from biasprop.heads import Head
+    from biasprop import program
 
     condition = program.ready(condition)
     generator, encoder = condition.generator, condition.encoder
-    task = jax.tree.map(jnp.asarray, Plenty(generator, encoder, schedule, ledger_key(Purpose.LEARN)))
-    head = Head(jnp.zeros(encoder.features), jnp.zeros(()))
-    state = training.start(task, {"encoder": encoder.init(ledger_key(Purpose.INIT), generator.shape), "head": head})
-    segment, steps = jax.jit(training.segment), int(schedule.steps)
-    for done in range(training.segments(steps)):
-        if tell:
-            tell(done * training.SEGMENT, steps)
-        state, _ = jax.block_until_ready(segment(task, state))
-    if int(state.diverged_at) != training.NEVER:
+    task = Plenty(generator, encoder, schedule, ledger_key(Purpose.LEARN))
+    params = trained(task, ledger_key(Purpose.INIT), tell)
+    if params is None:
         return Ledger((), ())
     score = jax.jit(lambda params, images: params["head"](encoder.apply(params["encoder"], images)))
     scores = np.empty((2, len(generator.subgroups), TEST))
     for g, label, place, images in twins(condition, Purpose.TEST, TEST):
-        scores[label, g, place] = score(state.params, images)
-    name = f"{encoder.kind} from scratch on {steps * int(schedule.batch):,} images"
+        scores[label, g, place] = score(params, images)
+    name = f"{encoder.kind} from scratch on {int(schedule.steps) * int(schedule.batch):,} images"
     return estimated(name, "learner", list(generator.subgroups), paired_areas(*scores), TEST)

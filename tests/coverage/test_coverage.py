@@ -24,7 +24,7 @@ SKEWED = ("to A", "to B")
 
 @pytest.fixture(scope="module")
 def covered() -> list[Row]:
-    return rows(3, STUDIES, (3, 6, 15))
+    return rows(3, STUDIES, (2, 3, 6, 15))
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +38,26 @@ def test_every_interval_on_offer_covers(covered: list[Row]) -> None:
     kinds = {(row.interval, row.estimand.partition(",")[0]) for row in offered}
     assert kinds >= {("t", name) for name in ("AUC", "gap", "excess gap", "common gap", "swap contrast")}
     assert ("Fieller", "retention") in kinds
+    assert {row.replicates for row in offered if row.interval == "t"} == {2, 3, 6, 15}, "from as few as it is given"
+
+
+def test_adjusted_intervals_miss_seldom_but_do_not_cover_together(covered: list[Row]) -> None:
+    alone, at_once = ([row for row in covered if row.interval == f"t, adjusted{end}"] for end in ("", ", at once"))
+    assert len(alone) == len(at_once) == 4
+    assert all(row.offered and row.passes and row.coverage > 0.97 for row in alone)
+    assert not any(row.offered for row in at_once) and not at_once[-1].passes
 
 
 def test_every_interval_that_is_wrong_fails_the_same_check(covered: list[Row]) -> None:
     never = {row.interval for row in covered} - {row.interval for row in covered if row.offered}
-    assert never == {"normal quantile", "sd / n", "unpaired", "BCa bootstrap", "range of the replicates"}
+    wrong_on_purpose = {"normal quantile", "sd / n", "unpaired"}
+    assert never == wrong_on_purpose | {"BCa bootstrap", "range of the replicates", "t, adjusted, at once"}
     for name in never:
         assert not all(row.passes for row in covered if row.interval == name), name
 
 
 def test_no_interval_is_offered_to_three_replicates_of_a_ratio(covered: list[Row]) -> None:
+    assert not any(row.offered for row in covered if row.interval == "Fieller" and row.replicates < 4)
     few = [row for row in covered if row.interval == "Fieller" and row.replicates == 3]
     assert few and not any(row.offered for row in few)
     assert all(0.2 < row.given < 0.9 for row in few)  # the condition on the denominator is what does it
@@ -70,6 +80,8 @@ def test_the_checks_can_fail() -> None:
     assert good.passes
     assert not Row("t", "gap", 3, True, 1.0, 0.94, 0.0022, 0.95, 1.0).passes
     assert not Row("t", "gap", 3, True, 1.0, 0.96, 0.0022, 0.95, 1.0).passes
+    assert Row("t", "gap", 3, True, 1.0, 0.96, 0.0022, 0.95, 1.0, at_least=True).passes
+    assert not Row("t", "gap", 3, True, 1.0, 0.94, 0.0022, 0.95, 1.0, at_least=True).passes
     assert not Row("t", "gap", 3, True, 0.0, np.nan, 0.2, 0.95, np.nan).passes
     assert Rate("x", 3, True, 0.058, 0.05, 10_000).passes and Rate("x", 3, True, 0.0, 0.05, 10_000).passes
     assert not Rate("x", 3, True, 0.06, 0.05, 10_000).passes
@@ -144,7 +156,9 @@ def test_the_figure_draws_and_fits(covered: list[Row]) -> None:
 
     drawn = figure.draw(covered, 4.0)
     assert drawn.get_figwidth() == plotting.DOUBLE
-    assert len(drawn.axes[0].get_lines()) == 1 + len({row.estimand for row in covered if row.offered})
+    assert len(drawn.axes[0].get_lines()) == 1 + len(
+        {row.estimand for row in covered if row.offered and not row.at_least}
+    )
     with plotting.style():
         drawn.draw_without_rendering()
         for text in drawn.findobj(Text):

@@ -21,9 +21,6 @@ RECORD = Path(__file__).with_suffix(".json")
 
 COUNT = 64
 
-COMPANY = 256
-"""Subjects rendered together, of whom the first are looked at: bits depend on it."""
-
 TOLERANCE = 1e-3
 """Most that a mean or an sd of an image, in [0, 1], may differ between fingerprints; four times what rounding to the
 record's precision does, and a tenth of what one grey level of 8 bits is to an image of noise."""
@@ -47,7 +44,7 @@ def first(kind: str) -> First:
     """Render them: subjects of both subgroups in turn, healthy and diseased, the subgroups unlike in every lever."""
     import jax.numpy as jnp
 
-    from tests.members import images, subjects, unlike
+    from tests.members import COMPANY, images, subjects, unlike
 
     generator = unlike(kind)
     who = subjects(COMPANY)

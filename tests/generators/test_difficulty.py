@@ -211,12 +211,23 @@ def test_the_linear_observer_has_its_limits() -> None:
     assert 0.8 < generator.linear_auc("b") < generator.linear_auc("a") < generator.informed_auc("a")
 
 
+def test_large_slopes_are_worked_out_again_and_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = unlike("dermoscopy", "natural")
+    kept = generator._linear_model("a")
+    assert kept(1) is kept(1)
+    monkeypatch.setattr(dermoscopy, "KEPT", 0)
+    again = generator._linear_model("a")
+    assert again(1) is not again(1) and same(again(1), kept(1))
+
+
 def test_the_linear_model_is_the_images_own_slope() -> None:
     """Pixels of photographs without noise, a little before and a little after the middle between the classes."""
     generator = unlike("dermoscopy", "natural")
-    model = generator._linear_model("b")
+    about = generator._linear_model("b")
+    models = [about(drawn) for drawn in range(dermoscopy.LESIONS)]
+    slopes, electrons = (np.stack([np.asarray(getattr(m, name)) for m in models]) for name in ("slopes", "electrons"))
     exact = generator.model_copy(update={"severity_sd": 0.0, "white_electrons": 1e12, "read_noise": 0.0})
-    own = keys.each(keys.stream(keys.replicate(0, 0), keys.Stream.TRUTH), jnp.arange(len(model.slopes)))
+    own = keys.each(keys.stream(keys.replicate(0, 0), keys.Stream.TRUTH), jnp.arange(len(models)))
 
     def density(severity: float) -> np.ndarray:
         who = Subjects(own, jnp.full(len(own), 1), jnp.full(len(own), severity))
@@ -224,6 +235,6 @@ def test_the_linear_model_is_the_images_own_slope() -> None:
         return -np.log(np.moveaxis(np.asarray(light, np.float64), -1, 1).reshape(len(own), -1))
 
     rise = (density(0.52) - density(0.48)) / 0.04
-    told = np.asarray(model.slopes) @ np.asarray(model.push)
+    told = slopes @ np.asarray(models[0].push)
     assert np.linalg.norm(rise - told) < 0.02 * np.linalg.norm(rise)
-    assert np.allclose(4000 * np.exp(-density(0.5)), model.electrons, rtol=2e-3)
+    assert np.allclose(4000 * np.exp(-density(0.5)), electrons, rtol=2e-3)

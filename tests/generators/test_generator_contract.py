@@ -18,6 +18,7 @@ from tests.members import (
     masks,
     measured,
     member,
+    rendered,
     same,
     subjects,
     twins,
@@ -51,10 +52,10 @@ def test_measurements_and_latents_are_finite(kind: str) -> None:
 def test_a_subject_looks_the_same_in_any_company(kind: str) -> None:
     generator = unlike(kind)
     many, few = subjects(256), subjects(7)
-    assert same(images(generator, many), images(generator, many))
+    assert same(rendered(generator, many), rendered(generator, many))
     # XLA may sum a matrix product of another shape in another order: one unit in the last place, no more.
-    assert np.abs(images(generator, many)[:7] - images(generator, few)).max() < 1e-6
-    assert same(images(generator, jax.tree.map(lambda leaf: leaf[::-1], many))[::-1], images(generator, many))
+    assert np.abs(rendered(generator, many)[:7] - rendered(generator, few)).max() < 1e-6
+    assert same(rendered(generator, jax.tree.map(lambda leaf: leaf[::-1], many))[::-1], rendered(generator, many))
 
 
 def test_twins_go_there_and_back(kind: str) -> None:

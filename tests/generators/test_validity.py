@@ -13,12 +13,9 @@ from biasprop import keys, population
 from biasprop.generators import GENERATORS
 from biasprop.interfaces import Subjects
 from tests.generators import first_images
-from tests.members import SEED, auc, images, masks, member, subjects, unlike
+from tests.members import COMPANY, SEED, auc, images, masks, member, subjects, unlike
 
 pytestmark = pytest.mark.parametrize("kind", GENERATORS)
-
-COMPANY = 256
-"""Subjects rendered at once, as in the contract."""
 
 
 @jax.jit
@@ -38,18 +35,11 @@ def test_the_difference_of_disease_twins_stays_inside_the_lesion(kind: str) -> N
     assert np.median(difference.max(axis=(1, 2))) > 20 * 2e-3
 
 
-def pixels(generator: Any, who: Subjects) -> np.ndarray:
-    """Images of many subjects, rendered by the one program that the contract compiles anyway."""
-    n = len(who.label)
-    chunks = [jax.tree.map(lambda leaf, i=i: leaf[i : i + COMPANY], who) for i in range(0, n, COMPANY)]
-    return np.concatenate([np.asarray(images(generator, chunk)) for chunk in chunks])
-
-
 def test_the_mean_of_an_image_is_a_poor_diagnosis_in_every_subgroup(kind: str) -> None:
     generator = unlike(kind)
     for subgroup in (0, 1):
         who = subjects(4 * COMPANY, subgroup)
-        mean = pixels(generator, who).mean(axis=(1, 2))
+        mean = images(generator, who).mean(axis=(1, 2))
         assert all(abs(auc(who.label, channel) - 0.5) < 0.17 for channel in mean.T)
 
 
@@ -57,7 +47,7 @@ def cohort(generator: Any, n: int) -> tuple[Subjects, np.ndarray]:
     """Half of it in each subgroup, as pretraining draws them, and its images at half the resolution, one a row."""
     key = keys.stream(keys.replicate(SEED, 0), keys.Stream.PRETRAIN_SUBJECTS)
     who = population.cohort(key, jnp.arange(n), {"a": 0.5, "b": 0.5}, 0.5)
-    x = pixels(generator, who)
+    x = images(generator, who)
     half = x.shape[1] // 2
     return who, x.reshape(n, half, 2, half, 2, -1).mean(axis=(2, 4)).reshape(n, -1)
 

@@ -327,3 +327,11 @@ def test_levels_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
     found = problems(tmp_path, text)
     assert any("size = 24" in problem and "patch = 16" in problem for problem in found)
     assert not any("patch = 8" in problem for problem in found)
+
+
+def test_a_marker_has_no_place_among_mirror_images() -> None:
+    study = Path(__file__).parents[2] / "studies" / "mirror_null.toml"
+    name = next(iter(load_study(study).subgroups))
+    with pytest.raises(InputError, match=f"finetuning.shifts.{name}: puts a marker .* tells left from right"):
+        load_study(study, set=[f"finetuning.shifts.{name}=shortcut"])
+    load_study(study, set=[f"finetuning.shifts.{name}=underdiagnosis"])

@@ -11,7 +11,7 @@ from tests.source_tree import ROOT, Import, imports, modules
 ROOMS = ("generators", "encoders", "objectives", "protocols", "mitigations")
 """Rooms of things a study chooses between; each may see itself and the base, and no other room."""
 
-BASE = ("component", "keys", "interfaces", "layers", "training", "augment", "heads")
+BASE = ("component", "keys", "interfaces", "fusion", "layers", "training", "augment", "heads")
 """What a room may use."""
 
 CENTRE = ("run", "sweep", "program", "condition")
@@ -113,7 +113,7 @@ def test_arrows_of_the_centre_point_down(i: int) -> None:
     assert not above, f"{CENTRE[i]} uses {sorted(above)}: {sorted(reachable(CENTRE[i]))}"
 
 
-@pytest.mark.parametrize("start", [*BASE[:4], *ROOMS, "statistics", "metrics", "cube", "plotting"])
+@pytest.mark.parametrize("start", [*BASE[:5], *ROOMS, "statistics", "metrics", "cube", "plotting"])
 def test_nothing_below_uses_the_centre(start: str) -> None:
     above = reachable(start) & {*CENTRE, "study", "design", "plan", "job", "report", "figures"}
     assert not above, f"{start} uses {sorted(above)}"

@@ -9,7 +9,7 @@ import pytest
 from biasprop import subjects
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def small_chunks() -> Iterator[None]:
     """Render and encode 16 at a time."""
     with pytest.MonkeyPatch.context() as patch:

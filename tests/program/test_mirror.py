@@ -6,8 +6,10 @@ and is augmented by mirrored views, so every activation is the other run's and t
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -18,8 +20,10 @@ from biasprop.encoders import ENCODERS
 from biasprop.generators import GENERATORS
 from biasprop.objectives import OBJECTIVES
 from biasprop.protocols import PROTOCOLS
+from biasprop.study import Origin, Study, remake
 from tests.members import batch, condition, member
 from tests.program.small_experiment import EVALUATION, finetuning, people, pretrain, quiet
+from tests.source_tree import ROOT
 
 CHANGES_NO_SIDE = {"flip": 0.0, "transpose": 0.0}
 """A flip would make the mirror images one population, a transpose would turn left-right into up-down."""
@@ -101,3 +105,42 @@ def test_a_mirrored_view_is_a_view_with_the_translation_turned_round() -> None:
     )
     moved = [np.asarray(kind(**CHANGES_NO_SIDE).view(key, symmetric)) for kind in (MirroredView, Augmentation)]
     assert np.allclose(moved[0], moved[1][:, ::-1], atol=1e-6) and not np.allclose(*moved, atol=1e-2)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1_800)
+def test_a_study_of_mirror_images_and_its_conjugate_have_one_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shipped null, small, from its file to its estimates; and the same with the subgroups' names exchanged and
+    every image mirrored, from mirrored parameters and on mirrored views: what the first says of one subgroup the other
+    says of the other, arm by arm, up to rounding and what 50 steps of training make of it."""
+    from biasprop import run_study
+    from biasprop.statistics.estimate import estimates
+    from biasprop.statistics.measures import measure
+
+    def answer(study: Study, name: str, **how: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Scores of all twins, and all estimates with their intervals."""
+        jax.clear_caches()  # programs are known by their classes' names, not by what was put into them
+        cube = run_study(study, out=tmp_path / name, workers=0, **how)
+        found = estimates(measure(cube, study.evaluation.target_specificity), study.estimands)
+        return cube["score"].values, np.array([(one.value, one.low, one.high) for one in found])
+
+    text = (ROOT / "studies" / "mirror_null.toml").read_text()
+    exchanged = text.replace("falling", "?").replace("rising", "falling").replace("?", "rising")
+    here, estimated = answer(remake(Origin(text=text, smoke=True)), "here")
+    conjugate = remake(Origin(text=exchanged, smoke=True))
+    assert list(conjugate.subgroups) == ["rising", "falling"]
+    monkeypatch.setitem(GENERATORS, "dermoscopy", mirrored("dermoscopy"))
+    view = Augmentation.view
+    monkeypatch.setattr(Augmentation, "view", lambda self, key, image: view(self, key, image[:, ::-1])[:, ::-1])
+    conjugate = remake(Origin(text=exchanged, smoke=True))
+    elsewhere, _ = answer(conjugate, "elsewhere", only=["pretraining=falling 0", "flips=0.0"])
+    monkeypatch.setitem(ENCODERS, "vit", MirroredVit)
+    there, other = answer(remake(Origin(text=exchanged, smoke=True)), "there")
+
+    scale = np.nanstd(here)
+    assert np.isfinite(here).any() and here.shape == there.shape
+    assert np.nanmax(np.abs(there - here)) < 0.05 * scale, "something in the pipeline tells left from right"
+    assert np.allclose(estimated, other, atol=0.02, equal_nan=True) and np.isfinite(estimated).any()
+    assert np.nanmax(np.abs(elsewhere - here)) > 0.2 * scale, "parameters make no difference, so this test is none"

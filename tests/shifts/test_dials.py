@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -81,6 +82,13 @@ def seen(kind: str, stage: str, dial: str | None = None, by: float | None = None
     judged = subjects.judged(evaluation, ["a", "b"])
     recorded = label if judged is None else judged.ravel()
     return Seen(twins, np.repeat([0, 1], N), label, recorded, told.test[0, severity].ravel())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forgotten_images() -> Iterator[None]:
+    """Hundreds of megabytes that nobody else needs."""
+    yield
+    seen.cache_clear()
 
 
 @jax.jit

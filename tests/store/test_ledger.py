@@ -112,6 +112,20 @@ def test_arms_are_held_against_equal_shares_and_the_largest_budget_from_scratch(
     assert all(place.plenty is None and place.even and place.even["pretraining"] == "rows 0.5" for place in found)
 
 
+def test_nothing_is_known_of_a_shifted_test(made: list[str]) -> None:
+    from biasprop import report
+
+    plain = load_study(ROOT / "studies" / "skin_tone.toml", smoke=True)
+    marked = load_study(ROOT / "studies" / "skin_tone.toml", ["evaluation.shifts.dark.marker_diseased=0.9"], smoke=True)
+    for study, shifted in ((plain, False), (marked, True)):
+        entries = ledger.made(study)
+        assert all(bool(place.ledger.rows) != shifted for place in ledger.places(study, entries))
+        assert ("note" in ledger.as_json(entries)["entries"][0]) == shifted
+        shown = report.text(ledger.tables(study, entries), 160)
+        assert ("not even the upper one" in " ".join(shown.split())) == shifted
+    assert made == ["observed"], "shifts of the test are no part of the ledger"
+
+
 def test_a_factor_that_moves_the_generator_has_a_ledger_each(made: list[str]) -> None:
     text = (ROOT / "studies" / "skin_tone.toml").read_text()
     text = text.replace("labels = 200 }", "labels = 200, pigment = 0.2 }", 1)

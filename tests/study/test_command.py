@@ -94,6 +94,14 @@ def test_a_plan_uses_timings_recorded_here(tmp_path: Path) -> None:
     assert plan.plan(study, cells, tmp_path, workers=1).measured == 0.0
 
 
+def test_a_short_run_starts_no_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("biasprop.device.processes", lambda: 4)
+    small, whole = load_study(EXAMPLE, smoke=True), load_study(EXAMPLE)
+    assert plan.plan(small, design.cells(small), tmp_path).workers == 0
+    assert plan.plan(small, design.cells(small), tmp_path, workers=2).workers == 2, "asked for"
+    assert plan.plan(whole, design.cells(whole), tmp_path).workers == 4
+
+
 def fill(study: Study, store: Path, cells: list[design.Cell], wrong: int = 1) -> None:
     """Write arms with random scores; the first gets the status ``wrong``."""
     opened = Store.create_or_grow(store, design.layout(study), attributes(study))

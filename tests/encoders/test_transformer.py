@@ -1,0 +1,76 @@
+"""The transformer's shortcuts against the textbook: flax's own norms and layers, derivatives by JAX."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from biasprop import layers
+
+TOKENS, INPUTS, WIDTH, HEADS = 4, 12, 8, 2
+BLUEPRINT = layers.Blueprint(layers.Transformer, (INPUTS, TOKENS, WIDTH, 2, HEADS, 2))
+PATCHES = jax.random.normal(jax.random.key(0), (5, TOKENS, INPUTS))
+
+
+def textbook(params: Any, patches: jax.Array) -> jax.Array:
+    """A pre-norm transformer as Dosovitskiy et al. (2021), eq. 1 to 4, write it."""
+
+    def dense(own: Any, x: jax.Array) -> jax.Array:
+        return x @ own["kernel"] + own["bias"]
+
+    def norm(own: Any, x: jax.Array) -> jax.Array:
+        mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
+        return (x - mean) / jnp.sqrt(variance + layers.EPSILON) * own["scale"] + own["bias"]
+
+    x = dense(params["embed"], patches) + params["positions"]
+    for block in params["blocks"].values():
+        mixed = dense(block["attention"]["mix"], norm(block["norm_attention"], x))
+        q, k, v = jnp.moveaxis(mixed.reshape(-1, TOKENS, 3, HEADS, WIDTH // HEADS), 2, 0)
+        weights = jax.nn.softmax(jnp.einsum("nqhc,nkhc->nhqk", q, k) / (WIDTH // HEADS) ** 0.5, axis=-1)
+        attended = jnp.einsum("nhqk,nkhc->nqhc", weights, v).reshape(x.shape)
+        x = x + dense(block["attention"]["out"], attended)
+        x = x + dense(block["narrow"], jax.nn.gelu(dense(block["widen"], norm(block["norm_mlp"], x))))
+    return norm(params["norm"], x)
+
+
+@pytest.fixture(scope="module")
+def params() -> Any:
+    """Parameters all unlike what they start from, so that no scale is 1 and no bias 0."""
+    fresh = layers.init(BLUEPRINT, jax.random.key(1))
+    leaves, tree = jax.tree.flatten(fresh)
+    keys = jax.random.split(jax.random.key(2), len(leaves))
+    moved = [leaf + 0.3 * jax.random.normal(key, leaf.shape) for leaf, key in zip(leaves, keys, strict=True)]
+    return jax.tree.unflatten(tree, moved)
+
+
+def test_features_are_the_textbooks(params: Any) -> None:
+    np.testing.assert_allclose(layers.apply(BLUEPRINT, params, PATCHES), textbook(params, PATCHES), atol=2e-5)
+
+
+def test_gradients_are_the_textbooks(params: Any) -> None:
+    aim = jax.random.normal(jax.random.key(3), (5, TOKENS, WIDTH))
+    ours = jax.grad(lambda p: jnp.sum(aim * jnp.tanh(layers.apply(BLUEPRINT, p, PATCHES))))(params)
+    theirs = jax.grad(lambda p: jnp.sum(aim * jnp.tanh(textbook(p, PATCHES))))(params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-4, rtol=2e-4), ours, theirs)
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(3, 7), (7, 3)])
+def test_the_kernels_gradient_in_either_orientation(inputs: int, outputs: int) -> None:
+    rows, kernel, bias = (
+        jax.random.normal(jax.random.key(i), s) for i, s in enumerate([(9, inputs), (inputs, outputs), (outputs,)])
+    )
+    gradients = jax.grad(lambda *p: jnp.sum(jnp.sin(layers.affine(*p))), (0, 1, 2))(rows, kernel, bias)
+    expected = jax.grad(lambda r, k, b: jnp.sum(jnp.sin(r @ k + b)), (0, 1, 2))(rows, kernel, bias)
+    for found, right in zip(gradients, expected, strict=True):
+        np.testing.assert_allclose(found, right, atol=1e-5)
+
+
+def test_a_flax_norm_of_centred_rows_is_ours() -> None:
+    rows = layers.centred(jax.random.normal(jax.random.key(4), (6, WIDTH)))
+    ours, theirs = layers.Norm(WIDTH, rngs=nnx.Rngs(0)), nnx.LayerNorm(WIDTH, rngs=nnx.Rngs(0))
+    np.testing.assert_allclose(ours(rows), theirs(rows), atol=1e-6)
