@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -103,7 +104,11 @@ class Counting:
     def __call__(self, *arguments: Any) -> Counts:
         """The products of one call."""
         turns = self._turns(*jax.tree.leaves(arguments)) if self._turns else ()
-        return _count(self._jaxpr, self._weights, iter([int(each) for each in turns]))
+        return self._counted(tuple(int(each) for each in turns))
+
+    @functools.cache  # noqa: B019 - as long as the program it counts
+    def _counted(self, turns: tuple[int, ...]) -> Counts:
+        return _count(self._jaxpr, self._weights, iter(turns))
 
 
 class Program(NamedTuple):
