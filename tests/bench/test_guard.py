@@ -26,6 +26,9 @@ from tests.source_tree import ROOT
 PROGRAMS = 18
 """Compiled for a study of one structure: both protocols, whatever the mixes, replicates and budgets."""
 
+STEP = {"contrastive": 20e6, "masked": 7e6}
+"""Objective -> operations of matrix products in a pretraining step of the main study, an image, rendering included."""
+
 SEGMENT_BYTES = 1_000_000
 """Temporary buffers of a pretraining segment of the small cell."""
 
@@ -56,7 +59,7 @@ def traced(cell: Any) -> tuple[Any, Any]:
     return task, jax.eval_shape(over_cells(training.start), task, params)
 
 
-@pytest.mark.parametrize("objective", ["contrastive", "masked"])
+@pytest.mark.parametrize("objective", STEP)
 def test_operations_of_a_pretraining_step(objective: str) -> None:
     """Of the main study, an image: the encoder's own three products a weight, and little besides."""
     main = load_study(ROOT / "studies" / "skin_tone.toml", (f"pretraining.objective={objective}",))
@@ -72,13 +75,9 @@ def test_operations_of_a_pretraining_step(objective: str) -> None:
     views = 2 if objective == "contrastive" else 0.25  # of 16 patches masked leaves 4
     found = flops(counts) / images
     assert 0.9 * views * encoder < found
-    assert found < BOUNDS[objective], f"{found / 1e6:.2f} MFLOP"
+    assert found < STEP[objective], f"{found / 1e6:.2f} MFLOP"
     forward = sum(times * product.flops for product, times in counts.items() if product.role == FORWARD)
     assert forward < 0.5 * flops(counts), "more is done forward than back"
-
-
-BOUNDS = {"contrastive": 1e9, "masked": 1e9}
-"""Operations an image."""
 
 
 def test_buffers_of_a_segment_stay_and_do_not_grow_with_the_cohort_or_the_steps() -> None:
