@@ -26,7 +26,7 @@ from tests.source_tree import ROOT
 PROGRAMS = 18
 """Compiled for a study of one structure: both protocols, whatever the mixes, replicates and budgets."""
 
-STEP = {"contrastive": 20e6, "masked": 7e6}
+STEP = {"contrastive": 17.5e6, "masked": 5.5e6}
 """Objective -> operations of matrix products in a pretraining step of the main study, an image, rendering included."""
 
 SEGMENT_BYTES = 1_000_000
