@@ -29,7 +29,7 @@ PROGRAMS = 18
 STEP = {"contrastive": 17.5e6, "masked": 5.5e6}
 """Objective -> operations of matrix products in a pretraining step of the main study, an image, rendering included."""
 
-SEGMENT_BYTES = 1_000_000
+SEGMENT_BYTES = 250_000
 """Temporary buffers of a pretraining segment of the small cell."""
 
 
