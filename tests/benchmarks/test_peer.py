@@ -82,7 +82,7 @@ def test_the_contrastive_loss_is_the_same() -> None:
 
 @pytest.mark.parametrize("penalty", [1e-3, 1.0])
 def test_the_probe_is_the_same(penalty: float) -> None:
-    features = np.asarray(jax.random.normal(key(3), (60, 6))) * np.arange(1, 7)
+    features = np.asarray(jax.random.normal(key(3), (60, 6)) * jnp.arange(1, 7))
     labels = (features[:, 0] + np.asarray(jax.random.normal(key(4), (60,))) > 0).astype(np.int32)
     ours = heads.solve(jnp.asarray(features), jnp.asarray(labels), jnp.int32(60), penalty)
     weights, intercepts = peer_study.solve(tensor(features), tensor(labels).float(), torch.tensor([penalty]))
