@@ -29,7 +29,7 @@ POOL = "tf_XLAEigen"
 def prepare() -> None:
     """Settings that every computing process needs; call before the first compilation."""
     jax.config.update("jax_compilation_cache_dir", str(cache_folder()))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # small programs add up
 
 
 def cache_folder() -> Path:

@@ -24,7 +24,7 @@ from biasprop.interfaces import Cohort, Labelled, Params, ReadOut, Subjects
 from biasprop.keys import Stream
 from biasprop.shifts import in_order
 from biasprop.solved import solved
-from biasprop.subjects import Chunks, Roster, joined, pool, render_sets, rendered
+from biasprop.subjects import Chunks, Roster, Sets, joined, pool, render_sets, rendered
 
 COUNTED = 10_000
 """Members of a cohort counted at once."""
@@ -237,11 +237,21 @@ class Scores(NamedTuple):
 
 
 class Finetuner:
-    """Adapts the encoders of one batch under any number of arms, sharing what arms have in common."""
+    """Adapts the encoders of one batch under any number of arms, sharing what arms have in common.
 
-    def __init__(self, batch: Batch, params: Params, who: dict[str, Roster], evaluation: Evaluation):
+    Args:
+        batch: the cells.
+        params: their encoders.
+        who: everyone who is looked at.
+        evaluation: who judges.
+        sets: images of ``who``; rendered here where there are none.
+    """
+
+    def __init__(
+        self, batch: Batch, params: Params, who: dict[str, Roster], evaluation: Evaluation, sets: Sets | None = None
+    ):
         self.batch, self.params, self.who, self.evaluation = batch, params, who, evaluation
-        self.sets = render_sets(batch, who)
+        self.sets = sets or render_sets(batch, who)
         self._frozen: Features | None = None
         self._selection: np.ndarray | None = None
         self._pools: dict[int, np.ndarray] = {}

@@ -35,12 +35,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def compile_cache() -> None:
     """Keep compiled programs, in runs that import JAX at all."""
     if "jax" in sys.modules:
-        import jax
-
         from biasprop import device
 
         device.prepare()
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.02)  # tests are made of small programs
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -51,6 +51,7 @@ def loaded(statement: str) -> set[str]:
         "from biasprop import run; run.main([])",
         "from biasprop import show; show.main(['--help'])",
         "from biasprop.coverage import __main__ as coverage; coverage.main(['--help'])",
+        "from biasprop.bench import __main__ as bench; bench.main(['--help'])",
         "from paper import make; make.main(['--help'])",
     ],
 )

@@ -1,0 +1,158 @@
+"""`python -m biasprop.bench STUDY`: how fast this machine runs a study, and how far that is from its own ceiling.
+
+The ceiling of a stage is the time its matrix products take alone, each compiled for itself at the shapes and layouts
+that the stage has; what a stage achieves is that time over its own. Products are counted by walking the functions that
+run. Everything is timed untrained, which takes as long as trained, and nothing is written.
+
+Exit codes: 0 done, 1 a bug, 2 bad input, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+PARTS = ("ceilings", "stages", "compile", "scaling")
+"""What can be measured, in this order."""
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command line; imports nothing heavy."""
+    parser = argparse.ArgumentParser(
+        prog="python -m biasprop.bench",
+        description="How fast this machine runs a study, and how far that is from its matrix products alone.",
+        epilog="exit codes: 0 done, 1 bug, 2 bad input, 130 interrupted",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("study", type=Path, metavar="STUDY", help="study file (TOML)")
+    add("--only", action="append", default=[], metavar="PART", help=f"{', '.join(PARTS)} (may be repeated)")
+    add("--quick", action="store_true", help="fewer timings; programs are compiled from the cache only")
+    add("--repeats", type=int, metavar="N", help="timings of each thing (7; quick: 3)")
+    add("--width", type=int, default=0, metavar="N", help="cells in a batch (what fits the device; 1 on a CPU)")
+    add("--smoke", action="store_true", help="the study with small numbers")
+    add("--scale", metavar="NAME", help="apply the study's table [scale.NAME]")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key of the study")
+    add("--json", action="store_true", help="one JSON object on stdout instead of tables")
+    add("-q", "--quiet", action="store_true", help="no progress")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        argv: arguments without the program's name; by default those of the process.
+
+    Returns:
+        The exit code.
+    """
+    given = arguments().parse_args(argv)
+    from biasprop import environment
+
+    environment.settle()
+    from biasprop.component import InputError
+
+    try:
+        _check(given)
+        found = measured(given)
+    except InputError as error:
+        print(*error.problems, sep="\n", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    if given.json:
+        print(json.dumps(found, allow_nan=False))
+    else:
+        from biasprop.bench.tables import text
+
+        print(text(found), end="")
+    return 0
+
+
+def measured(given: argparse.Namespace) -> dict[str, Any]:
+    """Everything asked for, as the JSON object has it.
+
+    Raises:
+        InputError: the study cannot be used.
+    """
+    from biasprop import design, device
+    from biasprop.bench import programs, scaling
+    from biasprop.bench.ceilings import Alone, by_role
+    from biasprop.bench.operations import flops
+    from biasprop.bench.stages import Workload
+    from biasprop.bench.timing import load, timed
+    from biasprop.study import load_study
+
+    study = load_study(given.study, tuple(given.set), given.scale, given.smoke)
+    device.prepare()
+    parts = given.only or PARTS
+    repeats = given.repeats or (3 if given.quick else 7)
+    width = given.width or device.width(design.bytes_a_cell(study))
+    found: dict[str, Any] = {
+        "study": study.stem,
+        "digest": study.digest,
+        "width": width,
+        "fingerprint": device.fingerprint(width),
+        "machine": {"before": load()},
+        "repeats": repeats,
+    }
+    workload, alone = Workload(study, width), Alone(repeats)
+    if set(parts) & {"ceilings", "stages", "compile"}:
+        found["stages"], found["ceilings"] = [], []
+        for stage in workload.stages():
+            _tell(given, f"{stage.name} ...")
+            counts = stage.count()
+            ceilings = alone.ceilings(counts, stage.work)
+            products = alone.total(counts)
+            if stage.name == "pretraining step" or not found["ceilings"]:
+                found["ceilings"] = [each.as_json() for each in ceilings]
+                found["roles"] = {"stage": stage.name} | {role: rate / 1e9 for role, rate in by_role(ceilings).items()}
+            row: dict[str, Any] = {"stage": stage.name, "unit": stage.unit, "work": stage.work}
+            row |= {"flops": flops(counts) / stage.work, "products_s": products / stage.work}
+            if "stages" in parts:
+                seconds = timed(stage.run, repeats)
+                row |= seconds.as_json(stage.work)
+                row |= {"gflops": flops(counts) / seconds.best / 1e9, "achieved": products / seconds.best}
+            found["stages"].append(row)
+        found["memory"] = programs.peak_memory()
+    if "compile" in parts:
+        _tell(given, f"{len(workload.programs)} programs ...")
+        made = programs.costs(workload.programs.values(), compile=not given.quick)
+        found["programs"] = [cost._asdict() for cost in made]
+    if "scaling" in parts and workload.cell.condition.pretraining.objective.trains:
+        found["scaling"] = []
+        for point in scaling.points(study, min(repeats, 3), not device.is_cpu()):
+            _tell(given, f"{point.axis} {point.at}: {1e6 * point.seconds:.0f} us")
+            found["scaling"].append(point._asdict())
+    found["machine"]["after"] = load()
+    return found
+
+
+def _check(given: argparse.Namespace) -> None:
+    from biasprop.component import InputError
+    from biasprop.problems import choose
+
+    problems = [
+        f"--only {part}: there is no such part; {choose(part, PARTS)}" for part in given.only if part not in PARTS
+    ]
+    if given.repeats is not None and not 1 <= given.repeats <= 1_000:
+        problems.append(f"--repeats {given.repeats}: has to be 1 to 1000")
+    if not 0 <= given.width <= 4_096:
+        problems.append(f"--width {given.width}: has to be 1 to 4096")
+    if problems:
+        raise InputError(problems)
+
+
+def _tell(given: argparse.Namespace, line: str) -> None:
+    if not given.quiet:
+        print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,255 @@
+"""The matrix products of a function, counted by walking what JAX traces of it: true for any encoder and objective."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+from unittest import mock
+
+import jax
+import jax.extend
+import jax.numpy as jnp
+from jaxtyping import Array, Int
+
+PRODUCTS = ("dot_general", "conv_general_dilated")
+"""Primitives that count as matrix products."""
+
+FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT = "forward", "input gradient", "weight gradient"
+
+
+class Product(NamedTuple):
+    """One kind of matrix product: equal ones take equally long."""
+
+    role: str
+    """``forward``, ``input gradient`` or ``weight gradient``."""
+    primitive: Any
+    params: tuple[tuple[str, Any], ...]
+    operands: tuple[tuple[tuple[int, ...], str], ...]
+    """Shape and type of both."""
+
+    def run(self, *operands: Array) -> Array:
+        """The product itself."""
+        return self.primitive.bind(*operands, **dict(self.params))
+
+    @property
+    def flops(self) -> float:
+        """Multiplications and additions: twice the size of the result times what is summed over."""
+        (left, _), (right, _) = self.operands
+        told = dict(self.params)
+        if self.primitive.name == "dot_general":
+            (contracted, _), (batched, _) = told["dimension_numbers"]
+            result = math.prod(left) * math.prod(right)
+            summed = math.prod(left[i] for i in contracted)
+            return 2.0 * result / summed / math.prod(left[i] for i in batched)
+        kernel = [right[i] for i in told["dimension_numbers"].rhs_spec[1:]]
+        return 2.0 * math.prod(self.result) * math.prod(kernel)
+
+    @property
+    def result(self) -> tuple[int, ...]:
+        """Shape of the result."""
+        shaped = [jax.ShapeDtypeStruct(shape, kind) for shape, kind in self.operands]
+        return tuple(jax.eval_shape(self.run, *shaped).shape)
+
+    @property
+    def name(self) -> str:
+        """``128x16x64 . 64x192``, the operands' shapes."""
+        return " . ".join("x".join(map(str, shape)) for shape, _ in self.operands)
+
+
+Counts = Counter[Product]
+"""How often each product is computed."""
+
+
+def flops(counts: Counts) -> float:
+    """Operations of all products."""
+    return sum(times * product.flops for product, times in counts.items())
+
+
+def products(function: Callable[..., Any], *arguments: Any, parameters: Sequence[tuple[int, ...]] = ()) -> Counts:
+    """The products of one call.
+
+    A loop of a length that depends on data (a fit to tolerance) is counted as often as it turns with these arguments.
+
+    Args:
+        function: traceable, compiled or not.
+        arguments: of the call.
+        parameters: shapes of the trained arrays; a product of a backward pass with one of them as its result, in any
+            order of axes, is a weight's gradient.
+
+    Raises:
+        ValueError: such a loop lies inside another loop.
+    """
+    return Counting(function, arguments, parameters)(*arguments)
+
+
+class Counting:
+    """Counts the products of calls whose arguments have the shapes of ``arguments``; see :func:`products`."""
+
+    def __init__(self, function: Callable[..., Any], arguments: Sequence[Any], parameters: Sequence[tuple[int, ...]]):
+        traced = jax.make_jaxpr(function)(*arguments)
+        self._jaxpr = traced.jaxpr
+        self._weights = {tuple(sorted(shape)) for shape in parameters}
+
+        def turns(*leaves: Any) -> list[Int[Array, ""]]:
+            found: list[Int[Array, ""]] = []
+            _follow(traced.jaxpr, traced.consts, leaves, found)
+            return found
+
+        self._turns = jax.jit(turns) if _has_open_loop(traced.jaxpr) else None  # XLA drops what decides no length
+
+    def __call__(self, *arguments: Any) -> Counts:
+        """The products of one call."""
+        turns = self._turns(*jax.tree.leaves(arguments)) if self._turns else ()
+        return self._counted(tuple(int(each) for each in turns))
+
+    @functools.cache  # noqa: B019 - as long as the program it counts
+    def _counted(self, turns: tuple[int, ...]) -> Counts:
+        return _count(self._jaxpr, self._weights, iter(turns))
+
+
+class Program(NamedTuple):
+    """A compiled program of an experiment and the shapes it ran with."""
+
+    name: str
+    compiled: Any
+    arguments: Any
+    """A tree of shapes and types."""
+
+
+class Recorded(NamedTuple):
+    """What ran."""
+
+    counts: Counts
+    programs: dict[Any, Program]
+
+
+@contextmanager
+def recorded(parameters: Sequence[tuple[int, ...]] = ()) -> Iterator[Recorded]:
+    """Listens to an experiment: every compiled program called inside, and the products of all calls together."""
+    from biasprop import program, subjects
+    from biasprop.batching import over_cells
+
+    found = Recorded(Counter(), {})
+    known: dict[Any, Counting] = {}
+
+    def listening(function: Callable[..., Any], **how: Any) -> Callable[..., Any]:
+        compiled = over_cells(function, **how)
+
+        def call(*arguments: Any) -> Any:
+            leaves, structure = jax.tree.flatten(arguments)
+            key = (function, structure, tuple((jnp.shape(leaf), str(jnp.result_type(leaf))) for leaf in leaves))
+            if key not in known:
+                shapes = jax.tree.map(jax.typeof, arguments)
+                found.programs[key] = Program(function.__name__.lstrip("_"), compiled, shapes)
+                known[key] = Counting(compiled, arguments, parameters)
+            found.counts.update(known[key](*arguments))
+            return compiled(*arguments)
+
+        return call
+
+    with mock.patch.object(program, "over_cells", listening), mock.patch.object(subjects, "over_cells", listening):
+        yield found
+
+
+def _count(jaxpr: Any, weights: set[tuple[int, ...]], turns: Iterator[int]) -> Counts:
+    found: Counts = Counter()
+    for equation in jaxpr.eqns:
+        name = equation.primitive.name
+        if name in PRODUCTS:
+            found[_product(equation, weights)] += 1
+            continue
+        times = 1
+        if name == "scan":
+            times = equation.params["length"]
+        elif _is_open_loop(equation):
+            times = next(turns)
+        counted = [_count(inner, weights, turns) for inner in _inner(equation)]
+        if name == "cond":  # one branch is taken: the costliest counts
+            counted = [max(counted, key=flops)]
+        for own in counted:
+            for product, count in own.items():
+                found[product] += times * count
+    return found
+
+
+def _product(equation: Any, weights: set[tuple[int, ...]]) -> Product:
+    operands = tuple((tuple(var.aval.shape), str(var.aval.dtype)) for var in equation.invars)
+    backward = "transpose" in str(equation.source_info.name_stack)
+    gradient = tuple(sorted(equation.outvars[0].aval.shape)) in weights
+    role = (WEIGHT_GRADIENT if gradient else INPUT_GRADIENT) if backward else FORWARD
+    params = tuple((name, value) for name, value in sorted(equation.params.items()) if name != "out_sharding")
+    params += (("out_sharding", None),) if "out_sharding" in equation.params else ()
+    return Product(role, equation.primitive, params, operands)
+
+
+def _inner(equation: Any) -> list[Any]:
+    """The jaxprs an equation runs."""
+    if equation.primitive.name == "custom_linear_solve":  # its others check it or differentiate it
+        return [equation.params["jaxprs"].solve.jaxpr]
+    found = []
+    for value in equation.params.values():
+        every = value if isinstance(value, tuple | list) else (value,)
+        found += [inner for inner in (getattr(each, "jaxpr", each) for each in every) if hasattr(inner, "eqns")]
+    return found
+
+
+def _is_open_loop(equation: Any) -> bool:
+    """Whether it is a loop of unknown length that computes products."""
+    return equation.primitive.name == "while" and any(_has_product(inner) for inner in _inner(equation))
+
+
+def _has_product(jaxpr: Any) -> bool:
+    return any(
+        equation.primitive.name in PRODUCTS or any(map(_has_product, _inner(equation))) for equation in jaxpr.eqns
+    )
+
+
+def _has_open_loop(jaxpr: Any) -> bool:
+    return any(_is_open_loop(equation) or any(map(_has_open_loop, _inner(equation))) for equation in jaxpr.eqns)
+
+
+def _follow(jaxpr: Any, consts: Sequence[Any], arguments: Sequence[Any], found: list[Int[Array, ""]]) -> list[Any]:
+    """Compute a jaxpr, and note the length of each open loop on the way."""
+    values = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *arguments], strict=True))
+
+    def value(var: Any) -> Any:
+        return var.val if hasattr(var, "val") else values[var]
+
+    for equation in jaxpr.eqns:
+        given = [value(var) for var in equation.invars]
+        if _is_open_loop(equation):
+            results = _follow_loop(equation.params, given, found)
+        elif any(map(_has_open_loop, _inner(equation))):
+            if equation.primitive.name in ("scan", "while", "cond"):
+                raise ValueError("a loop whose length depends on data lies inside another loop: it cannot be counted")
+            inner = next(v for v in equation.params.values() if hasattr(getattr(v, "jaxpr", v), "eqns"))
+            results = _follow(getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), given, found)
+        else:
+            results = equation.primitive.bind(*given, **equation.params)
+            results = results if equation.primitive.multiple_results else [results]
+        values.update(zip(equation.outvars, results, strict=True))
+    return [value(var) for var in jaxpr.outvars]
+
+
+def _follow_loop(params: Any, given: Sequence[Any], found: list[Int[Array, ""]]) -> list[Any]:
+    condition, body = params["cond_jaxpr"], params["body_jaxpr"]
+    if any(_has_open_loop(loop.jaxpr) for loop in (condition, body)):
+        raise ValueError("a loop whose length depends on data lies inside another one: it cannot be counted")
+    n, m = params["cond_nconsts"], params["body_nconsts"]
+    of_condition, of_body, start = given[:n], given[n : n + m], given[n + m :]
+    ask, turn = jax.extend.core.jaxpr_as_fun(condition), jax.extend.core.jaxpr_as_fun(body)
+
+    def goes_on(state: tuple[list[Any], Any]) -> Any:
+        answer = ask(*of_condition, *state[0])[0]
+        return jnp.any(answer)
+
+    def step(state: tuple[list[Any], Any]) -> tuple[list[Any], Any]:
+        return list(turn(*of_body, *state[0])), state[1] + 1
+
+    results, turns = jax.lax.while_loop(goes_on, step, (list(start), jnp.int32(0)))
+    found.append(turns)
+    return list(results)

@@ -1,0 +1,164 @@
+"""What is timed: the stages of one cell, by the functions that a run calls."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from biasprop import design, keys, program, subjects, training
+from biasprop.augment import Augmentation
+from biasprop.batching import Batch, stream
+from biasprop.bench.operations import Counts, Program, products, recorded
+from biasprop.component import Definition
+from biasprop.condition import Finetuning, PretrainingCondition
+from biasprop.design import Cell
+from biasprop.interfaces import Params
+from biasprop.keys import Stream
+from biasprop.study import Study
+from biasprop.training import SEGMENT, Schedule
+
+FINETUNED = 4 * SEGMENT
+"""Steps of a fine-tuning that is timed: enough that joining its images at the start does not show."""
+
+
+class Stage(NamedTuple):
+    """Something to be timed."""
+
+    name: str
+    unit: str
+    """What it does several of."""
+    work: int
+    """How many."""
+    run: Callable[[], Any]
+    count: Callable[[], Counts]
+    """The matrix products of one run."""
+
+
+class Workload:
+    """One cell of a study, or ``width`` replicates of it as a batch: untrained, which takes as long as trained."""
+
+    def __init__(self, study: Study, width: int = 1):
+        self.study, self.width = study, width
+        cells = design.cells(study)
+        self.cell: Cell = next((cell for cell in cells if cell.condition.pretraining.objective.trains), cells[0])
+        self.batch = batch(self.cell.condition, study.seed, width)
+        self.params: Params = program.untrained(self.batch)["encoder"]
+        self.programs: dict[Any, Program] = {}
+
+    def stages(self) -> Iterator[Stage]:
+        """Those that the study has, in the order of a run."""
+        yield from (self._render(), *self._augment(), *self.pretrain(), *self._adapt(), self._evaluate())
+
+    @functools.cached_property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Of all trained arrays, alone and in a batch."""
+        leaves = [leaf.shape for leaf in jax.tree.leaves(program.untrained(self.batch))]
+        return [shape for leaf in leaves for shape in (leaf, leaf[1:])]
+
+    @functools.cached_property
+    def who(self) -> dict[str, subjects.Roster]:
+        """Everyone who is looked at."""
+        first = self.cell.arms[0].condition
+        pool = max(int(arm.condition.finetuning.labels) for arm in self.cell.arms)
+        return subjects.rosters(first.finetuning, first.evaluation, list(self.study.subgroups), pool)
+
+    @functools.cached_property
+    def sets(self) -> subjects.Sets:
+        """Their images."""
+        return subjects.render_sets(self.batch, self.who)
+
+    def pretrain(self) -> Iterator[Stage]:
+        """A segment of pretraining, if the study has any."""
+        schedule = self.cell.condition.pretraining.schedule
+        if self.cell.condition.pretraining.objective.trains:
+            short = batch(shortened(self.cell.condition, SEGMENT), self.study.seed, self.width)
+            run = functools.partial(program.pretrain, short, _nobody)
+            yield self._stage("pretraining step", "image", SEGMENT * schedule.batch * self.width, run)
+
+    def _stage(self, name: str, unit: str, work: int, run: Callable[[], Any]) -> Stage:
+        def count() -> Counts:
+            with recorded(self.shapes) as found:
+                jax.block_until_ready(run())
+            self.programs |= found.programs
+            return found.counts
+
+        return Stage(name, unit, work, run, count)
+
+    def _finetuner(self) -> program.Finetuner:
+        """One that has learned nothing yet."""
+        return program.Finetuner(self.batch, self.params, self.who, self.study.evaluation, self.sets)
+
+    def _render(self) -> Stage:
+        roster = self.who["selection"]
+        key = stream(self.batch, Stream.SELECTION)
+        work = -(-len(roster.label) // subjects.CHUNK) * subjects.CHUNK * self.width
+        return self._stage("render", "image", work, lambda: subjects.rendered(self.batch, key, roster))
+
+    def _augment(self) -> Iterator[Stage]:
+        augmentation = next(augmentations([self.cell.condition, *(arm.condition for arm in self.cell.arms)]), None)
+        if augmentation is not None:
+            images = self.sets.selection[0][0]
+            own = keys.each(keys.replicate(self.study.seed, 0), jnp.arange(len(images)))
+            run = jax.jit(jax.vmap(augmentation.view))
+            yield Stage("view", "image", len(images), lambda: run(own, images), lambda: products(run, own, images))
+
+    def _adapt(self) -> Iterator[Stage]:
+        arms = [arm.condition for arm in self.cell.arms]
+        largest = sorted(arms, key=lambda arm: -int(arm.finetuning.labels))
+        trained = next((arm for arm in largest if arm.finetuning.protocol.adapts_encoder), None)
+        if trained is not None:
+            finetuning = shortened(trained, FINETUNED).finetuning
+            recipe = finetuning.protocol.recipe(self.cell.condition.pretraining.objective.trains)
+            work = FINETUNED * recipe.schedule.batch * self.width
+            run = functools.partial(self._adapted, [finetuning])
+            yield self._stage("fine-tuning step", "image", work, run)
+        fitted = [arm.finetuning for arm in arms if not arm.finetuning.protocol.adapts_encoder]
+        if fitted:
+            yield self._stage("probe", "fit", len(fitted) * self.width, functools.partial(self._adapted, fitted))
+
+    def _adapted(self, arms: list[Finetuning]) -> list[program.Adapted]:
+        """The first draw of some arms of one encoder that has learned nothing yet."""
+        finetuner = self._finetuner()
+        return [finetuner.adapt(arm, 0, _nobody) for arm in arms]
+
+    def _evaluate(self) -> Stage:
+        features = self.cell.condition.encoder.features
+        head = program.Head(jnp.zeros((self.width, features)), jnp.zeros(self.width))
+        solved = np.full(self.width, training.NEVER)
+        adapted = program.Adapted(self.params, head, np.zeros((self.width, 1, features), np.float32), 1, solved)
+        sizes = (len(self.who["calibration"].label), *(len(self.who["test"].label) for _ in self.study.subgroups))
+        work = sum(-(-n // subjects.CHUNK) * subjects.CHUNK for n in sizes) * self.width
+        return self._stage("evaluation", "image", work, lambda: self._finetuner().score(adapted))
+
+
+def batch(condition: PretrainingCondition, seed: int, width: int) -> Batch:
+    """The first ``width`` replicates of a condition."""
+    ready = program.ready(condition)
+    stacked = jax.tree.map(lambda leaf: np.stack([np.asarray(leaf)] * width), ready)
+    return Batch(stacked, jnp.stack([keys.replicate(seed, replicate) for replicate in range(width)]))
+
+
+def shortened(part: Any, steps: int) -> Any:
+    """A definition whose every training takes so many steps."""
+    if not isinstance(part, Definition):
+        return part
+    own = {name: shortened(getattr(part, name), steps) for name in type(part).model_fields}
+    return part.model_copy(update=own | ({"steps": steps} if isinstance(part, Schedule) else {}))
+
+
+def augmentations(parts: Any) -> Iterator[Augmentation]:
+    """Every augmentation inside a list of definitions."""
+    for part in parts:
+        if isinstance(part, Augmentation):
+            yield part
+        elif isinstance(part, Definition):
+            yield from augmentations([getattr(part, name) for name in type(part).model_fields])
+
+
+def _nobody(stage: str, step: int, steps: int) -> None:
+    """Nobody is told."""

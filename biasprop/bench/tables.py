@@ -1,0 +1,115 @@
+"""What was measured, as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+MOST = 12
+"""Kinds of products that are shown."""
+
+
+def text(found: Mapping[str, Any]) -> str:
+    """All tables of one measurement.
+
+    Args:
+        found: the JSON object of the command.
+    """
+    from biasprop import report
+
+    mark, machine = found["fingerprint"], found["machine"]
+    loads = f"load {machine['before']['load']} before, {machine['after']['load']} after"
+    head = (
+        f"{found['study']}: {mark['device']} ({mark['instructions']}), jax {mark['jax']}, "
+        f"{mark['threads'] or 'all'} thread(s), {found['width']} cell(s) in a batch; "
+        f"{loads}, {machine['after']['cores']} cores\n\n"
+    )
+    made = [_stages(found), _ceilings(found), _programs(found), _scaling(found)]
+    return head + report.text([table for table in made if table is not None], 140) + _memory(found)
+
+
+def _table(title: str, *columns: str) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for i, name in enumerate(columns):
+        table.add_column(name, justify="left" if i == 0 else "right", no_wrap=True)
+    return table
+
+
+def _stages(found: Mapping[str, Any]) -> Any:
+    rows = found.get("stages", [])
+    if not rows:
+        return None
+    title = f"Stages, for one image or fit; best and median of {found['repeats']}, spread is half the quartile range"
+    table = _table(
+        title, "stage", "of", "best us", "median us", "spread", "MFLOP", "GFLOP/s", "products us", "achieved"
+    )
+    for row in rows:
+        timed = "best_s" in row
+        table.add_row(
+            row["stage"],
+            row["unit"],
+            f"{1e6 * row['best_s']:.1f}" if timed else "",
+            f"{1e6 * row['median_s']:.1f}" if timed else "",
+            f"{row['spread']:.0%}" if timed else "",
+            f"{row['flops'] / 1e6:.2f}",
+            f"{row['gflops']:.1f}" if timed else "",
+            f"{1e6 * row['products_s']:.1f}",
+            f"{row['achieved']:.0%}" if timed else "",
+        )
+    return table
+
+
+def _ceilings(found: Mapping[str, Any]) -> Any:
+    rows = found.get("ceilings", [])
+    if not rows:
+        return None
+    roles = dict(found["roles"])
+    stage = roles.pop("stage")
+    rates = ", ".join(f"{role} {rate:.1f}" for role, rate in roles.items())
+    table = _table(
+        f"Matrix products of the {stage}, alone, GFLOP/s: {rates}", "role", "shapes", "us an image", "GFLOP/s"
+    )
+    for row in rows[:MOST]:
+        table.add_row(
+            row["role"], row["operands"], f"{1e6 * row['times'] * row['seconds']:.2f}", f"{row['gflops']:.1f}"
+        )
+    rest = sum(row["times"] * row["seconds"] for row in rows[MOST:])
+    if rest:
+        table.add_row(f"{len(rows) - MOST} more", "", f"{1e6 * rest:.2f}", "")
+    return table
+
+
+def _programs(found: Mapping[str, Any]) -> Any:
+    rows = sorted(found.get("programs", []), key=lambda row: -(row["trace"] + row["lower"] + row["load"]))
+    if not rows:
+        return None
+    table = _table("Programs, seconds", "program", "trace", "lower", "compile", "from cache", "MB temporary")
+    for row in rows:
+        compiled = "" if row["compile"] is None else f"{row['compile']:.2f}"
+        cells = (f"{row['trace']:.2f}", f"{row['lower']:.2f}", compiled, f"{row['load']:.2f}")
+        table.add_row(row["name"], *cells, f"{row['buffers']['temporary'] / 1e6:.1f}")
+    sums = {name: sum(row[name] or 0 for row in rows) for name in ("trace", "lower", "compile", "load")}
+    compiled = f"{sums['compile']:.2f}" if rows[0]["compile"] is not None else ""
+    table.add_row("all", f"{sums['trace']:.2f}", f"{sums['lower']:.2f}", compiled, f"{sums['load']:.2f}", "")
+    return table
+
+
+def _scaling(found: Mapping[str, Any]) -> Any:
+    rows = found.get("scaling", [])
+    if not rows:
+        return None
+    table = _table(
+        "A pretraining step; for one image, for a segment where cells are counted", "against", "at", "us", "compiled"
+    )
+    for row in rows:
+        table.add_row(row["axis"], str(row["at"]), f"{1e6 * row['seconds']:.1f}", str(row["compiled"]))
+    return table
+
+
+def _memory(found: Mapping[str, Any]) -> str:
+    if "memory" not in found:
+        return ""
+    return "peak memory: " + ", ".join(f"{name} {held / 1e9:.2f} GB" for name, held in found["memory"].items()) + "\n"

@@ -1,0 +1,74 @@
+"""Matrix products are counted as they run: by hand on small functions, whatever wraps them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jaxtyping import Array, Float
+
+from biasprop.bench.operations import FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT, flops, products
+
+X, W = jnp.ones((32, 5)), jnp.ones((5, 7))
+ONE = 2 * 32 * 5 * 7
+"""Operations of X @ W."""
+
+
+def test_a_product_and_its_gradients() -> None:
+    def loss(w: Float[Array, "i o"], x: Float[Array, "n i"]) -> Float[Array, ""]:
+        return jnp.sum((x @ w) ** 2)
+
+    counts = products(jax.grad(loss, argnums=(0, 1)), W, X, parameters=[W.shape])
+    assert sorted(product.role for product in counts) == sorted([FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT])
+    assert set(counts.values()) == {1} and flops(counts) == 3 * ONE
+
+
+def test_loops_branches_and_wrappers() -> None:
+    def once(x: Any) -> Any:
+        return (x @ W) @ W.T
+
+    assert flops(products(jax.jit(once), X)) == 2 * ONE
+    assert flops(products(lambda x: jax.lax.scan(lambda c, _: (once(c), None), x, length=9)[0], X)) == 18 * ONE
+    assert flops(products(jax.vmap(once), jnp.ones((3, 32, 5)))) == 6 * ONE
+    assert flops(products(jax.checkpoint(once), X)) == 2 * ONE
+    assert flops(products(lambda x: jax.lax.cond(x[0, 0] > 0, once, lambda x: x, x), X)) == 2 * ONE
+
+
+@pytest.mark.parametrize("turns", [1, 6])
+def test_a_loop_to_tolerance_counts_its_turns(turns: int) -> None:
+    @jax.jit
+    def fit(x: Any, limit: Any) -> Any:
+        return jax.lax.while_loop(lambda s: s[1] < limit, lambda s: ((s[0] @ W) @ W.T, s[1] + 1), (x, 0))
+
+    assert flops(products(fit, X, jnp.int32(turns))) == 2 * turns * ONE
+    limits = jnp.array([1, turns])
+    assert flops(products(jax.vmap(fit, (None, 0)), X, limits)) == 2 * 2 * turns * ONE, "all turn with the last"
+
+
+def test_a_loop_to_tolerance_inside_another_loop_is_refused() -> None:
+    def fit(x: Any) -> Any:
+        return jax.lax.while_loop(lambda x: x[0, 0] < 9, lambda x: (x @ W) @ W.T, x)
+
+    with pytest.raises(ValueError, match="inside another"):
+        products(lambda x: jax.lax.scan(lambda c, _: (fit(c), None), x, length=2)[0], X)
+
+
+def test_convolutions_count() -> None:
+    images, kernel = jnp.ones((4, 3, 8, 8)), jnp.ones((16, 3, 2, 2))
+    counts = products(lambda x, k: jax.lax.conv(x, k, (2, 2), "VALID"), images, kernel)
+    assert flops(counts) == 2 * (4 * 16 * 4 * 4) * (3 * 2 * 2)
+
+
+def test_a_solved_system_counts_what_solves_it() -> None:
+    system = jnp.eye(4)
+    assert flops(products(jnp.linalg.solve, system, jnp.ones(4))) == 0, "factorisations are no products"
+
+
+def test_a_product_runs_alone() -> None:
+    (product,) = products(lambda x, w: jnp.einsum("ni,io->on", x, w), X, W)
+    given = {X.shape: X, W.shape: W}
+    result = product.run(*(given[shape] for shape, _ in product.operands))
+    assert result.shape == product.result and float(np.asarray(result)[0, 0]) == 5

@@ -1,0 +1,356 @@
+"""A study in PyTorch, cell by cell, on images rendered beforehand: pretrain once, then every arm from there.
+
+A worker: ``python -m tests.benchmarks.peer_study FOLDER`` reads one JSON request a line and answers each with one line.
+``{"cell": 0, "replicate": 0}`` computes a cell and writes its scores; ``{"time": "pretrain"}`` repeats one unit of a
+stage and answers with its seconds. What FOLDER holds is written by :mod:`tests.benchmarks.images`.
+"""
+
+# pyright: reportMissingImports=false
+# torch is an extra that only this comparison needs.
+
+from __future__ import annotations
+
+import argparse
+import copy
+import functools
+import json
+import math
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tests.benchmarks.peer_network import Classifier, Encoder, Projection, Views, initialise, nt_xent
+
+JUDGED = 50
+"""Steps between two looks at the selection subjects."""
+
+AT_ONCE = 1_000
+"""Images encoded at once where nothing is learned."""
+
+
+class Peer:
+    """A study's recipe and one replicate's images, ready to compute."""
+
+    def __init__(self, folder: Path, replicate: int, device: str, compiled: bool):
+        self.recipe = json.loads((folder / "recipe.json").read_text())
+        self.folder, self.replicate, self.device = folder, replicate, torch.device(device)
+        self.compiled = compiled
+        self.subgroups = len(self.recipe["subgroups"])
+        self.seconds: dict[str, float] = {}
+
+    @functools.cache  # noqa: B019 - as long as the worker
+    def images(self, name: str) -> Tensor:
+        """A set of images, [n, c, h, w]."""
+        stored = np.load(self.folder / f"{self.replicate}-{name}.npy")
+        return torch.from_numpy(stored).permute(0, 3, 1, 2).contiguous().to(self.device)
+
+    @functools.cache  # noqa: B019
+    def numbers(self, name: str) -> Tensor:
+        """Labels or subgroups of a set."""
+        return torch.from_numpy(np.load(self.folder / f"{self.replicate}-{name}.npy").astype(np.int64)).to(self.device)
+
+    def cohort(self, cell: int) -> Tensor:
+        """Images of a cell's cohort, each subject in the subgroup that this cell's mix puts it in."""
+        subgroup = self.numbers(f"subgroup-{cell}").cpu().numpy()
+        stored = [
+            np.load(self.folder / f"{self.replicate}-cohort-{g}.npy", mmap_mode="r") for g in range(self.subgroups)
+        ]
+        chosen = np.empty_like(stored[0])
+        for g, images in enumerate(stored):
+            chosen[subgroup == g] = images[subgroup == g]
+        return torch.from_numpy(chosen).permute(0, 3, 1, 2).contiguous().to(self.device)
+
+    def encoder(self) -> Encoder:
+        """An untrained encoder."""
+        return Encoder(**self.recipe["encoder"]).to(self.device)
+
+    def views(self, levers: dict[str, float]) -> Views:
+        """Random views."""
+        return Views(self.recipe["encoder"]["size"], **levers).to(self.device)
+
+    def fast(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Compiled, where that was asked for."""
+        mode = "default" if self.device.type == "cpu" else "reduce-overhead"  # graphs: steps are short on a GPU
+        return torch.compile(function, dynamic=False, mode=mode) if self.compiled else function
+
+    # --- learning; what is compiled once serves every cell and arm ---
+
+    @functools.cached_property
+    def pretraining_loss(self) -> tuple[nn.Module, nn.Module, Callable[[Tensor], Tensor]]:
+        """Encoder, projection head, and the loss of a batch."""
+        told = next(cell["pretraining"] for cell in self.recipe["cells"] if cell["pretraining"])
+        encoder, projection = self.encoder(), Projection(self.recipe["features"], told["projection"]).to(self.device)
+        views = self.views(told["augmentation"])
+
+        def loss_of(images: Tensor) -> Tensor:
+            return nt_xent(projection(encoder(views(torch.cat([images, images])))), told["temperature"])
+
+        return encoder, projection, self.fast(loss_of)
+
+    def pretraining(self, cell: int) -> tuple[nn.Module, Callable[[int], Tensor]]:
+        """An untrained encoder and the function that takes one step of its pretraining."""
+        told = self.recipe["cells"][cell]["pretraining"]
+        schedule = told["schedule"]
+        encoder, projection, loss_of = self.pretraining_loss
+        encoder.load_state_dict(self.encoder().state_dict())
+        projection.apply(initialise)
+        images = self.cohort(cell)
+        step = optimiser([*encoder.parameters(), *projection.parameters()], [], schedule)
+
+        def take(i: int) -> Tensor:
+            rows = torch.randint(told["cohort"], (schedule["batch"],), device=self.device)
+            return step(i, lambda: loss_of(images[rows]))
+
+        return encoder, take
+
+    @functools.cache  # noqa: B019
+    def finetuning_loss(self, augmentation: str) -> tuple[Classifier, Callable[[Tensor, Tensor], Tensor]]:
+        """Classifier, and the log loss of a batch of views."""
+        views = self.views(json.loads(augmentation))
+        model = Classifier(self.encoder(), self.recipe["features"]).to(self.device)
+
+        def loss_of(images: Tensor, wanted: Tensor) -> Tensor:
+            return F.binary_cross_entropy_with_logits(model(views(images)), wanted)
+
+        return model, self.fast(loss_of)
+
+    def finetuning(self, encoder: nn.Module, labels: int, recipe: str) -> tuple[Classifier, Callable[[int], Tensor]]:
+        """A classifier from an encoder and the function that takes one step of its training."""
+        schedule, augmentation = (self.recipe["full"][recipe][name] for name in ("schedule", "augmentation"))
+        model, loss_of = self.finetuning_loss(json.dumps(augmentation))
+        model.encoder.load_state_dict(encoder.state_dict())
+        model.restart()
+        train, label = self.images("train-0"), self.numbers("train-label").float()
+        step = optimiser(list(model.encoder.parameters()), list(model.head.parameters()), schedule)
+
+        def take(i: int) -> Tensor:
+            rows = torch.randint(labels, (schedule["batch"],), device=self.device)
+            return step(i, lambda: loss_of(train[rows], label[rows]))
+
+        return model, take
+
+    @torch.inference_mode()
+    def judge(self, model: nn.Module, labels: int) -> float:
+        """Mean log loss of those who select."""
+        n = min(labels, self.recipe["evaluation"]["selection"])
+        log_odds = model(self.images("selection")[:n])
+        return float(F.binary_cross_entropy_with_logits(log_odds, self.numbers("selection-label")[:n].float()))
+
+    def finetuned(self, encoder: nn.Module, labels: int, recipe: str) -> Classifier:
+        """The best classifier by selection loss on the way."""
+        model, take = self.finetuning(encoder, labels, recipe)
+        steps = self.recipe["full"][recipe]["schedule"]["steps"]
+        best, kept = math.inf, copy.deepcopy(model.state_dict())
+        for i in range(steps):
+            take(i)
+            if (i + 1) % JUDGED == 0 or i + 1 == steps:
+                loss = self.judge(model, labels)
+                if loss < best:
+                    best, kept = loss, copy.deepcopy(model.state_dict())
+        model.load_state_dict(kept)
+        return model
+
+    # --- probing and scoring ---
+
+    @torch.inference_mode()
+    def encode(self, encoder: nn.Module, images: Tensor) -> Tensor:
+        """Features."""
+        return torch.cat([encoder(part) for part in images.split(AT_ONCE)])
+
+    @torch.inference_mode()
+    def probe(self, train: Tensor, selection: Tensor, labels: int) -> tuple[Tensor, Tensor]:
+        """Weights and intercept of the best of all penalties by selection loss; they are solved as one batch."""
+        penalties = torch.tensor(self.recipe["linear_probe"]["penalties"], device=self.device)
+        weights, intercepts = solve(train[:labels], self.numbers("train-label")[:labels].float(), penalties)
+        n = min(labels, len(selection))
+        log_odds = selection[:n] @ weights.mT + intercepts
+        wanted = self.numbers("selection-label")[:n, None].float().expand_as(log_odds)
+        best = F.binary_cross_entropy_with_logits(log_odds, wanted, reduction="none").mean(0).argmin()
+        return weights[best], intercepts[best]
+
+    @torch.inference_mode()
+    def features(self, encoder: nn.Module) -> dict[str, Tensor]:
+        """Features of everyone who calibrates and tests, and how they tell subgroups apart."""
+        calibration = self.encode(encoder, self.images("calibration"))
+        test = torch.stack([self.encode(encoder, self.images(f"test-{g}")) for g in range(self.subgroups)])
+        subgroup = self.numbers("calibration-subgroup")
+        ends = (subgroup == 0) | (subgroup == self.subgroups - 1)
+        penalty = torch.tensor([1e-2], device=self.device)
+        weights, intercepts = solve(calibration[ends], (subgroup[ends] != 0).float(), penalty)
+        return {"calibration": calibration, "test": test, "separability": test @ weights[0] + intercepts[0]}
+
+    def cell(self, cell: int) -> dict[str, Any]:
+        """Compute a cell: scores by arm go to a file; answers with seconds by stage."""
+        torch.manual_seed(1_000 * self.replicate + 7)  # initial weights are the same in every cell, as in ours
+        told, began = self.recipe["cells"][cell], time.perf_counter()
+        spent, scores = self.seconds, {}
+
+        def clock(stage: str) -> None:
+            nonlocal began
+            now = time.perf_counter()
+            spent[stage] = spent.get(stage, 0.0) + now - began
+            began = now
+
+        trains = told["pretraining"] is not None
+        if trains:
+            encoder, take = self.pretraining(cell)
+            for i in range(told["pretraining"]["schedule"]["steps"]):
+                take(i)
+        else:
+            encoder = self.encoder()
+        clock("pretrain")
+        frozen = self.features(encoder)
+        selection = self.encode(encoder, self.images("selection"))
+        clock("evaluate")
+        for draw in range(self.recipe["linear_probe"]["draws"]):
+            train = self.encode(encoder, self.images(f"train-{draw}"))
+            for labels in self.recipe["labels"]:
+                weights, intercept = self.probe(train, selection, labels)
+                scores[f"linear_probe {labels} {draw}"] = (frozen["test"] @ weights + intercept).cpu().numpy()
+        clock("probe")
+        for labels in self.recipe["labels"]:
+            model = self.finetuned(encoder, labels, "pretrained" if trains else "scratch")
+            clock("finetune")
+            own = self.features(model.encoder)
+            with torch.inference_mode():
+                scores[f"full {labels} 0"] = model.head(own["test"])[..., 0].cpu().numpy()
+            clock("evaluate")
+        np.savez(self.folder / f"scores-{cell}-{self.replicate}.npz", **scores)
+        return {"cell": cell, "replicate": self.replicate, "seconds": spent}
+
+
+def solve(features: Tensor, labels: Tensor, penalties: Tensor) -> tuple[Tensor, Tensor]:
+    """L2-regularised logistic regression on standardised features, one fit a penalty, by damped Newton steps."""
+    mean, scale = features.mean(0), torch.sqrt(features.var(0, unbiased=False) + 1e-8)
+    inputs = torch.cat([(features - mean) / scale, torch.ones_like(features[:, :1])], 1)
+    n, d = inputs.shape
+    ridge = penalties[:, None].repeat(1, d)
+    ridge[:, -1] = 0
+    theta = torch.zeros(len(penalties), d, device=features.device)
+    lengths = 0.5 ** torch.arange(6, device=features.device)
+    for _ in range(60):
+        log_odds = theta @ inputs.mT  # [penalty, n]
+        p = torch.sigmoid(log_odds)
+        gradient = (p - labels) @ inputs / n + ridge * theta
+        if gradient.abs().max() <= 1e-5:
+            break
+        hessian = (inputs * (p * (1 - p) / n)[..., None]).mT @ inputs + torch.diag_embed(ridge + 1e-6)
+        move = torch.linalg.solve(hessian, gradient)
+        tried = theta[:, None] - lengths[:, None] * move[:, None]  # [penalty, length, d]
+        ahead = log_odds[:, None] - lengths[:, None] * (move @ inputs.mT)[:, None]
+        loss = (F.softplus(ahead) - labels * ahead).mean(2) + 0.5 * (ridge[:, None] * tried**2).sum(2)
+        theta = tried[torch.arange(len(theta)), loss.argmin(1)]
+    weights = theta[:, :-1] / scale
+    return weights, theta[:, -1] - weights @ mean
+
+
+def optimiser(
+    parameters: list[nn.Parameter], head: list[nn.Parameter], schedule: dict[str, Any]
+) -> Callable[[int, Callable[[], Tensor]], Tensor]:
+    """A step of AdamW (PyTorch's fused kernel), warm-up and cosine, gradients clipped to norm 1."""
+    decayed = [leaf for leaf in parameters if leaf.ndim > 1]
+    free = [leaf for leaf in parameters if leaf.ndim <= 1] + head
+    groups = [{"params": decayed, "weight_decay": schedule["weight_decay"]}, {"params": free, "weight_decay": 0.0}]
+    adamw = torch.optim.AdamW(groups, lr=0.0, fused=True)
+    warmup, steps = schedule["warmup"], schedule["steps"]
+
+    def step(i: int, loss_of: Callable[[], Tensor]) -> Tensor:
+        progress = i / steps
+        rising, falling = (
+            progress / max(warmup, 1e-6),
+            0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup))),
+        )
+        for group in adamw.param_groups:
+            group["lr"] = schedule["learning_rate"] * (rising if progress < warmup else falling)
+        adamw.zero_grad(set_to_none=True)
+        loss = loss_of()
+        loss.backward()
+        nn.utils.clip_grad_norm_(decayed + free, 1.0, foreach=True)
+        adamw.step()
+        return loss
+
+    return step
+
+
+class Unit(NamedTuple):
+    """What is repeated to time a stage; the same as :class:`biasprop.bench.stages.Stage` has."""
+
+    run: Callable[[], Any]
+    work: int
+    """Images or fits."""
+
+
+def units(peer: Peer) -> dict[str, Unit]:
+    """One unit of each stage, of the first cell that is pretrained and the largest label budget."""
+    cell = next(i for i, told in enumerate(peer.recipe["cells"]) if told["pretraining"])
+    labels = peer.recipe["labels"]
+    _, pretrain = peer.pretraining(cell)
+    model, finetune = peer.finetuning(peer.encoder(), labels[-1], "pretrained")
+    encoder = peer.encoder()
+
+    def finetune_and_judge() -> None:
+        for i in range(JUDGED):
+            finetune(i)
+        peer.judge(model, labels[-1])
+
+    def probe() -> list[Any]:
+        train, selection = (peer.encode(encoder, peer.images(name)) for name in ("train-0", "selection"))
+        return [peer.probe(train, selection, n) for n in labels]
+
+    judges = len(peer.images("calibration")) + peer.subgroups * len(peer.images("test-0"))
+    batch = peer.recipe["cells"][cell]["pretraining"]["schedule"]["batch"]
+    return {
+        "pretrain": Unit(lambda: [pretrain(i) for i in range(JUDGED)], JUDGED * batch),
+        "finetune": Unit(finetune_and_judge, JUDGED * peer.recipe["full"]["pretrained"]["schedule"]["batch"]),
+        "probe": Unit(probe, len(labels)),
+        "evaluate": Unit(lambda: peer.features(encoder), judges),
+    }
+
+
+def main() -> None:
+    """Answer requests until there are no more."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.peer_study", description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--no-compile", action="store_true")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    if given.device != "cpu":
+        torch.set_float32_matmul_precision("high")  # what a user would set; ours uses the same products
+
+    @functools.cache
+    def peer(replicate: int) -> Peer:
+        peer.cache_clear()
+        return Peer(given.folder, replicate, given.device, not given.no_compile)
+
+    timed: dict[str, Unit] = {}
+    for line in sys.stdin:
+        asked = json.loads(line)
+        if "time" in asked:
+            timed = timed or units(peer(0))
+            unit, began, processor = timed[asked["time"]], time.perf_counter(), time.process_time()
+            unit.run()
+            if given.device != "cpu":
+                torch.cuda.synchronize()
+            answer: dict[str, Any] = {
+                "seconds": time.perf_counter() - began,
+                "processor": time.process_time() - processor,
+                "work": unit.work,
+            }
+        else:
+            one = peer(asked["replicate"])
+            one.seconds = {}
+            answer = one.cell(asked["cell"])
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

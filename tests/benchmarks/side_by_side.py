@@ -1,0 +1,299 @@
+"""`python -m tests.benchmarks.side_by_side [STUDY]`: a study by this package and by PyTorch, in turn, on one machine.
+
+Stages are timed one process at a time, ours and PyTorch's in turn; the ratio is the median of the paired ratios. Then a
+part of the whole study, with the same arms, steps and images, two processes on either side; and whether the AUCs of the
+two agree, without which no figure counts. PyTorch's images are rendered beforehand, by our generator, once a replicate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+STAGES = ("pretrain", "finetune", "probe", "evaluate")
+SCALED = {"linear_probe": False, "full": True}
+"""Protocol -> whether its cost grows with the steps."""
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.side_by_side", description=__doc__)
+    add = parser.add_argument
+    add("study", type=Path, nargs="?", default=Path("studies/skin_tone.toml"))
+    add("--steps", type=float, default=0.05, metavar="F", help="part of the study's training steps (0.05)")
+    add("--cells", type=int, default=0, metavar="N", help="the first N pretraining conditions and scratch (all)")
+    add("--replicates", type=int, default=1, metavar="N", help="replicates of the whole study (1)")
+    add(
+        "--repeats",
+        type=int,
+        default=5,
+        metavar="N",
+        help="pairs of timings of each stage (5); of the study a third",
+    )
+    add("--only", choices=("stages", "study"), help="one of the two parts")
+    add("--device", choices=("cpu", "cuda"), default="cpu", help="what PyTorch computes on; ours takes what JAX finds")
+    add("--width", type=int, default=1, metavar="N", help="cells in a batch of ours, stages only (1)")
+    add("--no-compile", action="store_true", help="PyTorch without torch.compile")
+    add("--json", action="store_true", help="one JSON object instead of tables")
+    return parser
+
+
+class Worker:
+    """A process that answers a JSON line with a JSON line."""
+
+    def __init__(self, *words: str):
+        threads = {"NPROC": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | threads,
+        )
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """Ask and wait for the answer."""
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.process.args} ended with {self.process.wait()}")
+        return json.loads(line)
+
+
+@contextmanager
+def workers(*lines: Sequence[str]) -> Iterator[list[Worker]]:
+    """Worker processes that end with the block."""
+    started = [Worker(*line) for line in lines]
+    try:
+        yield started
+    finally:
+        for worker in started:
+            worker.process.communicate()
+
+
+def stages(ours: Sequence[str], theirs: Sequence[str], repeats: int) -> list[dict[str, Any]]:
+    """Each stage in turn by ours and by theirs; a first pair, which compiles, is left out."""
+    found = []
+    with workers(ours, theirs) as (one, other):
+        for stage in STAGES:
+            pairs = [(one.ask(time=stage), other.ask(time=stage)) for _ in range(repeats + 1)][1:]
+            row: dict[str, Any] = {"stage": stage}
+            for clock in ("seconds", "processor"):
+                each = [(a[clock] / a["work"], b[clock] / b["work"]) for a, b in pairs]
+                ratios = sorted(b / a for a, b in each)
+                row[clock] = {
+                    "ours": statistics.median(a for a, _ in each),
+                    "theirs": statistics.median(b for _, b in each),
+                    "ratio": statistics.median(ratios),
+                    "range": [ratios[0], ratios[-1]],
+                }
+            found.append(row)
+            _tell(_stage_line(row))
+    return found
+
+
+def our_study(study: Path, overrides: Sequence[str], only: Sequence[str], out: Path) -> dict[str, Any]:
+    """The whole study by the command, into an empty folder of stores."""
+    line = [sys.executable, "-m", "biasprop.run", str(study), "--out", str(out), "--json", "-q"]
+    line += [word for each in overrides for word in ("--set", each)] + [w for each in only for w in ("--only", each)]
+    began = time.perf_counter()
+    done = subprocess.run(line, check=True, capture_output=True, text=True)
+    wall = time.perf_counter() - began
+    store = json.loads(done.stdout)["store"]
+    events = [json.loads(event) for event in (Path(store) / "events.jsonl").read_text().splitlines()]
+    spent = [event["seconds"] for event in events if event["event"] == "cells"]
+    return {"wall": wall, "seconds": _summed(spent), "store": store}
+
+
+def their_study(folder: Path, tasks: Sequence[dict[str, int]], how: Sequence[str]) -> dict[str, Any]:
+    """The same cells by two worker processes, each taking the next that is left."""
+    began, left, answers = time.perf_counter(), list(tasks), []
+    line = ["tests.benchmarks.peer_study", str(folder), *how]
+    processes = 1 if "cuda" in how else min(2, os.cpu_count() or 1)
+    with workers(*[line] * processes) as started:
+
+        def feed(worker: Worker) -> None:
+            while left:
+                answers.append(worker.ask(**left.pop(0)))
+
+        threads = [threading.Thread(target=feed, args=(worker,)) for worker in started]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(answers) == len(tasks), "a worker was lost"
+    return {"wall": time.perf_counter() - began, "seconds": _summed([answer["seconds"] for answer in answers])}
+
+
+def agreement(store: str, folder: Path, cells: dict[str, int], replicates: int) -> list[dict[str, Any]]:
+    """Difference of AUC (theirs minus ours) by protocol: mean over arms and subgroups, its error over cells."""
+    from biasprop import open_cube
+    from biasprop.metrics import auc
+
+    cube = open_cube(store).load()
+    found = []
+    for protocol in SCALED:
+        differences, levels = [], []
+        for label, index in cells.items():
+            for replicate in range(replicates):
+                scores = np.load(folder / f"scores-{index}-{replicate}.npz", allow_pickle=False)
+                truth = np.load(folder / f"{replicate}-test-label.npy", allow_pickle=False)
+                theirs, own = [], []
+                for name in (name for name in scores if name.startswith(protocol)):
+                    _, budget, draw = name.split()
+                    at = {"pretraining": label, "labels": int(budget), "protocol": protocol, "replicate": replicate}
+                    arm = cube.score.sel(at).isel(draw=int(draw)).transpose("subgroup", "subject").values
+                    own.append([auc(row, truth) for row in arm])
+                    theirs.append([auc(row, truth) for row in scores[name]])
+                differences.append(np.mean(theirs) - np.mean(own))
+                levels.append((np.mean(own), np.mean(theirs)))
+        error = float(np.std(differences, ddof=1) / len(differences) ** 0.5) if len(differences) > 1 else float("nan")
+        mean = np.mean(levels, axis=0)
+        row = {"protocol": protocol, "ours": float(mean[0]), "theirs": float(mean[1])}
+        found.append(row | {"difference": float(np.mean(differences)), "error": error, "cells": len(differences)})
+    return found
+
+
+def overrides(study: Path, part: float) -> list[str]:
+    """``--set`` words that leave a part of all training steps, in whole segments: we compute no others."""
+    from biasprop import design
+    from biasprop.study import load_study
+    from biasprop.training import SEGMENT
+
+    whole = load_study(study)
+    protocols = {
+        arm.condition.finetuning.protocol.kind: arm.condition.finetuning.protocol for _, arm in design.arms(whole)
+    }
+    full = protocols["full"].model_dump()
+    steps = {"pretraining.schedule.steps": whole.pretraining.schedule.steps}
+    steps |= {f"{name}.schedule.steps": full[name]["schedule"]["steps"] for name in ("pretrained", "scratch")}
+    shorter = {name: max(1, round(part * count / SEGMENT)) * SEGMENT for name, count in steps.items()}
+    recipes = []
+    for name in ("pretrained", "scratch"):
+        told = full[name]["schedule"] | {"steps": shorter[f"{name}.schedule.steps"]}
+        recipes.append(f"{name} = {{ schedule = {{ {', '.join(f'{k} = {v}' for k, v in told.items())} }} }}")
+    level = f'{{ kind = "full", {", ".join(recipes)} }}'
+    return [
+        f"pretraining.schedule.steps={shorter['pretraining.schedule.steps']}",
+        f'factors.protocol.levels=["linear_probe", {level}]',
+    ]
+
+
+def main() -> None:
+    """Compare and print."""
+    given = arguments().parse_args()
+    from biasprop import environment
+
+    environment.settle()
+    from biasprop import design, device
+    from biasprop.bench.timing import load
+    from biasprop.study import load_study
+    from tests.benchmarks.images import export
+
+    device.prepare()
+    changes = [*overrides(given.study, given.steps), f"replicates={given.replicates}"]
+    study = load_study(given.study, tuple(changes))
+    labels = [cell.label for cell in design.cells(study) if cell.replicate == 0]
+    chosen = labels if not given.cells else [*[one for one in labels if one != "scratch"][: given.cells], "scratch"]
+    how = ["--device", given.device, *(["--no-compile"] if given.no_compile else [])]
+    found: dict[str, Any] = {"machine": {"before": load()}, "fingerprint": device.fingerprint(1), "torch": _torch()}
+    with tempfile.TemporaryDirectory(prefix="side-by-side-") as place:
+        folder = Path(place)
+        rendering = export(study, folder, given.replicates)
+        found["rendering_s"] = rendering
+        _tell(f"images of the peer rendered in {rendering:.1f} s")
+        if given.only != "study":
+            ours = ["tests.benchmarks.ours", str(given.study), "--width", str(given.width)]
+            found["stages"] = stages(ours, ["tests.benchmarks.peer_study", str(folder), *how], given.repeats)
+        if given.only != "stages":
+            tasks = [{"cell": labels.index(one), "replicate": r} for r in range(given.replicates) for one in chosen]
+            found["study"] = []
+            for repeat in range(max(1, given.repeats // 3)):
+                only = [f"pretraining={one}" for one in chosen]
+                own = our_study(given.study, changes, only, folder / f"results-{repeat}")
+                other = their_study(folder, tasks, how)
+                found["study"].append({"ours": own, "theirs": other})
+                _tell(_study_line(own, other, rendering, given.steps))
+            found["agreement"] = agreement(
+                own["store"], folder, {one: labels.index(one) for one in chosen}, given.replicates
+            )
+            for row in found["agreement"]:
+                _tell(_agreement_line(row))
+    found["machine"]["after"] = load()
+    if given.json:
+        print(json.dumps(found))
+    else:
+        print(*_summary(found, given.steps), sep="\n")
+
+
+def _summed(spent: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {name: sum(each.get(name, 0.0) for each in spent) for name in {name for each in spent for name in each}}
+
+
+def _projected(seconds: dict[str, float], part: float) -> float:
+    """Seconds of all processes for all steps: training grows, the rest stays."""
+    return sum(spent / part if name in ("pretrain", "adapt", "finetune") else spent for name, spent in seconds.items())
+
+
+def _stage_line(row: dict[str, Any]) -> str:
+    wall, processor = row["seconds"], row["processor"]
+    return (
+        f"{row['stage']:<9} ours {1e6 * wall['ours']:8.1f} us, PyTorch {1e6 * wall['theirs']:8.1f} us; ratio "
+        f"{wall['ratio']:.2f} [{wall['range'][0]:.2f}, {wall['range'][1]:.2f}]; of the processor's time "
+        f"{processor['ratio']:.2f} [{processor['range'][0]:.2f}, {processor['range'][1]:.2f}]"
+    )
+
+
+def _study_line(own: dict[str, Any], other: dict[str, Any], rendering: float, part: float) -> str:
+    whole = (_projected(other["seconds"], part) + rendering) / _projected(own["seconds"], part)
+    return (
+        f"study: ours {own['wall']:.1f} s, PyTorch {other['wall']:.1f} s and {rendering / 2:.1f} s for its images (two "
+        f"processes); ratio {(other['wall'] + rendering / 2) / own['wall']:.2f}; with all steps {whole:.2f}"
+    )
+
+
+def _agreement_line(row: dict[str, Any]) -> str:
+    return (
+        f"AUC {row['protocol']}: ours {row['ours']:.3f}, PyTorch {row['theirs']:.3f}, difference "
+        f"{row['difference']:+.4f} +- {row['error']:.4f} (standard error over {row['cells']} cells)"
+    )
+
+
+def _summary(found: dict[str, Any], part: float) -> list[str]:
+    machine, mark = found["machine"], found["fingerprint"]
+    lines = [
+        f"{mark['device']} ({mark['instructions']}), jax {mark['jax']}, torch {found['torch']}; load "
+        f"{machine['before']['load']} before, {machine['after']['load']} after, {machine['after']['cores']} cores",
+    ]
+    lines += [_stage_line(row) for row in found.get("stages", [])]
+    lines += [_study_line(one["ours"], one["theirs"], found["rendering_s"], part) for one in found.get("study", [])]
+    return lines + [_agreement_line(row) for row in found.get("agreement", [])]
+
+
+def _torch() -> str:
+    from importlib.metadata import version
+
+    return version("torch")
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
