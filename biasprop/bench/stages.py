@@ -10,13 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from biasprop import design, keys, program, subjects, training
+from biasprop import design, keys, program, subjects
 from biasprop.augment import Augmentation
 from biasprop.batching import Batch, stream
 from biasprop.bench.operations import Counts, Program, products, recorded
 from biasprop.component import Definition
 from biasprop.condition import Finetuning, PretrainingCondition
 from biasprop.design import Cell
+from biasprop.heads import Head
 from biasprop.interfaces import Params
 from biasprop.keys import Stream
 from biasprop.study import Study
@@ -128,9 +129,10 @@ class Workload:
 
     def _evaluate(self) -> Stage:
         features = self.cell.condition.encoder.features
-        head = program.Head(jnp.zeros((self.width, features)), jnp.zeros(self.width))
-        solved = np.full(self.width, training.NEVER)
-        adapted = program.Adapted(self.params, head, np.zeros((self.width, 1, features), np.float32), 1, solved)
+        head = Head(jnp.zeros((self.width, features)), jnp.zeros(self.width))
+        adapted = program.Adapted(
+            self.params, head, np.zeros((self.width, 1, features), np.float32), 1, [""] * self.width
+        )
         sizes = (len(self.who["calibration"].label), *(len(self.who["test"].label) for _ in self.study.subgroups))
         work = sum(-(-n // subjects.CHUNK) * subjects.CHUNK for n in sizes) * self.width
         return self._stage("evaluation", "image", work, lambda: self._finetuner().score(adapted))
