@@ -13,16 +13,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int
 
-from biasprop import keys, population, training
+from biasprop import keys, training
 from biasprop.batching import Batch, each, over_cells, stream
 from biasprop.checkpoint import Checkpoint
 from biasprop.condition import Evaluation, Finetuning, PretrainingCondition
 from biasprop.heads import solve
-from biasprop.interfaces import Cohort, Labelled, Params, ReadOut, Subjects
+from biasprop.interfaces import Labelled, Params, ReadOut
 from biasprop.keys import Stream
-from biasprop.shifts import in_order
+from biasprop.pretraining import PretrainingTask, cohort_members, shelved
 from biasprop.solved import solved
 from biasprop.subjects import Chunks, Roster, Sets, joined, pool, render_sets, rendered
 
@@ -33,74 +33,9 @@ Report = Callable[[str, int, int], None]
 """Called between segments with (stage, step, steps)."""
 
 
-class PretrainingTask(NamedTuple):
-    """One pretraining run (a :class:`biasprop.training.Task`)."""
-
-    condition: PretrainingCondition
-    key: Key[Array, ""]
-
-    @property
-    def schedule(self) -> training.Schedule:
-        """The condition's schedule."""
-        return self.condition.pretraining.schedule
-
-    def loss(self, params: Params, step: Int[Array, ""]) -> Float[Array, ""]:
-        """The objective on a random batch of the cohort, rendered here and now."""
-        encoder, pretraining = self.condition.encoder, self.condition.pretraining
-        order = keys.at(keys.stream(self.key, Stream.ORDER), step)
-        views = keys.at(keys.stream(self.key, Stream.AUGMENT), step)
-        images, read, weight = self._batch(order) if pretraining.source.shows_subjects else self._others(order)
-        loss = pretraining.objective.loss
-        return loss(encoder, params["encoder"], params["extra"], images, views, **read, weight=weight)
-
-    def _batch(self, order: Key[Array, ""]) -> tuple[Float[Array, "n h w c"], dict[str, Array], Any]:
-        """Images of members of the cohort, what the objective reads beside them, and how much each counts."""
-        generator, pretraining = self.condition.generator, self.condition.pretraining
-        shares = jnp.stack([jnp.asarray(pretraining.shares.get(name, 0.0)) for name in generator.subgroups])
-        cohort = Cohort(
-            pretraining.cohort, shares, lambda rows: cohort_members(self.condition, self.key, rows).subgroup
-        )
-        rows = pretraining.mitigation.rows(order, self.schedule.batch, cohort)
-        members = cohort_members(self.condition, self.key, rows)
-        images = jax.vmap(generator.render)(members)
-        read = read_of(pretraining.objective, generator, members)
-        return images, read, pretraining.mitigation.weights(members.subgroup, shares)
-
-    def _others(self, order: Key[Array, ""]) -> tuple[Float[Array, "n h w c"], dict[str, Array], Any]:
-        """As many images as the cohort has members, of nobody."""
-        pretraining, shape = self.condition.pretraining, self.condition.generator.shape
-        rows = jax.random.randint(order, (self.schedule.batch,), 0, pretraining.cohort)
-        own = keys.each(keys.stream(self.key, Stream.SOURCE), rows)
-        return jax.vmap(lambda key: pretraining.source.render(key, shape))(own), {}, None
-
-
-def read_of(objective: Any, generator: Any, members: Subjects) -> dict[str, Array]:
-    """What an objective reads of subjects beside their images, by the names of its ``reads``."""
-
-    def attribute() -> Float[Array, " n"]:
-        names = list(generator.attribute_names)
-        place = names.index(objective.attribute) if objective.attribute else 0
-        return jax.vmap(generator.attributes)(members)[:, place]
-
-    def follow_up() -> Float[Array, "n h w c"]:
-        months = jnp.full(members.label.shape, objective.months, jnp.float32)
-        return jax.vmap(generator.render)(members._replace(months=months))
-
-    ways = {"attribute": attribute, "follow_up": follow_up}
-    return {name: ways[name]() for name in objective.reads}
-
-
 def ready(condition: PretrainingCondition) -> PretrainingCondition:
     """A condition with whatever its generator's difficulty has to solve for first."""
     return condition.model_copy(update={"generator": solved(condition.generator)})
-
-
-def cohort_members(condition: PretrainingCondition, key: Key[Array, ""], rows: Int[Array, " n"]) -> Subjects:
-    """Members of a replicate's pretraining cohort."""
-    pretraining = condition.pretraining
-    shares = {name: pretraining.shares.get(name, 0.0) for name in condition.generator.subgroups}
-    shifts = in_order(pretraining.shifts, list(shares))
-    return population.cohort(keys.stream(key, Stream.PRETRAIN_SUBJECTS), rows, shares, pretraining.prevalence, shifts)
 
 
 # --- pretraining -----------------------------------------------------------------------------------------------------
@@ -131,11 +66,11 @@ def _pretrained(
     batch: Batch, params: Params, stage: str, report: Report, checkpoint: Checkpoint | None, last: bool = True
 ) -> tuple[Params, list[str]]:
     """All parameters after a run of the objective, and why each cell diverged."""
-    task = PretrainingTask(*batch)
+    report(stage, 0, steps := int(np.max(batch.condition.pretraining.schedule.steps)))
+    task = PretrainingTask(*batch, shelved(batch))
     state = over_cells(training.start)(task, params)
     if checkpoint:
         state = checkpoint.restored(state, stage)
-    steps = int(np.max(batch.condition.pretraining.schedule.steps))
     for done in range(int(np.max(state.step)) // training.SEGMENT, training.segments(steps)):
         report(stage, min(done * training.SEGMENT, steps), steps)
         state, losses = over_cells(training.segment, donate=1)(task, state)

@@ -9,7 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
-os.environ.setdefault("NPROC", "1")  # read by XLA when it starts, so before anything imports JAX
+# Read by XLA when it starts, so before anything imports JAX. Tests are made of programs that run once: less optimised, they
+# compile in half the time.
+os.environ.setdefault("NPROC", "1")
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=1".strip()
 
 FIRST = (
     "tests/sweep/test_sweep.py",

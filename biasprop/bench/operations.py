@@ -6,7 +6,7 @@ import functools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -130,7 +130,7 @@ class Recorded(NamedTuple):
 @contextmanager
 def recorded(parameters: Sequence[tuple[int, ...]] = ()) -> Iterator[Recorded]:
     """Listens to an experiment: every compiled program called inside, and the products of all calls together."""
-    from biasprop import program, subjects
+    from biasprop import pretraining, program, subjects
     from biasprop.batching import over_cells
 
     found = Recorded(Counter(), {})
@@ -151,7 +151,9 @@ def recorded(parameters: Sequence[tuple[int, ...]] = ()) -> Iterator[Recorded]:
 
         return call
 
-    with mock.patch.object(program, "over_cells", listening), mock.patch.object(subjects, "over_cells", listening):
+    with ExitStack() as patched:
+        for module in (program, pretraining, subjects):
+            patched.enter_context(mock.patch.object(module, "over_cells", listening))
         yield found
 
 

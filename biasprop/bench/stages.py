@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from biasprop import design, keys, program, subjects
+from biasprop import design, keys, pretraining, program, subjects, training
 from biasprop.augment import Augmentation
 from biasprop.batching import Batch, stream
 from biasprop.bench.operations import Counts, Program, products, recorded
@@ -77,8 +77,13 @@ class Workload:
         """A segment of pretraining, if the study has any."""
         schedule = self.cell.condition.pretraining.schedule
         if self.cell.condition.pretraining.objective.trains:
-            short = batch(shortened(self.cell.condition, SEGMENT), self.study.seed, self.width)
-            run = functools.partial(program.pretrain, short, _nobody)
+            images = pretraining.shelved(self.batch)
+            task = pretraining.PretrainingTask(*self.batch, images)
+
+            def run() -> Any:
+                state = program.over_cells(training.start)(task, program.untrained(self.batch))
+                return program.over_cells(training.segment, donate=1)(task, state)
+
             yield self._stage("pretraining step", "image", SEGMENT * schedule.batch * self.width, run)
 
     def _stage(self, name: str, unit: str, work: int, run: Callable[[], Any]) -> Stage:

@@ -13,12 +13,10 @@ import enum
 import functools
 import math
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, Key
 from pydantic import Field, model_validator
 
@@ -29,14 +27,13 @@ from biasprop.generators import canvas, lesion, occlusions, skin_readings
 from biasprop.generators.canvas import normal, normals, once, uniform, uniforms
 from biasprop.generators.difficulty import DIFFICULTIES, Calibrated, Natural, check, matched
 from biasprop.generators.lesion import Draws, Lesion
+from biasprop.generators.lesion_density import LinearModel, linear
 from biasprop.generators.linear_observer import auc
 from biasprop.generators.skin import BLOOD, TONES, Tone, melanosome_fraction, skin_colour
 from biasprop.interfaces import Subjects
 
 LESIONS = 24
 """Drawn lesions about which an image is made linear."""
-TOGETHER = 48
-"""Latents whose slopes are worked out together; more take more memory and not less time."""
 KEPT = 2**28
 """Bytes of slopes that are kept from one dose to the next; larger ones are worked out anew for each dose."""
 
@@ -194,7 +191,7 @@ class Dermoscopy(Component):
         index = jnp.int32(list(self.subgroups).index(subgroup))
 
         def about(drawn: int) -> LinearModel:
-            return _linear(self, Subjects(own[drawn], index, jnp.int32(0)))
+            return linear(self, Subjects(own[drawn], index, jnp.int32(0)))
 
         return functools.cache(about) if LESIONS * about(0).slopes.nbytes <= KEPT else about
 
@@ -385,36 +382,3 @@ class Dermoscopy(Component):
         # cos(a + b) by the addition theorem, so that all waves are one product of small matrices
         down = jnp.concatenate([jnp.cos(a), -jnp.sin(a)]) * jnp.tile(height, 2)[:, None]
         return settle(down.T @ jnp.concatenate([jnp.cos(b), jnp.sin(b)])) * (2 / WAVES) ** 0.5
-
-
-class LinearModel(NamedTuple):
-    """What a linear model of the image about one subject needs to know; ``m`` latents, ``p`` pixels and channels."""
-
-    push: Float[Array, " m"]
-    """How far one unit of severity moves each latent."""
-    slopes: Float[Array, "p m"]
-    """Of optical density in the latents."""
-    electrons: Float[Array, " p"]
-    """Of each pixel; their number plus the square of the read noise, over their number squared, is the variance of
-    optical density."""
-
-
-@jax.jit
-def _linear(generator: Dermoscopy, subject: Subjects) -> LinearModel:
-    drawn = generator._draws(subject)
-    lines = generator._lines(subject)
-    known = {"place": drawn.place, "direction": drawn.direction}
-    free, rebuild = ravel_pytree(drawn._replace(place=None, direction=None))
-
-    def density(latents: Float[Array, " m"]) -> Float[Array, " p"]:
-        draws = rebuild(latents)._replace(**known)
-        albedo = generator._albedo(subject.subgroup, draws, draws.cues + 0.5 * generator.loading, lines)
-        return -jnp.log(albedo * generator._light(subject.subgroup, draws)).ravel()
-
-    def slope(along: Float[Array, " m"]) -> Float[Array, " p"]:
-        return jax.jvp(density, (free,), (along,))[1]
-
-    still = jax.tree.map(jnp.zeros_like, drawn._replace(place=None, direction=None))
-    push, _ = ravel_pytree(still._replace(cues=still.cues + generator.loading))
-    slopes = jax.lax.map(slope, jnp.eye(free.size), batch_size=TOGETHER).T
-    return LinearModel(push, slopes, generator.white_electrons * jnp.exp(-density(free)))

@@ -22,11 +22,11 @@ ROWS = 500
 
 def cohort_images(condition: PretrainingCondition, seed: int, replicate: int) -> NDArray[np.float64]:
     """Every member of a pretraining cohort: [subject, pixel]."""
-    from biasprop import keys, program
+    from biasprop import keys, pretraining, program
 
     condition = program.ready(condition)
     key, size = keys.replicate(seed, replicate), int(condition.pretraining.cohort)
-    draw = _renderer(program.cohort_members)
+    draw = _renderer(pretraining.cohort_members)
     chunks = [np.asarray(draw(condition, key, np.arange(first, first + ROWS))) for first in range(0, size, ROWS)]
     return np.concatenate(chunks)[:size].reshape(size, -1).astype(np.float64)
 

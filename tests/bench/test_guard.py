@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 
-from biasprop import program, training
+from biasprop import pretraining, program, training
 from biasprop.batching import over_cells
 from biasprop.bench.operations import FORWARD, Recorded, flops, products, recorded
 from biasprop.bench.programs import buffers
@@ -54,7 +54,7 @@ def test_programs_depend_on_structure_alone() -> None:
 
 def traced(cell: Any) -> tuple[Any, Any]:
     """A pretraining task and its state as shapes; nothing is computed."""
-    task = program.PretrainingTask(*cell)
+    task = pretraining.PretrainingTask(*cell)
     params = jax.eval_shape(program.untrained, cell)
     return task, jax.eval_shape(over_cells(training.start), task, params)
 

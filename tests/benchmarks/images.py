@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from biasprop import design, keys, program, subjects
+from biasprop import design, keys, pretraining, program, subjects
 from biasprop.batching import Batch
 from biasprop.interfaces import Subjects
 from biasprop.study import Study
@@ -112,7 +112,7 @@ def _cohort(batch: Batch, rows: Any, subgroup: Any) -> Any:
 
 
 def _members(batch: Batch, rows: Any) -> Subjects:
-    return program.cohort_members(*batch_alone(batch), rows)
+    return pretraining.cohort_members(*batch_alone(batch), rows)
 
 
 def batch_alone(batch: Batch) -> Batch:

@@ -72,7 +72,7 @@ def test_paths_in_the_readme_exist() -> None:
 
 
 def test_options_in_the_readme_exist() -> None:
-    from biasprop.run import arguments
+    from biasprop.arguments import arguments
 
     known = {option for action in arguments()._actions for option in action.option_strings}
     written = {option for line in re.findall(r"biasprop\.run (.*)", README) for option in re.findall(r"(--\w+)", line)}

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from biasprop import keys, program
+from biasprop import keys, pretraining
 from biasprop.batching import Batch
 from biasprop.condition import Finetuning, PretrainingCondition
 from biasprop.mitigations import MITIGATIONS, PRETRAINING_MITIGATIONS
@@ -131,7 +131,7 @@ def test_the_second_cohort_is_balanced_and_of_other_people() -> None:
     whole = jax.tree.map(lambda leaf: leaf[0], one.condition)
     second = whole.model_copy(update={"pretraining": whole.pretraining.mitigation.continuation(whole.pretraining)})
     rows = jnp.arange(800)
-    first = program.cohort_members(whole, one.key[0], rows)
-    again = program.cohort_members(second, keys.stream(one.key[0], keys.Stream.CONTINUED), rows)
+    first = pretraining.cohort_members(whole, one.key[0], rows)
+    again = pretraining.cohort_members(second, keys.stream(one.key[0], keys.Stream.CONTINUED), rows)
     assert np.asarray(again.subgroup).mean() == pytest.approx(0.5, abs=0.06)
     assert not np.any(np.asarray(jax.random.key_data(first.key)) == np.asarray(jax.random.key_data(again.key)))

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 import pytest
 
-from biasprop import program
+from biasprop import pretraining
 from biasprop.objectives import OBJECTIVES
 from tests.members import images, member, same, subjects
 
@@ -34,7 +34,7 @@ def start(objective: Any, shape: tuple[int, ...]) -> dict[str, Any]:
 
 @jax.jit
 def _loss(objective: Any, params: Any, x: jax.Array, key: jax.Array) -> jax.Array:
-    read = program.read_of(objective, GENERATOR, subjects(16))
+    read = pretraining.read_of(objective, GENERATOR, subjects(16))
     return objective.loss(ENCODER, params["encoder"], params["extra"], x, key, **read)
 
 
@@ -50,8 +50,8 @@ def test_an_objective_sees_images_and_what_it_says_it_reads(kind: str) -> None:
 def test_what_an_objective_reads_tells_neither_subgroup_nor_label(kind: str) -> None:
     """What is read is the same for twins and for the diseased twin, or is an image itself."""
     objective, who = member("objectives", kind), subjects(16)
-    read = program.read_of(objective, GENERATOR, who)
-    other = program.read_of(objective, GENERATOR, who._replace(subgroup=1 - who.subgroup, label=1 - who.label))
+    read = pretraining.read_of(objective, GENERATOR, who)
+    other = pretraining.read_of(objective, GENERATOR, who._replace(subgroup=1 - who.subgroup, label=1 - who.label))
     for name, values in read.items():
         assert values.ndim == 4 or same(values, other[name]), name
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from biasprop import checkpoint, program, training
+from biasprop import checkpoint, pretraining, program, training
 from biasprop.batching import Batch
 from biasprop.checkpoint import Checkpoint
 from biasprop.encoder_store import EncoderStore
@@ -77,7 +77,7 @@ def test_states_are_kept_when_minutes_of_work_have_passed(
     now = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     kept = Checkpoint(EncoderStore(tmp_path), KEYS[1], print)
-    state = program.over_cells(training.start)(program.PretrainingTask(*cells), program.untrained(cells))
+    state = program.over_cells(training.start)(pretraining.PretrainingTask(*cells), program.untrained(cells))
     for seconds, count in ((checkpoint.SECONDS - 1, 0), (checkpoint.SECONDS, 1), (2 * checkpoint.SECONDS - 1, 1)):
         now[0] = seconds
         kept.keep(state, "pretrain")

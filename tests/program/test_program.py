@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from biasprop import program, subjects, training
+from biasprop import pretraining, program, subjects, training
 from biasprop.batching import Batch, over_cells
 from biasprop.objectives import OBJECTIVES
 from biasprop.protocols import PROTOCOLS
@@ -143,7 +143,7 @@ def test_a_set_is_the_same_people_whatever_its_size() -> None:
 
 def test_cohorts_of_two_mixes_are_the_same_people() -> None:
     key, rows = batch((condition(), 0)).key[0], jnp.arange(64)
-    cohorts = [program.cohort_members(condition(shares=shares), key, rows) for shares in MIXES]
+    cohorts = [pretraining.cohort_members(condition(shares=shares), key, rows) for shares in MIXES]
     for cohort in cohorts[1:]:
         assert same(jax.random.key_data(cohort.key), jax.random.key_data(cohorts[0].key))
         assert same(cohort.label, cohorts[0].label)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from biasprop import program, subjects
+from biasprop import pretraining, program, subjects
 from biasprop.batching import Batch, stream
 from biasprop.condition import Evaluation, Finetuning, Pretraining, PretrainingCondition
 from biasprop.generators import GENERATORS, canvas
@@ -66,7 +66,7 @@ def seen(kind: str, stage: str, dial: str | None = None, by: float | None = None
     severity = generator.latent_names.index("severity")
     if stage == "pretraining":
         condition = jax.tree.map(lambda leaf: leaf[0], one.condition)
-        who = program.cohort_members(condition, one.key[0], jnp.arange(N))
+        who = pretraining.cohort_members(condition, one.key[0], jnp.arange(N))
         drawn = np.asarray(latents(condition.generator, who))[:, severity]
         rest = (np.asarray(who.subgroup), np.asarray(who.label), np.asarray(who.label))
         return Seen(np.asarray(images(condition.generator, who)), *rest, drawn)
@@ -196,7 +196,7 @@ def test_dials_at_0_are_no_dials(kind: str) -> None:
     one, *_ = world(kind, "nowhere")
     condition = jax.tree.map(lambda leaf: leaf[0], one.condition)
     assert condition.pretraining.shifts == {} and "shifts" not in Evaluation().model_dump()
-    who = program.cohort_members(condition, one.key[0], jnp.arange(N))
+    who = pretraining.cohort_members(condition, one.key[0], jnp.arange(N))
     assert who.presentation is None and who.noise is None and who.marker is None
     assert np.array_equal(who.label, zero.label) and np.array_equal(who.subgroup, zero.subgroup)
     assert np.allclose(images(condition.generator, who), zero.images, atol=1e-5)

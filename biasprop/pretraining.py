@@ -1,0 +1,113 @@
+"""What pretraining minimises, and on whom: a batch of the cohort at each step."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from biasprop import keys, population, training
+from biasprop.batching import Batch, each, over_cells
+from biasprop.condition import PretrainingCondition
+from biasprop.interfaces import Cohort, Params, Subjects
+from biasprop.keys import Stream
+from biasprop.shifts import in_order
+from biasprop.subjects import CHUNK
+
+SHELF = 300_000_000
+"""Bytes of images that a cell keeps of its cohort: a smaller cohort is rendered once, the members of a larger one
+whenever they are drawn."""
+
+
+class PretrainingTask(NamedTuple):
+    """One pretraining run (a :class:`biasprop.training.Task`)."""
+
+    condition: PretrainingCondition
+    key: Key[Array, ""]
+    images: Float[Array, "n h w c"] | None = None
+    """Of the whole cohort; None where it is too large to be kept, and rendered a batch at a time."""
+
+    @property
+    def schedule(self) -> training.Schedule:
+        """The condition's schedule."""
+        return self.condition.pretraining.schedule
+
+    def loss(self, params: Params, step: Int[Array, ""]) -> Float[Array, ""]:
+        """The objective on a random batch of the cohort."""
+        encoder, pretraining = self.condition.encoder, self.condition.pretraining
+        order = keys.at(keys.stream(self.key, Stream.ORDER), step)
+        views = keys.at(keys.stream(self.key, Stream.AUGMENT), step)
+        images, read, weight = self._batch(order) if pretraining.source.shows_subjects else self._others(order)
+        loss = pretraining.objective.loss
+        return loss(encoder, params["encoder"], params["extra"], images, views, **read, weight=weight)
+
+    def _batch(self, order: Key[Array, ""]) -> tuple[Float[Array, "n h w c"], dict[str, Array], Any]:
+        """Images of members of the cohort, what the objective reads beside them, and how much each counts."""
+        generator, pretraining = self.condition.generator, self.condition.pretraining
+        shares = jnp.stack([jnp.asarray(pretraining.shares.get(name, 0.0)) for name in generator.subgroups])
+        cohort = Cohort(
+            pretraining.cohort, shares, lambda rows: cohort_members(self.condition, self.key, rows).subgroup
+        )
+        rows = pretraining.mitigation.rows(order, self.schedule.batch, cohort)
+        members = cohort_members(self.condition, self.key, rows)
+        images = _cohort_images(self.condition, self.key, rows) if self.images is None else self.images[rows]
+        read = read_of(pretraining.objective, generator, members)
+        return images, read, pretraining.mitigation.weights(members.subgroup, shares)
+
+    def _others(self, order: Key[Array, ""]) -> tuple[Float[Array, "n h w c"], dict[str, Array], Any]:
+        """As many images as the cohort has members, of nobody."""
+        pretraining, shape = self.condition.pretraining, self.condition.generator.shape
+        rows = jax.random.randint(order, (self.schedule.batch,), 0, pretraining.cohort)
+        own = keys.each(keys.stream(self.key, Stream.SOURCE), rows)
+        return jax.vmap(lambda key: pretraining.source.render(key, shape))(own), {}, None
+
+
+def shelved(batch: Batch) -> Float[Array, "w n h w c"] | None:
+    """Images of every cell's cohort, if they fit on its shelf and there are fewer of them than a run looks at."""
+    condition, schedule = batch.condition, batch.condition.pretraining.schedule
+    size, looked_at = int(np.max(condition.pretraining.cohort)), int(np.max(schedule.steps)) * schedule.batch
+    if not condition.pretraining.source.shows_subjects or size > looked_at:
+        return None
+    if 4 * size * math.prod(condition.generator.shape) > SHELF:
+        return None
+    rows = np.arange(-(-size // CHUNK) * CHUNK).reshape(-1, CHUNK)
+    return over_cells(_shelf)(batch, each(batch, rows))
+
+
+def _shelf(batch: Batch, rows: Int[Array, "k 250"]) -> Float[Array, "n h w c"]:
+    images = jax.lax.map(lambda some: _cohort_images(batch.condition, batch.key, some), rows)
+    return images.reshape(-1, *images.shape[2:])
+
+
+def _cohort_images(
+    condition: PretrainingCondition, key: Key[Array, ""], rows: Int[Array, " n"]
+) -> Float[Array, "n h w c"]:
+    return jax.vmap(condition.generator.render)(cohort_members(condition, key, rows))
+
+
+def read_of(objective: Any, generator: Any, members: Subjects) -> dict[str, Array]:
+    """What an objective reads of subjects beside their images, by the names of its ``reads``."""
+
+    def attribute() -> Float[Array, " n"]:
+        names = list(generator.attribute_names)
+        place = names.index(objective.attribute) if objective.attribute else 0
+        return jax.vmap(generator.attributes)(members)[:, place]
+
+    def follow_up() -> Float[Array, "n h w c"]:
+        months = jnp.full(members.label.shape, objective.months, jnp.float32)
+        return jax.vmap(generator.render)(members._replace(months=months))
+
+    ways = {"attribute": attribute, "follow_up": follow_up}
+    return {name: ways[name]() for name in objective.reads}
+
+
+def cohort_members(condition: PretrainingCondition, key: Key[Array, ""], rows: Int[Array, " n"]) -> Subjects:
+    """Members of a replicate's pretraining cohort."""
+    pretraining = condition.pretraining
+    shares = {name: pretraining.shares.get(name, 0.0) for name in condition.generator.subgroups}
+    shifts = in_order(pretraining.shifts, list(shares))
+    return population.cohort(keys.stream(key, Stream.PRETRAIN_SUBJECTS), rows, shares, pretraining.prevalence, shifts)
