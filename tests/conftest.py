@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-# Read by XLA when it starts, so before anything imports JAX. Tests are made of programs that run once: less optimised, they
-# compile in half the time.
+# Read by XLA when it starts, so before anything imports JAX. Tests are made of programs that run once: less optimised,
+# they compile in half the time.
 os.environ.setdefault("NPROC", "1")
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=1".strip()
 
