@@ -8,6 +8,7 @@ import subprocess
 import sys
 import types
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -134,13 +135,14 @@ def sweeps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A sweep that fills the store with noise instead of training; gives the stores it was called for."""
     calls: list[str] = []
 
-    def sweep(study: Study, store: Path, *, only: dict, workers: int | None, progress: progress.Progress) -> None:
+    def sweep(study: Study, store: Path, *, only: dict, progress: progress.Progress, **how: Any) -> list[str]:
         calls.append(str(store))
         cells = design.cells(study, only)
         progress.start(len(cells), 0)
         fill(study, store, cells, wrong=2 if "diverge" in study.title else 1)
         for cell in cells:
             progress.cell(cell.name, progress_done, 1, 1)
+        return []
 
     progress_done = progress.DONE
     monkeypatch.setitem(sys.modules, "biasprop.sweep", types.SimpleNamespace(run=sweep))
