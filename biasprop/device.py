@@ -79,6 +79,7 @@ def fingerprint(width: int) -> dict[str, Any]:
     from importlib.metadata import version
 
     device = jax.devices()[0]
+    flags = " ".join(sorted(os.environ.get("XLA_FLAGS", "").split()))
     return {
         "jax": jax.__version__,
         "jaxlib": version("jaxlib"),
@@ -87,7 +88,7 @@ def fingerprint(width: int) -> dict[str, Any]:
         "threads": str(_threads()) if device.platform == "cpu" else "",
         "precision": jax.config.values["jax_default_matmul_precision"] or "default",  # pyright: ignore[reportAttributeAccessIssue]
         "width": width,
-    }
+    } | ({"flags": flags} if flags else {})
 
 
 def name(mark: dict[str, Any]) -> str:

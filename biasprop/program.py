@@ -66,7 +66,7 @@ def _pretrained(
     batch: Batch, params: Params, stage: str, report: Report, checkpoint: Checkpoint | None, last: bool = True
 ) -> tuple[Params, list[str]]:
     """All parameters after a run of the objective, and why each cell diverged."""
-    report(stage, 0, steps := int(np.max(batch.condition.pretraining.schedule.steps)))
+    steps = int(np.max(batch.condition.pretraining.schedule.steps))
     task = PretrainingTask(*batch, shelved(batch))
     state = over_cells(training.start)(task, params)
     if checkpoint:

@@ -1,8 +1,8 @@
 """The first 64 images of every generator as they were: a hash for each fingerprint, and a summary for all others.
 
-    python -m tests.generators.first_images
+    XLA_FLAGS=--xla_backend_optimization_level=1 python -m tests.generators.first_images
 
-renders them here, writes the record anew and says what moved. Hashes of other fingerprints are kept as long as the
+renders them here as the tests do, writes the record anew and says what moved. Hashes of other fingerprints are kept as long as the
 images are the same within the tolerance.
 """
 
