@@ -2,8 +2,8 @@
 
     XLA_FLAGS=--xla_backend_optimization_level=1 python -m tests.generators.first_images
 
-renders them here as the tests do, writes the record anew and says what moved. Hashes of other fingerprints are kept as long as the
-images are the same within the tolerance.
+renders them here as the tests do, writes the record anew and says what moved. Hashes of other fingerprints are kept as
+long as the images are the same within the tolerance.
 """
 
 from __future__ import annotations
