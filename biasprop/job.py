@@ -273,7 +273,7 @@ class _Batch:
     def _pretrained(self, members: list[str]) -> tuple[Params, list[str]]:
         checkpoint = Checkpoint(self.encoders, members, self.store.log)
         with self.clock.stage("pretrain"):
-            params, diverged = program.pretrain(self.batch, self._report, checkpoint)
+            params, diverged = program.pretrain(self.batch, self._report, checkpoint, _largest_cohort(self.study))
             jax.block_until_ready(params)
         for i, key in enumerate(members):
             leaves = [np.asarray(leaf[i]) for leaf in jax.tree.leaves(params)]
@@ -291,6 +291,10 @@ class _Batch:
     def _report(self, stage: str, step: int, steps: int) -> None:
         for cell in _unlike(self.members):
             self.tell({"cell": cell.name, "stage": stage, "step": step, "steps": steps})
+
+
+def _largest_cohort(study: Study) -> int:
+    return max(int(cell.condition.pretraining.cohort) for cell in design.cells(study))
 
 
 def _names(params: Params) -> list[str]:

@@ -10,13 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from biasprop import keys, population, training
+from biasprop import keys, population, subjects, training
 from biasprop.batching import Batch, each, over_cells
 from biasprop.condition import PretrainingCondition
 from biasprop.interfaces import Cohort, Params, Subjects
 from biasprop.keys import Stream
 from biasprop.shifts import in_order
-from biasprop.subjects import CHUNK
 
 SHELF = 300_000_000
 """Bytes of images that a cell keeps of its cohort: a smaller cohort is rendered once, the members of a larger one
@@ -66,15 +65,19 @@ class PretrainingTask(NamedTuple):
         return jax.vmap(lambda key: pretraining.source.render(key, shape))(own), {}, None
 
 
-def shelved(batch: Batch) -> Float[Array, "w n h w c"] | None:
-    """Images of every cell's cohort, if they fit on its shelf and there are fewer of them than a run looks at."""
-    condition, schedule = batch.condition, batch.condition.pretraining.schedule
-    size, looked_at = int(np.max(condition.pretraining.cohort)), int(np.max(schedule.steps)) * schedule.batch
-    if not condition.pretraining.source.shows_subjects or size > looked_at:
+def shelved(batch: Batch, largest: int = 0) -> Float[Array, "w n h w c"] | None:
+    """Images of every cell's cohort, if they fit on its shelf; None where they do not.
+
+    Args:
+        batch: the cells.
+        largest: a shelf has room for a cohort of this size, so that one program serves all that are no larger.
+    """
+    condition = batch.condition
+    size, room = int(np.max(condition.pretraining.cohort)), SHELF // (4 * math.prod(condition.generator.shape))
+    if not condition.pretraining.source.shows_subjects or size > room:
         return None
-    if 4 * size * math.prod(condition.generator.shape) > SHELF:
-        return None
-    rows = np.arange(-(-size // CHUNK) * CHUNK).reshape(-1, CHUNK)
+    chunk = subjects.CHUNK
+    rows = np.arange(-(-max(size, min(largest, room)) // chunk) * chunk).reshape(-1, chunk)
     return over_cells(_shelf)(batch, each(batch, rows))
 
 

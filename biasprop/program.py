@@ -41,33 +41,37 @@ def ready(condition: PretrainingCondition) -> PretrainingCondition:
 # --- pretraining -----------------------------------------------------------------------------------------------------
 
 
-def pretrain(batch: Batch, report: Report, checkpoint: Checkpoint | None = None) -> tuple[Params, list[str]]:
+def pretrain(
+    batch: Batch, report: Report, checkpoint: Checkpoint | None = None, largest: int = 0
+) -> tuple[Params, list[str]]:
     """Encoder parameters of every cell, and why each diverged, with the step (empty where it did not).
 
     Args:
         batch: the cells.
         report: is told between segments.
         checkpoint: where it goes on from, if a state was kept there, and keeps its own.
+        largest: see :func:`biasprop.pretraining.shelved`; changes no bit.
     """
     params, pretraining = untrained(batch), batch.condition.pretraining
     if not pretraining.objective.trains:
         return params["encoder"], [""] * len(batch.key)
     second = pretraining.mitigation.continuation(pretraining)
-    params, why = _pretrained(batch, params, "pretrain", report, checkpoint, last=second is None)
+    images = shelved(batch, largest)
+    params, why = _pretrained(PretrainingTask(*batch, images), params, "pretrain", report, checkpoint, second is None)
     if second is not None:
         condition = batch.condition.model_copy(update={"pretraining": second})
         again = Batch(condition, stream(batch, Stream.CONTINUED))
-        params, late = _pretrained(again, params, "continue", report, checkpoint)
+        task = PretrainingTask(*again, shelved(again))
+        params, late = _pretrained(task, params, "continue", report, checkpoint, last=True)
         why = [first or then for first, then in zip(why, late, strict=True)]
     return params["encoder"], why
 
 
 def _pretrained(
-    batch: Batch, params: Params, stage: str, report: Report, checkpoint: Checkpoint | None, last: bool = True
+    task: PretrainingTask, params: Params, stage: str, report: Report, checkpoint: Checkpoint | None, last: bool
 ) -> tuple[Params, list[str]]:
     """All parameters after a run of the objective, and why each cell diverged."""
-    steps = int(np.max(batch.condition.pretraining.schedule.steps))
-    task = PretrainingTask(*batch, shelved(batch))
+    steps = int(np.max(task.schedule.steps))
     state = over_cells(training.start)(task, params)
     if checkpoint:
         state = checkpoint.restored(state, stage)

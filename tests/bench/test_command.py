@@ -12,6 +12,7 @@ from tests.source_tree import ROOT
 STUDY = str(ROOT / "studies" / "skin_tone.toml")
 
 
+@pytest.mark.slow
 def test_a_small_study(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--smoke", "--quick", "--repeats", "1", "--only", "stages", "--only", "ceilings", "--json", "-q"]
     assert bench.main([STUDY, *words]) == 0

@@ -17,13 +17,12 @@ from biasprop.batching import over_cells
 from biasprop.bench.operations import FORWARD, Recorded, flops, products, recorded
 from biasprop.bench.programs import buffers
 from biasprop.bench.stages import batch as first_replicates
-from biasprop.protocols import PROTOCOLS
 from biasprop.study import load_study
 from tests.members import batch, condition
 from tests.program.small_experiment import finetuner, pretrain, scores
 from tests.source_tree import ROOT
 
-PROGRAMS = 18
+PROGRAMS = 19
 """Compiled for a study of one structure: both protocols, whatever the mixes, replicates and budgets."""
 
 STEP = {"contrastive": 17.5e6, "masked": 5.5e6}
@@ -40,12 +39,13 @@ def study(mixes: list[tuple[float, float]], replicates: int, budgets: list[int])
             for replicate in range(replicates):
                 cell = batch((condition(shares=mix), replicate))
                 one = finetuner(cell, pretrain(cell))
-                for kind in PROTOCOLS:
+                for kind in ("linear_probe", "full"):
                     for labels in budgets:
                         scores(one, kind, labels)
     return found
 
 
+@pytest.mark.slow
 def test_programs_depend_on_structure_alone() -> None:
     small, large = study([(0.5, 0.5)], 1, [16]), study([(1.0, 0.0), (0.5, 0.5)], 2, [8, 16])
     assert list(small.programs) == list(large.programs), "a mix, replicate or budget compiles a program of its own"

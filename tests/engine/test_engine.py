@@ -48,7 +48,8 @@ def test_a_cluster_gives_the_bits_of_one_process_whoever_dies(whole: Path, tmp_p
         shown = After(3, made.scheduler.kill)
         with pytest.raises(Unfinished, match="the scheduler is gone"):
             compute(study, lost, shown, scheduler=str(made.file))
-        assert many.poll() is None or any("--nthreads 1; this worker is left out" in line for line in shown.said_lines)
+        left_out = any("--nthreads 1; this worker is left out" in line for line in shown.said_lines)
+        assert many.poll() in (None, 0) or left_out  # it may have come when the scheduler had gone
         assert 3 <= len(stored(opened(study, lost))) < planned(study)
     assert compute(study, lost, workers=0) == []
     assert differ(study.store(lost), whole) == []

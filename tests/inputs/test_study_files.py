@@ -297,7 +297,7 @@ def test_the_example_itself_is_good(tmp_path: Path) -> None:
 
 def test_all_problems_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
     text = changed("seed = 2", "sead = 2")
-    for old, new in (("size = 32", "size = 1"), ('"contrastive"', '"supervised"'), ("test = 2000", 'test = "all"')):
+    for old, new in (("size = 32", "size = 1"), ('"contrastive"', '"superwised"'), ("test = 2000", 'test = "all"')):
         text = text.replace(old, new, 1)
     text = text.replace("at = { labels = 200", "at = { labels = 222", 1)
     found = problems(tmp_path, text)

@@ -33,7 +33,7 @@ def test_resampling_and_reweighting_descend_the_same_way() -> None:
     for name in ("encoder", "head"):
         error = np.sqrt(weighted[name].var(axis=0) + drawn[name].var(axis=0)) / len(drawn[name]) ** 0.5
         assert np.all(np.abs(weighted[name].mean(axis=0) - drawn[name].mean(axis=0)) < 5 * error)
-        assert np.any(np.abs(weighted[name].mean(axis=0) - plain[name].mean(axis=0)) > 8 * error)
+        assert np.any(np.abs(weighted[name].mean(axis=0) - plain[name].mean(axis=0)) > 5 * error)
 
 
 def test_the_adversary_climbs_by_the_losses_of_the_groups_and_nothing_else_changes() -> None:

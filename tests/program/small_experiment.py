@@ -40,9 +40,9 @@ def people() -> dict[str, Roster]:
     return subjects.rosters(finetuning("linear_probe"), EVALUATION, ["a", "b"], POOL)
 
 
-def pretrain(batch: Batch) -> Any:
+def pretrain(batch: Batch, largest: int = 64) -> Any:
     """Encoder parameters of every cell."""
-    return program.pretrain(batch, quiet)[0]
+    return program.pretrain(batch, quiet, largest=largest)[0]
 
 
 def finetuner(batch: Batch, params: Any) -> Finetuner:
@@ -58,4 +58,4 @@ def scores(one: Finetuner, kind: str, labels: int = 16) -> list[Scores]:
 
 def numbers(drawn: list[Scores]) -> list[np.ndarray]:
     """Every stored number of an arm, in order."""
-    return [np.asarray(values) for draw in drawn for values in draw]
+    return [np.asarray(values) for draw in drawn for name, values in draw._asdict().items() if name != "diverged"]

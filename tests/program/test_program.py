@@ -174,6 +174,7 @@ def test_one_program_serves_all_mixes_lengths_rates_budgets_and_replicates(one: 
         over_cells(training.start),
         over_cells(training.segment, donate=1),
         over_cells(program._initial),
+        over_cells(pretraining._shelf),
         over_cells(program._fit),
         over_cells(program._finetuning_segment),
         over_cells(program._read),

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from biasprop import pretraining, program
+from biasprop import pretraining, program, subjects
 from biasprop.batching import over_cells
 from tests.members import batch, condition
 
 
 def test_kept_images_are_the_cohorts() -> None:
-    cells = batch((condition(cohort=20, steps=30), 0), (condition(cohort=40, steps=30), 1))
+    cells = batch((condition(cohort=20), 0), (condition(cohort=40), 1))
     kept = pretraining.shelved(cells)
     assert kept is not None and kept.shape[1] >= 40
     rows = jnp.array([[3, 19, 0], [39, 7, 7]])
@@ -21,7 +24,7 @@ def test_kept_images_are_the_cohorts() -> None:
 
 
 def test_a_step_is_the_same_with_kept_images() -> None:
-    cells = batch((condition(cohort=24, steps=30), 0))
+    cells = batch((condition(cohort=24), 0))
     params = program.untrained(cells)
     loss = over_cells(lambda task, own, step: task.loss(own, step))
     tasks = [pretraining.PretrainingTask(*cells, images) for images in (pretraining.shelved(cells), None)]
@@ -30,5 +33,10 @@ def test_a_step_is_the_same_with_kept_images() -> None:
         np.testing.assert_allclose(kept, drawn, rtol=1e-5)
 
 
-def test_no_shelf_for_more_images_than_a_run_looks_at() -> None:
-    assert pretraining.shelved(batch((condition(cohort=4_000, steps=2), 0))) is None
+def test_a_cohort_beyond_the_shelf_is_rendered_as_it_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = batch((condition(cohort=40), 0))
+    monkeypatch.setattr(pretraining, "SHELF", 4 * 40 * math.prod(cells.condition.generator.shape))
+    fits = pretraining.shelved(cells, largest=1_000)
+    assert fits is not None and fits.shape[1] < 40 + subjects.CHUNK, "no more room than there is"
+    monkeypatch.setattr(pretraining, "SHELF", pretraining.SHELF - 1)
+    assert pretraining.shelved(cells) is None

@@ -85,9 +85,9 @@ PROTOCOL = Full()
 
 
 @pytest.fixture(scope="module")
-def rendered() -> np.ndarray:
+def rendered() -> jax.Array:
     """Images of 32 subjects."""
-    return images(member("generators", "dermoscopy"), subjects(32))
+    return jnp.asarray(images(member("generators", "dermoscopy"), subjects(32)))
 
 
 def task(x: jax.Array, y: jax.Array, count: int = 24, seen: int = 16, **schedule: Any) -> FinetuningTask:

@@ -49,7 +49,7 @@ def test_a_scale_is_merged_table_by_table() -> None:
 
 
 def test_set_is_applied_after_the_scale() -> None:
-    assert load_study(EXAMPLE, set=["pretraining.cohort=777"], scale="paper").pretraining.cohort == 777
+    assert load_study(EXAMPLE, set=["pretraining.cohort=7777"], scale="paper").pretraining.cohort == 7777
 
 
 def test_merge_keeps_a_component_of_the_same_kind_and_replaces_another() -> None:
@@ -110,5 +110,5 @@ def test_smoke_gives_every_study_one_structure() -> None:
 
 
 def test_what_is_set_stands_even_in_smoke() -> None:
-    small = load_study(EXAMPLE, smoke=True, set=["pretraining.cohort=300", "finetuning.prevalence=0.3"])
-    assert (small.pretraining.cohort, small.finetuning.prevalence) == (300, 0.3)
+    small = load_study(EXAMPLE, smoke=True, set=["pretraining.cohort=6000", "finetuning.prevalence=0.3"])
+    assert (small.pretraining.cohort, small.finetuning.prevalence) == (6000, 0.3)

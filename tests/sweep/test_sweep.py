@@ -94,6 +94,7 @@ def test_subjects_are_shared_across_mixes_and_budgets(whole: Store) -> None:
     assert bool((severity.sel(subgroup="light") == severity.sel(subgroup="dark")).all())
 
 
+@pytest.mark.slow
 def test_cells_in_batches_agree_with_cells_alone(whole: Store, tmp_path: Path) -> None:
     """Another width is another fingerprint: equal up to rounding, not to the bit."""
     stored = compute(tmp_path, workers=0, width=4)
@@ -151,6 +152,7 @@ def wait_for_arms(path: Path, count: int) -> None:
     raise AssertionError("no arm was stored in two minutes")
 
 
+@pytest.mark.slow
 def test_kill_and_resume_give_the_same_bits_and_compute_nothing_twice(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -29,7 +29,9 @@ def whole(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> tuple
     return store_in(out), time.monotonic() - began
 
 
-@pytest.mark.parametrize("number, count", [(signal.SIGKILL, 3), (signal.SIGTERM, 1)])
+@pytest.mark.parametrize(
+    "number, count", [(signal.SIGKILL, 3), pytest.param(signal.SIGTERM, 1, marks=pytest.mark.slow)]
+)
 def test_killed_runs_end_with_the_same_bits(
     commands: Commands, whole: tuple[Path, float], tmp_path: Path, number: signal.Signals, count: int
 ) -> None:
