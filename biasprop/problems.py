@@ -208,8 +208,9 @@ def _model_at(annotation: Any, metadata: Any, table: Any, location: Location) ->
     for mark in metadata:
         if isinstance(mark, OneOf):
             kind = table if isinstance(table, str) else table.get("kind") if isinstance(table, Mapping) else None
-            known = isinstance(kind, str) and kind in mark.table
-            return _model_at(mark.table[kind], (), table, location) if known else None
+            if not (isinstance(kind, str) and kind in mark.table):
+                return None
+            return _model_at(mark.table[kind], (), table, location)
     origin = get_origin(annotation)
     if origin is Annotated:
         return _model_at(get_args(annotation)[0], get_args(annotation)[1:], table, location)

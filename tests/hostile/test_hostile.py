@@ -191,7 +191,7 @@ def test_metadata_that_is_large_deep_or_a_pipe_is_refused(full: Store) -> None: 
         open_cube(full.path)
     metadata(full).unlink()
     os.mkfifo(metadata(full))
-    with pytest.raises(InputError, match="no result store|damaged"):
+    with pytest.raises(InputError, match=r"no result store|damaged"):
         open_cube(full.path)
     metadata(full).unlink()
     metadata(full).write_bytes(sound)
