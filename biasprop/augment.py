@@ -42,8 +42,7 @@ class Augmentation(Component):
         rows = _resample(height, zoom[0] * sign[0], shift[0])
         columns = _resample(width, zoom[1] * sign[1], shift[1])
         planes = jnp.moveaxis(image, -1, 0)
-        if height == width:
-            planes = jnp.where(turn[0] < self.transpose, planes.mT, planes)
+        planes = jnp.where(turn[0] < self.transpose, planes.mT, planes)
         gain, offset = jax.vmap(lambda one: jax.random.normal(one, (channels,)))(own[3:5])
         gain, offset = settle(jnp.stack([jnp.exp(self.gain * gain), self.offset * offset]))[:, :, None, None]
         across = ((planes * gain + offset) @ columns.T).transpose(1, 2, 0)

@@ -87,12 +87,13 @@ def arms(study: Study, only: Mapping[str, Sequence[Label]] | None = None) -> lis
     return [(cell, arm) for cell in cells(study, only) for arm in cell.arms]
 
 
-def chosen(study: Study, assignments: Sequence[str]) -> dict[str, list[Label]]:
+def chosen(study: Study, assignments: Sequence[str], option: str = "--only") -> dict[str, list[Label]]:
     """Read ``FACTOR=LEVEL`` choices.
 
     Args:
         study: has the factors.
         assignments: one choice each; several of one factor keep all of those levels.
+        option: of the command line, which gave them.
 
     Returns:
         Factor -> labels to keep; empty keeps everything.
@@ -105,15 +106,15 @@ def chosen(study: Study, assignments: Sequence[str]) -> dict[str, list[Label]]:
     for assignment in assignments:
         name, equals, wanted = (part.strip() for part in assignment.partition("="))
         if not equals:
-            problems.append(f"--only {assignment}: has to be FACTOR=LEVEL; {choose(name, study.factors)}")
+            problems.append(f"{option} {assignment}: has to be FACTOR=LEVEL; {choose(name, study.factors)}")
             continue
         if name not in study.factors:
-            problems.append(f"--only {assignment}: there is no factor {name!r}; {choose(name, study.factors)}")
+            problems.append(f"{option} {assignment}: there is no factor {name!r}; {choose(name, study.factors)}")
             continue
         labels = [level.label for level in study.levels(name)]
         match = next((label for label in labels if _reads_as(wanted, label)), None)
         if match is None:
-            problems.append(f"--only {assignment}: {name} has no level {wanted!r}; {choose(wanted, labels)}")
+            problems.append(f"{option} {assignment}: {name} has no level {wanted!r}; {choose(wanted, labels)}")
         elif match not in kept.setdefault(name, []):
             kept[name].append(match)
     if problems:
@@ -149,8 +150,16 @@ def layout(study: Study) -> Layout:
 
 def bytes_a_cell(study: Study) -> float:
     """What a cell holds and computes with at its peak, in bytes, see :func:`biasprop.memory.of_images`."""
-    labels = max(int(arm.condition.finetuning.labels) for _, arm in arms(study))
-    return memory.of_images(study, labels, study.evaluation.images(len(study.subgroups)))
+    every = cells(study)
+    largest = largest_cohort(study)
+    cohort = max(memory.kept(cell.condition, largest) for cell in every)
+    labels = max(int(arm.condition.finetuning.labels) for cell in every for arm in cell.arms)
+    return memory.of_images(study, cohort, labels, study.evaluation.images(len(study.subgroups)))
+
+
+def largest_cohort(study: Study) -> int:
+    """Members of the largest pretraining cohort of any cell."""
+    return max(int(cell.condition.pretraining.cohort) for cell in cells(study))
 
 
 def planned_draws(condition: FinetuningCondition) -> int:

@@ -126,7 +126,8 @@ def _claimed(store: Store, study: Study, members: list[Cell], wait: bool, tell: 
 
 
 def _compute(study: Study, members: list[Cell], store: Store, job: Job, clock: Clock, tell: Tell) -> None:
-    """Compute what is open of a batch; where the device has not the memory, in halves, which is another fingerprint."""
+    """Compute what is open of a batch; where the device has not the memory, in halves, which is another fingerprint;
+    arms of a cell that does not fit alone have failed."""
     places = [k for k in job.wanted if any(is_open(store, member, member.arms[k]) for member in members)]
     if not places:
         return
@@ -134,16 +135,42 @@ def _compute(study: Study, members: list[Cell], store: Store, job: Job, clock: C
     try:
         _Batch(study, members, store, job, clock, tell).run(places)
     except jax.errors.JaxRuntimeError as error:
-        if len(members) == 1 or not _is_out_of_memory(error):
+        if not _is_out_of_memory(error):
             raise
         store.log({"event": "out of memory", "cells": names, "width": len(members), "why": str(error)[:500]})
     else:
         store.log({"event": "cells", "cells": names, "seconds": clock.seconds})
         return
     # Out here nothing holds what the failed attempt had allocated.
+    if len(members) == 1:
+        for k in places:
+            failed = [Status.FAILED] * members[0].arms[k].draws
+            _keep(store, members[0], k, {}, failed, 0.0, device.fingerprint(1), tell)
+        return
     half = -(-len(members) // 2)
     for part in (members[:half], members[-half:]):
         _compute(study, part, store, job, clock, tell)
+
+
+def _keep(
+    store: Store,
+    cell: Cell,
+    k: int,
+    data: dict[str, Any],
+    went: list[Status],
+    seconds: float,
+    mark: dict[str, Any],
+    tell: Tell,
+    **told: Any,
+) -> None:
+    """Store the k-th arm of a cell, unless it is there already, and say so."""
+    arm = cell.arms[k]
+    if not is_open(store, cell, arm):
+        return
+    store.write(arm.levels, cell.replicate, data, went, seconds, mark)
+    name, status = f"{arm.name}, replicate {cell.replicate}", int(max(went))
+    store.log({"event": "arm", "arm": name, "status": status, "seconds": round(seconds, 3)} | told)
+    tell({"arm": name, "status": status, "seconds": seconds})
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
@@ -226,8 +253,6 @@ class _Batch:
         seconds = time.monotonic() - began
         for i, cell in enumerate(_unlike(self.members)):
             arm = cell.arms[k]
-            if not is_open(self.store, cell, arm):
-                continue
             went, data, why = [Status.FAILED] * arm.draws, {}, {}
             if draws:
                 causes = [f"pretraining: {diverged[i]}" if diverged[i] else draw.unusable(i) for draw in draws]
@@ -238,11 +263,7 @@ class _Batch:
                     else {}
                 )
                 data = _data(i, draws, finetuner.who, latents) | {"realised_share": shares[i]}
-            self.store.write(arm.levels, cell.replicate, data, went, seconds, self.mark)
-            status = int(max(went))
-            name = f"{arm.name}, replicate {cell.replicate}"
-            self.store.log({"event": "arm", "arm": name, "status": status, "seconds": round(seconds, 3)} | why)
-            self.tell({"arm": name, "status": status, "seconds": seconds})
+            _keep(self.store, cell, k, data, went, seconds, self.mark, self.tell, **why)
 
     def _draw(self, arm: Arm, draw: int, finetuner: program.Finetuner) -> program.Scores:
         with self.clock.stage("adapt", arm.name):
@@ -273,7 +294,7 @@ class _Batch:
     def _pretrained(self, members: list[str]) -> tuple[Params, list[str]]:
         checkpoint = Checkpoint(self.encoders, members, self.store.log)
         with self.clock.stage("pretrain"):
-            params, diverged = program.pretrain(self.batch, self._report, checkpoint, _largest_cohort(self.study))
+            params, diverged = program.pretrain(self.batch, self._report, checkpoint, design.largest_cohort(self.study))
             jax.block_until_ready(params)
         for i, key in enumerate(members):
             leaves = [np.asarray(leaf[i]) for leaf in jax.tree.leaves(params)]
@@ -291,10 +312,6 @@ class _Batch:
     def _report(self, stage: str, step: int, steps: int) -> None:
         for cell in _unlike(self.members):
             self.tell({"cell": cell.name, "stage": stage, "step": step, "steps": steps})
-
-
-def _largest_cohort(study: Study) -> int:
-    return max(int(cell.condition.pretraining.cohort) for cell in design.cells(study))
 
 
 def _names(params: Params) -> list[str]:

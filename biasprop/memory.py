@@ -6,27 +6,47 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from biasprop.problems import Problem
 from biasprop.source import Location
 
 MOST = 256e9
 """Bytes a cell may need; no device has more."""
 
+SHELF = 300_000_000
+"""Bytes of images that a cell keeps of its cohort: a smaller cohort is rendered once, the members of a larger one
+whenever they are drawn."""
+
 _COPIES = 5
 """Of every parameter while it is trained: itself, its gradient, two moments, and the best so far."""
 
 
-def of_images(pretraining: Any, labels: int, others: int) -> float:
-    """Bytes of images: the labelled subjects and everyone who selects, calibrates and tests, as much again for what is
-    computed from them, and a batch forward and backward.
+def kept(pretraining: Any, largest: int = 0) -> int:
+    """Images that a cell keeps of its cohort while it pretrains; 0 where they are rendered as they are drawn.
+
+    Args:
+        pretraining: a ``PretrainingCondition``, of one cell or, where its leaves are arrays, of several.
+        largest: size of the study's largest cohort, for which there is then room, so that one program serves all
+            cohorts that are no larger.
+    """
+    stage, room = pretraining.pretraining, SHELF // (4 * math.prod(pretraining.generator.shape))
+    size = int(np.max(stage.cohort))
+    return max(size, min(largest, room)) if stage.source.shows_subjects and size <= room else 0
+
+
+def of_images(pretraining: Any, cohort: int, labels: int, others: int) -> float:
+    """Bytes of images: a batch forward and backward, beside the kept cohort or, later, the labelled subjects and
+    everyone who selects, calibrates and tests, and as much again for what is computed from them.
 
     Args:
         pretraining: a ``PretrainingCondition``, or whatever has its parts: how large an image and a batch are.
+        cohort: from :func:`kept`.
         labels: the largest label budget.
         others: from ``Evaluation.images``.
     """
     pixels = math.prod(pretraining.generator.shape)
-    return 4.0 * pixels * (2 * (labels + others) + 40 * pretraining.pretraining.schedule.batch)
+    return 4.0 * pixels * (max(cohort, 2 * (labels + others)) + 40 * pretraining.pretraining.schedule.batch)
 
 
 def needed(pretraining: Any, finetuning: Any) -> dict[Location, float]:

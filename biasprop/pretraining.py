@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import jax
@@ -10,16 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from biasprop import keys, population, subjects, training
+from biasprop import keys, memory, population, subjects, training
 from biasprop.batching import Batch, each, over_cells
 from biasprop.condition import PretrainingCondition
 from biasprop.interfaces import Cohort, Params, Subjects
 from biasprop.keys import Stream
 from biasprop.shifts import in_order
-
-SHELF = 300_000_000
-"""Bytes of images that a cell keeps of its cohort: a smaller cohort is rendered once, the members of a larger one
-whenever they are drawn."""
 
 
 class PretrainingTask(NamedTuple):
@@ -70,14 +65,12 @@ def shelved(batch: Batch, largest: int = 0) -> Float[Array, "w n h w c"] | None:
 
     Args:
         batch: the cells.
-        largest: a shelf has room for a cohort of this size, so that one program serves all that are no larger.
+        largest: see :func:`biasprop.memory.kept`.
     """
-    condition = batch.condition
-    size, room = int(np.max(condition.pretraining.cohort)), SHELF // (4 * math.prod(condition.generator.shape))
-    if not condition.pretraining.source.shows_subjects or size > room:
+    count, chunk = memory.kept(batch.condition, largest), subjects.CHUNK
+    if not count:
         return None
-    chunk = subjects.CHUNK
-    rows = np.arange(-(-max(size, min(largest, room)) // chunk) * chunk).reshape(-1, chunk)
+    rows = np.arange(-(-count // chunk) * chunk).reshape(-1, chunk)
     return over_cells(_shelf)(batch, each(batch, rows))
 
 

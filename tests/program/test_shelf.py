@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from biasprop import pretraining, program, subjects
+from biasprop import memory, pretraining, program, subjects
 from biasprop.batching import over_cells
 from tests.members import batch, condition
 
@@ -35,8 +35,8 @@ def test_a_step_is_the_same_with_kept_images() -> None:
 
 def test_a_cohort_beyond_the_shelf_is_rendered_as_it_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     cells = batch((condition(cohort=40), 0))
-    monkeypatch.setattr(pretraining, "SHELF", 4 * 40 * math.prod(cells.condition.generator.shape))
+    monkeypatch.setattr(memory, "SHELF", 4 * 40 * math.prod(cells.condition.generator.shape))
     fits = pretraining.shelved(cells, largest=1_000)
     assert fits is not None and fits.shape[1] < 40 + subjects.CHUNK, "no more room than there is"
-    monkeypatch.setattr(pretraining, "SHELF", pretraining.SHELF - 1)
+    monkeypatch.setattr(memory, "SHELF", memory.SHELF - 1)
     assert pretraining.shelved(cells) is None

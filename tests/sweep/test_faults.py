@@ -107,6 +107,25 @@ def test_out_of_memory_halves_the_batch_and_says_so(
     assert len(arms) == len(set(arms)) == 8
 
 
+def test_a_cell_that_does_not_fit_alone_has_failed_and_the_others_are_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretrain = program.pretrain
+
+    def short(batch: Batch, *rest: Any) -> Any:
+        if (np.asarray(batch.condition.pretraining.shares["a"]) == 1).any():
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 2147483648 bytes.")
+        return pretrain(batch, *rest)
+
+    monkeypatch.setattr(program, "pretrain", short)
+    store = compute(tmp_path, 2)
+    status = open_cube(store.path).status.sel(labels=16).isel(draw=0)
+    assert (status.sel(pretraining="all a") == Status.FAILED).all()
+    assert (status.sel(pretraining="all b") == Status.OK).all()
+    narrowed = [event["width"] for event in store.events() if event["event"] == "out of memory"]
+    assert sorted(narrowed) == [1, 1, 2, 2]
+
+
 def test_other_errors_of_the_device_are_not_taken_for_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> Any:
         raise jax.errors.JaxRuntimeError("INTERNAL: a bug")
