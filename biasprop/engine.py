@@ -343,13 +343,16 @@ def _no_sigint_for_children() -> Iterator[None]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """What dask logs of lost connections is told by us, in one line."""
-    logger = logging.getLogger("distributed")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "distributed"]
+    loggers = [logging.getLogger(name) for name in names]  # each has a level of its own
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        logger.setLevel(before)
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 def _close(close: Callable[..., Any], timeout: float) -> None:

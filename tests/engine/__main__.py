@@ -72,7 +72,7 @@ def kills(folder: Path, right: Path, trials: int, chance: random.Random) -> None
 
             def kill(over: threading.Event) -> None:
                 nonlocal killed
-                while not over.wait(chance.uniform(0, 8)):
+                while not over.wait(chance.uniform(0, 3)):
                     victim = chance.choice([w for w in made.workers if w.poll() is None])
                     victim.kill()
                     killed += 1
