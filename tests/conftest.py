@@ -15,14 +15,14 @@ os.environ.setdefault("NPROC", "1")
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=1".strip()
 
 FIRST = (
+    "tests/program/",
     "tests/sweep/test_sweep.py",
-    "tests/test_smoke.py",
-    "tests/study/test_command.py",
-    "tests/shifts/test_dials.py",
     "tests/generators/",
+    "tests/study/test_command.py",
+    "tests/test_smoke.py",
+    "tests/shifts/test_dials.py",
     "tests/truth/",
     "tests/coverage/",
-    "tests/program/",
 )
 """What takes longest, in this order. Processes get whole files (so that fixtures and compiled programs of a file are
 made once), and a long one that came last would keep one process busy while the other has nothing to do."""

@@ -134,8 +134,8 @@ def _latents(generator: Any, who: Subjects) -> Float[Array, "n k"]:
 
 
 @jax.jit
-def _measured(generator: Any, who: Subjects) -> dict[str, Float[Array, " n"]]:
-    return jax.vmap(lambda one: generator.measure(generator.render(one), generator.mask(one)))(who)
+def _measured(generator: Any, images: Float[Array, "n h w c"], masks: Float[Array, "n h w"]) -> dict[str, Array]:
+    return jax.vmap(generator.measure)(images, masks)
 
 
 def images(generator: Any, who: Subjects) -> np.ndarray:
@@ -155,7 +155,11 @@ def latents(generator: Any, who: Subjects) -> np.ndarray:
 
 def measured(generator: Any, who: Subjects) -> dict[str, np.ndarray]:
     """What is read back from the pixels of subjects, each [n]."""
-    return in_company(_measured, generator, who)
+
+    def look(generator: Any, who: Subjects) -> dict[str, Array]:
+        return _measured(generator, rendered(generator, who), _masks(generator, who))  # each compiled for all its users
+
+    return in_company(look, generator, who)
 
 
 def auc(label: Int[Any, " n"], score: Float[Any, " n"]) -> float:

@@ -25,9 +25,9 @@ def command(*words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
-    """The folder of stores after one run in two processes, and its JSON object."""
+    """The folder of stores after one run, and its JSON object."""
     out = tmp_path_factory.mktemp("results")
-    done = command("--out", str(out), "--json", "--workers", "2")
+    done = command("--out", str(out), "--json")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == 1, "one object alone on stdout"
     return out, json.loads(done.stdout)
@@ -62,7 +62,7 @@ def test_a_second_run_finds_nothing_to_do(ran: tuple[Path, dict]) -> None:
     out, found = ran
     events = (Path(found["store"]) / "events.jsonl").read_bytes()
     began = time.perf_counter()
-    again = command("--out", str(out), "--json", "--workers", "2")
+    again = command("--out", str(out), "--json")
     assert time.perf_counter() - began < 20  # 3 s on an idle machine
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout) == found

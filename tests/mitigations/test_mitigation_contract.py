@@ -43,14 +43,14 @@ def task(mitigation: Any, train: Labelled) -> tuple[Any, Any]:
 
 
 @jax.jit
-def _slopes(task: Any, params: Any) -> Any:
-    return jax.vmap(jax.grad(task.loss), (None, 0))(params, jnp.arange(STEPS))
+def _slopes(task: Any, params: Any, steps: Any) -> Any:
+    return jax.vmap(jax.grad(task.loss), (None, 0))(params, steps)
 
 
-def slopes(mitigation: Any, train: Labelled) -> dict[str, np.ndarray]:
+def slopes(mitigation: Any, train: Labelled, steps: int = STEPS) -> dict[str, np.ndarray]:
     """Slope of every step's loss in encoder and head: [step, parameter]."""
-    found = _slopes(*task(mitigation, train))
-    rows = {name: [np.reshape(leaf, (STEPS, -1)) for leaf in jax.tree.leaves(found[name])] for name in found}
+    found = _slopes(*task(mitigation, train), jnp.arange(steps))
+    rows = {name: [np.reshape(leaf, (steps, -1)) for leaf in jax.tree.leaves(found[name])] for name in found}
     return {name: np.concatenate(leaves, axis=1) for name, leaves in rows.items()}
 
 

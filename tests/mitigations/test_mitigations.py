@@ -29,11 +29,12 @@ def test_weights_are_one_over_the_groups_share() -> None:
 
 
 def test_resampling_and_reweighting_descend_the_same_way() -> None:
-    weighted, drawn, plain = (slopes(member("mitigations", k), SKEWED) for k in ("reweighting", "resampling", "none"))
+    kinds = ("reweighting", "resampling", "none")
+    weighted, drawn, plain = (slopes(member("mitigations", kind), SKEWED, steps=2_000) for kind in kinds)
     for name in ("encoder", "head"):
         error = np.sqrt(weighted[name].var(axis=0) + drawn[name].var(axis=0)) / len(drawn[name]) ** 0.5
         assert np.all(np.abs(weighted[name].mean(axis=0) - drawn[name].mean(axis=0)) < 5 * error)
-        assert np.any(np.abs(weighted[name].mean(axis=0) - plain[name].mean(axis=0)) > 5 * error)
+        assert np.any(np.abs(weighted[name].mean(axis=0) - plain[name].mean(axis=0)) > 8 * error)
 
 
 def test_the_adversary_climbs_by_the_losses_of_the_groups_and_nothing_else_changes() -> None:

@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 
 from biasprop.augment import Augmentation
-from biasprop.batching import Batch
 from biasprop.encoders import ENCODERS
 from biasprop.generators import GENERATORS
 from biasprop.objectives import OBJECTIVES
+from biasprop.program import Finetuner
 from biasprop.protocols import PROTOCOLS
 from biasprop.study import Origin, Study, remake
 from tests.members import batch, condition, member
-from tests.program.small_experiment import EVALUATION, finetuning, people, pretrain, quiet
+from tests.program.small_experiment import finetuner, finetuning, pretrain, quiet
 from tests.source_tree import ROOT
 
 CHANGES_NO_SIDE = {"flip": 0.0, "transpose": 0.0}
@@ -61,33 +61,43 @@ def mirrored(kind: str) -> Any:
     return Mirrored
 
 
-def run(generator: Any, encoder: type, view: type[Augmentation], kind: str) -> np.ndarray:
-    """Test scores of a protocol after skewed pretraining: [subgroup, subject]."""
-    from biasprop.program import Finetuner
+@pytest.fixture(scope="module")
+def tuners() -> list[tuple[Finetuner, Augmentation]]:
+    """After skewed pretraining on the original images, on mirrored ones from mirrored parameters, and on mirrored ones
+    from parameters that are not; each with views as it was pretrained on."""
+    assert OBJECTIVES["contrastive"].model_fields["augmentation"].annotation is Augmentation
+    original = member("generators", "dermoscopy", subgroups={"a": "light", "b": "dark"})
+    mirror = mirrored("dermoscopy")(**dict(original))
+    made = []
+    for generator, encoder, view in (
+        (original, ENCODERS["vit"], Augmentation),
+        (mirror, MirroredVit, MirroredView),
+        (mirror, ENCODERS["vit"], MirroredView),
+    ):
+        augmentation = view(**CHANGES_NO_SIDE)
+        objective = member("objectives", "contrastive").model_copy(update={"augmentation": augmentation})
+        own = encoder(**dict(member("encoders", "vit")))
+        told = condition(objective, (0.9, 0.1), generator=generator, encoder=own, steps=12, learning_rate=1e-3)
+        cell = batch((told, 0))
+        made.append((finetuner(cell, pretrain(cell)), augmentation))
+    return made
 
-    augmentation = view(**CHANGES_NO_SIDE)
-    objective = member("objectives", "contrastive").model_copy(update={"augmentation": augmentation})
-    own = encoder(**dict(member("encoders", "vit")))
-    cell: Batch = batch(
-        (condition(objective, (0.9, 0.1), generator=generator, encoder=own, steps=12, learning_rate=1e-3), 0)
-    )
+
+def scores(tuner: Finetuner, augmentation: Augmentation, kind: str) -> np.ndarray:
+    """Test scores of a protocol: [subgroup, subject]."""
     arm = finetuning(kind)
     if arm.protocol.adapts_encoder:
         recipe = arm.protocol.pretrained.model_copy(update={"augmentation": augmentation})
         protocol = arm.protocol.model_copy(update={"pretrained": recipe})
         arm = arm.model_copy(update={"protocol": protocol})
-    one = Finetuner(cell, pretrain(cell), people(), EVALUATION)
-    return one.score(one.adapt(arm, 0, quiet)).test[0]
+    return tuner.score(tuner.adapt(arm, 0, quiet)).test[0]
 
 
 @pytest.mark.parametrize("kind", PROTOCOLS)
-def test_mirrored_images_and_parameters_give_the_same_scores(kind: str) -> None:
-    assert OBJECTIVES["contrastive"].model_fields["augmentation"].annotation is Augmentation
-    original = member("generators", "dermoscopy", subgroups={"a": "light", "b": "dark"})
-    mirror = mirrored("dermoscopy")(**dict(original))
-    here = run(original, ENCODERS["vit"], Augmentation, kind)
-    there = run(mirror, MirroredVit, MirroredView, kind)
-    elsewhere = run(mirror, ENCODERS["vit"], MirroredView, kind)
+def test_mirrored_images_and_parameters_give_the_same_scores(
+    kind: str, tuners: list[tuple[Finetuner, Augmentation]]
+) -> None:
+    here, there, elsewhere = (scores(*tuner, kind) for tuner in tuners)
     scale = here.std()
     assert np.abs(there - here).max() < 0.01 * scale, "something in the pipeline tells left from right"
     assert np.abs(elsewhere - here).max() > 0.1 * scale, "parameters make no difference, so this test is none"
