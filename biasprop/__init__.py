@@ -3,6 +3,7 @@
 >>> import biasprop
 >>> cube = biasprop.run_study("studies/skin_tone.toml")  # or: python -m biasprop.run studies/skin_tone.toml
 >>> cube = biasprop.open_cube("results/skin_tone-...")
+>>> table = biasprop.dataframe("results/skin_tone-...")
 
 Importing the package loads nothing else; each public name loads what it needs when it is first used.
 """
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from biasprop.cube import open_cube as open_cube
     from biasprop.run import run_study as run_study
     from biasprop.study import load_study as load_study
+    from biasprop.tidy import dataframe as dataframe
 
 __version__ = "0.1.0"
 
@@ -22,9 +24,14 @@ NUMERICS = 3
 """Part of every digest; raised by one with every entry under "Numerics" in the changelog, that is whenever the same
 study would give other numbers."""
 
-__all__ = ["NUMERICS", "__version__", "load_study", "open_cube", "run_study"]
+__all__ = ["NUMERICS", "__version__", "dataframe", "load_study", "open_cube", "run_study"]
 
-_HOMES = {"load_study": "biasprop.study", "run_study": "biasprop.run", "open_cube": "biasprop.cube"}
+_HOMES = {
+    "dataframe": "biasprop.tidy",
+    "load_study": "biasprop.study",
+    "open_cube": "biasprop.cube",
+    "run_study": "biasprop.run",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -48,6 +48,7 @@ def arguments() -> argparse.ArgumentParser:
     add("--out", type=Path, default=Path("results"), metavar="DIR", help="folder of stores (results)")
     add("--json", action="store_true", help="one JSON object on stdout at the end")
     add("--netcdf", type=Path, metavar="FILE", help="export the cube as well")
+    add("--csv", type=Path, metavar="FILE", help="export all estimates as well, a row each")
     loudness = parser.add_mutually_exclusive_group()
     loudness.add_argument("-q", "--quiet", action="store_true", help="no progress")
     loudness.add_argument("-v", "--verbose", action="store_true", help="a line for every arm")

@@ -45,6 +45,32 @@ def summarised(study: Study, cube: xr.Dataset, entries: Sequence[Entry]) -> Summ
     return report.summarise(cube, study.estimands, study.evaluation.target_specificity, places)
 
 
+def study_of(cube: xr.Dataset, store: Path) -> Study:
+    """The study that a store was made from, with the overrides it was run with.
+
+    Raises:
+        InputError: its text is no valid study any more.
+    """
+    from biasprop.component import InputError
+    from biasprop.study import Origin, remake
+
+    told = cube.attrs.get("overrides", {})
+    overrides: dict[str, Any] = told if isinstance(told, dict) else {"set": None}
+    text, given, scale = cube.attrs.get("study"), overrides.get("set", []), overrides.get("scale")
+    words = [text, *given, scale or ""] if isinstance(given, list) else [None]
+    if not all(isinstance(word, str) for word in words):
+        raise InputError(f"{store}: the store does not say which study it is of")
+    return remake(
+        Origin(
+            name=f"{store.name.rpartition('-')[0]}.toml",
+            text=str(text),
+            set=tuple(given),
+            scale=scale,
+            smoke=bool(overrides.get("smoke")),
+        )
+    )
+
+
 def opened(study: Study, store: Path) -> xr.Dataset:
     """The cube with the study's levels and replicates, in its order."""
     from biasprop.cube import open_cube

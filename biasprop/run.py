@@ -173,6 +173,12 @@ def _run(given: argparse.Namespace) -> int:
         from biasprop.cube import export_netcdf
 
         export_netcdf(results.opened(study, store), given.netcdf)
+    if given.csv:
+        from biasprop import tidy
+
+        tidy.write_csv(
+            tidy.tabulated(results.summarised(study, results.opened(study, store).load(), entries)), given.csv
+        )
     status = plan.arm_status(study, cells, store)
     if given.json:
         print(json.dumps(_object(study, store, cells, status, report), allow_nan=False))
@@ -206,12 +212,13 @@ def _check(given: argparse.Namespace) -> None:
         problems.append(f"--power {given.power:g}: has to be a half-width above 0")
     if given.out.exists() and not given.out.is_dir():
         problems.append(f"--out {given.out}: is a file; has to be a folder")
-    if given.netcdf and not given.netcdf.parent.is_dir():
-        problems.append(f"--netcdf {given.netcdf}: there is no folder {given.netcdf.parent}")
+    for option, file in (("--netcdf", given.netcdf), ("--csv", given.csv)):
+        if file and not file.parent.is_dir():
+            problems.append(f"{option} {file}: there is no folder {file.parent}")
+        if file and file.is_dir():
+            problems.append(f"{option} {file}: is a folder; has to be a file")
     if given.netcdf and not find_spec("h5netcdf"):
         problems.append("--netcdf: needs h5netcdf; install it with: pip install 'biasprop[netcdf]'")
-    if given.netcdf and given.netcdf.is_dir():
-        problems.append(f"--netcdf {given.netcdf}: is a folder; has to be a file")
     if problems:
         raise InputError(problems)
 

@@ -12,12 +12,10 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from biasprop.study import Study
 
 HERE = Path(__file__).parent
 
@@ -59,6 +57,7 @@ def make(results: Path, name: str | None = None, out: Path = HERE) -> None:
         InputError: there is no such store, or a store cannot be read.
     """
     from biasprop.figures import draw_all, skipped
+    from biasprop.results import study_of
     from biasprop.statistics.estimate import estimates
     from biasprop.statistics.measures import measure
     from paper import numbers
@@ -118,32 +117,6 @@ def stores(results: Path, name: str | None) -> dict[Path, xr.Dataset]:
         what = f"of {name!r}" if name else "of any study"
         raise InputError(f"{results}: there is no store {what}; run `python -m biasprop.run STUDY` first")
     return dict(newest[stem] for stem in sorted(newest))
-
-
-def study_of(cube: xr.Dataset, store: Path) -> Study:
-    """The study that a store was made from, with the overrides it was run with.
-
-    Raises:
-        InputError: its text is no valid study any more.
-    """
-    from biasprop.component import InputError
-    from biasprop.study import Origin, remake
-
-    told = cube.attrs.get("overrides", {})
-    overrides: dict[str, Any] = told if isinstance(told, dict) else {"set": None}
-    text, given, scale = cube.attrs.get("study"), overrides.get("set", []), overrides.get("scale")
-    words = [text, *given, scale or ""] if isinstance(given, list) else [None]
-    if not all(isinstance(word, str) for word in words):
-        raise InputError(f"{store}: the store does not say which study it is of")
-    return remake(
-        Origin(
-            name=f"{store.name.rpartition('-')[0]}.toml",
-            text=str(text),
-            set=tuple(given),
-            scale=scale,
-            smoke=bool(overrides.get("smoke")),
-        )
-    )
 
 
 def _write(file: Path, text: str) -> None:
