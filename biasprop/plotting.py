@@ -35,6 +35,8 @@ SUBGROUP_COLOURS = ("#0072B2", "#D55E00", "#56B4E9", "#E69F00")
 """Okabe-Ito blue, vermillion, sky blue, orange: subgroups, in the study's order."""
 ARM_COLOURS = ("#009E73", "#CC79A7", "#000000")
 """Okabe-Ito green, purple, black: ways of fine-tuning; never the colour of a subgroup."""
+CURVE_COLOURS = (*ARM_COLOURS, *SUBGROUP_COLOURS)
+"""Curves of a figure whose subgroups have panels of their own."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 FORMATS = ("svg", "pdf", "png")
 
@@ -101,6 +103,16 @@ def page(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def unwritable(file: Path) -> list[str]:
+    """Why a picture cannot be written to a file, a line each."""
+    problems = []
+    if file.suffix.removeprefix(".") not in FORMATS:
+        problems.append(f"{file}: no such format; allowed: {', '.join('.' + suffix for suffix in FORMATS)}")
+    if not file.parent.is_dir():
+        problems.append(f"{file.parent}: no such folder")
+    return problems
 
 
 @style()

@@ -58,14 +58,10 @@ def show(study_file: Path, out: Path | None = None, overrides: Sequence[str] = (
         InputError: the study, the format, the folder or the number cannot be used.
     """
     from biasprop.component import InputError
-    from biasprop.plotting import FORMATS
+    from biasprop.plotting import save, unwritable
 
     target = out or Path(f"{study_file.stem}.png")
-    problems = []
-    if target.suffix.removeprefix(".") not in FORMATS:
-        problems.append(f"--out: {target}: no such format; allowed: {', '.join('.' + suffix for suffix in FORMATS)}")
-    if not target.parent.is_dir():
-        problems.append(f"--out: {target.parent}: no such folder")
+    problems = [f"--out: {problem}" for problem in unwritable(target)]
     if not 0 <= subjects <= 200:
         problems.append(f"--subjects: {subjects}: allowed: 0 to 200")
     if problems:
@@ -75,7 +71,6 @@ def show(study_file: Path, out: Path | None = None, overrides: Sequence[str] = (
 
     study = load_study(study_file, set=tuple(overrides))
     from biasprop.figures import contact_sheet
-    from biasprop.plotting import save
 
     figure = contact_sheet.draw(None, [], study, subjects=subjects, levers=True)
     return save(figure, target.with_suffix(""), [target.suffix.removeprefix(".")])[0]
