@@ -81,7 +81,7 @@ def opened(study: Study, store: Path) -> xr.Dataset:
 
 def _key(study: Study, store: Path, entries: Sequence[Entry], width: int) -> str:
     here = Path(__file__).parent
-    files = [Path(__file__), here / "report.py", here / "plotting.py", here / "ledger.py"]
+    files = [Path(__file__), here / "report.py", here / "answer.py", here / "plotting.py", here / "ledger.py"]
     files += [file for room in ("metrics", "statistics", "figures") for file in sorted((here / room).glob("*.py"))]
     code = hashlib.blake2b(b"".join(file.read_bytes() for file in files), digest_size=16).hexdigest()
     scores = Store.open(store, writable=False).scores_digest()
@@ -90,13 +90,15 @@ def _key(study: Study, store: Path, entries: Sequence[Entry], width: int) -> str
 
 
 def _make(study: Study, store: Path, entries: Sequence[Entry], width: int) -> dict[str, Any]:
-    from biasprop import figures, report  # here, because what is kept needs no matplotlib
+    from biasprop import answer, figures, report  # here, because what is kept needs no matplotlib
 
     cube = opened(study, store).load()
     summary = summarised(study, cube, entries)
     drawn = figures.draw_all(cube, summary.estimates, store / "figures", study)
     return {
-        "tables": report.text(report.tables(summary, ledger.tables(study, entries, summary)), width),
+        "tables": report.text(report.tables(summary, ledger.tables(study, entries, summary)), width)
+        + "\n"
+        + answer.paragraph(summary),
         "estimates": summary.to_json()["estimates"],
         "figures": [str(path) for path in drawn],
         "skipped": figures.skipped(store / "figures"),

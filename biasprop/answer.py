@@ -1,0 +1,83 @@
+"""A study's answer in one paragraph: nothing but estimates of its summary, in words; what was not resolved is said too.
+
+Every number stands in the tables and in ``biasprop.dataframe`` under the name it has here.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+
+from biasprop.statistics.estimand import Level
+from biasprop.statistics.summary import Estimate, LevelRow, Summary
+from biasprop.statistics.verdict import ERASED, NOT_REACHED, NOT_RESOLVED, PERSISTS, REACHED, REVERSED
+
+ORDER = (PERSISTS, REVERSED, ERASED, NOT_RESOLVED, REACHED, NOT_REACHED)
+
+MOST = 8
+"""Estimates of one verdict that are named with their numbers; of more only the range of values is told."""
+
+
+def paragraph(summary: Summary, width: int = 100) -> str:
+    """The answer.
+
+    Args:
+        summary: of a study, which may be partly run.
+        width: columns of a line.
+    """
+    primary = [estimate for estimate in summary.estimates if estimate.primary]
+    sentences = [_primary(estimate) for estimate in primary]
+    others = [estimate for estimate in summary.estimates if not estimate.primary]
+    for word in ORDER:
+        if group := [estimate for estimate in others if estimate.verdict == word]:
+            sentences.append(_group(word, group, also=bool(primary)))
+    if summary.levels:
+        sentences.append(_levels(summary.levels))
+    return textwrap.fill(" ".join(sentences), width, break_on_hyphens=False, break_long_words=False)
+
+
+def _primary(estimate: Estimate) -> str:
+    note = f" ({estimate.reason})" if estimate.reason else ""
+    return f"{_name(estimate)} is {_number(estimate)} from {estimate.replicates} replicates: {estimate.verdict}{note}."
+
+
+def _group(word: str, group: Sequence[Estimate], also: bool) -> str:
+    count = f"{len(group)} {'other ' if also else ''}estimate{'s' if len(group) > 1 else ''}"
+    head = f"{word.capitalize()}: {count}"
+    if len(group) <= MOST:
+        return f"{head}, {'; '.join(f'{_name(one)} {_number(one)}' for one in group)}."
+    values = [estimate.value for estimate in group if not math.isnan(estimate.value)]
+    return f"{head}" + (f", values from {_signed(min(values))} to {_signed(max(values))}." if values else ".")
+
+
+def _levels(levels: Sequence[LevelRow]) -> str:
+    """Gaps are read beside levels: the best and the worst arm of every subgroup."""
+    parts = []
+    for subgroup in levels[0].subgroups:
+        known = [(row.subgroups[subgroup]["auc"].value, row) for row in levels]
+        known = [(value, row) for value, row in known if not math.isnan(value)]
+        if known:
+            (low, worst), (high, best) = (choose(known, key=lambda one: one[0]) for choose in (min, max))
+            parts.append(f"{subgroup} from {low:.3f} ({_where(worst.arm)}) to {high:.3f} ({_where(best.arm)})")
+    return f"AUC, mean over replicates: {'; '.join(parts)}." if parts else "No arm is finished."
+
+
+def _name(estimate: Estimate) -> str:
+    where = _where(estimate.arm)
+    return estimate.name + (f" ({where})" if where else "")
+
+
+def _number(estimate: Estimate) -> str:
+    if estimate.kind == "halving_budget":
+        return "-" if math.isnan(estimate.value) else f"{estimate.value:g} labels"
+    interval = "" if math.isnan(estimate.low) else f" [{_signed(estimate.low)}, {_signed(estimate.high)}]"
+    return _signed(estimate.value) + interval
+
+
+def _signed(value: float) -> str:
+    return "undefined" if math.isnan(value) else f"{value:+.3f}"
+
+
+def _where(arm: Mapping[str, Level]) -> str:
+    return ", ".join(level if isinstance(level, str) else f"{name} {level:g}" for name, level in arm.items())

@@ -1,0 +1,55 @@
+"""The answer in words holds every verdict, and no number that is not an estimate's."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from biasprop import answer
+from biasprop.report import summarise
+from biasprop.statistics.summary import Summary
+from biasprop.study import load_study
+from tests.synthetic import synthetic_cube
+
+STUDY = Path(__file__).parents[1] / "figures" / "study.toml"
+
+
+@pytest.fixture(scope="module")
+def summary() -> Summary:
+    study = load_study(STUDY)
+    return summarise(synthetic_cube(replicates=6, subjects=200), study.estimands, study.evaluation.target_specificity)
+
+
+def test_every_verdict_is_told_with_its_count(summary: Summary) -> None:
+    text = answer.paragraph(summary, width=10_000)
+    (primary,) = [estimate for estimate in summary.estimates if estimate.primary]
+    assert text.startswith(f"{primary.name} (")
+    assert (
+        f"is {primary.value:+.3f} [{primary.low:+.3f}, {primary.high:+.3f}] from 6 replicates: {primary.verdict}"
+        in text
+    )
+    others = [estimate.verdict for estimate in summary.estimates if not estimate.primary]
+    for word in set(others):
+        assert f"{word.capitalize()}: {others.count(word)} other estimate" in text
+    told = sum(int(count) for count in re.findall(r": (\d+) other estimate", text))
+    assert told == len(others)
+
+
+def test_every_number_is_an_estimate(summary: Summary) -> None:
+    values = {f"{value:+.3f}" for one in summary.estimates for value in (one.value, one.low, one.high)} | {
+        f"{mean['auc'].value:.3f}" for row in summary.levels for mean in row.subgroups.values()
+    }
+    numbers = re.findall(r"[+-]?\d\.\d{3}", answer.paragraph(summary))
+    assert numbers and set(numbers) <= values
+
+
+def test_nothing_is_made_up_where_nothing_has_run(summary: Summary) -> None:
+    cube = synthetic_cube(replicates=3, subjects=60)
+    cube["status"][...] = 0
+    nothing = summarise(cube, load_study(STUDY).estimands, 0.9)
+    text = answer.paragraph(nothing, width=10_000)
+    assert "undefined" in text and text.endswith("No arm is finished.") and not re.search(r"[+-]\d\.\d{3}", text)
+    assert answer.paragraph(replace(nothing, estimates=[], levels=[])) == ""
