@@ -71,7 +71,14 @@ def shelved(batch: Batch, largest: int = 0) -> Float[Array, "w n h w c"] | None:
     if not count:
         return None
     rows = np.arange(-(-count // chunk) * chunk).reshape(-1, chunk)
-    return over_cells(_shelf)(batch, each(batch, rows))
+    return over_cells(_shelf)(Batch(_whose(batch.condition), batch.key), each(batch, rows))
+
+
+def _whose(condition: PretrainingCondition) -> PretrainingCondition:
+    """A condition without what learns, so that one program renders its cohort whatever that is."""
+    nothing = dict.fromkeys(("source", "objective", "schedule", "mitigation"))
+    stage = condition.pretraining.model_copy(update=nothing)
+    return condition.model_copy(update={"encoder": None, "pretraining": stage})
 
 
 def _shelf(batch: Batch, rows: Int[Array, "k 250"]) -> Float[Array, "n h w c"]:
