@@ -271,6 +271,11 @@ def _subgroups(estimand: dict[str, Any], table: Mapping[str, Any]) -> list[Probl
     ]
 
 
+def _fixes_largest(estimand: dict[str, Any], labels: Mapping[str, list[Any] | None], budget: str) -> bool:
+    at, levels = estimand.get("at"), labels.get(budget)
+    return isinstance(at, dict) and bool(levels) and budget in at and same_label(at[budget], max(levels))
+
+
 def _levels(estimand: dict[str, Any], labels: Mapping[str, list[Any] | None]) -> list[Problem]:
     """``labels`` is None for a factor whose own levels have problems."""
     problems: list[Problem] = []
@@ -283,6 +288,9 @@ def _levels(estimand: dict[str, Any], labels: Mapping[str, list[Any] | None]) ->
     budget = factors.get("budget")
     if budget is not None and any(isinstance(label, str) for label in labels.get(budget) or ()):
         problems.append(Problem(("budget",), f"the levels of {budget} are no numbers; it has to hold label budgets"))
+    elif budget is not None and estimand.get("kind") == "amplification" and _fixes_largest(estimand, labels, budget):
+        what = f"is {estimand['at'][budget]}, the largest budget, with which it is compared: 0 by definition"
+        problems.append(Problem(("at", budget), what))
     wanted: list[tuple[Location, str | None, Any]] = []
     skewed = estimand.get("skewed")
     for index, level in enumerate(skewed if isinstance(skewed, list) else []):

@@ -207,6 +207,10 @@ def _cases(seed: int, studies: int, most: int, skew: Any) -> Iterator[Case]:
         pair = (_swap(z, protocol, labels).values, _swap(z, "linear_probe", 5000).values)
         true = float(_swap(means, protocol, labels) / _swap(means, "linear_probe", 5000))
         yield f"retention, {protocol.replace('_', ' ')}, {labels} labels", FIELLER, pair, true
+    for labels in (50, 200):
+        few, plenty = (_swap(z, "linear_probe", n).values for n in (labels, 5000))
+        true = float(_swap(means, "linear_probe", labels) - _swap(means, "linear_probe", 5000))
+        yield f"amplification, linear probe, {labels} labels", T, (few - plenty,), true
     swap, truth = _swap(z).values, float(_swap(means))
     yield "swap contrast", BOOTSTRAP, (swap,), truth
     yield "swap contrast", NORMAL, (swap,), truth

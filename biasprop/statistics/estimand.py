@@ -19,6 +19,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "common_gap": ("factor", "skewed"),
     "retention": ("factor", "skewed", "denominator"),
     "halving_budget": ("factor", "skewed", "budget"),
+    "amplification": ("factor", "skewed", "budget"),
 }
 """The fields a kind needs; every other one of these fields is forbidden to it."""
 OPTIONAL = ("factor", "skewed", "reference", "budget", "denominator")
@@ -30,11 +31,12 @@ class Estimand(Definition):
     name: Annotated[str, Field(min_length=1)]
     """What tables and figures call it."""
 
-    kind: Literal["gap", "excess_gap", "swap_contrast", "common_gap", "retention", "halving_budget"]
+    kind: Literal["gap", "excess_gap", "swap_contrast", "common_gap", "retention", "halving_budget", "amplification"]
     """gap g = z(AUC_A) - z(AUC_B); excess_gap = g - g(reference level); swap_contrast = half of g(skewed to A) -
     g(skewed to B), and common_gap half of their sum, which is 0 if the two are equal and opposite; retention = swap
     contrast / swap contrast of the denominator arm; halving_budget = first budget at which the swap contrast falls
-    below half of its maximum over the budgets and stays there."""
+    below half of its maximum over the budgets and stays there; amplification = swap contrast - swap contrast at the
+    largest budget, which is positive where few labels amplify what the mix did."""
 
     subgroups: Annotated[tuple[str, str], Field(min_length=2, max_length=2)]
     """A and B, the two subgroups a gap is taken between; a positive gap favours A."""
@@ -43,13 +45,13 @@ class Estimand(Definition):
     """The factor the contrast runs over, usually the pretraining mix (all kinds but gap)."""
 
     skewed: tuple[Level, Level] | None = None
-    """Its level skewed to A and its level skewed to B (swap_contrast, common_gap, retention, halving_budget)."""
+    """Its level skewed to A and its level skewed to B (all kinds but gap and excess_gap)."""
 
     reference: Level | None = None
     """Its level that gaps are compared with, usually the balanced mix (excess_gap)."""
 
     budget: str | None = None
-    """The factor that holds the label budgets (halving_budget)."""
+    """The factor that holds the label budgets (halving_budget, amplification)."""
 
     denominator: Annotated[dict[str, Level], Field(min_length=1)] | None = None
     """The arm that retention divides by, usually the linear probe at the largest budget: factor -> level. A factor left
@@ -66,8 +68,8 @@ class Estimand(Definition):
     AUC at an AUC of 0.85); for retention a share of the denominator."""
 
     sign: Literal["positive", "negative", "either"] | None = None
-    """The sign the claim expects. Left out: positive for swap_contrast and retention (a mix skewed to A favours A),
-    either for the others."""
+    """The sign the claim expects. Left out: positive for swap_contrast and retention (a mix skewed to A favours A) and
+    for amplification, either for the others."""
 
     primary: bool = False
     """The one estimand that is tested unadjusted at 5 %; Holm's procedure covers the others."""
@@ -85,8 +87,7 @@ class Estimand(Definition):
             problems.append("subgroups must be two different subgroups")
         if self.skewed is not None and self.skewed[0] == self.skewed[1]:
             problems.append("skewed must be two different levels")
-        contrasted = [name for name in (self.factor, self.budget) if name is not None and self.kind != "excess_gap"]
-        for name in contrasted:
+        for name in self._contrasted():
             for table in ("at", "denominator"):
                 if name in (getattr(self, table) or {}):
                     problems.append(f"{table} must not fix {name}: the contrast runs over it")
@@ -98,10 +99,16 @@ class Estimand(Definition):
             raise ValueError("; ".join(problems))
         return self
 
+    def _contrasted(self) -> tuple[str, ...]:
+        """The factors the contrast runs over. An excess gap runs over no level of its factor but the reference, an
+        amplification over no budget but the largest, so that these factors have levels of their own."""
+        names = {"excess_gap": (), "amplification": (self.factor,)}.get(self.kind, (self.factor, self.budget))
+        return tuple(name for name in names if name is not None)
+
     @property
     def expected(self) -> int:
         """The sign a value that bears the claim out would have: 1, -1, or 0 for either."""
-        stated = self.sign or ("positive" if self.kind in ("swap_contrast", "retention") else "either")
+        stated = self.sign or ("positive" if self.kind in ("swap_contrast", "retention", "amplification") else "either")
         return {"positive": 1, "negative": -1, "either": 0}[stated]
 
     def free(self, factors: Sequence[str]) -> tuple[str, ...]:
@@ -111,10 +118,6 @@ class Estimand(Definition):
             factors: the names of the study's factors.
 
         Returns:
-            Those that neither ``at`` fixes nor the contrast runs over, in the study's order. An excess gap runs over no
-            level of its factor but the reference, so its factor is free.
+            Those that neither ``at`` fixes nor the contrast runs over, in the study's order.
         """
-        used = set(self.at) | {self.budget}
-        if self.kind != "excess_gap":
-            used.add(self.factor)
-        return tuple(name for name in factors if name not in used)
+        return tuple(name for name in factors if name not in {*self.at, *self._contrasted()})

@@ -54,12 +54,13 @@ def paired(measures: xr.Dataset, estimand: Estimand) -> list[Paired]:
         estimand: a level or factor of it that the measures lack gives NaN and the reason.
 
     Returns:
-        One for each combination of the levels of its free factors. The reference of an excess gap and the denominator
-        of a retention are left out: compared with themselves they are 0 and 1 by definition.
+        One for each combination of the levels of its free factors. The reference of an excess gap, the largest budget
+        of an amplification and the denominator of a retention are left out: compared with themselves they are 0 and 1
+        by definition.
     """
     factors = [str(name) for name in measures["status"].dims if name not in ("replicate", "draw")]
     free = estimand.free(factors)
-    levels = [[v for v in measures[name].values.tolist() if _varies(estimand, name, v)] for name in free]
+    levels = [[v for v in measures[name].values.tolist() if _varies(measures, estimand, name, v)] for name in free]
     gaps = contrasts.gap(per_replicate(measures, estimand.scale), estimand.subgroups)
     every = [_paired(measures, gaps, estimand, dict(zip(free, each, strict=True))) for each in product(*levels)]
     if not estimand.denominator:
@@ -67,8 +68,14 @@ def paired(measures: xr.Dataset, estimand: Estimand) -> list[Paired]:
     return [each for each in every if not estimand.denominator.items() <= each.arm.items()]
 
 
-def _varies(estimand: Estimand, factor: str, level: Level) -> bool:
+def _varies(measures: xr.Dataset, estimand: Estimand, factor: str, level: Level) -> bool:
+    if estimand.kind == "amplification" and factor == estimand.budget:
+        return level != _largest(measures, factor)
     return not (estimand.kind == "excess_gap" and factor == estimand.factor and level == estimand.reference)
+
+
+def _largest(measures: xr.Dataset, budget: str | None) -> Level:
+    return max(measures[budget].values.tolist())
 
 
 def _paired(measures: xr.Dataset, gaps: xr.DataArray, estimand: Estimand, chosen: dict[str, Level]) -> Paired:
@@ -97,6 +104,10 @@ def _paired(measures: xr.Dataset, gaps: xr.DataArray, estimand: Estimand, chosen
     beta = contrasts.swap_contrast(gaps, factor, skewed)
     if kind == "swap_contrast":
         return replace(nothing, values=beta.sel(arm).values, reason=reason)
+    if kind == "amplification":
+        assert estimand.budget is not None
+        most = beta.sel(arm | {estimand.budget: _largest(measures, estimand.budget)})
+        return replace(nothing, values=beta.sel(arm).values - most.values, reason=reason)
     if kind == "retention":
         below = beta.sel(arm | (estimand.denominator or {}))
         above = beta.sel(arm).where(below.notnull())
@@ -113,7 +124,9 @@ def _needed(measures: xr.Dataset, estimand: Estimand, arm: dict[str, Level]) -> 
         places.append(arm | {estimand.factor: estimand.reference})
     if estimand.denominator:
         places.append(arm | estimand.denominator)
-    if estimand.budget:
+    if estimand.budget and estimand.kind == "amplification":
+        places.append(arm | {estimand.budget: _largest(measures, estimand.budget)})
+    elif estimand.budget:
         places = [p | {estimand.budget: v} for p in places for v in measures[estimand.budget].values.tolist()]
     if estimand.skewed and estimand.factor:
         places = [p | {estimand.factor: level} for p in places for level in estimand.skewed]

@@ -268,6 +268,14 @@ CASES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     ),
     "unknown estimand": ('"swap_contrast"', '"swap_contrst"', "contrst", ("excess_gap", "did you mean swap_contrast?")),
     "estimand without factor": ('factor = "pretraining"\n', "", "[[estimands]]", ("swap_contrast needs factor",)),
+    "amplification at the largest budget": (
+        'kind = "swap_contrast"\nsubgroups = ["light", "dark"]\nfactor = "pretraining"\n'
+        'skewed = ["all light", "all dark"]\nat = { labels = 200',
+        'kind = "amplification"\nbudget = "labels"\nsubgroups = ["light", "dark"]\nfactor = "pretraining"\n'
+        'skewed = ["all light", "all dark"]\nat = { labels = 5000',
+        "at = { labels = 5000",
+        ("estimands[0].at.labels: is 5000, the largest budget, with which it is compared: 0 by definition",),
+    ),
     "scale with a bad value": (
         "cohort = 100000",
         "cohort = 1",

@@ -43,6 +43,16 @@ def test_a_common_gap_and_a_swap_contrast_make_up_the_gap(measures: xr.Dataset) 
     assert common.method == "t" and common.low < common.value < common.high
 
 
+def test_amplification_is_what_the_swap_contrast_has_beyond_the_largest_budget(measures: xr.Dataset) -> None:
+    at = {"protocol": "linear_probe"}
+    stated = [swap(at=at), swap("more", kind="amplification", budget="labels", at=at)]
+    *curve, few, some = estimates(measures, stated)
+    assert [one.arm["labels"] for one in (few, some)] == [50, 200]
+    assert few.value == pytest.approx(curve[0].value - curve[2].value)
+    assert some.value == pytest.approx(curve[1].value - curve[2].value)
+    assert few.verdict == "persists" and few.method == "t" and few.replicates == 6
+
+
 def test_measures_have_the_cubes_dims_and_coords(cube: xr.Dataset, measures: xr.Dataset) -> None:
     arm = ("pretraining", "labels", "protocol", "replicate", "draw")
     assert measures["auc"].dims == (*arm, "subgroup")
