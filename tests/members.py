@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_args, get_origin
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from jaxtyping import Array, Float, Int
 
 from biasprop import keys
@@ -38,6 +39,23 @@ EVERY = [(room, kind) for room, table in ROOMS.items() for kind in table]
 
 SMALL = {"size": 16, "patch": 8, "width": 8, "depth": 1, "heads": 2, "projection": 8, "decoder_width": 8}
 """Sizes of members that have a field of this name."""
+
+
+def one_of_each(table: Mapping[str, type[Component]], alike: Any) -> list[Any]:
+    """Parameters over a room: the first member of each sort as it is, those that only repeat its code as slow ones.
+
+    Args:
+        table: kind -> class.
+        alike: what of a class says of which sort it is.
+    """
+    seen: set[Any] = set()
+    found = []
+    for kind, cls in table.items():
+        sort = alike(cls)
+        found.append(pytest.param(kind, marks=pytest.mark.slow) if sort in seen else kind)
+        seen.add(sort)
+    return found
+
 
 SEED = 424_242
 """A seed that no study uses."""

@@ -21,7 +21,7 @@ from biasprop.objectives import OBJECTIVES
 from biasprop.program import Finetuner
 from biasprop.protocols import PROTOCOLS
 from biasprop.study import Origin, Study, remake
-from tests.members import batch, condition, member
+from tests.members import batch, condition, member, one_of_each
 from tests.program.small_experiment import finetuner, finetuning, pretrain, quiet
 from tests.source_tree import ROOT
 
@@ -93,7 +93,7 @@ def scores(tuner: Finetuner, augmentation: Augmentation, kind: str) -> np.ndarra
     return tuner.score(tuner.adapt(arm, 0, quiet)).test[0]
 
 
-@pytest.mark.parametrize("kind", PROTOCOLS)
+@pytest.mark.parametrize("kind", one_of_each(PROTOCOLS, lambda cls: cls.adapts_encoder))
 def test_mirrored_images_and_parameters_give_the_same_scores(
     kind: str, tuners: list[tuple[Finetuner, Augmentation]]
 ) -> None:

@@ -13,7 +13,7 @@ from biasprop import pretraining, program, subjects, training
 from biasprop.batching import Batch, over_cells
 from biasprop.objectives import OBJECTIVES
 from biasprop.protocols import PROTOCOLS
-from tests.members import batch, compiled, condition, member, same
+from tests.members import batch, compiled, condition, member, one_of_each, same
 from tests.program.small_experiment import EVALUATION, POOL, finetuner, finetuning, numbers, people, pretrain, scores
 
 MIXES = [(1.0, 0.0), (0.9, 0.1), (0.5, 0.5), (0.0, 1.0)]
@@ -42,7 +42,7 @@ def encoder(one: Batch) -> Any:
     return pretrain(one)
 
 
-@pytest.mark.parametrize("kind", OBJECTIVES)
+@pytest.mark.parametrize("kind", one_of_each(OBJECTIVES, lambda cls: getattr(cls, "trains", True)))
 def test_pretraining_gives_the_same_bits_again(kind: str) -> None:
     first, second, other = (batch((condition(kind), replicate)) for replicate in (0, 0, 1))
     params = pretrain(first)
@@ -94,10 +94,16 @@ def test_labels_and_images_beyond_the_budget_cannot_change_anything(kind: str, o
     assert not same(plain_scores[0].test, scores(plain, kind, 16)[0].test), "the budget makes no difference"
 
 
-def test_a_cell_alone_is_the_cell_in_a_batch() -> None:
+@pytest.fixture(scope="module")
+def pair() -> tuple[list[tuple[Any, int]], Batch, Any]:
+    """Two unlike cells, the batch of both, and its encoders."""
     cells = [(condition(shares=(0.9, 0.1)), 0), (condition(shares=(0.1, 0.9), learning_rate=1e-3), 1)]
     together = batch(*cells)
-    params = pretrain(together)
+    return cells, together, pretrain(together)
+
+
+def test_pretraining_a_cell_alone_is_that_of_the_cell_in_a_batch(pair: Any) -> None:
+    cells, together, params = pair
     alone = [pretrain(batch(one)) for one in cells]
     both = finetuner(together, params)
     # What the encoders say, not their parameters: those that change nothing (a key's bias) wander with the rounding.
@@ -106,16 +112,19 @@ def test_a_cell_alone_is_the_cell_in_a_batch() -> None:
         single = finetuner(batch(cells[i]), alone[i])._features(alone[i])
         assert close(cell(features, i), cell(single, 0))
     assert not close(cell(features, 0), cell(features, 1), atol=1e-2)
-    for kind in PROTOCOLS:
-        side_by_side = scores(both, kind)[0]
-        for i in (0, 1):
-            # From the same encoder, so that only this stage's rounding is judged.
-            single = scores(finetuner(batch(cells[i]), jax.tree.map(lambda leaf, i=i: leaf[i : i + 1], params)), kind)[
-                0
-            ]
-            for name in ("test", "selection", "calibration"):
-                mine, batched = getattr(single, name)[0], getattr(side_by_side, name)[i]
-                assert np.allclose(mine, batched, atol=1e-3, rtol=1e-3), (kind, name)
+
+
+@pytest.mark.parametrize("kind", one_of_each(PROTOCOLS, lambda cls: cls.adapts_encoder))
+def test_adapting_a_cell_alone_is_that_of_the_cell_in_a_batch(kind: str, pair: Any) -> None:
+    cells, together, params = pair
+    side_by_side = scores(finetuner(together, params), kind)[0]
+    for i in (0, 1):
+        # From the same encoder, so that only this stage's rounding is judged.
+        own = jax.tree.map(lambda leaf, i=i: leaf[i : i + 1], params)
+        single = scores(finetuner(batch(cells[i]), own), kind)[0]
+        for name in ("test", "selection", "calibration"):
+            mine, batched = getattr(single, name)[0], getattr(side_by_side, name)[i]
+            assert np.allclose(mine, batched, atol=1e-3, rtol=1e-3), (kind, name)
 
 
 def test_everybody_looked_at_is_the_same_for_every_condition() -> None:

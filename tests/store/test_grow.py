@@ -4,7 +4,7 @@ import itertools
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -130,10 +130,12 @@ def test_another_digest_is_refused(full: Store) -> None:
         Store.create_or_grow(full.path, small.layout(), small.ATTRS | {"digest": "f" * 16})
 
 
-def test_interrupted_growth_is_finished(full: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("moments", [[0, 1, -1], pytest.param(range(100), marks=pytest.mark.slow)])
+def test_interrupted_growth_is_finished(full: Store, monkeypatch: pytest.MonkeyPatch, moments: Sequence[int]) -> None:
     """The process died at any of the files that a growth writes: it has not begun, or whoever writes next ends it."""
     put, before = kept.put, {file: file.read_bytes() for file in full.path.rglob("*") if file.is_file()}
-    for moment in range(len(documents.NAMES) + 1):
+    files = len(documents.NAMES) + 1
+    for moment in sorted({moment % files for moment in moments}):
         calls = itertools.count()
 
         def killed(path: Path, text: str, calls: Iterator[int] = calls, moment: int = moment) -> None:

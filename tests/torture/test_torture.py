@@ -30,7 +30,7 @@ def whole(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 
 @pytest.mark.parametrize(
-    "number, count", [(signal.SIGKILL, 3), pytest.param(signal.SIGTERM, 1, marks=pytest.mark.slow)]
+    "number, count", [(signal.SIGKILL, 2), pytest.param(signal.SIGTERM, 1, marks=pytest.mark.slow)]
 )
 def test_killed_runs_end_with_the_same_bits(
     commands: Commands, whole: tuple[Path, float], tmp_path: Path, number: signal.Signals, count: int
