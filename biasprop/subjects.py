@@ -122,6 +122,11 @@ def rendered(batch: Batch, key: Key[Array, " w"], roster: Roster) -> Chunks:
     return [over_cells(_render)(batch.condition.generator, key, *rows) for rows in _rows(batch, roster)]
 
 
+def masked(batch: Batch, key: Key[Array, " w"], roster: Roster) -> list[Float[Array, "w 250 h w"]]:
+    """Where the disease is in everyone on a roster, in chunks as :func:`rendered` has them."""
+    return [over_cells(_mask)(batch.condition.generator, key, *rows) for rows in _rows(batch, roster)]
+
+
 def _rows(batch: Batch, roster: Roster) -> Iterator[tuple[Any, ...]]:
     """Index, subgroup, label and shifts of a roster, a chunk at a time."""
     for first in range(0, len(roster.label), CHUNK):
@@ -159,6 +164,10 @@ def _subjects(
 
 def _render(generator: Any, *rows: Any) -> Float[Array, "n h w c"]:
     return jax.vmap(generator.render)(_subjects(*rows))
+
+
+def _mask(generator: Any, *rows: Any) -> Float[Array, "n h w"]:
+    return jax.vmap(generator.mask)(_subjects(*rows))
 
 
 def _latents(generator: Any, *rows: Any) -> Float[Array, "n k"]:

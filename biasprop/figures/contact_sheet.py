@@ -47,39 +47,47 @@ def render(study: Any, subjects: int, *, levers: bool) -> Tiles:
     """
     import jax
 
-    from biasprop import keys, population
+    from biasprop import keys, program
+    from biasprop import subjects as people
+    from biasprop.batching import Batch, over_cells
     from biasprop.shifts import in_order
-    from biasprop.solved import solved
 
-    generator = solved(study.generator)
-    names = tuple(generator.subgroups)
-    owner = keys.stream(keys.replicate(study.seed, 0), keys.Stream.TEST)
+    condition = program.ready(study.pretraining_condition())
+    names = tuple(condition.generator.subgroups)
+    owner = keys.stream(keys.replicate(study.seed, 0), keys.Stream.TEST)[None]
     shifts = in_order(study.evaluation.shifts, names)
+    # In the chunks in which a study renders its sets: what it has compiled serves here, and the other way round.
+    cell = Batch(jax.tree.map(lambda leaf: np.asarray(leaf)[None], condition), owner)
 
-    def draw_one(index: Any, subgroup: Any, label: Any) -> tuple[Any, ...]:
-        subject = population.met(keys.at(owner, index), subgroup, label, shifts)
-        image, mask = generator.render(subject), generator.mask(subject)
-        return (image, mask, generator.measure(image, mask)) if levers else (image, mask)
+    def drawn(subgroup: int, label: NDArray[np.integer]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """Images and masks of the first subjects in one subgroup."""
+        label = label.astype(np.int32)
+        who = people.Roster(np.full_like(label, subgroup), label, label, shifts)
+        return tuple(
+            people.joined(chunks, len(label))[0]
+            for chunks in (people.rendered(cell, owner, who), people.masked(cell, owner, who))
+        )  # pyright: ignore[reportReturnType]
 
-    # One call, hence one compilation, for twins and cohort.
-    grid = np.meshgrid(np.arange(2), np.arange(subjects), np.arange(len(names)), indexing="ij")
-    who = [grid[1].ravel(), grid[2].ravel(), grid[0].ravel()]
-    if levers:
-        cohort = np.tile(np.arange(COHORT), 2)
-        side = np.repeat([0, len(names) - 1], COHORT)
-        who = [np.concatenate(parts) for parts in zip(who, (cohort, side, cohort % 2), strict=True)]
-    images, masks, *measured = jax.device_get(jax.jit(jax.vmap(draw_one))(*who))
-    shape, count = grid[0].shape, grid[0].size
-    twins = images[:count].reshape(*shape, *images.shape[1:])
-    outlines = masks[:count].reshape(*shape, *masks.shape[1:])
+    pairs = [[drawn(g, np.full(subjects, label)) for g in range(len(names))] for label in (0, 1)]
+    twins, outlines = (np.stack([np.stack([pair[part] for pair in row], axis=1) for row in pairs]) for part in (0, 1))
     found: dict[str, tuple[NDArray[np.floating], NDArray[np.floating]]] = {}
+    if not levers:
+        return Tiles(names, twins, outlines, found)
+    cohort = [drawn(g, np.arange(COHORT) % 2) for g in (0, len(names) - 1)]
+    pool = np.stack([images for images, _ in cohort])
+    read = [over_cells(_measured)(cell.condition.generator, *(part[None] for part in side)) for side in cohort]
     steps = np.round(np.linspace(0.01, 0.99, COLUMNS // 2) * (COHORT - 1)).astype(int)
-    for lever, values in measured[0].items() if measured else ():
-        sides = values[count:].reshape(2, COHORT)
+    for lever in read[0]:
+        sides = np.stack([np.asarray(side[lever])[0] for side in read])
         order = np.argsort(sides, axis=1, kind="stable")[:, steps]
-        pool = images[count:].reshape(2, COHORT, *images.shape[1:])
         found[lever] = pool[np.arange(2)[:, None], order], np.take_along_axis(sides, order, axis=1)
     return Tiles(names, twins, outlines, found)
+
+
+def _measured(generator: Any, images: Any, masks: Any) -> Any:
+    import jax
+
+    return jax.vmap(generator.measure)(images, masks)
 
 
 @style()
