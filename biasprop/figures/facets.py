@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,11 @@ class Facets:
         if len(rows) > MOST_ROWS:
             raise DoesNotFit(f"{len(rows)} combinations of {', '.join(others)}: at most {MOST_ROWS} rows fit")
         return cls(pretraining, budget, rows)
+
+
+def counted(study: Any, subgroups: Sequence[str]) -> str:
+    """The subgroup whose share is an x axis: the second one of the primary contrast, else the last one."""
+    return next((e.subgroups[1] for e in study.estimands if e.primary), subgroups[-1])
 
 
 def row_title(row: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from biasprop.figures.facets import Facets, row_title, summary, z_by_replicate
+from biasprop.figures.facets import Facets, counted, row_title, summary, z_by_replicate
 from biasprop.plotting import DOUBLE, SINGLE, colours, legend, markers, page, plain, reference, series, style
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     z = z_by_replicate(cube, study)
     facets = Facets.of(z, study)
     subgroups = [str(name) for name in z["subgroup"].values]
-    counted = _counted(study, subgroups)
+    varied = counted(study, subgroups)
     budgets = z[facets.budget].values.tolist() if facets.budget else [None]
     width = DOUBLE if len(budgets) > 1 else SINGLE
     figure = page(width, 0.55 + 1.35 * len(facets.rows))
@@ -42,26 +42,21 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
         for j, budget in enumerate(budgets):
             axes: Axes = grid[i, j]
             here = z.sel(row if budget is None else {**row, facets.budget: budget})
-            _panel(axes, here.transpose("replicate", facets.pretraining, "subgroup"), facets.pretraining, counted)
+            _panel(axes, here.transpose("replicate", facets.pretraining, "subgroup"), facets.pretraining, varied)
             if i == 0 and budget is not None:
                 axes.set_title(f"{plain(budget)} labels")
             if j == 0:
                 title = row_title(row)
                 axes.set_ylabel(f"{title}\nAUC" if title else "AUC")
-    figure.supxlabel(f"share of {plain(counted)} in pretraining", fontsize=8)
+    figure.supxlabel(f"share of {plain(varied)} in pretraining", fontsize=8)
     legend(figure, 4 if width == DOUBLE else 2)
     return figure
 
 
-def _counted(study: Any, subgroups: Sequence[str]) -> str:
-    """The subgroup on the x axis: the second one of the primary contrast, else the last one."""
-    return next((e.subgroups[1] for e in study.estimands if e.primary), subgroups[-1])
-
-
-def _panel(axes: Axes, z: xr.DataArray, pretraining: str, counted: str) -> None:
+def _panel(axes: Axes, z: xr.DataArray, pretraining: str, varied: str) -> None:
     from scipy.special import ndtr
 
-    share = z["share"].sel(subgroup=counted).values.astype(float)
+    share = z["share"].sel(subgroup=varied).values.astype(float)
     mixed = np.flatnonzero(np.isfinite(share))
     mixed = mixed[np.argsort(share[mixed], kind="stable")]
     apart = np.flatnonzero(~np.isfinite(share))

@@ -38,7 +38,7 @@ def measure(cube: xr.Dataset, target_specificity: float) -> xr.Dataset:
     ok = np.nonzero(status == Status.OK)
     arm = ok[:-1]
     scores = cube["score"].values[ok]  # [row, subgroup, subject]
-    labels = _labels(cube)[arm]
+    labels = judged_labels(cube)[arm]
     calibration_scores = cube["calibration_score"].values[ok]
     calibration_labels = cube["calibration_label"].values[arm]
 
@@ -95,7 +95,7 @@ def per_replicate(measures: xr.Dataset, name: str) -> xr.DataArray:
     return (values.sum("draw", skipna=False) / (status == Status.OK).sum("draw")).where(whole)
 
 
-def _labels(cube: xr.Dataset) -> NDArray:
+def judged_labels(cube: xr.Dataset) -> NDArray:
     """What twins are judged against: [factors, replicate, 1 or subgroup, subject].
 
     The coord ``judged_label`` where there is one (-1 is not counted, NaN is the truth), else the truth.

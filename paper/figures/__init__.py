@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from paper.figures import contact_sheet, eigenvalue_crossing, forest, known_answer, persistence, share_curves
+from paper.figures import contact_sheet, eigenvalue_crossing, forest, known_answer, persistence, share_curves, test_mix
 
 FIGURES: dict[str, tuple[Callable[..., Any], str]] = {
     "contact_sheet": (contact_sheet.draw, contact_sheet.CAPTION),
     "share_curves": (share_curves.draw, share_curves.CAPTION),
     "persistence": (persistence.draw, persistence.CAPTION),
+    "test_mix": (test_mix.draw, test_mix.CAPTION),
     "forest": (forest.draw, forest.CAPTION),
     "eigenvalue_crossing": (eigenvalue_crossing.draw, eigenvalue_crossing.CAPTION),
     "known_answer": (known_answer.draw, known_answer.CAPTION),

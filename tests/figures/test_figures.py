@@ -117,6 +117,7 @@ def test_what_does_not_fit_is_left_out_with_a_reason(
     assert {file.stem for file in files} == {"share_curves"}
     assert skipped(tmp_path) == {
         "persistence": "the study states no swap contrast on z",
+        "test_mix": "24 arms: at most 8 rows fit",
         "forest": "no estimate is defined (yet)",
     }
 

@@ -59,6 +59,7 @@ def test_macros_are_valid_and_complete(made: Path) -> None:
         "captionContactSheet",
         "captionShareCurves",
         "captionPersistence",
+        "captionTestMix",
         "captionForest",
         "captionEigenvalueCrossing",
         "captionKnownAnswer",
