@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 
@@ -141,10 +142,15 @@ def exact(
         shifts: of every subgroup, from :func:`biasprop.shifts.in_order`.
 
     Returns:
-        Two int32 arrays of length ``n``: index into ``shares`` and label.
+        Two int32 arrays of length ``n``, not to be written to: index into ``shares`` and label.
     """
     own = [moved(prevalence, math.exp(shift.prevalence)) for shift in shifts] or [prevalence] * len(shares)
-    target = np.array([[share * (1 - p), share * p] for share, p in zip(shares.values(), own, strict=True)])
+    return _listed(tuple((share * (1 - p), share * p) for share, p in zip(shares.values(), own, strict=True)), n)
+
+
+@functools.lru_cache(maxsize=64)  # a list of 10,000 takes a second, and every cell of a study has the same ones
+def _listed(targets: tuple[tuple[float, float], ...], n: int) -> tuple[np.ndarray, np.ndarray]:
+    target = np.array(targets)
     subgroup_target = target.sum(axis=1)
     label_target = target.sum(axis=0)
     count = np.zeros_like(target)
@@ -158,4 +164,5 @@ def exact(
         cell = np.unravel_index(np.argmax(np.round(behind, 9)), target.shape)
         count[cell] += 1
         subgroups[i], labels[i] = cell
+    subgroups.flags.writeable = labels.flags.writeable = False
     return subgroups, labels
