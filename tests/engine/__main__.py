@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from biasprop.component import Unfinished
+from biasprop.study import Study
 from tests.engine import deadly
 from tests.engine.cluster import ENVIRONMENT, ROOT, STUDY, Cluster, compute, differ, opened, planned, small, stored
 
@@ -30,16 +31,20 @@ def check(condition: bool, what: object) -> None:
         sys.exit(f"FAILED: {what}")
 
 
-def whole(out: Path) -> Path:
+LONGER = "pretraining.schedule.steps=20000"
+"""Makes a cell take seconds, so that kills fall while there is work."""
+
+
+def whole(out: Path, study: Study) -> Path:
     """The store of one process alone."""
-    check(compute(small(), out, workers=0) == [], "one process")
-    return small().store(out)
+    check(compute(study, out, workers=0) == [], "one process")
+    return study.store(out)
 
 
-def same(out: Path, right: Path) -> None:
+def same(out: Path, right: Path, study: Study) -> None:
     """The study in this folder is whole and has the right bits."""
-    check(len(stored(opened(small(), out))) == planned(small()), "an arm is missing")
-    check(differ(small().store(out), right) == [], f"bits differ in {differ(small().store(out), right)}")
+    check(len(stored(opened(study, out))) == planned(study), "an arm is missing")
+    check(differ(study.store(out), right) == [], f"bits differ in {differ(study.store(out), right)}")
 
 
 def command(out: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -62,8 +67,10 @@ def meanwhile(act: Callable[[threading.Event], None]) -> Iterator[None]:
         thread.join()
 
 
-def kills(folder: Path, right: Path, trials: int, chance: random.Random) -> None:
+def kills(folder: Path, trials: int, chance: random.Random) -> None:
     """Workers are killed at random moments, and replaced, until the study is whole."""
+    study = small(LONGER)
+    right = whole(folder / "longer", study)
     with Cluster(folder / "kills") as made:
         made.add()
         made.add()
@@ -72,7 +79,7 @@ def kills(folder: Path, right: Path, trials: int, chance: random.Random) -> None
 
             def kill(over: threading.Event) -> None:
                 nonlocal killed
-                while not over.wait(chance.uniform(0, 3)):
+                while not over.wait(chance.uniform(0, 4)):
                     victim = chance.choice([w for w in made.workers if w.poll() is None])
                     victim.kill()
                     killed += 1
@@ -81,10 +88,10 @@ def kills(folder: Path, right: Path, trials: int, chance: random.Random) -> None
                         return
 
             with meanwhile(kill):
-                while lost := compute(small(), out, scheduler=str(made.file)):
+                while lost := compute(study, out, scheduler=str(made.file)):
                     print(f"  given up, so once more: {lost}")
-            same(out, right)
-            twice = sum(count > 1 for count in stored(opened(small(), out)).values())
+            same(out, right, study)
+            twice = sum(count > 1 for count in stored(opened(study, out)).values())
             took = time.monotonic() - began
             print(f"workers killed, trial {trial + 1}: {killed} kills, {twice} arms twice, {took:.0f} s", flush=True)
 
@@ -115,7 +122,7 @@ def schedulers(folder: Path, right: Path, trials: int, chance: random.Random) ->
             made.add()
             done = command(out, "--scheduler", str(made.file))
         check(done.returncode == 0, done)
-        same(out, right)
+        same(out, right, small())
         print(f"scheduler killed, trial {trial + 1}: exit 3 with {left} arms left, then whole", flush=True)
 
 
@@ -127,7 +134,7 @@ def killer(folder: Path, right: Path) -> None:
     left = planned(small()) - len(stored(opened(small(), out)))
     check(left == 2, f"{left} arms are left, not 2")
     check(command(out, "--workers", "2").returncode == 0, "the command that resumes")
-    same(out, right)
+    same(out, right, small())
     print("a cell that kills its worker: exit 3, 2 arms left, then whole", flush=True)
 
 
@@ -139,7 +146,7 @@ def shards(folder: Path, right: Path, parts: int) -> None:
     begun = [subprocess.Popen([*line, "--shard", f"{k}/{parts}"], cwd=ROOT, env=ENVIRONMENT) for k in every]
     codes = [process.wait(600) for process in begun]
     check(codes == [0] * len(every), codes)
-    same(out, right)
+    same(out, right, small())
     done = command(out)
     check(done.returncode == 0 and '"done": 8, "total": 8' in done.stdout, done)
     print(f"{parts} shards and one of them again, all at once: whole, then the report", flush=True)
@@ -174,11 +181,11 @@ def main() -> int:
     chance, began = random.Random(told.seed), time.monotonic()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        right = whole(folder / "whole")
+        right = whole(folder / "whole", small())
         for what in told.what:
             try:
                 if what == "kills":
-                    kills(folder, right, told.trials, chance)
+                    kills(folder, told.trials, chance)
                 elif what == "schedulers":
                     schedulers(folder, right, max(told.trials // 7, 1), chance)
                 elif what == "killer":
