@@ -74,6 +74,8 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
                 alone = len(SHARES) + k
                 look = {"colour": hues[subgroup], "label": plain(subgroup), "line": LINES[1 + k % 3]}
                 reference(axes, mean[alone], low[alone], high[alone], **look)
+            axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+            axes.set_xlim(0, 1)
             if i == 0:
                 axes.set_title("AUC" if name == "auc" else name)
             if j == 0:

@@ -32,6 +32,12 @@ def cube() -> xr.Dataset:
 
 
 @pytest.fixture(scope="module")
+def cubes(cube: xr.Dataset) -> dict[str, xr.Dataset]:
+    """The cube, or what of it a figure has room for."""
+    return dict.fromkeys(FIGURES, cube) | {"test_mix": cube.sel(labels=[200])}
+
+
+@pytest.fixture(scope="module")
 def found(cube: xr.Dataset, study: Study) -> list[Estimate]:
     return estimates(measure(cube, study.evaluation.target_specificity), study.estimands)
 
@@ -50,10 +56,10 @@ def rendered(monkeypatch: pytest.MonkeyPatch, tiles: contact_sheet.Tiles) -> Non
 @pytest.mark.usefixtures("rendered")
 @pytest.mark.parametrize("name", FIGURES)
 def test_draws_with_deterministic_bytes(
-    name: str, cube: xr.Dataset, found: list[Estimate], study: Study, tmp_path: Path
+    name: str, cubes: dict[str, xr.Dataset], found: list[Estimate], study: Study, tmp_path: Path
 ) -> None:
     for turn in ("first", "second"):
-        files = plotting.save(FIGURES[name](cube, found, study), tmp_path / turn / name)
+        files = plotting.save(FIGURES[name](cubes[name], found, study), tmp_path / turn / name)
         assert [file.suffix for file in files] == [".svg", ".pdf", ".png"]
     for file in files:
         assert file.read_bytes() == (tmp_path / "first" / file.name).read_bytes()
@@ -62,11 +68,11 @@ def test_draws_with_deterministic_bytes(
 
 @pytest.mark.usefixtures("rendered")
 @pytest.mark.parametrize("name", FIGURES)
-def test_fits_the_page(name: str, cube: xr.Dataset, found: list[Estimate], study: Study) -> None:
+def test_fits_the_page(name: str, cubes: dict[str, xr.Dataset], found: list[Estimate], study: Study) -> None:
     """Nothing is cut off: every text lies inside the figure."""
     from matplotlib.text import Text
 
-    figure = FIGURES[name](cube, found, study)
+    figure = FIGURES[name](cubes[name], found, study)
     assert figure.get_figwidth() in (plotting.SINGLE, plotting.DOUBLE)
     with plotting.style():
         figure.draw_without_rendering()

@@ -1,6 +1,6 @@
 """The first 64 images of every generator as they were: a hash for each fingerprint, and a summary for all others.
 
-    XLA_FLAGS=--xla_backend_optimization_level=1 python -m tests.generators.first_images
+    XLA_FLAGS=--xla_backend_optimization_level=0 python -m tests.generators.first_images
 
 renders them here as the tests do, writes the record anew and says what moved. Hashes of other fingerprints are kept as
 long as the images are the same within the tolerance.

@@ -23,7 +23,7 @@ from biasprop.cube.variables import VARIABLES
 from biasprop.encoder_store import EncoderStore, encoder_key
 from biasprop.study import load_study
 from tests.store import small
-from tests.store.conftest import empty, filled, full  # noqa: F401 - fixtures
+from tests.store.conftest import empty, filled, full, impatient  # noqa: F401 - fixtures
 
 ROOT = Path(__file__).parents[2]
 ARM = {"pretraining": "50/50", "labels": 200}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from typing import Any
 
@@ -32,10 +33,17 @@ def start(objective: Any, shape: tuple[int, ...]) -> dict[str, Any]:
     return {"encoder": ENCODER.init(KEY, shape), "extra": objective.init(jax.random.key(5), ENCODER, shape)}
 
 
-@jax.jit
-def _loss(objective: Any, params: Any, x: jax.Array, key: jax.Array) -> jax.Array:
-    read = pretraining.read_of(objective, GENERATOR, subjects(16))
+@functools.cache
+def read_of(kind: str) -> dict[str, jax.Array]:
+    """What an objective reads of the batch; rendered once, and not in every program that has a loss in it."""
+    return pretraining.read_of(member("objectives", kind), GENERATOR, subjects(16))
+
+
+def _loss(params: Any, objective: Any, x: jax.Array, key: jax.Array, read: dict[str, jax.Array]) -> jax.Array:
     return objective.loss(ENCODER, params["encoder"], params["extra"], x, key, **read)
+
+
+loss_of, slopes_of = jax.jit(_loss), jax.jit(jax.grad(_loss))
 
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
@@ -50,7 +58,7 @@ def test_an_objective_sees_images_and_what_it_says_it_reads(kind: str) -> None:
 def test_what_an_objective_reads_tells_neither_subgroup_nor_label(kind: str) -> None:
     """What is read is the same for twins and for the diseased twin, or is an image itself."""
     objective, who = member("objectives", kind), subjects(16)
-    read = pretraining.read_of(objective, GENERATOR, who)
+    read = read_of(kind)
     other = pretraining.read_of(objective, GENERATOR, who._replace(subgroup=1 - who.subgroup, label=1 - who.label))
     for name, values in read.items():
         assert values.ndim == 4 or same(values, other[name]), name
@@ -60,7 +68,8 @@ def test_what_an_objective_reads_tells_neither_subgroup_nor_label(kind: str) -> 
 def test_loss_is_a_finite_number_that_nothing_but_the_key_may_change(kind: str, batch: jax.Array) -> None:
     objective = member("objectives", kind)
     params = start(objective, batch.shape[1:])
-    one, again, other = (_loss(objective, params, batch, key) for key in (KEY, KEY, jax.random.key(99)))
+    keys = (KEY, KEY, jax.random.key(99))
+    one, again, other = (loss_of(params, objective, batch, key, read_of(kind)) for key in keys)
     assert one.shape == () and np.isfinite(one) and same(one, again)
     assert kind in TRAINED or same(one, other)
 
@@ -69,7 +78,7 @@ def test_loss_is_a_finite_number_that_nothing_but_the_key_may_change(kind: str, 
 def test_gradients_are_finite_and_reach_every_parameter(kind: str, batch: jax.Array) -> None:
     objective = member("objectives", kind)
     params = start(objective, batch.shape[1:])
-    slopes = jax.jit(jax.grad(lambda p: _loss(objective, p, batch, KEY)))(params)
+    slopes = slopes_of(params, objective, batch, KEY, read_of(kind))
     for path, leaf in jax.tree_util.tree_leaves_with_path(slopes):
         assert np.isfinite(leaf).all(), jax.tree_util.keystr(path)
     moved = [float(jnp.abs(leaf).max()) > 0 for leaf in jax.tree.leaves(slopes["encoder"])]
@@ -80,7 +89,7 @@ def test_gradients_are_finite_and_reach_every_parameter(kind: str, batch: jax.Ar
 def test_gradients_are_finite_on_an_image_without_content(kind: str, batch: jax.Array) -> None:
     objective = member("objectives", kind)
     params = start(objective, batch.shape[1:])
-    slopes = jax.jit(jax.grad(lambda p: _loss(objective, p, jnp.full_like(batch, 0.5), KEY)))(params)
+    slopes = slopes_of(params, objective, jnp.full_like(batch, 0.5), KEY, read_of(kind))
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slopes))
 
 
@@ -88,11 +97,12 @@ def test_gradients_are_finite_on_an_image_without_content(kind: str, batch: jax.
 def test_loss_falls(kind: str, batch: jax.Array) -> None:
     objective = member("objectives", kind)
     params = start(objective, batch.shape[1:])
-    transform = optax.adam(3e-3)
+    transform, read = optax.adam(3e-3), read_of(kind)
 
     def step(state: Any, index: jax.Array) -> Any:
         current, moments = state
-        loss, slopes = jax.value_and_grad(lambda p: _loss(objective, p, batch, jax.random.fold_in(KEY, index)))(current)
+        key = jax.random.fold_in(KEY, index)
+        loss, slopes = jax.value_and_grad(_loss)(current, objective, batch, key, read)
         updates, moments = transform.update(slopes, moments)
         return (optax.apply_updates(current, updates), moments), loss
 

@@ -45,10 +45,10 @@ def test_two_writers_share_the_work(whole: tuple[Path, float], tmp_path: Path) -
 
 
 def test_damaged_files_are_mended(whole: tuple[Path, float], tmp_path: Path) -> None:
-    """An arm's scores and status, the metadata, an encoder, a figure."""
-    names = r"/score/c/|/status/c/|^small-\w+/zarr.json|^encoders/.*-0.npz|forest.png"
+    """An arm's scores, the metadata, an encoder."""
+    names = r"/score/c/|^small-\w+/zarr.json|^encoders/.*-0.npz"
     tally = damage.damages(tmp_path, whole[0], chooser(1), 1, names)
-    assert tally.tried >= 10 and not tally.faults, tally.faults
+    assert tally.tried >= 6 and not tally.faults, tally.faults
 
 
 @pytest.mark.slow
