@@ -9,10 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-# Read by XLA when it starts, so before anything imports JAX. Tests are made of programs that run once: not optimised,
-# they compile in half the time.
-os.environ.setdefault("NPROC", "1")
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
+os.environ.setdefault("NPROC", "1")  # read by XLA when it starts, so before anything imports JAX
 
 FIRST = (
     "tests/torture/",
@@ -27,6 +24,12 @@ FIRST = (
 )
 """What takes longest, in this order. Processes get whole files (so that fixtures and compiled programs of a file are
 made once), and a long one that came last would keep one process busy while the other has nothing to do."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The fast tests are made of programs that run once: not optimised, they compile in half the time. Slow ones train."""
+    if config.option.markexpr == "not slow":
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
