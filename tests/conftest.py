@@ -27,7 +27,7 @@ made once), and a long one that came last would keep one process busy while the 
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The fast tests are made of programs that run once: not optimised, they compile in half the time. Slow ones train."""
+    """Fast tests are made of programs that run once: not optimised, they compile in half the time. Slow ones train."""
     if config.option.markexpr == "not slow":
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
 
