@@ -76,7 +76,7 @@ def shelved(batch: Batch, largest: int = 0) -> Float[Array, "w n h w c"] | None:
 
 def _whose(condition: PretrainingCondition) -> PretrainingCondition:
     """A condition without what learns, so that one program renders its cohort whatever that is."""
-    nothing = dict.fromkeys(("source", "objective", "schedule", "mitigation"))
+    nothing: dict[str, None] = dict.fromkeys(("source", "objective", "schedule", "mitigation"))
     stage = condition.pretraining.model_copy(update=nothing)
     return condition.model_copy(update={"encoder": None, "pretraining": stage})
 

@@ -61,9 +61,9 @@ def tabulated(summary: Summary) -> pd.DataFrame:
     columns = {name: name if name not in table.columns else f"factor {name}" for name in factors}
     arms = table.pop("arm")
     for name, column in columns.items():
-        table[column] = [arm.get(name) for arm in arms]
-    table = table[[*WHAT, *columns.values(), *HOW_MUCH]]
-    return table.astype({name: table[name].convert_dtypes().dtype for name in ("primary", *columns.values())})
+        table[column] = pd.Series([arm.get(name) for arm in arms]).convert_dtypes()
+    table["primary"] = table["primary"].astype("boolean")
+    return table.reindex(columns=[*WHAT, *columns.values(), *HOW_MUCH])
 
 
 def write_csv(table: pd.DataFrame, file: Path) -> None:

@@ -88,12 +88,12 @@ def draw(
         here = values.sel(row if column is None else {**row, "subgroup": column})
         for k, (level, name) in enumerate(zip(curves, names, strict=True)):
             drawn = (here if level is None else here.sel({by: level})).transpose("replicate", x).values
-            shown, mean = (
-                (_auc(drawn), tuple(map(_auc, summary(drawn)))) if measure == "auc" else (drawn, summary(drawn))
-            )
+            mean, low, high = summary(drawn)
+            if measure == "auc":
+                drawn, mean, low, high = map(_auc, (drawn, mean, low, high))
             offset = 0.06 * step * (k - (len(curves) - 1) / 2)
             look = {"colour": hues[name], "marker": shapes[name], "label": name, "spread": 0.02 * step}
-            series(axes, positions + offset, shown, mean, **look)
+            series(axes, positions + offset, drawn, (mean, low, high), **look)
         if measure in GAPS or measure == "score_shift":
             axes.axhline(0.0, color=INK, linewidth=0.6, zorder=-1)
         words = any(isinstance(level, str) for level in values[x].values.tolist())

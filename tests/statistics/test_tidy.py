@@ -30,12 +30,12 @@ def test_every_estimate_is_a_row(summary: Summary) -> None:
     assert list(table.columns[6:9]) == ["pretraining", "labels", "protocol"]
     stated = table[table["table"] == "estimand"]
     assert len(stated) == len(summary.estimates)
-    for (_, row), estimate in zip(stated.iterrows(), summary.estimates, strict=True):
+    for row, estimate in zip(stated.to_dict(orient="records"), summary.estimates, strict=True):
         assert (row["name"], row["subgroup"], row["against"]) == (estimate.name, *estimate.subgroups)
         assert np.array_equal([row["value"], row["low"]], [estimate.value, estimate.low], equal_nan=True)
         assert row["verdict"] == estimate.verdict and bool(row["primary"]) == estimate.primary
         assert all(row[factor] == level for factor, level in estimate.arm.items())
-        assert row[["pretraining", "labels", "protocol"]].isna().sum() == 3 - len(estimate.arm)
+        assert sum(pd.isna(row[name]) for name in ("pretraining", "labels", "protocol")) == 3 - len(estimate.arm)
 
 
 def test_every_level_is_a_row(summary: Summary) -> None:
