@@ -36,11 +36,17 @@ def deferred() -> Iterator[None]:
     the system then gives them to another thread, and Python handles them in the main one all the same.
 
     Raises:
-        KeyboardInterrupt: at the end, if one came.
+        KeyboardInterrupt: at the end, if one came, also where what was begun then failed: other processes of the group
+            got the signal as well and may have died of it.
     """
     came: list[int] = []
     with _handled_by(lambda number, frame: came.append(number)):
-        yield
+        try:
+            yield
+        except Exception as error:
+            if came:
+                raise KeyboardInterrupt from error
+            raise
     if came:
         raise KeyboardInterrupt
 

@@ -28,3 +28,15 @@ def test_a_signal_is_heeded_at_the_end(number: signal.Signals) -> None:
     assert [signal.getsignal(each) for each in interrupt.SIGNALS] == before
     with interrupt.deferred():
         pass
+
+
+@pytest.mark.parametrize("number", interrupt.SIGNALS)
+def test_what_fails_after_a_signal_failed_of_it(number: signal.Signals) -> None:
+    """As where a worker process dies of the same signal while it starts."""
+    with pytest.raises(KeyboardInterrupt) as told, interrupt.deferred():
+        os.kill(os.getpid(), number)
+        time.sleep(0.05)
+        raise RuntimeError("Nanny failed to start.")
+    assert isinstance(told.value.__cause__, RuntimeError)
+    with pytest.raises(RuntimeError, match="a bug"), interrupt.deferred():
+        raise RuntimeError("a bug")
