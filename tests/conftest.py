@@ -26,9 +26,9 @@ FIRST = (
 made once), and a long one that came last would keep one process busy while the other has nothing to do."""
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_sessionstart(session: pytest.Session) -> None:
     """Fast tests are made of programs that run once: not optimised, they compile in half the time. Slow ones train."""
-    if config.option.markexpr == "not slow":
+    if session.config.option.markexpr == "not slow":
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
 
 

@@ -28,7 +28,7 @@ def test_every_estimate_is_a_row(summary: Summary) -> None:
     table = tidy.tabulated(summary)
     assert list(table.columns[:6]) == list(tidy.WHAT)
     assert list(table.columns[6:9]) == ["pretraining", "labels", "protocol"]
-    stated = table[table["table"] == "estimand"]
+    stated = table.query("table == 'estimand'")
     assert len(stated) == len(summary.estimates)
     for row, estimate in zip(stated.to_dict(orient="records"), summary.estimates, strict=True):
         assert (row["name"], row["subgroup"], row["against"]) == (estimate.name, *estimate.subgroups)
