@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from biasprop.statistics.estimand import Level
-from biasprop.statistics.summary import Estimate, LevelRow, Summary
+from biasprop.statistics.summary import Estimate, LevelRow, Summary, where
 from biasprop.statistics.verdict import ERASED, NOT_REACHED, NOT_RESOLVED, PERSISTS, REACHED, REVERSED
 
 ORDER = (PERSISTS, REVERSED, ERASED, NOT_RESOLVED, REACHED, NOT_REACHED)
@@ -59,13 +58,13 @@ def _levels(levels: Sequence[LevelRow]) -> str:
         known = [(value, row) for value, row in known if not math.isnan(value)]
         if known:
             (low, worst), (high, best) = (choose(known, key=lambda one: one[0]) for choose in (min, max))
-            parts.append(f"{subgroup} from {low:.3f} ({_where(worst.arm)}) to {high:.3f} ({_where(best.arm)})")
+            parts.append(f"{subgroup} from {low:.3f} ({where(worst.arm)}) to {high:.3f} ({where(best.arm)})")
     return f"AUC, mean over replicates: {'; '.join(parts)}." if parts else "No arm is finished."
 
 
 def _name(estimate: Estimate) -> str:
-    where = _where(estimate.arm)
-    return estimate.name + (f" ({where})" if where else "")
+    arm = where(estimate.arm)
+    return estimate.name + (f" ({arm})" if arm else "")
 
 
 def _number(estimate: Estimate) -> str:
@@ -77,7 +76,3 @@ def _number(estimate: Estimate) -> str:
 
 def _signed(value: float) -> str:
     return "undefined" if math.isnan(value) else f"{value:+.3f}"
-
-
-def _where(arm: Mapping[str, Level]) -> str:
-    return ", ".join(level if isinstance(level, str) else f"{name} {level:g}" for name, level in arm.items())

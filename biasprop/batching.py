@@ -40,6 +40,11 @@ def over_cells(function: Callable[..., Any], donate: int | None = None) -> Calla
     return jax.jit(run, donate_argnums=() if donate is None else donate)
 
 
+def one_cell(condition: PretrainingCondition, key: Key[Array, ""]) -> Batch:
+    """A cell by itself, as a batch."""
+    return Batch(jax.tree.map(lambda leaf: np.asarray(leaf)[None], condition), key[None])
+
+
 def stream(batch: Batch, name: keys.Stream) -> Key[Array, " w"]:
     """Every cell's key of one stream."""
     return jax.vmap(lambda key: keys.stream(key, name))(batch.key)

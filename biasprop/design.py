@@ -151,15 +151,15 @@ def layout(study: Study) -> Layout:
 def bytes_a_cell(study: Study) -> float:
     """What a cell holds and computes with at its peak, in bytes, see :func:`biasprop.memory.of_images`."""
     every = cells(study)
-    largest = largest_cohort(study)
+    largest = largest_cohort(every)
     cohort = max(memory.kept(cell.condition, largest) for cell in every)
     labels = max(int(arm.condition.finetuning.labels) for cell in every for arm in cell.arms)
     return memory.of_images(study, cohort, labels, study.evaluation.images(len(study.subgroups)))
 
 
-def largest_cohort(study: Study) -> int:
-    """Members of the largest pretraining cohort of any cell."""
-    return max(int(cell.condition.pretraining.cohort) for cell in cells(study))
+def largest_cohort(every: Sequence[Cell]) -> int:
+    """Members of the largest pretraining cohort of any of these cells."""
+    return max(int(cell.condition.pretraining.cohort) for cell in every)
 
 
 def planned_draws(condition: FinetuningCondition) -> int:

@@ -294,7 +294,8 @@ class _Batch:
     def _pretrained(self, members: list[str]) -> tuple[Params, list[str]]:
         checkpoint = Checkpoint(self.encoders, members, self.store.log)
         with self.clock.stage("pretrain"):
-            params, diverged = program.pretrain(self.batch, self._report, checkpoint, design.largest_cohort(self.study))
+            largest = design.largest_cohort(design.cells(self.study))
+            params, diverged = program.pretrain(self.batch, self._report, checkpoint, largest)
             jax.block_until_ready(params)
         for i, key in enumerate(members):
             leaves = [np.asarray(leaf[i]) for leaf in jax.tree.leaves(params)]

@@ -7,12 +7,12 @@ Nothing heavy is imported until it is needed: a finished study is reported from 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from biasprop.statistics.summary import Estimate, LevelRow, Mean, Parts, Summary, plain
+from biasprop.statistics.summary import Estimate, LevelRow, Mean, Parts, Summary, plain, where
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from biasprop.statistics.decomposition import Place
     from biasprop.statistics.difficulty import Ledger
-    from biasprop.statistics.estimand import Estimand, Level
+    from biasprop.statistics.estimand import Estimand
     from biasprop.statistics.precision import Precision
 
 DASH = "-"
@@ -115,7 +115,7 @@ def precision_text(found: Sequence[Precision], half_width: float, width: int = 1
     for row in found:
         needed = [DASH if count is None else str(count) for count in (row.expected, row.likely)]
         numbers = [str(row.replicates), _number(row.half_width), *needed]
-        table.add_row(row.name, _where(row.arm), *numbers, row.reason)
+        table.add_row(row.name, where(row.arm) or DASH, *numbers, row.reason)
     table.caption = "needed: the expected half-width is that; for 80 %: it is at most that with probability 80 %"
     table.caption_justify = "left"
     return text([table], width)
@@ -288,7 +288,7 @@ def _estimates(summary: Summary) -> Table:
         digits, signed = (0, False) if estimate.kind == "halving_budget" else (3, True)
         table.add_row(
             estimate.name + ("*" if estimate.primary else ""),
-            _where(estimate.arm),
+            where(estimate.arm) or DASH,
             _number(estimate.value, digits, signed),
             _bounds(estimate.low, estimate.high, signed),
             _bounds(estimate.adjusted_low, estimate.adjusted_high, signed),
@@ -323,14 +323,6 @@ def _empty_table(title: str) -> Table:
 
 def _arm(row: LevelRow) -> list[str]:
     return [str(level) for level in row.arm.values()]
-
-
-def _where(arm: Mapping[str, Level]) -> str:
-    return ", ".join(_named(name, level) for name, level in arm.items()) or DASH
-
-
-def _named(factor: str, level: Level) -> str:
-    return level if isinstance(level, str) else f"{factor} {level:g}"
 
 
 def _number(value: float, digits: int = 3, signed: bool = False) -> str:

@@ -45,19 +45,18 @@ def render(study: Any, subjects: int, *, levers: bool) -> Tiles:
         levers: also seek, among :data:`COHORT` subjects with both labels, low to high values of every lever that the
             generator measures.
     """
-    import jax
 
     from biasprop import keys, program
     from biasprop import subjects as people
-    from biasprop.batching import Batch, over_cells
+    from biasprop.batching import one_cell, over_cells
     from biasprop.shifts import in_order
 
     condition = program.ready(study.pretraining_condition())
     names = tuple(condition.generator.subgroups)
-    owner = keys.stream(keys.replicate(study.seed, 0), keys.Stream.TEST)[None]
+    owner = keys.stream(keys.replicate(study.seed, 0), keys.Stream.TEST)
     shifts = in_order(study.evaluation.shifts, names)
     # In the chunks in which a study renders its sets: what it has compiled serves here, and the other way round.
-    cell = Batch(jax.tree.map(lambda leaf: np.asarray(leaf)[None], condition), owner)
+    cell = one_cell(condition, owner)
 
     def drawn(subgroup: int, label: NDArray[np.integer]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
         """Images and masks of the first subjects in one subgroup."""
@@ -65,7 +64,7 @@ def render(study: Any, subjects: int, *, levers: bool) -> Tiles:
         who = people.Roster(np.full_like(label, subgroup), label, label, shifts)
         return tuple(
             people.joined(chunks, len(label))[0]
-            for chunks in (people.rendered(cell, owner, who), people.masked(cell, owner, who))
+            for chunks in (people.rendered(cell, cell.key, who), people.masked(cell, cell.key, who))
         )  # pyright: ignore[reportReturnType]
 
     pairs = [[drawn(g, np.full(subjects, label)) for g in range(len(names))] for label in (0, 1)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from biasprop.component import InputError
-from biasprop.figures.facets import MOST_ROWS, summary
+from biasprop.figures.facets import MOST_ROWS, auc_of, summary
 from biasprop.plotting import (
     CURVE_COLOURS,
     DOUBLE,
@@ -90,7 +90,7 @@ def draw(
             drawn = (here if level is None else here.sel({by: level})).transpose("replicate", x).values
             mean, low, high = summary(drawn)
             if measure == "auc":
-                drawn, mean, low, high = map(_auc, (drawn, mean, low, high))
+                drawn, mean, low, high = map(auc_of, (drawn, mean, low, high))
             offset = 0.06 * step * (k - (len(curves) - 1) / 2)
             look = {"colour": hues[name], "marker": shapes[name], "label": name, "spread": 0.02 * step}
             series(axes, positions + offset, drawn, (mean, low, high), **look)
@@ -161,12 +161,6 @@ def _axis(levels: list[Any]) -> tuple[np.ndarray, list[str]]:
     if numbers.min() > 0 and numbers.max() > DECADES * numbers.min():
         return np.log10(numbers), ticks
     return numbers, ticks
-
-
-def _auc(z: np.ndarray) -> np.ndarray:
-    from scipy.special import ndtr
-
-    return ndtr(z / np.sqrt(2))
 
 
 def _called(measure: str, values: xr.DataArray) -> str:

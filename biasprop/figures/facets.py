@@ -81,6 +81,13 @@ def z_by_replicate(cube: xr.Dataset, study: Any) -> xr.DataArray:
     return per_replicate(measured(cube, study), "z")
 
 
+def auc_of(z: NDArray[np.floating]) -> NDArray[np.floating]:
+    """The AUC whose z this is."""
+    from scipy.special import ndtr
+
+    return ndtr(z / np.sqrt(2))
+
+
 def summary(values: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]]:
     """Mean, low and high end of the 95 % t interval over replicates: [replicate, x] -> three times [x]."""
     from biasprop.statistics.intervals import t_interval

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from biasprop.figures.facets import Facets, counted, row_title, summary, z_by_replicate
+from biasprop.figures.facets import Facets, auc_of, counted, row_title, summary, z_by_replicate
 from biasprop.plotting import DOUBLE, SINGLE, colours, legend, markers, page, plain, reference, series, style
 
 if TYPE_CHECKING:
@@ -54,8 +54,6 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
 
 
 def _panel(axes: Axes, z: xr.DataArray, pretraining: str, varied: str) -> None:
-    from scipy.special import ndtr
-
     share = z["share"].sel(subgroup=varied).values.astype(float)
     mixed = np.flatnonzero(np.isfinite(share))
     mixed = mixed[np.argsort(share[mixed], kind="stable")]
@@ -67,8 +65,8 @@ def _panel(axes: Axes, z: xr.DataArray, pretraining: str, varied: str) -> None:
     hues, shapes = colours(names), markers(names)
     for k, name in enumerate(names):
         values = z.sel(subgroup=name).values
-        shown = ndtr(np.asarray(values) / np.sqrt(2))
-        mean, low, high = (ndtr(part / np.sqrt(2)) for part in summary(values))
+        shown = auc_of(values)
+        mean, low, high = map(auc_of, summary(values))
         at = x + 0.024 * step * (k - (len(names) - 1) / 2)
         series(
             axes,

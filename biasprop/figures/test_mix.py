@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from biasprop.figures.facets import MOST_ROWS, STORED, counted, summary
+from biasprop.figures.facets import MOST_ROWS, STORED, auc_of, counted, summary
 from biasprop.plotting import DOUBLE, INK, DoesNotFit, colours, legend, page, plain, reference, style
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     Raises:
         DoesNotFit: there is one subgroup, there are too many arms, or no arm is finished.
     """
-    from scipy.special import ndtr, ndtri
+    from scipy.special import ndtri
 
     from biasprop.statistics.measures import measure
     from biasprop.statistics.pooled import mixes, pooled
@@ -64,7 +64,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
             values = found[name].sel(row).transpose("replicate", "mix").values
             if name == "auc":
                 within = np.clip(values, 1e-6, 1 - 1e-6)
-                mean, low, high = (ndtr(part / np.sqrt(2)) for part in summary(np.sqrt(2) * ndtri(within)))
+                mean, low, high = map(auc_of, summary(np.sqrt(2) * ndtri(within)))
             else:
                 mean, low, high = summary(values)
             mixed = slice(0, len(SHARES))

@@ -110,6 +110,11 @@ class Summary:
         return plain(asdict(self))
 
 
+def where(arm: Mapping[str, Level]) -> str:
+    """An arm in words: names of levels as they are, numbers with their factor."""
+    return ", ".join(level if isinstance(level, str) else f"{name} {level:g}" for name, level in arm.items())
+
+
 def plain(value: Any) -> Any:
     """A value of JSON: NaN as null, tuples as lists, NumPy numbers as Python's."""
     if isinstance(value, Mapping):

@@ -168,14 +168,13 @@ def fisher(healthy: NDArray, diseased: NDArray) -> NDArray[np.float64]:
 
 def twins(condition: PretrainingCondition, purpose: int, n: int) -> Any:
     """Images of n subjects, a chunk at a time: yields (subgroup, label, place of the chunk's rows, images)."""
-    import jax
     import jax.numpy as jnp
 
     from biasprop import keys, subjects
-    from biasprop.batching import Batch
+    from biasprop.batching import one_cell
 
     key, generator = ledger_key(purpose), condition.generator
-    batch = Batch(jax.tree.map(lambda leaf: np.asarray(leaf)[None], condition), key[None])
+    batch = one_cell(condition, key)
     for chunk in range(math.ceil(n / subjects.CHUNK)):
         place = slice(chunk * subjects.CHUNK, min((chunk + 1) * subjects.CHUNK, n))
         own = keys.at(key, chunk)[None]

@@ -41,16 +41,10 @@ def _renderer(members: Callable[..., Subjects]) -> Callable[..., Any]:
 
 def test_images(study: Study, replicate: int) -> NDArray[np.float64]:
     """The test twins of a replicate: [subgroup, subject, pixel]."""
-    import jax
-    import jax.numpy as jnp
-
     from biasprop import keys, program, subjects
-    from biasprop.batching import Batch
+    from biasprop.batching import one_cell
 
-    batch = Batch(
-        jax.tree.map(lambda leaf: np.asarray(leaf)[None], program.ready(study.pretraining_condition())),
-        jnp.stack([keys.replicate(study.seed, replicate)]),
-    )
+    batch = one_cell(program.ready(study.pretraining_condition()), keys.replicate(study.seed, replicate))
     who = subjects.rosters(study.finetuning, study.evaluation, list(study.subgroups), 4)
     sets = subjects.render_sets(batch, who)
     joined = [np.concatenate([np.asarray(chunk)[0] for chunk in chunks]) for chunks in sets.test]

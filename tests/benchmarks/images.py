@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from biasprop import design, keys, pretraining, program, subjects
-from biasprop.batching import Batch
+from biasprop.batching import Batch, one_cell
 from biasprop.interfaces import Subjects
 from biasprop.study import Study
 
@@ -62,8 +62,7 @@ def export(study: Study, folder: Path, replicates: int) -> float:
 
 
 def _batch(condition: Any, key: Any) -> Batch:
-    one = jax.tree.map(lambda leaf: np.asarray(leaf)[None], program.ready(condition))
-    return Batch(one, key[None])
+    return one_cell(program.ready(condition), key)
 
 
 def _recipe(study: Study, cells: list[design.Cell]) -> dict[str, Any]:

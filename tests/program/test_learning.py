@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from biasprop import design, keys, load_study, program, subjects
-from biasprop.batching import Batch
+from biasprop.batching import one_cell
 from biasprop.design import Cell
 from biasprop.metrics import auc
 from tests.program.small_experiment import quiet
@@ -22,8 +20,7 @@ SEED = 990_003
 
 def probed(cell: Cell, labels: int) -> np.ndarray:
     """AUC of a linear probe in each subgroup, mean of its draws."""
-    condition = jax.tree.map(lambda leaf: np.asarray(leaf)[None], cell.condition)
-    batch = Batch(condition, jnp.stack([keys.replicate(SEED, 0)]))
+    batch = one_cell(cell.condition, keys.replicate(SEED, 0))
     params, diverged = program.pretrain(batch, quiet)
     assert not diverged[0]
     arm = next(a for a in cell.arms if a.levels["labels"] == labels and a.levels["protocol"] == "linear_probe")

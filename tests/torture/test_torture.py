@@ -30,7 +30,11 @@ def whole(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 
 @pytest.mark.parametrize(
-    "number, count", [(signal.SIGKILL, 2), pytest.param(signal.SIGTERM, 1, marks=pytest.mark.slow)]
+    "number, count",
+    [
+        (signal.SIGKILL, 2),
+        *(pytest.param(*slow, marks=pytest.mark.slow) for slow in ((signal.SIGKILL, 3), (signal.SIGTERM, 1))),
+    ],
 )
 def test_killed_runs_end_with_the_same_bits(
     commands: Commands, whole: tuple[Path, float], tmp_path: Path, number: signal.Signals, count: int
@@ -44,11 +48,19 @@ def test_two_writers_share_the_work(whole: tuple[Path, float], tmp_path: Path) -
     assert tally.tried == 2 and not tally.faults, tally.faults
 
 
-def test_damaged_files_are_mended(whole: tuple[Path, float], tmp_path: Path) -> None:
-    """An arm's scores, the metadata, an encoder."""
-    names = r"/score/c/|^small-\w+/zarr.json|^encoders/.*-0.npz"
+@pytest.mark.parametrize(
+    "names, least",
+    [
+        (r"/score/c/|^small-\w+/zarr.json|^encoders/.*-0.npz", 6),
+        pytest.param(
+            r"/score/c/|/status/c/|^small-\w+/zarr.json|^encoders/.*-0.npz|forest.png", 10, marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_damaged_files_are_mended(whole: tuple[Path, float], tmp_path: Path, names: str, least: int) -> None:
+    """An arm's scores, the metadata, an encoder; as a slow test also a status and a figure."""
     tally = damage.damages(tmp_path, whole[0], chooser(1), 1, names)
-    assert tally.tried >= 6 and not tally.faults, tally.faults
+    assert tally.tried >= least and not tally.faults, tally.faults
 
 
 @pytest.mark.slow

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
 from scipy.stats import norm, t
 
 from biasprop import keys, program
-from biasprop.batching import Batch
+from biasprop.batching import one_cell
 from biasprop.condition import Pretraining, PretrainingCondition
 from biasprop.metrics import auc
 from biasprop.study import load_study
@@ -160,7 +159,7 @@ def condition(share: float, **schedule: Any) -> PretrainingCondition:
 def test_reconstruction_finds_the_principal_subspace_of_its_own_cohort() -> None:
     one = condition(0.1)
     key = keys.replicate(SEED, 0)
-    batch = Batch(jax.tree.map(lambda leaf: np.asarray(leaf)[None], one), key[None])
+    batch = one_cell(one, key)
     params, _ = program.pretrain(batch, lambda *stage: None)
     own = principal(np.cov(recovered.cohort_images(one, SEED, 0).T), 3)
     learned = largest_angle(np.asarray(params["map"][0]), own)
