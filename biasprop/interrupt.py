@@ -10,10 +10,19 @@ from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+_heard: list[int] = []
+
 
 def heed() -> None:
-    """Make SIGTERM raise :class:`KeyboardInterrupt`, as Ctrl-C does; for a command, which owns its process."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Make both signals raise :class:`KeyboardInterrupt`, and be remembered; for a command, which owns its process."""
+    for number in SIGNALS:
+        signal.signal(number, _interrupt)
+
+
+def heard() -> bool:
+    """Whether one of the signals came since :func:`heed`. Whatever fails then may have failed of it: a library that is
+    torn in the middle of a file, say, closes that file and raises what its own torn state makes of it."""
+    return bool(_heard)
 
 
 def ignore() -> None:
@@ -40,7 +49,12 @@ def deferred() -> Iterator[None]:
             got the signal as well and may have died of it.
     """
     came: list[int] = []
-    with _handled_by(lambda number, frame: came.append(number)):
+
+    def remember(number: int, _frame: object) -> None:
+        came.append(number)
+        _heard.append(number)
+
+    with _handled_by(remember):
         try:
             yield
         except Exception as error:
@@ -49,6 +63,11 @@ def deferred() -> Iterator[None]:
             raise
     if came:
         raise KeyboardInterrupt
+
+
+def _interrupt(number: int, _frame: object) -> None:
+    _heard.append(number)
+    raise KeyboardInterrupt
 
 
 @contextmanager

@@ -46,13 +46,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     given = arguments().parse_args(words)
-    from biasprop import environment
+    from biasprop import environment, interrupt
 
     environment.settle()  # before JAX is imported
     given.resume = f"to resume: python -m biasprop.run {shlex.join(words)}"
     try:
         return _answered(given)
-    except KeyboardInterrupt:
+    except BaseException as error:
+        if not (isinstance(error, KeyboardInterrupt) or (interrupt.heard() and isinstance(error, Exception))):
+            raise
         print(f"interrupted; {given.resume}", file=sys.stderr)
         return 130
 

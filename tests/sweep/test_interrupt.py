@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -40,3 +42,30 @@ def test_what_fails_after_a_signal_failed_of_it(number: signal.Signals) -> None:
     assert isinstance(told.value.__cause__, RuntimeError)
     with pytest.raises(RuntimeError, match="a bug"), interrupt.deferred():
         raise RuntimeError("a bug")
+
+
+TORN = """
+import os, signal, sys, time
+from biasprop import interrupt, run
+
+def torn(given):
+    try:
+        if number := int(sys.argv[1]):
+            os.kill(os.getpid(), number)
+            time.sleep(5)
+    finally:
+        raise AttributeError("'Stream' object has no attribute 'pos'")
+
+interrupt.heed()
+run._answered = torn
+sys.exit(run.main(["study.toml"]))
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (0, 1)])
+def test_a_library_that_is_torn_was_interrupted(number: int, code: int) -> None:
+    """As matplotlib is in the middle of a PDF file; the same error without a signal is a bug."""
+    done = subprocess.run([sys.executable, "-c", TORN, str(int(number))], capture_output=True, text=True)
+    assert done.returncode == code
+    assert ("Traceback" in done.stderr) == (code == 1)
+    assert ("interrupted; to resume: python -m biasprop.run study.toml" in done.stderr) == (code == 130)
