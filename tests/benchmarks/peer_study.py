@@ -26,6 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from biasprop import environment
 from tests.benchmarks.peer_network import Classifier, Encoder, Projection, Views, initialise, nt_xent
 
 JUDGED = 50
@@ -322,6 +323,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--no-compile", action="store_true")
     given = parser.parse_args()
+    environment.settle()  # freed memory stays with the process, as with ours
     torch.set_num_threads(given.threads)
     if given.device != "cpu":
         torch.set_float32_matmul_precision("high")  # what a user would set; ours uses the same products
