@@ -16,7 +16,7 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 
 def settle() -> None:
     """One thread a compute process, so that bits do not depend on the number of cores, sums in a fixed order on a
-    GPU, and freed memory kept for the next step. Of the environment what the user has set stands, and once JAX has
+    GPU, and small blocks of freed memory kept for the next step. Of the environment what the user has set stands, and once JAX has
     started it changes nothing."""
     _keep_freed_memory()
     os.environ.setdefault("NPROC", "1")
@@ -27,15 +27,14 @@ def settle() -> None:
 
 
 def _keep_freed_memory() -> None:
-    """Let freed memory stay with the process, up to a gigabyte. XLA on a CPU takes the buffers of a program anew at
-    every call and gives them back, and the C library hands blocks of that size to the system and has them again one
-    zeroed page at a time; dask makes it do so from 64 kB on (MALLOC_TRIM_THRESHOLD_ of its workers, which this
-    overrules). That cost a third of a training run. Another C library has no such settings."""
+    """Let small blocks of freed memory, below 2 MB, stay with the process. XLA on a CPU takes the workspaces of a
+    product anew each time and gives them back, and the C library may hand blocks of that size to the system and have
+    them again one zeroed page at a time; dask makes it do so from 64 kB on (MALLOC_TRIM_THRESHOLD_ of its workers, which
+    this overrules), which cost a third of a training run. Larger blocks still go back at once: kept, they added a
+    gigabyte to a study and no speed. Another C library has no such settings."""
     if platform.libc_ver()[0] != "glibc":
         return
     settings = ctypes.CDLL(None).mallopt
-    for threshold in (1 << 30, 32 << 20):  # older versions allow no more than the second
-        if settings(_MMAP_THRESHOLD, threshold):
-            break
-    settings(_TRIM_THRESHOLD, 1 << 30)
-    settings(_TOP_PAD, 64 << 20)
+    settings(_MMAP_THRESHOLD, 2 << 20)
+    settings(_TRIM_THRESHOLD, 16 << 20)
+    settings(_TOP_PAD, 2 << 20)

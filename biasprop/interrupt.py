@@ -14,9 +14,11 @@ _heard: list[int] = []
 
 
 def heed() -> None:
-    """Make both signals raise :class:`KeyboardInterrupt`, and be remembered; for a command, which owns its process."""
+    """Make both signals raise :class:`KeyboardInterrupt`, and be remembered; for a command, which owns its process. One
+    that is ignored stays so: a shell starts what runs in the background deaf to Ctrl-C."""
     for number in SIGNALS:
-        signal.signal(number, _interrupt)
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _interrupt)
 
 
 def heard() -> bool:

@@ -44,6 +44,18 @@ def test_what_fails_after_a_signal_failed_of_it(number: signal.Signals) -> None:
         raise RuntimeError("a bug")
 
 
+def test_what_is_ignored_stays_ignored() -> None:
+    before = [signal.getsignal(each) for each in interrupt.SIGNALS]
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        interrupt.heed()
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) not in (signal.SIG_IGN, signal.SIG_DFL, before[1])
+    finally:
+        for number, usual in zip(interrupt.SIGNALS, before, strict=True):
+            signal.signal(number, usual)
+
+
 TORN = """
 import os, signal, sys, time
 from biasprop import interrupt, run
