@@ -16,8 +16,8 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 
 def settle() -> None:
     """One thread a compute process, so that bits do not depend on the number of cores, sums in a fixed order on a
-    GPU, and small blocks of freed memory kept for the next step. Of the environment what the user has set stands, and once JAX has
-    started it changes nothing."""
+    GPU, and small blocks of freed memory kept for the next step. Of the environment what the user has set stands, and
+    once JAX has started it changes nothing."""
     _keep_freed_memory()
     os.environ.setdefault("NPROC", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
@@ -29,9 +29,9 @@ def settle() -> None:
 def _keep_freed_memory() -> None:
     """Let small blocks of freed memory, below 2 MB, stay with the process. XLA on a CPU takes the workspaces of a
     product anew each time and gives them back, and the C library may hand blocks of that size to the system and have
-    them again one zeroed page at a time; dask makes it do so from 64 kB on (MALLOC_TRIM_THRESHOLD_ of its workers, which
-    this overrules), which cost a third of a training run. Larger blocks still go back at once: kept, they added a
-    gigabyte to a study and no speed. Another C library has no such settings."""
+    them again one zeroed page at a time; dask makes it do so from 64 kB on (MALLOC_TRIM_THRESHOLD_ of its workers,
+    which this overrules), which cost a third of a training run. Larger blocks still go back at once: kept, they added
+    half a gigabyte to a study and no speed. Another C library has no such settings."""
     if platform.libc_ver()[0] != "glibc":
         return
     settings = ctypes.CDLL(None).mallopt
