@@ -77,8 +77,9 @@ def make(path: Path, layout: Layout, attrs: Mapping[str, Any]) -> bool:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.parent / f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}"
     for old in path.parent.glob(f".{path.name}.*-*"):  # of processes that were killed while they made one
-        if time.time() - old.stat().st_mtime > ABANDONED:
-            _remove(old)
+        with contextlib.suppress(FileNotFoundError):  # it was of a process that has just finished its own
+            if time.time() - old.stat().st_mtime > ABANDONED:
+                _remove(old)
     try:
         _fill(aside, layout, attrs)
         os.rename(aside, path)

@@ -178,6 +178,17 @@ def test_creating_at_once_makes_one_store(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["store"]
 
 
+def test_a_store_that_another_process_finishes_just_now_is_no_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its folder has its last name before this process looks at how old it is."""
+    seen = Path.glob
+    gone = tmp_path / ".store.1-00000000"
+    monkeypatch.setattr(Path, "glob", lambda folder, pattern: [*seen(folder, pattern), gone])
+    Store.create_or_grow(tmp_path / "store", small.layout(), small.ATTRS)
+    assert os.listdir(tmp_path) == ["store"]
+
+
 def test_unwritable_place_is_bad_input(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):

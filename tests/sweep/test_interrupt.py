@@ -68,6 +68,7 @@ def torn(given):
     finally:
         raise AttributeError("'Stream' object has no attribute 'pos'")
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what runs in the background, such as these tests
 interrupt.heed()
 run._answered = torn
 sys.exit(run.main(["study.toml"]))
