@@ -175,5 +175,7 @@ def test_the_whole_table(words: list[str], capsys: pytest.CaptureFixture[str]) -
     for part, name in (("intervals", "interval"), ("verdicts", "error")):
         wrong = sorted((row for row in found[part] if not row["offered"]), key=lambda row: row[name].partition(":")[0])
         for key, group in groupby(wrong, key=lambda row: row[name].partition(":")[0]):
-            if not words and key != "Fieller":  # one-sided tests at the whole level are right for normal values
+            # One-sided tests at the whole level are right for normal values. A retention is not offered from 3
+            # replicates because it misses too often where it is given; counted over all studies it does not.
+            if not words and key not in ("Fieller", "retention"):
                 assert not all(row["passes"] for row in group), key
