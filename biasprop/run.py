@@ -52,8 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     given.resume = f"to resume: python -m biasprop.run {shlex.join(words)}"
     try:
         return _answered(given)
-    except BaseException as error:
-        if not (isinstance(error, KeyboardInterrupt) or (interrupt.heard() and isinstance(error, Exception))):
+    except (KeyboardInterrupt, Exception) as error:
+        if isinstance(error, Exception) and not interrupt.heard():
             raise
         print(f"interrupted; {given.resume}", file=sys.stderr)
         return 130
