@@ -12,6 +12,12 @@ import pytest
 from biasprop import interrupt
 
 
+@pytest.fixture(autouse=True)
+def forgotten_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is heard here must not turn an error of a later test's command into an interruption."""
+    monkeypatch.setattr(interrupt, "_heard", [])
+
+
 @pytest.mark.parametrize("number", interrupt.SIGNALS)
 def test_a_signal_is_heeded_at_the_end(number: signal.Signals) -> None:
     """Also with threads that do not block it: the system gives it to any of them, and Python to the main one."""
