@@ -9,6 +9,7 @@ import math
 import textwrap
 from collections.abc import Sequence
 
+from biasprop.statistics.estimand import KINDS
 from biasprop.statistics.summary import Estimate, LevelRow, Summary, where
 from biasprop.statistics.verdict import ERASED, NOT_REACHED, NOT_RESOLVED, PERSISTS, REACHED, REVERSED
 
@@ -68,10 +69,10 @@ def _name(estimate: Estimate) -> str:
 
 
 def _number(estimate: Estimate) -> str:
-    if estimate.kind == "halving_budget":
-        return "-" if math.isnan(estimate.value) else f"{estimate.value:g} labels"
-    interval = "" if math.isnan(estimate.low) else f" [{_signed(estimate.low)}, {_signed(estimate.high)}]"
-    return _signed(estimate.value) + interval
+    kind = KINDS[estimate.kind]
+    say = _signed if kind.tested else lambda value: "-" if math.isnan(value) else f"{value:.{kind.digits}f}"
+    interval = "" if math.isnan(estimate.low) else f" [{say(estimate.low)}, {say(estimate.high)}]"
+    return say(estimate.value) + interval + (f" {kind.unit}" if kind.unit else "")
 
 
 def _signed(value: float) -> str:

@@ -19,6 +19,9 @@ from biasprop.study import Study
 if TYPE_CHECKING:
     from biasprop.cube import Layout
 
+MATCHED = ("finetuning", "skew_matched")
+"""What makes the labelled subjects follow the pretraining cohort."""
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -168,7 +171,8 @@ def planned_draws(condition: FinetuningCondition) -> int:
 
 
 def _coords(study: Study) -> dict[str, tuple[tuple[str, ...], list[Any]]]:
-    """``share``, ``objective`` and ``judged_label`` of each level of the factor that moves them."""
+    """``share``, ``cohort_size``, ``label_share``, ``objective`` and ``judged_label`` of each level of the factor that
+    moves them; NaN where another factor moves them as well."""
     moving = {name: {path[:2] for level in study.levels(name) for path in level.moves} for name in study.factors}
     mix = next((name for name, paths in moving.items() if ("pretraining", "shares") in paths), None)
     task = next((name for name, paths in moving.items() if ("pretraining", "objective") in paths), mix)
@@ -179,6 +183,10 @@ def _coords(study: Study) -> dict[str, tuple[tuple[str, ...], list[Any]]]:
             own = pretraining.shares if pretraining.sees_subjects else {}
             shares.append([own.get(subgroup, math.nan) for subgroup in study.subgroups])
         coords["share"] = ((mix, "subgroup"), shares)
+        elsewhere = any(("pretraining", "cohort") in paths for name, paths in moving.items() if name != mix)
+        sizes = [math.nan if elsewhere else float(p.cohort) for p in _pretrainings(study, mix)]
+        coords["cohort_size"] = ((mix,), sizes)
+    coords["label_share"] = _label_shares(study, moving)
     if task is not None:
         coords["objective"] = ((task,), [pretraining.objective.kind for pretraining in _pretrainings(study, task)])
     judge = next((name for name, paths in moving.items() if EVALUATION_SHIFTS in paths), None)
@@ -190,6 +198,18 @@ def _coords(study: Study) -> dict[str, tuple[tuple[str, ...], list[Any]]]:
         dims = ("subgroup", "subject")
         coords["judged_label"] = (dims, values[0]) if judge is None else ((judge, *dims), values)
     return coords
+
+
+def _label_shares(study: Study, moving: Mapping[str, set[Any]]) -> tuple[tuple[str, ...], list[Any]]:
+    """Shares of the subgroups among the labelled subjects, [factor's level, subgroup] or [subgroup]."""
+    composed = [name for name, paths in moving.items() if {("finetuning", "shares"), MATCHED} & paths]
+    unknown = [math.nan] * len(study.subgroups)
+    if len(composed) > 1:
+        return ("subgroup",), unknown
+    every = [study.with_levels({composed[0]: level}) for level in study.levels(composed[0])] if composed else [study]
+    labelled = [conditions.finetuning for conditions in every]
+    shares = [unknown if f.skew_matched else [f.shares.get(name, 0.0) for name in study.subgroups] for f in labelled]
+    return ((composed[0], "subgroup"), shares) if composed else (("subgroup",), shares[0])
 
 
 def _pretrainings(study: Study, factor: str) -> list[Any]:

@@ -25,7 +25,7 @@ EVALUATION_SHIFTS: Location = ("evaluation", "shifts")
 """What may vary between arms of who judges them; the rest of the evaluation is the same for all."""
 
 DIMS = ("replicate", "draw", "subgroup", "subject", "latent", "selection", "calibration")
-COORDS = ("share", "objective", "judged_label")
+COORDS = ("share", "cohort_size", "label_share", "objective", "judged_label")
 VARIABLES = (
     *("score", "separability_score", "label", "latents", "realised_share"),
     *("selection_score", "selection_label", "selection_subgroup", "selection_latents"),

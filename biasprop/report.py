@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from biasprop.statistics.estimand import KINDS
 from biasprop.statistics.summary import Estimate, LevelRow, Mean, Parts, Summary, plain, where
 
 if TYPE_CHECKING:
@@ -285,7 +286,8 @@ def _estimates(summary: Summary) -> Table:
     table.add_column("verdict", no_wrap=True)
     table.add_column("note", justify="right", no_wrap=True)
     for estimate in summary.estimates:
-        digits, signed = (0, False) if estimate.kind == "halving_budget" else (3, True)
+        kind = KINDS[estimate.kind]
+        digits, signed = kind.digits, kind.tested
         table.add_row(
             estimate.name + ("*" if estimate.primary else ""),
             where(estimate.arm) or DASH,

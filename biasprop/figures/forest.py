@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from biasprop.plotting import DOUBLE, GREY, INK, DoesNotFit, margin_band, page, plain, style
+from biasprop.statistics.estimand import KINDS
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -46,10 +47,8 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
 
 
 def _unit(estimate: Any) -> str:
-    if estimate.kind == "halving_budget":
-        return "halving budget (labels)"
-    if estimate.kind == "retention":
-        return "retention (ratio of swap contrasts)"
+    if unit := KINDS[estimate.kind].unit:
+        return f"{plain(estimate.kind)} ({unit})"
     return "difference in z(AUC)" if estimate.scale == "z" else "difference in AUC"
 
 
@@ -88,7 +87,7 @@ def _panel(axes: Axes, rows: Sequence[Any], names: Sequence[str]) -> None:
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     margins = {row.margin for row in rows}
-    if len(margins) == 1 and rows[0].kind != "halving_budget":
+    if len(margins) == 1 and KINDS[rows[0].kind].tested:
         margin_band(axes, margins.pop(), vertical=True)
     else:
         axes.axvline(0.0, color=INK, linewidth=0.6, zorder=-1)
@@ -96,7 +95,7 @@ def _panel(axes: Axes, rows: Sequence[Any], names: Sequence[str]) -> None:
 
 def _limits(rows: Sequence[Any]) -> tuple[float, float]:
     """Room for 0, the margin and every plain interval; an adjusted one may be cut, or one ratio would flatten all."""
-    margin = 0.0 if rows[0].kind == "halving_budget" else max(row.margin for row in rows)
+    margin = max(row.margin for row in rows) if KINDS[rows[0].kind].tested else 0.0
     plain_ends = np.array([[row.value, row.low, row.high] for row in rows], float)
     ends = np.append(plain_ends[np.isfinite(plain_ends)], [-margin, margin, 0.0])
     room = 0.4 * np.ptp(ends) or 1.0
@@ -117,7 +116,8 @@ def _name(row: Any, estimates: Sequence[Any]) -> str:
 def _number(row: Any) -> str:
     if not np.isfinite(row.value):
         return "\N{EM DASH}"
-    digits = {"halving_budget": "{:,.0f}", "retention": "{:.2f}"}.get(row.kind, "{:+.2f}")
+    kind = KINDS[row.kind]
+    digits = f"{{:{'' if kind.unit else '+'},.{min(kind.digits, 2)}f}}"
     text = digits.format(row.value)
     if np.isfinite([row.low, row.high]).all():
         text += f" [{digits.format(row.low)}, {digits.format(row.high)}]"

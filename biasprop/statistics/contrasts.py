@@ -10,7 +10,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 
 def gap(values: xr.DataArray, subgroups: tuple[str, str]) -> xr.DataArray:
@@ -80,6 +80,57 @@ def halving_budget(beta: ArrayLike, budgets: Sequence[float]) -> tuple[float, fl
     high = np.flatnonzero(height >= 0.5 * height.max())
     after = int(high[-1]) + 1
     return (float(sizes[after]) if after < len(sizes) else np.nan), float(sizes[height.argmax()])
+
+
+def learning_surface(
+    z: NDArray[np.float64], share: ArrayLike, budgets: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Slopes of the plane z = a + b * share + c * ln(labels), by least squares over all mixes and budgets.
+
+    Args:
+        z: [replicate, mix, budget] z(AUC) of one subgroup; a replicate that lacks a value has no plane.
+        share: [mix] of that subgroup in the pretraining cohort, at least two different ones.
+        budgets: [budget] label budgets, at least two different ones.
+
+    Returns:
+        b and c of each replicate, [replicate] each; NaN where there is no plane.
+    """
+    s, n = (axis - axis.mean() for axis in (np.asarray(share, np.float64), np.log(np.asarray(budgets, np.float64))))
+    # On a full grid the two regressors are orthogonal, so that each slope is that of the other's means.
+    return z.mean(axis=2) @ s / (s @ s), z.mean(axis=1) @ n / (n @ n)
+
+
+def label_efficiency(
+    reached: ArrayLike, labels: float, reference: NDArray[np.float64], budgets: ArrayLike
+) -> NDArray[np.float64]:
+    """Labels with which a reference reaches what a level reaches with ``labels``, over ``labels``.
+
+    The reference's learning curve is straight in z against ln(labels) between neighbouring budgets; the first place
+    where it is as high counts.
+
+    Args:
+        reached: [replicate] z(AUC) of the level at ``labels``; NaN = the replicate is not there.
+        labels: > 0.
+        reference: [replicate, budget] z(AUC) of the reference; a replicate that lacks a value is NaN.
+        budgets: [budget] > 0, rising.
+
+    Returns:
+        [replicate] ratios; 0 where the reference is as high at its fewest labels, infinite where it is so at none:
+        the ratio is then only known to be below fewest / labels, or above most / labels.
+    """
+    x = np.log(np.asarray(budgets, np.float64))
+    ratios = np.full(len(reference), np.nan)
+    for row, (height, curve) in enumerate(zip(np.asarray(reached, np.float64), reference, strict=True)):
+        if np.isnan(height) or np.isnan(curve).any():
+            continue
+        high = np.flatnonzero(curve >= height)
+        if not len(high) or high[0] == 0:
+            ratios[row] = 0.0 if len(high) else np.inf
+            continue
+        k = int(high[0])
+        part = (height - curve[k - 1]) / (curve[k] - curve[k - 1])
+        ratios[row] = np.exp(x[k - 1] + part * (x[k] - x[k - 1])) / labels
+    return ratios
 
 
 def levelling_down(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
@@ -12,16 +12,41 @@ from biasprop.component import Definition
 Level = str | int | float
 """The name or the number of one level of a factor, as it stands in the cube's coord."""
 
-NEEDS: dict[str, tuple[str, ...]] = {
-    "gap": (),
-    "excess_gap": ("factor", "reference"),
-    "swap_contrast": ("factor", "skewed"),
-    "common_gap": ("factor", "skewed"),
-    "retention": ("factor", "skewed", "denominator"),
-    "halving_budget": ("factor", "skewed", "budget"),
-    "amplification": ("factor", "skewed", "budget"),
+
+class Kind(NamedTuple):
+    """What a kind of estimand needs and how its values are read."""
+
+    needs: tuple[str, ...] = ()
+    """Fields it needs; every other one of ``OPTIONAL`` is forbidden to it."""
+    over: tuple[str, ...] = ("factor", "budget")
+    """Those of them whose factor the contrast runs over, so that no level of it can be fixed."""
+    sign: Literal["positive", "either"] = "either"
+    """The sign a claim expects unless the estimand says otherwise."""
+    unit: str = ""
+    """Of its values; empty for a difference on the estimand's scale."""
+    of_gaps: bool = True
+    """Whether it is made of gaps between A and B, or of B's level alone."""
+    digits: int = 3
+    """Decimals of its values in tables."""
+    tested: bool = True
+    """Whether it is compared with 0 and with a margin."""
+
+
+KINDS: dict[str, Kind] = {
+    "gap": Kind(),
+    "excess_gap": Kind(("factor", "reference"), over=()),
+    "swap_contrast": Kind(("factor", "skewed"), sign="positive"),
+    "common_gap": Kind(("factor", "skewed")),
+    "retention": Kind(("factor", "skewed", "denominator"), sign="positive", unit="ratio of swap contrasts"),
+    "halving_budget": Kind(("factor", "skewed", "budget"), unit="labels", digits=0, tested=False),
+    "amplification": Kind(("factor", "skewed", "budget"), over=("factor",), sign="positive"),
+    "exchange_rate": Kind(
+        ("factor", "budget"), over=("factor",), sign="positive", unit="labels an image", of_gaps=False
+    ),
+    "label_efficiency": Kind(
+        ("factor", "reference", "budget"), over=(), unit="times the labels", of_gaps=False, digits=2, tested=False
+    ),
 }
-"""The fields a kind needs; every other one of these fields is forbidden to it."""
 OPTIONAL = ("factor", "skewed", "reference", "budget", "denominator")
 
 
@@ -31,27 +56,41 @@ class Estimand(Definition):
     name: Annotated[str, Field(min_length=1)]
     """What tables and figures call it."""
 
-    kind: Literal["gap", "excess_gap", "swap_contrast", "common_gap", "retention", "halving_budget", "amplification"]
+    kind: Literal[
+        "gap",
+        "excess_gap",
+        "swap_contrast",
+        "common_gap",
+        "retention",
+        "halving_budget",
+        "amplification",
+        "exchange_rate",
+        "label_efficiency",
+    ]
     """gap g = z(AUC_A) - z(AUC_B); excess_gap = g - g(reference level); swap_contrast = half of g(skewed to A) -
     g(skewed to B), and common_gap half of their sum, which is 0 if the two are equal and opposite; retention = swap
     contrast / swap contrast of the denominator arm; halving_budget = first budget at which the swap contrast falls
     below half of its maximum over the budgets and stays there; amplification = swap contrast - swap contrast at the
-    largest budget, which is positive where few labels amplify what the mix did."""
+    largest budget, which is positive where few labels amplify what the mix did; exchange_rate = labels of B that raise
+    z(AUC_B) as much as one pretraining image of B in the place of one of A; label_efficiency = labels with which the
+    reference level reaches the AUC of B, over those with which a level has it."""
 
     subgroups: Annotated[tuple[str, str], Field(min_length=2, max_length=2)]
-    """A and B, the two subgroups a gap is taken between; a positive gap favours A."""
+    """A and B, the two subgroups a gap is taken between; a positive gap favours A. An exchange_rate and a
+    label_efficiency are B's."""
 
     factor: str | None = None
     """The factor the contrast runs over, usually the pretraining mix (all kinds but gap)."""
 
     skewed: tuple[Level, Level] | None = None
-    """Its level skewed to A and its level skewed to B (all kinds but gap and excess_gap)."""
+    """Its level skewed to A and its level skewed to B (kinds made of swap contrasts, and common_gap)."""
 
     reference: Level | None = None
-    """Its level that gaps are compared with, usually the balanced mix (excess_gap)."""
+    """Its level that gaps are compared with, usually the balanced mix (excess_gap), or whose learning curve is read,
+    usually scratch (label_efficiency)."""
 
     budget: str | None = None
-    """The factor that holds the label budgets (halving_budget, amplification)."""
+    """The factor that holds the label budgets (halving_budget, amplification, exchange_rate, label_efficiency)."""
 
     denominator: Annotated[dict[str, Level], Field(min_length=1)] | None = None
     """The arm that retention divides by, usually the linear probe at the largest budget: factor -> level. A factor left
@@ -65,18 +104,18 @@ class Estimand(Definition):
 
     margin: Annotated[float, Field(gt=0)] = 0.10
     """Equivalence margin: a value this close to 0 counts as erased. On the estimand's scale (0.10 on z is about 0.016
-    AUC at an AUC of 0.85); for retention a share of the denominator."""
+    AUC at an AUC of 0.85); for retention a share of the denominator, for exchange_rate labels an image."""
 
     sign: Literal["positive", "negative", "either"] | None = None
-    """The sign the claim expects. Left out: positive for swap_contrast and retention (a mix skewed to A favours A) and
-    for amplification, either for the others."""
+    """The sign the claim expects. Left out: positive for swap_contrast and retention (a mix skewed to A favours A),
+    amplification and exchange_rate, either for the others."""
 
     primary: bool = False
     """The one estimand that is tested unadjusted at 5 %; Holm's procedure covers the others."""
 
     @model_validator(mode="after")
     def _fields_of_the_kind(self) -> Estimand:
-        needed = NEEDS[self.kind]
+        needed = KINDS[self.kind].needs
         problems = [f"{self.kind} needs {name}" for name in needed if getattr(self, name) is None]
         problems += [
             f"{self.kind} takes no {name}"
@@ -91,25 +130,26 @@ class Estimand(Definition):
             for table in ("at", "denominator"):
                 if name in (getattr(self, table) or {}):
                     problems.append(f"{table} must not fix {name}: the contrast runs over it")
-        if self.kind == "excess_gap" and self.factor in self.at and self.at[self.factor] == self.reference:
-            problems.append(f"at must not fix {self.factor} to the reference: that excess gap is 0 by definition")
-        if self.primary and self.kind == "halving_budget":
-            problems.append("a halving_budget has no test, so it cannot be primary")
+        if self.reference is not None and self.at.get(self.factor or "") == self.reference:
+            problems.append(
+                f"at must not fix {self.factor} to the reference: compared with itself it is 0 or 1 by definition"
+            )
+        if self.primary and not KINDS[self.kind].tested:
+            problems.append(f"a {self.kind} has no test, so it cannot be primary")
         if problems:
             raise ValueError("; ".join(problems))
         return self
 
     def _contrasted(self) -> tuple[str, ...]:
-        """The factors the contrast runs over. An excess gap runs over no level of its factor but the reference, an
-        amplification over no budget but the largest, so that these factors have levels of their own."""
-        names = {"excess_gap": (), "amplification": (self.factor,)}.get(self.kind, (self.factor, self.budget))
+        """The factors the contrast runs over. What is compared with one level of a factor (a reference, the largest
+        budget) has levels of its own there."""
+        names = (getattr(self, field) for field in KINDS[self.kind].over)
         return tuple(name for name in names if name is not None)
 
     @property
     def expected(self) -> int:
         """The sign a value that bears the claim out would have: 1, -1, or 0 for either."""
-        stated = self.sign or ("positive" if self.kind in ("swap_contrast", "retention", "amplification") else "either")
-        return {"positive": 1, "negative": -1, "either": 0}[stated]
+        return {"positive": 1, "negative": -1, "either": 0}[self.sign or KINDS[self.kind].sign]
 
     def free(self, factors: Sequence[str]) -> tuple[str, ...]:
         """The factors that give one estimate for each of their levels.

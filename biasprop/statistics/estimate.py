@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from biasprop.statistics.contrasts import halving_budget
-from biasprop.statistics.estimand import Estimand
+from biasprop.statistics.estimand import KINDS, Estimand
 from biasprop.statistics.paired import Paired, paired
 from biasprop.statistics.summary import NAN, Estimate
 from biasprop.statistics.tests import ALPHA, difference_p, holm, replicates_to_resolve
@@ -34,11 +34,11 @@ def estimates(measures: xr.Dataset, estimands: Sequence[Estimand]) -> list[Estim
         (yet), the value is NaN and the reason says what is missing.
     """
     found = [contrast for estimand in estimands for contrast in paired(measures, estimand)]
-    tested = [c for c in found if c.estimand.kind != "halving_budget"]
+    tested = [c for c in found if KINDS[c.estimand.kind].tested]
     p = np.array([c.tests() for c in tested]).reshape(-1, 2)
     adjusted, factor = adjust(p, np.array([c.estimand.primary for c in tested], bool))
     judged = {id(c): _judged(c, p[i], adjusted[i], factor[i]) for i, c in enumerate(tested)}
-    return [judged[id(c)] if id(c) in judged else halving(c) for c in found]
+    return [judged[id(c)] if id(c) in judged else UNTESTED[c.estimand.kind](c) for c in found]
 
 
 def adjust(p: NDArray, primary: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -123,6 +123,38 @@ def halving(contrast: Paired) -> Estimate:
         verdict=NOT_REACHED if np.isnan(value) else REACHED,
         reason="; ".join(part for part in (contrast.reason, reason) if part),
     )
+
+
+def efficiency(contrast: Paired) -> Estimate:
+    """The label-efficiency ratio: the median over replicates, with the interval of a median.
+
+    A median at which the reference never has so high an AUC, or has it with its fewest labels, is no number: NaN, with
+    the bound in words and, where it is known, as the interval's finite end.
+    """
+    empty, plain = _empty(contrast), contrast.interval(1 - ALPHA)
+    if not empty.replicates:
+        return replace(empty, method=plain.method)
+    there = contrast.values[~np.isnan(contrast.values)]
+    beyond, below = int(np.isinf(there).sum()), int((there == 0).sum())
+    said = [contrast.reason, plain.reason]
+    if beyond:
+        said.append(f"the reference never reaches it in {beyond} of {len(there)} replicates")
+    if below:
+        said.append(f"the reference has it with its fewest labels in {below} of {len(there)} replicates")
+    stated = 0 < plain.value < np.inf
+    return replace(
+        empty,
+        value=plain.value if stated else NAN,
+        low=plain.low,
+        high=plain.high,
+        method=plain.method,
+        verdict=NOT_REACHED if np.isinf(plain.value) else REACHED,
+        reason="; ".join(part for part in said if part),
+    )
+
+
+UNTESTED = {"halving_budget": halving, "label_efficiency": efficiency}
+"""What states the kinds that are compared with nothing."""
 
 
 def _empty(contrast: Paired) -> Estimate:

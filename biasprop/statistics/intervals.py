@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtrit
+from scipy.special import bdtr, stdtrit
 
 MIN_FIELLER = 4
 """With 3 replicates the condition on the denominator picks studies in which the ratio's interval under-covers."""
@@ -69,6 +69,36 @@ def t_intervals(values: xr.DataArray, level: float | NDArray[np.float64] = 0.95)
     se = (values.var("replicate", ddof=1).where(enough) / n) ** 0.5
     half = stdtrit(degrees, 0.5 + level / 2) * se
     return xr.Dataset({"value": mean, "low": mean - half, "high": mean + half, "se": se, "replicates": n})
+
+
+def median_interval(values: ArrayLike, level: float = 0.95) -> Interval:
+    """Median over replicates between two order statistics, which covers whatever the law of the values is.
+
+    The k-th smallest and the k-th largest of n values hold the median with probability 1 - 2 P(B < k), B binomial
+    (n, 1/2); k is the largest for which that is at least the level (Thompson, Ann. Math. Stat. 7, 1936). Values may be
+    infinite, as those of what was not reached are.
+
+    Args:
+        values: [replicate]; NaN = the replicate is not there.
+        level: coverage, in (0, 1).
+
+    Returns:
+        The median and its interval, no standard error; NaN bounds with the reason below 6 replicates at 95 %.
+    """
+    values = np.sort(_present(values))
+    n = len(values)
+    # The middle pair is compared before it is halved: between two infinite values lies no number.
+    middle = np.nan if not n else _halfway(values[(n - 1) // 2], values[n // 2])
+    k = int((2 * bdtr(np.arange(n), n, 0.5) <= 1 - level).sum())
+    if not k:
+        fewest = int(np.ceil(1 - np.log2(1 - level)))
+        reason = f"an interval needs {fewest} replicates, there are {n}"
+        return Interval(middle, np.nan, np.nan, np.nan, "order", reason)
+    return Interval(middle, float(values[k - 1]), float(values[n - k]), np.nan, "order")
+
+
+def _halfway(low: float, high: float) -> float:
+    return float(low) if low == high else float(low + high) / 2
 
 
 def fieller_interval(numerator: ArrayLike, denominator: ArrayLike, level: float = 0.95) -> Interval:

@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from biasprop.statistics.contrasts import gap, levelling_down
-from biasprop.statistics.estimand import Estimand, Level
+from biasprop.statistics.estimand import KINDS, Estimand, Level
 from biasprop.statistics.intervals import t_intervals
 from biasprop.statistics.measures import per_replicate
 from biasprop.statistics.summary import LevelRow, Mean
@@ -109,7 +109,7 @@ def _levelling_down(
     if reference is None or pair is None:
         return None
     primary = next((estimand for estimand in estimands if estimand.primary), None)
-    scale, margin = (primary.scale, primary.margin) if primary and primary.kind != "retention" else ("z", 0.10)
+    scale, margin = (primary.scale, primary.margin) if primary and not KINDS[primary.kind].unit else ("z", 0.10)
     return levelling_down(per_replicate(measures, scale), pair, *reference, margin)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from scipy.special import fdtr, gammaln, stdtrit
 
-from biasprop.statistics.estimand import Estimand, Level
+from biasprop.statistics.estimand import KINDS, Estimand, Level
 from biasprop.statistics.intervals import MIN_FIELLER, ratio_bounds
 from biasprop.statistics.paired import Paired, paired
 from biasprop.statistics.tests import ALPHA, MOST_REPLICATES, POWER, fewest
@@ -54,8 +54,8 @@ def _precision(contrast: Paired, half_width: float) -> Precision:
     n = int(whole.sum())
     nothing = Precision(contrast.estimand.name, contrast.arm, n, np.nan, None, None, "")
     values, below = contrast.values[whole], contrast.denominator
-    if contrast.estimand.kind == "halving_budget":
-        return replace(nothing, reason="a halving budget has no interval")
+    if not KINDS[contrast.estimand.kind].tested:
+        return replace(nothing, reason=f"a {contrast.estimand.kind} has no interval whose width follows from an sd")
     if n < 2:
         parts = (TOO_FEW, contrast.reason)
         return replace(nothing, reason="; ".join(part for part in parts if part))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 ERASED, PERSISTS, REVERSED, NOT_RESOLVED = "erased", "persists", "reversed", "not resolved"
 REACHED, NOT_REACHED = "reached", "not reached"
-"""Answers of a halving budget, which has no test."""
+"""Answers of a halving budget and a label efficiency, which have no test."""
 
 
 def verdict(value: float, p_difference: float, p_equivalence: float, expected: int, alpha: float) -> tuple[str, str]:

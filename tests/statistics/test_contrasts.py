@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from biasprop.statistics.contrasts import common_gap, excess_gap, gap, halving_budget, levelling_down, swap_contrast
+from biasprop.statistics.contrasts import (
+    common_gap,
+    excess_gap,
+    gap,
+    halving_budget,
+    label_efficiency,
+    learning_surface,
+    levelling_down,
+    swap_contrast,
+)
 
 LEVELS = ["to A", "even", "to B"]
 
@@ -87,3 +96,29 @@ def test_levelling_down() -> None:
     assert not levelled(1.5, 0.5)  # the gap widens
     assert not levelled(0.2, 1.0)  # the gap turns round and is as wide
     assert not levelled(np.nan, 1.0)
+
+
+def test_a_learning_surface_is_the_least_squares_plane() -> None:
+    random = np.random.default_rng(3)
+    share, budgets = np.array([0.0, 0.5, 1.0]), np.array([25, 200, 1000, 5000])
+    z = 0.3 + random.standard_normal((4, 3, 4)) + 0.2 * share[:, None]
+    columns = np.stack(np.broadcast_arrays(1.0, share[:, None], np.log(budgets)), axis=-1).reshape(-1, 3)
+    expected = np.linalg.lstsq(columns, z.reshape(4, -1).T)[0]
+    np.testing.assert_allclose(np.stack(learning_surface(z, share, budgets)), expected[1:], rtol=1e-10)
+    z[1, 2, 0] = np.nan
+    assert np.isnan(np.stack(learning_surface(z, share, budgets))).sum(axis=0).tolist() == [0, 2, 0, 0]
+
+
+def test_label_efficiency_reads_the_reference_between_its_budgets() -> None:
+    budgets = [50, 200, 800]
+    curve = np.array([[0.5, 1.0, 1.4]] * 5)
+    reached = [0.75, 1.2, 1.0, 0.4, 1.5]
+    ratios = label_efficiency(reached, 50, curve, budgets)
+    np.testing.assert_allclose(ratios, [100 / 50, 400 / 50, 200 / 50, 0.0, np.inf])
+    curve[0, 2] = np.nan  # a budget that is not there may be the one that would have been enough
+    assert np.isnan(label_efficiency([0.75, np.nan], 50, curve[:2], budgets)).all()
+
+
+def test_label_efficiency_of_a_falling_curve_takes_the_first_place() -> None:
+    curve = np.array([[0.5, 1.0, 0.6, 1.2]])
+    np.testing.assert_allclose(label_efficiency([0.75], 1, curve, [1, 4, 16, 64]), [2.0])

@@ -62,7 +62,7 @@ def test_a_wrong_table_is_refused_with_the_reason(changes, told) -> None:
 
 def test_an_excess_gap_of_the_reference_is_refused() -> None:
     excess = {"kind": "excess_gap", "skewed": None, "reference": "50/50"}
-    with pytest.raises(ValidationError, match="0 by definition"):
+    with pytest.raises(ValidationError, match="0 or 1 by definition"):
         read(**excess, at={"pretraining": "50/50"})
     assert read(**excess, at={"pretraining": "all dark"}).free(["pretraining", "labels"]) == ("labels",)
     assert read(**excess).free(["pretraining", "labels"]) == ("pretraining", "labels")

@@ -285,3 +285,58 @@ def test_differences_that_are_all_0_are_erased_with_no_width(cube: xr.Dataset) -
         else:
             assert (one.value, one.low, one.high, one.adjusted_low, one.adjusted_high, one.se) == (0,) * 6
             assert one.p_difference == 1 and one.p_equivalence == 0 and one.verdict == "erased" and not one.reason
+
+
+RATE = {"name": "rate", "kind": "exchange_rate", "subgroups": PAIR, "factor": "pretraining", "budget": "labels"}
+
+
+def surface(cube: xr.Dataset, by_share: float, by_log: float, shares: tuple[float, float] = (0.5, 0.5)) -> xr.Dataset:
+    """Measures whose z of the second subgroup lies on a plane, with a replicate's own height and slope."""
+    cube = cube.assign_coords(cohort_size=("pretraining", np.full(4, 20_000.0)), label_share=("subgroup", list(shares)))
+    measures = measure(cube, 0.8)
+    share = measures["share"].sel(subgroup="dark", drop=True).fillna(9.0)
+    own = xr.DataArray(np.linspace(0.9, 1.1, 6), dims="replicate")
+    z = own + by_share * own * share + by_log * np.log(measures["labels"])
+    return measures.assign(z=z.broadcast_like(measures["z"]).transpose(*measures["z"].dims))
+
+
+def test_an_exchange_rate_is_labels_of_b_an_image(cube: xr.Dataset) -> None:
+    stated = [swap(at=ONE, primary=True), Estimand(**RATE, at={"protocol": "linear_probe"})]  # pyright: ignore[reportArgumentType]
+    measures = surface(cube, by_share=0.4, by_log=0.2, shares=(0.75, 0.25))
+    found = estimates(measures, stated)[1:]
+    assert [one.arm for one in found] == [{"labels": n, "protocol": "linear_probe"} for n in (50, 200, 1000)]
+    for one in found:
+        expected = (0.4 / 20_000) / (0.2 / (0.25 * float(one.arm["labels"])))
+        assert one.value == pytest.approx(expected) and one.method == "Fieller" and one.low < expected < one.high
+        assert one.verdict == "erased", "far less than a tenth of a label"
+    assert "scratch" not in str([one.reason for one in found]), "who was never pretrained is not on the surface"
+
+
+def test_an_exchange_rate_says_why_there_is_none(cube: xr.Dataset) -> None:
+    one = Estimand(**RATE, at=ONE)  # pyright: ignore[reportArgumentType]
+    flat = surface(cube, 0.4, 0.0).drop_vars("status").assign(status=cube["status"])
+    labels = xr.DataArray(np.resize([0.1, -0.1], 6), dims="replicate")
+    flat["z"] = flat["z"] + (labels * np.log(flat["labels"])).broadcast_like(flat["z"]).transpose(*flat["z"].dims)
+    assert "denominator's 95% interval holds 0" in estimates(flat, [one])[0].reason
+    assert "not one number above 0" in estimates(surface(cube, 0.4, 0.2, (1.0, 0.0)), [one])[0].reason
+    sizes = surface(cube, 0.4, 0.2)
+    sizes["cohort_size"] = sizes["cohort_size"] * np.array([1, 1, 2, 1])
+    assert "not equally large" in estimates(sizes, [one])[0].reason
+    few = surface(cube, 0.4, 0.2).isel(pretraining=[0, 3])
+    assert "needs two mixes" in estimates(few, [one])[0].reason
+
+
+def test_label_efficiency_is_a_median_of_ratios_with_what_was_not_reached(cube: xr.Dataset) -> None:
+    measures = measure(cube, 0.8)
+    z = (np.log(measures["labels"]) + 0.0 * measures["z"]).transpose(*measures["z"].dims)
+    ahead = xr.where(measures["pretraining"] == "50/50", np.log(4.0), 0.0)
+    measures["z"] = (z + ahead).transpose(*z.dims)
+    shared = {"name": "ratio", "kind": "label_efficiency", "subgroups": PAIR, "factor": "pretraining"}
+    stated = Estimand(**shared, reference="scratch", budget="labels", at={"pretraining": "50/50", "protocol": "full"})  # pyright: ignore[reportArgumentType]
+    first, second, last = estimates(measures, [stated])
+    assert (first.value, first.low, first.high) == pytest.approx((4.0, 4.0, 4.0)) and first.verdict == "reached"
+    assert second.value == pytest.approx(4.0) and second.method == "order" and np.isnan(second.p_difference)
+    assert np.isnan(last.value) and last.low == np.inf and last.verdict == "not reached"
+    assert last.reason == "the reference never reaches it in 6 of 6 replicates"
+    everyone = Estimand(**shared, reference="scratch", budget="labels", at={"protocol": "full", "labels": 50})  # pyright: ignore[reportArgumentType]
+    assert [one.arm["pretraining"] for one in estimates(measures, [everyone])] == ["all light", "50/50", "all dark"]

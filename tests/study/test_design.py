@@ -137,6 +137,33 @@ def test_layout_says_share_and_objective_of_each_mix(study: Study) -> None:
     assert shares[:3] == [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]
     assert all(math.isnan(share) for share in shares[3])
     assert coords["objective"] == (("pretraining",), ["contrastive"] * 3 + ["scratch"])
+    assert coords["cohort_size"] == (("pretraining",), [study.pretraining.cohort] * 4)
+    assert coords["label_share"] == (("subgroup",), [0.5, 0.5])
+
+
+def test_layout_says_who_is_labelled(tmp_path: Path) -> None:
+    path = tmp_path / "composed.toml"
+    text = EXAMPLE.read_text().replace("[factors.labels]", COMPOSITION)
+    one = 'protocol = "full", composition = "dark 0", mitigation = "none" }'
+    path.write_text(text.replace('200, protocol = "full" }', f"200, {one}"))
+    dims, shares = design.layout(load_study(path)).coords["label_share"]
+    assert dims == ("composition", "subgroup")
+    assert shares[:2] == [[1.0, 0.0], [0.0, 1.0]] and all(math.isnan(share) for share in shares[2])
+    matched = '  { name = "as pretrained", set = { "finetuning.skew_matched" = true } },\n'
+    again = '\n[factors.again]\nkey = "finetuning.skew_matched"\nlevels = [true, false]\n\n[factors.labels]'
+    twice = text.replace(matched, "").replace("\n[factors.labels]", again)
+    path.write_text(twice.replace('200, protocol = "full" }', f"200, again = \"false\", {one}"))
+    dims, unknown = design.layout(load_study(path)).coords["label_share"]
+    assert dims == ("subgroup",) and all(math.isnan(share) for share in unknown), "two factors move them"
+
+
+def test_a_cohort_that_another_factor_moves_has_no_one_size_a_mix(tmp_path: Path) -> None:
+    path = tmp_path / "sized.toml"
+    sized = '[factors.size]\nkey = "pretraining.cohort"\nlevels = [10000, 20000]\n\n[factors.labels]'
+    text = EXAMPLE.read_text().replace("[factors.labels]", sized)
+    path.write_text(text.replace('200, protocol = "full" }', '200, size = 10000, protocol = "full" }'))
+    sizes = design.layout(load_study(path)).coords["cohort_size"][1]
+    assert all(math.isnan(size) for size in sizes)
 
 
 def test_content_of_a_level_is_what_it_means_not_how_it_is_written(study: Study, tmp_path: Path) -> None:
