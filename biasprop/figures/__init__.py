@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from biasprop import kept
-from biasprop.figures import contact_sheet, forest, persistence, phase_diagram, share_curves, test_mix
+from biasprop.figures import contact_sheet, forest, persistence, phase_diagram, share_curves, skew_against_auc, test_mix
 from biasprop.figures.facets import measured
 from biasprop.plotting import FORMATS, DoesNotFit, save
 
@@ -25,6 +25,7 @@ FIGURES: dict[str, Callable[..., Any]] = {
     "share_curves": share_curves.draw,
     "persistence": persistence.draw,
     "phase_diagram": phase_diagram.draw,
+    "skew_against_auc": skew_against_auc.draw,
     "test_mix": test_mix.draw,
     "forest": forest.draw,
 }

@@ -1,0 +1,91 @@
+"""Swap contrast against overall AUC: a protocol that learns less is not taken for one that forgets more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from biasprop.figures.facets import Facets, auc_of, row_title, summary, z_by_replicate
+from biasprop.plotting import (
+    CURVE_COLOURS,
+    SINGLE,
+    DoesNotFit,
+    colours,
+    legend,
+    margin_band,
+    markers,
+    page,
+    plain,
+    style,
+)
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+
+@style()
+def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
+    """Draw a curve for every arm but the budget, which moves along it; curves are compared where they are as far right.
+
+    The AUC is that of both subgroups under both skewed mixes, averaged on z, so that neither the skew nor the
+    difference in difficulty moves it.
+
+    Args:
+        cube: as ``biasprop.open_cube`` gives it.
+        estimates: not looked at: the curves have every budget, stated as an estimand or not.
+        study: its first swap contrast says subgroups, skewed levels and margin.
+
+    Raises:
+        DoesNotFit: no swap contrast is stated, budgets do not vary, or there is one arm only.
+    """
+    from biasprop.statistics.contrasts import gap, swap_contrast
+
+    estimand = next((e for e in study.estimands if e.kind == "swap_contrast" and e.scale == "z"), None)
+    if estimand is None:
+        raise DoesNotFit("the study states no swap contrast on z")
+    z = z_by_replicate(cube, study)
+    facets = Facets.of(z, study)
+    if facets.budget is None or z.sizes[facets.budget] < 2:
+        raise DoesNotFit("no factor varies finetuning.labels")
+    if len(facets.rows) < 2:
+        raise DoesNotFit("there is one way of fine-tuning only, so nothing to compare at equal AUC")
+    beta = swap_contrast(gap(z, estimand.subgroups), estimand.factor, estimand.skewed)
+    both = {"subgroup": list(estimand.subgroups), estimand.factor: list(estimand.skewed)}
+    overall = z.sel(both).mean(list(both), skipna=False)
+    titles = [row_title(row) for row in facets.rows]
+    hues, shapes = colours(titles, CURVE_COLOURS), markers(titles)
+    figure = page(SINGLE, 3.1)
+    axes = figure.subplots()
+    margin_band(axes, estimand.margin, label=f"margin \N{PLUS-MINUS SIGN}{estimand.margin:g}")
+    for title, row in zip(titles, facets.rows, strict=True):
+        mean, low, high = summary(beta.sel(row).transpose("replicate", facets.budget).values)
+        x = auc_of(summary(overall.sel(row).transpose("replicate", facets.budget).values)[0])
+        below, above = np.maximum(mean - low, 0), np.maximum(high - mean, 0)
+        axes.errorbar(
+            x,
+            mean,
+            yerr=np.where(np.isfinite([below, above]), [below, above], 0.0),
+            color=hues[title],
+            marker=shapes[title],
+            elinewidth=0.8,
+            capsize=1.5,
+            label=title,
+            zorder=3,
+        )
+        last = np.flatnonzero(np.isfinite(mean))
+        for k, points in ((last[:1], (-3, -8)), (last[-1:], (3, 4))):
+            for i in k:
+                budget = f"{plain(z[facets.budget].values.tolist()[i])}"
+                axes.annotate(
+                    budget, (x[i], mean[i]), points, textcoords="offset points", fontsize=6, color=hues[title]
+                )
+    axes.margins(x=0.1)
+    for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+        axis.set_ticks([tick for tick in axis.get_ticklocs() if low <= tick <= high])
+    axes.set_xlabel("AUC, both subgroups under both skewed mixes")
+    axes.set_ylabel("swap contrast on z")
+    legend(figure, 3)
+    return figure
