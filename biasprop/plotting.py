@@ -228,6 +228,14 @@ def legend(figure: Figure, columns: int) -> None:
     figure.legend(handles, order, loc="outside upper center", ncols=min(columns, len(order)))
 
 
+def inner_ticks(axes: Axes, *names: Literal["x", "y"]) -> None:
+    """Fix the ticks of these axes to those inside the view: Matplotlib keeps the next ones beyond, unseen."""
+    for name in names:
+        low, high = sorted(getattr(axes, f"get_{name}lim")())
+        axis = getattr(axes, f"{name}axis")
+        axis.set_ticks([tick for tick in axis.get_ticklocs() if low <= tick <= high])
+
+
 def budget_axis(axes: Axes, budgets: Sequence[float]) -> NDArray[np.floating]:
     """A logarithmic axis of label budgets with a tick at each studied one and no other.
 

@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from biasprop import kept
-from biasprop.figures import contact_sheet, forest, persistence, phase_diagram, share_curves, skew_against_auc, test_mix
+from biasprop.figures import (
+    contact_sheet,
+    forest,
+    learning_curves,
+    persistence,
+    phase_diagram,
+    share_curves,
+    skew_against_auc,
+    test_mix,
+)
 from biasprop.figures.facets import measured
 from biasprop.plotting import FORMATS, DoesNotFit, save
 
@@ -23,6 +32,7 @@ if TYPE_CHECKING:
 FIGURES: dict[str, Callable[..., Any]] = {
     "contact_sheet": contact_sheet.draw,
     "share_curves": share_curves.draw,
+    "learning_curves": learning_curves.draw,
     "persistence": persistence.draw,
     "phase_diagram": phase_diagram.draw,
     "skew_against_auc": skew_against_auc.draw,

@@ -25,7 +25,7 @@ class Facets:
     """Which dim of a cube plays which part.
 
     Attributes:
-        pretraining: the dim along which the share moves.
+        pretraining: the dim along which the share (or whatever else of pretraining) moves.
         budget: the dim of label budgets, or None if the study has one budget only.
         rows: a selector for every combination of the levels of all other factors.
     """
@@ -35,17 +35,22 @@ class Facets:
     rows: tuple[dict[str, Any], ...]
 
     @classmethod
-    def of(cls, z: xr.DataArray, study: Any) -> Facets:
+    def of(cls, z: xr.DataArray, study: Any, moved: str = "share") -> Facets:
         """Read the parts off the cube's coords and the factors' keys.
 
+        Args:
+            z: of the cube, with its coords.
+            study: its factors.
+            moved: coord of what moves along the dim of pretraining, ``share`` or ``objective``.
+
         Raises:
-            DoesNotFit: no factor moves the share, there are too many combinations, or no arm is finished.
+            DoesNotFit: no factor moves that, there are too many combinations, or no arm is finished.
         """
         if z.isnull().all():
             raise DoesNotFit("no replicate of any arm is finished")
-        if "share" not in z.coords:
-            raise DoesNotFit("no factor moves the pretraining share")
-        pretraining = str(next(dim for dim in z["share"].dims if dim != "subgroup"))
+        if moved not in z.coords:
+            raise DoesNotFit(f"no factor moves the pretraining {moved}")
+        pretraining = str(next(dim for dim in z[moved].dims if dim != "subgroup"))
         keys = {name: getattr(factor, "key", None) for name, factor in study.factors.items()}
         budget = next((name for name, key in keys.items() if key == "finetuning.labels"), None)
         factors = [str(dim) for dim in z.dims if dim not in STORED]

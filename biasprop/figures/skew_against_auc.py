@@ -13,6 +13,7 @@ from biasprop.plotting import (
     SINGLE,
     DoesNotFit,
     colours,
+    inner_ticks,
     legend,
     margin_band,
     markers,
@@ -83,8 +84,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
                     budget, (x[i], mean[i]), points, textcoords="offset points", fontsize=6, color=hues[title]
                 )
     axes.margins(x=0.1)
-    for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
-        axis.set_ticks([tick for tick in axis.get_ticklocs() if low <= tick <= high])
+    inner_ticks(axes, "x", "y")
     axes.set_xlabel("AUC, both subgroups under both skewed mixes")
     axes.set_ylabel("swap contrast on z")
     legend(figure, 3)

@@ -120,7 +120,7 @@ def test_what_does_not_fit_is_left_out_with_a_reason(
     monkeypatch.setattr(figures, "save", lambda figure, stem: plotting.save(figure, stem, ["png"]))
     whole = synthetic_cube(replicates=2, subjects=40, selection=8, calibration=40)
     files = draw_all(whole, [], tmp_path, study.model_copy(update={"estimands": ()}))
-    assert {file.stem for file in files} == {"share_curves", "phase_diagram"}
+    assert {file.stem for file in files} == {"share_curves", "phase_diagram", "learning_curves"}
     assert skipped(tmp_path) == {
         "persistence": "the study states no swap contrast on z",
         "skew_against_auc": "the study states no swap contrast on z",
