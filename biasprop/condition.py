@@ -72,6 +72,11 @@ def _off(switch: bool) -> bool:
     return not switch
 
 
+def _none_asked(count: int) -> bool:
+    """Whether a number says that something is not done. A dump leaves it out then, so that no digest depends on it."""
+    return count == 0
+
+
 class Finetuning(Component):
     """The labelled stage: how many labels, from whom, adapted how."""
 
@@ -105,6 +110,9 @@ class Evaluation(Component):
     """Most subjects that regularisation and stopping may see; never more than the label budget."""
     calibration: Annotated[int, Field(ge=20, le=1_000_000)] = 1_000
     """Subjects that set the operating threshold and judge calibration, apart from all others."""
+    pretext: Annotated[int, Field(ge=0, le=1_000_000)] = Field(default=0, exclude_if=_none_asked)
+    """Subjects, as many of each subgroup, on whom each subgroup's own pretext loss is read after pretraining; 0: it is
+    not. Nobody else ever sees them."""
     target_specificity: Annotated[float, Field(gt=0, lt=1)] = 0.8
     """Specificity at which the common operating threshold is set on the calibration subjects."""
     shifts: Shifts = Field(default_factory=dict, exclude_if=absent)

@@ -212,7 +212,10 @@ class _Batch:
         """Compute the arms at these positions of every member's list."""
         params, diverged = self._encoders()
         with self.clock.stage("render"):
-            shares = program.realised_shares(self.batch)
+            seen = {"realised_share": program.realised_shares(self.batch)}
+        with self.clock.stage("evaluate"):
+            seen["pretext_loss"] = self._pretext_losses(params)
+        params = params["encoder"]
         # Sized by all arms of the study, wanted now or not, so that the same shapes are compiled every time.
         every = [arm.condition for arm in self.members[0].arms]
         pool = max(int(condition.finetuning.labels) for condition in every)
@@ -225,7 +228,7 @@ class _Batch:
                 latents = subjects.latents(self.batch, who)
                 jax.block_until_ready(finetuner.sets)
             for k in same:
-                self._arm(k, finetuner, latents, shares, diverged)
+                self._arm(k, finetuner, latents, seen, diverged)
 
     def _population(self, k: int) -> int:
         """Position of the first arm whose subjects come from the same populations as those of the k-th."""
@@ -238,7 +241,7 @@ class _Batch:
         k: int,
         finetuner: program.Finetuner,
         latents: subjects.Latents,
-        shares: np.ndarray,
+        seen: dict[str, np.ndarray],
         diverged: list[str],
     ) -> None:
         began = time.monotonic()
@@ -262,7 +265,7 @@ class _Batch:
                     if any(causes)
                     else {}
                 )
-                data = _data(i, draws, finetuner.who, latents) | {"realised_share": shares[i]}
+                data = _data(i, draws, finetuner.who, latents) | {name: values[i] for name, values in seen.items()}
             _keep(self.store, cell, k, data, went, seconds, self.mark, self.tell, **why)
 
     def _draw(self, arm: Arm, draw: int, finetuner: program.Finetuner) -> program.Scores:
@@ -271,8 +274,16 @@ class _Batch:
         with self.clock.stage("evaluate", arm.name):
             return finetuner.score(adapted)
 
+    def _pretext_losses(self, params: Params) -> np.ndarray:
+        """Of every cell and subgroup, where the study asks for them and there is something to ask."""
+        count, asked = self.study.evaluation.pretext, self.batch.condition.pretraining
+        if not count or not asked.objective.trains:
+            return np.full((len(self.members), len(self.study.subgroups)), np.nan, np.float32)
+        return program.pretext_losses(self.batch, params, count)
+
     def _encoders(self) -> tuple[Params, list[str]]:
-        """Stored encoders where every member has one, pretrained and stored otherwise; and why each diverged."""
+        """All parameters, stored ones where every member has them, pretrained and stored otherwise; and why each
+        diverged."""
         if not self.batch.condition.pretraining.objective.trains:
             return program.pretrain(self.batch, self._report)
         members = [encoder_key(self._digest(cell), device.name(self.mark), cell.replicate) for cell in self.members]
@@ -282,7 +293,7 @@ class _Batch:
             return self._stored(members) or self._pretrained(members)
 
     def _stored(self, members: list[str]) -> tuple[Params, list[str]] | None:
-        template = jax.eval_shape(lambda: program.untrained(self.batch)["encoder"])
+        template = jax.eval_shape(lambda: program.untrained(self.batch))
         names = _names(template)
         found = [self.encoders.load(key) for key in members]
         if not all(arrays is not None and list(arrays) == names for arrays in found):

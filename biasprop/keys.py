@@ -32,6 +32,7 @@ class Stream(enum.IntEnum):
     FINETUNE_ORDER = 11
     CONTINUED = 12
     SOURCE = 13
+    PRETEXT = 14
     TRUTH = 20
 
 

@@ -39,6 +39,25 @@ class PretrainingTask(NamedTuple):
         loss = pretraining.objective.loss
         return loss(encoder, params["encoder"], params["extra"], images, views, **read, weight=weight)
 
+    def strangers(self, step: Int[Array, ""]) -> Subjects:
+        """A batch of subjects from all subgroups alike, whatever the mix was, whom no other stage ever sees."""
+        subgroups = self.condition.generator.subgroups
+        rows = step * self.schedule.batch + jnp.arange(self.schedule.batch)
+        key = keys.at(keys.stream(self.key, Stream.PRETEXT), 0)
+        return population.cohort(
+            key, rows, dict.fromkeys(subgroups, 1 / len(subgroups)), self.condition.pretraining.prevalence
+        )
+
+    def loss_on(
+        self, params: Params, members: Subjects, step: Int[Array, ""], weight: Float[Array, " n"] | None = None
+    ) -> Float[Array, ""]:
+        """The objective on a batch of given subjects."""
+        generator, objective = self.condition.generator, self.condition.pretraining.objective
+        views = keys.at(keys.at(keys.stream(self.key, Stream.PRETEXT), 1), step)
+        images, read = jax.vmap(generator.render)(members), read_of(objective, generator, members)
+        encoder = self.condition.encoder
+        return objective.loss(encoder, params["encoder"], params["extra"], images, views, **read, weight=weight)
+
     def _batch(self, order: Key[Array, ""]) -> tuple[Float[Array, "n h w c"], dict[str, Array], Any]:
         """Images of members of the cohort, what the objective reads beside them, and how much each counts."""
         generator, pretraining = self.condition.generator, self.condition.pretraining

@@ -44,7 +44,8 @@ def ready(condition: PretrainingCondition) -> PretrainingCondition:
 def pretrain(
     batch: Batch, report: Report, checkpoint: Checkpoint | None = None, largest: int = 0
 ) -> tuple[Params, list[str]]:
-    """Encoder parameters of every cell, and why each diverged, with the step (empty where it did not).
+    """All parameters of every cell, ``encoder`` and ``extra``, and why each diverged, with the step (empty where it did
+    not).
 
     Args:
         batch: the cells.
@@ -54,7 +55,7 @@ def pretrain(
     """
     params, pretraining = untrained(batch), batch.condition.pretraining
     if not pretraining.objective.trains:
-        return params["encoder"], [""] * len(batch.key)
+        return params, [""] * len(batch.key)
     second = pretraining.mitigation.continuation(pretraining)
     images = shelved(batch, largest)
     params, why = _pretrained(PretrainingTask(*batch, images), params, "pretrain", report, checkpoint, second is None)
@@ -64,7 +65,7 @@ def pretrain(
         task = PretrainingTask(*again, shelved(again))
         params, late = _pretrained(task, params, "continue", report, checkpoint, last=True)
         why = [first or then for first, then in zip(why, late, strict=True)]
-    return params["encoder"], why
+    return params, why
 
 
 def _pretrained(
@@ -99,6 +100,38 @@ def diverged(task: training.Task, state: training.State) -> list[str]:
 def untrained(batch: Batch) -> Params:
     """Initial parameters of every cell: ``encoder``, and ``extra`` for what is thrown away after pretraining."""
     return over_cells(_initial)(batch)
+
+
+def pretext_losses(batch: Batch, params: Params, count: int) -> np.ndarray:
+    """What the objective comes to on each subgroup: [w, subgroup], NaN where no subject was looked at.
+
+    Batches are as large as in pretraining and hold all subgroups in equal shares, whatever the mix was, so that all
+    encoders are asked the same; an image counts for its own subgroup, beside those of all others.
+
+    Args:
+        batch: the cells.
+        params: ``encoder`` and ``extra``.
+        count: subjects, at least; whole batches are read.
+    """
+    pretraining = batch.condition.pretraining
+    if not pretraining.sees_subjects:
+        return np.full((len(batch.key), len(batch.condition.generator.subgroups)), np.nan, np.float32)
+    steps = np.arange(-(-count // pretraining.schedule.batch))
+    return np.asarray(over_cells(_pretext_losses)(batch, params, each(batch, steps)))
+
+
+def _pretext_losses(batch: Batch, params: Params, steps: Int[Array, " k"]) -> Float[Array, " g"]:
+    task, subgroups = PretrainingTask(*batch), len(batch.condition.generator.subgroups)
+
+    def losses(step: Int[Array, ""]) -> Float[Array, " g"]:
+        members = task.strangers(step)
+        own = jax.nn.one_hot(members.subgroup, subgroups, axis=0)
+        weights = own / jnp.mean(
+            own, axis=1, keepdims=True
+        )  # NaN, and left out below, for one that is not in the batch
+        return jax.vmap(lambda weight: task.loss_on(params, members, step, weight))(weights)
+
+    return jnp.nanmean(jax.lax.map(losses, steps), axis=0)
 
 
 def realised_shares(batch: Batch) -> np.ndarray:

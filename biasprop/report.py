@@ -85,6 +85,8 @@ def tables(summary: Summary, difficulty: Sequence[Table] = ()) -> list[Table]:
         difficulty: tables of :func:`ledger_table` and :func:`parts_table`, to stand before the estimates.
     """
     groups = [_discrimination(summary), _operating_point(summary), _calibration(summary)] if summary.levels else []
+    asked = [row for row in summary.levels if any(e["pretext_loss"].replicates for e in row.subgroups.values())]
+    groups += [_pretext(asked)] if asked else []
     return [*groups, *difficulty, _estimates(summary)]
 
 
@@ -268,6 +270,18 @@ def _calibration(summary: Summary) -> Table:
         digits = {"n": 0, "n_positive": 0}
         cells = [_value(mean, digits.get(name, 3), name == "calibration_intercept") for name, mean in entries]
         table.add_row(*_arm(row), *cells)
+    return table
+
+
+def _pretext(rows: Sequence[LevelRow]) -> Table:
+    title = "Pretext loss on strangers: mean over replicates [95 % t interval]; arms of one encoder once"
+    table = _table(title, rows[0], list(rows[0].subgroups))
+    shown: set[tuple[Mean, ...]] = set()
+    for row in rows:
+        means = tuple(entry["pretext_loss"] for entry in row.subgroups.values())
+        if means not in shown:
+            shown.add(means)
+            table.add_row(*_arm(row), *(_interval(mean) for mean in means))
     return table
 
 

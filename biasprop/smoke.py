@@ -33,6 +33,7 @@ MOST: dict[str, int] = {
     "test": 200,
     "selection": 32,
     "calibration": 120,
+    "pretext": 64,
 }
 """Name of a whole-number key -> the most it may be."""
 

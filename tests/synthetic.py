@@ -151,6 +151,7 @@ def synthetic_cube(
                 np.stack([ita, severity], axis=len(full)).astype("f4"),
             ),
             "realised_share": ((*arm, "subgroup"), np.full((*full, len(subgroups)), 0.5, "f4")),
+            "pretext_loss": ((*arm, "subgroup"), np.full((*full, len(subgroups)), np.nan, "f4")),
             "selection_score": ((*arm, "draw", "selection"), selection_score),
             "selection_label": ((*arm, "selection"), selection_label),
             "selection_subgroup": ((*arm, "selection"), selection_subgroup),

@@ -27,7 +27,7 @@ from biasprop.cube.folder import Folder
 from biasprop.cube.layout import Layout
 from biasprop.cube.variables import VARIABLES
 
-FORMAT = 2
+FORMAT = 3
 """Version of what lies on disk; a store of another one is refused. It rises when an arm's variables change."""
 
 OWN = "biasprop"

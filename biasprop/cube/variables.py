@@ -55,6 +55,11 @@ DATA: dict[str, Variable] = {
     "realised_share": Variable(
         ("subgroup",), "f4", "share of each subgroup in the pretraining cohort as drawn; NaN without pretraining"
     ),
+    "pretext_loss": Variable(
+        ("subgroup",),
+        "f4",
+        "pretraining objective on strangers of each subgroup; NaN unless evaluation.pretext asks for it",
+    ),
     "selection_score": Variable(("draw", "selection"), "f4", "log-odds of disease for a selection subject"),
     "selection_label": _labels("selection", "selection subject"),
     "selection_subgroup": _subgroups("selection", "selection subject"),

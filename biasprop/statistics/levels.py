@@ -27,7 +27,7 @@ BY_SUBGROUP = (
     "n",
     "n_positive",
 )
-"""Measures given for each subgroup."""
+"""Measures given for each subgroup, beside pretext_loss."""
 ACROSS = ("worst_auc", "threshold", "flip_rate", "score_shift")
 """Measures given for an arm as a whole, beside auc_gap, z_gap and separability."""
 
@@ -71,6 +71,7 @@ def levels(measures: xr.Dataset, estimands: Sequence[Estimand] = ()) -> list[Lev
     factors = [str(name) for name in measures["status"].dims if name not in ("replicate", "draw")]
     pair = compared(measures, estimands)
     by_subgroup = {name: _means(per_replicate(measures, name), (*factors, "subgroup")) for name in BY_SUBGROUP}
+    by_subgroup["pretext_loss"] = _means(measures["pretext_loss"], (*factors, "subgroup"))
     across = {name: _means(per_replicate(measures, name), factors) for name in ACROSS}
     across["separability"] = _means(measures["separability"], factors)
     if pair:

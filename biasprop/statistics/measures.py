@@ -29,9 +29,9 @@ def measure(cube: xr.Dataset, target_specificity: float) -> xr.Dataset:
     Returns:
         Per (factors, replicate, draw, subgroup): auc, z, auc_moved (0 or 1), sensitivity, specificity, underdiagnosis,
         calibration_intercept, calibration_slope, ece, ece_expected, n, n_positive, own_threshold, own_sensitivity,
-        own_specificity, own_underdiagnosis. Per (factors, replicate, draw):
-        threshold, flip_rate, score_shift, worst_auc, status. Per (factors, replicate): separability. NaN (counts: 0)
-        where a draw is not there. attrs: target_specificity.
+        own_specificity, own_underdiagnosis. Per (factors, replicate, draw): threshold, flip_rate, score_shift,
+        worst_auc, status. Per (factors, replicate): separability. Per (factors, replicate, subgroup): pretext_loss. NaN
+        (counts: 0) where a draw is not there. attrs: target_specificity.
     """
     status = cube["status"].values
     draws, replicates = status.shape, status.shape[:-1]
@@ -70,6 +70,8 @@ def measure(cube: xr.Dataset, target_specificity: float) -> xr.Dataset:
         variables[name] = (dims, _placed(values, ok, draws))
     separability = _separability(cube["separability_score"].values.reshape(-1, *cube["separability_score"].shape[-2:]))
     done = (status == Status.OK).any(axis=-1)
+    pretext = cube["pretext_loss"].transpose(*dims[:-1], "subgroup").values
+    variables["pretext_loss"] = ((*dims[:-1], "subgroup"), np.where(done[..., None], pretext, np.nan))
     variables["separability"] = (dims[:-1], np.where(done, separability.reshape(replicates), np.nan))
 
     kept = [name for name, coord in cube.coords.items() if set(coord.dims) <= {*dims, "subgroup"}]

@@ -42,7 +42,7 @@ def people() -> dict[str, Roster]:
 
 def pretrain(batch: Batch, largest: int = 64) -> Any:
     """Encoder parameters of every cell."""
-    return program.pretrain(batch, quiet, largest=largest)[0]
+    return program.pretrain(batch, quiet, largest=largest)[0]["encoder"]
 
 
 def finetuner(batch: Batch, params: Any) -> Finetuner:

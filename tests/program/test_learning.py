@@ -22,6 +22,7 @@ def probed(cell: Cell, labels: int) -> np.ndarray:
     """AUC of a linear probe in each subgroup, mean of its draws."""
     batch = one_cell(cell.condition, keys.replicate(SEED, 0))
     params, diverged = program.pretrain(batch, quiet)
+    params = params["encoder"]
     assert not diverged[0]
     arm = next(a for a in cell.arms if a.levels["labels"] == labels and a.levels["protocol"] == "linear_probe")
     finetuning, evaluation = arm.condition.finetuning, arm.condition.evaluation

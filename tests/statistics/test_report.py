@@ -339,3 +339,14 @@ def test_imports_stay_light(module: str, absent: set[str]) -> None:
     code = f"import sys, {module}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not absent & set(done.stdout.split())
+
+
+def test_pretext_losses_stand_once_an_encoder() -> None:
+    cube = synthetic_cube({"pretraining": ("all light", "all dark"), "labels": (50, 1000)}, 5, 1, 60, 3)
+    drawn = np.random.default_rng(0).normal(3.0, 0.2, (2, 5, 2)).astype("f4")
+    told = xr.DataArray(drawn, dims=("pretraining", "replicate", "subgroup"))
+    cube["pretext_loss"] = told.broadcast_like(cube["pretext_loss"]).transpose(*cube["pretext_loss"].dims)
+    table = tables(summarise(cube, ESTIMANDS[:1], TARGET))[3]
+    assert table.title is not None and str(table.title).startswith("Pretext loss")
+    values = [[f"{number(x.mean(), 3)} {bounds(*t_bounds(x))}" for x in own.T] for own in drawn.astype(float)]
+    assert cells(table) == [["all light", "50", *values[0]], ["all dark", "50", *values[1]]]

@@ -117,6 +117,7 @@ def fill(study: Study, store: Path, cells: list[design.Cell], wrong: int = 1) ->
             data = {
                 "score": random.normal(size=(draws, 2, len(label))) + 2 * label,
                 "realised_share": np.full(2, 0.5, "f4"),
+                "pretext_loss": np.full(2, 1.5, "f4"),
                 "separability_score": random.normal(size=(2, len(label))),
                 "label": label,
                 "latents": random.normal(size=(2, 2, len(label))),

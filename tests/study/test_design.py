@@ -152,7 +152,7 @@ def test_layout_says_who_is_labelled(tmp_path: Path) -> None:
     matched = '  { name = "as pretrained", set = { "finetuning.skew_matched" = true } },\n'
     again = '\n[factors.again]\nkey = "finetuning.skew_matched"\nlevels = [true, false]\n\n[factors.labels]'
     twice = text.replace(matched, "").replace("\n[factors.labels]", again)
-    path.write_text(twice.replace('200, protocol = "full" }', f"200, again = \"false\", {one}"))
+    path.write_text(twice.replace('200, protocol = "full" }', f'200, again = "false", {one}'))
     dims, unknown = design.layout(load_study(path)).coords["label_share"]
     assert dims == ("subgroup",) and all(math.isnan(share) for share in unknown), "two factors move them"
 

@@ -42,6 +42,13 @@ def scores(store: Store, name: str) -> bytes:
     return open_cube(store.path).score.sel(pretraining=name, labels=16).values.tobytes()
 
 
+def test_pretext_losses_are_kept_where_a_study_asks(sound: Callable[[int], Store]) -> None:
+    kept = open_cube(sound(1).path).pretext_loss.sel(labels=16)
+    assert np.isfinite(kept.sel(pretraining=ONLY["pretraining"])).all()
+    to_a, to_b = (kept.sel(pretraining=name).mean(["replicate", "protocol"]) for name in ONLY["pretraining"])
+    assert to_a.sel(subgroup="a") < to_b.sel(subgroup="a") and to_b.sel(subgroup="b") < to_a.sel(subgroup="b")
+
+
 def test_what_diverges_is_marked_with_step_and_cause_and_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sound: Callable[[int], Store]
 ) -> None:

@@ -160,7 +160,7 @@ def test_reconstruction_finds_the_principal_subspace_of_its_own_cohort() -> None
     one = condition(0.1)
     key = keys.replicate(SEED, 0)
     batch = one_cell(one, key)
-    params, _ = program.pretrain(batch, lambda *stage: None)
+    params = program.pretrain(batch, lambda *stage: None)[0]["encoder"]
     own = principal(np.cov(recovered.cohort_images(one, SEED, 0).T), 3)
     learned = largest_angle(np.asarray(params["map"][0]), own)
     assert learned < 3
