@@ -95,6 +95,23 @@ def test_the_mix_ratio_of_the_readme_adds_a_level_and_moves_nothing(tmp_path: Pa
     assert new.digest == old.digest
 
 
+def test_a_mix_is_ablated_by_count_with_the_levels_the_readme_shows(tmp_path: Path) -> None:
+    from biasprop.study import load_study
+
+    (lines,) = re.findall(r"<!-- levels -->\n```toml\n(.+?)\n```", README, re.DOTALL)
+    text = (ROOT / "studies" / "skin_tone.toml").read_text(encoding="utf-8")
+    longer = tmp_path / "skin_tone.toml"
+    longer.write_text(
+        text.replace("[factors.pretraining]\nlevels = [\n", f"[factors.pretraining]\nlevels = [\n{lines}\n")
+    )
+    study = load_study(longer)
+    for level in study.levels("pretraining")[:3]:
+        pretraining = study.with_levels({"pretraining": level}).pretraining
+        assert pretraining.cohort * pretraining.shares["light"] == 18_000
+        dark = round(pretraining.cohort * pretraining.shares["dark"])
+        assert level.label == ("no dark" if dark == 0 else f"{dark:,} dark")
+
+
 def test_the_committed_schema_is_current() -> None:
     from biasprop.study import schema
 
