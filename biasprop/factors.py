@@ -27,7 +27,7 @@ EVALUATION_SHIFTS: Location = ("evaluation", "shifts")
 DIMS = ("replicate", "draw", "subgroup", "subject", "latent", "selection", "calibration")
 COORDS = ("share", "cohort_size", "label_share", "objective", "judged_label")
 VARIABLES = (
-    *("score", "separability_score", "label", "latents", "realised_share", "pretext_loss"),
+    *("score", "train_auc", "separability_score", "label", "latents", "realised_share", "pretext_loss"),
     *("selection_score", "selection_label", "selection_subgroup", "selection_latents"),
     *("calibration_score", "calibration_label", "calibration_subgroup", "calibration_latents"),
     *("status", "seconds", "fingerprint", "checksum"),

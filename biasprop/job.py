@@ -26,6 +26,7 @@ from biasprop.cube import Store
 from biasprop.design import Arm, Cell
 from biasprop.encoder_store import EncoderStore, encoder_key
 from biasprop.interfaces import Params
+from biasprop.metrics import auc
 from biasprop.status import TO_DO, Status
 from biasprop.study import Origin, Study, remake
 
@@ -353,8 +354,13 @@ def _data(
         name: np.stack([getattr(draw, name)[i] for draw in draws]) for name in ("test", "selection", "calibration")
     }
     seen = draws[0].selection_count
+    labelled = len(draws[0].train[i])
+    told, whose = who["train"].recorded[:labelled], who["train"].subgroup[:labelled]
+    fitted = np.stack([draw.train[i] for draw in draws])
+    own = [auc(fitted, told, whose == g) for g in range(stacked["test"].shape[1])]
     return {
         "score": stacked["test"].astype("f4"),
+        "train_auc": np.stack(own, axis=-1).astype("f4"),
         "separability_score": draws[0].separability[i].astype("f4"),
         "label": who["test"].label.astype("i1"),
         "latents": latents.test[i].astype("f4"),

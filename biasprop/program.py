@@ -188,6 +188,10 @@ class Adapted(NamedTuple):
     """[w, m, d] features of those who selected."""
     selection_count: int
     """How many of them the arm was allowed to see."""
+    train: np.ndarray
+    """[w, n, d] features of those who could be labelled; only the first ``train_count`` are known."""
+    train_count: int
+    """How many of them were."""
     diverged: list[str]
     """See :func:`diverged`."""
 
@@ -196,6 +200,8 @@ class Scores(NamedTuple):
     """What an arm leaves behind for one draw; everything is log-odds."""
 
     test: np.ndarray
+    train: np.ndarray
+    """Of the labelled subjects themselves."""
     selection: np.ndarray
     calibration: np.ndarray
     separability: np.ndarray
@@ -242,6 +248,7 @@ class Finetuner:
         features, read = self._features(adapted.encoder), over_cells(_read)
         return Scores(
             np.asarray(read(adapted.head, features.test)),
+            np.asarray(read(adapted.head, adapted.train))[:, : adapted.train_count],
             np.asarray(read(adapted.head, adapted.selection)),
             np.asarray(read(adapted.head, features.calibration)),
             features.separability,
@@ -273,7 +280,8 @@ class Finetuner:
             train.weight if train.chance is None else train.chance,
         )
         head = self._retrained(finetuning, head, self._selection)
-        return Adapted(self.params, head, self._selection, int(selection_count[0]), [""] * len(self.batch.key))
+        counted = int(selection_count[0]), self._pools[draw], int(count[0])
+        return Adapted(self.params, head, self._selection, *counted, [""] * len(self.batch.key))
 
     def _train(self, finetuning: Finetuning, draw: int, report: Report) -> Adapted:
         encoder, objective = self.batch.condition.encoder, self.batch.condition.pretraining.objective
@@ -283,7 +291,8 @@ class Finetuner:
             jax.vmap(lambda key: keys.at(key, draw))(stream(self.batch, name))
             for name in (Stream.FINETUNE_ORDER, Stream.HEAD)
         )
-        images = jnp.concatenate(self._train_images(draw), axis=1)
+        chunks = self._train_images(draw)
+        images = jnp.concatenate(chunks, axis=1)
         train = self._mitigated(finetuning, self._labelled(images, "train", count))
         selection = self._labelled(jnp.concatenate(self.sets.selection, axis=1), "selection", selection_count)
         mitigation = each(self.batch, finetuning.mitigation)
@@ -301,7 +310,12 @@ class Finetuner:
         )
         features = self._encoded(adapted, self.sets.selection, "selection")
         head = self._retrained(finetuning, best[0]["head"], features)
-        return Adapted(adapted, head, features, int(selection_count[0]), diverged(task, state))
+        # Whoever was not labelled is not looked at, but has a place: one program reads every budget.
+        labelled, known = np.zeros((*images.shape[:2], features.shape[-1]), features.dtype), int(count[0])
+        looked_at = chunks[: -(-known // chunks[0].shape[1])]
+        labelled[:, :known] = self._encoded(adapted, looked_at, "train")[:, :known]
+        counted = int(selection_count[0]), labelled, known
+        return Adapted(adapted, head, features, *counted, diverged(task, state))
 
     def _train_images(self, draw: int) -> Chunks:
         return rendered(self.batch, pool(self.batch, draw), self.who["train"]) if draw else self.sets.train

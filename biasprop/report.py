@@ -85,6 +85,7 @@ def tables(summary: Summary, difficulty: Sequence[Table] = ()) -> list[Table]:
         difficulty: tables of :func:`ledger_table` and :func:`parts_table`, to stand before the estimates.
     """
     groups = [_discrimination(summary), _operating_point(summary), _calibration(summary)] if summary.levels else []
+    groups += [_fit(summary)] if summary.levels else []
     asked = [row for row in summary.levels if any(e["pretext_loss"].replicates for e in row.subgroups.values())]
     groups += [_pretext(asked)] if asked else []
     return [*groups, *difficulty, _estimates(summary)]
@@ -270,6 +271,18 @@ def _calibration(summary: Summary) -> Table:
         digits = {"n": 0, "n_positive": 0}
         cells = [_value(mean, digits.get(name, 3), name == "calibration_intercept") for name, mean in entries]
         table.add_row(*_arm(row), *cells)
+    return table
+
+
+def _fit(summary: Summary) -> Table:
+    first = summary.levels[0]
+    columns = [f"AUC {what}\n{subgroup}" for what in ("of labelled", "less test's") for subgroup in first.subgroups]
+    title = "Fit: AUC on the labelled subjects themselves, and what of it test twins do not bear out [95 % t interval]"
+    table = _table(title, first, columns)
+    for row in summary.levels:
+        entries = row.subgroups.values()
+        cells = [_value(entry["train_auc"]) for entry in entries]
+        table.add_row(*_arm(row), *cells, *(_interval(entry["optimism"], signed=True) for entry in entries))
     return table
 
 

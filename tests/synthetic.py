@@ -113,6 +113,7 @@ def synthetic_cube(
     side = np.arange(count)[:, None] / max(count - 1, 1) - 0.5
     separability = (2.0 * side + random.standard_normal((*full, count, subjects))).astype("f4")
 
+    train = (0.9 + 0.1 * random.random((*full, draws, count))).astype("f4")
     status = np.where(np.broadcast_to(planned, (*full, draws)), 1, 4).astype("i1")
     flat = status.reshape(-1, draws)
     for arm in range(diverged):
@@ -120,7 +121,7 @@ def synthetic_cube(
     if open_arms:
         flat[-open_arms:] = 0
     missing = status != 1
-    score[missing] = np.nan
+    score[missing] = train[missing] = np.nan
     selection_score[missing] = np.nan
     calibration_score[missing] = np.nan
     unwritten = (status == 0).all(-1)
@@ -151,6 +152,7 @@ def synthetic_cube(
                 np.stack([ita, severity], axis=len(full)).astype("f4"),
             ),
             "realised_share": ((*arm, "subgroup"), np.full((*full, len(subgroups)), 0.5, "f4")),
+            "train_auc": ((*arm, "draw", "subgroup"), train),
             "pretext_loss": ((*arm, "subgroup"), np.full((*full, len(subgroups)), np.nan, "f4")),
             "selection_score": ((*arm, "draw", "selection"), selection_score),
             "selection_label": ((*arm, "selection"), selection_label),

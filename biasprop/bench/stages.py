@@ -135,9 +135,8 @@ class Workload:
     def _evaluate(self) -> Stage:
         features = self.cell.condition.encoder.features
         head = Head(jnp.zeros((self.width, features)), jnp.zeros(self.width))
-        adapted = program.Adapted(
-            self.params, head, np.zeros((self.width, 1, features), np.float32), 1, [""] * self.width
-        )
+        nobody = np.zeros((self.width, 1, features), np.float32), 1
+        adapted = program.Adapted(self.params, head, *nobody, *nobody, [""] * self.width)
         sizes = (len(self.who["calibration"].label), *(len(self.who["test"].label) for _ in self.study.subgroups))
         work = sum(-(-n // subjects.CHUNK) * subjects.CHUNK for n in sizes) * self.width
         return self._stage("evaluation", "image", work, lambda: self._finetuner().score(adapted))

@@ -45,6 +45,11 @@ def _latents(dims: tuple[str, ...], what: str) -> Variable:
 
 DATA: dict[str, Variable] = {
     "score": Variable(("draw", "subgroup", "subject"), "f4", "log-odds of disease for a test subject's twin"),
+    "train_auc": Variable(
+        ("draw", "subgroup"),
+        "f4",
+        "AUC of the labelled subjects' own scores against what was recorded of them; NaN where a class has none",
+    ),
     "separability_score": Variable(
         ("subgroup", "subject"),
         "f4",

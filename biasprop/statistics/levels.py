@@ -24,6 +24,8 @@ BY_SUBGROUP = (
     "calibration_slope",
     "ece",
     "ece_expected",
+    "train_auc",
+    "optimism",
     "n",
     "n_positive",
 )

@@ -28,10 +28,11 @@ def measure(cube: xr.Dataset, target_specificity: float) -> xr.Dataset:
 
     Returns:
         Per (factors, replicate, draw, subgroup): auc, z, auc_moved (0 or 1), sensitivity, specificity, underdiagnosis,
-        calibration_intercept, calibration_slope, ece, ece_expected, n, n_positive, own_threshold, own_sensitivity,
-        own_specificity, own_underdiagnosis. Per (factors, replicate, draw): threshold, flip_rate, score_shift,
-        worst_auc, status. Per (factors, replicate): separability. Per (factors, replicate, subgroup): pretext_loss. NaN
-        (counts: 0) where a draw is not there. attrs: target_specificity.
+        calibration_intercept, calibration_slope, ece, ece_expected, n, n_positive, train_auc (of the labelled subjects
+        themselves), optimism (train_auc - auc), own_threshold, own_sensitivity, own_specificity, own_underdiagnosis.
+        Per (factors, replicate, draw): threshold, flip_rate, score_shift, worst_auc, status. Per (factors, replicate):
+        separability. Per (factors, replicate, subgroup): pretext_loss. NaN (counts: 0) where a draw is not there.
+        attrs: target_specificity.
     """
     status = cube["status"].values
     draws, replicates = status.shape, status.shape[:-1]
@@ -57,6 +58,8 @@ def measure(cube: xr.Dataset, target_specificity: float) -> xr.Dataset:
         per_subgroup[f"own_{name}"] = _rows(metric, scores, labels, own)
     for name, metric in TWIN_METRICS.items():
         per_draw[name] = _rows(metric, scores, threshold)
+    per_subgroup["train_auc"] = cube["train_auc"].values[ok].astype(np.float64)
+    per_subgroup["optimism"] = per_subgroup["train_auc"] - per_subgroup["auc"]
     z, moved = z_of_auc(per_subgroup["auc"], per_subgroup["n"], per_subgroup["n_positive"])
     per_subgroup |= {"z": z, "auc_moved": moved.astype(np.int64)}
     # The worst of a set with an undefined member is undefined: a subgroup without cases may well be the worst one.

@@ -227,4 +227,18 @@ def test_a_diverged_cell_is_told_apart() -> None:
     hot = sick.condition.model_copy(update={"pretraining": pretraining})
     params, diverged = program.pretrain(Batch(hot, sick.key), lambda *_: None)
     assert diverged == ["the update of step 0 is not finite"]
-    assert same(params, program.untrained(sick)["encoder"]), "a diverged run keeps its last finite parameters"
+    assert same(params, program.untrained(sick)), "a diverged run keeps its last finite parameters"
+
+
+@pytest.mark.parametrize("kind", ["linear_probe", "full"])
+def test_labelled_subjects_are_scored_as_everyone_is(kind: str, one: Batch, encoder: Any) -> None:
+    """By the head on features of their own images, as the adapted encoder has them."""
+    tuner = finetuner(one, encoder)
+    arm = finetuning(kind)
+    adapted = tuner.adapt(arm, 0, lambda *_: None)
+    found = tuner.score(adapted).train
+    assert found.shape == (1, 16)
+    images = subjects.joined(tuner.sets.train, 16)
+    features = one.condition.encoder.apply(cell(adapted.encoder, 0), images[0])
+    head = cell(adapted.head, 0)
+    np.testing.assert_allclose(found[0], features @ head.weights + head.intercept, rtol=1e-4, atol=1e-4)

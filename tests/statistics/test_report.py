@@ -100,6 +100,8 @@ class Oracle:
         for k, name in enumerate(PAIR):
             s = here["score"].values[r, d, k].astype(float)
             found |= {f"{measure} {name}": value for measure, value in self.subgroup(s, y, threshold).items()}
+            found[f"labelled {name}"] = float(here["train_auc"].values[r, d, k])
+            found[f"optimism {name}"] = found[f"labelled {name}"] - found[f"auc {name}"]
         found["worst"] = min(found["auc light"], found["auc dark"])
         for scale in ("auc", "z"):
             found[f"{scale} gap"] = found[f"{scale} light"] - found[f"{scale} dark"]
@@ -197,6 +199,14 @@ def test_every_number_of_the_calibration_table(oracle, printed) -> None:
     assert printed[2] == expected
 
 
+def test_every_number_of_the_fit_table(oracle, printed) -> None:
+    expected = []
+    for arm, o in oracle.items():
+        row = [*map(str, arm), *(o.mean(f"labelled {name}") for name in PAIR)]
+        expected.append([*row, *(o.interval(f"optimism {name}", "+") for name in PAIR)])
+    assert printed[3] == expected
+
+
 def test_every_number_of_the_estimates(cube, oracle, printed) -> None:
     def gap(arm: tuple[Any, ...], scale: str = "z") -> np.ndarray:
         return oracle[arm].gap(5, scale)
@@ -244,7 +254,7 @@ def test_every_number_of_the_estimates(cube, oracle, printed) -> None:
     plain = [p_values(x, y, margin) for *_, x, y, margin in clean]
     differs = [plain[0][0], *holm([p[0] for p in plain[1:]])]
     inside = [plain[0][1], *holm([p[1] for p in plain[1:]])]
-    for row, (name, arm, x, y, _), (p, _), d, e in zip(printed[3], clean, plain, differs, inside, strict=False):
+    for row, (name, arm, x, y, _), (p, _), d, e in zip(printed[-1], clean, plain, differs, inside, strict=False):
         value = x.mean() if y is None else x.mean() / y.mean()
         adjusted = interval(x, y, 1 - 0.05 * p / d)
         assert row[:5] == [
@@ -263,7 +273,7 @@ def test_every_number_of_the_estimates(cube, oracle, printed) -> None:
         if e >= 0.05 and d < 0.05:
             word = "reversed" if value < 0 and name != "excess" else "persists"
         assert row[10] == word
-    (half,) = printed[3][len(clean) :]
+    (half,) = printed[-1][len(clean) :]
     curve = np.column_stack([beta(50, probe), beta(1000, probe)])
     curve = np.abs(curve[~np.isnan(curve).any(axis=1)].mean(axis=0))
     assert half[:3] == ["half", "linear_probe", "1000"]
@@ -272,7 +282,7 @@ def test_every_number_of_the_estimates(cube, oracle, printed) -> None:
 
 
 def test_levels_and_words_vary_enough_to_test_anything(printed) -> None:
-    words = {row[10] for row in printed[3]}
+    words = {row[10] for row in printed[-1]}
     assert {"persists", "erased"} <= words
 
 
@@ -346,7 +356,7 @@ def test_pretext_losses_stand_once_an_encoder() -> None:
     drawn = np.random.default_rng(0).normal(3.0, 0.2, (2, 5, 2)).astype("f4")
     told = xr.DataArray(drawn, dims=("pretraining", "replicate", "subgroup"))
     cube["pretext_loss"] = told.broadcast_like(cube["pretext_loss"]).transpose(*cube["pretext_loss"].dims)
-    table = tables(summarise(cube, ESTIMANDS[:1], TARGET))[3]
+    table = tables(summarise(cube, ESTIMANDS[:1], TARGET))[4]
     assert table.title is not None and str(table.title).startswith("Pretext loss")
     values = [[f"{number(x.mean(), 3)} {bounds(*t_bounds(x))}" for x in own.T] for own in drawn.astype(float)]
     assert cells(table) == [["all light", "50", *values[0]], ["all dark", "50", *values[1]]]

@@ -54,6 +54,7 @@ def data(arm, replicate, draws=3, selection=20) -> dict[str, np.ndarray]:
         "label": random.integers(0, 2, 40).astype("i1"),
         "latents": random.normal(size=(2, 2, 40)).astype("f4"),
         "realised_share": np.array([0.25, 0.75], "f4"),
+        "train_auc": np.full((draws, 2), 0.9, "f4"),
         "pretext_loss": np.array([2.5, 3.0], "f4"),
         "selection_score": random.normal(size=(draws, selection)).astype("f4"),
         "selection_label": random.integers(0, 2, selection),

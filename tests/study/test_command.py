@@ -116,6 +116,7 @@ def fill(study: Study, store: Path, cells: list[design.Cell], wrong: int = 1) ->
             draws = arm.draws
             data = {
                 "score": random.normal(size=(draws, 2, len(label))) + 2 * label,
+                "train_auc": np.full((draws, 2), 0.9, "f4"),
                 "realised_share": np.full(2, 0.5, "f4"),
                 "pretext_loss": np.full(2, 1.5, "f4"),
                 "separability_score": random.normal(size=(2, len(label))),
