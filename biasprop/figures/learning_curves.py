@@ -55,7 +55,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
                 here = z.sel({**row, "subgroup": subgroup, facets.pretraining: level})
                 values = here.transpose("replicate", facets.budget).values
                 at = positions + 0.03 * (k - (len(levels) - 1) / 2)
-                look = {"colour": hues[str(level)], "marker": shapes[str(level)], "label": plain(level)}
+                look: Any = {"colour": hues[str(level)], "marker": shapes[str(level)], "label": plain(level)}
                 mean, low, high = map(auc_of, summary(values))
                 series(axes, at, auc_of(values), (mean, low, high), spread=0.012, **look)
             if i == 0:

@@ -74,7 +74,9 @@ def _fields(measures: xr.Dataset, study: Any, facets: Facets, pair: tuple[str, s
     from biasprop.statistics.estimate import estimates
 
     margin = next((e.margin for e in study.estimands if e.kind == "swap_contrast" and e.scale == "z"), 0.10)
-    shares = measures["share"].sel(subgroup=pair[0]).to_series()
+    shares = dict(
+        zip(measures[facets.pretraining].values.tolist(), measures["share"].sel(subgroup=pair[0]).values, strict=True)
+    )
     stated = []
     for mix in measures[facets.pretraining].values.tolist():
         more = shares[mix] - shares[reference]

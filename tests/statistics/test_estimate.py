@@ -328,9 +328,9 @@ def test_an_exchange_rate_says_why_there_is_none(cube: xr.Dataset) -> None:
 
 def test_label_efficiency_is_a_median_of_ratios_with_what_was_not_reached(cube: xr.Dataset) -> None:
     measures = measure(cube, 0.8)
-    z = (np.log(measures["labels"]) + 0.0 * measures["z"]).transpose(*measures["z"].dims)
-    ahead = xr.where(measures["pretraining"] == "50/50", np.log(4.0), 0.0)
-    measures["z"] = (z + ahead).transpose(*z.dims)
+    ahead = (measures["pretraining"] == "50/50") * np.log(4.0)
+    z = np.log(measures["labels"]) + ahead
+    measures["z"] = z.broadcast_like(measures["z"]).transpose(*measures["z"].dims)
     shared = {"name": "ratio", "kind": "label_efficiency", "subgroups": PAIR, "factor": "pretraining"}
     stated = Estimand(**shared, reference="scratch", budget="labels", at={"pretraining": "50/50", "protocol": "full"})  # pyright: ignore[reportArgumentType]
     first, second, last = estimates(measures, [stated])
