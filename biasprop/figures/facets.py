@@ -72,6 +72,11 @@ def row_title(row: dict[str, Any]) -> str:
     return ", ".join(plain(level) for level in row.values())
 
 
+def row_place(row: dict[str, Any]) -> str:
+    """The same with the factors' names, where levels of several factors may be called alike."""
+    return ", ".join(f"{plain(name)} {plain(level)}" for name, level in row.items())
+
+
 def measured(cube: xr.Dataset, study: Any) -> xr.Dataset:
     """The cube with its measure z, which every curve is drawn from; taken once for all figures."""
     from biasprop.statistics.measures import measure

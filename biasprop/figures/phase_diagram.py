@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from biasprop.figures.facets import Facets, measured, row_title, z_by_replicate
+from biasprop.figures.facets import Facets, measured, row_place, z_by_replicate
 from biasprop.figures.forest import VERDICTS
 from biasprop.plotting import DOUBLE, GREY, PALE, SINGLE, DoesNotFit, page, plain, style
 
@@ -43,7 +43,8 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     facets = Facets.of(z, study)
     if facets.budget is None:
         raise DoesNotFit("no factor varies finetuning.labels")
-    pair, reference = compared(cube, study.estimands), reference_level(cube, study.estimands)
+    pair = compared(cube, study.estimands)
+    reference = reference_level(cube, [e for e in study.estimands if e.factor == facets.pretraining])
     if pair is None or reference is None or reference[0] != facets.pretraining:
         raise DoesNotFit("no pretraining mix is the reference of a gap")
     found = _fields(measured(cube, study), study, facets, pair, reference[1])
@@ -58,12 +59,13 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     for axes, row in zip(grid.ravel(), facets.rows, strict=False):
         own = [field for field in found if row.items() <= field.arm.items()]
         _panel(axes, own, facets, mixes, budgets)
-        axes.set_title(row_title(row))
+        axes.set_title(row_place(row))
     for axes in grid.ravel()[len(facets.rows) :]:
         axes.set_axis_off()
     for axes in grid[:, 0]:
         axes.set_yticks(range(len(mixes)), [plain(mix) for mix in mixes])
     figure.supxlabel("labels", fontsize=8)
+    figure.supylabel(plain(facets.pretraining), fontsize=8)
     _legend(figure, f"excess gap over {plain(reference[1])}: z({plain(pair[0])}) \N{MINUS SIGN} z({plain(pair[1])})")
     return figure
 
