@@ -1,0 +1,9 @@
+"""Where a skew still shows."""
+
+from biasprop.figures.phase_diagram import draw as draw
+
+CAPTION = (
+    "Phase diagram: excess gap of every pretraining mix over the reference mix, on z, at every label budget "
+    "(columns), a panel for every other arm. Colour: verdict, Holm's procedure over all fields of the figure; "
+    "persists means that the gap follows the skew of the mix, erased that it is inside the equivalence margin."
+)
