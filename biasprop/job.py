@@ -180,7 +180,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 def is_open(store: Store, cell: Cell, arm: Arm) -> bool:
     """Whether an arm is still to be computed: never stored, or failed."""
-    draws = store.status()[store.index(arm.levels, cell.replicate)][: arm.draws]
+    draws = store.status_of(arm.levels, cell.replicate)[: arm.draws]
     return bool(np.isin(draws, TO_DO).any())
 
 

@@ -133,6 +133,8 @@ def save(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[P
         "png": {"Software": None},
     }
     stem.parent.mkdir(parents=True, exist_ok=True)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # laid out once for all formats, which takes longer than to write one
     files = []
     for suffix in formats:
         file = stem.with_name(f"{stem.name}.{suffix}")

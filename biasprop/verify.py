@@ -149,7 +149,7 @@ def main(
 
 def _is_finished(store: Store, arm: design.Arm, replicate: int) -> bool:
     try:
-        return bool((store.status()[store.index(arm.levels, replicate)][: arm.draws] == Status.OK).all())
+        return bool((store.status_of(arm.levels, replicate)[: arm.draws] == Status.OK).all())
     except KeyError:  # a level or replicate that the store does not have yet
         return False
 
@@ -177,7 +177,7 @@ def _numbers(store: Store, arm: design.Arm, replicate: int) -> dict[str, Any]:
     at = store.index(arm.levels, replicate)
     found = {name: np.asarray(store.array(name)[at]) for name in ("score", "label", "fingerprint", "checksum")}
     found["score"] = found["score"][: arm.draws]
-    return found | {"status": store.status()[at][: arm.draws]}
+    return found | {"status": store.status_of(arm.levels, replicate)[: arm.draws]}
 
 
 def _areas(numbers: Mapping[str, Any]) -> np.ndarray:

@@ -143,10 +143,18 @@ class Store:
             for index in np.ndindex(*self.layout.shape):
                 with contextlib.suppress(*template.UNREADABLE):
                     status[index] = self._get("status", index)
-        written = (status != Status.OPEN).any(-1, keepdims=True)
-        return np.where(
-            written & (status == Status.OPEN), np.int8(Status.NOT_PLANNED), status
-        )  # draws the store got later
+        return _late_draws_marked(status)
+
+    def status_of(self, arm: Mapping[str, Label], replicate: int) -> np.ndarray:
+        """Status of every draw of one arm, as in :meth:`status`: one small file is read, however large the store is.
+
+        Args:
+            arm, replicate: as for :meth:`index`.
+        """
+        try:
+            return _late_draws_marked(self._get("status", self.index(arm, replicate)))
+        except template.UNREADABLE:
+            return np.full(self.layout.draws, Status.OPEN, "i1")
 
     def _get(self, name: str, index: tuple[int, ...]) -> np.ndarray:
         return np.asarray(self._arrays[name][integrity.place(name, index, self.layout)])
@@ -389,3 +397,9 @@ def _mended(path: Path) -> list[str]:
             why = error.strerror or error
             raise InputError(f"{path / wrong[0]}: damaged, and cannot be written to mend it ({why})") from error
         return []  # a store of before that cannot be written has no copy
+
+
+def _late_draws_marked(status: np.ndarray) -> np.ndarray:
+    """Draws that a store got after an arm was written were not planned for it."""
+    written = (status != Status.OPEN).any(-1, keepdims=True)
+    return np.where(written & (status == Status.OPEN), np.int8(Status.NOT_PLANNED), status)

@@ -2,6 +2,8 @@
 
 import json
 import os
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,6 +33,18 @@ def test_short_arm_is_filled_up(empty: Store) -> None:
     assert np.isfinite(at.selection_latents[:, :7]).all() and np.isnan(at.selection_latents[:, 7:]).all()
     assert (at.selection_label[7:] == -1).all() and (at.selection_label[:7] >= 0).all()
     assert not empty.verify()
+
+
+def test_the_status_of_one_arm_is_that_of_all(full: Store, tmp_path: Path) -> None:
+    layout = replace(small.layout(), draws=4)
+    store = Store.create_or_grow(full.path, layout, small.ATTRS)  # a draw more than these arms had
+    (store.path / "status" / "c" / "0" / "0" / "0" / "0").write_bytes(b"")
+    states = set()
+    for arm, replicate in small.arms(store):
+        one = store.status_of(arm, replicate)
+        np.testing.assert_array_equal(one, store.status()[store.index(arm, replicate)])
+        states.add(tuple(one.tolist()))
+    assert states == {(0, 0, 0, 0), (1, 1, 1, 4)}
 
 
 def test_one_arm_is_one_chunk(full: Store) -> None:
