@@ -32,7 +32,7 @@ def kept(pretraining: Any, largest: int = 0) -> int:
     """
     stage, room = pretraining.pretraining, SHELF // (4 * math.prod(pretraining.generator.shape))
     size = int(np.max(stage.cohort))
-    return max(size, min(largest, room)) if stage.source.shows_subjects and size <= room else 0
+    return max(size, min(largest, room)) if size <= room else 0
 
 
 def of_images(pretraining: Any, cohort: int, labels: int, others: int) -> float:

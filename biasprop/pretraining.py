@@ -67,16 +67,16 @@ class PretrainingTask(NamedTuple):
         )
         rows = pretraining.mitigation.rows(order, self.schedule.batch, cohort)
         members = cohort_members(self.condition, self.key, rows)
-        images = _cohort_images(self.condition, self.key, rows) if self.images is None else self.images[rows]
-        read = read_of(pretraining.objective, generator, members)
+        images, read = self._images(rows), read_of(pretraining.objective, generator, members)
         return images, read, pretraining.mitigation.weights(members.subgroup, shares)
 
     def _others(self, order: Key[Array, ""]) -> tuple[Float[Array, "n h w c"], dict[str, Array], Any]:
         """As many images as the cohort has members, of nobody."""
-        pretraining, shape = self.condition.pretraining, self.condition.generator.shape
-        rows = jax.random.randint(order, (self.schedule.batch,), 0, pretraining.cohort)
-        own = keys.each(keys.stream(self.key, Stream.SOURCE), rows)
-        return jax.vmap(lambda key: pretraining.source.render(key, shape))(own), {}, None
+        rows = jax.random.randint(order, (self.schedule.batch,), 0, self.condition.pretraining.cohort)
+        return self._images(rows), {}, None
+
+    def _images(self, rows: Int[Array, " n"]) -> Float[Array, "n h w c"]:
+        return _cohort_images(self.condition, self.key, rows) if self.images is None else self.images[rows]
 
 
 def shelved(batch: Batch, largest: int = 0) -> Float[Array, "w n h w c"] | None:
@@ -95,7 +95,7 @@ def shelved(batch: Batch, largest: int = 0) -> Float[Array, "w n h w c"] | None:
 
 def _whose(condition: PretrainingCondition) -> PretrainingCondition:
     """A condition without what learns, so that one program renders its cohort whatever that is."""
-    nothing: dict[str, None] = dict.fromkeys(("source", "objective", "schedule", "mitigation"))
+    nothing: dict[str, None] = dict.fromkeys(("objective", "schedule", "mitigation"))
     stage = condition.pretraining.model_copy(update=nothing)
     return condition.model_copy(update={"encoder": None, "pretraining": stage})
 
@@ -108,7 +108,11 @@ def _shelf(batch: Batch, rows: Int[Array, "k 250"]) -> Float[Array, "n h w c"]:
 def _cohort_images(
     condition: PretrainingCondition, key: Key[Array, ""], rows: Int[Array, " n"]
 ) -> Float[Array, "n h w c"]:
-    return jax.vmap(condition.generator.render)(cohort_members(condition, key, rows))
+    """Of members of the cohort, or, where the source shows no subject, of as many others."""
+    source, shape = condition.pretraining.source, condition.generator.shape
+    if source.shows_subjects:
+        return jax.vmap(condition.generator.render)(cohort_members(condition, key, rows))
+    return jax.vmap(lambda own: source.render(own, shape))(keys.each(keys.stream(key, Stream.SOURCE), rows))
 
 
 def read_of(objective: Any, generator: Any, members: Subjects) -> dict[str, Array]:

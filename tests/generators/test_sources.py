@@ -9,10 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from biasprop import program
+from biasprop.batching import over_cells
 from biasprop.component import InputError
 from biasprop.condition import PretrainingCondition
 from biasprop.generators import SOURCES
 from biasprop.keys import each
+from biasprop.pretraining import PretrainingTask, shelved
 from biasprop.study import load_study
 from tests.members import batch, condition, member, same
 from tests.program.small_experiment import pretrain
@@ -61,6 +64,16 @@ def test_pretraining_on_nobody_knows_no_mix(kind: str) -> None:
     to_a, to_b = (pretrain(cell(kind, shares)) for shares in ((1.0, 0.0), (0.1, 0.9)))
     assert same(to_a, to_b)
     assert not same(to_a, pretrain(cell("cohort", (1.0, 0.0))))
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_images_that_are_kept_are_those_that_are_drawn(kind: str) -> None:
+    one = cell(kind, (1.0, 0.0))
+    params, kept = program.untrained(one), shelved(one)
+    assert kept is not None
+    loss = over_cells(lambda task, own, step: task.loss(own, step))
+    losses = [loss(PretrainingTask(*one, images), params, jnp.array([3])) for images in (kept, None)]
+    np.testing.assert_allclose(*losses, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
