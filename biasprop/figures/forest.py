@@ -59,8 +59,8 @@ def _panel(axes: Axes, rows: Sequence[Any], names: Sequence[str]) -> None:
         colour = VERDICTS.get(row.verdict, GREY)
         weight = "bold" if row.primary else "normal"
         for low, high, width in ((row.adjusted_low, row.adjusted_high, 0.8), (row.low, row.high, 2.6)):
-            if np.isfinite(low) and np.isfinite(high):
-                axes.hlines(y, low, high, color=colour, linewidth=width, zorder=3)
+            if np.isfinite(low) and not np.isnan(high):  # which may be without end
+                axes.hlines(y, low, min(high, right), color=colour, linewidth=width, zorder=3)
                 for beyond, edge, shape in ((low < left, left, "<"), (high > right, right, ">")):
                     if beyond:  # the interval goes on outside the panel
                         axes.plot(edge, y, shape, color=colour, markersize=3, clip_on=False, zorder=3)
@@ -114,11 +114,11 @@ def _name(row: Any, estimates: Sequence[Any]) -> str:
 
 
 def _number(row: Any) -> str:
-    if not np.isfinite(row.value):
+    if np.isnan([row.value, row.low]).all():
         return "\N{EM DASH}"
     kind = KINDS[row.kind]
     digits = f"{{:{'' if kind.unit else '+'},.{min(kind.digits, 2)}f}}"
-    text = digits.format(row.value)
-    if np.isfinite([row.low, row.high]).all():
+    text = digits.format(row.value) if np.isfinite(row.value) else "\N{EM DASH}"
+    if not np.isnan([row.low, row.high]).any():
         text += f" [{digits.format(row.low)}, {digits.format(row.high)}]"
-    return text.replace("-", "\N{MINUS SIGN}")
+    return text.replace("-", "\N{MINUS SIGN}").replace("inf", "\N{INFINITY}")
