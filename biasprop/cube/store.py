@@ -143,18 +143,13 @@ class Store:
             for index in np.ndindex(*self.layout.shape):
                 with contextlib.suppress(*template.UNREADABLE):
                     status[index] = self._get("status", index)
-        return _late_draws_marked(status)
+        return _late_marked(status)
 
     def status_of(self, arm: Mapping[str, Label], replicate: int) -> np.ndarray:
-        """Status of every draw of one arm, as in :meth:`status`: one small file is read, however large the store is.
-
-        Args:
-            arm, replicate: as for :meth:`index`.
-        """
-        try:
-            return _late_draws_marked(self._get("status", self.index(arm, replicate)))
-        except template.UNREADABLE:
-            return np.full(self.layout.draws, Status.OPEN, "i1")
+        """Status of every draw of one arm (see :meth:`index`), from one small file however large the store is."""
+        with contextlib.suppress(*template.UNREADABLE):
+            return _late_marked(self._get("status", self.index(arm, replicate)))
+        return np.full(self.layout.draws, Status.OPEN, "i1")
 
     def _get(self, name: str, index: tuple[int, ...]) -> np.ndarray:
         return np.asarray(self._arrays[name][integrity.place(name, index, self.layout)])
@@ -399,7 +394,7 @@ def _mended(path: Path) -> list[str]:
         return []  # a store of before that cannot be written has no copy
 
 
-def _late_draws_marked(status: np.ndarray) -> np.ndarray:
+def _late_marked(status: np.ndarray) -> np.ndarray:
     """Draws that a store got after an arm was written were not planned for it."""
-    written = (status != Status.OPEN).any(-1, keepdims=True)
-    return np.where(written & (status == Status.OPEN), np.int8(Status.NOT_PLANNED), status)
+    late = (status != Status.OPEN).any(-1, keepdims=True) & (status == Status.OPEN)
+    return np.where(late, np.int8(Status.NOT_PLANNED), status)

@@ -55,7 +55,9 @@ def _precision(contrast: Paired, half_width: float) -> Precision:
     nothing = Precision(contrast.estimand.name, contrast.arm, n, np.nan, None, None, "")
     values, below = contrast.values[whole], contrast.denominator
     if not KINDS[contrast.estimand.kind].tested:
-        return replace(nothing, reason=f"a {contrast.estimand.kind} has no interval whose width follows from an sd")
+        return replace(
+            nothing, reason=f"a {contrast.estimand.kind.replace('_', ' ')} has no interval that an sd foretells"
+        )
     if n < 2:
         parts = (TOO_FEW, contrast.reason)
         return replace(nothing, reason="; ".join(part for part in parts if part))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from biasprop import program
-from biasprop.batching import over_cells
+from biasprop.batching import Batch, over_cells
 from biasprop.component import InputError
 from biasprop.condition import PretrainingCondition
 from biasprop.generators import SOURCES
@@ -68,12 +68,12 @@ def test_pretraining_on_nobody_knows_no_mix(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", OTHERS)
 def test_images_that_are_kept_are_those_that_are_drawn(kind: str) -> None:
-    one = cell(kind, (1.0, 0.0))
+    one: Batch = cell(kind, (1.0, 0.0))
     params, kept = program.untrained(one), shelved(one)
     assert kept is not None
     loss = over_cells(lambda task, own, step: task.loss(own, step))
-    losses = [loss(PretrainingTask(*one, images), params, jnp.array([3])) for images in (kept, None)]
-    np.testing.assert_allclose(*losses, rtol=1e-5)
+    shown, rendered = (loss(PretrainingTask(*one, images), params, jnp.array([3])) for images in (kept, None))
+    np.testing.assert_allclose(shown, rendered, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,7 @@ def test_streams_are_frozen() -> None:
         "FINETUNE_ORDER": 11,
         "CONTINUED": 12,
         "SOURCE": 13,
+        "PRETEXT": 14,
         "TRUTH": 20,
     }
     assert {name: int(value) for name, value in Subject.__members__.items()} == {

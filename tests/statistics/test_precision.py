@@ -105,7 +105,11 @@ def test_the_command_makes_nothing(
     monkeypatch.setattr(Path, "is_dir", lambda path: True)
     assert run.main([study, "--power", "0.05"]) == 0
     text = capsys.readouterr().out
-    assert "half-width 0.05" in text and "halving budget has no interval" in text and "not enough" not in text
+    assert (
+        "half-width 0.05" in text
+        and "halving budget has no interval that an sd foretells" in text
+        and "not enough" not in text
+    )
     monkeypatch.undo()
     assert list(tmp_path.iterdir()) == []
 
