@@ -67,14 +67,9 @@ class Pretraining(Component):
         return self.model_copy(update={"source": SOURCES["cohort"]()})
 
 
-def _off(switch: bool) -> bool:
-    """Whether a switch is off. A dump leaves it out then, so that no digest depends on it."""
+def _off(switch: bool | int) -> bool:
+    """Whether a switch is off, or nobody asked for. A dump leaves it out then, so that no digest depends on it."""
     return not switch
-
-
-def _none_asked(count: int) -> bool:
-    """Whether a number says that something is not done. A dump leaves it out then, so that no digest depends on it."""
-    return count == 0
 
 
 class Finetuning(Component):
@@ -110,7 +105,7 @@ class Evaluation(Component):
     """Most subjects that regularisation and stopping may see; never more than the label budget."""
     calibration: Annotated[int, Field(ge=20, le=1_000_000)] = 1_000
     """Subjects that set the operating threshold and judge calibration, apart from all others."""
-    pretext: Annotated[int, Field(ge=0, le=1_000_000)] = Field(default=0, exclude_if=_none_asked)
+    pretext: Annotated[int, Field(ge=0, le=1_000_000)] = Field(default=0, exclude_if=_off)
     """Subjects, as many of each subgroup, on whom each subgroup's own pretext loss is read after pretraining; 0: it is
     not. Nobody else ever sees them."""
     target_specificity: Annotated[float, Field(gt=0, lt=1)] = 0.8

@@ -215,7 +215,7 @@ class _Batch:
         with self.clock.stage("render"):
             seen = {"realised_share": program.realised_shares(self.batch)}
         with self.clock.stage("evaluate"):
-            seen["pretext_loss"] = self._pretext_losses(params)
+            seen["pretext_loss"] = program.pretext_losses(self.batch, params, self.study.evaluation.pretext)
         params = params["encoder"]
         # Sized by all arms of the study, wanted now or not, so that the same shapes are compiled every time.
         every = [arm.condition for arm in self.members[0].arms]
@@ -274,13 +274,6 @@ class _Batch:
             adapted = jax.block_until_ready(finetuner.adapt(arm.condition.finetuning, draw, self._report))
         with self.clock.stage("evaluate", arm.name):
             return finetuner.score(adapted)
-
-    def _pretext_losses(self, params: Params) -> np.ndarray:
-        """Of every cell and subgroup, where the study asks for them and there is something to ask."""
-        count, asked = self.study.evaluation.pretext, self.batch.condition.pretraining
-        if not count or not asked.objective.trains:
-            return np.full((len(self.members), len(self.study.subgroups)), np.nan, np.float32)
-        return program.pretext_losses(self.batch, params, count)
 
     def _encoders(self) -> tuple[Params, list[str]]:
         """All parameters, stored ones where every member has them, pretrained and stored otherwise; and why each

@@ -111,10 +111,10 @@ def pretext_losses(batch: Batch, params: Params, count: int) -> np.ndarray:
     Args:
         batch: the cells.
         params: ``encoder`` and ``extra``.
-        count: subjects, at least; whole batches are read.
+        count: subjects, at least; whole batches are read. Nobody is looked at if it is 0.
     """
     pretraining = batch.condition.pretraining
-    if not pretraining.sees_subjects:
+    if not (count and pretraining.sees_subjects):
         return np.full((len(batch.key), len(batch.condition.generator.subgroups)), np.nan, np.float32)
     steps = np.arange(-(-count // pretraining.schedule.batch))
     return np.asarray(over_cells(_pretext_losses)(batch, params, each(batch, steps)))
@@ -126,9 +126,7 @@ def _pretext_losses(batch: Batch, params: Params, steps: Int[Array, " k"]) -> Fl
     def losses(step: Int[Array, ""]) -> Float[Array, " g"]:
         members = task.strangers(step)
         own = jax.nn.one_hot(members.subgroup, subgroups, axis=0)
-        weights = own / jnp.mean(
-            own, axis=1, keepdims=True
-        )  # NaN, and left out below, for one that is not in the batch
+        weights = own / jnp.mean(own, axis=1, keepdims=True)  # NaN for a subgroup that is not in the batch
         return jax.vmap(lambda weight: task.loss_on(params, members, step, weight))(weights)
 
     return jnp.nanmean(jax.lax.map(losses, steps), axis=0)

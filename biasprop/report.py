@@ -84,8 +84,8 @@ def tables(summary: Summary, difficulty: Sequence[Table] = ()) -> list[Table]:
         summary: of the study.
         difficulty: tables of :func:`ledger_table` and :func:`parts_table`, to stand before the estimates.
     """
-    groups = [_discrimination(summary), _operating_point(summary), _calibration(summary)] if summary.levels else []
-    groups += [_fit(summary)] if summary.levels else []
+    own = (_discrimination, _operating_point, _calibration, _fit) if summary.levels else ()
+    groups = [make(summary) for make in own]
     asked = [row for row in summary.levels if any(e["pretext_loss"].replicates for e in row.subgroups.values())]
     groups += [_pretext(asked)] if asked else []
     return [*groups, *difficulty, _estimates(summary)]

@@ -67,6 +67,18 @@ def counted(study: Any, subgroups: Sequence[str]) -> str:
     return next((e.subgroups[1] for e in study.estimands if e.primary), subgroups[-1])
 
 
+def stated_swap(study: Any) -> Any:
+    """The study's first swap contrast on z, which says subgroups, skewed levels and margin.
+
+    Raises:
+        DoesNotFit: there is none.
+    """
+    for estimand in study.estimands:
+        if estimand.kind == "swap_contrast" and estimand.scale == "z":
+            return estimand
+    raise DoesNotFit("the study states no swap contrast on z")
+
+
 def row_title(row: dict[str, Any]) -> str:
     """What a row of panels is called."""
     return ", ".join(plain(level) for level in row.values())

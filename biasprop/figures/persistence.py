@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from biasprop.figures.facets import Facets, row_title, summary, z_by_replicate
+from biasprop.figures.facets import Facets, row_title, stated_swap, summary, z_by_replicate
 from biasprop.plotting import (
     ARM_COLOURS,
     SINGLE,
@@ -40,9 +40,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     """
     from biasprop.statistics.contrasts import gap, swap_contrast
 
-    estimand = next((e for e in study.estimands if e.kind == "swap_contrast" and e.scale == "z"), None)
-    if estimand is None:
-        raise DoesNotFit("the study states no swap contrast on z")
+    estimand = stated_swap(study)
     z = z_by_replicate(cube, study)
     facets = Facets.of(z, study)
     if facets.budget is None:

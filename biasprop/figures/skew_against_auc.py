@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from biasprop.figures.facets import Facets, auc_of, row_title, summary, z_by_replicate
+from biasprop.figures.facets import Facets, auc_of, row_title, stated_swap, summary, z_by_replicate
 from biasprop.plotting import (
     CURVE_COLOURS,
     SINGLE,
@@ -19,6 +19,7 @@ from biasprop.plotting import (
     markers,
     page,
     plain,
+    series,
     style,
 )
 
@@ -44,9 +45,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     """
     from biasprop.statistics.contrasts import gap, swap_contrast
 
-    estimand = next((e for e in study.estimands if e.kind == "swap_contrast" and e.scale == "z"), None)
-    if estimand is None:
-        raise DoesNotFit("the study states no swap contrast on z")
+    estimand = stated_swap(study)
     z = z_by_replicate(cube, study)
     facets = Facets.of(z, study)
     if facets.budget is None or z.sizes[facets.budget] < 2:
@@ -64,18 +63,8 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     for title, row in zip(titles, facets.rows, strict=True):
         mean, low, high = summary(beta.sel(row).transpose("replicate", facets.budget).values)
         x = auc_of(summary(overall.sel(row).transpose("replicate", facets.budget).values)[0])
-        below, above = np.maximum(mean - low, 0), np.maximum(high - mean, 0)
-        axes.errorbar(
-            x,
-            mean,
-            yerr=np.where(np.isfinite([below, above]), [below, above], 0.0),
-            color=hues[title],
-            marker=shapes[title],
-            elinewidth=0.8,
-            capsize=1.5,
-            label=title,
-            zorder=3,
-        )
+        nobody = np.empty((0, len(x)))  # points of replicates would lie beside the curve: each has an AUC of its own
+        series(axes, x, nobody, (mean, low, high), colour=hues[title], marker=shapes[title], label=title)
         last = np.flatnonzero(np.isfinite(mean))
         for k, points in ((last[:1], (-3, -8)), (last[-1:], (3, 4))):
             for i in k:

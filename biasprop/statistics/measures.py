@@ -73,8 +73,8 @@ def measure(cube: xr.Dataset, target_specificity: float) -> xr.Dataset:
         variables[name] = (dims, _placed(values, ok, draws))
     separability = _separability(cube["separability_score"].values.reshape(-1, *cube["separability_score"].shape[-2:]))
     done = (status == Status.OK).any(axis=-1)
-    pretext = cube["pretext_loss"].transpose(*dims[:-1], "subgroup").values
-    variables["pretext_loss"] = ((*dims[:-1], "subgroup"), np.where(done[..., None], pretext, np.nan))
+    seen = (*dims[:-1], "subgroup")
+    variables["pretext_loss"] = (seen, cube["pretext_loss"].transpose(*seen).values)
     variables["separability"] = (dims[:-1], np.where(done, separability.reshape(replicates), np.nan))
 
     kept = [name for name, coord in cube.coords.items() if set(coord.dims) <= {*dims, "subgroup"}]
