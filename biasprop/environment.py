@@ -10,6 +10,9 @@ from pathlib import Path
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 """A GPU adds in a fixed order only when XLA is told to."""
 
+LIBRARY_PRODUCTS = "--xla_gpu_enable_triton_gemm=false"
+"""Products by cuBLAS and not by kernels of XLA's own, which were no faster here and longer to compile."""
+
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 """Names of the GNU C library's settings, from its malloc.h."""
 
@@ -21,9 +24,10 @@ def settle() -> None:
     _keep_freed_memory()
     os.environ.setdefault("NPROC", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-    flags = os.environ.get("XLA_FLAGS", "")
-    if Path("/dev/nvidia0").exists() and "xla_gpu_deterministic_ops" not in flags:
-        os.environ["XLA_FLAGS"] = f"{flags} {DETERMINISTIC}".strip()
+    if Path("/dev/nvidia0").exists():
+        flags = os.environ.get("XLA_FLAGS", "")
+        own = [flag for flag in (DETERMINISTIC, LIBRARY_PRODUCTS) if flag.partition("=")[0] not in flags]
+        os.environ["XLA_FLAGS"] = " ".join([flags, *own]).strip()
 
 
 def _keep_freed_memory() -> None:

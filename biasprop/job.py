@@ -302,7 +302,7 @@ class _Batch:
             largest = design.largest_cohort(design.cells(self.study))
             params, diverged = program.pretrain(self.batch, self._report, checkpoint, largest)
             jax.block_until_ready(params)
-        for i, key in enumerate(members):
+        for i, key in enumerate(dict.fromkeys(members)):  # whatever fills the batch repeats its last cell
             leaves = [np.asarray(leaf[i]) for leaf in jax.tree.leaves(params)]
             condition = self.members[i].condition.model_dump(mode="json")
             info = {"diverged": diverged[i], "condition": condition, "fingerprint": self.mark}

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Everything to be recorded on a machine with an accelerator, into a folder, a part at a time:
 #
-#   tests/benchmarks/on_device.sh OUT [bench|bf16|study|pytorch|paper]...     (all of them, in this order)
+#   tests/benchmarks/on_device.sh OUT [study|bench|bf16|pytorch|paper]...     (all of them, in this order)
 #
-# bench    throughput against width, fraction of the ceiling, compile time, memory       (about 5 minutes)
+# study    wall time of the whole of skin_tone, then again into another folder with its programs compiled (4 minutes on
+#          an H200, most of it compilation)
+# bench    throughput against width, fraction of the ceiling, compile time, memory (minutes a width: compilation)
 # bf16     the same with bfloat16 products and float32 sums, and how far scores move
-# study    wall time of the whole of skin_tone
 # pytorch  side by side with PyTorch on the same device (skipped where torch has no CUDA)
 # paper    wall time of skin_tone --scale paper
 #
@@ -16,11 +17,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 out=${1:?give the folder to write into}
 shift
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(bench bf16 study pytorch paper)
+[ ${#parts[@]} -gt 0 ] || parts=(study bench bf16 pytorch paper)
 python=${PYTHON:-python3}
 study=studies/skin_tone.toml
 mkdir -p "$out"
-export PYTHONPATH=$PWD XDG_CACHE_HOME=${XDG_CACHE_HOME:-$out/cache}
+export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH} XDG_CACHE_HOME=${XDG_CACHE_HOME:-$out/cache}
 
 "$python" -c 'import jax; print(jax.devices())' | tee "$out/devices.txt"
 nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv 2>/dev/null | tee -a "$out/devices.txt" || true
@@ -34,6 +35,10 @@ timed() { # name, command...: its wall time, output and exit code
 
 for part in "${parts[@]}"; do
   case $part in
+    study)
+      timed study "$python" -m biasprop.run $study --out "$out/results" --json
+      timed study-again "$python" -m biasprop.run $study --out "$out/again" --json
+      ;;
     bench) timed bench "$python" -m biasprop.bench $study --json ;;
     bf16)
       smoke=(-m biasprop.run $study --smoke --json -q)
@@ -42,7 +47,6 @@ for part in "${parts[@]}"; do
       JAX_DEFAULT_MATMUL_PRECISION=bfloat16 timed bench-bf16 \
         "$python" -m biasprop.bench $study --only stages --only ceilings --json
       ;;
-    study) timed study "$python" -m biasprop.run $study --out "$out/results" --json ;;
     pytorch)
       if "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
         # Both sides have processes on the device at once: neither may take all of its memory.
@@ -58,7 +62,7 @@ for part in "${parts[@]}"; do
       ;;
     paper) timed paper "$python" -m biasprop.run $study --scale paper --out "$out/results" --json ;;
     *)
-      echo "$part: there is no such part; bench, bf16, study, pytorch, paper" >&2
+      echo "$part: there is no such part; study, bench, bf16, pytorch, paper" >&2
       exit 2
       ;;
   esac

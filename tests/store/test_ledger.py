@@ -70,13 +70,18 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return calls
 
 
+def alike(some: list[ledger.Entry], others: list[ledger.Entry]) -> bool:
+    """Bounds that nobody knows are NaN, which is like no other."""
+    return repr(some) == repr(others)
+
+
 def test_a_store_s_own_ledger_comes_first_and_damage_is_mended(tmp_path: Path, study: Study, made: list[str]) -> None:
     store = tmp_path / "store"
     entries = ledger.made(study, store)
     ledger.keep(store, entries)
     sound = (store / FILE).read_bytes()
     (tmp_path / "caches").rename(tmp_path / "gone")
-    assert ledger.made(study, store) == entries and made == ["observed"], "the store's own"
+    assert alike(ledger.made(study, store), entries) and made == ["observed"], "the store's own"
     (store / FILE).write_bytes(sound[:-9])
     ledger.keep(store, ledger.made(study, store))
     assert (store / FILE).read_bytes() == sound and made == ["observed"] * 2
@@ -93,8 +98,8 @@ def test_a_learner_is_trained_when_asked_for_and_then_stays(tmp_path: Path, stud
     assert [row.kind for row in entry.ledger.rows] == [kind for kind in ("upper", "model", "learner") for _ in "ab"]
     ledger.keep(store, [entry])
     (again,) = ledger.made(study, store)
-    assert again == entry and entry.where == {}
-    assert ledger.made(study, learn=True) == [entry] and made == ["observed", "learned"]
+    assert alike([again], [entry]) and entry.where == {}
+    assert alike(ledger.made(study, learn=True), [entry]) and made == ["observed", "learned"]
     changed = load_study(ROOT / "studies" / "skin_tone.toml", ["generator.texture=0.05"], smoke=True)
     ledger.made(changed, store)
     assert made == ["observed", "learned", "observed"], "another generator has another ledger"

@@ -94,6 +94,19 @@ def test_subjects_are_shared_across_mixes_and_budgets(whole: Store) -> None:
     assert bool((severity.sel(subgroup="light") == severity.sel(subgroup="dark")).all())
 
 
+@pytest.mark.parametrize("width", [1, 2, 3, 4, 64])
+def test_batches_are_few_and_alike_and_filled_up_with_their_last(width: int) -> None:
+    cells = design.cells(load_study(STUDY, smoke=True))  # ten of one structure and two from scratch
+    kinds: dict[bool, list[tuple[int, ...]]] = {True: [], False: []}
+    for batch in sweep._batches(cells, width):
+        kinds[cells[batch[0]].condition.pretraining.objective.trains].append(batch)
+    for count, batches in zip((10, 2), kinds.values(), strict=True):
+        assert len(batches) == -(-count // width), "no more than need be"
+        assert {len(batch) for batch in batches} == {-(-count // len(batches))}, "of one size"
+        assert sum(len(set(batch)) for batch in batches) == count
+    assert {i for batches in kinds.values() for batch in batches for i in batch} == set(range(12))
+
+
 @pytest.mark.slow
 def test_cells_in_batches_agree_with_cells_alone(whole: Store, tmp_path: Path) -> None:
     """Another width is another fingerprint: equal up to rounding, not to the bit."""
