@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import product
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -16,6 +18,8 @@ from biasprop.statistics.intervals import Interval, fieller_interval, median_int
 from biasprop.statistics.measures import per_replicate
 from biasprop.statistics.tests import ALPHA, difference_p, equivalence_p, ratio_equivalence_p
 from biasprop.status import LACKS
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -85,83 +89,176 @@ def _largest(measures: xr.Dataset, budget: str | None) -> Level:
     return max(measures[budget].values.tolist())
 
 
-def _paired(measures: xr.Dataset, gaps: xr.DataArray, estimand: Estimand, chosen: dict[str, Level]) -> Paired:
-    """``gaps`` holds z of B alone where the kind is of no gap."""
-    at = {name: level for name, level in estimand.at.items() if name in gaps.dims} | chosen
-    arm = {str(name): at[str(name)] for name in gaps.dims if name in at}  # in the study's order
-    nothing = Paired(estimand, arm, np.full(gaps.sizes["replicate"], np.nan), None, (), "")
+class _Asked(NamedTuple):
+    """An estimand at one arm of the measures."""
+
+    measures: xr.Dataset
+    z: xr.DataArray
+    """[replicate, factors] gaps, or the level of B alone where the kind is of no gap."""
+    estimand: Estimand
+    arm: dict[str, Level]
+
+    def without(self, name: str) -> dict[str, Level]:
+        """The arm, all levels of one of its factors."""
+        return {factor: level for factor, level in self.arm.items() if factor != name}
+
+    def levels(self, name: str) -> list[Level]:
+        """All there are of a factor."""
+        return self.measures[name].values.tolist()
+
+    def most(self) -> dict[str, Level]:
+        """The arm at the largest budget."""
+        return self.arm | {_given(self.estimand.budget): _largest(self.measures, self.estimand.budget)}
+
+    def beta(self) -> xr.DataArray:
+        """Swap contrasts of all arms."""
+        return contrasts.swap_contrast(self.z, _given(self.estimand.factor), _given(self.estimand.skewed))
+
+
+class _Found(NamedTuple):
+    """What each replicate says, see :class:`Paired`, and why it says nothing."""
+
+    values: xr.DataArray | NDArray[np.float64]
+    denominator: xr.DataArray | NDArray[np.float64] | None = None
+    budgets: tuple[float, ...] = ()
+    why: str = ""
+
+
+Places = list[dict[str, Level]]
+
+
+def _given(field: T | None) -> T:
+    """A field that the estimand's validator has seen to."""
+    assert field is not None
+    return field
+
+
+def _paired(measures: xr.Dataset, z: xr.DataArray, estimand: Estimand, chosen: dict[str, Level]) -> Paired:
+    at = {name: level for name, level in estimand.at.items() if name in z.dims} | chosen
+    arm = {str(name): at[str(name)] for name in z.dims if name in at}  # in the study's order
+    asked, (needed, values) = _Asked(measures, z, estimand, arm), _MADE[estimand.kind]
     named = {*estimand.at, *(estimand.denominator or ()), estimand.factor, estimand.budget} - {None}
-    absent = sorted(str(name) for name in named if name not in gaps.dims)
-    needed = [] if absent else _needed(measures, estimand, arm)
-    wanted = dict.fromkeys(item for place in needed for item in place.items())
-    absent += [f"{name} = {level}" for name, level in wanted if level not in gaps[name].values.tolist()]
+    absent = sorted(str(name) for name in named if name not in z.dims)
+    places = [] if absent else needed(asked)
+    wanted = dict.fromkeys(item for place in places for item in place.items())
+    absent += [f"{name} = {level}" for name, level in wanted if level not in z[name].values.tolist()]
     if absent:
-        return replace(nothing, reason=f"not in the store: {', '.join(absent)}")
-    kind, factor, skewed = estimand.kind, estimand.factor, estimand.skewed
-    reason = _left_out(measures, gaps, needed)
-    if kind == "gap":
-        return replace(nothing, values=gaps.sel(arm).values, reason=reason)
-    assert factor is not None  # the estimand's validator saw to it
-    if kind == "label_efficiency":
-        return replace(nothing, values=_label_efficiency(gaps, estimand, arm), reason=reason)
-    if kind == "exchange_rate":
-        above, below, why = _exchanged(measures, gaps, estimand, arm)
-        reason = "; ".join(part for part in (reason, why) if part)
-        return replace(nothing, values=above, denominator=below, reason=reason)
-    if kind == "excess_gap":
-        elsewhere = {name: level for name, level in arm.items() if name != factor}
-        excess = contrasts.excess_gap(gaps.sel(elsewhere), factor, estimand.reference)
-        return replace(nothing, values=excess.sel({factor: arm[factor]}).values, reason=reason)
-    assert skewed is not None
-    if kind == "common_gap":
-        return replace(nothing, values=contrasts.common_gap(gaps, factor, skewed).sel(arm).values, reason=reason)
-    beta = contrasts.swap_contrast(gaps, factor, skewed)
-    if kind == "swap_contrast":
-        return replace(nothing, values=beta.sel(arm).values, reason=reason)
-    if kind == "amplification":
-        assert estimand.budget is not None
-        most = beta.sel(arm | {estimand.budget: _largest(measures, estimand.budget)})
-        return replace(nothing, values=beta.sel(arm).values - most.values, reason=reason)
-    if kind == "retention":
-        below = beta.sel(arm | (estimand.denominator or {}))
-        above = beta.sel(arm).where(below.notnull())
-        return replace(nothing, values=above.values, denominator=below.where(above.notnull()).values, reason=reason)
-    curve = beta.sel(arm).transpose("replicate", estimand.budget)
-    budgets = tuple(float(level) for level in measures[estimand.budget].values)
-    return replace(nothing, values=curve.values, budgets=budgets, reason=reason)
+        nothing = np.full(z.sizes["replicate"], np.nan)
+        return Paired(estimand, arm, nothing, None, (), f"not in the store: {', '.join(absent)}")
+    found = values(asked)
+    reason = "; ".join(part for part in (_left_out(measures, z, places), found.why) if part)
+    below = None if found.denominator is None else np.asarray(found.denominator)
+    return Paired(estimand, arm, np.asarray(found.values), below, found.budgets, reason)
 
 
-def _label_efficiency(z: xr.DataArray, estimand: Estimand, arm: dict[str, Level]) -> NDArray[np.float64]:
-    budget, factor = estimand.budget, estimand.factor
-    assert budget is not None and factor is not None
-    elsewhere = {name: level for name, level in arm.items() if name != budget} | {factor: estimand.reference}
-    curve = z.sel(elsewhere).transpose("replicate", budget).sortby(budget)
-    return contrasts.label_efficiency(z.sel(arm).values, float(arm[budget]), curve.values, curve[budget].values)
+# --- what each kind needs, and what it makes of it -------------------------------------------------------------------
 
 
-def _exchanged(
-    measures: xr.Dataset, z: xr.DataArray, estimand: Estimand, arm: dict[str, Level]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
-    """What one pretraining image of B in the place of one of A adds to z, what one label of B adds, and why not."""
-    factor, budget, subgroup = estimand.factor, estimand.budget, estimand.subgroups[1]
-    assert factor is not None and budget is not None
+def _alone(asked: _Asked) -> Places:
+    return [asked.arm]
+
+
+def _gap(asked: _Asked) -> _Found:
+    return _Found(asked.z.sel(asked.arm))
+
+
+def _with_reference(asked: _Asked) -> Places:
+    return [asked.arm, asked.arm | {_given(asked.estimand.factor): _given(asked.estimand.reference)}]
+
+
+def _excess_gap(asked: _Asked) -> _Found:
+    factor = _given(asked.estimand.factor)
+    excess = contrasts.excess_gap(asked.z.sel(asked.without(factor)), factor, asked.estimand.reference)
+    return _Found(excess.sel({factor: asked.arm[factor]}))
+
+
+def _skewed(asked: _Asked, *arms: dict[str, Level]) -> Places:
+    factor = _given(asked.estimand.factor)
+    return [arm | {factor: mix} for arm in arms or (asked.arm,) for mix in _given(asked.estimand.skewed)]
+
+
+def _swap_contrast(asked: _Asked) -> _Found:
+    return _Found(asked.beta().sel(asked.arm))
+
+
+def _common_gap(asked: _Asked) -> _Found:
+    common = contrasts.common_gap(asked.z, _given(asked.estimand.factor), _given(asked.estimand.skewed))
+    return _Found(common.sel(asked.arm))
+
+
+def _with_denominator(asked: _Asked) -> Places:
+    return _skewed(asked, asked.arm, asked.arm | _given(asked.estimand.denominator))
+
+
+def _retention(asked: _Asked) -> _Found:
+    beta = asked.beta()
+    below = beta.sel(asked.arm | _given(asked.estimand.denominator))
+    above = beta.sel(asked.arm).where(below.notnull())
+    return _Found(above, below.where(above.notnull()))
+
+
+def _over_budgets(asked: _Asked) -> Places:
+    budget = _given(asked.estimand.budget)
+    return _skewed(asked, *(asked.arm | {budget: level} for level in asked.levels(budget)))
+
+
+def _halving_budget(asked: _Asked) -> _Found:
+    budget = _given(asked.estimand.budget)
+    curve = asked.beta().sel(asked.arm).transpose("replicate", budget)
+    return _Found(curve, budgets=tuple(float(level) for level in curve[budget].values))
+
+
+def _with_most(asked: _Asked) -> Places:
+    return _skewed(asked, asked.arm, asked.most())
+
+
+def _amplification(asked: _Asked) -> _Found:
+    beta = asked.beta()
+    return _Found(beta.sel(asked.arm).values - beta.sel(asked.most()).values)
+
+
+def _with_curve(asked: _Asked) -> Places:
+    budget = _given(asked.estimand.budget)
+    _, reference = _with_reference(asked)
+    return [asked.arm, *(reference | {budget: level} for level in asked.levels(budget))]
+
+
+def _label_efficiency(asked: _Asked) -> _Found:
+    budget, (_, reference) = _given(asked.estimand.budget), _with_reference(asked)
+    elsewhere = {name: level for name, level in reference.items() if name != budget}
+    curve = asked.z.sel(elsewhere).transpose("replicate", budget).sortby(budget)
+    labels, z = float(asked.arm[budget]), asked.z.sel(asked.arm).values
+    return _Found(contrasts.label_efficiency(z, labels, curve.values, curve[budget].values))
+
+
+def _surface(asked: _Asked) -> Places:
+    factor, budget = _given(asked.estimand.factor), _given(asked.estimand.budget)
+    mixes = _mixes(asked.measures, asked.estimand)
+    return [asked.arm | {factor: mix, budget: level} for mix in mixes for level in asked.levels(budget)]
+
+
+def _exchange_rate(asked: _Asked) -> _Found:
+    """What one pretraining image of B in the place of one of A adds to z, and what one label of B adds."""
+    measures, z, estimand, arm = asked
+    factor, budget, subgroup = _given(estimand.factor), _given(estimand.budget), estimand.subgroups[1]
     missing = np.full(z.sizes["replicate"], np.nan)
     mixes = _mixes(measures, estimand)
     if len(mixes) < 2 or z.sizes[budget] < 2:
-        return missing, missing, f"a surface needs two mixes of known shares along {factor} and two budgets"
+        why = f"a surface needs two mixes of known shares along {factor} and two budgets"
+        return _Found(missing, missing, why=why)
     share = measures["share"].sel({factor: mixes, "subgroup": subgroup}).values
     sizes = measures["cohort_size"].sel({factor: mixes}).values
     if not (sizes == sizes[0]).all():
-        return missing, missing, "the mixes differ in more than their shares: their cohorts are not equally large"
+        why = "the mixes differ in more than their shares: their cohorts are not equally large"
+        return _Found(missing, missing, why=why)
     labelled = measures["label_share"].sel(subgroup=subgroup)
     labelled = labelled.sel({name: arm[str(name)] for name in labelled.dims if name in arm}).values
     if labelled.ndim or not labelled > 0:
-        return missing, missing, f"how many labels are of {subgroup} is not one number above 0"
-    elsewhere = {name: level for name, level in arm.items() if name != budget} | {factor: mixes}
-    surface = z.sel(elsewhere).transpose("replicate", factor, budget)
+        return _Found(missing, missing, why=f"how many labels are of {subgroup} is not one number above 0")
+    surface = z.sel(asked.without(budget) | {factor: mixes}).transpose("replicate", factor, budget)
     by_share, by_log = contrasts.learning_surface(surface.values, share, z[budget].values)
     labels = float(labelled) * float(arm[budget])
-    return by_share / sizes[0], by_log / labels, ""
+    return _Found(by_share / sizes[0], by_log / labels)
 
 
 def _mixes(measures: xr.Dataset, estimand: Estimand) -> list[Level]:
@@ -173,26 +270,18 @@ def _mixes(measures: xr.Dataset, estimand: Estimand) -> list[Level]:
     return [level for level in levels if abs(float(both.sel({estimand.factor: level})) - 1) < 1e-6]
 
 
-def _needed(measures: xr.Dataset, estimand: Estimand, arm: dict[str, Level]) -> list[dict[str, Level]]:
-    """The arms a contrast is made of."""
-    places = [arm]
-    if estimand.kind == "exchange_rate" and estimand.factor:
-        places = [arm | {estimand.factor: mix} for mix in _mixes(measures, estimand)]
-    if estimand.factor and estimand.reference is not None:
-        there = arm | {estimand.factor: estimand.reference}
-        if estimand.kind == "label_efficiency" and estimand.budget:
-            places += [there | {estimand.budget: v} for v in measures[estimand.budget].values.tolist()]
-        else:
-            places.append(there)
-    if estimand.denominator:
-        places.append(arm | estimand.denominator)
-    if estimand.budget and estimand.kind == "amplification":
-        places.append(arm | {estimand.budget: _largest(measures, estimand.budget)})
-    elif estimand.budget and estimand.kind != "label_efficiency":
-        places = [p | {estimand.budget: v} for p in places for v in measures[estimand.budget].values.tolist()]
-    if estimand.skewed and estimand.factor:
-        places = [p | {estimand.factor: level} for p in places for level in estimand.skewed]
-    return places
+_MADE: dict[str, tuple[Callable[[_Asked], Places], Callable[[_Asked], _Found]]] = {
+    "gap": (_alone, _gap),
+    "excess_gap": (_with_reference, _excess_gap),
+    "swap_contrast": (_skewed, _swap_contrast),
+    "common_gap": (_skewed, _common_gap),
+    "retention": (_with_denominator, _retention),
+    "halving_budget": (_over_budgets, _halving_budget),
+    "amplification": (_with_most, _amplification),
+    "exchange_rate": (_surface, _exchange_rate),
+    "label_efficiency": (_with_curve, _label_efficiency),
+}
+"""Kind -> the arms it is made of, which must be there, and its values."""
 
 
 def _left_out(measures: xr.Dataset, gaps: xr.DataArray, needed: list[dict[str, Level]]) -> str:
