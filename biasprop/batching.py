@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from biasprop import keys
+from biasprop import device, keys
 from biasprop.condition import PretrainingCondition
 
 
@@ -24,20 +24,32 @@ class Batch(NamedTuple):
 
 @functools.cache
 def over_cells(function: Callable[..., Any], donate: int | None = None) -> Callable[..., Any]:
-    """Compile ``function`` of one cell to run over the leading axis of all its arguments.
+    """Compile ``function`` of one cell to run over the leading axis of all its arguments, which the devices share.
 
-    A single cell is not mapped at all: its bits are those of the function itself, and on XLA:CPU a mapped axis of one
-    still costs.
+    A device's single cell is not mapped at all: its bits are those of the function itself, and on XLA:CPU a mapped axis
+    of one still costs. Devices that share a batch run what each would run alone; what
+    differs is rounding, where XLA compiles their common program otherwise.
     """
 
-    def run(*arguments: Any) -> Any:
-        leaves = [leaf for leaf in jax.tree.leaves(arguments) if jnp.ndim(leaf)]
-        if leaves[0].shape[0] > 1:
+    def on_one_device(*arguments: Any) -> Any:
+        if _cells(arguments) > 1:
             return jax.vmap(function)(*arguments)
         alone = function(*jax.tree.map(lambda leaf: leaf[0], arguments))
         return jax.tree.map(lambda leaf: jnp.expand_dims(leaf, 0), alone)
 
+    def run(*arguments: Any) -> Any:
+        devices = device.sharing(_cells(arguments))
+        if devices == 1:
+            return on_one_device(*arguments)
+        mesh = jax.make_mesh((devices,), ("cells",), axis_types=(jax.sharding.AxisType.Auto,))
+        over = jax.P("cells")
+        return jax.shard_map(on_one_device, mesh=mesh, in_specs=over, out_specs=over, check_vma=False)(*arguments)
+
     return jax.jit(run, donate_argnums=() if donate is None else donate)
+
+
+def _cells(arguments: Any) -> int:
+    return next(leaf.shape[0] for leaf in jax.tree.leaves(arguments) if jnp.ndim(leaf))
 
 
 def one_cell(condition: PretrainingCondition, key: Key[Array, ""]) -> Batch:

@@ -70,25 +70,30 @@ def _pool() -> int:
     return sum((thread / "comm").read_text().strip() == POOL for thread in Path("/proc/self/task").iterdir())
 
 
-def fingerprint(width: int) -> dict[str, Any]:
+def fingerprint(width: int, devices: int = 1) -> dict[str, Any]:
     """Everything that decides bits apart from the study: results are bit-equal for one fingerprint.
 
     Args:
-        width: cells in a batch.
+        width: cells of a batch that one device computes.
+        devices: that share the batch.
     """
     from importlib.metadata import version
 
     device = jax.devices()[0]
     flags = " ".join(sorted(os.environ.get("XLA_FLAGS", "").split()))
-    return {
-        "jax": jax.__version__,
-        "jaxlib": version("jaxlib"),
-        "device": device.device_kind,
-        "instructions": _instructions() if device.platform == "cpu" else device.platform,
-        "threads": str(_threads()) if device.platform == "cpu" else "",
-        "precision": jax.config.values["jax_default_matmul_precision"] or "default",  # pyright: ignore[reportAttributeAccessIssue]
-        "width": width,
-    } | ({"flags": flags} if flags else {})
+    return (
+        {
+            "jax": jax.__version__,
+            "jaxlib": version("jaxlib"),
+            "device": device.device_kind,
+            "instructions": _instructions() if device.platform == "cpu" else device.platform,
+            "threads": str(_threads()) if device.platform == "cpu" else "",
+            "precision": jax.config.values["jax_default_matmul_precision"] or "default",  # pyright: ignore[reportAttributeAccessIssue]
+            "width": width,
+        }
+        | ({"flags": flags} if flags else {})
+        | ({"devices": devices} if devices > 1 else {})
+    )
 
 
 def name(mark: dict[str, Any]) -> str:
@@ -135,6 +140,16 @@ def memory() -> float:
 def processes() -> int:
     """Compute processes where nobody asks for a number: one a core, or none (this one computes) on an accelerator."""
     return cores() if is_cpu() else 0
+
+
+def count() -> int:
+    """Devices of this process."""
+    return jax.local_device_count()
+
+
+def sharing(cells: int) -> int:
+    """Devices that share a batch of so many cells: all there are, or one where these cannot have equally many."""
+    return 1 if cells % count() else count()
 
 
 def width(bytes_a_cell: float) -> int:

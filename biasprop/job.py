@@ -202,7 +202,8 @@ class _Batch:
     def __init__(self, study: Study, members: list[Cell], store: Store, job: Job, clock: Clock, tell: Tell):
         self.study, self.members, self.store, self.clock, self.tell = study, members, store, clock, tell
         self.encoders = EncoderStore(job.encoders, lambda line: store.log({"event": "damaged", "what": line}))
-        self.mark = device.fingerprint(len(members))
+        devices = device.sharing(len(members))
+        self.mark = device.fingerprint(len(members) // devices, devices)
         conditions = [program.ready(cell.condition) for cell in members]
         self.batch = Batch(
             jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *conditions),

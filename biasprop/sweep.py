@@ -67,7 +67,7 @@ def run(
         only: factor -> levels to compute, from ``design.chosen``.
         workers: compute processes; 0 computes in this process; by default one a core, or none on an accelerator.
         progress: is told what happens.
-        width: most cells in a batch, by default what fits the device (1 on a CPU).
+        width: most cells that a device computes at once, by default what fits (1 on a CPU).
         arms: (position in ``design.cells``, position in the cell) of those to compute, instead of ``only``.
         scheduler: address or file of a dask scheduler whose workers compute instead.
         shard: compute only this part.
@@ -100,7 +100,8 @@ def run(
         team = crew(client) if client else None
         if width is None:
             width = team.width if team else 1 if processes else device.width(needs)
-        batches = [batch for batch in _batches(cells, width) if shard is None or shard.has(cells[batch[0]].name)]
+        sharing = 1 if team or processes else device.count()
+        batches = [b for b in _batches(cells, width, sharing) if shard is None or shard.has(cells[b[0]].name)]
         wanted &= {(i, k) for batch in batches for i in batch for k in range(len(cells[i].arms))}
         store.mend((cells[i].arms[k].levels, cells[i].replicate) for i, k in sorted(wanted))
         todo = _open(store, cells, wanted)
@@ -151,7 +152,8 @@ def share(study: Study, shard: Shard, workers: int | None = None) -> set[str]:
     processes = device.processes() if workers is None else workers
     cells = design.cells(study)
     width = 1 if processes else device.width(design.bytes_a_cell(study))
-    return {cells[i].name for batch in _batches(cells, width) if shard.has(cells[batch[0]].name) for i in batch}
+    batches = _batches(cells, width, 1 if processes else device.count())
+    return {cells[i].name for batch in batches if shard.has(cells[batch[0]].name) for i in batch}
 
 
 def _open(store: Store, cells: list[Cell], wanted: set[tuple[int, int]]) -> set[tuple[int, int]]:
@@ -165,9 +167,9 @@ def _open(store: Store, cells: list[Cell], wanted: set[tuple[int, int]]) -> set[
     return {(i, k) for i, k in wanted if is_open(i, k)}
 
 
-def _batches(cells: list[Cell], width: int) -> list[tuple[int, ...]]:
+def _batches(cells: list[Cell], width: int, devices: int) -> list[tuple[int, ...]]:
     """Positions of cells of one structure and with the same fine-tuning conditions, in as few batches of one size as
-    ``width`` allows; the last batch of a kind repeats its last cell."""
+    ``devices`` can share at ``width`` cells each; the last batch of a kind repeats its last cell."""
     import jax
 
     grouped: dict[Any, list[int]] = {}
@@ -176,7 +178,8 @@ def _batches(cells: list[Cell], width: int) -> list[tuple[int, ...]]:
         grouped.setdefault((jax.tree.structure(cell.condition), arms), []).append(i)
     batches = []
     for places in grouped.values():
-        size = math.ceil(len(places) / math.ceil(len(places) / width))
+        count = math.ceil(len(places) / (width * devices))
+        size = devices * math.ceil(len(places) / (count * devices))
         for first in range(0, len(places), size):
             batch = places[first : first + size]
             batches.append((*batch, *batch[-1:] * (size - len(batch))))

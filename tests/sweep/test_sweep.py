@@ -94,15 +94,17 @@ def test_subjects_are_shared_across_mixes_and_budgets(whole: Store) -> None:
     assert bool((severity.sel(subgroup="light") == severity.sel(subgroup="dark")).all())
 
 
+@pytest.mark.parametrize("devices", [1, 4])
 @pytest.mark.parametrize("width", [1, 2, 3, 4, 64])
-def test_batches_are_few_and_alike_and_filled_up_with_their_last(width: int) -> None:
+def test_batches_are_few_and_alike_and_filled_up_with_their_last(width: int, devices: int) -> None:
     cells = design.cells(load_study(STUDY, smoke=True))  # ten of one structure and two from scratch
     kinds: dict[bool, list[tuple[int, ...]]] = {True: [], False: []}
-    for batch in sweep._batches(cells, width):
+    for batch in sweep._batches(cells, width, devices):
         kinds[cells[batch[0]].condition.pretraining.objective.trains].append(batch)
     for count, batches in zip((10, 2), kinds.values(), strict=True):
-        assert len(batches) == -(-count // width), "no more than need be"
-        assert {len(batch) for batch in batches} == {-(-count // len(batches))}, "of one size"
+        assert len(batches) == -(-count // (width * devices)), "no more than need be"
+        (size,) = {len(batch) for batch in batches}
+        assert size % devices == 0 and 0 <= size * len(batches) - count < devices * len(batches), "and no larger"
         assert sum(len(set(batch)) for batch in batches) == count
     assert {i for batches in kinds.values() for batch in batches for i in batch} == set(range(12))
 
