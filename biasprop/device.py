@@ -19,8 +19,9 @@ import jax
 MEMORY_FRACTION = 0.6
 """Part of an accelerator's memory that a batch of cells may fill."""
 
-WIDEST = 64
-"""Most cells in one batch."""
+WIDEST = 16
+"""Most cells that one device computes at once. An H200 is nearly full with them (tests/benchmarks/README.md), and a
+batch that is filled up costs as much as one that is full."""
 
 POOL = "tf_XLAEigen"
 """Name that XLA gives to each thread of the pool its CPU programs run on."""

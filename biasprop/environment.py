@@ -10,24 +10,28 @@ from pathlib import Path
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 """A GPU adds in a fixed order only when XLA is told to."""
 
-LIBRARY_PRODUCTS = "--xla_gpu_enable_triton_gemm=false"
-"""Products by cuBLAS and not by kernels of XLA's own, which were no faster here and longer to compile."""
+GPU = (DETERMINISTIC, "--xla_gpu_enable_triton_gemm=false")
+"""What XLA is told on a GPU: also to take the vendor's products, with which a step takes as long as with kernels of its
+own, and less is compiled (tests/benchmarks/README.md)."""
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 """Names of the GNU C library's settings, from its malloc.h."""
 
 
 def settle() -> None:
-    """One thread a compute process, so that bits do not depend on the number of cores, sums in a fixed order on a
-    GPU, and small blocks of freed memory kept for the next step. Of the environment what the user has set stands, and
-    once JAX has started it changes nothing."""
+    """One thread a compute process, so that bits do not depend on the number of cores, :data:`GPU` where there is one,
+    and small blocks of freed memory kept for the next step. Of the environment what the user has set stands, and once
+    JAX has started it changes nothing."""
     _keep_freed_memory()
     os.environ.setdefault("NPROC", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     if Path("/dev/nvidia0").exists():
-        flags = os.environ.get("XLA_FLAGS", "")
-        own = [flag for flag in (DETERMINISTIC, LIBRARY_PRODUCTS) if flag.partition("=")[0] not in flags]
-        os.environ["XLA_FLAGS"] = " ".join([flags, *own]).strip()
+        os.environ["XLA_FLAGS"] = joined(os.environ.get("XLA_FLAGS", ""))
+
+
+def joined(flags: str) -> str:
+    """XLA's flags with those of :data:`GPU` that the user has not set."""
+    return " ".join([flags, *(own for own in GPU if own.partition("=")[0] not in flags)]).strip()
 
 
 def _keep_freed_memory() -> None:

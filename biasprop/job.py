@@ -148,7 +148,9 @@ def _compute(study: Study, members: list[Cell], store: Store, job: Job, clock: C
             failed = [Status.FAILED] * members[0].arms[k].draws
             _keep(store, members[0], k, {}, failed, 0.0, device.fingerprint(1), tell)
         return
-    half = -(-len(members) // 2)
+    half, sharing = -(-len(members) // 2), device.sharing(len(members))
+    if half > sharing:  # the devices go on sharing it
+        half = -(-half // sharing) * sharing
     for part in (members[:half], members[-half:]):
         _compute(study, part, store, job, clock, tell)
 

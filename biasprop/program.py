@@ -1,7 +1,7 @@
 """The whole experiment on one page: pretrain, fine-tune, score.
 
 Every function runs a *batch* of cells of one structure: each array has a leading axis over cells (written ``w`` in
-shapes), one cell wide on a CPU, as wide as memory allows on an accelerator. What one cell computes never depends on
+shapes), one cell wide on a CPU, several on an accelerator. What one cell computes never depends on
 its neighbours.
 """
 

@@ -1,7 +1,7 @@
 """Run a study's cells: which go together, on what, and which are whose. No science in here.
 
 On CPUs every cell is a task of a dask cluster of one-threaded processes; the store is the only truth, so a task that is
-lost, repeated or killed changes nothing but time. On an accelerator cells of one structure run as batches of one
+lost, repeated or killed changes nothing but time. On an accelerator cells of one structure run as batches of a fixed
 width, composed from the study's full list of cells and never from what happens to be left. A batch is one task, so an
 encoder is pretrained once, whoever computes.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -67,7 +66,7 @@ def run(
         only: factor -> levels to compute, from ``design.chosen``.
         workers: compute processes; 0 computes in this process; by default one a core, or none on an accelerator.
         progress: is told what happens.
-        width: most cells that a device computes at once, by default what fits (1 on a CPU).
+        width: cells that a device computes at once, by default what fits (1 on a CPU).
         arms: (position in ``design.cells``, position in the cell) of those to compute, instead of ``only``.
         scheduler: address or file of a dask scheduler whose workers compute instead.
         shard: compute only this part.
@@ -168,8 +167,9 @@ def _open(store: Store, cells: list[Cell], wanted: set[tuple[int, int]]) -> set[
 
 
 def _batches(cells: list[Cell], width: int, devices: int) -> list[tuple[int, ...]]:
-    """Positions of cells of one structure and with the same fine-tuning conditions, in as few batches of one size as
-    ``devices`` can share at ``width`` cells each; the last batch of a kind repeats its last cell."""
+    """Positions of cells of one structure and with the same fine-tuning conditions, ``width`` for each of the devices
+    at a time; the last batch of a kind repeats its last cell. All are of one size, in every study: so they share
+    programs, and encoders, whose bits depend on it."""
     import jax
 
     grouped: dict[Any, list[int]] = {}
@@ -178,11 +178,9 @@ def _batches(cells: list[Cell], width: int, devices: int) -> list[tuple[int, ...
         grouped.setdefault((jax.tree.structure(cell.condition), arms), []).append(i)
     batches = []
     for places in grouped.values():
-        count = math.ceil(len(places) / (width * devices))
-        size = devices * math.ceil(len(places) / (count * devices))
-        for first in range(0, len(places), size):
-            batch = places[first : first + size]
-            batches.append((*batch, *batch[-1:] * (size - len(batch))))
+        for first in range(0, len(places), width * devices):
+            batch = places[first : first + width * devices]
+            batches.append((*batch, *batch[-1:] * (width * devices - len(batch))))
     return sorted(batches)
 
 

@@ -94,11 +94,12 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
     parts = given.only or PARTS
     repeats = given.repeats or (3 if given.quick else 7)
     width = given.width or device.width(design.bytes_a_cell(study))
+    sharing = device.sharing(width)
     found: dict[str, Any] = {
         "study": study.stem,
         "digest": study.digest,
         "width": width,
-        "fingerprint": device.fingerprint(width),
+        "fingerprint": device.fingerprint(width // sharing, sharing),
         "machine": {"before": load()},
         "repeats": repeats,
     }
@@ -109,7 +110,7 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
             _tell(given, f"{stage.name} ...")
             counts = stage.count()
             ceilings = alone.ceilings(counts, stage.work)
-            products = alone.total(counts)
+            products = alone.total(counts) / sharing
             if stage.name == "pretraining step" or not found["ceilings"]:
                 found["ceilings"] = [each.as_json() for each in ceilings]
                 found["roles"] = {"stage": stage.name} | {role: rate / 1e9 for role, rate in by_role(ceilings).items()}

@@ -20,7 +20,7 @@ class NextScan(Component):
     """
 
     kind: Literal["next_scan"] = "next_scan"
-    months: Annotated[float, Field(ge=0, le=1200)] = 12.0
+    months: Annotated[float, Field(ge=0, le=1200)] = 48.0
     """Time between the two images; at 0 only light and noise differ."""
     decoder_width: Annotated[int, Field(ge=4, le=1024, multiple_of=2)] = 32
     """Width of the decoder; even, because it has two heads."""

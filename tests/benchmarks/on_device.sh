@@ -3,8 +3,8 @@
 #
 #   tests/benchmarks/on_device.sh OUT [study|bench|bf16|pytorch|paper]...     (all of them, in this order)
 #
-# study    wall time of the whole of skin_tone, then again into another folder with its programs compiled (4 minutes on
-#          an H200, most of it compilation)
+# study    wall time of the whole of skin_tone, then again into another folder with its programs compiled (5 minutes on
+#          an H200 are expected, most of it compilation)
 # bench    throughput against width, fraction of the ceiling, compile time, memory (minutes a width: compilation)
 # bf16     the same with bfloat16 products and float32 sums, and how far scores move
 # pytorch  side by side with PyTorch on the same device (skipped where torch has no CUDA)

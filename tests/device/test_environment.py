@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from biasprop.environment import DETERMINISTIC, GPU, joined
+
 TAKEN_AND_FREED = """
 import resource
 from biasprop import environment
@@ -29,3 +31,13 @@ def test_freed_blocks_are_kept_for_the_next_step() -> None:
     words = [sys.executable, "-c", TAKEN_AND_FREED]
     done = subprocess.run(words, env=given, capture_output=True, text=True, check=True)
     assert int(done.stdout) < 1000  # a hundred times 256 pages of 4 kB where it is given back
+
+
+@pytest.mark.parametrize(
+    "given", ["", "--xla_dump_to=/tmp/x", "--xla_gpu_deterministic_ops=false --xla_dump_to=/tmp/x"]
+)
+def test_of_xla_s_flags_the_user_s_stand(given: str) -> None:
+    found = joined(given).split()
+    assert found[: len(given.split())] == given.split()
+    assert set(found) - set(given.split()) == {flag for flag in GPU if flag.partition("=")[0] not in given}
+    assert (DETERMINISTIC in found) == ("deterministic" not in given)

@@ -95,18 +95,14 @@ def test_subjects_are_shared_across_mixes_and_budgets(whole: Store) -> None:
 
 
 @pytest.mark.parametrize("devices", [1, 4])
-@pytest.mark.parametrize("width", [1, 2, 3, 4, 64])
-def test_batches_are_few_and_alike_and_filled_up_with_their_last(width: int, devices: int) -> None:
+@pytest.mark.parametrize("width", [1, 3, 16])
+def test_batches_are_of_one_size_and_filled_up_with_their_last(width: int, devices: int) -> None:
     cells = design.cells(load_study(STUDY, smoke=True))  # ten of one structure and two from scratch
-    kinds: dict[bool, list[tuple[int, ...]]] = {True: [], False: []}
-    for batch in sweep._batches(cells, width, devices):
-        kinds[cells[batch[0]].condition.pretraining.objective.trains].append(batch)
-    for count, batches in zip((10, 2), kinds.values(), strict=True):
-        assert len(batches) == -(-count // (width * devices)), "no more than need be"
-        (size,) = {len(batch) for batch in batches}
-        assert size % devices == 0 and 0 <= size * len(batches) - count < devices * len(batches), "and no larger"
-        assert sum(len(set(batch)) for batch in batches) == count
-    assert {i for batches in kinds.values() for batch in batches for i in batch} == set(range(12))
+    batches = sweep._batches(cells, width, devices)
+    assert {len(batch) for batch in batches} == {width * devices}
+    assert len(batches) == -(-10 // (width * devices)) + -(-2 // (width * devices)), "no more than need be"
+    assert sorted(i for batch in batches for i in dict.fromkeys(batch)) == list(range(12))
+    assert all(batch[len(set(batch)) :] == batch[-1:] * (len(batch) - len(set(batch))) for batch in batches)
 
 
 @pytest.mark.slow
