@@ -116,6 +116,17 @@ def unwritable(file: Path) -> list[str]:
 
 
 @style()
+def lay_out(figure: Figure) -> None:
+    """Lay a figure out, once for all formats, which takes longer than to write one; and with the resolution that it is
+    written with, for text is not as wide in every one."""
+    import matplotlib
+
+    figure.set_dpi(matplotlib.rcParams["savefig.dpi"])
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+
+
+@style()
 def save(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
     """Write a figure; the same figure gives the same bytes.
 
@@ -133,8 +144,7 @@ def save(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[P
         "png": {"Software": None},
     }
     stem.parent.mkdir(parents=True, exist_ok=True)
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # laid out once for all formats, which takes longer than to write one
+    lay_out(figure)
     files = []
     for suffix in formats:
         file = stem.with_name(f"{stem.name}.{suffix}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from biasprop.figures.facets import Facets, row_title, stated_swap, summary, z_by_replicate
 from biasprop.plotting import (
-    ARM_COLOURS,
+    CURVE_COLOURS,
     SINGLE,
     DoesNotFit,
     budget_axis,
@@ -56,7 +56,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     grid = figure.subplots(len(curves), 1, squeeze=False, sharex=True, sharey=True)[:, 0]
     budgets = z[facets.budget].values.tolist()
     titles = [row_title(row) or "swap contrast" for row in facets.rows]
-    hues, shapes = colours(titles, ARM_COLOURS), markers(titles)
+    hues, shapes = colours(titles, CURVE_COLOURS), markers(titles)
     for axes, (name, values) in zip(grid, curves, strict=True):
         positions = budget_axis(axes, budgets)
         margin_band(axes, estimand.margin, label=f"margin \N{PLUS-MINUS SIGN}{estimand.margin:g}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,13 +70,14 @@ def test_draws_with_deterministic_bytes(
 @pytest.mark.usefixtures("rendered")
 @pytest.mark.parametrize("name", FIGURES)
 def test_fits_the_page(name: str, cubes: dict[str, xr.Dataset], found: list[Estimate], study: Study) -> None:
-    """Nothing is cut off: every text lies inside the figure."""
+    """Nothing is cut off: every text lies inside the figure, also where estimands have long names."""
     from matplotlib.text import Text
 
-    figure = FIGURES[name](cubes[name], found, study)
+    longer = [replace(estimate, name=f"{estimate.name} of everybody who was seen there") for estimate in found]
+    figure = FIGURES[name](cubes[name], longer, study)
     assert figure.get_figwidth() in (plotting.SINGLE, plotting.DOUBLE)
+    plotting.lay_out(figure)
     with plotting.style():
-        figure.draw_without_rendering()
         page = figure.bbox
         for text in figure.findobj(Text):
             box = text.get_window_extent()
