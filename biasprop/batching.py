@@ -27,8 +27,8 @@ def over_cells(function: Callable[..., Any], donate: int | None = None) -> Calla
     """Compile ``function`` of one cell to run over the leading axis of all its arguments, which the devices share.
 
     A device's single cell is not mapped at all: its bits are those of the function itself, and on XLA:CPU a mapped axis
-    of one still costs. Devices that share a batch run what each would run alone; what
-    differs is rounding, where XLA compiles their common program otherwise.
+    of one still costs. Devices that share a batch run what each would run alone; what differs is rounding, where XLA
+    compiles their common program otherwise.
     """
 
     def on_one_device(*arguments: Any) -> Any:

@@ -82,19 +82,16 @@ def fingerprint(width: int, devices: int = 1) -> dict[str, Any]:
 
     device = jax.devices()[0]
     flags = " ".join(sorted(os.environ.get("XLA_FLAGS", "").split()))
-    return (
-        {
-            "jax": jax.__version__,
-            "jaxlib": version("jaxlib"),
-            "device": device.device_kind,
-            "instructions": _instructions() if device.platform == "cpu" else device.platform,
-            "threads": str(_threads()) if device.platform == "cpu" else "",
-            "precision": jax.config.values["jax_default_matmul_precision"] or "default",  # pyright: ignore[reportAttributeAccessIssue]
-            "width": width,
-        }
-        | ({"flags": flags} if flags else {})
-        | ({"devices": devices} if devices > 1 else {})
-    )
+    told = ({"flags": flags} if flags else {}) | ({"devices": devices} if devices > 1 else {})
+    return {
+        "jax": jax.__version__,
+        "jaxlib": version("jaxlib"),
+        "device": device.device_kind,
+        "instructions": _instructions() if device.platform == "cpu" else device.platform,
+        "threads": str(_threads()) if device.platform == "cpu" else "",
+        "precision": jax.config.values["jax_default_matmul_precision"] or "default",  # pyright: ignore[reportAttributeAccessIssue]
+        "width": width,
+    } | told
 
 
 def name(mark: dict[str, Any]) -> str:

@@ -176,11 +176,11 @@ def _batches(cells: list[Cell], width: int, devices: int) -> list[tuple[int, ...
     for i, cell in enumerate(cells):
         arms = tuple(arm.condition.model_dump_json() for arm in cell.arms)
         grouped.setdefault((jax.tree.structure(cell.condition), arms), []).append(i)
-    batches = []
+    batches, size = [], width * devices
     for places in grouped.values():
-        for first in range(0, len(places), width * devices):
-            batch = places[first : first + width * devices]
-            batches.append((*batch, *batch[-1:] * (width * devices - len(batch))))
+        for first in range(0, len(places), size):
+            batch = places[first : first + size]
+            batches.append((*batch, *batch[-1:] * (size - len(batch))))
     return sorted(batches)
 
 
