@@ -155,7 +155,7 @@ def bytes_a_cell(study: Study) -> float:
     """What a cell holds and computes with at its peak, in bytes, see :func:`biasprop.memory.of_images`."""
     every = cells(study)
     largest = largest_cohort(every)
-    cohort = max(memory.kept(cell.condition, largest) for cell in every)
+    cohort = max(memory.kept(cell.condition, largest) * memory.looks(cell.condition) for cell in every)
     labels = max(int(arm.condition.finetuning.labels) for cell in every for arm in cell.arms)
     return memory.of_images(study, cohort, labels, study.evaluation.images(len(study.subgroups)))
 

@@ -14,7 +14,7 @@ from biasprop.source import Location
 MOST = 256e9
 """Bytes a cell may need; no device has more."""
 
-SHELF = 300_000_000
+SHELF = 500_000_000
 """Bytes of images that a cell keeps of its cohort: a smaller cohort is rendered once, the members of a larger one
 whenever they are drawn."""
 
@@ -23,16 +23,22 @@ _COPIES = 5
 
 
 def kept(pretraining: Any, largest: int = 0) -> int:
-    """Images that a cell keeps of its cohort while it pretrains; 0 where they are rendered as they are drawn.
+    """Members of its cohort of whom a cell keeps what it is shown while it pretrains; 0 where they are rendered as they
+    are drawn.
 
     Args:
         pretraining: a ``PretrainingCondition``, of one cell or, where its leaves are arrays, of several.
         largest: size of the study's largest cohort, for which there is then room, so that one program serves all
             cohorts that are no larger.
     """
-    stage, room = pretraining.pretraining, SHELF // (4 * math.prod(pretraining.generator.shape))
+    stage, room = pretraining.pretraining, SHELF // (4 * math.prod(pretraining.generator.shape) * looks(pretraining))
     size = int(np.max(stage.cohort))
     return max(size, min(largest, room)) if size <= room else 0
+
+
+def looks(pretraining: Any) -> int:
+    """Images of a member of the cohort that the objective is shown."""
+    return 1 + ("follow_up" in pretraining.pretraining.objective.reads)
 
 
 def of_images(pretraining: Any, cohort: int, labels: int, others: int) -> float:
@@ -41,7 +47,7 @@ def of_images(pretraining: Any, cohort: int, labels: int, others: int) -> float:
 
     Args:
         pretraining: a ``PretrainingCondition``, or whatever has its parts: how large an image and a batch are.
-        cohort: from :func:`kept`.
+        cohort: images that are kept of the cohort, see :func:`kept`.
         labels: the largest label budget.
         others: from ``Evaluation.images``.
     """

@@ -17,12 +17,20 @@ from biasprop.keys import Stream
 from biasprop.shifts import in_order
 
 
+class Shown(NamedTuple):
+    """What an objective is shown of some members of a cohort, a row a member."""
+
+    images: Float[Array, "n h w c"]
+    read: dict[str, Array]
+    """What it reads beside them, by the names of its ``reads``."""
+
+
 class PretrainingTask(NamedTuple):
     """One pretraining run (a :class:`biasprop.training.Task`)."""
 
     condition: PretrainingCondition
     key: Key[Array, ""]
-    images: Float[Array, "n h w c"] | None = None
+    shelf: Shown | None = None
     """Of the whole cohort; None where it is too large to be kept, and rendered a batch at a time."""
 
     @property
@@ -35,7 +43,7 @@ class PretrainingTask(NamedTuple):
         encoder, pretraining = self.condition.encoder, self.condition.pretraining
         order = keys.at(keys.stream(self.key, Stream.ORDER), step)
         views = keys.at(keys.stream(self.key, Stream.AUGMENT), step)
-        images, read, weight = self._batch(order) if pretraining.source.shows_subjects else self._others(order)
+        (images, read), weight = self._batch(order) if pretraining.source.shows_subjects else self._others(order)
         loss = pretraining.objective.loss
         return loss(encoder, params["encoder"], params["extra"], images, views, **read, weight=weight)
 
@@ -58,29 +66,29 @@ class PretrainingTask(NamedTuple):
         encoder = self.condition.encoder
         return objective.loss(encoder, params["encoder"], params["extra"], images, views, **read, weight=weight)
 
-    def _batch(self, order: Key[Array, ""]) -> tuple[Float[Array, "n h w c"], dict[str, Array], Any]:
-        """Images of members of the cohort, what the objective reads beside them, and how much each counts."""
+    def _batch(self, order: Key[Array, ""]) -> tuple[Shown, Any]:
+        """Members of the cohort, and how much each counts."""
         generator, pretraining = self.condition.generator, self.condition.pretraining
         shares = jnp.stack([jnp.asarray(pretraining.shares.get(name, 0.0)) for name in generator.subgroups])
         cohort = Cohort(
             pretraining.cohort, shares, lambda rows: cohort_members(self.condition, self.key, rows).subgroup
         )
         rows = pretraining.mitigation.rows(order, self.schedule.batch, cohort)
-        members = cohort_members(self.condition, self.key, rows)
-        images, read = self._images(rows), read_of(pretraining.objective, generator, members)
-        return images, read, pretraining.mitigation.weights(members.subgroup, shares)
+        return self._shown(rows), pretraining.mitigation.weights(cohort.subgroup_of(rows), shares)
 
-    def _others(self, order: Key[Array, ""]) -> tuple[Float[Array, "n h w c"], dict[str, Array], Any]:
+    def _others(self, order: Key[Array, ""]) -> tuple[Shown, None]:
         """As many images as the cohort has members, of nobody."""
         rows = jax.random.randint(order, (self.schedule.batch,), 0, self.condition.pretraining.cohort)
-        return self._images(rows), {}, None
+        return self._shown(rows), None
 
-    def _images(self, rows: Int[Array, " n"]) -> Float[Array, "n h w c"]:
-        return _cohort_images(self.condition, self.key, rows) if self.images is None else self.images[rows]
+    def _shown(self, rows: Int[Array, " n"]) -> Shown:
+        if self.shelf is None:
+            return _shown(self.condition, self.key, rows)
+        return jax.tree.map(lambda leaf: leaf[rows], self.shelf)
 
 
-def shelved(batch: Batch, largest: int = 0) -> Float[Array, "w n h w c"] | None:
-    """Images of every cell's cohort, if they fit on its shelf; None where they do not.
+def shelved(batch: Batch, largest: int = 0) -> Shown | None:
+    """What is shown of every cell's cohort, if it fits on its shelf; None where it does not.
 
     Args:
         batch: the cells.
@@ -94,29 +102,32 @@ def shelved(batch: Batch, largest: int = 0) -> Float[Array, "w n h w c"] | None:
 
 
 def _whose(condition: PretrainingCondition) -> PretrainingCondition:
-    """A condition without what learns, so that one program renders its cohort whatever that is."""
-    nothing: dict[str, None] = dict.fromkeys(("objective", "schedule", "mitigation"))
-    stage = condition.pretraining.model_copy(update=nothing)
-    return condition.model_copy(update={"encoder": None, "pretraining": stage})
+    """A condition without what learns, so that one program renders its cohort whatever that is, unless it reads more
+    than images."""
+    nothing: dict[str, Any] = dict.fromkeys(("objective", "schedule", "mitigation"))
+    stage = condition.pretraining
+    if stage.objective.reads:
+        del nothing["objective"]
+    return condition.model_copy(update={"encoder": None, "pretraining": stage.model_copy(update=nothing)})
 
 
-def _shelf(batch: Batch, rows: Int[Array, "k 250"]) -> Float[Array, "n h w c"]:
-    images = jax.lax.map(lambda some: _cohort_images(batch.condition, batch.key, some), rows)
-    return images.reshape(-1, *images.shape[2:])
+def _shelf(batch: Batch, rows: Int[Array, "k 250"]) -> Shown:
+    kept = jax.lax.map(lambda some: _shown(batch.condition, batch.key, some), rows)
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), kept)
 
 
-def _cohort_images(
-    condition: PretrainingCondition, key: Key[Array, ""], rows: Int[Array, " n"]
-) -> Float[Array, "n h w c"]:
-    """Of members of the cohort, or, where the source shows no subject, of as many others."""
-    source, shape = condition.pretraining.source, condition.generator.shape
-    if source.shows_subjects:
-        return jax.vmap(condition.generator.render)(cohort_members(condition, key, rows))
-    return jax.vmap(lambda own: source.render(own, shape))(keys.each(keys.stream(key, Stream.SOURCE), rows))
+def _shown(condition: PretrainingCondition, key: Key[Array, ""], rows: Int[Array, " n"]) -> Shown:
+    """Members of the cohort, or, where the source shows no subject, as many others."""
+    source, generator = condition.pretraining.source, condition.generator
+    if not source.shows_subjects:
+        own = keys.each(keys.stream(key, Stream.SOURCE), rows)
+        return Shown(jax.vmap(lambda one: source.render(one, generator.shape))(own), {})
+    members = cohort_members(condition, key, rows)
+    return Shown(jax.vmap(generator.render)(members), read_of(condition.pretraining.objective, generator, members))
 
 
 def read_of(objective: Any, generator: Any, members: Subjects) -> dict[str, Array]:
-    """What an objective reads of subjects beside their images, by the names of its ``reads``."""
+    """What an objective, if there is one, reads of subjects beside their images, by the names of its ``reads``."""
 
     def attribute() -> Float[Array, " n"]:
         names = list(generator.attribute_names)
@@ -128,7 +139,7 @@ def read_of(objective: Any, generator: Any, members: Subjects) -> dict[str, Arra
         return jax.vmap(generator.render)(members._replace(months=months))
 
     ways = {"attribute": attribute, "follow_up": follow_up}
-    return {name: ways[name]() for name in objective.reads}
+    return {name: ways[name]() for name in (objective.reads if objective else ())}
 
 
 def cohort_members(condition: PretrainingCondition, key: Key[Array, ""], rows: Int[Array, " n"]) -> Subjects:

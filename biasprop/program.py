@@ -57,8 +57,8 @@ def pretrain(
     if not pretraining.objective.trains:
         return params, [""] * len(batch.key)
     second = pretraining.mitigation.continuation(pretraining)
-    images = shelved(batch, largest)
-    params, why = _pretrained(PretrainingTask(*batch, images), params, "pretrain", report, checkpoint, second is None)
+    shelf = shelved(batch, largest)
+    params, why = _pretrained(PretrainingTask(*batch, shelf), params, "pretrain", report, checkpoint, second is None)
     if second is not None:
         condition = batch.condition.model_copy(update={"pretraining": second})
         again = Batch(condition, stream(batch, Stream.CONTINUED))

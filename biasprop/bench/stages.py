@@ -77,8 +77,8 @@ class Workload:
         """A segment of pretraining, if the study has any."""
         schedule = self.cell.condition.pretraining.schedule
         if self.cell.condition.pretraining.objective.trains:
-            images = pretraining.shelved(self.batch)
-            task = pretraining.PretrainingTask(*self.batch, images)
+            shelf = pretraining.shelved(self.batch)
+            task = pretraining.PretrainingTask(*self.batch, shelf)
 
             def run() -> Any:
                 state = program.over_cells(training.start)(task, program.untrained(self.batch))

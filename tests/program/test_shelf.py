@@ -1,8 +1,9 @@
-"""A cohort whose images are kept is what it is when members are rendered as they are drawn."""
+"""A cohort that is kept is what it is when members are rendered as they are drawn."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,23 +12,29 @@ import pytest
 
 from biasprop import memory, pretraining, program, subjects
 from biasprop.batching import over_cells
-from tests.members import batch, condition
+from biasprop.objectives import OBJECTIVES
+from tests.members import batch, condition, one_of_each
+
+TRAINED: dict[str, Any] = {kind: cls for kind, cls in OBJECTIVES.items() if getattr(cls, "trains", True)}
 
 
 def test_kept_images_are_the_cohorts() -> None:
     cells = batch((condition(cohort=20), 0), (condition(cohort=40), 1))
     kept = pretraining.shelved(cells)
-    assert kept is not None and kept.shape[1] >= 40
+    assert kept is not None and kept.images.shape[1] >= 40
     rows = jnp.array([[3, 19, 0], [39, 7, 7]])
-    drawn = over_cells(lambda one, those: pretraining._cohort_images(one.condition, one.key, those))(cells, rows)
-    np.testing.assert_allclose(jax.vmap(lambda images, those: images[those])(kept, rows), drawn, atol=1e-5)
+    drawn = over_cells(lambda one, those: pretraining._shown(one.condition, one.key, those))(cells, rows)
+    taken = jax.vmap(lambda images, those: images[those])(kept.images, rows)
+    np.testing.assert_allclose(taken, drawn.images, atol=1e-5)
 
 
-def test_a_step_is_the_same_with_kept_images() -> None:
-    cells = batch((condition(cohort=24), 0))
-    params = program.untrained(cells)
+@pytest.mark.parametrize("objective", one_of_each(TRAINED, lambda cls: cls.reads))
+def test_a_step_is_the_same_with_what_is_kept(objective: str) -> None:
+    cells = batch((condition(objective, cohort=24), 0))
+    params, shelf = program.untrained(cells), pretraining.shelved(cells)
+    assert shelf is not None and set(shelf.read) == set(TRAINED[objective].reads)
     loss = over_cells(lambda task, own, step: task.loss(own, step))
-    tasks = [pretraining.PretrainingTask(*cells, images) for images in (pretraining.shelved(cells), None)]
+    tasks = [pretraining.PretrainingTask(*cells, shown) for shown in (shelf, None)]
     for step in (0, 5):
         kept, drawn = (loss(task, params, jnp.array([step])) for task in tasks)
         np.testing.assert_allclose(kept, drawn, rtol=1e-5)
@@ -37,6 +44,6 @@ def test_a_cohort_beyond_the_shelf_is_rendered_as_it_is_drawn(monkeypatch: pytes
     cells = batch((condition(cohort=40), 0))
     monkeypatch.setattr(memory, "SHELF", 4 * 40 * math.prod(cells.condition.generator.shape))
     fits = pretraining.shelved(cells, largest=1_000)
-    assert fits is not None and fits.shape[1] < 40 + subjects.CHUNK, "no more room than there is"
+    assert fits is not None and fits.images.shape[1] < 40 + subjects.CHUNK, "no more room than there is"
     monkeypatch.setattr(memory, "SHELF", memory.SHELF - 1)
     assert pretraining.shelved(cells) is None
