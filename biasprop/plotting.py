@@ -75,6 +75,7 @@ STYLE: dict[str, Any] = {
     "svg.fonttype": "path",
     "pdf.fonttype": 42,
     "path.simplify": True,
+    "image.composite_image": False,
 }
 
 

@@ -162,7 +162,7 @@ def _levers(axes: Axes, tiles: Tiles, top: float, width: float) -> None:
 def _image(axes: Axes, image: NDArray[np.floating], left: float, top: float) -> None:
     shown = image if image.shape[-1] == 3 else np.repeat(image.mean(-1, keepdims=True), 3, axis=-1)
     extent = (left + INSET, left + 1 - INSET, top + 1 - INSET, top + INSET)
-    axes.imshow(np.clip(shown, 0, 1), extent=extent, interpolation="nearest", aspect="equal")
+    axes.imshow(np.clip(shown, 0, 1), extent=extent, interpolation="none", aspect="equal")
 
 
 def _outline(axes: Axes, mask: NDArray[np.floating], left: float, top: float) -> None:
