@@ -282,6 +282,21 @@ class Finetuner:
         return Adapted(self.params, head, self._selection, *counted, [""] * len(self.batch.key))
 
     def _train(self, finetuning: Finetuning, draw: int, report: Report) -> Adapted:
+        encoder, protocol = self.batch.condition.encoder, each(self.batch, finetuning.protocol)
+        chunks = self._train_images(draw)
+        task, state, best = self.moved(finetuning, draw, chunks, report)
+        adapted = jax.vmap(lambda adapter, *rest: adapter.whole(*rest))(protocol, encoder, self.params, best["encoder"])
+        features = self._encoded(adapted, self.sets.selection, "selection")
+        head = self._retrained(finetuning, best["head"], features)
+        # Whoever was not labelled is not looked at, but has a place: one program reads every budget.
+        known, selected = (int(count[0]) for count in self._counts(finetuning))
+        places = sum(chunk.shape[1] for chunk in chunks)
+        labelled = np.zeros((len(features), places, features.shape[-1]), features.dtype)
+        labelled[:, :known] = self._encoded(adapted, chunks[: -(-known // chunks[0].shape[1])], "train")[:, :known]
+        return Adapted(adapted, head, features, selected, labelled, known, diverged(task, state))
+
+    def moved(self, finetuning: Finetuning, draw: int, chunks: Chunks, report: Report) -> tuple[Any, Any, Params]:
+        """Train what a protocol trains: the task, the state at its end, and the best parameters on the way."""
         encoder, objective = self.batch.condition.encoder, self.batch.condition.pretraining.objective
         protocol = each(self.batch, finetuning.protocol)
         count, selection_count = self._counts(finetuning)
@@ -289,10 +304,9 @@ class Finetuner:
             jax.vmap(lambda key: keys.at(key, draw))(stream(self.batch, name))
             for name in (Stream.FINETUNE_ORDER, Stream.HEAD)
         )
-        chunks = self._train_images(draw)
-        images = jnp.concatenate(chunks, axis=1)
+        images, judging = (jnp.concatenate(some, axis=1) for some in (chunks, self.sets.selection))
         train = self._mitigated(finetuning, self._labelled(images, "train", count))
-        selection = self._labelled(jnp.concatenate(self.sets.selection, axis=1), "selection", selection_count)
+        selection = self._labelled(judging, "selection", selection_count)
         mitigation = each(self.batch, finetuning.mitigation)
         task = mitigation.task(protocol.task(encoder, self.params, objective.trains, train, selection, order))
         params = jax.vmap(lambda adapter, *rest: adapter.start(*rest))(protocol, begin, encoder, self.params)
@@ -303,17 +317,7 @@ class Finetuner:
             report("finetune", min(done * training.SEGMENT, steps), steps)
             state, best = over_cells(_finetuning_segment)(task, state, best)
             best[1].block_until_ready()
-        adapted = jax.vmap(lambda adapter, *rest: adapter.whole(*rest))(
-            protocol, encoder, self.params, best[0]["encoder"]
-        )
-        features = self._encoded(adapted, self.sets.selection, "selection")
-        head = self._retrained(finetuning, best[0]["head"], features)
-        # Whoever was not labelled is not looked at, but has a place: one program reads every budget.
-        labelled, known = np.zeros((*images.shape[:2], features.shape[-1]), features.dtype), int(count[0])
-        looked_at = chunks[: -(-known // chunks[0].shape[1])]
-        labelled[:, :known] = self._encoded(adapted, looked_at, "train")[:, :known]
-        counted = int(selection_count[0]), labelled, known
-        return Adapted(adapted, head, features, *counted, diverged(task, state))
+        return task, state, best[0]
 
     def _train_images(self, draw: int) -> Chunks:
         return rendered(self.batch, pool(self.batch, draw), self.who["train"]) if draw else self.sets.train

@@ -121,8 +121,10 @@ class Workload:
             finetuning = shortened(trained, FINETUNED).finetuning
             recipe = finetuning.protocol.recipe(self.cell.condition.pretraining.objective.trains)
             work = FINETUNED * recipe.schedule.batch * self.width
-            run = functools.partial(self._adapted, [finetuning])
-            yield self._stage("fine-tuning step", "image", work, run)
+            chunks = self.sets.train
+            yield self._stage(
+                "fine-tuning step", "image", work, lambda: self._finetuner().moved(finetuning, 0, chunks, _nobody)[1:]
+            )
         fitted = [arm.finetuning for arm in arms if not arm.finetuning.protocol.adapts_encoder]
         if fitted:
             yield self._stage("probe", "fit", len(fitted) * self.width, functools.partial(self._adapted, fitted))
