@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from biasprop.figures.facets import Facets, row_title, stated_swap, summary, z_by_replicate
 from biasprop.plotting import (
     CURVE_COLOURS,
+    DOUBLE,
     SINGLE,
     DoesNotFit,
     budget_axis,
@@ -24,6 +27,10 @@ from biasprop.plotting import (
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
+
+
+CROWDED = 0.35
+"""Decades between two budgets below which their labels need two columns of a page."""
 
 
 @style()
@@ -52,20 +59,23 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     difference = f"z({plain(first)}) \N{MINUS SIGN} z({plain(second)})"
     for level in apart:
         curves.append((f"gap, {plain(level)}\n{difference}", gaps.sel({facets.pretraining: level}, drop=True)))
-    figure = page(SINGLE, 0.5 + 1.75 * len(curves))
-    grid = figure.subplots(len(curves), 1, squeeze=False, sharex=True, sharey=True)[:, 0]
     budgets = z[facets.budget].values.tolist()
     titles = [row_title(row) or "swap contrast" for row in facets.rows]
+    nearest = min(np.diff(np.log10(sorted(budgets))), default=1.0)
+    crowded = nearest < CROWDED
+    figure = page(DOUBLE if crowded else SINGLE, 0.5 + 1.75 * len(curves))
+    grid = figure.subplots(len(curves), 1, squeeze=False, sharex=True, sharey=True)[:, 0]
     hues, shapes = colours(titles, CURVE_COLOURS), markers(titles)
     for axes, (name, values) in zip(grid, curves, strict=True):
         positions = budget_axis(axes, budgets)
         margin_band(axes, estimand.margin, label=f"margin \N{PLUS-MINUS SIGN}{estimand.margin:g}")
         for k, (title, row) in enumerate(zip(titles, facets.rows, strict=True)):
             drawn = values.sel(row).transpose("replicate", facets.budget).values
-            at = positions + 0.07 * (k - (len(titles) - 1) / 2)
-            look = {"colour": hues[title], "marker": shapes[title], "label": title, "spread": 0.025}
+            step = min(0.07, 0.7 * nearest / len(titles))  # so that no curve's point comes near the next budget
+            at = positions + step * (k - (len(titles) - 1) / 2)
+            look = {"colour": hues[title], "marker": shapes[title], "label": title, "spread": 0.35 * step}
             series(axes, at, drawn, summary(drawn), **look)
         axes.set_ylabel(name)
     grid[-1].set_xlabel("labels")
-    legend(figure, 3)
+    legend(figure, 7 if crowded else 3)
     return figure

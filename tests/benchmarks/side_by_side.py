@@ -1,8 +1,10 @@
 """`python -m tests.benchmarks.side_by_side [STUDY]`: a study by this package and by PyTorch, in turn, on one machine.
 
-Stages are timed one process at a time, ours and PyTorch's in turn; the ratio is the median of the paired ratios. Then a
-part of the whole study, with the same arms, steps and images, two processes on either side; and whether the AUCs of the
-two agree, without which no figure counts. PyTorch's images are rendered beforehand, by our generator, once a replicate.
+Stages are timed one process at a time, ours and PyTorch's in turn; the ratio is the median of the paired ratios. Then
+the whole study with a part of its steps, with the same arms and images, two processes on either side, and again with
+three times that part: a line through both says what all steps take. And whether
+the AUCs of the two agree, without which no figure counts. PyTorch's images are rendered beforehand, by our generator,
+once a replicate.
 """
 
 from __future__ import annotations
@@ -24,8 +26,7 @@ from typing import Any
 import numpy as np
 
 STAGES = ("pretrain", "finetune", "probe", "evaluate")
-SCALED = {"linear_probe": False, "full": True}
-"""Protocol -> whether its cost grows with the steps."""
+PROTOCOLS = ("linear_probe", "full")
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -33,7 +34,13 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.side_by_side", description=__doc__)
     add = parser.add_argument
     add("study", type=Path, nargs="?", default=Path("studies/skin_tone.toml"))
-    add("--steps", type=float, default=0.05, metavar="F", help="part of the study's training steps (0.05)")
+    add(
+        "--steps",
+        type=float,
+        default=0.05,
+        metavar="F",
+        help="part of the study's training steps (0.05), and three times it",
+    )
     add("--cells", type=int, default=0, metavar="N", help="the first N pretraining conditions and scratch (all)")
     add("--replicates", type=int, default=1, metavar="N", help="replicates of the whole study (1)")
     add(
@@ -147,7 +154,7 @@ def agreement(store: str, folder: Path, cells: dict[str, int], replicates: int) 
 
     cube = open_cube(store).load()
     found = []
-    for protocol in SCALED:
+    for protocol in PROTOCOLS:
         differences, levels = [], []
         for label, index in cells.items():
             for replicate in range(replicates):
@@ -206,48 +213,57 @@ def main() -> None:
     from tests.benchmarks.images import export
 
     device.prepare()
-    changes = [*overrides(given.study, given.steps), f"replicates={given.replicates}"]
-    study = load_study(given.study, tuple(changes))
-    labels = [cell.label for cell in design.cells(study) if cell.replicate == 0]
+    labels = [cell.label for cell in design.cells(load_study(given.study, ("replicates=1",)))]
     chosen = labels if not given.cells else [*[one for one in labels if one != "scratch"][: given.cells], "scratch"]
     how = ["--device", given.device, *(["--no-compile"] if given.no_compile else [])]
     found: dict[str, Any] = {"machine": {"before": load()}, "fingerprint": device.fingerprint(1), "torch": _torch()}
     with tempfile.TemporaryDirectory(prefix="side-by-side-") as place:
-        folder = Path(place)
-        rendering = export(study, folder, given.replicates)
-        found["rendering_s"] = rendering
-        _tell(f"images of the peer rendered in {rendering:.1f} s")
-        if given.only != "study":
-            ours = ["tests.benchmarks.ours", str(given.study), "--width", str(given.width)]
-            found["stages"] = stages(ours, ["tests.benchmarks.peer_study", str(folder), *how], given.repeats)
-        if given.only != "stages":
+        for part in parts(given.steps) if given.only != "stages" else [given.steps]:
+            changes = [*overrides(given.study, part), f"replicates={given.replicates}"]
+            folder = Path(place) / f"{part:g}"
+            folder.mkdir()
+            rendering = export(load_study(given.study, tuple(changes)), folder, given.replicates)
+            _tell(f"images of the peer rendered in {rendering:.1f} s")
+            if given.only != "study" and "stages" not in found:
+                ours = ["tests.benchmarks.ours", str(given.study), "--width", str(given.width)]
+                found["stages"] = stages(ours, ["tests.benchmarks.peer_study", str(folder), *how], given.repeats)
+            if given.only == "stages":
+                break
             tasks = [{"cell": labels.index(one), "replicate": r} for r in range(given.replicates) for one in chosen]
-            found["study"] = []
             for repeat in range(max(1, given.repeats // 3)):
                 only = [f"pretraining={one}" for one in chosen]
                 own = our_study(given.study, changes, only, folder / f"results-{repeat}")
                 other = their_study(folder, tasks, how)
-                found["study"].append({"ours": own, "theirs": other})
-                _tell(_study_line(own, other, rendering, given.steps))
+                other["wall"] += rendering / 2  # as if both processes rendered
+                found.setdefault("study", []).append({"steps": part, "ours": own, "theirs": other})
+                _tell(_study_line(found["study"][-1]))
             found["agreement"] = agreement(
                 own["store"], folder, {one: labels.index(one) for one in chosen}, given.replicates
             )
-            for row in found["agreement"]:
-                _tell(_agreement_line(row))
+        for row in found.get("agreement", []):
+            _tell(_agreement_line(row))
     found["machine"]["after"] = load()
     if given.json:
         print(json.dumps(found))
     else:
-        print(*_summary(found, given.steps), sep="\n")
+        print(*_summary(found), sep="\n")
 
 
 def _summed(spent: Sequence[dict[str, float]]) -> dict[str, float]:
     return {name: sum(each.get(name, 0.0) for each in spent) for name in {name for each in spent for name in each}}
 
 
-def _projected(seconds: dict[str, float], part: float) -> float:
-    """Seconds of all processes for all steps: training grows, the rest stays."""
-    return sum(spent / part if name in ("pretrain", "adapt", "finetune") else spent for name, spent in seconds.items())
+def parts(steps: float) -> list[float]:
+    """Parts of the steps that are computed: two, unless the first is all or would make the second more than all."""
+    return [steps, 3 * steps] if 3 * steps <= 1 else [steps]
+
+
+def whole(study: Sequence[dict[str, Any]], side: str) -> float:
+    """Wall seconds with all steps, by the line through those with parts of them; NaN for one part that is not all."""
+    taken, seconds = [one["steps"] for one in study], [one[side]["wall"] for one in study]
+    if len(set(taken)) == 1:
+        return statistics.median(seconds) if taken[0] == 1 else float("nan")
+    return float(np.polyval(np.polyfit(taken, seconds, 1), 1.0))
 
 
 def _stage_line(row: dict[str, Any]) -> str:
@@ -259,12 +275,16 @@ def _stage_line(row: dict[str, Any]) -> str:
     )
 
 
-def _study_line(own: dict[str, Any], other: dict[str, Any], rendering: float, part: float) -> str:
-    whole = (_projected(other["seconds"], part) + rendering) / _projected(own["seconds"], part)
-    return (
-        f"study: ours {own['wall']:.1f} s, PyTorch {other['wall']:.1f} s and {rendering / 2:.1f} s for its images (two "
-        f"processes); ratio {(other['wall'] + rendering / 2) / own['wall']:.2f}; with all steps {whole:.2f}"
-    )
+def _study_line(one: dict[str, Any]) -> str:
+    return f"study with {one['steps']:.3g} of its steps: {_both(one['ours']['wall'], one['theirs']['wall'])}"
+
+
+def _whole_line(study: Sequence[dict[str, Any]]) -> str:
+    return f"study with all steps: {_both(whole(study, 'ours'), whole(study, 'theirs'))}"
+
+
+def _both(ours: float, theirs: float) -> str:
+    return f"ours {ours:.1f} s, PyTorch {theirs:.1f} s; ratio {theirs / ours:.2f}"
 
 
 def _agreement_line(row: dict[str, Any]) -> str:
@@ -274,14 +294,15 @@ def _agreement_line(row: dict[str, Any]) -> str:
     )
 
 
-def _summary(found: dict[str, Any], part: float) -> list[str]:
+def _summary(found: dict[str, Any]) -> list[str]:
     machine, mark = found["machine"], found["fingerprint"]
     lines = [
         f"{mark['device']} ({mark['instructions']}), jax {mark['jax']}, torch {found['torch']}; load "
         f"{machine['before']['load']} before, {machine['after']['load']} after, {machine['after']['cores']} cores",
     ]
     lines += [_stage_line(row) for row in found.get("stages", [])]
-    lines += [_study_line(one["ours"], one["theirs"], found["rendering_s"], part) for one in found.get("study", [])]
+    study = found.get("study", [])
+    lines += [*map(_study_line, study), *([_whole_line(study)] if study else [])]
     return lines + [_agreement_line(row) for row in found.get("agreement", [])]
 
 

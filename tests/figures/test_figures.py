@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from dataclasses import replace
@@ -158,6 +159,22 @@ def test_curves_show_the_values_of_the_statistics(cube: xr.Dataset, found: list[
         stated = [e.value for e in found if e.name == "swap contrast" and e.arm["protocol"] == protocol]
         assert len(stated) == 3
         assert any(len(values) == 3 and np.allclose(values, stated, equal_nan=True) for values in drawn)
+
+
+@pytest.mark.parametrize("budgets", [(50, 200, 1000), (25, 5000, 10_000)])
+def test_near_budgets_are_told_apart(budgets: tuple[int, ...], cube: xr.Dataset, study: Study) -> None:
+    """Their labels do not overlap, and every point of a curve is nearest to its own budget."""
+    figure = FIGURES["persistence"](cube.assign_coords(labels=list(budgets)), [], study)
+    for line in figure.axes[0].get_lines():
+        x = np.asarray(line.get_xdata(), float)
+        if len(x) == len(budgets):
+            nearest = np.abs(x[:, None] - np.log10(budgets)).argmin(axis=1)
+            assert nearest.tolist() == list(range(len(budgets)))
+    plotting.lay_out(figure)
+    with plotting.style():
+        labels = [label.get_window_extent() for label in figure.axes[-1].get_xticklabels()]
+    assert len(labels) == len(budgets)
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(labels))
 
 
 def test_colours_are_distinct_and_never_shared() -> None:
