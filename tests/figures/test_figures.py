@@ -161,7 +161,7 @@ def test_curves_show_the_values_of_the_statistics(cube: xr.Dataset, found: list[
         assert any(len(values) == 3 and np.allclose(values, stated, equal_nan=True) for values in drawn)
 
 
-@pytest.mark.parametrize("budgets", [(50, 200, 1000), (25, 5000, 10_000)])
+@pytest.mark.parametrize("budgets", [(50, 200, 1000), (25, 7000, 10_000)])
 def test_near_budgets_are_told_apart(budgets: tuple[int, ...], cube: xr.Dataset, study: Study) -> None:
     """Their labels do not overlap, and every point of a curve is nearest to its own budget."""
     figure = FIGURES["persistence"](cube.assign_coords(labels=list(budgets)), [], study)
