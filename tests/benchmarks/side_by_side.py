@@ -2,9 +2,8 @@
 
 Stages are timed one process at a time, ours and PyTorch's in turn; the ratio is the median of the paired ratios. Then
 the whole study with a part of its steps, with the same arms and images, two processes on either side, and again with
-three times that part: a line through both says what all steps take. And whether
-the AUCs of the two agree, without which no figure counts. PyTorch's images are rendered beforehand, by our generator,
-once a replicate.
+three times that part: a line through both says what all steps take. And whether the AUCs of the two agree, without
+which no figure counts. PyTorch's images are rendered beforehand, by our generator, once a replicate.
 """
 
 from __future__ import annotations
@@ -218,7 +217,7 @@ def main() -> None:
     how = ["--device", given.device, *(["--no-compile"] if given.no_compile else [])]
     found: dict[str, Any] = {"machine": {"before": load()}, "fingerprint": device.fingerprint(1), "torch": _torch()}
     with tempfile.TemporaryDirectory(prefix="side-by-side-") as place:
-        for part in parts(given.steps) if given.only != "stages" else [given.steps]:
+        for part in parts(given.steps):
             changes = [*overrides(given.study, part), f"replicates={given.replicates}"]
             folder = Path(place) / f"{part:g}"
             folder.mkdir()
