@@ -124,7 +124,7 @@ def lay_out(figure: Figure) -> None:
 
     figure.set_dpi(matplotlib.rcParams["savefig.dpi"])
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    figure.set_layout_engine(None)  # "none" would leave a placeholder, for which every savefig draws twice
 
 
 @style()
