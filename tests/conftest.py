@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 
@@ -26,10 +27,26 @@ FIRST = (
 made once), and a long one that came last would keep one process busy while the other has nothing to do."""
 
 
+QUICK = (
+    "--xla_backend_optimization_level=0",
+    "--xla_cpu_use_fusion_emitters=false",
+    "--xla_cpu_parallel_codegen_split_count=1",
+)
+"""Flags of XLA with which programs compile in a quarter of the time, and run slower."""
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Fast tests are made of programs that run once: not optimised, they compile in half the time. Slow ones train."""
-    if session.config.option.markexpr == "not slow":
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
+    """Fast tests are made of programs that run once. Slow ones train."""
+    given = os.environ.get("XLA_FLAGS", "")
+    if session.config.option.markexpr == "not slow" and QUICK[0] not in given:  # a process of xdist has them already
+        os.environ["XLA_FLAGS"] = " ".join([given, *filter(_has, QUICK)]).strip()
+
+
+def _has(flag: str) -> bool:
+    """Whether this version of XLA has a flag: it ends a process that gives it one it does not know."""
+    own = os.environ | {"XLA_FLAGS": flag, "JAX_PLATFORMS": "cpu"}
+    tried = subprocess.run([sys.executable, "-c", "import jax; jax.devices()"], env=own, capture_output=True)
+    return tried.returncode == 0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,12 +6,15 @@ import json
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import biasprop
+from biasprop import design, load_study
+from biasprop.cube import Store
 from tests.source_tree import ROOT
 
 STUDY = "studies/skin_tone.toml"
@@ -51,6 +54,22 @@ def test_the_cube(ran: tuple[Path, dict]) -> None:
     assert bool((cube.status.where(planned, 1) == 1).all())
     assert bool(np.isfinite(cube.score.where(planned, 0)).all())
     assert list(cube.subgroup.values) == ["light", "dark"]
+
+
+def test_every_planned_arm_is_there_and_was_computed_once(ran: tuple[Path, dict]) -> None:
+    study, store = load_study(ROOT / STUDY, smoke=True), Store.open(ran[1]["store"], writable=False)
+    wanted, status = design.arms(study), store.status()
+    assert all((status[store.index(arm.levels, cell.replicate)][: arm.draws] == 1).all() for cell, arm in wanted)
+    computed = Counter(event["arm"] for event in store.events() if event["event"] == "arm")
+    assert len(computed) == len(wanted) and set(computed.values()) == {1}
+
+
+def test_subjects_are_shared_across_mixes_and_budgets(ran: tuple[Path, dict]) -> None:
+    latents = biasprop.open_cube(ran[1]["store"]).latents
+    assert bool((latents == latents.isel(pretraining=0, labels=0, protocol=0)).all())
+    ita, severity = latents.sel(latent="ita"), latents.sel(latent="severity")
+    assert bool((ita.sel(subgroup="light") > ita.sel(subgroup="dark")).all())
+    assert bool((severity.sel(subgroup="light") == severity.sel(subgroup="dark")).all())
 
 
 def test_figures_lie_beside_the_store(ran: tuple[Path, dict]) -> None:

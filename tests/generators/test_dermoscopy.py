@@ -19,7 +19,7 @@ from biasprop.training import Schedule
 from biasprop.truth.learner import Plenty, trained
 from tests.members import SEED, auc, images, latents, masks, measured, same, subjects
 
-N = 10_000
+N = 5_000
 DIRECTION = {"size": 1, "border": 1, "asymmetry": 1, "variegation": 1, "edge": -1}
 """How each measurement moves with disease: a melanoma's edge is narrower."""
 

@@ -70,30 +70,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return Store.open(small().store(out), writable=False)
 
 
-def test_every_planned_arm_is_there_once(whole: Store) -> None:
-    study = small()
-    wanted = design.arms(study, FEW)
-    status = whole.status()
-    assert all((status[whole.index(arm.levels, cell.replicate)][: arm.draws] == 1).all() for cell, arm in wanted)
-    assert len(arms(whole)) == len(wanted) and set(arms(whole).values()) == {1}
-
-
-def test_a_second_run_computes_nothing(whole: Store) -> None:
-    before = arms(whole)
-    compute(whole.path.parent, workers=0)
-    assert arms(whole) == before
-
-
-def test_subjects_are_shared_across_mixes_and_budgets(whole: Store) -> None:
-    cube = open_cube(whole.path).sel(labels=FEW["labels"])
-    first = cube.latents.isel(pretraining=0, labels=0, protocol=0)
-    assert bool((cube.latents == first).all())
-    ita = cube.latents.sel(latent="ita")
-    assert bool((ita.sel(subgroup="light") > ita.sel(subgroup="dark")).all())
-    severity = cube.latents.sel(latent="severity")
-    assert bool((severity.sel(subgroup="light") == severity.sel(subgroup="dark")).all())
-
-
 @pytest.mark.parametrize("devices", [1, 4])
 @pytest.mark.parametrize("width", [1, 3, 16])
 def test_batches_are_of_one_size_and_filled_up_with_their_last(width: int, devices: int) -> None:
@@ -120,7 +96,7 @@ def test_cells_in_batches_agree_with_cells_alone(whole: Store, tmp_path: Path) -
     assert set(np.unique(wide.fingerprint.sel(probe))).isdisjoint(np.unique(alone.fingerprint.sel(probe)))
 
 
-def test_encoders_are_shared_by_studies_that_differ_elsewhere(whole: Store) -> None:
+def test_encoders_are_shared_by_studies_that_differ_elsewhere() -> None:
     study, other = small(), load_study(STUDY, smoke=True, set=["finetuning.prevalence=0.4"])
     assert study.digest != other.digest
     pairs = zip(design.cells(study), design.cells(other), strict=True)
