@@ -113,9 +113,13 @@ class Evaluation(Component):
     shifts: Shifts = Field(default_factory=dict, exclude_if=absent)
     """Subgroup -> what else befalls its members who calibrate and test; wrong records only count against the test."""
 
+    def judges(self, subgroups: int) -> int:
+        """Images of everyone who calibrates and tests; a test subject is imaged once in every subgroup."""
+        return self.calibration + self.test * subgroups
+
     def images(self, subgroups: int) -> int:
-        """Images of everyone who selects, calibrates and tests; a test subject is imaged once in every subgroup."""
-        return self.selection + self.calibration + self.test * subgroups
+        """Images of everyone who selects, calibrates and tests."""
+        return self.selection + self.judges(subgroups)
 
 
 class PretrainingCondition(Component):

@@ -157,7 +157,7 @@ def bytes_a_cell(study: Study) -> float:
     largest = largest_cohort(every)
     cohort = max(memory.kept(cell.condition, largest) * memory.looks(cell.condition) for cell in every)
     labels = max(int(arm.condition.finetuning.labels) for cell in every for arm in cell.arms)
-    return memory.of_images(study, cohort, labels, study.evaluation.images(len(study.subgroups)))
+    return memory.of_images(study, cohort, labels, study.evaluation)
 
 
 def largest_cohort(every: Sequence[Cell]) -> int:

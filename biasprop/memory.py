@@ -15,8 +15,8 @@ MOST = 256e9
 """Bytes a cell may need; no device has more."""
 
 SHELF = 500_000_000
-"""Bytes of images that a cell keeps of its cohort: a smaller cohort is rendered once, the members of a larger one
-whenever they are drawn."""
+"""Bytes of images that a cell keeps of its cohort, and later of those who calibrate and test: fewer are rendered once,
+more whenever they are drawn or looked at."""
 
 _COPIES = 5
 """Of every parameter while it is trained: itself, its gradient, two moments, and the best so far."""
@@ -41,17 +41,28 @@ def looks(pretraining: Any) -> int:
     return 1 + ("follow_up" in pretraining.pretraining.objective.reads)
 
 
-def of_images(pretraining: Any, cohort: int, labels: int, others: int) -> float:
-    """Bytes of images: a batch forward and backward, beside the kept cohort or, later, the labelled subjects and
-    everyone who selects, calibrates and tests, and as much again for what is computed from them.
+def fit(pretraining: Any, images: int) -> bool:
+    """Whether so many images fit on the shelf.
+
+    Args:
+        pretraining: a ``PretrainingCondition``, of one cell or of several, or whatever has its parts.
+        images: how many.
+    """
+    return 4 * math.prod(pretraining.generator.shape) * images <= SHELF
+
+
+def of_images(pretraining: Any, cohort: int, labels: int, evaluation: Any) -> float:
+    """Bytes of images: a batch forward and backward, beside the kept cohort or, later, the labelled subjects, everyone
+    who selects and what is kept of those who calibrate and test, and as much again for what is computed from them.
 
     Args:
         pretraining: a ``PretrainingCondition``, or whatever has its parts: how large an image and a batch are.
         cohort: images that are kept of the cohort, see :func:`kept`.
         labels: the largest label budget.
-        others: from ``Evaluation.images``.
+        evaluation: an ``Evaluation``.
     """
-    pixels = math.prod(pretraining.generator.shape)
+    pixels, judges = math.prod(pretraining.generator.shape), evaluation.judges(len(pretraining.generator.subgroups))
+    others = evaluation.selection + (judges if fit(pretraining, judges) else 0)
     return 4.0 * pixels * (max(cohort, 2 * (labels + others)) + 40 * pretraining.pretraining.schedule.batch)
 
 
@@ -69,14 +80,15 @@ def needed(pretraining: Any, finetuning: Any) -> dict[Location, float]:
     parameters, activations = pretraining.encoder.numbers(shape)
     evaluation, stage = finetuning.evaluation, finetuning.finetuning
     image = 8.0 * math.prod(shape)
+    judged = image if fit(pretraining, evaluation.judges(len(pretraining.generator.subgroups))) else 0.0
     batch = pretraining.pretraining.schedule.batch if pretraining.pretraining.objective.trains else 0
     if stage.protocol.adapts_encoder:
         batch = max(batch, stage.protocol.recipe(pretraining.pretraining.objective.trains).schedule.batch)
     twins = evaluation.test * len(pretraining.generator.subgroups)
     return {
         ("finetuning", "labels"): image * stage.labels,
-        ("evaluation", "test"): (image + 8.0 * stage.protocol.draws) * twins,
-        ("evaluation", "calibration"): (image + 4.0 * stage.protocol.draws) * evaluation.calibration,
+        ("evaluation", "test"): (judged + 8.0 * stage.protocol.draws) * twins,
+        ("evaluation", "calibration"): (judged + 4.0 * stage.protocol.draws) * evaluation.calibration,
         ("evaluation", "selection"): (image + 4.0 * stage.protocol.draws) * evaluation.selection,
         ("pretraining", "schedule", "batch"): batch * (20 * image + 8.0 * activations),
         ("encoder",): 4.0 * _COPIES * parameters,

@@ -24,7 +24,7 @@ from biasprop.interfaces import Labelled, Params, ReadOut
 from biasprop.keys import Stream
 from biasprop.pretraining import PretrainingTask, cohort_members, shelved
 from biasprop.solved import solved
-from biasprop.subjects import Chunks, Roster, Sets, joined, pool, render_sets, rendered
+from biasprop.subjects import Anew, Chunks, Roster, Sets, joined, pool, render_sets, rendered
 
 COUNTED = 10_000
 """Members of a cohort counted at once."""
@@ -348,7 +348,7 @@ class Finetuner:
         selection = self._told(self._labelled(features, "selection", count), "selection")
         return over_cells(_refit)(each(self.batch, finetuning.mitigation), selection)
 
-    def _encoded(self, params: Params, images: Chunks, name: str) -> np.ndarray:
+    def _encoded(self, params: Params, images: Chunks | Anew, name: str) -> np.ndarray:
         encoder = self.batch.condition.encoder
         return joined([over_cells(_encode)(encoder, params, chunk) for chunk in images], len(self.who[name].label))
 

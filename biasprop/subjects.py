@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from biasprop import keys, population
+from biasprop import keys, memory, population
 from biasprop.batching import Batch, each, over_cells, stream
 from biasprop.condition import Evaluation, Finetuning
 from biasprop.interfaces import Subjects
@@ -23,13 +24,26 @@ Chunks = list[Float[Array, "w 250 h w c"]]
 """The images of a set, ``CHUNK`` at a time; the last chunk is filled up with repetitions."""
 
 
+@dataclass(frozen=True)
+class Anew:
+    """Images of everyone on a roster, in chunks as :data:`Chunks` has them, rendered whenever they are looked at."""
+
+    batch: Batch
+    key: Key[Array, " w"]
+    roster: Roster
+
+    def __iter__(self) -> Iterator[Float[Array, "w 250 h w c"]]:
+        for rows in _rows(self.batch, self.roster):
+            yield over_cells(_render)(self.batch.condition.generator, self.key, *rows)
+
+
 class Sets(NamedTuple):
-    """Rendered images of those who select, calibrate and test, and of the first draw of labelled subjects."""
+    """Images of those who select, calibrate and test, and of the first draw of labelled subjects."""
 
     train: Chunks
     selection: Chunks
-    calibration: Chunks
-    test: list[Chunks]
+    calibration: Chunks | Anew
+    test: list[Chunks | Anew]
     """One for each subgroup: the twins."""
 
 
@@ -92,12 +106,16 @@ def judged(evaluation: Evaluation, subgroups: Sequence[str]) -> np.ndarray | Non
 
 
 def render_sets(batch: Batch, who: dict[str, Roster]) -> Sets:
-    """Render everyone who selects, calibrates, tests, and the first draw of labelled subjects."""
+    """Render everyone who selects, the first draw of labelled subjects, and those who calibrate and test, if they fit
+    on the shelf (:data:`biasprop.memory.SHELF`)."""
+    twins = _twins(batch, who["test"])
+    judged = len(who["calibration"].label) + sum(len(roster.label) for roster in twins)
+    judges = rendered if memory.fit(batch.condition, judged) else Anew
     return Sets(
         train=rendered(batch, pool(batch, 0), who["train"]),
         selection=rendered(batch, stream(batch, Stream.SELECTION), who["selection"]),
-        calibration=rendered(batch, stream(batch, Stream.CALIBRATION), who["calibration"]),
-        test=[rendered(batch, stream(batch, Stream.TEST), twins) for twins in _twins(batch, who["test"])],
+        calibration=judges(batch, stream(batch, Stream.CALIBRATION), who["calibration"]),
+        test=[judges(batch, stream(batch, Stream.TEST), roster) for roster in twins],
     )
 
 
@@ -119,7 +137,7 @@ def _latents_of(batch: Batch, name: Stream, roster: Roster) -> np.ndarray:
 
 def rendered(batch: Batch, key: Key[Array, " w"], roster: Roster) -> Chunks:
     """Images of everyone on a roster."""
-    return [over_cells(_render)(batch.condition.generator, key, *rows) for rows in _rows(batch, roster)]
+    return list(Anew(batch, key, roster))
 
 
 def masked(batch: Batch, key: Key[Array, " w"], roster: Roster) -> list[Float[Array, "w 250 h w"]]:

@@ -13,7 +13,8 @@ import pytest
 from biasprop import memory, pretraining, program, subjects
 from biasprop.batching import over_cells
 from biasprop.objectives import OBJECTIVES
-from tests.members import batch, condition, one_of_each
+from tests.members import batch, condition, one_of_each, same
+from tests.program.small_experiment import finetuner, scores
 
 TRAINED: dict[str, Any] = {kind: cls for kind, cls in OBJECTIVES.items() if getattr(cls, "trains", True)}
 
@@ -47,3 +48,14 @@ def test_a_cohort_beyond_the_shelf_is_rendered_as_it_is_drawn(monkeypatch: pytes
     assert fits is not None and fits.images.shape[1] < 40 + subjects.CHUNK, "no more room than there is"
     monkeypatch.setattr(memory, "SHELF", memory.SHELF - 1)
     assert pretraining.shelved(cells) is None
+
+
+@pytest.mark.parametrize("kind", ["linear_probe", "full"])
+def test_judges_beyond_the_shelf_are_scored_as_those_who_are_kept(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = batch((condition(), 0))
+    encoder = program.untrained(cells)["encoder"]
+    kept = finetuner(cells, encoder)
+    monkeypatch.setattr(memory, "SHELF", 0)
+    rendered = finetuner(cells, encoder)
+    assert isinstance(kept.sets.calibration, list) and isinstance(rendered.sets.calibration, subjects.Anew)
+    assert same(scores(kept, kind), scores(rendered, kind))
