@@ -61,6 +61,16 @@ class Facets:
             raise DoesNotFit(f"{len(rows)} combinations of {', '.join(others)}: at most {MOST_ROWS} rows fit")
         return cls(pretraining, budget, rows)
 
+    def budgets(self, z: xr.DataArray, least: int = 1) -> str:
+        """The dim of label budgets.
+
+        Raises:
+            DoesNotFit: there are fewer of them than so many.
+        """
+        if self.budget is None or z.sizes[self.budget] < least:
+            raise DoesNotFit("no factor varies finetuning.labels")
+        return self.budget
+
 
 def counted(study: Any, subgroups: Sequence[str]) -> str:
     """The subgroup whose share is an x axis: the second one of the primary contrast, else the last one."""

@@ -9,7 +9,6 @@ from biasprop.figures.facets import Facets, auc_of, row_title, summary, z_by_rep
 from biasprop.plotting import (
     CURVE_COLOURS,
     DOUBLE,
-    DoesNotFit,
     budget_axis,
     colours,
     inner_ticks,
@@ -40,11 +39,10 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     """
     z = z_by_replicate(cube, study)
     facets = Facets.of(z, study, "objective")
-    if facets.budget is None or z.sizes[facets.budget] < 2:
-        raise DoesNotFit("no factor varies finetuning.labels")
+    budget = facets.budgets(z, 2)
     subgroups = [str(name) for name in z["subgroup"].values]
     levels = [str(level) for level in z[facets.pretraining].values]
-    budgets = z[facets.budget].values.tolist()
+    budgets = z[budget].values.tolist()
     hues, shapes = colours(levels, CURVE_COLOURS), markers(levels)
     figure = page(DOUBLE, 0.6 + 1.6 * len(facets.rows))
     grid = figure.subplots(len(facets.rows), len(subgroups), squeeze=False, sharex=True, sharey=True)
@@ -53,7 +51,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
             positions = budget_axis(axes, budgets)
             for k, level in enumerate(z[facets.pretraining].values.tolist()):
                 here = z.sel({**row, "subgroup": subgroup, facets.pretraining: level})
-                values = here.transpose("replicate", facets.budget).values
+                values = here.transpose("replicate", budget).values
                 at = positions + 0.03 * (k - (len(levels) - 1) / 2)
                 look: Any = {"colour": hues[str(level)], "marker": shapes[str(level)], "label": plain(level)}
                 mean, low, high = map(auc_of, summary(values))

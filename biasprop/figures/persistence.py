@@ -12,7 +12,6 @@ from biasprop.plotting import (
     CURVE_COLOURS,
     DOUBLE,
     SINGLE,
-    DoesNotFit,
     budget_axis,
     colours,
     legend,
@@ -50,8 +49,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     estimand = stated_swap(study)
     z = z_by_replicate(cube, study)
     facets = Facets.of(z, study)
-    if facets.budget is None:
-        raise DoesNotFit("no factor varies finetuning.labels")
+    budget = facets.budgets(z)
     first, second = estimand.subgroups
     gaps = gap(z, estimand.subgroups)
     curves = [("swap contrast\non z", swap_contrast(gaps, estimand.factor, estimand.skewed))]
@@ -59,7 +57,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     difference = f"z({plain(first)}) \N{MINUS SIGN} z({plain(second)})"
     for level in apart:
         curves.append((f"gap, {plain(level)}\n{difference}", gaps.sel({facets.pretraining: level}, drop=True)))
-    budgets = z[facets.budget].values.tolist()
+    budgets = z[budget].values.tolist()
     titles = [row_title(row) or "swap contrast" for row in facets.rows]
     nearest = min(np.diff(np.log10(sorted(budgets))), default=1.0)
     crowded = nearest < CROWDED
@@ -70,7 +68,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
         positions = budget_axis(axes, budgets)
         margin_band(axes, estimand.margin, label=f"margin \N{PLUS-MINUS SIGN}{estimand.margin:g}")
         for k, (title, row) in enumerate(zip(titles, facets.rows, strict=True)):
-            drawn = values.sel(row).transpose("replicate", facets.budget).values
+            drawn = values.sel(row).transpose("replicate", budget).values
             step = min(0.07, 0.7 * nearest / len(titles))  # so that no curve's point comes near the next budget
             at = positions + step * (k - (len(titles) - 1) / 2)
             look = {"colour": hues[title], "marker": shapes[title], "label": title, "spread": 0.35 * step}

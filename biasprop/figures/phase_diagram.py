@@ -41,8 +41,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
 
     z = z_by_replicate(cube, study)
     facets = Facets.of(z, study)
-    if facets.budget is None:
-        raise DoesNotFit("no factor varies finetuning.labels")
+    budget = facets.budgets(z)
     pair = compared(cube, study.estimands)
     reference = reference_level(cube, [e for e in study.estimands if e.factor == facets.pretraining])
     if pair is None or reference is None or reference[0] != facets.pretraining:
@@ -55,7 +54,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     down = -(-len(facets.rows) // across)
     figure = page(DOUBLE if across > 1 else SINGLE, 0.9 + down * (ROW * len(mixes) + 0.3))
     grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
-    budgets = z[facets.budget].values.tolist()
+    budgets = z[budget].values.tolist()
     for axes, row in zip(grid.ravel(), facets.rows, strict=False):
         own = [field for field in found if row.items() <= field.arm.items()]
         _panel(axes, own, facets, mixes, budgets)

@@ -48,8 +48,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     estimand = stated_swap(study)
     z = z_by_replicate(cube, study)
     facets = Facets.of(z, study)
-    if facets.budget is None or z.sizes[facets.budget] < 2:
-        raise DoesNotFit("no factor varies finetuning.labels")
+    budget = facets.budgets(z, 2)
     if len(facets.rows) < 2:
         raise DoesNotFit("there is one way of fine-tuning only, so nothing to compare at equal AUC")
     beta = swap_contrast(gap(z, estimand.subgroups), estimand.factor, estimand.skewed)
@@ -61,17 +60,15 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     axes = figure.subplots()
     margin_band(axes, estimand.margin, label=f"margin \N{PLUS-MINUS SIGN}{estimand.margin:g}")
     for title, row in zip(titles, facets.rows, strict=True):
-        mean, low, high = summary(beta.sel(row).transpose("replicate", facets.budget).values)
-        x = auc_of(summary(overall.sel(row).transpose("replicate", facets.budget).values)[0])
+        mean, low, high = summary(beta.sel(row).transpose("replicate", budget).values)
+        x = auc_of(summary(overall.sel(row).transpose("replicate", budget).values)[0])
         nobody = np.empty((0, len(x)))  # points of replicates would lie beside the curve: each has an AUC of its own
         series(axes, x, nobody, (mean, low, high), colour=hues[title], marker=shapes[title], label=title)
         last = np.flatnonzero(np.isfinite(mean))
         for k, points in ((last[:1], (-3, -8)), (last[-1:], (3, 4))):
             for i in k:
-                budget = f"{plain(z[facets.budget].values.tolist()[i])}"
-                axes.annotate(
-                    budget, (x[i], mean[i]), points, textcoords="offset points", fontsize=6, color=hues[title]
-                )
+                told = plain(z[budget].values.tolist()[i])
+                axes.annotate(told, (x[i], mean[i]), points, textcoords="offset points", fontsize=6, color=hues[title])
     axes.margins(x=0.1)
     inner_ticks(axes, "x", "y")
     axes.set_xlabel("AUC, both subgroups under both skewed mixes")
