@@ -10,6 +10,7 @@ import numpy as np
 from biasprop.figures.facets import Facets, auc_of, row_title, stated_swap, summary, z_by_replicate
 from biasprop.plotting import (
     CURVE_COLOURS,
+    INK,
     SINGLE,
     DoesNotFit,
     colours,
@@ -49,6 +50,8 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     z = z_by_replicate(cube, study)
     facets = Facets.of(z, study)
     budget = facets.budgets(z, 2)
+    z = z.sortby(budget)
+    budgets = z[budget].values.tolist()
     if len(facets.rows) < 2:
         raise DoesNotFit("there is one way of fine-tuning only, so nothing to compare at equal AUC")
     beta = swap_contrast(gap(z, estimand.subgroups), estimand.factor, estimand.skewed)
@@ -64,11 +67,10 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
         x = auc_of(summary(overall.sel(row).transpose("replicate", budget).values)[0])
         nobody = np.empty((0, len(x)))  # points of replicates would lie beside the curve: each has an AUC of its own
         series(axes, x, nobody, (mean, low, high), colour=hues[title], marker=shapes[title], label=title)
-        last = np.flatnonzero(np.isfinite(mean))
-        for k, points in ((last[:1], (-3, -8)), (last[-1:], (3, 4))):
-            for i in k:
-                told = plain(z[budget].values.tolist()[i])
-                axes.annotate(told, (x[i], mean[i]), points, textcoords="offset points", fontsize=6, color=hues[title])
+        # Over the marker of the smallest budget: a curve may turn back, so its ends have to be told apart.
+        axes.plot(x[:1], mean[:1], shapes[title], color=hues[title], markerfacecolor="white", zorder=4)
+    ends = f"{plain(budgets[0])} labels, on to {plain(budgets[-1])}"
+    axes.plot([], [], "o", color=INK, markerfacecolor="white", label=ends)
     axes.margins(x=0.1)
     inner_ticks(axes, "x", "y")
     axes.set_xlabel("AUC, both subgroups under both skewed mixes")
