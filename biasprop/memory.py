@@ -18,6 +18,9 @@ SHELF = 500_000_000
 """Bytes of images that a cell keeps of its cohort, and later of those who calibrate and test: fewer are rendered once,
 more whenever they are drawn or looked at."""
 
+_FEATURE = 8.0
+"""Bytes of a feature of someone who is looked at: itself, and its copy among those of the whole set."""
+
 _COPIES = 5
 """Of every parameter while it is trained: itself, its gradient, two moments, and the best so far."""
 
@@ -53,7 +56,8 @@ def fit(pretraining: Any, images: int) -> bool:
 
 def of_images(pretraining: Any, cohort: int, labels: int, evaluation: Any) -> float:
     """Bytes of images: a batch forward and backward, beside the kept cohort or, later, the labelled subjects, everyone
-    who selects and what is kept of those who calibrate and test, and as much again for what is computed from them.
+    who selects and what is kept of those who calibrate and test, as much again for what is computed from them, and
+    features.
 
     Args:
         pretraining: a ``PretrainingCondition``, or whatever has its parts: how large an image and a batch are.
@@ -63,14 +67,15 @@ def of_images(pretraining: Any, cohort: int, labels: int, evaluation: Any) -> fl
     """
     pixels, judges = math.prod(pretraining.generator.shape), evaluation.judges(len(pretraining.generator.subgroups))
     others = evaluation.selection + (judges if fit(pretraining, judges) else 0)
-    return 4.0 * pixels * (max(cohort, 2 * (labels + others)) + 40 * pretraining.pretraining.schedule.batch)
+    images = max(cohort, 2 * (labels + others)) + 40 * pretraining.pretraining.schedule.batch
+    return 4.0 * pixels * images + _FEATURE * pretraining.encoder.features * judges
 
 
 def needed(pretraining: Any, finetuning: Any) -> dict[Location, float]:
     """Bytes that a cell needs at its peak, by the key that asks for them.
 
-    Images are shared out by how many each key asks for; a network holds its parameters several times and the
-    activations of a batch.
+    Images that are kept, and features, are shared out by how many each key asks for; a network holds its parameters
+    several times and the activations of a batch.
 
     Args:
         pretraining: a ``PretrainingCondition``, or whatever has its parts.
@@ -80,7 +85,8 @@ def needed(pretraining: Any, finetuning: Any) -> dict[Location, float]:
     parameters, activations = pretraining.encoder.numbers(shape)
     evaluation, stage = finetuning.evaluation, finetuning.finetuning
     image = 8.0 * math.prod(shape)
-    judged = image if fit(pretraining, evaluation.judges(len(pretraining.generator.subgroups))) else 0.0
+    kept = fit(pretraining, evaluation.judges(len(pretraining.generator.subgroups)))
+    judged = _FEATURE * pretraining.encoder.features + (image if kept else 0.0)
     batch = pretraining.pretraining.schedule.batch if pretraining.pretraining.objective.trains else 0
     if stage.protocol.adapts_encoder:
         batch = max(batch, stage.protocol.recipe(pretraining.pretraining.objective.trains).schedule.batch)
