@@ -34,9 +34,8 @@ def kept(pretraining: Any, largest: int = 0) -> int:
         largest: size of the study's largest cohort, for which there is then room, so that one program serves all
             cohorts that are no larger.
     """
-    stage, room = pretraining.pretraining, SHELF // (4 * math.prod(pretraining.generator.shape) * looks(pretraining))
-    size = int(np.max(stage.cohort))
-    return max(size, min(largest, room)) if size <= room else 0
+    size, most = int(np.max(pretraining.pretraining.cohort)), room(pretraining) // looks(pretraining)
+    return max(size, min(largest, most)) if size <= most else 0
 
 
 def looks(pretraining: Any) -> int:
@@ -44,14 +43,13 @@ def looks(pretraining: Any) -> int:
     return 1 + ("follow_up" in pretraining.pretraining.objective.reads)
 
 
-def fit(pretraining: Any, images: int) -> bool:
-    """Whether so many images fit on the shelf.
+def room(pretraining: Any) -> int:
+    """How many images fit on the shelf.
 
     Args:
         pretraining: a ``PretrainingCondition``, of one cell or of several, or whatever has its parts.
-        images: how many.
     """
-    return 4 * math.prod(pretraining.generator.shape) * images <= SHELF
+    return SHELF // (4 * math.prod(pretraining.generator.shape))
 
 
 def of_images(pretraining: Any, cohort: int, labels: int, evaluation: Any) -> float:
@@ -66,7 +64,7 @@ def of_images(pretraining: Any, cohort: int, labels: int, evaluation: Any) -> fl
         evaluation: an ``Evaluation``.
     """
     pixels, judges = math.prod(pretraining.generator.shape), evaluation.judges(len(pretraining.generator.subgroups))
-    others = evaluation.selection + (judges if fit(pretraining, judges) else 0)
+    others = evaluation.selection + (judges if judges <= room(pretraining) else 0)
     images = max(cohort, 2 * (labels + others)) + 40 * pretraining.pretraining.schedule.batch
     return 4.0 * pixels * images + _FEATURE * pretraining.encoder.features * judges
 
@@ -85,7 +83,7 @@ def needed(pretraining: Any, finetuning: Any) -> dict[Location, float]:
     parameters, activations = pretraining.encoder.numbers(shape)
     evaluation, stage = finetuning.evaluation, finetuning.finetuning
     image = 8.0 * math.prod(shape)
-    kept = fit(pretraining, evaluation.judges(len(pretraining.generator.subgroups)))
+    kept = evaluation.judges(len(pretraining.generator.subgroups)) <= room(pretraining)
     judged = _FEATURE * pretraining.encoder.features + (image if kept else 0.0)
     batch = pretraining.pretraining.schedule.batch if pretraining.pretraining.objective.trains else 0
     if stage.protocol.adapts_encoder:

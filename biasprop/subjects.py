@@ -110,7 +110,7 @@ def render_sets(batch: Batch, who: dict[str, Roster]) -> Sets:
     on the shelf (:data:`biasprop.memory.SHELF`)."""
     twins = _twins(batch, who["test"])
     judged = len(who["calibration"].label) + sum(len(roster.label) for roster in twins)
-    judges = rendered if memory.fit(batch.condition, judged) else Anew
+    judges = rendered if judged <= memory.room(batch.condition) else Anew
     return Sets(
         train=rendered(batch, pool(batch, 0), who["train"]),
         selection=rendered(batch, stream(batch, Stream.SELECTION), who["selection"]),
