@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import biasprop
-from biasprop import design, load_study
+from biasprop import design, load_study, progress, sweep
 from biasprop.cube import Store
 from tests.source_tree import ROOT
 
@@ -24,6 +24,11 @@ def command(*words: str) -> subprocess.CompletedProcess[str]:
     """``python -m biasprop.run`` on the study."""
     line = [sys.executable, "-m", "biasprop.run", STUDY, "--smoke", *words]
     return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=280)
+
+
+def arms(store: Store) -> Counter[str]:
+    """How often each arm was computed."""
+    return Counter(event["arm"] for event in store.events() if event["event"] == "arm")
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +65,10 @@ def test_every_planned_arm_is_there_and_was_computed_once(ran: tuple[Path, dict]
     study, store = load_study(ROOT / STUDY, smoke=True), Store.open(ran[1]["store"], writable=False)
     wanted, status = design.arms(study), store.status()
     assert all((status[store.index(arm.levels, cell.replicate)][: arm.draws] == 1).all() for cell, arm in wanted)
-    computed = Counter(event["arm"] for event in store.events() if event["event"] == "arm")
+    computed = arms(store)
     assert len(computed) == len(wanted) and set(computed.values()) == {1}
+    sweep.run(study, store.path, workers=0, progress=progress.make(quiet=True))
+    assert arms(store) == computed, "a sweep of what is finished computes nothing"
 
 
 def test_subjects_are_shared_across_mixes_and_budgets(ran: tuple[Path, dict]) -> None:

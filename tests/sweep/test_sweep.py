@@ -120,6 +120,7 @@ def test_a_failing_arm_is_recorded_named_and_tried_again(tmp_path: Path, monkeyp
     assert ended(study, tmp_path, only) == {("linear_probe", Status.FAILED), ("full", Status.OK)}
     store = Store.open(study.store(tmp_path), writable=False)
     assert any("out of luck" in event.get("traceback", "") for event in store.events())
+    assert len(arms(store)) == len(design.arms(study, only)), "nothing but what was chosen"
     sweep.run(study, study.store(tmp_path), only=only, workers=0, progress=progress.make(quiet=True))
     assert ended(study, tmp_path, only) == {("linear_probe", Status.OK), ("full", Status.OK)}
 
