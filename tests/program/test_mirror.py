@@ -146,13 +146,13 @@ def test_a_study_of_mirror_images_and_its_conjugate_have_one_answer(
     conjugate = remake(Origin(text=exchanged, smoke=True))
     assert list(conjugate.subgroups) == ["rising", "falling"]
     # The shipped classes themselves are changed: what validates a study has taken them from their tables long ago.
-    generator, encoder = (GENERATORS["dermoscopy"], "render"), (ENCODERS["vit"], "init")
-    render, view, init = getattr(*generator), Augmentation.view, getattr(*encoder)
-    monkeypatch.setattr(*generator, lambda self, subject: render(self, subject)[:, ::-1])
+    skin, vit = GENERATORS["dermoscopy"], ENCODERS["vit"]
+    render, view, init = skin.render, Augmentation.view, vit.init
+    monkeypatch.setattr(skin, "render", lambda self, subject: render(self, subject)[:, ::-1])
     monkeypatch.setattr(Augmentation, "view", lambda self, key, image: view(self, key, image[:, ::-1])[:, ::-1])
     elsewhere, _ = answer(conjugate, "elsewhere", only=["pretraining=falling 0", "flips=0.0"])
     monkeypatch.setattr(
-        *encoder, lambda self, key, shape: in_mirrored_places(init(self, key, shape), shape, self.patch)
+        vit, "init", lambda self, key, shape: in_mirrored_places(init(self, key, shape), shape, self.patch)
     )
     there, other = answer(conjugate, "there")
 
