@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+import gc
 import os
 import platform
 from pathlib import Path
@@ -14,15 +16,20 @@ GPU = (DETERMINISTIC, "--xla_gpu_enable_triton_gemm=false")
 """What XLA is told on a GPU: also to take the vendor's products, with which a step takes as long as with kernels of its
 own, and less is compiled (tests/benchmarks/README.md)."""
 
+COLLECTED = (10_000, 10, 10)
+"""Least thresholds of Python's collector of cycles: new objects before it looks at the young ones, and how many such
+looks before one at older ones, and at all."""
+
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 """Names of the GNU C library's settings, from its malloc.h."""
 
 
 def settle() -> None:
     """One thread a compute process, so that bits do not depend on the number of cores, :data:`GPU` where there is one,
-    and small blocks of freed memory kept for the next step. Of the environment what the user has set stands, and once
-    JAX has started it changes nothing."""
+    small blocks of freed memory kept for the next step, and cycles collected less often. Of the environment what the
+    user has set stands, and once JAX has started it changes nothing."""
     _keep_freed_memory()
+    _collect_less_often()
     os.environ.setdefault("NPROC", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     if Path("/dev/nvidia0").exists():
@@ -46,3 +53,11 @@ def _keep_freed_memory() -> None:
     settings(_MMAP_THRESHOLD, 2 << 20)
     settings(_TRIM_THRESHOLD, 16 << 20)
     settings(_TOP_PAD, 2 << 20)
+
+
+def _collect_less_often() -> None:
+    """Let Python look for cycles of dead objects at :data:`COLLECTED`, and not once more when it ends. Tracing makes
+    hundreds of thousands of objects that live on, and Python's own thresholds have them all looked at again and again:
+    a quarter of the time in which a process has its programs, and the last look a second of every command."""
+    gc.set_threshold(*map(max, COLLECTED, gc.get_threshold()))
+    atexit.register(gc.freeze)

@@ -23,6 +23,17 @@ for _ in range(100):
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
+TRACED = """
+import atexit, gc, sys
+
+atexit.register(lambda: print(gc.get_freeze_count() > 0))  # runs after all that is registered later
+from biasprop import environment
+
+gc.set_threshold(*map(int, sys.argv[1:]))
+environment.settle()
+print(*gc.get_threshold())
+"""
+
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
 def test_freed_blocks_are_kept_for_the_next_step() -> None:
@@ -41,3 +52,10 @@ def test_of_xla_s_flags_the_user_s_stand(given: str) -> None:
     assert found[: len(given.split())] == given.split()
     assert set(found) - set(given.split()) == {flag for flag in GPU if flag.partition("=")[0] not in given}
     assert (DETERMINISTIC in found) == ("deterministic" not in given)
+
+
+@pytest.mark.parametrize(("given", "least"), [((700, 10, 10), (10_000, 10, 10)), ((20_000, 5, 30), (20_000, 10, 30))])
+def test_cycles_are_looked_for_less_often_and_not_at_the_end(given: tuple[int, ...], least: tuple[int, ...]) -> None:
+    words = [sys.executable, "-c", TRACED, *map(str, given)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [*map(str, least), "True"]
