@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm, rankdata
+from scipy.special import ndtri
 
+from biasprop.metrics.auc import midranks
 from biasprop.statistics.tests import ALPHA
 
 
@@ -32,7 +33,7 @@ class Areas(NamedTuple):
             weights: [k]; ``(1, 0)`` is the first area, ``(1, -1)`` a difference.
         """
         w = np.asarray(weights, np.float64)
-        value, half = float(w @ self.area), float(norm.isf(ALPHA / 2) * np.sqrt(w @ self.covariance @ w))
+        value, half = float(w @ self.area), float(-ndtri(ALPHA / 2) * np.sqrt(w @ self.covariance @ w))
         return value, value - half, value + half
 
 
@@ -48,9 +49,9 @@ def paired_areas(low: ArrayLike, high: ArrayLike) -> Areas:
     """
     below, above = np.asarray(low, np.float64), np.asarray(high, np.float64)
     n = below.shape[-1]
-    both = rankdata(np.concatenate([below, above], axis=-1), axis=-1)
+    both = midranks(np.concatenate([below, above], axis=-1))
     own = 0.5 * (np.sign(above - below) + 1)  # a subject is not compared with itself
-    beaten = both[..., n:] - rankdata(above, axis=-1) - own
-    beaten_by = n - (both[..., :n] - rankdata(below, axis=-1)) - own
+    beaten = both[..., n:] - midranks(above) - own
+    beaten_by = n - (both[..., :n] - midranks(below)) - own
     component = (beaten + beaten_by) / (n - 1)
     return Areas(component.mean(axis=-1) / 2, np.atleast_2d(np.cov(component)) / n)
