@@ -123,7 +123,8 @@ def lay_out(figure: Figure) -> None:
     import matplotlib
 
     figure.set_dpi(matplotlib.rcParams["savefig.dpi"])
-    figure.draw_without_rendering()
+    if figure.axes and (engine := figure.get_layout_engine()):
+        engine.execute(figure)  # and no more of what drawing does, which is done for each format
     figure.set_layout_engine(None)  # "none" would leave a placeholder, for which every savefig draws twice
 
 

@@ -79,6 +79,7 @@ def test_fits_the_page(name: str, cubes: dict[str, xr.Dataset], found: list[Esti
     assert figure.get_figwidth() in (plotting.SINGLE, plotting.DOUBLE)
     plotting.lay_out(figure)
     with plotting.style():
+        figure.draw_without_rendering()
         page = figure.bbox
         for text in figure.findobj(Text):
             box = text.get_window_extent()
