@@ -42,7 +42,7 @@ def link(root: Path, key: str) -> str | None:
     parts = key.split("/")
     for end in range(1, len(parts) + 1):
         here = "/".join(parts[:end])
-        if parts[end - 1] == ".." or (root / here).is_symlink():
+        if parts[end - 1] == ".." or os.path.islink(os.path.join(root, here)):  # pathlib takes five times as long
             return here
     return None
 

@@ -40,9 +40,25 @@ class Folder(LocalStore):
             return None
 
     async def _set(self, key: str, value: Buffer, exclusive: bool = False) -> None:
+        self._not_through_a_link(key)
+        await super()._set(key, value, exclusive)
+
+    def put(self, key: str, content: bytes | None) -> None:
+        """Write a file in one step; for None there is none any more.
+
+        Raises:
+            OSError: a link leads there, or the file cannot be written.
+        """
+        if content is None:
+            self._not_through_a_link(key.rpartition("/")[0])
+            self.delete_sync(key)
+        else:
+            self._not_through_a_link(key)
+            self.set_sync(key, default_buffer_prototype().buffer.from_bytes(content))
+
+    def _not_through_a_link(self, key: str) -> None:
         if linked := contained.link(self.root, key):
             raise OSError(f"{self.root / linked} is a link that leads out of the store; it is not written through")
-        await super()._set(key, value, exclusive)
 
     def chunk(self, key: str) -> bytes:
         """A file's bytes: metadata, or an arm's chunk as it is packed.

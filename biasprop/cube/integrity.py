@@ -56,11 +56,6 @@ def checksum(data: Mapping[str, np.ndarray], draws: int) -> np.uint64:
     return np.uint64(hash64(*parts))
 
 
-def place(name: str, index: tuple[int, ...], layout: Layout) -> tuple[int | slice, ...]:
-    """Where one arm lies in a variable's array, which may be longer than the layout: growth was cut short."""
-    return (*index, *(slice(0, size) for size in VARIABLES[name].shape(layout.sizes)))
-
-
 def inspect(arrays: Mapping[str, zarr.Array], index: tuple[int, ...], layout: Layout) -> tuple[str | None, int | None]:
     """Read one arm and compare it with its checksum.
 

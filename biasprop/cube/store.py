@@ -152,10 +152,10 @@ class Store:
         return np.full(self.layout.draws, Status.OPEN, "i1")
 
     def _get(self, name: str, index: tuple[int, ...]) -> np.ndarray:
-        return np.asarray(self._arrays[name][integrity.place(name, index, self.layout)])
+        return template.read(self._arrays[name], index, VARIABLES[name].shape(self.layout.sizes))
 
     def _set(self, name: str, index: tuple[int, ...], values: Any) -> None:
-        self._arrays[name][integrity.place(name, index, self.layout)] = values
+        template.write(self._arrays[name], index, VARIABLES[name].shape(self.layout.sizes), values)
 
     @property
     def _all(self) -> tuple[slice, ...]:

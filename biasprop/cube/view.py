@@ -13,7 +13,7 @@ from xarray.backends import BackendArray, BackendEntrypoint
 from xarray.core import indexing
 
 from biasprop.component import InputError
-from biasprop.cube import integrity, ledger, template
+from biasprop.cube import ledger, template
 from biasprop.cube.layout import Label, Layout
 from biasprop.cube.store import Store
 from biasprop.cube.variables import DATA, VARIABLES
@@ -149,7 +149,7 @@ class _ArmArray(BackendArray):
 
     def _arm(self, index: tuple[int, ...]) -> np.ndarray:
         try:
-            return np.asarray(self.array[integrity.place(self.name, index, self.layout)])
+            return template.read(self.array, index, self.variable.shape(self.layout.sizes))
         except template.UNREADABLE as error:
             arm, replicate = self.layout.arm(index)
             raise InputError(
