@@ -59,7 +59,7 @@ def one_cell(condition: PretrainingCondition, key: Key[Array, ""]) -> Batch:
 
 def stream(batch: Batch, name: keys.Stream) -> Key[Array, " w"]:
     """Every cell's key of one stream."""
-    return jax.vmap(lambda key: keys.stream(key, name))(batch.key)
+    return keys.inside(batch.key, int(name))
 
 
 def each(batch: Batch, tree: Any) -> Any:

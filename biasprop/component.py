@@ -11,6 +11,7 @@ traced leaf is no float.
 
 from __future__ import annotations
 
+import functools
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -117,6 +118,7 @@ class Component(Definition):
         jax.tree_util.register_pytree_with_keys(cls, _flatten_with_keys, lambda aux, leaves: _rebuild(cls, aux, leaves))
 
 
+@functools.cache
 def levers(cls: type[Definition]) -> tuple[str, ...]:
     """The names of a definition's fields that are leaves, in the order they are declared."""
     return tuple(name for name, field in cls.model_fields.items() if _is_lever(field.annotation, field.metadata))

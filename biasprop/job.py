@@ -203,6 +203,7 @@ class _Batch:
 
     def __init__(self, study: Study, members: list[Cell], store: Store, job: Job, clock: Clock, tell: Tell):
         self.study, self.members, self.store, self.clock, self.tell = study, members, store, clock, tell
+        self.largest = design.largest_cohort(_study(job.origin)[1])
         self.encoders = EncoderStore(job.encoders, lambda line: store.log({"event": "damaged", "what": line}))
         devices = device.sharing(len(members))
         self.mark = device.fingerprint(len(members) // devices, devices)
@@ -302,8 +303,7 @@ class _Batch:
     def _pretrained(self, members: list[str]) -> tuple[Params, list[str]]:
         checkpoint = Checkpoint(self.encoders, members, self.store.log)
         with self.clock.stage("pretrain"):
-            largest = design.largest_cohort(design.cells(self.study))
-            params, diverged = program.pretrain(self.batch, self._report, checkpoint, largest)
+            params, diverged = program.pretrain(self.batch, self._report, checkpoint, self.largest)
             jax.block_until_ready(params)
         for i, key in enumerate(dict.fromkeys(members)):  # whatever fills the batch repeats its last cell
             leaves = [np.asarray(leaf[i]) for leaf in jax.tree.leaves(params)]

@@ -300,10 +300,7 @@ class Finetuner:
         encoder, objective = self.batch.condition.encoder, self.batch.condition.pretraining.objective
         protocol = each(self.batch, finetuning.protocol)
         count, selection_count = self._counts(finetuning)
-        order, begin = (
-            jax.vmap(lambda key: keys.at(key, draw))(stream(self.batch, name))
-            for name in (Stream.FINETUNE_ORDER, Stream.HEAD)
-        )
+        order, begin = (keys.inside(stream(self.batch, name), draw) for name in (Stream.FINETUNE_ORDER, Stream.HEAD))
         images, judging = (jnp.concatenate(some, axis=1) for some in (chunks, self.sets.selection))
         train = self._mitigated(finetuning, self._labelled(images, "train", count))
         selection = self._labelled(judging, "selection", selection_count)

@@ -167,7 +167,7 @@ def _twins(batch: Batch, roster: Roster) -> list[Roster]:
 
 def pool(batch: Batch, draw: int) -> Key[Array, " w"]:
     """The key of the labelled subjects of one draw."""
-    return jax.vmap(lambda key: keys.at(key, draw))(stream(batch, Stream.FINETUNE_SUBJECTS))
+    return keys.inside(stream(batch, Stream.FINETUNE_SUBJECTS), draw)
 
 
 def _subjects(
