@@ -84,3 +84,8 @@ def test_a_plan_loads_only_what_it_needs() -> None:
 
 def test_opening_a_cube_needs_no_jax() -> None:
     assert not loaded("from biasprop import open_cube") & {"jax", "jaxlib", "flax", "optax"}
+
+
+def test_what_computes_and_judges_waits_for_neither_figures_nor_all_of_scipy() -> None:
+    found = loaded("import biasprop.job, biasprop.statistics.estimate")
+    assert not found & {"matplotlib", "scipy.stats", "scipy.optimize"}

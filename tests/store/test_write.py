@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from biasprop.cube import Store, open_cube
+from biasprop.cube.variables import VARIABLES
 from tests.store import small
 
 ARM = {"pretraining": "50/50", "labels": 200}
@@ -51,6 +53,46 @@ def test_one_arm_is_one_chunk(full: Store) -> None:
     arms = int(np.prod(full.layout.shape))
     for name in ("score", "latents", "status", "checksum"):
         assert len([f for f in (full.path / name / "c").rglob("*") if f.is_file()]) == arms
+
+
+@pytest.mark.parametrize("draws", [3, 4])
+def test_files_are_those_that_zarr_writes(full: Store, draws: int) -> None:
+    """Also where an arm got a draw more than the store was made for, and where a chunk is left out as absent."""
+    store = Store.create_or_grow(full.path, replace(small.layout(), draws=draws), small.ATTRS)
+    store.write(ARM, 0, small.data(ARM, 0, draws=draws), [1] * draws, 1.0, {})
+    store.write(ARM, 1, {}, [3] * draws, 1.0, {})
+    for name in VARIABLES:
+        chunks = store.path / name / "c"
+        own, array = contents(chunks), store.array(name)
+        values = array[...]
+        shutil.rmtree(chunks)
+        array[...] = values
+        assert own == contents(chunks), name
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {file.relative_to(folder): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_what_a_longer_store_holds_beyond_an_arm_stays(full: Store) -> None:
+    """Another process has grown the store since this one opened it."""
+    grown = Store.create_or_grow(full.path, replace(small.layout(), draws=4), small.ATTRS)
+    grown.write(ARM, 0, small.data(ARM, 0, draws=4), [1, 1, 1, 2], 1.0, {})
+    full.write(ARM, 0, small.data(ARM, 0), [1, 1, 1], 1.0, {})
+    assert grown.status_of(ARM, 0).tolist() == [1, 1, 1, 2]
+
+
+def test_an_arm_is_not_written_through_a_link(full: Store, tmp_path: Path) -> None:
+    first = full.path / "score" / "c" / "0"
+    first.rename(tmp_path / "elsewhere")
+    first.symlink_to(tmp_path / "elsewhere")
+    before = contents(tmp_path / "elsewhere")
+    arm, replicate = full.layout.arm((0, 0, 0))
+    with pytest.raises(OSError, match="link"):
+        small.write(full, arm, replicate)
+    with pytest.raises(OSError, match="link"):  # nor is anything removed there
+        full.write(arm, replicate, {}, [3, 3, 3], 1.0, {})
+    assert contents(tmp_path / "elsewhere") == before
 
 
 def test_failed_arm_needs_no_data(empty: Store) -> None:
