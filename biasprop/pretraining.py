@@ -104,11 +104,10 @@ def shelved(batch: Batch, largest: int = 0) -> Shown | None:
 def _whose(condition: PretrainingCondition) -> PretrainingCondition:
     """A condition without what learns, so that one program renders its cohort whatever that is, unless it reads more
     than images."""
-    nothing: dict[str, Any] = dict.fromkeys(("objective", "schedule", "mitigation"))
     stage = condition.pretraining
-    if stage.objective.reads:
-        del nothing["objective"]
-    return condition.model_copy(update={"encoder": None, "pretraining": stage.model_copy(update=nothing)})
+    learns = ("schedule", "mitigation") if stage.objective.reads else ("schedule", "mitigation", "objective")
+    shown = stage.model_copy(update=dict.fromkeys(learns))
+    return condition.model_copy(update={"encoder": None, "pretraining": shown})
 
 
 def _shelf(batch: Batch, rows: Int[Array, "k 250"]) -> Shown:
