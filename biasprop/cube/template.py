@@ -255,7 +255,7 @@ def read(array: zarr.Array, index: tuple[int, ...], shape: tuple[int, ...]) -> n
         one of UNREADABLE: a file is damaged.
     """
     values = np.empty(shape, array.dtype)
-    for key, part in _parts(array, index, values):
+    for key, part, _ in _parts(array, index, values):
         part[...] = _chunk(array, index, key)[tuple(map(slice, part.shape))]
     return values
 
@@ -272,33 +272,38 @@ def write(array: zarr.Array, index: tuple[int, ...], shape: tuple[int, ...], val
         OSError: a file cannot be written.
         one of UNREADABLE: a file of which something stays is damaged.
     """
-    for key, part in _parts(array, index, np.broadcast_to(np.asarray(values, array.dtype), shape)):
-        chunk = part
-        if part.shape != array.chunks[len(index) :]:
-            chunk = _chunk(array, index, key).copy()
-            chunk[tuple(map(slice, part.shape))] = part
-        absent = np.array_equal(chunk, np.full_like(chunk, array.fill_value), equal_nan=chunk.dtype.kind == "f")
+    absent = _absent(array, index)
+    for key, part, whole in _parts(array, index, np.broadcast_to(np.asarray(values, array.dtype), shape)):
+        chunk = (absent if whole else _chunk(array, index, key)).copy()
+        chunk[tuple(map(slice, part.shape))] = part
+        nothing = np.array_equal(chunk, absent, equal_nan=chunk.dtype.kind == "f")
         content = np.ascontiguousarray(chunk, array.dtype.newbyteorder("<")).tobytes()
-        array.store.put(key, None if absent else PACKED.encode(content))  # pyright: ignore[reportAttributeAccessIssue]
+        array.store.put(key, None if nothing else PACKED.encode(content))  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def _parts(array: zarr.Array, index: tuple[int, ...], values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """Every chunk of an arm: its file, and what of the values lies in it."""
+def _parts(array: zarr.Array, index: tuple[int, ...], values: np.ndarray) -> Iterator[tuple[str, np.ndarray, bool]]:
+    """Every chunk of an arm: its file, what of the values lies in it, and whether that is all it has."""
     folder = "/".join((array.path, "c", *map(str, index)))
-    inner = array.chunks[len(index) :]
+    inner, longest = array.chunks[len(index) :], array.shape[len(index) :]
     for at in np.ndindex(*(-(-size // step) for size, step in zip(values.shape, inner, strict=True))):
         own = (slice(k * step, (k + 1) * step) for k, step in zip(at, inner, strict=True))
-        yield "/".join((folder, *map(str, at))), values[(..., *own)]
+        part = values[(..., *own)]
+        room = tuple(min(step, size - k * step) for k, step, size in zip(at, inner, longest, strict=True))
+        yield "/".join((folder, *map(str, at))), part, part.shape == room
 
 
 def _chunk(array: zarr.Array, index: tuple[int, ...], key: str) -> np.ndarray:
     """What an arm's file holds."""
-    shape = array.chunks[len(index) :]
     try:
         content = PACKED.decode(array.store.chunk(key))  # pyright: ignore[reportAttributeAccessIssue]
     except FileNotFoundError:  # a chunk of nothing but the fill value is not kept
-        return np.full(shape, array.fill_value, array.dtype)
-    return np.frombuffer(content, array.dtype.newbyteorder("<")).reshape(shape)
+        return _absent(array, index)
+    return np.frombuffer(content, array.dtype.newbyteorder("<")).reshape(array.chunks[len(index) :])
+
+
+def _absent(array: zarr.Array, index: tuple[int, ...]) -> np.ndarray:
+    """What an arm's file would hold if nothing were stored."""
+    return np.full(array.chunks[len(index) :], array.fill_value, array.dtype)
 
 
 def needed(arrays: Mapping[str, zarr.Array], layout: Layout) -> list[tuple[str, tuple[int, ...]]]:

@@ -75,11 +75,22 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 
 def test_what_a_longer_store_holds_beyond_an_arm_stays(full: Store) -> None:
-    """Another process has grown the store since this one opened it."""
+    """Its arrays have grown and its layout has not: growth was cut short."""
     grown = Store.create_or_grow(full.path, replace(small.layout(), draws=4), small.ATTRS)
     grown.write(ARM, 0, small.data(ARM, 0, draws=4), [1, 1, 1, 2], 1.0, {})
-    full.write(ARM, 0, small.data(ARM, 0), [1, 1, 1], 1.0, {})
+    short = Store(full.path, small.layout(), {name: grown.array(name) for name in VARIABLES}, grown.attrs)
+    short.write(ARM, 0, small.data(ARM, 0), [1, 1, 1], 1.0, {})
     assert grown.status_of(ARM, 0).tolist() == [1, 1, 1, 2]
+
+
+def test_what_is_damaged_is_written_over(full: Store) -> None:
+    for name in VARIABLES:
+        for file in contents(full.path / name / "c" / "0" / "0" / "0"):
+            path = full.path / name / "c" / "0" / "0" / "0" / file
+            path.write_bytes(path.read_bytes()[:-3])
+    arm, replicate = full.layout.arm((0, 0, 0))
+    small.write(full, arm, replicate)
+    assert not full.verify()
 
 
 def test_an_arm_is_not_written_through_a_link(full: Store, tmp_path: Path) -> None:
