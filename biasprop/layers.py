@@ -67,6 +67,11 @@ class Affine(nnx.Linear):
         (kernel, bias), (scale, offset) = self._parameters(), norm.parameters()
         return affine(normalise(rows), scale[:, None] * kernel, offset @ kernel + bias)
 
+    def across(self, columns: Float[Array, "i c"]) -> Float[Array, "o c"]:
+        """``self`` of every column."""
+        kernel, bias = self._parameters()
+        return kernel.T @ columns + bias[:, None]
+
     def centred(self, rows: Float[Array, "r i"]) -> Float[Array, "r o"]:
         """``self(rows)`` less its mean over the outputs, for a stream whose rows have mean 0."""
         return affine(rows, *map(centred, self._parameters()))
@@ -173,18 +178,46 @@ class Attention(nnx.Module):
 
 
 class Block(nnx.Module):
-    """Pre-norm transformer block over rows of mean 0; it keeps them so."""
+    """Second half of a pre-norm block: an MLP of each token by itself, over rows of mean 0; it keeps them so."""
 
-    def __init__(self, width: int, heads: int, expansion: int, *, rngs: nnx.Rngs):
-        self.norm_attention = Norm(width, rngs=rngs)
-        self.attention = Attention(width, heads, rngs=rngs)
+    def __init__(self, width: int, expansion: int, *, rngs: nnx.Rngs):
         self.norm_mlp = Norm(width, rngs=rngs)
         self.widen = Affine(width, expansion * width, rngs=rngs)
         self.narrow = Affine(expansion * width, width, rngs=rngs)
 
     def __call__(self, rows: Float[Array, "r d"], t: int) -> Float[Array, "r d"]:
-        rows = rows + self.attention(self.norm_attention, rows, t)
         return rows + self.narrow.centred(jax.nn.gelu(self.widen.after(self.norm_mlp, rows)))
+
+
+class AttentionBlock(Block):
+    """Pre-norm transformer block: tokens look at each other, then each by itself."""
+
+    def __init__(self, width: int, heads: int, expansion: int, *, rngs: nnx.Rngs):
+        self.norm_attention = Norm(width, rngs=rngs)
+        self.attention = Attention(width, heads, rngs=rngs)
+        super().__init__(width, expansion, rngs=rngs)
+
+    def __call__(self, rows: Float[Array, "r d"], t: int) -> Float[Array, "r d"]:
+        return super().__call__(rows + self.attention(self.norm_attention, rows, t), t)
+
+
+class MixerBlock(Block):
+    """Mixer block (Tolstikhin et al. 2021, eq. 1): an MLP over the places of each feature, then one of each token.
+
+    The rows of one place follow each other (``r = t n``), so that mixing places is one product from the left and
+    nothing is transposed.
+    """
+
+    def __init__(self, tokens: int, width: int, hidden: int, expansion: int, *, rngs: nnx.Rngs):
+        self.norm_tokens = Norm(width, rngs=rngs)
+        self.spread = Affine(tokens, hidden, rngs=rngs)
+        self.gather = Affine(hidden, tokens, rngs=rngs)
+        super().__init__(width, expansion, rngs=rngs)
+
+    def __call__(self, rows: Float[Array, "r d"], t: int) -> Float[Array, "r d"]:
+        columns = self.norm_tokens(rows).reshape(t, -1)
+        mixed = self.gather.across(jax.nn.gelu(self.spread.across(columns)))
+        return super().__call__(rows + centred(mixed.reshape(rows.shape)), t)
 
 
 class Transformer(nnx.Module):
@@ -203,7 +236,7 @@ class Transformer(nnx.Module):
     def __init__(self, inputs: int, tokens: int, width: int, depth: int, heads: int, expansion: int, *, rngs: nnx.Rngs):
         self.embed = Affine(inputs, width, rngs=rngs)
         self.positions = nnx.Param(0.02 * jax.random.normal(rngs.params(), (tokens, width)))
-        self.blocks = nnx.List([Block(width, heads, expansion, rngs=rngs) for _ in range(depth)])
+        self.blocks = nnx.List([AttentionBlock(width, heads, expansion, rngs=rngs) for _ in range(depth)])
         self.norm = Norm(width, rngs=rngs)
 
     def __call__(
@@ -218,6 +251,34 @@ class Transformer(nnx.Module):
         for block in self.blocks:
             rows = block(rows, t)
         return self.norm(rows).reshape(n, t, d)
+
+
+class Mixer(nnx.Module):
+    """Linear embedding, mixer blocks, final norm: [n, t, p] -> [n, t, width].
+
+    Args:
+        inputs: length ``p`` of a token before embedding.
+        tokens: how many places there are.
+        width: length of a token inside.
+        depth: number of blocks.
+        hidden: hidden width of the MLPs over places.
+        expansion: hidden width of the MLPs over features, over the width.
+        rngs: flax's holder of the key.
+    """
+
+    def __init__(
+        self, inputs: int, tokens: int, width: int, depth: int, hidden: int, expansion: int, *, rngs: nnx.Rngs
+    ):
+        self.embed = Affine(inputs, width, rngs=rngs)
+        self.blocks = nnx.List([MixerBlock(tokens, width, hidden, expansion, rngs=rngs) for _ in range(depth)])
+        self.norm = Norm(width, rngs=rngs)
+
+    def __call__(self, patches: Float[Array, "n t p"]) -> Float[Array, "n t d"]:
+        n, t, p = patches.shape
+        rows = self.embed.centred(patches.swapaxes(0, 1).reshape(t * n, p))
+        for block in self.blocks:
+            rows = block(rows, t)
+        return self.norm(rows).reshape(t, n, -1).swapaxes(0, 1)
 
 
 class Projection(nnx.Module):

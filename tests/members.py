@@ -37,7 +37,16 @@ ROOMS: dict[str, Mapping[str, type[Component]]] = {
 EVERY = [(room, kind) for room, table in ROOMS.items() for kind in table]
 """Every member of every room."""
 
-SMALL = {"size": 16, "patch": 8, "width": 8, "depth": 1, "heads": 2, "projection": 8, "decoder_width": 8}
+SMALL = {
+    "size": 16,
+    "patch": 8,
+    "width": 8,
+    "depth": 1,
+    "heads": 2,
+    "token_hidden": 8,
+    "projection": 8,
+    "decoder_width": 8,
+}
 """Sizes of members that have a field of this name."""
 
 

@@ -2,9 +2,11 @@
 
 from biasprop.component import Component
 from biasprop.encoders.linear import Linear
+from biasprop.encoders.mixer import Mixer
 from biasprop.encoders.vit import Vit
 
 ENCODERS: dict[str, type[Component]] = {
     "vit": Vit,
+    "mixer": Mixer,
     "linear": Linear,
 }

@@ -16,7 +16,7 @@ from biasprop.objectives import token_decoder
 
 
 class Masked(Component):
-    """MAE with a light decoder; needs an encoder with tokens."""
+    """MAE with a light decoder; needs an encoder with tokens that can leave some out."""
 
     kind: Literal["masked"] = "masked"
     hidden_percent: Annotated[int, Field(ge=5, le=95)] = 75
@@ -35,6 +35,8 @@ class Masked(Component):
         """Why an encoder of images of this shape cannot be trained by this objective, or None."""
         if why := token_decoder.lacking(self.kind, encoder):
             return why
+        if not encoder.drops_tokens:
+            return f"{self.kind} needs an encoder that can leave tokens out; {encoder.kind} cannot"
         if self._seen(tokens := (shape[0] // encoder.patch) * (shape[1] // encoder.patch)) >= tokens:
             return f"hidden_percent = {self.hidden_percent} hides none of {tokens} patches"
         return None

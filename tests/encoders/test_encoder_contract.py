@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -64,6 +66,42 @@ def test_every_parameter_and_pixel_matters(kind: str) -> None:
     for path, leaf in jax.tree_util.tree_leaves_with_path(by_params):
         assert np.isfinite(leaf).all() and np.abs(leaf).max() > 0, jax.tree_util.keystr(path)
     assert (np.abs(by_pixels).max(axis=(0, 3)) > 0).all()
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_its_numbers_are_what_a_memory_estimate_may_rest_on(kind: str) -> None:
+    encoder = member("encoders", kind)
+    params = encoder.init(KEY, SHAPE)
+    parameters, kept = encoder.numbers(SHAPE)
+    assert parameters == sum(leaf.size for leaf in jax.tree.leaves(params))
+    of = [_kept(encoder, params, IMAGES[:n]) - IMAGES[:n].size for n in (1, 6)]
+    if kind != "linear":  # of which nothing is kept but the image
+        assert 0.5 < kept / ((of[1] - of[0]) / 5) < 2
+
+
+def _kept(encoder: Any, params: Any, images: jax.Array) -> int:
+    """How many numbers JAX keeps of a batch for the way back."""
+    back = jax.vjp(lambda moved: encoder.apply(moved, images), params)[1]
+    return sum(leaf.size for leaf in jax.tree.leaves(back))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ENCODERS if kind != "linear"])
+def test_layers_are_numbered_from_the_image_to_the_head(kind: str) -> None:
+    encoder = member("encoders", kind, depth=3)
+    numbers = encoder.layers(encoder.init(KEY, SHAPE))
+    assert set(jax.tree.leaves(numbers["embed"])) == {0}
+    assert [set(jax.tree.leaves(numbers["blocks"][i])) for i in range(3)] == [{1}, {2}, {3}]
+    assert set(jax.tree.leaves(numbers["norm"])) == {3}
+
+
+def test_a_mixer_knows_where_a_patch_lies_and_leaves_none_out() -> None:
+    encoder = member("encoders", "mixer", token_hidden=8)
+    params = encoder.init(KEY, SHAPE)
+    moved = jnp.concatenate([IMAGES[:, 8:], IMAGES[:, :8]], axis=1)
+    assert not np.allclose(encoder.apply(params, moved), encoder.apply(params, IMAGES), atol=1e-4)
+    assert encoder.tokens(params, IMAGES).shape == (6, 4, 8)
+    refusal = member("objectives", "masked").cannot_train(encoder, SHAPE)
+    assert refusal == "masked needs an encoder that can leave tokens out; mixer cannot"
 
 
 def test_a_transformer_refuses_what_its_patches_do_not_divide() -> None:

@@ -1,7 +1,8 @@
-"""The transformer's shortcuts against the textbook: flax's own norms and layers, derivatives by JAX."""
+"""The networks' shortcuts against the textbook: flax's own norms and layers, derivatives by JAX."""
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -14,48 +15,72 @@ from biasprop import layers
 
 TOKENS, INPUTS, WIDTH, HEADS = 4, 12, 8, 2
 BLUEPRINT = layers.Blueprint(layers.Transformer, (INPUTS, TOKENS, WIDTH, 2, HEADS, 2))
+MIXER = layers.Blueprint(layers.Mixer, (INPUTS, TOKENS, WIDTH, 2, 6, 2))
 PATCHES = jax.random.normal(jax.random.key(0), (5, TOKENS, INPUTS))
 
 
-def textbook(params: Any, patches: jax.Array) -> jax.Array:
+def dense(own: Any, x: jax.Array) -> jax.Array:
+    """An affine map of the last axis."""
+    return x @ own["kernel"] + own["bias"]
+
+
+def norm(own: Any, x: jax.Array) -> jax.Array:
+    """Layer normalisation."""
+    mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
+    return (x - mean) / jnp.sqrt(variance + layers.EPSILON) * own["scale"] + own["bias"]
+
+
+def mlp(block: Any, x: jax.Array) -> jax.Array:
+    """The second half of a block of either kind."""
+    return x + dense(block["narrow"], jax.nn.gelu(dense(block["widen"], norm(block["norm_mlp"], x))))
+
+
+def transformer(params: Any, patches: jax.Array) -> jax.Array:
     """A pre-norm transformer as Dosovitskiy et al. (2021), eq. 1 to 4, write it."""
-
-    def dense(own: Any, x: jax.Array) -> jax.Array:
-        return x @ own["kernel"] + own["bias"]
-
-    def norm(own: Any, x: jax.Array) -> jax.Array:
-        mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
-        return (x - mean) / jnp.sqrt(variance + layers.EPSILON) * own["scale"] + own["bias"]
-
     x = dense(params["embed"], patches) + params["positions"]
     for block in params["blocks"].values():
         mixed = dense(block["attention"]["mix"], norm(block["norm_attention"], x))
         q, k, v = jnp.moveaxis(mixed.reshape(-1, TOKENS, 3, HEADS, WIDTH // HEADS), 2, 0)
         weights = jax.nn.softmax(jnp.einsum("nqhc,nkhc->nhqk", q, k) / (WIDTH // HEADS) ** 0.5, axis=-1)
         attended = jnp.einsum("nhqk,nkhc->nqhc", weights, v).reshape(x.shape)
-        x = x + dense(block["attention"]["out"], attended)
-        x = x + dense(block["narrow"], jax.nn.gelu(dense(block["widen"], norm(block["norm_mlp"], x))))
+        x = mlp(block, x + dense(block["attention"]["out"], attended))
     return norm(params["norm"], x)
 
 
-@pytest.fixture(scope="module")
-def params() -> Any:
+def mixer(params: Any, patches: jax.Array) -> jax.Array:
+    """A mixer as Tolstikhin et al. (2021), eq. 1, write it."""
+    x = dense(params["embed"], patches)
+    for block in params["blocks"].values():
+        columns = norm(block["norm_tokens"], x).mT
+        x = mlp(block, x + dense(block["gather"], jax.nn.gelu(dense(block["spread"], columns))).mT)
+    return norm(params["norm"], x)
+
+
+TEXTBOOK = {BLUEPRINT: transformer, MIXER: mixer}
+
+
+@functools.cache
+def moved(blueprint: layers.Blueprint) -> Any:
     """Parameters all unlike what they start from, so that no scale is 1 and no bias 0."""
-    fresh = layers.init(BLUEPRINT, jax.random.key(1))
+    fresh = layers.init(blueprint, jax.random.key(1))
     leaves, tree = jax.tree.flatten(fresh)
     keys = jax.random.split(jax.random.key(2), len(leaves))
-    moved = [leaf + 0.3 * jax.random.normal(key, leaf.shape) for leaf, key in zip(leaves, keys, strict=True)]
-    return jax.tree.unflatten(tree, moved)
+    other = [leaf + 0.3 * jax.random.normal(key, leaf.shape) for leaf, key in zip(leaves, keys, strict=True)]
+    return jax.tree.unflatten(tree, other)
 
 
-def test_features_are_the_textbooks(params: Any) -> None:
-    np.testing.assert_allclose(layers.apply(BLUEPRINT, params, PATCHES), textbook(params, PATCHES), atol=2e-5)
+@pytest.mark.parametrize("blueprint", TEXTBOOK, ids=lambda blueprint: blueprint.module.__name__)
+def test_features_are_the_textbooks(blueprint: layers.Blueprint) -> None:
+    params = moved(blueprint)
+    theirs = TEXTBOOK[blueprint](params, PATCHES)
+    np.testing.assert_allclose(layers.apply(blueprint, params, PATCHES), theirs, atol=2e-5)
 
 
-def test_gradients_are_the_textbooks(params: Any) -> None:
-    aim = jax.random.normal(jax.random.key(3), (5, TOKENS, WIDTH))
-    ours = jax.grad(lambda p: jnp.sum(aim * jnp.tanh(layers.apply(BLUEPRINT, p, PATCHES))))(params)
-    theirs = jax.grad(lambda p: jnp.sum(aim * jnp.tanh(textbook(p, PATCHES))))(params)
+@pytest.mark.parametrize("blueprint", TEXTBOOK, ids=lambda blueprint: blueprint.module.__name__)
+def test_gradients_are_the_textbooks(blueprint: layers.Blueprint) -> None:
+    params, aim = moved(blueprint), jax.random.normal(jax.random.key(3), (5, TOKENS, WIDTH))
+    ours = jax.grad(lambda p: jnp.sum(aim * jnp.tanh(layers.apply(blueprint, p, PATCHES))))(params)
+    theirs = jax.grad(lambda p: jnp.sum(aim * jnp.tanh(TEXTBOOK[blueprint](p, PATCHES))))(params)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-4, rtol=2e-4), ours, theirs)
 
 

@@ -51,7 +51,7 @@ CASES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         'kind = "vit"',
         "patch = 8",
         "[encoder]",
-        ("encoder: its kind is missing", "allowed: vit, linear"),
+        ("encoder: its kind is missing", "allowed: vit, mixer, linear"),
     ),
     "missing table": ('[encoder]\nkind = "vit"\n', "", "#:schema", ("encoder: is missing",)),
     "missing key": ("seed = 20261123\n", "", "#:schema", ("seed: is missing",)),

@@ -1,0 +1,74 @@
+"""What encoders of patches have in common: an embedding of each, blocks, a norm, features by mean pooling."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Annotated, Any, ClassVar
+
+import jax
+from jaxtyping import Array, Float, Key
+from pydantic import Field
+
+from biasprop.component import Component
+from biasprop.interfaces import Params
+
+
+class OfPatches(Component):
+    """Patchify, blocks over tokens, mean-pooled features."""
+
+    patch: Annotated[int, Field(ge=1, le=64)] = 8
+    """Side of a patch in pixels; must divide the image."""
+    width: Annotated[int, Field(ge=4, le=4096)] = 64
+    """Length of a token and of the feature vector."""
+    depth: Annotated[int, Field(ge=1, le=48)] = 2
+    """Number of blocks."""
+    expansion: Annotated[int, Field(ge=1, le=16)] = 2
+    """Hidden width of the MLPs over the width."""
+
+    drops_tokens: ClassVar[bool] = False
+    """Whether ``tokens`` takes a function that drops some."""
+
+    @property
+    def features(self) -> int:
+        """Length of the feature vector."""
+        return self.width
+
+    def refuses(self, shape: tuple[int, int, int]) -> str | None:
+        """Why images of this shape cannot be encoded, or None."""
+        if shape[0] % self.patch or shape[1] % self.patch:
+            return f"patch = {self.patch} must divide the image size {shape[0]}"
+        return None
+
+    def init(self, key: Key[Array, ""], shape: tuple[int, int, int]) -> Params:
+        """Untrained parameters for images of this shape."""
+        from biasprop import layers
+
+        return layers.init(self._network(*self._sizes(shape)), key)
+
+    def tokens(self, params: Params, images: Float[Array, "n h w c"], *how: Any) -> Float[Array, "n t d"]:
+        """Token features; what else is given is for the network."""
+        from biasprop import layers
+
+        patches = layers.patchify(4 * (images - 0.5), self.patch)
+        return layers.apply(self._network(*self._sizes(images.shape[1:])), params, patches, *how)
+
+    def apply(self, params: Params, images: Float[Array, "n h w c"]) -> Float[Array, "n d"]:
+        """Mean-pooled features of a batch."""
+        return self.tokens(params, images).mean(axis=1)
+
+    def layers(self, params: Params) -> Params:
+        """What comes before the blocks is layer 0, each block is one, and the final norm belongs to the last."""
+
+        def number(path: tuple[Any, ...], _: Any) -> int:
+            part = path[0].key
+            return path[1].key + 1 if part == "blocks" else self.depth if part == "norm" else 0
+
+        return jax.tree_util.tree_map_with_path(number, params)
+
+    def _sizes(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """Numbers of a patch, and patches of an image."""
+        return self.patch * self.patch * shape[2], (shape[0] // self.patch) * (shape[1] // self.patch)
+
+    @abstractmethod
+    def _network(self, inputs: int, tokens: int) -> Any:
+        """The blueprint of what turns patches into tokens."""
