@@ -49,6 +49,24 @@ class Product(NamedTuple):
         return 2.0 * math.prod(self.result) * math.prod(kernel)
 
     @property
+    def laid_out(self) -> Product:
+        """The same product of operands that lie as products like them best: batches first, what is summed over last on
+        the left and next on the right, and one axis of each sort. A convolution stays as it is."""
+        if self.primitive.name != "dot_general":
+            return self
+        told = dict(self.params)
+        (left, kind), (right, other) = self.operands
+        (over, _), (batches, _) = told["dimension_numbers"]
+        batch = [math.prod(left[i] for i in batches)] if batches else []
+        summed = math.prod(left[i] for i in over)
+        rows = math.prod(left) // math.prod((*batch, summed))
+        columns = math.prod(right) // math.prod((*batch, summed))
+        n = len(batch)
+        told["dimension_numbers"] = (((n + 1,), (n,)), (tuple(range(n)), tuple(range(n))))
+        operands = (((*batch, rows, summed), kind), ((*batch, summed, columns), other))
+        return self._replace(params=tuple(told.items()), operands=operands)
+
+    @property
     def result(self) -> tuple[int, ...]:
         """Shape of the result."""
         shaped = [jax.ShapeDtypeStruct(shape, kind) for shape, kind in self.operands]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from jaxtyping import Array, Float
 
+from biasprop.bench.ceilings import Alone
 from biasprop.bench.operations import FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT, flops, products
 
 X, W = jnp.ones((32, 5)), jnp.ones((5, 7))
@@ -72,3 +73,25 @@ def test_a_product_runs_alone() -> None:
     given = {X.shape: X, W.shape: W}
     result = product.run(*(given[shape] for shape, _ in product.operands))
     assert result.shape == product.result and float(np.asarray(result)[0, 0]) == 5
+
+
+@pytest.mark.parametrize(
+    "equation, left, right",
+    [("ni,io->on", (32, 5), (5, 7)), ("nqhc,nkhc->nhqk", (6, 4, 2, 3), (6, 5, 2, 3)), ("sn,sn->", (3, 4), (3, 4))],
+)
+def test_a_product_laid_out_is_as_much_work(equation: str, left: tuple[int, ...], right: tuple[int, ...]) -> None:
+    x, y = (jax.random.normal(jax.random.key(i), shape) for i, shape in enumerate((left, right)))
+    (product,) = products(lambda x, y: jnp.einsum(equation, x, y), x, y)
+    best = product.laid_out
+    assert best.flops == product.flops and np.prod(best.result) == np.prod(product.result)
+    assert [np.prod(shape) for shape, _ in best.operands] == [np.prod(shape) for shape, _ in product.operands]
+    given = [jax.random.normal(jax.random.key(i), shape) for i, (shape, _) in enumerate(best.operands)]
+    np.testing.assert_allclose(best.run(*given), jnp.matmul(*given), rtol=1e-5, atol=1e-5)
+    assert best.laid_out == best
+
+
+def test_a_product_alone_is_timed_at_its_best() -> None:
+    (product,) = products(lambda x, w: jnp.einsum("ni,io->on", x, w), X, W)
+    alone = Alone(repeats=1)
+    assert 0 < alone.seconds(product) < 1
+    assert len(alone._seconds) == 2 and alone.seconds(product) == min(alone._seconds.values())

@@ -1,9 +1,9 @@
 """`python -m tests.benchmarks.side_by_side [STUDY]`: a study by this package and by PyTorch, in turn, on one machine.
 
 Stages are timed one process at a time, ours and PyTorch's in turn; the ratio is the median of the paired ratios. Then
-the whole study with a part of its steps, with the same arms and images, two processes on either side, and again with
-three times that part: a line through both says what all steps take. And whether the AUCs of the two agree, without
-which no figure counts. PyTorch's images are rendered beforehand, by our generator, once a replicate.
+one pretrained and one untrained encoder of the study with all their steps, the same arms and images, two processes on
+either side, in turn as well. And whether the AUCs of the two agree, without which no figure counts. PyTorch's images
+are rendered beforehand, by our generator, once a replicate.
 """
 
 from __future__ import annotations
@@ -33,22 +33,10 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.side_by_side", description=__doc__)
     add = parser.add_argument
     add("study", type=Path, nargs="?", default=Path("studies/skin_tone.toml"))
-    add(
-        "--steps",
-        type=float,
-        default=0.05,
-        metavar="F",
-        help="part of the study's training steps (0.05), and three times it",
-    )
-    add("--cells", type=int, default=0, metavar="N", help="the first N pretraining conditions and scratch (all)")
-    add("--replicates", type=int, default=1, metavar="N", help="replicates of the whole study (1)")
-    add(
-        "--repeats",
-        type=int,
-        default=5,
-        metavar="N",
-        help="pairs of timings of each stage (5); of the study a third",
-    )
+    add("--steps", type=float, default=1.0, metavar="F", help="part of the study's training steps (1: all)")
+    add("--cells", type=int, default=1, metavar="N", help="the first N pretraining conditions and scratch (1)")
+    add("--replicates", type=int, default=1, metavar="N", help="replicates of the study (1)")
+    add("--repeats", type=int, default=3, metavar="N", help="pairs of timings of each stage and of the study (3)")
     add("--only", choices=("stages", "study"), help="one of the two parts")
     add("--device", choices=("cpu", "cuda"), default="cpu", help="what PyTorch computes on; ours takes what JAX finds")
     add("--width", type=int, default=1, metavar="N", help="cells in a batch of ours, stages only (1)")
@@ -213,34 +201,30 @@ def main() -> None:
 
     device.prepare()
     labels = [cell.label for cell in design.cells(load_study(given.study, ("replicates=1",)))]
-    chosen = labels if not given.cells else [*[one for one in labels if one != "scratch"][: given.cells], "scratch"]
+    chosen = [*[one for one in labels if one != "scratch"][: given.cells], "scratch"]
     how = ["--device", given.device, *(["--no-compile"] if given.no_compile else [])]
     found: dict[str, Any] = {"machine": {"before": load()}, "fingerprint": device.fingerprint(1), "torch": _torch()}
+    changes = [*overrides(given.study, given.steps), f"replicates={given.replicates}"]
     with tempfile.TemporaryDirectory(prefix="side-by-side-") as place:
-        for part in parts(given.steps):
-            changes = [*overrides(given.study, part), f"replicates={given.replicates}"]
-            folder = Path(place) / f"{part:g}"
-            folder.mkdir()
-            rendering = export(load_study(given.study, tuple(changes)), folder, given.replicates)
-            _tell(f"images of the peer rendered in {rendering:.1f} s")
-            if given.only != "study" and "stages" not in found:
-                ours = ["tests.benchmarks.ours", str(given.study), "--width", str(given.width)]
-                found["stages"] = stages(ours, ["tests.benchmarks.peer_study", str(folder), *how], given.repeats)
-            if given.only == "stages":
-                break
+        folder = Path(place)
+        rendering = export(load_study(given.study, tuple(changes)), folder, given.replicates)
+        _tell(f"images of the peer rendered in {rendering:.1f} s")
+        if given.only != "study":
+            ours = ["tests.benchmarks.ours", str(given.study), "--width", str(given.width)]
+            found["stages"] = stages(ours, ["tests.benchmarks.peer_study", place, *how], given.repeats)
+        if given.only != "stages":
             tasks = [{"cell": labels.index(one), "replicate": r} for r in range(given.replicates) for one in chosen]
-            for repeat in range(max(1, given.repeats // 3)):
-                only = [f"pretraining={one}" for one in chosen]
+            only = [f"pretraining={one}" for one in chosen]
+            found["study"] = []
+            for repeat in range(given.repeats):
                 own = our_study(given.study, changes, only, folder / f"results-{repeat}")
                 other = their_study(folder, tasks, how)
                 other["wall"] += rendering / 2  # as if both processes rendered
-                found.setdefault("study", []).append({"steps": part, "ours": own, "theirs": other})
-                _tell(_study_line(found["study"][-1]))
+                found["study"].append({"steps": given.steps, "ours": own, "theirs": other})
+                _tell(_study_line(found["study"][-1:]))
             found["agreement"] = agreement(
-                own["store"], folder, {one: labels.index(one) for one in chosen}, given.replicates
+                found["study"][0]["ours"]["store"], folder, {one: labels.index(one) for one in chosen}, given.replicates
             )
-        for row in found.get("agreement", []):
-            _tell(_agreement_line(row))
     found["machine"]["after"] = load()
     if given.json:
         print(json.dumps(found))
@@ -252,19 +236,6 @@ def _summed(spent: Sequence[dict[str, float]]) -> dict[str, float]:
     return {name: sum(each.get(name, 0.0) for each in spent) for name in {name for each in spent for name in each}}
 
 
-def parts(steps: float) -> list[float]:
-    """Parts of the steps that are computed: two, unless the first is all or would make the second more than all."""
-    return [steps, 3 * steps] if 3 * steps <= 1 else [steps]
-
-
-def whole(study: Sequence[dict[str, Any]], side: str) -> float:
-    """Wall seconds with all steps, by the line through those with parts of them; NaN for one part that is not all."""
-    taken, seconds = [one["steps"] for one in study], [one[side]["wall"] for one in study]
-    if len(set(taken)) == 1:
-        return statistics.median(seconds) if taken[0] == 1 else float("nan")
-    return float(np.polyval(np.polyfit(taken, seconds, 1), 1.0))
-
-
 def _stage_line(row: dict[str, Any]) -> str:
     wall, processor = row["seconds"], row["processor"]
     return (
@@ -274,16 +245,13 @@ def _stage_line(row: dict[str, Any]) -> str:
     )
 
 
-def _study_line(one: dict[str, Any]) -> str:
-    return f"study with {one['steps']:.3g} of its steps: {_both(one['ours']['wall'], one['theirs']['wall'])}"
-
-
-def _whole_line(study: Sequence[dict[str, Any]]) -> str:
-    return f"study with all steps: {_both(whole(study, 'ours'), whole(study, 'theirs'))}"
-
-
-def _both(ours: float, theirs: float) -> str:
-    return f"ours {ours:.1f} s, PyTorch {theirs:.1f} s; ratio {theirs / ours:.2f}"
+def _study_line(pairs: Sequence[dict[str, Any]]) -> str:
+    ours, theirs = (statistics.median(pair[side]["wall"] for pair in pairs) for side in ("ours", "theirs"))
+    ratios = sorted(pair["theirs"]["wall"] / pair["ours"]["wall"] for pair in pairs)
+    return (
+        f"study with {pairs[0]['steps']:.3g} of its steps: ours {ours:.1f} s, PyTorch {theirs:.1f} s; ratio "
+        f"{statistics.median(ratios):.2f} [{ratios[0]:.2f}, {ratios[-1]:.2f}]"
+    )
 
 
 def _agreement_line(row: dict[str, Any]) -> str:
@@ -300,8 +268,7 @@ def _summary(found: dict[str, Any]) -> list[str]:
         f"{machine['before']['load']} before, {machine['after']['load']} after, {machine['after']['cores']} cores",
     ]
     lines += [_stage_line(row) for row in found.get("stages", [])]
-    study = found.get("study", [])
-    lines += [*map(_study_line, study), *([_whole_line(study)] if study else [])]
+    lines += [_study_line(found["study"])] if "study" in found else []
     return lines + [_agreement_line(row) for row in found.get("agreement", [])]
 
 
