@@ -52,6 +52,30 @@ def _affine_back(kept: tuple[Array, Array], wanted: Array) -> tuple[Array, Array
 affine.defvjp(_affine, _affine_back)
 
 
+@jax.custom_vjp
+def across(columns: Float[Array, "i c"], kernel: Float[Array, "i o"], bias: Float[Array, " o"]) -> Float[Array, "o c"]:
+    """:func:`affine` of every column.
+
+    The longer side of the kernel is on the left of its gradient: on XLA:CPU the other way round takes five times as
+    long (measured, 16 x 32 from 16,384 columns).
+    """
+    return kernel.T @ columns + bias[:, None]
+
+
+def _across(columns: Array, kernel: Array, bias: Array) -> tuple[Array, tuple[Array, Array]]:
+    return across(columns, kernel, bias), (columns, kernel)
+
+
+def _across_back(kept: tuple[Array, Array], wanted: Array) -> tuple[Array, Array, Array]:
+    columns, kernel = kept
+    inputs, outputs = kernel.shape
+    gradient = columns @ wanted.T if inputs > outputs else settle(wanted @ columns.T).T
+    return kernel @ wanted, gradient, wanted.sum(axis=1)
+
+
+across.defvjp(_across, _across_back)
+
+
 EPSILON = 1e-6
 """Added to the variance of a row before it is normalised (flax's default)."""
 
@@ -69,8 +93,7 @@ class Affine(nnx.Linear):
 
     def across(self, columns: Float[Array, "i c"]) -> Float[Array, "o c"]:
         """``self`` of every column."""
-        kernel, bias = self._parameters()
-        return kernel.T @ columns + bias[:, None]
+        return across(columns, *self._parameters())
 
     def centred(self, rows: Float[Array, "r i"]) -> Float[Array, "r o"]:
         """``self(rows)`` less its mean over the outputs, for a stream whose rows have mean 0."""
