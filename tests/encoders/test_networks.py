@@ -99,3 +99,18 @@ def test_a_flax_norm_of_centred_rows_is_ours() -> None:
     rows = layers.centred(jax.random.normal(jax.random.key(4), (6, WIDTH)))
     ours, theirs = layers.Norm(WIDTH, rngs=nnx.Rngs(0)), nnx.LayerNorm(WIDTH, rngs=nnx.Rngs(0))
     np.testing.assert_allclose(ours(rows), theirs(rows), atol=1e-6)
+
+
+def test_a_mixers_places_have_no_order_of_their_own() -> None:
+    order = jnp.array([2, 0, 3, 1])
+    params = moved(MIXER)
+
+    def other(path: tuple[Any, ...], leaf: jax.Array) -> jax.Array:
+        part, name = path[-2].key, path[-1].key
+        if part == "spread" and name == "kernel":
+            return leaf[order]
+        return leaf[..., order] if part == "gather" else leaf
+
+    elsewhere = jax.tree_util.tree_map_with_path(other, params)
+    found = layers.apply(MIXER, elsewhere, PATCHES[:, order])
+    np.testing.assert_allclose(found, layers.apply(MIXER, params, PATCHES)[:, order], atol=1e-5)
