@@ -17,14 +17,14 @@ class Mixer(OfPatches):
 
     kind: Literal["mixer"] = "mixer"
     token_hidden: Annotated[int, Field(ge=1, le=4096)] = 32
-    """Hidden width of the MLPs over places; half the width, as in Tolstikhin et al. 2021, table 1."""
+    """Hidden width of the MLPs over places; the default is half that of the width (Tolstikhin et al. 2021, table 1)."""
 
     def numbers(self, shape: tuple[int, int, int]) -> tuple[int, int]:
         """How many parameters there are, and how many numbers of an image are kept for the way back."""
         inputs, tokens = self._sizes(shape)
         width, wide, hidden = self.width, self.expansion, self.token_hidden
-        block = 2 * tokens * hidden + tokens + hidden + width * (2 * wide * width + 5 + wide)
-        kept = width * (tokens * (6 + 2 * wide) + 2 * hidden)
+        block = 2 * tokens * hidden + hidden + width * (2 * wide * width + 5 + wide)
+        kept = width * (tokens * (6 + 3 * wide) + 6 * hidden)
         return width * (inputs + 3) + self.depth * block, tokens * width + self.depth * kept
 
     def _network(self, inputs: int, tokens: int) -> Any:

@@ -52,7 +52,7 @@ def mixer(params: Any, patches: jax.Array) -> jax.Array:
     x = dense(params["embed"], patches)
     for block in params["blocks"].values():
         columns = norm(block["norm_tokens"], x).mT
-        x = mlp(block, x + dense(block["gather"], jax.nn.gelu(dense(block["spread"], columns))).mT)
+        x = mlp(block, x + (jax.nn.gelu(dense(block["spread"], columns)) @ block["gather"]["kernel"]).mT)
     return norm(params["norm"], x)
 
 
