@@ -17,6 +17,7 @@ STRUCTURE: dict[str, int] = {
     "width": 16,
     "depth": 1,
     "heads": 2,
+    "token_hidden": 16,
     "expansion": 2,
     "decoder_width": 16,
     "decoder_depth": 1,

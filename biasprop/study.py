@@ -244,6 +244,8 @@ def _make(
             problems += error.problems
             continue
         assigned[dotted(path)] = value
+        if path[-1] == "kind":  # decides which numbers there are to be made small
+            override(scaled, assignment)
         places.options.append((path, f"--set {assignment}"[:200]))
         problems += _without_effect(assignment, path, table)
     if replicates is not None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from biasprop import design
+from biasprop.encoders import ENCODERS
 from biasprop.smoke import MOST, REPLICATES, STRUCTURE
 from biasprop.source import merge, override, parse
 from biasprop.study import load_study
@@ -34,6 +35,14 @@ def test_override_reads_toml_or_text(assignment: str, path: tuple, value: Any) -
     for part in path:
         table = table[part]
     assert table == value
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_a_smoke_run_of_another_kind_has_its_small_numbers(kind: str) -> None:
+    study = load_study(EXAMPLE, set=[f"encoder.kind={kind}", "encoder.width=24"], smoke=True)
+    given = study.encoder.model_dump()
+    assert given.pop("kind") == kind and given.pop("width") == 24
+    assert given == {name: STRUCTURE[name] for name in given}
 
 
 def test_a_key_of_a_component_given_by_name_is_set_inside_it() -> None:
