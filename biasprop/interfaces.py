@@ -131,6 +131,8 @@ class Encoder(Protocol):
     """Images to features."""
 
     kind: str
+    drops_tokens: ClassVar[bool]
+    """Whether it has ``tokens``, and these take a function that drops some."""
 
     @property
     def features(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,8 @@ class Linear(Component):
     kind: Literal["linear"] = "linear"
     width: Annotated[int, Field(ge=1, le=4096)] = 16
     """Number of features."""
+
+    drops_tokens: ClassVar[bool] = False
 
     @property
     def features(self) -> int:

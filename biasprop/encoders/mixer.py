@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from biasprop.encoders.patches import OfPatches
+from biasprop.encoders.patches import PatchEncoder
 
 
-class Mixer(OfPatches):
+class Mixer(PatchEncoder):
     """Patchify, mixer, mean-pooled features.
 
     Its weights belong to places, so it has no positions to learn and cannot leave tokens out (``masked`` refuses it).

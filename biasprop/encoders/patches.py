@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar
 
 import jax
@@ -13,7 +14,7 @@ from biasprop.component import Component
 from biasprop.interfaces import Params
 
 
-class OfPatches(Component):
+class PatchEncoder(Component):
     """Patchify, blocks over tokens, mean-pooled features."""
 
     patch: Annotated[int, Field(ge=1, le=64)] = 8
@@ -26,7 +27,6 @@ class OfPatches(Component):
     """Hidden width of the MLPs over the width."""
 
     drops_tokens: ClassVar[bool] = False
-    """Whether ``tokens`` takes a function that drops some."""
 
     @property
     def features(self) -> int:
@@ -45,12 +45,15 @@ class OfPatches(Component):
 
         return layers.init(self._network(*self._sizes(shape)), key)
 
-    def tokens(self, params: Params, images: Float[Array, "n h w c"], *how: Any) -> Float[Array, "n t d"]:
-        """Token features; what else is given is for the network."""
+    def tokens(
+        self, params: Params, images: Float[Array, "n h w c"], keep: Callable[[Array], Array] | None = None
+    ) -> Float[Array, "n t d"]:
+        """Token features; ``keep`` may drop tokens of an encoder that ``drops_tokens`` (masked objectives)."""
         from biasprop import layers
 
         patches = layers.patchify(4 * (images - 0.5), self.patch)
-        return layers.apply(self._network(*self._sizes(images.shape[1:])), params, patches, *how)
+        network = self._network(*self._sizes(images.shape[1:]))
+        return layers.apply(network, params, patches, *(() if keep is None else (keep,)))
 
     def apply(self, params: Params, images: Float[Array, "n h w c"]) -> Float[Array, "n d"]:
         """Mean-pooled features of a batch."""

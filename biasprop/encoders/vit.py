@@ -6,10 +6,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from biasprop.encoders.patches import OfPatches
+from biasprop.encoders.patches import PatchEncoder
 
 
-class Vit(OfPatches):
+class Vit(PatchEncoder):
     """Patchify, transformer, mean-pooled features; a token may be dropped once its position is added."""
 
     kind: Literal["vit"] = "vit"

@@ -30,6 +30,7 @@ from hypothesis import strategies as st
 
 from biasprop import design, plan
 from biasprop.component import InputError
+from biasprop.encoders import ENCODERS
 from biasprop.study import load_study
 from tests.inputs.test_command import command
 
@@ -83,7 +84,7 @@ ODD_TEXT = (
     '"',
     "a.b",
 )
-KINDS = ("vit", "linear", "scratch", "contrastive", "masked", "full", "linear_probe", "symmetric", "calibrated")
+KINDS = (*ENCODERS, "scratch", "contrastive", "masked", "full", "linear_probe", "symmetric", "calibrated")
 SCALARS = st.one_of(
     st.integers(-3, 70),
     st.sampled_from(HUGE),

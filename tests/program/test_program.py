@@ -64,6 +64,17 @@ def test_adapting_gives_the_same_bits_again_in_any_order(kind: str, one: Batch, 
     assert len(straight) == 2 and not same(straight[0].test, straight[1].test), "two draws label the same subjects"
 
 
+def test_an_encoder_without_attention_goes_all_the_way() -> None:
+    encoder = member("encoders", "mixer")
+    cells = [(condition("denoising", (share, 1 - share), encoder=encoder), 0) for share in (0.9, 0.1)]
+    params, alone = pretrain(batch(*cells)), pretrain(batch(cells[1]))
+    both = finetuner(batch(*cells), params)
+    single = finetuner(batch(cells[1]), alone)._features(alone)
+    assert close(cell(both._features(params), 1).test, cell(single, 0).test)
+    for kind in ("linear_probe", "low_rank", "last_layers"):
+        assert all(np.isfinite(values).all() for values in numbers(scores(both, kind)[:1])), kind
+
+
 @pytest.mark.parametrize("kind", PROTOCOLS)
 def test_scores_have_the_declared_shapes(kind: str, one: Batch, encoder: Any) -> None:
     draw = scores(finetuner(one, encoder), kind, labels=8)[0]
