@@ -50,8 +50,8 @@ class Product(NamedTuple):
 
     @property
     def laid_out(self) -> Product:
-        """The same product of operands that lie as products like them best: batches first, what is summed over last on
-        the left and next on the right, and one axis of each sort. A convolution stays as it is."""
+        """The same product of operands in the plainest order: batches first, what is summed over last on the left and
+        next on the right, and one axis of each sort. A convolution stays as it is."""
         if self.primitive.name != "dot_general":
             return self
         told = dict(self.params)

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from jaxtyping import Array, Float
 
+from biasprop.bench import ceilings
 from biasprop.bench.ceilings import Alone
 from biasprop.bench.operations import FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT, flops, products
+from biasprop.bench.timing import Seconds
 
 X, W = jnp.ones((32, 5)), jnp.ones((5, 7))
 ONE = 2 * 32 * 5 * 7
@@ -90,8 +92,29 @@ def test_a_product_laid_out_is_as_much_work(equation: str, left: tuple[int, ...]
     assert best.laid_out == best
 
 
+def test_an_outer_product_and_a_convolution_laid_out() -> None:
+    (outer,) = products(lambda x, y: jnp.einsum("i,j->ij", x, y), X[0], W[0])
+    assert outer.laid_out.flops == outer.flops and outer.laid_out.result == (5, 7)
+    images, kernel = jnp.ones((4, 3, 8, 8)), jnp.ones((2, 3, 2, 2))
+    (convolution,) = products(lambda x, k: jax.lax.conv(x, k, (2, 2), "VALID"), images, kernel)
+    assert convolution.laid_out == convolution
+
+
 def test_a_product_alone_is_timed_at_its_best() -> None:
     (product,) = products(lambda x, w: jnp.einsum("ni,io->on", x, w), X, W)
     alone = Alone(repeats=1)
     assert 0 < alone.seconds(product) < 1
     assert len(alone._seconds) == 2 and alone.seconds(product) == min(alone._seconds.values())
+
+
+def test_a_product_alone_needs_no_new_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    (product,) = products(lambda x, w: x @ w, X, W)
+    places = []
+
+    def timed(run: Any, *how: Any) -> Seconds:
+        places.extend(run()[0].unsafe_buffer_pointer() for _ in range(5))
+        return Seconds((1.0,))
+
+    monkeypatch.setattr(ceilings, "timed", timed)
+    Alone(repeats=1).seconds(product)
+    assert len(set(places[:5])) == 1

@@ -68,6 +68,8 @@ def _batch(condition: Any, key: Any) -> Batch:
 def _recipe(study: Study, cells: list[design.Cell]) -> dict[str, Any]:
     protocols = {arm.condition.finetuning.protocol.kind: arm.condition.finetuning.protocol for arm in cells[0].arms}
     encoder = study.encoder
+    if encoder.kind != "vit":
+        raise SystemExit(f"the study in PyTorch has a vit and no {encoder.kind}")
     told = []
     for cell in cells:
         pretraining = cell.condition.pretraining

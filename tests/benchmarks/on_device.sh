@@ -51,7 +51,7 @@ for part in "${parts[@]}"; do
       if "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
         # Both sides have processes on the device at once: neither may take all of its memory.
         XLA_PYTHON_CLIENT_PREALLOCATE=false timed side-by-side \
-          "$python" -m tests.benchmarks.side_by_side $study --device cuda --steps 0.2 --cells 5 --repeats 1 --json
+          "$python" -m tests.benchmarks.side_by_side $study --device cuda --steps 0.2 --cells 5 --repeats 2 --json
         for width in 8 32; do
           XLA_PYTHON_CLIENT_PREALLOCATE=false timed "side-by-side-$width" \
             "$python" -m tests.benchmarks.side_by_side $study --device cuda --only stages --width $width --json

@@ -248,9 +248,12 @@ def _stage_line(row: dict[str, Any]) -> str:
 def _study_line(pairs: Sequence[dict[str, Any]]) -> str:
     ours, theirs = (statistics.median(pair[side]["wall"] for pair in pairs) for side in ("ours", "theirs"))
     ratios = sorted(pair["theirs"]["wall"] / pair["ours"]["wall"] for pair in pairs)
+    own, other = (
+        statistics.median(sum(pair[side]["seconds"].values()) for pair in pairs) for side in ("ours", "theirs")
+    )
     return (
         f"study with {pairs[0]['steps']:.3g} of its steps: ours {ours:.1f} s, PyTorch {theirs:.1f} s; ratio "
-        f"{statistics.median(ratios):.2f} [{ratios[0]:.2f}, {ratios[-1]:.2f}]"
+        f"{statistics.median(ratios):.2f} [{ratios[0]:.2f}, {ratios[-1]:.2f}]; computing {own:.0f} s, {other:.0f} s"
     )
 
 
