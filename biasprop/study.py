@@ -244,8 +244,6 @@ def _make(
             problems += error.problems
             continue
         assigned[dotted(path)] = value
-        if path[-1] == "kind":  # decides which numbers there are to be made small
-            override(scaled, assignment)
         places.options.append((path, f"--set {assignment}"[:200]))
         problems += _without_effect(assignment, path, table)
     if replicates is not None:
@@ -257,10 +255,10 @@ def _make(
     if not found and scale is None:
         found = _scale_problems(source)
     if study is not None and not found and smoke:
-        if assigned:  # the small numbers come from the file, so that what --set says stands as it was said
-            plain, _ = _validated(scaled)
-            study = plain or study
-        table = small(study.model_dump(mode="json", include=set(Conditions.model_fields)), scaled, _filled(study))
+        # Levels come from the file, and what --set says is said again of what was made small, so that it stands.
+        plain = _validated(scaled)[0] if assigned else study
+        base = study.model_dump(mode="json", include=set(Conditions.model_fields))
+        table = small(base, scaled, _filled(plain or study))
         for assignment in assignments:
             override(table, assignment)
         if replicates is not None:
