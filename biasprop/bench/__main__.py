@@ -2,8 +2,8 @@
 
 The ceiling of a stage is the time its matrix products take alone, each compiled for itself at the shapes that the stage
 has, in the better of two orders of axes and with its result where the last one lay; what a stage achieves is that time
-over its own. Products are counted by walking the functions that
-run. Everything is timed untrained, which takes as long as trained, and nothing is written.
+over its own. Products are counted by walking the functions that run. Everything is timed untrained, which takes as long
+as trained, and nothing is written.
 
 Exit codes: 0 done, 1 a bug, 2 bad input, 130 interrupted.
 """

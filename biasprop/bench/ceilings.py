@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
@@ -65,7 +66,7 @@ class Alone:
         if product not in self._seconds:
             over = jax.jit(lambda _, *operands: product.run(*operands), donate_argnums=0, keep_unused=True)
             operands = [jax.device_put(_filled(shape, kind)) for shape, kind in product.operands]
-            held = [jax.jit(product.run)(*operands)]
+            held = [jnp.zeros_like(jax.eval_shape(product.run, *operands))]
 
             def run() -> list[Array]:
                 held[0] = over(held[0], *operands)
