@@ -13,10 +13,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from biasprop.cube import open_cube as open_cube
+    from biasprop.report.tidy_table import dataframe as dataframe
     from biasprop.run import run_study as run_study
-    from biasprop.study import load_study as load_study
-    from biasprop.tidy import dataframe as dataframe
+    from biasprop.store.view import open_cube as open_cube
+    from biasprop.study.study import load_study as load_study
 
 __version__ = "0.1.0"
 
@@ -27,9 +27,9 @@ study would give other numbers."""
 __all__ = ["NUMERICS", "__version__", "dataframe", "load_study", "open_cube", "run_study"]
 
 _HOMES = {
-    "dataframe": "biasprop.tidy",
-    "load_study": "biasprop.study",
-    "open_cube": "biasprop.cube",
+    "dataframe": "biasprop.report.tidy_table",
+    "load_study": "biasprop.study.study",
+    "open_cube": "biasprop.store.view",
     "run_study": "biasprop.run",
 }
 

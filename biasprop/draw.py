@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     given = arguments().parse_args(argv)
     from biasprop.component import InputError
-    from biasprop.plotting import DoesNotFit
+    from biasprop.report.plotting import DoesNotFit
 
     try:
         file = draw(given.store, given.measure, given.x, given.by, given.at, given.subgroups, given.out)
@@ -64,7 +64,7 @@ def draw(
 
     Args:
         store: its folder.
-        measure, x, by, subgroups: see :func:`biasprop.figures.curves.draw`.
+        measure, x, by, subgroups: see :func:`biasprop.report.figures.curves.draw`.
         at: ``FACTOR=LEVEL`` each.
         out: picture to write; its suffix is the format. By default ``<measure>.png`` in the working directory.
 
@@ -72,12 +72,13 @@ def draw(
         InputError: the store, the format, the folder or a name cannot be used.
         DoesNotFit: too much is left to draw.
     """
-    from biasprop import design, results
     from biasprop.component import InputError
-    from biasprop.cube import open_cube
-    from biasprop.figures import curves
-    from biasprop.plotting import save, unwritable
+    from biasprop.report import results
+    from biasprop.report.figures import curves
+    from biasprop.report.plotting import save, unwritable
     from biasprop.statistics.measures import measure as measured
+    from biasprop.store.view import open_cube
+    from biasprop.study import design
 
     file = out or Path(f"{measure}.png")
     if problems := unwritable(file):

@@ -243,7 +243,7 @@ class Reader(Adapter, Protocol):
 
 
 class Trainer(Adapter, Protocol):
-    """Says what of an encoder moves, and what :mod:`biasprop.training` minimises by moving it.
+    """Says what of an encoder moves, and what :mod:`biasprop.nn.optimisation` minimises by moving it.
 
     What stays is no part of what is trained, so that neither decay nor rounding can move it.
     """
@@ -259,7 +259,7 @@ class Trainer(Adapter, Protocol):
     def task(
         self, encoder: Any, params: Params, pretrained: bool, train: Labelled, selection: Labelled, key: Key[Array, ""]
     ) -> Any:
-        """What is minimised on these labels (a :class:`biasprop.training.JudgedTask`)."""
+        """What is minimised on these labels (a :class:`biasprop.nn.optimisation.JudgedTask`)."""
         ...
 
     def whole(self, encoder: Any, params: Params, moved: Params) -> Params:
@@ -295,7 +295,7 @@ class Mitigation(Protocol):
         ...
 
     def task(self, task: Any) -> Any:
-        """What is minimised instead of a protocol's task (a :class:`biasprop.training.JudgedTask`)."""
+        """What is minimised instead of a protocol's task (a :class:`biasprop.nn.optimisation.JudgedTask`)."""
         ...
 
 

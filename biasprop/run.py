@@ -24,12 +24,12 @@ from biasprop.arguments import arguments
 if TYPE_CHECKING:
     import xarray as xr
 
-    from biasprop.design import Cell
-    from biasprop.ledger import Entry
-    from biasprop.progress import Progress
+    from biasprop.difficulty.ledger import Entry
+    from biasprop.execution.progress import Progress
+    from biasprop.execution.sweep import Shard
     from biasprop.status import Status
-    from biasprop.study import Study
-    from biasprop.sweep import Shard
+    from biasprop.study.design import Cell
+    from biasprop.study.study import Study
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 """What the system says of a place that cannot be written: no bug, and nothing that another study would mend."""
@@ -46,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     given = arguments().parse_args(words)
-    from biasprop import environment, interrupt
+    from biasprop.execution import interrupt
+    from biasprop.hardware import environment
 
     environment.settle()  # before JAX is imported
     given.resume = f"to resume: python -m biasprop.run {shlex.join(words)}"
@@ -85,10 +86,12 @@ def run_study(
         InputError: the study, a choice, the store, the scheduler or one of its workers cannot be used.
         Unfinished: workers or the scheduler died; the same call goes on from what is stored.
     """
-    from biasprop import design, results, sweep
     from biasprop.component import Unfinished
-    from biasprop.progress import make
-    from biasprop.study import load_study
+    from biasprop.execution import sweep
+    from biasprop.execution.progress import make
+    from biasprop.report import results
+    from biasprop.study import design
+    from biasprop.study.study import load_study
 
     if not hasattr(study, "factors"):
         study = load_study(study)  # pyright: ignore[reportArgumentType]
@@ -124,15 +127,15 @@ def _answered(given: argparse.Namespace) -> int:
 
 def _run(given: argparse.Namespace) -> int:
     _check(given)
-    from biasprop import design, plan
-    from biasprop.study import load_study
+    from biasprop.study import design, plan
+    from biasprop.study.study import load_study
 
     study = load_study(given.study, given.set, given.scale, given.smoke, given.replicates)
     only = design.chosen(study, given.only)
     cells = design.cells(study, only)
     shard = _part(given)
     if shard:
-        from biasprop import sweep
+        from biasprop.execution import sweep
 
         names = sweep.share(study, shard, given.workers)
         cells = [cell for cell in cells if cell.name in names]
@@ -144,7 +147,7 @@ def _run(given: argparse.Namespace) -> int:
         print(_difficulty(given, study, store), end="")
         return 0
     if given.verify is not None:
-        from biasprop import verify
+        from biasprop.execution import verify
 
         return verify.main(study, only, store, given.verify, given.workers, given.quiet, given.json)
     if not (given.plan or given.list):
@@ -168,18 +171,18 @@ def _run(given: argparse.Namespace) -> int:
         print(_shard_line(given, study, store, cells, status))
         return _judge(given, cells, status, store, lost)
     entries = _entries(study, store)
-    from biasprop import results
+    from biasprop.report import results
 
     report = results.made(study, store, entries)
     if given.netcdf:
-        from biasprop.cube import export_netcdf
+        from biasprop.store.netcdf import export_netcdf
 
         export_netcdf(results.opened(study, store), given.netcdf)
     if given.csv:
-        from biasprop import tidy
+        from biasprop.report import tidy_table
 
-        tidy.write_csv(
-            tidy.tabulated(results.summarised(study, results.opened(study, store).load(), entries)), given.csv
+        tidy_table.write_csv(
+            tidy_table.tabulated(results.summarised(study, results.opened(study, store).load(), entries)), given.csv
         )
     status = plan.arm_status(study, cells, store)
     if given.json:
@@ -194,7 +197,7 @@ def _run(given: argparse.Namespace) -> int:
 def _part(given: argparse.Namespace) -> Shard | None:
     if given.shard is None:
         return None
-    from biasprop.sweep import Shard
+    from biasprop.execution.sweep import Shard
 
     return Shard(*given.shard)
 
@@ -227,18 +230,19 @@ def _check(given: argparse.Namespace) -> None:
 
 def _precision(study: Study, store: Path, half_width: float) -> str:
     """What ``--power`` prints; reads the store, if there is one, and writes nothing."""
-    from biasprop import report, results
+    from biasprop.report import results, tables
     from biasprop.statistics.measures import measure
     from biasprop.statistics.precision import precision
 
     there = store.exists()
     measures = measure(results.opened(study, store).load(), study.evaluation.target_specificity) if there else None
-    return report.precision_text(precision(measures, study.estimands, half_width), half_width, results.TABLE_WIDTH)
+    return tables.precision_text(precision(measures, study.estimands, half_width), half_width, results.TABLE_WIDTH)
 
 
 def _difficulty(given: argparse.Namespace, study: Study, store: Path) -> str:
     """What ``--ledger`` prints; a network is trained where none was, and the store, if there is one, keeps it all."""
-    from biasprop import ledger, report, results
+    from biasprop.difficulty import ledger
+    from biasprop.report import difficulty, results, tables
 
     def tell(line: str) -> None:
         if not given.quiet:
@@ -252,13 +256,13 @@ def _difficulty(given: argparse.Namespace, study: Study, store: Path) -> str:
         told = {"study": study.stem, "digest": study.digest, "ledger": ledger.as_json(entries)}
         return json.dumps(told, allow_nan=False) + "\n"
     summary = results.summarised(study, results.opened(study, store).load(), entries) if there else None
-    return report.text(ledger.tables(study, entries, summary), results.TABLE_WIDTH)
+    return tables.text(difficulty.tables(study, entries, summary), results.TABLE_WIDTH)
 
 
 def _compute(
     given: argparse.Namespace, study: Study, store: Path, only: Mapping[str, Any], workers: int, shard: Shard | None
 ) -> list[str]:
-    from biasprop import progress, sweep
+    from biasprop.execution import progress, sweep
 
     shown = progress.make(given.quiet, given.verbose)
     try:
@@ -270,7 +274,7 @@ def _compute(
 
 def _name_damage(store: Path, cells: Sequence[Cell]) -> None:
     """Open damaged arms of these cells again before anything is planned, restore what lies beside, and name it all."""
-    from biasprop.cube import Store
+    from biasprop.store.store import Store
 
     if store.exists():
         arms = [(arm.levels, cell.replicate) for cell in cells for arm in cell.arms]
@@ -280,16 +284,16 @@ def _name_damage(store: Path, cells: Sequence[Cell]) -> None:
 
 def _restate(study: Study, store: Path) -> None:
     """Nothing to compute: only the study's words and estimands may be new to the store."""
-    from biasprop.cube import Store
-    from biasprop.design import layout
-    from biasprop.provenance import attributes
+    from biasprop.execution.provenance import attributes
+    from biasprop.store.store import Store
+    from biasprop.study.design import layout
 
     Store.create_or_grow(store, layout(study), attributes(study))
 
 
 def _entries(study: Study, store: Path) -> list[Entry]:
     """The difficulty ledger, kept with the store."""
-    from biasprop import ledger
+    from biasprop.difficulty import ledger
 
     entries = ledger.made(study, store)
     ledger.keep(store, entries)
@@ -303,7 +307,7 @@ def _object(
     status: Mapping[tuple[int, str], Status],
     made: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    from biasprop.report import as_json
+    from biasprop.report.tables import as_json
 
     whole = as_json([], study=study.stem, digest=study.digest, store=store, done=_done(cells, status), total=len(cells))
     return whole | ({"estimates": made["estimates"]} if made else {})
@@ -343,8 +347,8 @@ def _judge(
     lost: Sequence[str],
 ) -> int:
     """Name the arms that went wrong, and why; 3 if there are any."""
-    from biasprop.plan import causes
     from biasprop.status import LACKS, Status
+    from biasprop.study.plan import causes
 
     why = causes(store) if set(status.values()) & set(LACKS) else {}
     wrong = [
@@ -362,7 +366,7 @@ def _judge(
 
 
 if __name__ == "__main__":
-    from biasprop import interrupt
+    from biasprop.execution import interrupt
 
     interrupt.heed()
     try:

@@ -58,7 +58,7 @@ def show(study_file: Path, out: Path | None = None, overrides: Sequence[str] = (
         InputError: the study, the format, the folder or the number cannot be used.
     """
     from biasprop.component import InputError
-    from biasprop.plotting import save, unwritable
+    from biasprop.report.plotting import save, unwritable
 
     target = out or Path(f"{study_file.stem}.png")
     problems = [f"--out: {problem}" for problem in unwritable(target)]
@@ -67,10 +67,10 @@ def show(study_file: Path, out: Path | None = None, overrides: Sequence[str] = (
     if problems:
         raise InputError(problems)
 
-    from biasprop.study import load_study
+    from biasprop.study.study import load_study
 
     study = load_study(study_file, set=tuple(overrides))
-    from biasprop.figures import contact_sheet
+    from biasprop.report.figures import contact_sheet
 
     figure = contact_sheet.draw(None, [], study, subjects=subjects, levers=True)
     return save(figure, target.with_suffix(""), [target.suffix.removeprefix(".")])[0]

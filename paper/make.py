@@ -56,8 +56,8 @@ def make(results: Path, name: str | None = None, out: Path = HERE) -> None:
     Raises:
         InputError: there is no such store, or a store cannot be read.
     """
-    from biasprop.figures import draw_all, skipped
-    from biasprop.results import study_of
+    from biasprop.report.figures import draw_all, skipped
+    from biasprop.report.results import study_of
     from biasprop.statistics.estimate import estimates
     from biasprop.statistics.measures import measure
     from paper import numbers
@@ -94,7 +94,7 @@ def stores(results: Path, name: str | None) -> dict[Path, xr.Dataset]:
         InputError: there is none, or the one that is named cannot be read.
     """
     from biasprop.component import InputError
-    from biasprop.cube import open_cube
+    from biasprop.store.view import open_cube
 
     newest: dict[str, tuple[Path, xr.Dataset]] = {}
     for metadata in sorted(results.glob("*-*/zarr.json"), key=lambda file: file.stat().st_mtime):

@@ -60,7 +60,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def compile_cache() -> None:
     """Keep compiled programs, in runs that import JAX at all."""
     if "jax" in sys.modules:
-        from biasprop import device
+        from biasprop.hardware import device
 
         device.prepare()
 

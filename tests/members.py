@@ -15,15 +15,15 @@ import pytest
 from jaxtyping import Array, Float, Int
 
 from biasprop import keys
-from biasprop.batching import Batch
 from biasprop.component import Component, levers
-from biasprop.condition import Pretraining, PretrainingCondition
 from biasprop.encoders import ENCODERS
 from biasprop.generators import GENERATORS, SOURCES
 from biasprop.interfaces import Subjects
 from biasprop.mitigations import MITIGATIONS, PRETRAINING_MITIGATIONS
 from biasprop.objectives import OBJECTIVES
 from biasprop.protocols import PROTOCOLS
+from biasprop.study.conditions import Pretraining, PretrainingCondition
+from biasprop.training.batching import Batch
 
 ROOMS: dict[str, Mapping[str, type[Component]]] = {
     "generators": GENERATORS,

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 import biasprop
-from biasprop import design, load_study, progress, sweep
-from biasprop.cube import Store
+from biasprop import load_study
+from biasprop.execution import progress, sweep
+from biasprop.store.store import Store
+from biasprop.study import design
 from tests.source_tree import ROOT
 
 STUDY = "studies/skin_tone.toml"

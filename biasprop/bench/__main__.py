@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     given = arguments().parse_args(argv)
-    from biasprop import environment
+    from biasprop.hardware import environment
 
     environment.settle()
     from biasprop.component import InputError
@@ -82,13 +82,14 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
     Raises:
         InputError: the study cannot be used.
     """
-    from biasprop import design, device
     from biasprop.bench import programs, scaling
     from biasprop.bench.ceilings import Alone, by_role
     from biasprop.bench.operations import flops
     from biasprop.bench.stages import Workload
     from biasprop.bench.timing import load, timed
-    from biasprop.study import load_study
+    from biasprop.hardware import device
+    from biasprop.study import design
+    from biasprop.study.study import load_study
 
     study = load_study(given.study, tuple(given.set), given.scale, given.smoke)
     device.prepare()
@@ -138,7 +139,7 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
 
 def _check(given: argparse.Namespace) -> None:
     from biasprop.component import InputError
-    from biasprop.problems import choose
+    from biasprop.study.problems import choose
 
     problems = [
         f"--only {part}: there is no such part; {choose(part, PARTS)}" for part in given.only if part not in PARTS

@@ -148,8 +148,8 @@ class Recorded(NamedTuple):
 @contextmanager
 def recorded(parameters: Sequence[tuple[int, ...]] = ()) -> Iterator[Recorded]:
     """Listens to an experiment: every compiled program called inside, and the products of all calls together."""
-    from biasprop import pretraining, program, subjects
-    from biasprop.batching import over_cells
+    from biasprop.training import adapt, pretrain, pretraining_task, rendering, score
+    from biasprop.training.batching import over_cells
 
     found = Recorded(Counter(), {})
     known: dict[Any, Counting] = {}
@@ -170,7 +170,7 @@ def recorded(parameters: Sequence[tuple[int, ...]] = ()) -> Iterator[Recorded]:
         return call
 
     with ExitStack() as patched:
-        for module in (program, pretraining, subjects):
+        for module in (pretrain, pretraining_task, adapt, score, rendering):
             patched.enter_context(mock.patch.object(module, "over_cells", listening))
         yield found
 

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 import jax
 
-from biasprop import design, program
 from biasprop.bench.stages import Workload, batch, shortened
 from biasprop.bench.timing import timed
 from biasprop.component import Definition
-from biasprop.study import Study
-from biasprop.training import SEGMENT
+from biasprop.nn.optimisation import SEGMENT
+from biasprop.study import design
+from biasprop.study.study import Study
+from biasprop.training import pretrain
 
 SIZES = (0.5, 1, 2)
 """Image sizes over the study's own."""
@@ -73,7 +74,7 @@ def _cells(study: Study) -> Iterator[Point]:
         with _compilations() as compiled:
             began = time.perf_counter()
             own = batch(shortened(cell.condition, SEGMENT), study.seed, 1)
-            jax.block_until_ready(program.pretrain(own, lambda stage, step, steps: None))
+            jax.block_until_ready(pretrain.pretrain(own, lambda stage, step, steps: None))
             seconds = time.perf_counter() - began - compiled.seconds
         yield Point("cell of the study", number, seconds, compiled.count)
 

@@ -10,18 +10,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from biasprop import design, keys, pretraining, program, subjects, training
-from biasprop.augment import Augmentation
-from biasprop.batching import Batch, stream
+from biasprop import keys
 from biasprop.bench.operations import Counts, Program, products, recorded
 from biasprop.component import Definition
-from biasprop.condition import Finetuning, PretrainingCondition
-from biasprop.design import Cell
-from biasprop.heads import Head
+from biasprop.difficulty import calibration_cache
 from biasprop.interfaces import Params
 from biasprop.keys import Stream
-from biasprop.study import Study
-from biasprop.training import SEGMENT, Schedule
+from biasprop.nn import optimisation
+from biasprop.nn.heads import Head
+from biasprop.nn.optimisation import SEGMENT, Schedule
+from biasprop.nn.views import Augmentation
+from biasprop.population import rosters
+from biasprop.study import design
+from biasprop.study.conditions import Finetuning, PretrainingCondition
+from biasprop.study.design import Cell
+from biasprop.study.study import Study
+from biasprop.training import adapt, batching, pretrain, pretraining_task, rendering, score
+from biasprop.training.batching import Batch, stream
 
 FINETUNED = 4 * SEGMENT
 """Steps of a fine-tuning that is timed: enough that joining its images at the start does not show."""
@@ -48,7 +53,7 @@ class Workload:
         cells = design.cells(study)
         self.cell: Cell = next((cell for cell in cells if cell.condition.pretraining.objective.trains), cells[0])
         self.batch = batch(self.cell.condition, study.seed, width)
-        self.params: Params = program.untrained(self.batch)["encoder"]
+        self.params: Params = pretrain.untrained(self.batch)["encoder"]
         self.programs: dict[Any, Program] = {}
 
     def stages(self) -> Iterator[Stage]:
@@ -58,31 +63,31 @@ class Workload:
     @functools.cached_property
     def shapes(self) -> list[tuple[int, ...]]:
         """Of all trained arrays, alone and in a batch."""
-        leaves = [leaf.shape for leaf in jax.tree.leaves(program.untrained(self.batch))]
+        leaves = [leaf.shape for leaf in jax.tree.leaves(pretrain.untrained(self.batch))]
         return [shape for leaf in leaves for shape in (leaf, leaf[1:])]
 
     @functools.cached_property
-    def who(self) -> dict[str, subjects.Roster]:
+    def who(self) -> dict[str, rosters.Roster]:
         """Everyone who is looked at."""
         first = self.cell.arms[0].condition
         pool = max(int(arm.condition.finetuning.labels) for arm in self.cell.arms)
-        return subjects.rosters(first.finetuning, first.evaluation, list(self.study.subgroups), pool)
+        return rosters.rosters(first.finetuning, first.evaluation, list(self.study.subgroups), pool)
 
     @functools.cached_property
-    def sets(self) -> subjects.Sets:
+    def sets(self) -> rendering.Sets:
         """Their images."""
-        return subjects.render_sets(self.batch, self.who)
+        return rendering.render_sets(self.batch, self.who)
 
     def pretrain(self) -> Iterator[Stage]:
         """A segment of pretraining, if the study has any."""
         schedule = self.cell.condition.pretraining.schedule
         if self.cell.condition.pretraining.objective.trains:
-            shelf = pretraining.shelved(self.batch)
-            task = pretraining.PretrainingTask(*self.batch, shelf)
+            shelf = pretraining_task.shelved(self.batch)
+            task = pretraining_task.PretrainingTask(*self.batch, shelf)
 
             def run() -> Any:
-                state = program.over_cells(training.start)(task, program.untrained(self.batch))
-                return program.over_cells(training.segment, donate=1)(task, state)
+                state = batching.over_cells(optimisation.start)(task, pretrain.untrained(self.batch))
+                return batching.over_cells(optimisation.segment, donate=1)(task, state)
 
             yield self._stage("pretraining step", "image", SEGMENT * schedule.batch * self.width, run)
 
@@ -95,15 +100,15 @@ class Workload:
 
         return Stage(name, unit, work, run, count)
 
-    def _finetuner(self) -> program.Finetuner:
+    def _finetuner(self) -> adapt.Finetuner:
         """One that has learned nothing yet."""
-        return program.Finetuner(self.batch, self.params, self.who, self.study.evaluation, self.sets)
+        return adapt.Finetuner(self.batch, self.params, self.who, self.study.evaluation, self.sets)
 
     def _render(self) -> Stage:
         roster = self.who["selection"]
         key = stream(self.batch, Stream.SELECTION)
-        work = -(-len(roster.label) // subjects.CHUNK) * subjects.CHUNK * self.width
-        return self._stage("render", "image", work, lambda: subjects.rendered(self.batch, key, roster))
+        work = -(-len(roster.label) // rendering.CHUNK) * rendering.CHUNK * self.width
+        return self._stage("render", "image", work, lambda: rendering.rendered(self.batch, key, roster))
 
     def _augment(self) -> Iterator[Stage]:
         augmentation = next(augmentations([self.cell.condition, *(arm.condition for arm in self.cell.arms)]), None)
@@ -129,24 +134,28 @@ class Workload:
         if fitted:
             yield self._stage("probe", "fit", len(fitted) * self.width, functools.partial(self._adapted, fitted))
 
-    def _adapted(self, arms: list[Finetuning]) -> list[program.Adapted]:
+    def _adapted(self, arms: list[Finetuning]) -> list[adapt.Adapted]:
         """The first draw of some arms of one encoder that has learned nothing yet."""
         finetuner = self._finetuner()
         return [finetuner.adapt(arm, 0, _nobody) for arm in arms]
+
+    def _scorer(self) -> score.Scorer:
+        """One that has looked at nobody yet."""
+        return score.Scorer(self.batch, self.params, self.who, self.sets)
 
     def _evaluate(self) -> Stage:
         features = self.cell.condition.encoder.features
         head = Head(jnp.zeros((self.width, features)), jnp.zeros(self.width))
         nobody = np.zeros((self.width, 1, features), np.float32), 1
-        adapted = program.Adapted(self.params, head, *nobody, *nobody, [""] * self.width)
+        adapted = adapt.Adapted(self.params, head, *nobody, *nobody, [""] * self.width)
         sizes = (len(self.who["calibration"].label), *(len(self.who["test"].label) for _ in self.study.subgroups))
-        work = sum(-(-n // subjects.CHUNK) * subjects.CHUNK for n in sizes) * self.width
-        return self._stage("evaluation", "image", work, lambda: self._finetuner().score(adapted))
+        work = sum(-(-n // rendering.CHUNK) * rendering.CHUNK for n in sizes) * self.width
+        return self._stage("evaluation", "image", work, lambda: self._scorer().score(adapted))
 
 
 def batch(condition: PretrainingCondition, seed: int, width: int) -> Batch:
     """The first ``width`` replicates of a condition."""
-    ready = program.ready(condition)
+    ready = calibration_cache.ready(condition)
     stacked = jax.tree.map(lambda leaf: np.stack([np.asarray(leaf)] * width), ready)
     return Batch(stacked, jnp.stack([keys.replicate(seed, replicate) for replicate in range(width)]))
 

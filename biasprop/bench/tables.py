@@ -15,7 +15,7 @@ def text(found: Mapping[str, Any]) -> str:
     Args:
         found: the JSON object of the command.
     """
-    from biasprop import report
+    from biasprop.report import tables
 
     mark, machine = found["fingerprint"], found["machine"]
     loads = f"load {machine['before']['load']} before, {machine['after']['load']} after"
@@ -25,7 +25,7 @@ def text(found: Mapping[str, Any]) -> str:
         f"{loads}, {machine['after']['cores']} cores\n\n"
     )
     made = [_stages(found), _ceilings(found), _programs(found), _scaling(found)]
-    return head + report.text([table for table in made if table is not None], 140) + _memory(found)
+    return head + tables.text([table for table in made if table is not None], 140) + _memory(found)
 
 
 def _table(title: str, *columns: str) -> Any:

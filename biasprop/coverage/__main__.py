@@ -67,8 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(*_tables(covered, wrong, given.studies), sep="\n")
     if given.figure:
         from biasprop.coverage import ERRORS
-        from biasprop.figures.coverage import draw
-        from biasprop.plotting import save
+        from biasprop.report.figures.coverage import draw
+        from biasprop.report.plotting import save
 
         save(draw(covered, ERRORS), given.figure.with_suffix(""), [given.figure.suffix[1:]])
     failed = [row for row in (*covered, *wrong) if row.offered and not row.passes]
@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _check(given: argparse.Namespace) -> None:
     from biasprop.component import InputError
-    from biasprop.plotting import FORMATS
+    from biasprop.report.plotting import FORMATS
 
     problems = []
     if not 100 <= given.studies <= 100_000:

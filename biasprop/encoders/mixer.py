@@ -28,7 +28,7 @@ class Mixer(PatchEncoder):
         return width * (inputs + 3) + self.depth * block, tokens * width + self.depth * kept
 
     def _network(self, inputs: int, tokens: int) -> Any:
-        from biasprop import layers
+        from biasprop.nn import layers
 
         sizes = (inputs, tokens, self.width, self.depth, self.token_hidden, self.expansion)
         return layers.Blueprint(layers.Mixer, sizes)

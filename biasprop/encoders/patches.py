@@ -41,7 +41,7 @@ class PatchEncoder(Component):
 
     def init(self, key: Key[Array, ""], shape: tuple[int, int, int]) -> Params:
         """Untrained parameters for images of this shape."""
-        from biasprop import layers
+        from biasprop.nn import layers
 
         return layers.init(self._network(*self._sizes(shape)), key)
 
@@ -49,7 +49,7 @@ class PatchEncoder(Component):
         self, params: Params, images: Float[Array, "n h w c"], keep: Callable[[Array], Array] | None = None
     ) -> Float[Array, "n t d"]:
         """Token features; ``keep`` may drop tokens of an encoder that ``drops_tokens`` (masked objectives)."""
-        from biasprop import layers
+        from biasprop.nn import layers
 
         patches = layers.patchify(4 * (images - 0.5), self.patch)
         network = self._network(*self._sizes(images.shape[1:]))

@@ -34,7 +34,7 @@ class Vit(PatchEncoder):
         return width * (inputs + tokens + 3) + self.depth * block, tokens * width + self.depth * kept
 
     def _network(self, inputs: int, tokens: int) -> Any:
-        from biasprop import layers
+        from biasprop.nn import layers
 
         sizes = (inputs, tokens, self.width, self.depth, self.heads, self.expansion)
         return layers.Blueprint(layers.Transformer, sizes)

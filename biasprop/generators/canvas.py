@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from biasprop import keys
-from biasprop.fusion import settle
+from biasprop.nn.xla_barriers import settle
 
 
 def once(*numbers: Float[Array, ""]) -> Float[Array, " k"]:

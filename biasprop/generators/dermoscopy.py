@@ -22,7 +22,6 @@ from pydantic import Field, model_validator
 
 from biasprop import keys
 from biasprop.component import Component, OneOf, Preset
-from biasprop.fusion import settle
 from biasprop.generators import canvas, lesion, occlusions, skin_readings
 from biasprop.generators.canvas import normal, normals, once, uniform, uniforms
 from biasprop.generators.difficulty import DIFFICULTIES, Calibrated, Natural, check, matched
@@ -31,6 +30,7 @@ from biasprop.generators.lesion_density import LinearModel, linear
 from biasprop.generators.linear_observer import auc
 from biasprop.generators.skin import BLOOD, TONES, Tone, melanosome_fraction, skin_colour
 from biasprop.interfaces import Subjects
+from biasprop.nn.xla_barriers import settle
 
 LESIONS = 24
 """Drawn lesions about which an image is made linear."""

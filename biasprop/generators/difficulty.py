@@ -15,7 +15,7 @@ Each has ``views`` (what it prescribes for the views of every stage), ``words`` 
 ``unsolved`` (whether constants are still to be found). A generator has a field ``difficulty``, one of
 :data:`DIFFICULTIES` with :class:`Natural` as default, calls :func:`check`, reads ``difficulty.kind``, and has
 ``solved()``, which returns it with the constants of an unsolved mode (:func:`matched` finds those of ``calibrated``;
-:mod:`biasprop.solved` keeps them).
+:mod:`biasprop.difficulty.calibration_cache` keeps them).
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from biasprop.fusion import settle
 from biasprop.generators import canvas
+from biasprop.nn.xla_barriers import settle
 
 HAIRS = 12
 POINTS = 24

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from pydantic import Field
 
 from biasprop.component import Component
-from biasprop.fusion import settle
+from biasprop.nn.xla_barriers import settle
 
 PRESETS: dict[str, tuple[float, float]] = {
     "light": (50.0, 7.0),

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from biasprop.component import Traced
 from biasprop.mitigations.erm import AsDrawn
-from biasprop.training import Schedule
+from biasprop.nn.optimisation import Schedule
 
 
 class Continued(AsDrawn):

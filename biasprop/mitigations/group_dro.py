@@ -41,7 +41,7 @@ class GroupDro(Erm):
 
 
 class Robust(NamedTuple):
-    """A fine-tuning run against an adversary (a :class:`biasprop.training.JudgedTask`)."""
+    """A fine-tuning run against an adversary (a :class:`biasprop.nn.optimisation.JudgedTask`)."""
 
     plain: Any
     """What is minimised without it."""

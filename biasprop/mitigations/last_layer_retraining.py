@@ -9,10 +9,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 from pydantic import Field
 
-from biasprop.heads import Head, log_loss, solve
 from biasprop.interfaces import Labelled
 from biasprop.mitigations import groups
 from biasprop.mitigations.erm import Erm
+from biasprop.nn.heads import Head, log_loss, solve
 
 
 class LastLayerRetraining(Erm):

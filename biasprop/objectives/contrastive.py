@@ -9,10 +9,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 from pydantic import Field
 
-from biasprop.augment import Augmentation
 from biasprop.component import Component
 from biasprop.interfaces import Params
 from biasprop.keys import at, each
+from biasprop.nn.views import Augmentation
 from biasprop.objectives import weighting
 
 
@@ -36,7 +36,7 @@ class Contrastive(Component):
 
     def init(self, key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int]) -> Params:
         """The projection head's parameters."""
-        from biasprop import layers
+        from biasprop.nn import layers
 
         return layers.init(self._head(encoder.features), key)
 
@@ -50,7 +50,7 @@ class Contrastive(Component):
         weight: Float[Array, " n"] | None = None,
     ) -> Float[Array, ""]:
         """Mean NT-Xent of a batch; each image's views are drawn from its own position's key."""
-        from biasprop import layers
+        from biasprop.nn import layers
 
         n = images.shape[0]
         own = jax.vmap(lambda view: each(at(key, view), jnp.arange(n)))(jnp.arange(2))
@@ -59,7 +59,7 @@ class Contrastive(Component):
         return nt_xent(projected, self.temperature, None if weight is None else jnp.tile(weight, 2))
 
     def _head(self, features: int) -> Any:
-        from biasprop import layers
+        from biasprop.nn import layers
 
         return layers.Blueprint(layers.Projection, (features, self.projection, self.projection))
 

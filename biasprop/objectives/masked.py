@@ -56,7 +56,7 @@ class Masked(Component):
         weight: Float[Array, " n"] | None = None,
     ) -> Float[Array, ""]:
         """Mean squared error over the hidden patches, which are drawn anew for every image."""
-        from biasprop import layers
+        from biasprop.nn import layers
 
         patches = layers.patchify(4 * (images - 0.5), encoder.patch)
         n, t, _ = patches.shape

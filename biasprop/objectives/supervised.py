@@ -9,10 +9,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 from pydantic import Field
 
-from biasprop.augment import Augmentation
 from biasprop.component import Component
 from biasprop.interfaces import Params
 from biasprop.keys import each
+from biasprop.nn.views import Augmentation
 from biasprop.objectives import weighting
 
 
@@ -36,7 +36,7 @@ class Supervised(Component):
 
     def init(self, key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int]) -> Params:
         """The head's parameters."""
-        from biasprop import layers
+        from biasprop.nn import layers
 
         return layers.init(self._head(encoder.features), key)
 
@@ -51,13 +51,13 @@ class Supervised(Component):
         weight: Float[Array, " n"] | None = None,
     ) -> Float[Array, ""]:
         """Mean squared error in units of the attribute's variance: 1 is what its mean alone would have."""
-        from biasprop import layers
+        from biasprop.nn import layers
 
         views = jax.vmap(self.augmentation.view)(each(key, jnp.arange(images.shape[0])), images)
         told = layers.apply(self._head(encoder.features), extra, encoder.apply(params, views))
         return weighting.mean((told[:, 0] - attribute) ** 2, weight)
 
     def _head(self, features: int) -> Any:
-        from biasprop import layers
+        from biasprop.nn import layers
 
         return layers.Blueprint(layers.Projection, (features, self.projection, 1))

@@ -13,7 +13,7 @@ from biasprop.keys import at
 
 def blueprint(encoder: Any, shape: tuple[int, ...], width: int, depth: int) -> Any:
     """A decoder of this width and depth for the tokens of images of this shape."""
-    from biasprop import layers
+    from biasprop.nn import layers
 
     tokens = (shape[0] // encoder.patch) * (shape[1] // encoder.patch)
     return layers.Blueprint(layers.Transformer, (encoder.width, tokens, width, depth, 2, 4))
@@ -21,7 +21,7 @@ def blueprint(encoder: Any, shape: tuple[int, ...], width: int, depth: int) -> A
 
 def init(key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int], width: int, depth: int) -> Params:
     """Decoder and the map from its tokens to pixels."""
-    from biasprop import layers
+    from biasprop.nn import layers
 
     pixels = encoder.patch**2 * shape[2]
     return {
@@ -34,7 +34,7 @@ def predicted(
     encoder: Any, params: Params, extra: Params, images: Float[Array, "n h w c"], width: int, depth: int
 ) -> Float[Array, "n t p"]:
     """Patches predicted from images, in the units in which encoders see pixels."""
-    from biasprop import layers
+    from biasprop.nn import layers
 
     decoder = blueprint(encoder, images.shape[1:], width, depth)
     return layers.apply(decoder, extra["decoder"], encoder.tokens(params, images)) @ extra["pixels"]
@@ -42,7 +42,7 @@ def predicted(
 
 def target(encoder: Any, images: Float[Array, "n h w c"]) -> Float[Array, "n t p"]:
     """Patches to predict, in the units in which encoders see pixels."""
-    from biasprop import layers
+    from biasprop.nn import layers
 
     return layers.patchify(4 * (images - 0.5), encoder.patch)
 

@@ -9,12 +9,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 from pydantic import Field
 
-from biasprop.augment import Augmentation
 from biasprop.component import Component
-from biasprop.heads import Head, log_loss
 from biasprop.interfaces import Labelled, Params
 from biasprop.keys import at, each
-from biasprop.training import Schedule
+from biasprop.nn.heads import Head, log_loss
+from biasprop.nn.optimisation import Schedule
+from biasprop.nn.views import Augmentation
 
 LOOKED_AT = 250
 """Most selection subjects judged at once."""
@@ -67,7 +67,7 @@ class Full(Component):
 
 
 class FinetuningTask(NamedTuple):
-    """One fine-tuning run (a :class:`biasprop.training.Task`)."""
+    """One fine-tuning run (a :class:`biasprop.nn.optimisation.Task`)."""
 
     encoder: Any
     recipe: Recipe

@@ -10,8 +10,8 @@ from jaxtyping import Array, Float, Int, Key
 from pydantic import Field
 
 from biasprop.interfaces import Labelled, Params
+from biasprop.nn.optimisation import Schedule
 from biasprop.protocols.full import FinetuningTask, Full
-from biasprop.training import Schedule
 
 
 class GradualUnfreezing(Full):
@@ -33,7 +33,8 @@ class GradualUnfreezing(Full):
 
 
 class UnfreezingTask(NamedTuple):
-    """A fine-tuning run whose optimiser leaves alone what is still frozen (a :class:`biasprop.training.JudgedTask`)."""
+    """A fine-tuning run whose optimiser leaves alone what is still frozen
+    (a :class:`biasprop.nn.optimisation.JudgedTask`)."""
 
     full: FinetuningTask
     unfrozen_by: float | Float[Array, ""]

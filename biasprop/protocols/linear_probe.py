@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 from pydantic import Field
 
 from biasprop.component import Component
-from biasprop.heads import Head, log_loss, solve
+from biasprop.nn.heads import Head, log_loss, solve
 
 
 class LinearProbe(Component):

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 from pydantic import Field
 
 from biasprop.component import Component
-from biasprop.heads import log_loss
+from biasprop.nn.heads import log_loss
 
 PIECE = 250
 """Subjects compared with all labelled ones at once."""

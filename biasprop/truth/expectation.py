@@ -21,7 +21,7 @@ from biasprop.truth.subspace import principal
 if TYPE_CHECKING:
     import xarray as xr
 
-    from biasprop.study import Study
+    from biasprop.study.study import Study
 
 NEWTON = 40
 """Most Newton steps of a fit."""
@@ -225,7 +225,7 @@ def expected(study: Study, replicates: int, seed: int, cohort: int | None = None
     """
     import xarray as xr
 
-    from biasprop import design as designs
+    from biasprop.study import design as designs
 
     if reason := refused(study):
         raise ValueError(reason)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import xarray as xr
 
-    from biasprop.condition import PretrainingCondition
     from biasprop.interfaces import Subjects
-    from biasprop.study import Study
+    from biasprop.study.conditions import PretrainingCondition
+    from biasprop.study.study import Study
 
 ROWS = 500
 """Images rendered at once."""
@@ -22,11 +22,13 @@ ROWS = 500
 
 def cohort_images(condition: PretrainingCondition, seed: int, replicate: int) -> NDArray[np.float64]:
     """Every member of a pretraining cohort: [subject, pixel]."""
-    from biasprop import keys, pretraining, program
+    from biasprop import keys
+    from biasprop.difficulty import calibration_cache
+    from biasprop.training import pretraining_task
 
-    condition = program.ready(condition)
+    condition = calibration_cache.ready(condition)
     key, size = keys.replicate(seed, replicate), int(condition.pretraining.cohort)
-    draw = _renderer(pretraining.cohort_members)
+    draw = _renderer(pretraining_task.cohort_members)
     chunks = [np.asarray(draw(condition, key, np.arange(first, first + ROWS))) for first in range(0, size, ROWS)]
     return np.concatenate(chunks)[:size].reshape(size, -1).astype(np.float64)
 
@@ -41,12 +43,15 @@ def _renderer(members: Callable[..., Subjects]) -> Callable[..., Any]:
 
 def test_images(study: Study, replicate: int) -> NDArray[np.float64]:
     """The test twins of a replicate: [subgroup, subject, pixel]."""
-    from biasprop import keys, program, subjects
-    from biasprop.batching import one_cell
+    from biasprop import keys
+    from biasprop.difficulty import calibration_cache
+    from biasprop.population import rosters
+    from biasprop.training import rendering
+    from biasprop.training.batching import one_cell
 
-    batch = one_cell(program.ready(study.pretraining_condition()), keys.replicate(study.seed, replicate))
-    who = subjects.rosters(study.finetuning, study.evaluation, list(study.subgroups), 4)
-    sets = subjects.render_sets(batch, who)
+    batch = one_cell(calibration_cache.ready(study.pretraining_condition()), keys.replicate(study.seed, replicate))
+    who = rosters.rosters(study.finetuning, study.evaluation, list(study.subgroups), 4)
+    sets = rendering.render_sets(batch, who)
     joined = [np.concatenate([np.asarray(chunk)[0] for chunk in chunks]) for chunks in sets.test]
     size = study.evaluation.test
     return np.stack([images[:size].reshape(size, -1) for images in joined]).astype(np.float64)

@@ -1,6 +1,6 @@
 """Who is simulated."""
 
-from biasprop.figures.contact_sheet import draw as draw
+from biasprop.report.figures.contact_sheet import draw as draw
 
 CAPTION = (
     "Simulated test subjects. Images beside each other are twins: one subject rendered once in every subgroup with all "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from biasprop.plotting import DOUBLE, GREY, INK, DoesNotFit, colours, legend, page, plain, style
+from biasprop.report.plotting import DOUBLE, GREY, INK, DoesNotFit, colours, legend, page, plain, style
 
 if TYPE_CHECKING:
     import xarray as xr

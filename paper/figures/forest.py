@@ -1,6 +1,6 @@
 """What was asked and what is the answer."""
 
-from biasprop.figures.forest import draw as draw
+from biasprop.report.figures.forest import draw as draw
 
 CAPTION = (
     "Every estimand stated before the study ran. Thick: 95 % interval. Thin: interval adjusted by Holm's procedure "

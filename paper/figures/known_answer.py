@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from biasprop.plotting import (
+from biasprop.report.plotting import (
     ARM_COLOURS,
     DOUBLE,
     GREY,
@@ -51,9 +51,9 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     Raises:
         DoesNotFit: the answer is not known, or an arm is not finished.
     """
-    from biasprop import design as designs
-    from biasprop.figures.facets import measured, summary, z_by_replicate
+    from biasprop.report.figures.facets import measured, summary, z_by_replicate
     from biasprop.statistics.contrasts import gap, swap_contrast
+    from biasprop.study import design as designs
     from biasprop.truth import recovered
     from biasprop.truth.expectation import expected, limit_z
     from biasprop.truth.expectation import of_condition as design_of

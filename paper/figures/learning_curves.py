@@ -1,6 +1,6 @@
 """What labels give each subgroup."""
 
-from biasprop.figures.learning_curves import draw as draw
+from biasprop.report.figures.learning_curves import draw as draw
 
 CAPTION = (
     "Learning curves: AUC of each subgroup against the label budget, a curve for every pretraining. Pale points: "

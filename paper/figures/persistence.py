@@ -1,6 +1,6 @@
 """How much of the skew labels undo."""
 
-from biasprop.figures.persistence import draw as draw
+from biasprop.report.figures.persistence import draw as draw
 
 CAPTION = (
     "Persistence of the pretraining skew: swap contrast (half the difference of the subgroup gap between the two "

@@ -1,6 +1,6 @@
 """Where a skew still shows."""
 
-from biasprop.figures.phase_diagram import draw as draw
+from biasprop.report.figures.phase_diagram import draw as draw
 
 CAPTION = (
     "Phase diagram: excess gap of every pretraining mix over the reference mix, on z, at every label budget "

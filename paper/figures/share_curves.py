@@ -1,6 +1,6 @@
 """What a mix does to each subgroup."""
 
-from biasprop.figures.share_curves import draw as draw
+from biasprop.report.figures.share_curves import draw as draw
 
 CAPTION = (
     "AUC of each subgroup after balanced fine-tuning against the share in pretraining, per label budget (columns) and "

@@ -1,6 +1,6 @@
 """Protocols compared where they are equally good."""
 
-from biasprop.figures.skew_against_auc import draw as draw
+from biasprop.report.figures.skew_against_auc import draw as draw
 
 CAPTION = (
     "Swap contrast on z against overall AUC (both subgroups under both oppositely skewed mixes, averaged on z), a"

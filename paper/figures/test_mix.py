@@ -1,6 +1,6 @@
 """What hides behind an overall figure."""
 
-from biasprop.figures.test_mix import draw as draw
+from biasprop.report.figures.test_mix import draw as draw
 
 CAPTION = (
     "What an audit that does not stratify would see: AUC, and sensitivity and specificity at one threshold, of all "

@@ -12,14 +12,16 @@ import jax
 import numpy as np
 import pytest
 
-from biasprop import pretraining, program, training
-from biasprop.batching import over_cells
 from biasprop.bench.operations import FORWARD, Recorded, flops, products, recorded
 from biasprop.bench.programs import buffers
 from biasprop.bench.stages import batch as first_replicates
-from biasprop.study import load_study
+from biasprop.nn import optimisation
+from biasprop.study.study import load_study
+from biasprop.training import pretrain, pretraining_task
+from biasprop.training.batching import over_cells
 from tests.members import batch, condition
-from tests.program.small_experiment import finetuner, pretrain, scores
+from tests.program import small_experiment
+from tests.program.small_experiment import finetuner, scores
 from tests.source_tree import ROOT
 
 PROGRAMS = 19
@@ -38,7 +40,7 @@ def study(mixes: list[tuple[float, float]], replicates: int, budgets: list[int])
         for mix in mixes:
             for replicate in range(replicates):
                 cell = batch((condition(shares=mix), replicate))
-                one = finetuner(cell, pretrain(cell))
+                one = finetuner(cell, small_experiment.pretrain(cell))
                 for kind in ("linear_probe", "full"):
                     for labels in budgets:
                         scores(one, kind, labels)
@@ -54,9 +56,9 @@ def test_programs_depend_on_structure_alone() -> None:
 
 def traced(cell: Any) -> tuple[Any, Any]:
     """A pretraining task and its state as shapes; nothing is computed."""
-    task = pretraining.PretrainingTask(*cell)
-    params = jax.eval_shape(program.untrained, cell)
-    return task, jax.eval_shape(over_cells(training.start), task, params)
+    task = pretraining_task.PretrainingTask(*cell)
+    params = jax.eval_shape(pretrain.untrained, cell)
+    return task, jax.eval_shape(over_cells(optimisation.start), task, params)
 
 
 @pytest.mark.parametrize("objective", STEP)
@@ -64,8 +66,8 @@ def test_operations_of_a_pretraining_step(objective: str) -> None:
     """Of the main study, an image: the encoder's own three products a weight, and little besides."""
     main = load_study(ROOT / "studies" / "skin_tone.toml", (f"pretraining.objective={objective}",))
     cell = first_replicates(main.pretraining_condition(), main.seed, 1)
-    counts = products(over_cells(training.segment, donate=1), *traced(cell))
-    images = training.SEGMENT * main.pretraining.schedule.batch
+    counts = products(over_cells(optimisation.segment, donate=1), *traced(cell))
+    images = optimisation.SEGMENT * main.pretraining.schedule.batch
     one, (height, width, channels) = main.encoder, main.generator.shape
     tokens, d = height * width // one.patch**2, one.width
     weights = tokens * d * one.patch**2 * channels  # and of each block: four of attention, two of the MLP
@@ -85,7 +87,7 @@ def test_buffers_of_a_segment_stay_and_do_not_grow_with_the_cohort_or_the_steps(
     for cohort, steps in ((64, 4), (6_400, 400)):
         cell = batch((condition(cohort=cohort, steps=steps), 0))
         task, state = traced(cell)
-        found.append(buffers(over_cells(training.segment, donate=1).lower(task, state).compile()))
+        found.append(buffers(over_cells(optimisation.segment, donate=1).lower(task, state).compile()))
     assert found[0] == found[1]
     assert found[0]["temporary"] < SEGMENT_BYTES, found[0]
     parameters = sum(4 * math.prod(leaf.shape) for leaf in jax.tree.leaves(traced(cell)[1]) if np.ndim(leaf))

@@ -15,10 +15,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from biasprop import design, keys, pretraining, program, subjects
-from biasprop.batching import Batch, one_cell
+from biasprop import keys
+from biasprop.difficulty import calibration_cache
 from biasprop.interfaces import Subjects
-from biasprop.study import Study
+from biasprop.population import rosters
+from biasprop.study import design
+from biasprop.study.study import Study
+from biasprop.training import pretraining_task, rendering
+from biasprop.training.batching import Batch, one_cell
 
 AT_ONCE = 1_000
 """Cohort members rendered at once."""
@@ -44,7 +48,7 @@ def export(study: Study, folder: Path, replicates: int) -> float:
         key = keys.replicate(study.seed, replicate)
         batches = [_batch(cell.condition, key) for cell in first]
         finetuning = first[0].arms[0].condition.finetuning
-        who = subjects.rosters(finetuning, study.evaluation, list(study.subgroups), max(recipe["labels"]))
+        who = rosters.rosters(finetuning, study.evaluation, list(study.subgroups), max(recipe["labels"]))
         for _ in range(2 if replicate == 0 else 1):  # what is compiled the first time is timed the second time
             began = time.perf_counter()
             arrays = _rendered(batches[0], who, recipe)
@@ -62,7 +66,7 @@ def export(study: Study, folder: Path, replicates: int) -> float:
 
 
 def _batch(condition: Any, key: Any) -> Batch:
-    return one_cell(program.ready(condition), key)
+    return one_cell(calibration_cache.ready(condition), key)
 
 
 def _recipe(study: Study, cells: list[design.Cell]) -> dict[str, Any]:
@@ -90,14 +94,14 @@ def _recipe(study: Study, cells: list[design.Cell]) -> dict[str, Any]:
     }
 
 
-def _rendered(batch: Batch, who: dict[str, subjects.Roster], recipe: dict[str, Any]) -> dict[str, np.ndarray]:
-    sets = subjects.render_sets(batch, who)
+def _rendered(batch: Batch, who: dict[str, rosters.Roster], recipe: dict[str, Any]) -> dict[str, np.ndarray]:
+    sets = rendering.render_sets(batch, who)
     chunks = {"train-0": sets.train, "selection": sets.selection, "calibration": sets.calibration}
     chunks |= {f"test-{g}": twins for g, twins in enumerate(sets.test)}
     for draw in range(1, recipe["linear_probe"]["draws"]):
-        chunks[f"train-{draw}"] = subjects.rendered(batch, subjects.pool(batch, draw), who["train"])
+        chunks[f"train-{draw}"] = rendering.rendered(batch, rendering.pool(batch, draw), who["train"])
     size = {name: len(who[name.partition("-")[0]].label) for name in chunks}
-    found = {name: subjects.joined(chunk, size[name])[0] for name, chunk in chunks.items()}
+    found = {name: rendering.joined(chunk, size[name])[0] for name, chunk in chunks.items()}
     for g in range(len(recipe["subgroups"])):
         parts = [np.asarray(_cohort(batch, np.arange(i, i + AT_ONCE), g)) for i in range(0, recipe["cohort"], AT_ONCE)]
         found[f"cohort-{g}"] = np.concatenate(parts)[: recipe["cohort"]]
@@ -113,7 +117,7 @@ def _cohort(batch: Batch, rows: Any, subgroup: Any) -> Any:
 
 
 def _members(batch: Batch, rows: Any) -> Subjects:
-    return pretraining.cohort_members(*batch_alone(batch), rows)
+    return pretraining_task.cohort_members(*batch_alone(batch), rows)
 
 
 def batch_alone(batch: Batch) -> Batch:

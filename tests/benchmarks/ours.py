@@ -23,14 +23,14 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--width", type=int, default=1)
     given = parser.parse_args()
-    from biasprop import environment
+    from biasprop.hardware import environment
 
     environment.settle()
     import jax
 
-    from biasprop import device
     from biasprop.bench.stages import Workload
-    from biasprop.study import load_study
+    from biasprop.hardware import device
+    from biasprop.study.study import load_study
 
     device.prepare()
     workload = Workload(load_study(given.study, tuple(given.set)), given.width)

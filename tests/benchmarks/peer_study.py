@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from biasprop import environment
+from biasprop.hardware import environment
 from tests.benchmarks.peer_network import Classifier, Encoder, Projection, Views, initialise, nt_xent
 
 JUDGED = 50

@@ -165,9 +165,9 @@ def agreement(store: str, folder: Path, cells: dict[str, int], replicates: int) 
 
 def overrides(study: Path, part: float) -> list[str]:
     """``--set`` words that leave a part of all training steps, in whole segments: we compute no others."""
-    from biasprop import design
-    from biasprop.study import load_study
-    from biasprop.training import SEGMENT
+    from biasprop.nn.optimisation import SEGMENT
+    from biasprop.study import design
+    from biasprop.study.study import load_study
 
     whole = load_study(study)
     protocols = {
@@ -191,12 +191,13 @@ def overrides(study: Path, part: float) -> list[str]:
 def main() -> None:
     """Compare and print."""
     given = arguments().parse_args()
-    from biasprop import environment
+    from biasprop.hardware import environment
 
     environment.settle()
-    from biasprop import design, device
     from biasprop.bench.timing import load
-    from biasprop.study import load_study
+    from biasprop.hardware import device
+    from biasprop.study import design
+    from biasprop.study.study import load_study
     from tests.benchmarks.images import export
 
     device.prepare()

@@ -10,10 +10,10 @@ import numpy as np
 import optax
 import pytest
 
-from biasprop import heads
 from biasprop.encoders import ENCODERS
+from biasprop.nn import heads
+from biasprop.nn.optimisation import Schedule
 from biasprop.objectives.contrastive import nt_xent
-from biasprop.training import Schedule
 
 torch = pytest.importorskip("torch", reason="needs the extra benchmark")
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from biasprop import plotting
 from biasprop.coverage import __main__ as command
 from biasprop.coverage.intervals import Row, rows
 from biasprop.coverage.simulated import ARM, ENCODER, MEANS, REPLICATE, labelled, simulate, skewed, with_contrast
 from biasprop.coverage.verdicts import Rate, rates
-from biasprop.figures import coverage as figure
+from biasprop.report import plotting
+from biasprop.report.figures import coverage as figure
 from biasprop.statistics.contrasts import excess_gap, gap, swap_contrast
 
 STUDIES = 2_000

@@ -9,11 +9,11 @@ import sys
 
 import pytest
 
-from biasprop.environment import DETERMINISTIC, GPU, joined
+from biasprop.hardware.environment import DETERMINISTIC, GPU, joined
 
 TAKEN_AND_FREED = """
 import resource
-from biasprop import environment
+from biasprop.hardware import environment
 
 environment.settle()
 bytearray(1 << 20)
@@ -27,7 +27,7 @@ TRACED = """
 import atexit, gc, sys
 
 atexit.register(lambda: print(gc.get_freeze_count() > 0))  # runs after all that is registered later
-from biasprop import environment
+from biasprop.hardware import environment
 
 gc.set_threshold(*map(int, sys.argv[1:]))
 environment.settle()

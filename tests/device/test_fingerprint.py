@@ -14,7 +14,7 @@ CODE = """
 import os, jax
 if {early}: jax.devices()
 os.environ["NPROC"] = "1"
-from biasprop import device
+from biasprop.hardware import device
 first = device.fingerprint(1)["threads"]
 os.environ["NPROC"] = "7"
 print(first, device.fingerprint(1)["threads"])

@@ -127,7 +127,7 @@ def test_a_transformer_knows_where_a_patch_lies_and_may_drop_tokens() -> None:
 
 
 def test_patches_are_cut_row_by_row() -> None:
-    from biasprop.layers import patchify
+    from biasprop.nn.layers import patchify
 
     image = jnp.arange(4 * 4 * 2.0).reshape(1, 4, 4, 2)
     patches = patchify(image, 2)

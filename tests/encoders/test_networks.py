@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from biasprop import layers
+from biasprop.nn import layers
 
 TOKENS, INPUTS, WIDTH, HEADS = 4, 12, 8, 2
 BLUEPRINT = layers.Blueprint(layers.Transformer, (INPUTS, TOKENS, WIDTH, 2, HEADS, 2))

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from biasprop.component import Unfinished
-from biasprop.study import Study
+from biasprop.study.study import Study
 from tests.engine import deadly
 from tests.engine.cluster import ENVIRONMENT, ROOT, STUDY, Cluster, compute, differ, opened, planned, small, stored
 

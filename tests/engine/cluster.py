@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from biasprop import design, progress, sweep
-from biasprop.cube import Store, open_cube
-from biasprop.study import Study, load_study
+from biasprop.execution import progress, sweep
+from biasprop.store.store import Store
+from biasprop.store.view import open_cube
+from biasprop.study import design
+from biasprop.study.study import Study, load_study
 
 ROOT = Path(__file__).parents[2]
 STUDY = Path(__file__).with_name("small.toml")

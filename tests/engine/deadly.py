@@ -8,7 +8,7 @@ DEADLY = 2
 
 def dask_setup(worker: object) -> None:
     """Called by dask when the worker starts."""
-    from biasprop import job
+    from biasprop.execution import job
 
     run = job.run
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from biasprop import engine, worker
 from biasprop.component import InputError, Unfinished
+from biasprop.execution import engine, worker
 
 WHO = {**worker.installed(), "device": "cpu", "instructions": "avx2", "threads": "1", "precision": "default"}
 

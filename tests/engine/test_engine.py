@@ -9,10 +9,12 @@ from typing import Any
 import dask
 import pytest
 
-from biasprop import design, device, engine, sweep, worker
 from biasprop.component import InputError, Unfinished
+from biasprop.execution import engine, sweep, worker
+from biasprop.execution.sweep import Shard
+from biasprop.hardware import device
 from biasprop.run import main
-from biasprop.sweep import Shard
+from biasprop.study import design
 from tests.engine import cluster, deadly
 from tests.engine.cluster import STUDY, After, Cluster, compute, differ, opened, planned, small, stored
 

@@ -12,10 +12,10 @@ from scipy.special import ndtr
 
 from biasprop import draw
 from biasprop.component import InputError
-from biasprop.figures import curves
-from biasprop.plotting import DOUBLE, SINGLE, DoesNotFit, save
+from biasprop.report.figures import curves
+from biasprop.report.plotting import DOUBLE, SINGLE, DoesNotFit, save
 from biasprop.statistics.measures import measure, per_replicate
-from biasprop.study import load_study
+from biasprop.study.study import load_study
 from tests.synthetic import synthetic_cube
 
 STUDY = Path(__file__).with_name("study.toml")
@@ -95,7 +95,7 @@ def test_too_much_is_refused(measures: xr.Dataset) -> None:
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     cube = synthetic_cube(replicates=3, subjects=60, selection=8, calibration=80)
     cube.attrs |= {"study": STUDY.read_text(encoding="utf-8")}
-    monkeypatch.setattr("biasprop.cube.open_cube", lambda path: cube, raising=False)
+    monkeypatch.setattr("biasprop.store.view.open_cube", lambda path: cube, raising=False)
     store, file = str(tmp_path / "demo-0123456789ab"), tmp_path / "gap.svg"
     levels = [str(level.label) for level in load_study(STUDY).levels("protocol")]
     line = [store, "z_gap", "--x", "labels", "--by", "pretraining", "--at", f"protocol={levels[0]}"]

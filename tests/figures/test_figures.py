@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from biasprop import figures, plotting
-from biasprop.figures import FIGURES, contact_sheet, draw_all, skipped
+from biasprop.report import figures, plotting
+from biasprop.report.figures import FIGURES, contact_sheet, draw_all, skipped
 from biasprop.statistics.estimate import Estimate, estimates
 from biasprop.statistics.measures import measure
-from biasprop.study import Study, load_study
+from biasprop.study.study import Study, load_study
 from tests.synthetic import synthetic_cube
 
 STUDY = Path(__file__).with_name("study.toml")
@@ -208,7 +208,7 @@ def test_tiles_are_twins(tiles: contact_sheet.Tiles) -> None:
 
 def test_figures_need_neither_jax_nor_matplotlib_to_be_imported() -> None:
     check = (
-        "import sys, biasprop.plotting, biasprop.figures, biasprop.show;"
+        "import sys, biasprop.report.plotting, biasprop.report.figures, biasprop.show;"
         "print([name for name in ('jax', 'matplotlib') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
@@ -218,7 +218,7 @@ def test_figures_need_neither_jax_nor_matplotlib_to_be_imported() -> None:
 def test_drawing_scores_needs_no_jax(tmp_path: Path) -> None:
     check = (
         "import sys; from types import SimpleNamespace as N; from tests.synthetic import synthetic_cube;"
-        "from biasprop.figures import FIGURES;"
+        "from biasprop.report.figures import FIGURES;"
         "s = N(factors={'labels': N(key='finetuning.labels')}, estimands=(), evaluation=N(target_specificity=0.8));"
         "FIGURES['share_curves'](synthetic_cube(replicates=2, subjects=40), [], s); print('jax' in sys.modules)"
     )

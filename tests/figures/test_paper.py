@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from biasprop import figures, plotting, show
+from biasprop import show
 from biasprop.component import InputError
+from biasprop.report import figures, plotting
 from biasprop.statistics.estimate import estimates
 from biasprop.statistics.measures import measure
-from biasprop.study import load_study
+from biasprop.study.study import load_study
 from paper import make, numbers
 from tests.synthetic import synthetic_cube
 
@@ -29,7 +30,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (store / "zarr.json").write_text("{}")
     cube = synthetic_cube(replicates=4, subjects=80, selection=8, calibration=80)
     cube.attrs |= {"study": STUDY.read_text(encoding="utf-8"), "digest": load_study(STUDY).digest}
-    monkeypatch.setattr("biasprop.cube.open_cube", lambda path: cube, raising=False)
+    monkeypatch.setattr("biasprop.store.view.open_cube", lambda path: cube, raising=False)
     monkeypatch.setattr(figures, "draw_all", lambda *given: [])
     make.make(tmp_path / "results", None, tmp_path / "paper")
     return tmp_path / "paper"
@@ -88,7 +89,7 @@ def test_the_newest_store_of_each_study_counts(tmp_path: Path, monkeypatch: pyte
 
     overrides = {"a-0000": {"smoke": True}, "a-0001": {"set": ["seed=2"]}, "b-3333": {"scale": "paper"}}
     monkeypatch.setattr(
-        "biasprop.cube.open_cube",
+        "biasprop.store.view.open_cube",
         lambda path: xr.Dataset(attrs={"overrides": overrides.get(path.name, {})}),
         raising=False,
     )
@@ -121,7 +122,7 @@ def test_nothing_to_make_it_from_is_bad_input(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_show_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from biasprop.figures import contact_sheet
+    from biasprop.report.figures import contact_sheet
 
     asked = {}
 

@@ -62,7 +62,7 @@ def first(kind: str) -> First:
 
 def fingerprint() -> str:
     """What the bits of a rendering depend on, apart from the definition."""
-    from biasprop import device
+    from biasprop.hardware import device
 
     parts = device.fingerprint(1)
     return ", ".join(f"{name} {parts[name]}" for name in parts if parts[name] and name not in ("width",))

@@ -9,14 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from biasprop import program
-from biasprop.batching import Batch, over_cells
 from biasprop.component import InputError
-from biasprop.condition import PretrainingCondition
 from biasprop.generators import SOURCES
 from biasprop.keys import each
-from biasprop.pretraining import PretrainingTask, shelved
-from biasprop.study import load_study
+from biasprop.study.conditions import PretrainingCondition
+from biasprop.study.study import load_study
+from biasprop.training.batching import Batch, over_cells
+from biasprop.training.pretrain import untrained
+from biasprop.training.pretraining_task import PretrainingTask, shelved
 from tests.members import batch, condition, member, same
 from tests.program.small_experiment import pretrain
 
@@ -69,7 +69,7 @@ def test_pretraining_on_nobody_knows_no_mix(kind: str) -> None:
 @pytest.mark.parametrize("kind", OTHERS)
 def test_images_that_are_kept_are_those_that_are_drawn(kind: str) -> None:
     one: Batch = cell(kind, (1.0, 0.0))
-    params, kept = program.untrained(one), shelved(one)
+    params, kept = untrained(one), shelved(one)
     assert kept is not None
     loss = over_cells(lambda task, own, step: task.loss(own, step))
     shown, rendered = (loss(PretrainingTask(*one, images), params, jnp.array([3])) for images in (kept, None))

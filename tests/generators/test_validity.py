@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from biasprop import keys, population
+from biasprop import keys
 from biasprop.generators import GENERATORS
 from biasprop.interfaces import Subjects
+from biasprop.population import sampling
 from tests.generators import first_images
 from tests.members import COMPANY, SEED, auc, images, masks, member, subjects, unlike
 
@@ -46,7 +47,7 @@ def test_the_mean_of_an_image_is_a_poor_diagnosis_in_every_subgroup(kind: str) -
 def cohort(generator: Any, n: int) -> tuple[Subjects, np.ndarray]:
     """Half of it in each subgroup, as pretraining draws them, and its images at half the resolution, one a row."""
     key = keys.stream(keys.replicate(SEED, 0), keys.Stream.PRETRAIN_SUBJECTS)
-    who = population.cohort(key, jnp.arange(n), {"a": 0.5, "b": 0.5}, 0.5)
+    who = sampling.cohort(key, jnp.arange(n), {"a": 0.5, "b": 0.5}, 0.5)
     x = images(generator, who)
     half = x.shape[1] // 2
     return who, x.reshape(n, half, 2, half, 2, -1).mean(axis=(2, 4)).reshape(n, -1)

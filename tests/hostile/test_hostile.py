@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 from numcodecs.zstd import compress
 
-from biasprop import contained, kept
 from biasprop.component import InputError
-from biasprop.cube import Store, open_cube
-from biasprop.cube.variables import VARIABLES
-from biasprop.encoder_store import EncoderStore, encoder_key
-from biasprop.study import load_study
+from biasprop.store import json_cache, safe_files
+from biasprop.store.encoders import EncoderStore, encoder_key
+from biasprop.store.store import Store
+from biasprop.store.variables import VARIABLES
+from biasprop.store.view import open_cube
+from biasprop.study.study import load_study
 from tests.store import small
 from tests.store.conftest import empty, filled, full, impatient  # noqa: F401 - fixtures
 
@@ -58,24 +59,24 @@ def change(file: Path, **new: object) -> None:
 
 def test_what_a_frame_unpacks_to_is_read_from_its_head() -> None:
     for size in (1, 255, 256, 300, 65_791, 65_792, 200_000):
-        assert contained.unpacked(compress(bytes(size), 3)) == size
-    assert contained.unpacked(BOMB) == 10**12
-    for nothing in (b"", b"abc", contained.MAGIC, contained.MAGIC + b"\x00" + b"\x00" * 20):
+        assert safe_files.unpacked(compress(bytes(size), 3)) == size
+    assert safe_files.unpacked(BOMB) == 10**12
+    for nothing in (b"", b"abc", safe_files.MAGIC, safe_files.MAGIC + b"\x00" + b"\x00" * 20):
         with pytest.raises(ValueError):
-            contained.unpacked(nothing)
+            safe_files.unpacked(nothing)
 
 
 def test_only_plain_files_of_plausible_size_are_read(tmp_path: Path) -> None:
     (tmp_path / "plain").write_bytes(b"12345")
-    assert contained.content(tmp_path / "plain", 5) == b"12345"
+    assert safe_files.content(tmp_path / "plain", 5) == b"12345"
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "device").symlink_to("/dev/zero")
     with (tmp_path / "sparse").open("wb") as file:
         file.truncate(10**12)
     for name in ("pipe", "device", "sparse", "."):
         with pytest.raises((ValueError, OSError)):
-            contained.content(tmp_path / name, 1000)
-    assert kept.read(tmp_path / "sparse") is None and kept.read(tmp_path / "pipe") is None
+            safe_files.content(tmp_path / name, 1000)
+    assert json_cache.read(tmp_path / "sparse") is None and json_cache.read(tmp_path / "pipe") is None
 
 
 # Cubes.

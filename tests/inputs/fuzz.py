@@ -28,10 +28,10 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from biasprop import design, plan
 from biasprop.component import InputError
 from biasprop.encoders import ENCODERS
-from biasprop.study import load_study
+from biasprop.study import design, plan
+from biasprop.study.study import load_study
 from tests.inputs.test_command import command
 
 ROOT = Path(__file__).parents[2]

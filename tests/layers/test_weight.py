@@ -62,12 +62,13 @@ def test_help_and_argument_errors_load_nothing_heavy(statement: str) -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        "biasprop.cube",
-        "biasprop.encoder_store",
-        "biasprop.figures",
+        "biasprop.store.store",
+        "biasprop.store.view",
+        "biasprop.store.encoders",
+        "biasprop.report.figures",
         "biasprop.metrics",
-        "biasprop.plotting",
-        "biasprop.report",
+        "biasprop.report.plotting",
+        "biasprop.report.tables",
         "biasprop.statistics.estimate",
     ],
 )
@@ -87,5 +88,5 @@ def test_opening_a_cube_needs_no_jax() -> None:
 
 
 def test_what_computes_and_judges_waits_for_neither_figures_nor_all_of_scipy() -> None:
-    found = loaded("import biasprop.job, biasprop.statistics.estimate")
+    found = loaded("import biasprop.execution.job, biasprop.statistics.estimate")
     assert not found & {"matplotlib", "scipy.stats", "scipy.optimize"}

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from biasprop.heads import Head, solve
 from biasprop.interfaces import Cohort, Labelled
 from biasprop.mitigations import MITIGATIONS, PRETRAINING_MITIGATIONS
+from biasprop.nn.heads import Head, solve
 from biasprop.protocols import PROTOCOLS
 from tests.members import member, same
 

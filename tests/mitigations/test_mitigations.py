@@ -9,13 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from biasprop import keys, pretraining
-from biasprop.batching import Batch
-from biasprop.condition import Finetuning, PretrainingCondition
+from biasprop import keys
 from biasprop.mitigations import MITIGATIONS, PRETRAINING_MITIGATIONS
+from biasprop.study.conditions import Finetuning, PretrainingCondition
+from biasprop.training import pretraining_task
+from biasprop.training.batching import Batch
 from tests.members import batch, condition, member, same
 from tests.mitigations.test_mitigation_contract import ENCODER, IMAGES, PARAMS, PROTOCOL, SKEWED, N, slopes, task
-from tests.program.small_experiment import finetuner, finetuning, numbers, pretrain, quiet
+from tests.program.small_experiment import finetuner, finetuning, numbers, pretrain, quiet, scorer
 
 GROUP = np.argmax(np.asarray(SKEWED.subgroup), axis=1) * 2 + np.asarray(SKEWED.labels)
 COUNTS = np.bincount(GROUP, minlength=4)
@@ -108,7 +109,7 @@ def test_every_mitigation_scores(protocol: str, plain: tuple[Batch, Any]) -> Non
         by_steps = given.mitigation.refuses(member("protocols", "linear_probe")) is not None
         if kind != "none" and by_steps != (protocol == "full"):
             continue
-        found[kind] = numbers([one.score(one.adapt(given, 0, quiet))])
+        found[kind] = numbers([scorer(one).score(one.adapt(given, 0, quiet))])
         assert all(np.isfinite(values).all() for values in found[kind]), kind
     unlike = [kind for kind in found if not same(found[kind], found["none"])]
     assert set(unlike) == set(found) - {"none"}
@@ -132,7 +133,7 @@ def test_the_second_cohort_is_balanced_and_of_other_people() -> None:
     whole = jax.tree.map(lambda leaf: leaf[0], one.condition)
     second = whole.model_copy(update={"pretraining": whole.pretraining.mitigation.continuation(whole.pretraining)})
     rows = jnp.arange(800)
-    first = pretraining.cohort_members(whole, one.key[0], rows)
-    again = pretraining.cohort_members(second, keys.stream(one.key[0], keys.Stream.CONTINUED), rows)
+    first = pretraining_task.cohort_members(whole, one.key[0], rows)
+    again = pretraining_task.cohort_members(second, keys.stream(one.key[0], keys.Stream.CONTINUED), rows)
     assert np.asarray(again.subgroup).mean() == pytest.approx(0.5, abs=0.06)
     assert not np.any(np.asarray(jax.random.key_data(first.key)) == np.asarray(jax.random.key_data(again.key)))

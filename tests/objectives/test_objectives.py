@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from biasprop.augment import Augmentation, _resample
 from biasprop.keys import each
-from biasprop.layers import patchify
+from biasprop.nn.layers import patchify
+from biasprop.nn.views import Augmentation, _resample
 from biasprop.objectives.contrastive import Contrastive, nt_xent
 from biasprop.objectives.masked import Masked
 from tests.members import member

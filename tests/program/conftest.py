@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from biasprop import subjects
+from biasprop.training import rendering
 
 
 @pytest.fixture(autouse=True, scope="module")
 def small_chunks() -> Iterator[None]:
     """Render and encode 16 at a time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(subjects, "CHUNK", 16)
+        patch.setattr(rendering, "CHUNK", 16)
         yield

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from biasprop import program, subjects
-from biasprop.batching import Batch
-from biasprop.condition import Evaluation, Finetuning
-from biasprop.program import Finetuner, Scores
+from biasprop.population import rosters
+from biasprop.population.rosters import Roster
 from biasprop.protocols import PROTOCOLS
-from biasprop.subjects import Roster
+from biasprop.study.conditions import Evaluation, Finetuning
+from biasprop.training import pretrain as stages
+from biasprop.training.adapt import Finetuner
+from biasprop.training.batching import Batch
+from biasprop.training.score import Scorer, Scores
 from tests.members import member
 
 EVALUATION = Evaluation(test=20, selection=12, calibration=24)
@@ -37,12 +39,12 @@ def finetuning(kind: str, labels: int = 16) -> Finetuning:
 
 def people() -> dict[str, Roster]:
     """Who is in each set; always the same."""
-    return subjects.rosters(finetuning("linear_probe"), EVALUATION, ["a", "b"], POOL)
+    return rosters.rosters(finetuning("linear_probe"), EVALUATION, ["a", "b"], POOL)
 
 
 def pretrain(batch: Batch, largest: int = 64) -> Any:
     """Encoder parameters of every cell."""
-    return program.pretrain(batch, quiet, largest=largest)[0]["encoder"]
+    return stages.pretrain(batch, quiet, largest=largest)[0]["encoder"]
 
 
 def finetuner(batch: Batch, params: Any) -> Finetuner:
@@ -50,10 +52,16 @@ def finetuner(batch: Batch, params: Any) -> Finetuner:
     return Finetuner(batch, params, people(), EVALUATION)
 
 
+def scorer(one: Finetuner) -> Scorer:
+    """Ready to score what was adapted."""
+    return Scorer(one.batch, one.params, one.who, one.sets)
+
+
 def scores(one: Finetuner, kind: str, labels: int = 16) -> list[Scores]:
     """All draws of an arm."""
     arm = finetuning(kind, labels)
-    return [one.score(one.adapt(arm, draw, quiet)) for draw in range(arm.protocol.draws)]
+    own = scorer(one)
+    return [own.score(one.adapt(arm, draw, quiet)) for draw in range(arm.protocol.draws)]
 
 
 def numbers(drawn: list[Scores]) -> list[np.ndarray]:

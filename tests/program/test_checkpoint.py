@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from biasprop import checkpoint, pretraining, program, training
-from biasprop.batching import Batch
-from biasprop.checkpoint import Checkpoint
-from biasprop.encoder_store import EncoderStore
+from biasprop.execution import checkpoint
+from biasprop.execution.checkpoint import Checkpoint
+from biasprop.nn import optimisation
+from biasprop.store.encoders import EncoderStore
+from biasprop.training import batching, pretrain, pretraining_task
+from biasprop.training.batching import Batch
 from tests.members import batch, condition, member, same
 from tests.program.small_experiment import quiet
 
@@ -20,7 +22,7 @@ KEYS = {1: ["a/replicate-0"], 2: ["a/replicate-0", "a/replicate-1"]}
 def cells(request: pytest.FixtureRequest) -> Batch:
     """Of three segments."""
     parts = {"generator": member("generators", "gaussian"), "encoder": member("encoders", "linear")}
-    small = condition("reconstruction", **parts, steps=3 * training.SEGMENT)
+    small = condition("reconstruction", **parts, steps=3 * optimisation.SEGMENT)
     return batch(*((small, replicate) for replicate in range(request.param)))
 
 
@@ -32,7 +34,7 @@ def cut_short(cells: Batch, at: int, kept: Checkpoint) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        program.pretrain(cells, report, kept)
+        pretrain.pretrain(cells, report, kept)
 
 
 @pytest.mark.parametrize("cells", [1, 2], indirect=True)
@@ -40,13 +42,13 @@ def test_what_is_resumed_has_the_same_bits(cells: Batch, tmp_path: Path, monkeyp
     monkeypatch.setattr(checkpoint, "SECONDS", 0.0)
     store, events, steps = EncoderStore(tmp_path), [], []
     keys = KEYS[len(cells.key)]
-    cut_short(cells, 2 * training.SEGMENT, Checkpoint(store, keys, events.append))
+    cut_short(cells, 2 * optimisation.SEGMENT, Checkpoint(store, keys, events.append))
     assert not events and len(list(tmp_path.rglob("*.training.npz"))) == 1
     resumed = Checkpoint(store, keys, events.append)
-    params, diverged = program.pretrain(cells, lambda _, step, __: steps.append(step), resumed)
-    assert steps == [2 * training.SEGMENT]
-    assert [(event["event"], event["step"]) for event in events] == [("resumed", 2 * training.SEGMENT)]
-    assert same(params, program.pretrain(cells, quiet)[0]) and diverged == [""] * len(keys)
+    params, diverged = pretrain.pretrain(cells, lambda _, step, __: steps.append(step), resumed)
+    assert steps == [2 * optimisation.SEGMENT]
+    assert [(event["event"], event["step"]) for event in events] == [("resumed", 2 * optimisation.SEGMENT)]
+    assert same(params, pretrain.pretrain(cells, quiet)[0]) and diverged == [""] * len(keys)
     resumed.drop()
     assert not list(tmp_path.rglob("*.npz"))
 
@@ -60,14 +62,14 @@ def test_a_damaged_or_foreign_state_is_not_resumed(
     events: list[Any] = []
     store = EncoderStore(tmp_path, lines.append)
     kept = Checkpoint(store, KEYS[1], events.append)
-    cut_short(cells, training.SEGMENT, kept)
+    cut_short(cells, optimisation.SEGMENT, kept)
     (file,) = tmp_path.rglob("*.training.npz")
     content = file.read_bytes()
     file.write_bytes(content[:-100])
-    fresh = program.pretrain(cells, quiet)[0]
-    assert same(program.pretrain(cells, quiet, kept)[0], fresh) and len(lines) == 1 and not events
+    fresh = pretrain.pretrain(cells, quiet)[0]
+    assert same(pretrain.pretrain(cells, quiet, kept)[0], fresh) and len(lines) == 1 and not events
     store.save(f"{KEYS[1][0]}.training", {"a": np.zeros(3, "f4")}, {})
-    assert same(program.pretrain(cells, quiet, kept)[0], fresh) and not events
+    assert same(pretrain.pretrain(cells, quiet, kept)[0], fresh) and not events
 
 
 @pytest.mark.parametrize("cells", [1], indirect=True)
@@ -77,7 +79,7 @@ def test_states_are_kept_when_minutes_of_work_have_passed(
     now = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     kept = Checkpoint(EncoderStore(tmp_path), KEYS[1], print)
-    state = program.over_cells(training.start)(pretraining.PretrainingTask(*cells), program.untrained(cells))
+    state = batching.over_cells(optimisation.start)(pretraining_task.PretrainingTask(*cells), pretrain.untrained(cells))
     for seconds, count in ((checkpoint.SECONDS - 1, 0), (checkpoint.SECONDS, 1), (2 * checkpoint.SECONDS - 1, 1)):
         now[0] = seconds
         kept.keep(state, "pretrain")

@@ -9,31 +9,33 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from biasprop import keys, population, training
+from biasprop import keys
 from biasprop.encoders import ENCODERS
 from biasprop.generators import GENERATORS
-from biasprop.heads import Head, log_loss
 from biasprop.interfaces import Params, Subjects
+from biasprop.nn import optimisation
+from biasprop.nn.heads import Head, log_loss
+from biasprop.population import sampling
 from tests.members import SEED, auc, member, unlike
 
 PIECE = 500
 TESTED = 60_000
 """Subjects apart from those who taught; the standard error of an AUC of one half is .0024."""
-SCHEDULE = training.Schedule(steps=600, batch=128)
+SCHEDULE = optimisation.Schedule(steps=600, batch=128)
 
 
 class Decoding(NamedTuple):
-    """Log loss of the subgroup on an endless stream of new subjects (a :class:`biasprop.training.Task`)."""
+    """Log loss of the subgroup on an endless stream of new subjects (a :class:`biasprop.nn.optimisation.Task`)."""
 
     generator: Any
     encoder: Any
-    schedule: training.Schedule
+    schedule: optimisation.Schedule
     key: Any
 
     def members(self, rows: Any) -> Subjects:
         """Half of them in each subgroup, as pretraining draws them."""
         own = keys.stream(self.key, keys.Stream.PRETRAIN_SUBJECTS)
-        return population.cohort(own, rows, dict.fromkeys(self.generator.subgroups, 0.5), 0.5)
+        return sampling.cohort(own, rows, dict.fromkeys(self.generator.subgroups, 0.5), 0.5)
 
     def read(self, params: Params, who: Subjects) -> Any:
         """Log-odds of being in the second subgroup."""
@@ -45,7 +47,7 @@ class Decoding(NamedTuple):
         return jnp.mean(log_loss(self.read(params, who), who.subgroup))
 
 
-_start, _segment = jax.jit(training.start), jax.jit(training.segment)
+_start, _segment = jax.jit(optimisation.start), jax.jit(optimisation.segment)
 
 
 @jax.jit
@@ -60,7 +62,7 @@ def decoded(generator: Any) -> float:
     task = Decoding(generator, encoder, SCHEDULE, key)
     head = Head(jnp.zeros(encoder.features), jnp.zeros(()))
     state = _start(task, {"encoder": encoder.init(keys.stream(key, keys.Stream.INIT), generator.shape), "head": head})
-    for _ in range(training.segments(SCHEDULE.steps)):
+    for _ in range(optimisation.segments(SCHEDULE.steps)):
         state, _ = _segment(task, state)
     taught = SCHEDULE.steps * SCHEDULE.batch
     judged = [_judge(task, state.params, first) for first in range(taught, taught + TESTED, PIECE)]

@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from biasprop import design, keys, load_study, program, subjects
-from biasprop.batching import one_cell
-from biasprop.design import Cell
+from biasprop import keys, load_study
 from biasprop.metrics import auc
-from tests.program.small_experiment import quiet
+from biasprop.population import rosters
+from biasprop.study import design
+from biasprop.study.design import Cell
+from biasprop.training import adapt, pretrain
+from biasprop.training.batching import one_cell
+from tests.program.small_experiment import quiet, scorer
 
 STUDY = load_study(Path(__file__).parents[2] / "studies" / "skin_tone.toml")
 SEED = 990_003
@@ -21,14 +24,14 @@ SEED = 990_003
 def probed(cell: Cell, labels: int) -> np.ndarray:
     """AUC of a linear probe in each subgroup, mean of its draws."""
     batch = one_cell(cell.condition, keys.replicate(SEED, 0))
-    params, diverged = program.pretrain(batch, quiet)
+    params, diverged = pretrain.pretrain(batch, quiet)
     params = params["encoder"]
     assert not diverged[0]
     arm = next(a for a in cell.arms if a.levels["labels"] == labels and a.levels["protocol"] == "linear_probe")
     finetuning, evaluation = arm.condition.finetuning, arm.condition.evaluation
-    who = subjects.rosters(finetuning, evaluation, list(STUDY.subgroups), labels)
-    one = program.Finetuner(batch, params, who, evaluation)
-    draws = [one.score(one.adapt(finetuning, draw, quiet)) for draw in range(arm.draws)]
+    who = rosters.rosters(finetuning, evaluation, list(STUDY.subgroups), labels)
+    one = adapt.Finetuner(batch, params, who, evaluation)
+    draws = [scorer(one).score(one.adapt(finetuning, draw, quiet)) for draw in range(arm.draws)]
     return np.mean([auc(draw.test[0], who["test"].label) for draw in draws], axis=0)
 
 

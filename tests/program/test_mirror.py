@@ -14,15 +14,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from biasprop.augment import Augmentation
 from biasprop.encoders import ENCODERS
 from biasprop.generators import GENERATORS
+from biasprop.nn.views import Augmentation
 from biasprop.objectives import OBJECTIVES
-from biasprop.program import Finetuner
 from biasprop.protocols import PROTOCOLS
-from biasprop.study import Origin, Study, remake
+from biasprop.study.study import Origin, Study, remake
+from biasprop.training.adapt import Finetuner
 from tests.members import batch, condition, member, one_of_each
-from tests.program.small_experiment import finetuner, finetuning, pretrain, quiet
+from tests.program.small_experiment import finetuner, finetuning, pretrain, quiet, scorer
 from tests.source_tree import ROOT
 
 CHANGES_NO_SIDE = {"flip": 0.0, "transpose": 0.0}
@@ -94,7 +94,7 @@ def scores(tuner: Finetuner, augmentation: Augmentation, kind: str) -> np.ndarra
         recipe = arm.protocol.pretrained.model_copy(update={"augmentation": augmentation})
         protocol = arm.protocol.model_copy(update={"pretrained": recipe})
         arm = arm.model_copy(update={"protocol": protocol})
-    return tuner.score(tuner.adapt(arm, 0, quiet)).test[0]
+    return scorer(tuner).score(tuner.adapt(arm, 0, quiet)).test[0]
 
 
 @pytest.mark.parametrize("kind", one_of_each(PROTOCOLS, lambda cls: cls.adapts_encoder))

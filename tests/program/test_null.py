@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from biasprop import subjects
 from biasprop.generators import GENERATORS
 from biasprop.protocols import PROTOCOLS
+from biasprop.training import rendering
 from tests.members import batch, condition, member, one_of_each, same
 from tests.program.small_experiment import finetuner, people, pretrain, scores
 
@@ -27,9 +27,9 @@ def test_equal_subgroups_give_one_encoder_whatever_the_mix(mixes: Any) -> None:
 
 
 def test_twins_of_equal_subgroups_are_one(mixes: Any) -> None:
-    sets = subjects.render_sets(mixes[0][0], people())
+    sets = rendering.render_sets(mixes[0][0], people())
     assert same(*sets.test)
-    latents = subjects.latents(mixes[0][0], people()).test
+    latents = rendering.latents(mixes[0][0], people()).test
     assert same(latents[:, :, 0], latents[:, :, 1])
 
 

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from biasprop import program
-from biasprop.batching import Batch, over_cells
-from biasprop.pretraining import PretrainingTask
+from biasprop.training import pretrain
+from biasprop.training.batching import Batch, over_cells
+from biasprop.training.pretraining_task import PretrainingTask
 from tests.members import batch, condition
 
 
@@ -25,8 +25,8 @@ def first_batch(one: Batch, params: Any) -> Any:
 def test_subgroups_make_up_the_whole(objective: str) -> None:
     """Each counted by its part of the batch, they are the objective's own mean."""
     one = batch((condition(objective=objective, batch=32), 0))
-    params = program.untrained(one)
-    losses = program.pretext_losses(one, params, 1)
+    params = pretrain.untrained(one)
+    losses = pretrain.pretext_losses(one, params, 1)
     subgroup, mean = over_cells(first_batch)(one, params)
     share = np.bincount(np.asarray(subgroup)[0], minlength=losses.shape[1]) / subgroup.shape[1]
     assert losses.shape == (1, 2) and (share > 0).all()
@@ -35,8 +35,8 @@ def test_subgroups_make_up_the_whole(objective: str) -> None:
 
 def test_strangers_are_the_same_for_every_mix() -> None:
     light, dark = (batch((condition(shares=(share, 1 - share)), 0)) for share in (1.0, 0.0))
-    params = program.untrained(light)
-    np.testing.assert_array_equal(program.pretext_losses(light, params, 1), program.pretext_losses(dark, params, 1))
+    params = pretrain.untrained(light)
+    np.testing.assert_array_equal(pretrain.pretext_losses(light, params, 1), pretrain.pretext_losses(dark, params, 1))
     assert not np.array_equal(
-        program.pretext_losses(light, params, 1), program.pretext_losses(batch((condition(), 1)), params, 1)
+        pretrain.pretext_losses(light, params, 1), pretrain.pretext_losses(batch((condition(), 1)), params, 1)
     )

@@ -9,12 +9,25 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from biasprop import pretraining, program, subjects, training
-from biasprop.batching import Batch, over_cells
+from biasprop.nn import optimisation
 from biasprop.objectives import OBJECTIVES
+from biasprop.population import rosters
 from biasprop.protocols import PROTOCOLS
+from biasprop.training import adapt, pretraining_task, rendering, score
+from biasprop.training import pretrain as stages
+from biasprop.training.batching import Batch, over_cells
 from tests.members import batch, compiled, condition, member, one_of_each, same
-from tests.program.small_experiment import EVALUATION, POOL, finetuner, finetuning, numbers, people, pretrain, scores
+from tests.program.small_experiment import (
+    EVALUATION,
+    POOL,
+    finetuner,
+    finetuning,
+    numbers,
+    people,
+    pretrain,
+    scorer,
+    scores,
+)
 
 MIXES = [(1.0, 0.0), (0.9, 0.1), (0.5, 0.5), (0.0, 1.0)]
 
@@ -48,7 +61,7 @@ def test_pretraining_gives_the_same_bits_again(kind: str) -> None:
     params = pretrain(first)
     assert same(params, pretrain(second))
     assert not same(params, pretrain(other))
-    moved = not same(params, program.untrained(first)["encoder"])
+    moved = not same(params, stages.untrained(first)["encoder"])
     assert moved == getattr(OBJECTIVES[kind], "trains", True)
 
 
@@ -69,8 +82,8 @@ def test_an_encoder_without_attention_goes_all_the_way() -> None:
     cells = [(condition("denoising", (share, 1 - share), encoder=encoder), 0) for share in (0.9, 0.1)]
     params, alone = pretrain(batch(*cells)), pretrain(batch(cells[1]))
     both = finetuner(batch(*cells), params)
-    single = finetuner(batch(cells[1]), alone)._features(alone)
-    assert close(cell(both._features(params), 1).test, cell(single, 0).test)
+    single = scorer(finetuner(batch(cells[1]), alone)).features(alone)
+    assert close(cell(scorer(both).features(params), 1).test, cell(single, 0).test)
     for kind in ("linear_probe", "low_rank"):
         assert all(np.isfinite(values).all() for values in numbers(scores(both, kind)[:1])), kind
 
@@ -118,9 +131,9 @@ def test_pretraining_a_cell_alone_is_that_of_the_cell_in_a_batch(pair: Any) -> N
     alone = [pretrain(batch(one)) for one in cells]
     both = finetuner(together, params)
     # What the encoders say, not their parameters: those that change nothing (a key's bias) wander with the rounding.
-    features = both._features(params)
+    features = scorer(both).features(params)
     for i in (0, 1):
-        single = finetuner(batch(cells[i]), alone[i])._features(alone[i])
+        single = scorer(finetuner(batch(cells[i]), alone[i])).features(alone[i])
         mine, batched = cell(single, 0), cell(features, i)
         assert close((mine.calibration, mine.test), (batched.calibration, batched.test))
         # Log-odds of 24 subjects who are all but separable: a flat minimum, where rounding of 1e-6 moves them by 2e-3.
@@ -143,30 +156,30 @@ def test_adapting_a_cell_alone_is_that_of_the_cell_in_a_batch(kind: str, pair: A
 
 def test_everybody_looked_at_is_the_same_for_every_condition() -> None:
     other = condition("masked", shares=(1.0, 0.0), cohort=32, steps=9)
-    sets = [subjects.render_sets(batch((one, 0)), people()) for one in (condition(), other)]
+    sets = [rendering.render_sets(batch((one, 0)), people()) for one in (condition(), other)]
     assert same(*sets)
-    assert not same(sets[0].test, subjects.render_sets(batch((condition(), 1)), people()).test)
+    assert not same(sets[0].test, rendering.render_sets(batch((condition(), 1)), people()).test)
     assert len(sets[0].test) == 2, "one rendering of the test subjects for each subgroup"
     who = people()
     apart = [(getattr(sets[0], name), len(who[name].label)) for name in ("train", "selection", "calibration")]
     apart.append((sets[0].test[0], EVALUATION.test))
-    everyone = np.concatenate([subjects.joined(chunks, n)[0].reshape(n, -1) for chunks, n in apart])
+    everyone = np.concatenate([rendering.joined(chunks, n)[0].reshape(n, -1) for chunks, n in apart])
     assert len(everyone) == POOL + EVALUATION.selection + EVALUATION.calibration + EVALUATION.test
     assert len(np.unique(everyone.round(4), axis=0)) == len(everyone), "a subject is in two sets"
 
 
 def test_a_set_is_the_same_people_whatever_its_size() -> None:
     small, large = (
-        subjects.rosters(finetuning("linear_probe"), EVALUATION, ["a", "b"], pool) for pool in (POOL, 2 * POOL)
+        rosters.rosters(finetuning("linear_probe"), EVALUATION, ["a", "b"], pool) for pool in (POOL, 2 * POOL)
     )
     one = batch((condition(), 0))
-    images = [subjects.joined(subjects.render_sets(one, who).train, POOL) for who in (small, large)]
+    images = [rendering.joined(rendering.render_sets(one, who).train, POOL) for who in (small, large)]
     assert same(*images), "a larger label budget moved the subjects of a smaller one"
 
 
 def test_cohorts_of_two_mixes_are_the_same_people() -> None:
     key, rows = batch((condition(), 0)).key[0], jnp.arange(64)
-    cohorts = [pretraining.cohort_members(condition(shares=shares), key, rows) for shares in MIXES]
+    cohorts = [pretraining_task.cohort_members(condition(shares=shares), key, rows) for shares in MIXES]
     for cohort in cohorts[1:]:
         assert same(jax.random.key_data(cohort.key), jax.random.key_data(cohorts[0].key))
         assert same(cohort.label, cohorts[0].label)
@@ -177,7 +190,7 @@ def test_cohorts_of_two_mixes_are_the_same_people() -> None:
 def test_test_subjects_are_twins_with_half_of_them_diseased() -> None:
     who = people()
     assert who["test"].label.sum() == EVALUATION.test // 2
-    found = subjects.latents(batch((condition(), 0)), who)
+    found = rendering.latents(batch((condition(), 0)), who)
     values = found.test
     ita, severity = values[0]
     assert values.shape == (1, 2, 2, EVALUATION.test)
@@ -194,16 +207,16 @@ def test_test_subjects_are_twins_with_half_of_them_diseased() -> None:
 
 def test_one_program_serves_all_mixes_lengths_rates_budgets_and_replicates(one: Batch, encoder: Any) -> None:
     functions = [
-        over_cells(training.start),
-        over_cells(training.segment, donate=1),
-        over_cells(program._initial),
-        over_cells(pretraining._shelf),
-        over_cells(program._fit),
-        over_cells(program._finetuning_segment),
-        over_cells(program._read),
-        over_cells(program._separate),
-        over_cells(subjects._render),
-        over_cells(program._encode),
+        over_cells(optimisation.start),
+        over_cells(optimisation.segment, donate=1),
+        over_cells(stages._initial),
+        over_cells(pretraining_task._shelf),
+        over_cells(adapt._fit),
+        over_cells(adapt._finetuning_segment),
+        over_cells(score._read),
+        over_cells(score._separate),
+        over_cells(rendering._render),
+        over_cells(rendering._encode),
     ]
     first = finetuner(one, encoder)
     for kind in PROTOCOLS:
@@ -220,14 +233,17 @@ def test_one_program_serves_all_mixes_lengths_rates_budgets_and_replicates(one: 
                 scores(ready, kind, labels)
     assert [compiled(function) for function in functions] == before
     pretrain(batch((condition(encoder=member("encoders", "linear")), 0)))
-    assert compiled(over_cells(training.segment, donate=1)) == before[1] + 1, "structure does compile again"
+    assert compiled(over_cells(optimisation.segment, donate=1)) == before[1] + 1, "structure does compile again"
 
 
 def test_progress_is_told_between_segments(one: Batch) -> None:
     told: list[tuple[str, int, int]] = []
-    long = batch((condition(steps=training.SEGMENT + 1), 0))
-    program.pretrain(long, lambda stage, step, steps: told.append((stage, step, steps)))
-    assert told == [("pretrain", 0, training.SEGMENT + 1), ("pretrain", training.SEGMENT, training.SEGMENT + 1)]
+    long = batch((condition(steps=optimisation.SEGMENT + 1), 0))
+    stages.pretrain(long, lambda stage, step, steps: told.append((stage, step, steps)))
+    assert told == [
+        ("pretrain", 0, optimisation.SEGMENT + 1),
+        ("pretrain", optimisation.SEGMENT, optimisation.SEGMENT + 1),
+    ]
 
 
 def test_a_diverged_cell_is_told_apart() -> None:
@@ -236,9 +252,9 @@ def test_a_diverged_cell_is_told_apart() -> None:
     broken = schedule.model_copy(update={"learning_rate": np.full(1, np.nan)})
     pretraining = sick.condition.pretraining.model_copy(update={"schedule": broken})
     hot = sick.condition.model_copy(update={"pretraining": pretraining})
-    params, diverged = program.pretrain(Batch(hot, sick.key), lambda *_: None)
+    params, diverged = stages.pretrain(Batch(hot, sick.key), lambda *_: None)
     assert diverged == ["the update of step 0 is not finite"]
-    assert same(params, program.untrained(sick)), "a diverged run keeps its last finite parameters"
+    assert same(params, stages.untrained(sick)), "a diverged run keeps its last finite parameters"
 
 
 @pytest.mark.parametrize("kind", ["linear_probe", "full"])
@@ -247,9 +263,9 @@ def test_labelled_subjects_are_scored_as_everyone_is(kind: str, one: Batch, enco
     tuner = finetuner(one, encoder)
     arm = finetuning(kind)
     adapted = tuner.adapt(arm, 0, lambda *_: None)
-    found = tuner.score(adapted).train
+    found = scorer(tuner).score(adapted).train
     assert found.shape == (1, 16)
-    images = subjects.joined(tuner.sets.train, 16)
+    images = rendering.joined(tuner.sets.train, 16)
     features = one.condition.encoder.apply(cell(adapted.encoder, 0), images[0])
     head = cell(adapted.head, 0)
     np.testing.assert_allclose(found[0], features @ head.weights + head.intercept, rtol=1e-4, atol=1e-4)

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from biasprop import memory, pretraining, program, subjects
-from biasprop.batching import over_cells
+from biasprop.hardware import memory
 from biasprop.objectives import OBJECTIVES
+from biasprop.training import pretrain, pretraining_task, rendering
+from biasprop.training.batching import over_cells
 from tests.members import batch, condition, one_of_each, same
 from tests.program.small_experiment import finetuner, scores
 
@@ -21,10 +22,10 @@ TRAINED: dict[str, Any] = {kind: cls for kind, cls in OBJECTIVES.items() if geta
 
 def test_kept_images_are_the_cohorts() -> None:
     cells = batch((condition(cohort=20), 0), (condition(cohort=40), 1))
-    kept = pretraining.shelved(cells)
+    kept = pretraining_task.shelved(cells)
     assert kept is not None and kept.images.shape[1] >= 40
     rows = jnp.array([[3, 19, 0], [39, 7, 7]])
-    drawn = over_cells(lambda one, those: pretraining._shown(one.condition, one.key, those))(cells, rows)
+    drawn = over_cells(lambda one, those: pretraining_task._shown(one.condition, one.key, those))(cells, rows)
     taken = jax.vmap(lambda images, those: images[those])(kept.images, rows)
     np.testing.assert_allclose(taken, drawn.images, atol=1e-5)
 
@@ -32,10 +33,10 @@ def test_kept_images_are_the_cohorts() -> None:
 @pytest.mark.parametrize("objective", one_of_each(TRAINED, lambda cls: cls.reads))
 def test_a_step_is_the_same_with_what_is_kept(objective: str) -> None:
     cells = batch((condition(objective, cohort=24), 0))
-    params, shelf = program.untrained(cells), pretraining.shelved(cells)
+    params, shelf = pretrain.untrained(cells), pretraining_task.shelved(cells)
     assert shelf is not None and set(shelf.read) == set(TRAINED[objective].reads)
     loss = over_cells(lambda task, own, step: task.loss(own, step))
-    tasks = [pretraining.PretrainingTask(*cells, shown) for shown in (shelf, None)]
+    tasks = [pretraining_task.PretrainingTask(*cells, shown) for shown in (shelf, None)]
     for step in (0, 5):
         kept, drawn = (loss(task, params, jnp.array([step])) for task in tasks)
         np.testing.assert_allclose(kept, drawn, rtol=1e-5)
@@ -44,18 +45,18 @@ def test_a_step_is_the_same_with_what_is_kept(objective: str) -> None:
 def test_a_cohort_beyond_the_shelf_is_rendered_as_it_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     cells = batch((condition(cohort=40), 0))
     monkeypatch.setattr(memory, "SHELF", 4 * 40 * math.prod(cells.condition.generator.shape))
-    fits = pretraining.shelved(cells, largest=1_000)
-    assert fits is not None and fits.images.shape[1] < 40 + subjects.CHUNK, "no more room than there is"
+    fits = pretraining_task.shelved(cells, largest=1_000)
+    assert fits is not None and fits.images.shape[1] < 40 + rendering.CHUNK, "no more room than there is"
     monkeypatch.setattr(memory, "SHELF", memory.SHELF - 1)
-    assert pretraining.shelved(cells) is None
+    assert pretraining_task.shelved(cells) is None
 
 
 @pytest.mark.parametrize("kind", ["linear_probe", "full"])
 def test_judges_beyond_the_shelf_are_scored_as_those_who_are_kept(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     cells = batch((condition(), 0))
-    encoder = program.untrained(cells)["encoder"]
+    encoder = pretrain.untrained(cells)["encoder"]
     kept = finetuner(cells, encoder)
     monkeypatch.setattr(memory, "SHELF", 0)
     rendered = finetuner(cells, encoder)
-    assert isinstance(kept.sets.calibration, list) and isinstance(rendered.sets.calibration, subjects.Anew)
+    assert isinstance(kept.sets.calibration, list) and isinstance(rendered.sets.calibration, rendering.Anew)
     assert same(scores(kept, kind), scores(rendered, kind))

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from biasprop import program, training
 from biasprop.interfaces import Labelled
+from biasprop.nn import optimisation
 from biasprop.protocols import PROTOCOLS
+from biasprop.training import adapt
 from tests.members import images, member, same, subjects
 
 TRAINERS = [kind for kind, cls in PROTOCOLS.items() if cls.adapts_encoder]  # pyright: ignore[reportAttributeAccessIssue]
@@ -24,7 +25,7 @@ RECIPE: dict[str, Any] = {
     "augmentation": {},
 }
 
-_train = jax.jit(program._finetuning_segment)
+_train = jax.jit(adapt._finetuning_segment)
 
 
 def protocol(kind: str, **values: Any) -> Any:
@@ -46,8 +47,8 @@ def trained(kind: str, unfrozen_by: float = 0.5, steps: int = 50) -> Any:
     everyone = Labelled(*LABELLED, jnp.int32(16))
     task = one.task(ENCODER, PARAMS, True, everyone, everyone, jax.random.key(7))
     moved = start(one)
-    state, _ = _train(task, training.start(task, moved), (moved, jnp.float32(jnp.inf)))
-    assert int(state.diverged_at) == training.NEVER
+    state, _ = _train(task, optimisation.start(task, moved), (moved, jnp.float32(jnp.inf)))
+    assert int(state.diverged_at) == optimisation.NEVER
     return one.whole(ENCODER, PARAMS, state.params["encoder"])
 
 

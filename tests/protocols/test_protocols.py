@@ -9,13 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from biasprop import program, training
-from biasprop.augment import Augmentation
-from biasprop.heads import Head, log_loss, solve
 from biasprop.interfaces import Labelled
+from biasprop.nn import optimisation
+from biasprop.nn.heads import Head, log_loss, solve
+from biasprop.nn.optimisation import Schedule
+from biasprop.nn.views import Augmentation
 from biasprop.protocols.full import FinetuningTask, Full, Recipe
 from biasprop.protocols.linear_probe import LinearProbe
-from biasprop.training import Schedule
+from biasprop.training import adapt
 from tests.members import images, member, same, subjects
 
 N, D = 120, 6
@@ -107,14 +108,14 @@ def begin() -> Any:
 
 
 @jax.jit
-def _train(one: FinetuningTask, state: training.State, best: Any) -> Any:
-    return program._finetuning_segment(one, state, best)
+def _train(one: FinetuningTask, state: optimisation.State, best: Any) -> Any:
+    return adapt._finetuning_segment(one, state, best)
 
 
 def train(one: FinetuningTask, segments: int) -> tuple[Any, list[float], list[Any]]:
     """The best parameters and their loss, and every segment's judgement and end."""
     params = begin()
-    state, best = training.start(one, params), (params, jnp.float32(jnp.inf))
+    state, best = optimisation.start(one, params), (params, jnp.float32(jnp.inf))
     judged, ends = [], []
     for _ in range(segments):
         state, best = _train(one, state, best)

@@ -11,12 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from biasprop import pretraining, program, subjects
-from biasprop.batching import Batch, stream
-from biasprop.condition import Evaluation, Finetuning, Pretraining, PretrainingCondition
 from biasprop.generators import GENERATORS, canvas
 from biasprop.keys import Stream
-from biasprop.shifts import Shift
+from biasprop.population import rosters
+from biasprop.population.shifts import Shift
+from biasprop.study.conditions import Evaluation, Finetuning, Pretraining, PretrainingCondition
+from biasprop.training import adapt, pretrain, pretraining_task, rendering, score
+from biasprop.training.batching import Batch, stream
 from tests.members import batch, images, latents, member
 
 N = 600
@@ -66,20 +67,20 @@ def seen(kind: str, stage: str, dial: str | None = None, by: float | None = None
     severity = generator.latent_names.index("severity")
     if stage == "pretraining":
         condition = jax.tree.map(lambda leaf: leaf[0], one.condition)
-        who = pretraining.cohort_members(condition, one.key[0], jnp.arange(N))
+        who = pretraining_task.cohort_members(condition, one.key[0], jnp.arange(N))
         drawn = np.asarray(latents(condition.generator, who))[:, severity]
         rest = (np.asarray(who.subgroup), np.asarray(who.label), np.asarray(who.label))
         return Seen(np.asarray(images(condition.generator, who)), *rest, drawn)
-    who = subjects.rosters(finetuning, evaluation, ["a", "b"], 4)
-    told = subjects.latents(one, who)
+    who = rosters.rosters(finetuning, evaluation, ["a", "b"], 4)
+    told = rendering.latents(one, who)
     if stage == "finetuning":
-        pixels = subjects.joined(subjects.rendered(one, stream(one, Stream.SELECTION), who["selection"]), N)[0]
+        pixels = rendering.joined(rendering.rendered(one, stream(one, Stream.SELECTION), who["selection"]), N)[0]
         roster = who["selection"]
         return Seen(pixels, roster.subgroup, roster.label, roster.recorded, told.selection[0, severity])
-    sets = subjects.render_sets(one, who)
-    twins = np.concatenate([subjects.joined(chunks, N)[0] for chunks in sets.test])
+    sets = rendering.render_sets(one, who)
+    twins = np.concatenate([rendering.joined(chunks, N)[0] for chunks in sets.test])
     label = np.tile(who["test"].label, 2)
-    judged = subjects.judged(evaluation, ["a", "b"])
+    judged = rosters.judged(evaluation, ["a", "b"])
     recorded = label if judged is None else judged.ravel()
     return Seen(twins, np.repeat([0, 1], N), label, recorded, told.test[0, severity].ravel())
 
@@ -196,7 +197,7 @@ def test_dials_at_0_are_no_dials(kind: str) -> None:
     one, *_ = world(kind, "nowhere")
     condition = jax.tree.map(lambda leaf: leaf[0], one.condition)
     assert condition.pretraining.shifts == {} and "shifts" not in Evaluation().model_dump()
-    who = pretraining.cohort_members(condition, one.key[0], jnp.arange(N))
+    who = pretraining_task.cohort_members(condition, one.key[0], jnp.arange(N))
     assert who.presentation is None and who.noise is None and who.marker is None
     assert np.array_equal(who.label, zero.label) and np.array_equal(who.subgroup, zero.subgroup)
     assert np.allclose(images(condition.generator, who), zero.images, atol=1e-5)
@@ -213,19 +214,23 @@ def test_wrong_records_are_what_is_learned_and_the_truth_is_what_is_kept() -> No
     one, finetuning, evaluation = world("gaussian", "finetuning", missed=0.5)
     brief = finetuning.model_copy(update={"labels": 60, "protocol": member("protocols", "linear_probe")})
     small = evaluation.model_copy(update={"test": 40, "selection": 40, "calibration": 40})
-    params = program.untrained(one)["encoder"]
+    params = pretrain.untrained(one)["encoder"]
     scores = {}
     for name in ("wrong", "right", "truth hidden"):
-        who = subjects.rosters(brief, small, ["a", "b"], 60)
+        who = rosters.rosters(brief, small, ["a", "b"], 60)
         assert not np.array_equal(who["train"].recorded, who["train"].label)
         assert np.array_equal(who["calibration"].recorded, who["calibration"].label)
-        finetuner = program.Finetuner(one, params, who, small)
+        finetuner = adapt.Finetuner(one, params, who, small)
         for learned in ("train", "selection"):
             roster = who[learned]
             if name == "right":
                 finetuner.who[learned] = roster._replace(recorded=roster.label)
             elif name == "truth hidden":
                 finetuner.who[learned] = roster._replace(label=1 - roster.label)
-        scores[name] = finetuner.score(finetuner.adapt(brief, 0, lambda *_: None)).test
+        scores[name] = (
+            score.Scorer(one, params, finetuner.who, finetuner.sets)
+            .score(finetuner.adapt(brief, 0, lambda *_: None))
+            .test
+        )
     assert np.array_equal(scores["wrong"], scores["truth hidden"])
     assert not np.array_equal(scores["wrong"], scores["right"])

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from biasprop import answer
-from biasprop.report import summarise
+from biasprop.report import text_summary
+from biasprop.report.tables import summarise
 from biasprop.statistics.summary import Summary
-from biasprop.study import load_study
+from biasprop.study.study import load_study
 from tests.synthetic import synthetic_cube
 
 STUDY = Path(__file__).parents[1] / "figures" / "study.toml"
@@ -24,7 +24,7 @@ def summary() -> Summary:
 
 
 def test_every_verdict_is_told_with_its_count(summary: Summary) -> None:
-    text = answer.paragraph(summary, width=10_000)
+    text = text_summary.paragraph(summary, width=10_000)
     (primary,) = [estimate for estimate in summary.estimates if estimate.primary]
     assert text.startswith(f"{primary.name} (")
     assert (
@@ -42,7 +42,7 @@ def test_every_number_is_an_estimate(summary: Summary) -> None:
     values = {f"{value:+.3f}" for one in summary.estimates for value in (one.value, one.low, one.high)} | {
         f"{mean['auc'].value:.3f}" for row in summary.levels for mean in row.subgroups.values()
     }
-    numbers = re.findall(r"[+-]?\d\.\d{3}", answer.paragraph(summary))
+    numbers = re.findall(r"[+-]?\d\.\d{3}", text_summary.paragraph(summary))
     assert numbers and set(numbers) <= values
 
 
@@ -50,6 +50,6 @@ def test_nothing_is_made_up_where_nothing_has_run(summary: Summary) -> None:
     cube = synthetic_cube(replicates=3, subjects=60)
     cube["status"][...] = 0
     nothing = summarise(cube, load_study(STUDY).estimands, 0.9)
-    text = answer.paragraph(nothing, width=10_000)
+    text = text_summary.paragraph(nothing, width=10_000)
     assert "undefined" in text and text.endswith("No arm is finished.") and not re.search(r"[+-]\d\.\d{3}", text)
-    assert answer.paragraph(replace(nothing, estimates=[], levels=[])) == ""
+    assert text_summary.paragraph(replace(nothing, estimates=[], levels=[])) == ""

@@ -12,7 +12,8 @@ import xarray as xr
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from biasprop.report import ledger_table, parts_table, text
+from biasprop.report.difficulty import ledger_table, parts_table
+from biasprop.report.tables import text
 from biasprop.statistics.areas import Areas, paired_areas
 from biasprop.statistics.decomposition import Place, decompose, split
 from biasprop.statistics.difficulty import (

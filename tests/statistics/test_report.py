@@ -17,9 +17,9 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import recall_score, roc_auc_score
 
-from biasprop.kept import cached
-from biasprop.report import as_json, as_text, summarise, tables
+from biasprop.report.tables import as_json, as_text, summarise, tables
 from biasprop.statistics.estimand import Estimand
+from biasprop.store.json_cache import cached
 from tests.synthetic import synthetic_cube
 
 PAIR = ("light", "dark")
@@ -340,7 +340,7 @@ def test_a_store_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "absent"),
     [
-        ("biasprop.report", {"jax", "flax", "xarray", "rich", "scipy", "numpy"}),
+        ("biasprop.report.tables", {"jax", "flax", "xarray", "rich", "scipy", "numpy"}),
         ("biasprop.statistics.estimand", {"jax", "flax", "xarray", "scipy"}),
         ("biasprop.statistics.estimate, biasprop.statistics.levels, biasprop.metrics", {"jax", "flax", "rich"}),
     ],

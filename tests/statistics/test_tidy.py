@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from biasprop import tidy
-from biasprop.report import summarise
+from biasprop.report import tidy_table
+from biasprop.report.tables import summarise
 from biasprop.statistics.summary import Summary
-from biasprop.study import load_study
+from biasprop.study.study import load_study
 from tests.synthetic import synthetic_cube
 
 STUDY = Path(__file__).parents[1] / "figures" / "study.toml"
@@ -25,8 +25,8 @@ def summary() -> Summary:
 
 
 def test_every_estimate_is_a_row(summary: Summary) -> None:
-    table = tidy.tabulated(summary)
-    assert list(table.columns[:6]) == list(tidy.WHAT)
+    table = tidy_table.tabulated(summary)
+    assert list(table.columns[:6]) == list(tidy_table.WHAT)
     assert list(table.columns[6:9]) == ["pretraining", "labels", "protocol"]
     stated = table.query("table == 'estimand'")
     assert len(stated) == len(summary.estimates)
@@ -39,7 +39,7 @@ def test_every_estimate_is_a_row(summary: Summary) -> None:
 
 
 def test_every_level_is_a_row(summary: Summary) -> None:
-    table = tidy.tabulated(summary)
+    table = tidy_table.tabulated(summary)
     levels = table[table["table"] == "level"]
     per_arm = [sum(map(len, row.subgroups.values())) + len(row.across) for row in summary.levels]
     assert len(levels) == sum(per_arm)
@@ -53,8 +53,8 @@ def test_every_level_is_a_row(summary: Summary) -> None:
 
 
 def test_what_is_written_is_read_back(summary: Summary, tmp_path: Path) -> None:
-    table, file = tidy.tabulated(summary), tmp_path / "all.csv"
-    tidy.write_csv(table, file)
+    table, file = tidy_table.tabulated(summary), tmp_path / "all.csv"
+    tidy_table.write_csv(table, file)
     back = pd.read_csv(file)
     assert list(back.columns) == list(table.columns) and len(back) == len(table)
     assert np.allclose(back["value"], table["value"], equal_nan=True, rtol=1e-12)
@@ -63,5 +63,5 @@ def test_what_is_written_is_read_back(summary: Summary, tmp_path: Path) -> None:
 
 def test_a_factor_called_like_a_column_keeps_the_column() -> None:
     cube = synthetic_cube({"pretraining": ("all light", "50/50", "all dark"), "name": ("x", "y")}, replicates=3)
-    table = tidy.tabulated(summarise(cube, [], 0.9))
+    table = tidy_table.tabulated(summarise(cube, [], 0.9))
     assert set(table["factor name"]) == {"x", "y"} and "auc" in set(table["name"])

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from biasprop.cube import Store, template
+from biasprop.store import zarr_arrays
+from biasprop.store.store import Store
 from tests.store import small
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody grows a store while these tests read it."""
-    monkeypatch.setattr(template, "PATIENCE", 2)
+    monkeypatch.setattr(zarr_arrays, "PATIENCE", 2)
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from biasprop.cube import Factor, Layout, Store
+from biasprop.store.layout import Factor, Layout
+from biasprop.store.store import Store
 
 MIXES = ("all light", "50/50", "scratch")
 ATTRS = {

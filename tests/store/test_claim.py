@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from biasprop.claim import claim
+from biasprop.store.file_lock import claim
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from biasprop.claim import claim
+from biasprop.store.file_lock import claim
 with claim(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from biasprop.component import InputError
-from biasprop.cube import Store, documents, open_cube
-from biasprop.cube.variables import VARIABLES
 from biasprop.status import Status
+from biasprop.store import documents
+from biasprop.store.store import Store
+from biasprop.store.variables import VARIABLES
+from biasprop.store.view import open_cube
 from tests.store import small
 
 ARM = {"pretraining": "50/50", "labels": 200}

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from biasprop.encoder_store import EncoderStore, encoder_key
+from biasprop.store.encoders import EncoderStore, encoder_key
 
 KEY = encoder_key("0123456789abcdef", "fedcba9876543210", 3)
 ARRAYS = {

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from biasprop import kept, ledger
-from biasprop.cube import Store, open_cube
-from biasprop.cube.ledger import FILE, read, write
+from biasprop.difficulty import ledger
+from biasprop.report import difficulty
 from biasprop.statistics.difficulty import Ledger, known
-from biasprop.study import Origin, Study, load_study, remake
+from biasprop.store import json_cache
+from biasprop.store.ledger import FILE, read, write
+from biasprop.store.store import Store
+from biasprop.store.view import open_cube
+from biasprop.study.study import Origin, Study, load_study, remake
 from tests.source_tree import ROOT
 from tests.store import small
 
@@ -59,14 +62,14 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         calls.append("learned")
         return known("net", "learner", {"light": 0.8, "dark": 0.7})
 
-    monkeypatch.setattr("biasprop.device.cache_folder", lambda: tmp_path / "caches")
+    monkeypatch.setattr("biasprop.hardware.device.cache_folder", lambda: tmp_path / "caches")
 
     def modelled(condition: object) -> Ledger:
         return known("linear", "model", {"light": 0.9, "dark": 0.8})
 
-    monkeypatch.setattr("biasprop.truth.observers.modelled", modelled)
-    monkeypatch.setattr("biasprop.truth.observers.observed", observed)
-    monkeypatch.setattr("biasprop.truth.learner.learned", learned)
+    monkeypatch.setattr("biasprop.difficulty.observers.modelled", modelled)
+    monkeypatch.setattr("biasprop.difficulty.observers.observed", observed)
+    monkeypatch.setattr("biasprop.difficulty.learner.learned", learned)
     return calls
 
 
@@ -118,7 +121,7 @@ def test_arms_are_held_against_equal_shares_and_the_largest_budget_from_scratch(
 
 
 def test_nothing_is_known_of_a_shifted_test(made: list[str]) -> None:
-    from biasprop import report
+    from biasprop.report import tables
 
     plain = load_study(ROOT / "studies" / "skin_tone.toml", smoke=True)
     marked = load_study(ROOT / "studies" / "skin_tone.toml", ["evaluation.shifts.dark.marker_diseased=0.9"], smoke=True)
@@ -126,7 +129,7 @@ def test_nothing_is_known_of_a_shifted_test(made: list[str]) -> None:
         entries = ledger.made(study)
         assert all(bool(place.ledger.rows) != shifted for place in ledger.places(study, entries))
         assert ("note" in ledger.as_json(entries)["entries"][0]) == shifted
-        shown = report.text(ledger.tables(study, entries), 160)
+        shown = tables.text(difficulty.tables(study, entries), 160)
         assert ("not even the upper one" in " ".join(shown.split())) == shifted
     assert made == ["observed"], "shifts of the test are no part of the ledger"
 
@@ -144,5 +147,5 @@ def test_a_factor_that_moves_the_generator_has_a_ledger_each(made: list[str]) ->
 
 def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    kept.write(tmp_path / "file" / "a.json", 1)
-    assert kept.read(tmp_path / "file" / "a.json") is None
+    json_cache.write(tmp_path / "file" / "a.json", 1)
+    assert json_cache.read(tmp_path / "file" / "a.json") is None

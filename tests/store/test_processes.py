@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from biasprop.cube import Store
+from biasprop.store.store import Store
 from tests.store import small
 
 ROOT = Path(__file__).parents[2]
@@ -60,8 +60,8 @@ def test_two_writers_lose_nothing(tmp_path: Path) -> None:
 def test_the_cube_needs_no_jax() -> None:
     code = (
         "import sys; sys.modules['jax'] = None\n"
-        "from biasprop.cube import Store; import biasprop.encoder_store\n"
+        "from biasprop.store.store import Store; import biasprop.store.encoders\n"
         "assert 'xarray' not in sys.modules\n"
-        "from biasprop.cube import open_cube, export_netcdf"
+        "from biasprop.store.view import open_cube; from biasprop.store.netcdf import export_netcdf"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -7,9 +7,12 @@ import pytest
 import xarray as xr
 
 from biasprop.component import InputError
-from biasprop.cube import Factor, Store, export_netcdf, open_cube
-from biasprop.cube.variables import VARIABLES
-from biasprop.factors import RESERVED
+from biasprop.store.layout import Factor
+from biasprop.store.netcdf import export_netcdf
+from biasprop.store.store import Store
+from biasprop.store.variables import VARIABLES
+from biasprop.store.view import open_cube
+from biasprop.study.factors import RESERVED
 from tests.store import small
 
 ARM = {"pretraining": "50/50", "labels": 200}

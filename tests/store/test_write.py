@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from biasprop.cube import Store, open_cube
-from biasprop.cube.variables import VARIABLES
+from biasprop.store.store import Store
+from biasprop.store.variables import VARIABLES
+from biasprop.store.view import open_cube
 from tests.store import small
 
 ARM = {"pretraining": "50/50", "labels": 200}

@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from biasprop import design, plan, progress, run
-from biasprop.cube import Store
-from biasprop.provenance import attributes
-from biasprop.study import Study, load_study, schema
-from biasprop.timings import Timings
-from biasprop.training import Schedule
+from biasprop import run
+from biasprop.execution import progress
+from biasprop.execution.provenance import attributes
+from biasprop.nn.optimisation import Schedule
+from biasprop.store.store import Store
+from biasprop.study import design, plan
+from biasprop.study.study import Study, load_study
+from biasprop.study.timings import Timings
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "tests" / "inputs" / "example.toml"
@@ -61,11 +63,6 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         assert option in text
 
 
-def test_the_committed_schema_is_current() -> None:
-    kept = json.loads((ROOT / "biasprop" / "schema" / "study.schema.json").read_text())
-    assert kept == schema(), "run python -m biasprop.study"
-
-
 def test_plan_and_list_say_what_there_is_and_make_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,7 +93,7 @@ def test_a_plan_uses_timings_recorded_here(tmp_path: Path) -> None:
 
 
 def test_a_short_run_starts_no_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("biasprop.device.processes", lambda: 4)
+    monkeypatch.setattr("biasprop.hardware.device.processes", lambda: 4)
     small, whole = load_study(EXAMPLE, smoke=True), load_study(EXAMPLE)
     assert plan.plan(small, design.cells(small), tmp_path).workers == 0
     assert plan.plan(small, design.cells(small), tmp_path, workers=2).workers == 2, "asked for"
@@ -147,9 +144,9 @@ def sweeps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return []
 
     progress_done = progress.DONE
-    monkeypatch.setitem(sys.modules, "biasprop.sweep", types.SimpleNamespace(run=sweep))
-    monkeypatch.setattr("biasprop.sweep", sys.modules["biasprop.sweep"], raising=False)
-    monkeypatch.setattr("biasprop.figures.draw_all", lambda *_, **__: [])
+    monkeypatch.setitem(sys.modules, "biasprop.execution.sweep", types.SimpleNamespace(run=sweep))
+    monkeypatch.setattr("biasprop.execution.sweep", sys.modules["biasprop.execution.sweep"], raising=False)
+    monkeypatch.setattr("biasprop.report.figures.draw_all", lambda *_, **__: [])
     return calls
 
 
@@ -204,7 +201,7 @@ def test_tables_go_to_stdout_and_quiet_leaves_stderr_empty(
 def test_a_ledger_is_kept_with_every_run_and_printed_with_a_learner_when_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], sweeps: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("biasprop.truth.learner.PLENTY", Schedule(steps=50, batch=32))
+    monkeypatch.setattr("biasprop.difficulty.learner.PLENTY", Schedule(steps=50, batch=32))
     monkeypatch.setattr("biasprop.generators.dermoscopy.LESIONS", 2)
     words = [str(EXAMPLE), "--smoke", "--out", str(tmp_path)]
     assert run.main([*words, "--ledger", "-q"]) == 0, "without a store"
@@ -243,7 +240,7 @@ def test_an_interruption_prints_the_command_that_resumes(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("biasprop.sweep.run", interrupted)
+    monkeypatch.setattr("biasprop.execution.sweep.run", interrupted)
     words = [str(EXAMPLE), "--smoke", "--out", str(tmp_path), "--only", "pretraining=all dark"]
     assert run.main(words) == 130
     told = capsys.readouterr().err
@@ -254,7 +251,7 @@ def test_a_bug_is_no_bad_input(tmp_path: Path, sweeps: list[str], monkeypatch: p
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("biasprop.sweep.run", broken)
+    monkeypatch.setattr("biasprop.execution.sweep.run", broken)
     with pytest.raises(RuntimeError, match="a bug"):
         run.main([str(EXAMPLE), "--smoke", "--out", str(tmp_path)])
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from biasprop import design
 from biasprop.component import InputError
-from biasprop.study import Study, load_study
+from biasprop.study import design
+from biasprop.study.study import Study, load_study
 
 EXAMPLE = Path(__file__).parents[1] / "inputs" / "example.toml"
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from biasprop import design
 from biasprop.encoders import ENCODERS
-from biasprop.smoke import MOST, REPLICATES, STRUCTURE
-from biasprop.source import merge, override, parse
-from biasprop.study import load_study
+from biasprop.study import design
+from biasprop.study.smoke import MOST, REPLICATES, STRUCTURE
+from biasprop.study.source import merge, override, parse
+from biasprop.study.study import load_study
 
 EXAMPLE = Path(__file__).parents[1] / "inputs" / "example.toml"
 

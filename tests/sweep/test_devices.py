@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from biasprop.cube import Store, open_cube
+from biasprop.store.store import Store
+from biasprop.store.view import open_cube
 
 STUDY = Path(__file__).parents[1] / "torture" / "small.toml"
 COMPUTE = """
 import sys
 from pathlib import Path
 import jax
-from biasprop import progress, sweep
-from biasprop.study import load_study
+from biasprop.execution import progress, sweep
+from biasprop.study.study import load_study
 study, out, devices, width = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 assert jax.local_device_count() == devices
 study = load_study(study)

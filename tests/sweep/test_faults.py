@@ -10,11 +10,14 @@ import jax
 import numpy as np
 import pytest
 
-from biasprop import design, job, plan, program, progress, sweep
-from biasprop.batching import Batch
-from biasprop.cube import Store, open_cube
+from biasprop.execution import job, progress, sweep
 from biasprop.status import Status
-from biasprop.study import load_study
+from biasprop.store.store import Store
+from biasprop.store.view import open_cube
+from biasprop.study import design, plan
+from biasprop.study.study import load_study
+from biasprop.training import adapt, pretrain
+from biasprop.training.batching import Batch
 
 STUDY = Path(__file__).parents[1] / "torture" / "small.toml"
 ONLY: dict[str, list[Any]] = {"pretraining": ["all a", "all b"], "labels": [16]}
@@ -101,10 +104,10 @@ def test_out_of_memory_halves_the_batch_and_says_so(
 
     alone = sound(1)
     if stage == "pretrain":
-        monkeypatch.setattr(program, "pretrain", short(program.pretrain, lambda batch, *_: len(batch.key)))
+        monkeypatch.setattr(pretrain, "pretrain", short(pretrain.pretrain, lambda batch, *_: len(batch.key)))
     else:
-        adapt = program.Finetuner.adapt
-        monkeypatch.setattr(program.Finetuner, "adapt", short(adapt, lambda tuner, *_: len(tuner.batch.key)))
+        usual = adapt.Finetuner.adapt
+        monkeypatch.setattr(adapt.Finetuner, "adapt", short(usual, lambda tuner, *_: len(tuner.batch.key)))
     store = compute(tmp_path, width)
     cube = open_cube(store.path).sel(labels=16)
     assert (cube.status.sel(pretraining=ONLY["pretraining"]).isel(draw=0) == Status.OK).all()
@@ -123,14 +126,14 @@ def test_out_of_memory_halves_the_batch_and_says_so(
 def test_a_cell_that_does_not_fit_alone_has_failed_and_the_others_are_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pretrain = program.pretrain
+    usual = pretrain.pretrain
 
     def short(batch: Batch, *rest: Any) -> Any:
         if (np.asarray(batch.condition.pretraining.shares["a"]) == 1).any():
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 2147483648 bytes.")
-        return pretrain(batch, *rest)
+        return usual(batch, *rest)
 
-    monkeypatch.setattr(program, "pretrain", short)
+    monkeypatch.setattr(pretrain, "pretrain", short)
     store = compute(tmp_path, 2)
     status = open_cube(store.path).status.sel(labels=16).isel(draw=0)
     assert (status.sel(pretraining="all a") == Status.FAILED).all()
@@ -143,6 +146,6 @@ def test_other_errors_of_the_device_are_not_taken_for_memory(tmp_path: Path, mon
     def broken(*_: Any) -> Any:
         raise jax.errors.JaxRuntimeError("INTERNAL: a bug")
 
-    monkeypatch.setattr(program, "pretrain", broken)
+    monkeypatch.setattr(pretrain, "pretrain", broken)
     with pytest.raises(jax.errors.JaxRuntimeError, match="a bug"):
         compute(tmp_path, 2)

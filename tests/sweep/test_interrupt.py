@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from biasprop import interrupt
+from biasprop.execution import interrupt
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +64,8 @@ def test_what_is_ignored_stays_ignored() -> None:
 
 TORN = """
 import os, signal, sys, time
-from biasprop import interrupt, run
+from biasprop.execution import interrupt
+from biasprop import run
 
 def torn(given):
     try:

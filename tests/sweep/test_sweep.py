@@ -19,11 +19,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from biasprop import design, plan, progress, sweep
-from biasprop.cube import Store, open_cube
-from biasprop.job import encoder_digest
+from biasprop.execution import progress, sweep
+from biasprop.execution.job import encoder_digest
 from biasprop.status import Status
-from biasprop.study import Study, load_study
+from biasprop.store.store import Store
+from biasprop.store.view import open_cube
+from biasprop.study import design, plan
+from biasprop.study.study import Study, load_study
 
 ROOT = Path(__file__).parents[2]
 STUDY = ROOT / "studies" / "skin_tone.toml"
@@ -113,7 +115,7 @@ def test_a_failing_arm_is_recorded_named_and_tried_again(tmp_path: Path, monkeyp
     study = small()
     only = {"labels": [16], "pretraining": ["scratch"]}
     with monkeypatch.context() as patched:
-        from biasprop import program
+        from biasprop.training import program
 
         patched.setattr(program, "_fit", lambda *a: breaks(*a))  # a new function is compiled anew
         sweep.run(study, study.store(tmp_path), only=only, workers=0, progress=progress.make(quiet=True))

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from biasprop import run, verify
+from biasprop import run
 from biasprop.component import InputError
-from biasprop.cube import Store
-from biasprop.cube.variables import DATA
-from biasprop.study import load_study
+from biasprop.execution import verify
+from biasprop.store.store import Store
+from biasprop.store.variables import DATA
+from biasprop.study.study import load_study
 
 STUDY = Path(__file__).parents[1] / "torture" / "small.toml"
 WORDS = ["--only", "pretraining=all a", "--only", "labels=16", "-q", "--workers", "0"]

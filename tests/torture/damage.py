@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from biasprop import run
-from biasprop.cube import Store
+from biasprop.store.store import Store
 from tests.torture.harness import STUDY, Tally, differences, store_in
 
 SILENT = ("claims", ".lock", ".md", "timings.json")

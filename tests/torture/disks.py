@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from biasprop.cube import Store
+from biasprop.store.store import Store
 from tests.torture.harness import Commands, Tally, ended_well, finished, store_in
 
 ROOM = "64m"

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from biasprop import progress, sweep
-from biasprop.cube import Store, open_cube
+from biasprop.execution import progress, sweep
+from biasprop.store.store import Store
+from biasprop.store.view import open_cube
 from tests.torture.harness import ARMS, ENCODERS, ROOT, Tally, ended_well, store_in, study
 
 TOGETHER = 60.0

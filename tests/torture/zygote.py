@@ -15,14 +15,14 @@ from pathlib import Path
 
 import jax
 
-import biasprop.checkpoint
-import biasprop.device
-import biasprop.job
-import biasprop.report
+import biasprop.difficulty.observers
+import biasprop.execution.checkpoint
+import biasprop.execution.job
+import biasprop.execution.sweep
+import biasprop.hardware.device
+import biasprop.report.tables
 import biasprop.run
-import biasprop.sweep
-import biasprop.truth.observers
-from biasprop import interrupt
+from biasprop.execution import interrupt
 
 SHORTEST = "jax_persistent_cache_min_compile_time_secs"
 """A run is made of small programs here, which are worth keeping."""
@@ -49,9 +49,9 @@ def _command(words: list[str], said: str, patience: float) -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(descriptor, 1)
         os.dup2(descriptor, 2)
-        biasprop.checkpoint.SECONDS = patience
-        prepare = biasprop.device.prepare
-        biasprop.device.prepare = lambda: (prepare(), jax.config.update(SHORTEST, 0.0))
+        biasprop.execution.checkpoint.SECONDS = patience
+        prepare = biasprop.hardware.device.prepare
+        biasprop.hardware.device.prepare = lambda: (prepare(), jax.config.update(SHORTEST, 0.0))
         signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what runs in the background
         interrupt.heed()
         code = biasprop.run.main(words)

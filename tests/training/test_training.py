@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from jaxtyping import Array, Float, Int
 
-from biasprop import training
-from biasprop.training import NEVER, SEGMENT, Schedule
+from biasprop.nn import optimisation
+from biasprop.nn.optimisation import NEVER, SEGMENT, Schedule
 from tests.members import compiled, same
 
 
@@ -31,14 +31,14 @@ PARAMS = {"w": jnp.full((3, 3), 2.0), "b": jnp.zeros(3)}
 
 
 @jax.jit
-def _segment(task: Walk, state: training.State) -> tuple[training.State, Array]:
-    return training.segment(task, state)
+def _segment(task: Walk, state: optimisation.State) -> tuple[optimisation.State, Array]:
+    return optimisation.segment(task, state)
 
 
-def run(task: Walk) -> tuple[training.State, np.ndarray]:
+def run(task: Walk) -> tuple[optimisation.State, np.ndarray]:
     """The whole run, and its losses."""
-    state, losses = training.start(task, PARAMS), []
-    for _ in range(training.segments(int(task.schedule.steps))):
+    state, losses = optimisation.start(task, PARAMS), []
+    for _ in range(optimisation.segments(int(task.schedule.steps))):
         state, segment = _segment(task, state)
         losses.append(np.asarray(segment))
     return state, np.concatenate(losses)
@@ -68,22 +68,22 @@ def test_a_run_takes_exactly_its_steps(steps: int) -> None:
 
 
 def test_segments_counts_up() -> None:
-    assert [training.segments(n) for n in (1, SEGMENT, SEGMENT + 1, 3 * SEGMENT)] == [1, 1, 2, 3]
+    assert [optimisation.segments(n) for n in (1, SEGMENT, SEGMENT + 1, 3 * SEGMENT)] == [1, 1, 2, 3]
 
 
 def test_segments_are_one_long_run_bit_for_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     task = Walk(Schedule(steps=130, batch=2))
     state, losses = run(task)
-    monkeypatch.setattr(training, "SEGMENT", 150)
-    whole, all_losses = jax.jit(lambda t, s: training.segment(t, s))(task, training.start(task, PARAMS))
+    monkeypatch.setattr(optimisation, "SEGMENT", 150)
+    whole, all_losses = jax.jit(lambda t, s: optimisation.segment(t, s))(task, optimisation.start(task, PARAMS))
     assert same(whole.params, state.params) and same(whole.moments, state.moments)
     assert same(all_losses[:130], losses[:130])
 
 
 def test_a_run_resumes_from_its_stored_state_bit_for_bit() -> None:
     task = Walk(Schedule(steps=120, batch=2))
-    state = training.start(task, PARAMS)
-    for _ in range(training.segments(120)):
+    state = optimisation.start(task, PARAMS)
+    for _ in range(optimisation.segments(120)):
         stored = jax.tree.map(np.asarray, state)
         state, _ = _segment(task, jax.tree.map(jnp.asarray, stored))
     assert same(state, run(task)[0])
@@ -108,16 +108,16 @@ def test_a_diverged_run_stands_still_and_says_when(at: int) -> None:
     assert int(state.diverged_at) == at
     assert np.isfinite(losses[:at]).all() and np.isnan(losses[at:]).all()
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
-    healthy = training.start(Walk(schedule), PARAMS)
+    healthy = optimisation.start(Walk(schedule), PARAMS)
     one_step = jax.jit(lambda t, s: _until(t, s, at))
     assert same(one_step(Walk(schedule), healthy), state.params), "parameters are those before the step"
 
 
-def _until(task: Walk, state: training.State, steps: int) -> Any:
+def _until(task: Walk, state: optimisation.State, steps: int) -> Any:
     """Parameters after so many steps of a healthy run, taken one by one."""
     stopped = Walk(task.schedule, jnp.int32(steps))
     for _ in range(-(-(steps + 1) // SEGMENT)):
-        state, _ = training.segment(stopped, state)
+        state, _ = optimisation.segment(stopped, state)
     return state.params
 
 
@@ -130,14 +130,14 @@ def test_an_infinite_update_counts_as_divergence() -> None:
             return jnp.sqrt(jnp.sum(away**2) + (step != 7)) + params["w"].sum()
 
     task = Steep(Schedule(steps=20, batch=2))
-    state, losses = jax.jit(lambda t, s: training.segment(t, s))(task, training.start(task, PARAMS))
+    state, losses = jax.jit(lambda t, s: optimisation.segment(t, s))(task, optimisation.start(task, PARAMS))
     assert np.isfinite(losses[7]), "the loss is finite, its slope is not"
     assert int(state.diverged_at) == 7
 
 
 def test_lengths_and_rates_share_one_compiled_segment() -> None:
-    segment = jax.jit(lambda t, s: training.segment(t, s))
+    segment = jax.jit(lambda t, s: optimisation.segment(t, s))
     for steps, rate in [(10, 1e-3), (40, 1e-2), (50, 1e-4)]:
         task = Walk(Schedule(steps=steps, batch=2, learning_rate=rate))
-        segment(task, training.start(task, PARAMS))
+        segment(task, optimisation.start(task, PARAMS))
     assert compiled(segment) == 1

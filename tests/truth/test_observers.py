@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from biasprop.difficulty import observers
+from biasprop.difficulty.learner import learned
+from biasprop.difficulty.observers import channels, exact, fisher, observed, widths
+from biasprop.nn.optimisation import Schedule
 from biasprop.statistics.difficulty import EQUAL, Ledger, z_of
-from biasprop.study import load_study
-from biasprop.training import Schedule
-from biasprop.truth import observers
+from biasprop.study.study import load_study
 from biasprop.truth.law import Law, auc_of_z
-from biasprop.truth.learner import learned
-from biasprop.truth.observers import channels, exact, fisher, observed, widths
 from tests.members import condition, member
 from tests.source_tree import ROOT
 

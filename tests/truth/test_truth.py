@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from scipy.stats import norm, t
 
-from biasprop import keys, program
-from biasprop.batching import one_cell
-from biasprop.condition import Pretraining, PretrainingCondition
+from biasprop import keys
 from biasprop.metrics import auc
-from biasprop.study import load_study
+from biasprop.study.conditions import Pretraining, PretrainingCondition
+from biasprop.study.study import load_study
+from biasprop.training import pretrain
+from biasprop.training.batching import one_cell
 from biasprop.truth import recovered
 from biasprop.truth.expectation import (
     Design,
@@ -160,7 +161,7 @@ def test_reconstruction_finds_the_principal_subspace_of_its_own_cohort() -> None
     one = condition(0.1)
     key = keys.replicate(SEED, 0)
     batch = one_cell(one, key)
-    params = program.pretrain(batch, lambda *stage: None)[0]["encoder"]
+    params = pretrain.pretrain(batch, lambda *stage: None)[0]["encoder"]
     own = principal(np.cov(recovered.cohort_images(one, SEED, 0).T), 3)
     learned = largest_angle(np.asarray(params["map"][0]), own)
     assert learned < 3

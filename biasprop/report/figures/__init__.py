@@ -1,0 +1,124 @@
+"""Figures of one study, one file a figure; the table is the only place that names them all.
+
+Every figure is ``draw(cube, estimates, study) -> Figure`` and raises ``plotting.DoesNotFit`` with a reason when the
+study has not what it shows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from biasprop.report.figures import (
+    contact_sheet,
+    forest,
+    learning_curves,
+    persistence,
+    phase_diagram,
+    share_curves,
+    skew_against_auc,
+    test_mix,
+)
+from biasprop.report.figures.facets import measured
+from biasprop.report.plotting import FORMATS, DoesNotFit, save
+from biasprop.store import json_cache
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+FIGURES: dict[str, Callable[..., Any]] = {
+    "contact_sheet": contact_sheet.draw,
+    "share_curves": share_curves.draw,
+    "learning_curves": learning_curves.draw,
+    "persistence": persistence.draw,
+    "phase_diagram": phase_diagram.draw,
+    "skew_against_auc": skew_against_auc.draw,
+    "test_mix": test_mix.draw,
+    "forest": forest.draw,
+}
+RECORD = "drawn.json"
+"""Beside the figures: what they were drawn from, and why any of them is missing."""
+
+
+def draw_all(
+    cube: xr.Dataset,
+    estimates: Sequence[Any],
+    folder: Path,
+    study: Any,
+    table: Mapping[str, Callable[..., Any]] = FIGURES,
+) -> list[Path]:
+    """Draw every figure that the study has the data for; does nothing if they are there and up to date.
+
+    Args:
+        cube: as ``biasprop.open_cube`` gives it.
+        estimates: as ``statistics.estimates`` gives them.
+        folder: made if missing; also holds :data:`RECORD`.
+        study: the loaded study.
+        table: name -> what draws it.
+
+    Returns:
+        The files, old or new. :func:`skipped` gives the figures that are missing and why.
+    """
+    folder = Path(folder)
+    source = drawn_from(cube, study, table)
+    known = _record(folder)
+    if known.get("source") == source and intact(folder, known["files"]):
+        return [folder / name for name in known["files"]]
+    cube = measured(cube, study)
+    files: list[Path] = []
+    reasons: dict[str, str] = {}
+    for name, draw in table.items():
+        try:
+            files += save(draw(cube, estimates, study), folder / name)
+        except DoesNotFit as reason:
+            reasons[name] = str(reason)
+            for suffix in FORMATS:  # of an earlier state of the study
+                (folder / f"{name}.{suffix}").unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    json_cache.replace(
+        folder / RECORD, {"source": source, "files": {f.name: _hash(f) for f in files}, "skipped": reasons}
+    )
+    return files
+
+
+def intact(folder: Path, files: Iterable[str]) -> bool:
+    """Whether these files of the folder are there, byte for byte as they were drawn."""
+    drawn = _record(folder).get("files", {})
+    names = [Path(file).name for file in files]
+    return all(name in drawn and drawn[name] == _hash(folder / name) for name in names)
+
+
+def skipped(folder: Path) -> dict[str, str]:
+    """Figures that :func:`draw_all` left out, each with the reason."""
+    return dict(_record(Path(folder)).get("skipped", {}))
+
+
+def drawn_from(cube: xr.Dataset, study: Any, table: Mapping[str, Any] = FIGURES) -> str:
+    """Digest of all that the figures show: arms' checksums and statuses, levels, the study and this room's code."""
+    digest = hashlib.blake2b(",".join(table).encode(), digest_size=16)
+    for name in ("checksum", "status"):
+        digest.update(cube[name].values.tobytes())
+    for name, coord in sorted(cube.coords.items(), key=str):
+        if coord.size < 10_000:
+            digest.update(f"{name}={coord.values.tolist()}".encode())
+    digest.update(study.model_dump_json().encode())
+    room = Path(__file__).parent
+    drawing = {str(getattr(sys.modules.get(draw.__module__), "__file__", "")) for draw in table.values()}
+    elsewhere = [Path(file) for file in sorted(drawing - {""}) if Path(file).parent != room]
+    for file in [room.parent / "plotting.py", *sorted(room.glob("*.py")), *elsewhere]:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    """What the folder says of itself; nothing if it is missing or damaged (it is never a source, only a cache)."""
+    record = json_cache.read(folder / RECORD)
+    return record if isinstance(record, dict) and isinstance(record.get("files"), dict) else {}
+
+
+def _hash(file: Path) -> str:
+    """Of a file's bytes; empty where there is none."""
+    return hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest() if file.is_file() else ""

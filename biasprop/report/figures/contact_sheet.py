@@ -1,0 +1,175 @@
+"""Contact sheet of twins: subgroups x labels, and every measured lever from low to high."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biasprop.report.plotting import DOUBLE, page, plain, style
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMNS = 12
+"""Images beside each other."""
+COHORT = 512
+"""Subjects among whom the lowest and the highest of a lever are sought."""
+GAP, INSET, HEAD, LEVER = 0.1, 0.01, 0.45, 1.3
+"""White between twins of different subjects and around every image, room for a heading, height of a line of levers;
+all in widths of an image."""
+
+
+class Tiles(NamedTuple):
+    """Rendered subjects, ready to draw; ``g`` subgroups, ``n`` subjects, ``k`` steps from low to high."""
+
+    subgroups: tuple[str, ...]
+    twins: NDArray[np.floating]
+    """[label, subject, subgroup, h, w, c] in [0, 1]."""
+    masks: NDArray[np.floating]
+    """[label, subject, subgroup, h, w] in [0, 1]."""
+    levers: dict[str, tuple[NDArray[np.floating], NDArray[np.floating]]]
+    """Lever -> images [g, k, h, w, c] and their measured values [g, k]; first and last subgroup only."""
+
+
+def render(study: Any, subjects: int, *, levers: bool) -> Tiles:
+    """Render the first test subjects of replicate 0, each with and without disease, in every subgroup.
+
+    Args:
+        study: its generator and seed are used.
+        subjects: how many subjects for each label.
+        levers: also seek, among :data:`COHORT` subjects with both labels, low to high values of every lever that the
+            generator measures.
+    """
+
+    from biasprop import keys
+    from biasprop.difficulty import calibration_cache
+    from biasprop.population import rosters
+    from biasprop.population.shifts import in_order
+    from biasprop.training import rendering
+    from biasprop.training.batching import one_cell, over_cells
+
+    condition = calibration_cache.ready(study.pretraining_condition())
+    names = tuple(condition.generator.subgroups)
+    owner = keys.stream(keys.replicate(study.seed, 0), keys.Stream.TEST)
+    shifts = in_order(study.evaluation.shifts, names)
+    # In the chunks in which a study renders its sets: what it has compiled serves here, and the other way round.
+    cell = one_cell(condition, owner)
+
+    def drawn(subgroup: int, label: NDArray[np.integer]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """Images and masks of the first subjects in one subgroup."""
+        label = label.astype(np.int32)
+        who = rosters.Roster(np.full_like(label, subgroup), label, label, shifts)
+        return tuple(
+            rendering.joined(chunks, len(label))[0]
+            for chunks in (rendering.rendered(cell, cell.key, who), rendering.masked(cell, cell.key, who))
+        )  # pyright: ignore[reportReturnType]
+
+    pairs = [[drawn(g, np.full(subjects, label)) for g in range(len(names))] for label in (0, 1)]
+    twins, outlines = (np.stack([np.stack([pair[part] for pair in row], axis=1) for row in pairs]) for part in (0, 1))
+    found: dict[str, tuple[NDArray[np.floating], NDArray[np.floating]]] = {}
+    if not levers:
+        return Tiles(names, twins, outlines, found)
+    cohort = [drawn(g, np.arange(COHORT) % 2) for g in (0, len(names) - 1)]
+    pool = np.stack([images for images, _ in cohort])
+    read = [over_cells(_measured)(cell.condition.generator, *(part[None] for part in side)) for side in cohort]
+    steps = np.round(np.linspace(0.01, 0.99, COLUMNS // 2) * (COHORT - 1)).astype(int)
+    for lever in read[0]:
+        sides = np.stack([np.asarray(side[lever])[0] for side in read])
+        order = np.argsort(sides, axis=1, kind="stable")[:, steps]
+        found[lever] = pool[np.arange(2)[:, None], order], np.take_along_axis(sides, order, axis=1)
+    return Tiles(names, twins, outlines, found)
+
+
+def _measured(generator: Any, images: Any, masks: Any) -> Any:
+    import jax
+
+    return jax.vmap(generator.measure)(images, masks)
+
+
+@style()
+def draw(
+    cube: xr.Dataset | None, estimates: Sequence[Any], study: Any, *, subjects: int = 0, levers: bool = False
+) -> Figure:
+    """Draw the contact sheet.
+
+    Args:
+        cube, estimates: not looked at; every figure has the same arguments.
+        study: whose generator is shown.
+        subjects: for each label; 0 fills two lines of :data:`COLUMNS` images.
+        levers: add a line per measured lever, from low to high.
+    """
+    groups = len(study.generator.subgroups)
+    across = max(1, COLUMNS // groups)
+    tiles = render(study, subjects or 2 * across, levers=levers)
+    # Everything is placed on one axes in widths of an image, so that images line up across blocks.
+    width = across * (groups + GAP) - GAP
+    margin = 1.0 if levers else 0.3
+    lines = -(-tiles.twins.shape[1] // across)
+    block = HEAD + lines * (1 + GAP)
+    height = 2 * block + (HEAD + len(tiles.levers) * LEVER if levers else 0.0)
+    inch = DOUBLE / (margin + width)
+    figure = page(DOUBLE, height * inch)
+    figure.set_layout_engine("none")
+    axes = figure.add_axes((0, 0, 1, 1))
+    for label, title in enumerate(("without disease", "with disease")):
+        _twins(axes, tiles, label, label * block + HEAD, across)
+        middle = label * block + HEAD + (lines * (1 + GAP) - GAP) / 2
+        axes.text(-0.08, middle, title, rotation=90, ha="right", va="center", fontsize=7)
+    if levers:
+        _levers(axes, tiles, 2 * block + HEAD, width)
+    axes.set_xlim(-margin, width)
+    axes.set_ylim(height, 0)
+    axes.set_axis_off()
+    return figure
+
+
+def _twins(axes: Axes, tiles: Tiles, label: int, top: float, across: int) -> None:
+    groups = len(tiles.subgroups)
+    for n in range(tiles.twins.shape[1]):
+        line, column = divmod(n, across)
+        for g in range(groups):
+            left, down = column * (groups + GAP) + g, top + line * (1 + GAP)
+            _image(axes, tiles.twins[label, n, g], left, down)
+            _outline(axes, tiles.masks[label, n, g], left, down)
+            if line == 0:
+                axes.text(left + 0.5, top - 0.06, plain(tiles.subgroups[g]), ha="center", va="bottom", fontsize=6)
+
+
+def _levers(axes: Axes, tiles: Tiles, top: float, width: float) -> None:
+    for line, (lever, (images, values)) in enumerate(tiles.levers.items()):
+        down = top + line * LEVER
+        axes.text(-0.08, down + 0.5, plain(lever), ha="right", va="center", fontsize=7)
+        steps = images.shape[1]
+        for g, name in enumerate((tiles.subgroups[0], tiles.subgroups[-1])):
+            start = g * (width - steps)
+            for k in range(steps):
+                _image(axes, images[g, k], start + k, down)
+                axes.text(start + k + 0.5, down + 1.03, f"{values[g, k]:.2f}", ha="center", va="top", fontsize=6)
+            if line == 0:
+                axes.text(
+                    start + steps / 2,
+                    top - 0.06,
+                    f"{plain(name)}: each measured lever from low to high",
+                    ha="center",
+                    va="bottom",
+                    fontsize=6,
+                )
+
+
+def _image(axes: Axes, image: NDArray[np.floating], left: float, top: float) -> None:
+    shown = image if image.shape[-1] == 3 else np.repeat(image.mean(-1, keepdims=True), 3, axis=-1)
+    extent = (left + INSET, left + 1 - INSET, top + 1 - INSET, top + INSET)
+    axes.imshow(np.clip(shown, 0, 1), extent=extent, interpolation="none", aspect="equal")
+
+
+def _outline(axes: Axes, mask: NDArray[np.floating], left: float, top: float) -> None:
+    if not mask.min() < 0.5 < mask.max():
+        return  # nothing to outline: a healthy subject of a generator that draws only disease
+    height, width = mask.shape
+    x, y = left + (np.arange(width) + 0.5) / width, top + (np.arange(height) + 0.5) / height
+    axes.contour(x, y, mask, levels=[0.5], colors="white", linewidths=0.5, linestyles="dashed")

@@ -1,0 +1,170 @@
+"""Any measure over any two factors of any cube: one along the x axis, a curve for each level of the other."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from biasprop.component import InputError
+from biasprop.report.figures.facets import MOST_ROWS, auc_of, summary
+from biasprop.report.plotting import (
+    CURVE_COLOURS,
+    DOUBLE,
+    INK,
+    SINGLE,
+    DoesNotFit,
+    colours,
+    legend,
+    markers,
+    page,
+    plain,
+    series,
+    style,
+)
+from biasprop.study.problems import choose
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+GAPS = {"auc_gap": "auc", "z_gap": "z"}
+"""Measure taken between two subgroups -> what it is a difference of."""
+
+DECADES = 20
+"""Numbers whose largest is more than this many times their smallest lie on a logarithmic axis."""
+
+
+@style()
+def draw(
+    measures: xr.Dataset,
+    measure: str,
+    x: str,
+    by: str | None = None,
+    *,
+    at: Mapping[str, Any] | None = None,
+    subgroups: Sequence[str] | None = None,
+) -> Figure:
+    """Draw a measure: pale points are replicates, curves their mean with a 95 % t interval (of the AUC taken on z).
+
+    A column of panels for each subgroup, where the measure has subgroups; a row for each combination of the levels of
+    all factors that are neither drawn nor fixed.
+
+    Args:
+        measures: from ``statistics.measures.measure``.
+        measure: one of its variables, or ``auc_gap`` or ``z_gap``.
+        x: the factor along the x axis.
+        by: the factor with a curve for each level; None draws one curve.
+        at: factor -> the level it is fixed at.
+        subgroups: A and B of a gap (by default the first and the last), or those that are shown (by default all).
+
+    Raises:
+        InputError: there is no such measure, factor, level or subgroup.
+        DoesNotFit: too many panels or curves are left, or no arm is finished.
+    """
+    at = dict(at or {})
+    values = _values(measures, measure, x, by, at, subgroups)
+    rest = [str(dim) for dim in values.dims if dim not in (x, by, "replicate", "subgroup")]
+    rows = [dict(zip(rest, chosen, strict=True)) for chosen in itertools.product(*(values[dim].values for dim in rest))]
+    columns = [str(name) for name in values["subgroup"].values] if "subgroup" in values.dims else [None]
+    curves = values[by].values.tolist() if by else [None]
+    if len(rows) > MOST_ROWS or len(columns) > 4:
+        raise DoesNotFit(f"{len(rows)} x {len(columns)} panels: fix {' or '.join(rest) or 'the subgroups'}")
+    if len(curves) > len(CURVE_COLOURS):
+        raise DoesNotFit(f"{len(curves)} curves: at most {len(CURVE_COLOURS)} can be told apart")
+    if values.isnull().all():
+        raise DoesNotFit("no replicate of any of these arms is finished")
+    positions, ticks = _axis(values[x].values.tolist())
+    width = DOUBLE if len(columns) > 1 else SINGLE
+    figure = page(width, 0.65 + 1.5 * len(rows))
+    grid = figure.subplots(len(rows), len(columns), squeeze=False, sharex=True, sharey=True)
+    names = [plain(level) if level is not None else plain(measure) for level in curves]
+    hues, shapes = colours(names, CURVE_COLOURS), markers(names)
+    step = np.ptp(positions) / max(len(positions) - 1, 1) if len(positions) > 1 else 1.0
+    for (i, row), (j, column) in itertools.product(enumerate(rows), enumerate(columns)):
+        axes = grid[i, j]
+        here = values.sel(row if column is None else {**row, "subgroup": column})
+        for k, (level, name) in enumerate(zip(curves, names, strict=True)):
+            drawn = (here if level is None else here.sel({by: level})).transpose("replicate", x).values
+            mean, low, high = summary(drawn)
+            if measure == "auc":
+                drawn, mean, low, high = map(auc_of, (drawn, mean, low, high))
+            offset = 0.06 * step * (k - (len(curves) - 1) / 2)
+            look = {"colour": hues[name], "marker": shapes[name], "label": name, "spread": 0.02 * step}
+            series(axes, positions + offset, drawn, (mean, low, high), **look)
+        if measure in GAPS or measure == "score_shift":
+            axes.axhline(0.0, color=INK, linewidth=0.6, zorder=-1)
+        words = any(isinstance(level, str) for level in values[x].values.tolist())
+        axes.set_xticks(positions, ticks, **({"rotation": 30, "ha": "right"} if words else {}))
+        if i == 0 and column is not None:
+            axes.set_title(plain(column))
+        if j == 0:
+            titles = [level if isinstance(level, str) else f"{name} {plain(level)}" for name, level in row.items()]
+            axes.set_ylabel("\n".join([*map(plain, titles), _called(measure, values)]))
+    figure.supxlabel(plain(x), fontsize=8)
+    if len(curves) > 1:
+        legend(figure, 4 if width == DOUBLE else 2)
+    return figure
+
+
+def measures_of(measures: xr.Dataset) -> list[str]:
+    """The measures that can be drawn."""
+    own = [str(name) for name, values in measures.data_vars.items() if "replicate" in values.dims and name != "status"]
+    return sorted([*own, *GAPS])
+
+
+def _values(
+    measures: xr.Dataset, measure: str, x: str, by: str | None, at: dict[str, Any], subgroups: Sequence[str] | None
+) -> xr.DataArray:
+    """What is drawn: (factors that are not fixed, replicate, and subgroup where the measure has it)."""
+    from biasprop.statistics.contrasts import gap
+    from biasprop.statistics.measures import per_replicate
+
+    factors = [str(dim) for dim in measures["status"].dims if dim not in ("replicate", "draw")]
+    known = [str(name) for name in measures["subgroup"].values]
+    problems = []
+    if measure not in measures_of(measures):
+        problems.append(f"there is no measure {measure!r}; {choose(measure, measures_of(measures))}")
+    for name in (x, *([by] if by else []), *at):
+        if name not in factors:
+            problems.append(f"there is no factor {name!r}; {choose(name, factors)}")
+        elif name in at and at[name] not in measures[name].values.tolist():
+            levels = measures[name].values.tolist()
+            problems.append(f"{name} has no level {at[name]!r}; {choose(str(at[name]), [str(one) for one in levels])}")
+    if by == x or {x, by} & set(at):
+        problems.append("a factor can be along the x axis, have a curve for each level, or be fixed: one of the three")
+    for name in subgroups or ():
+        if name not in known:
+            problems.append(f"there is no subgroup {name!r}; {choose(name, known)}")
+    if measure in GAPS and len(subgroups or (known[0], known[-1])) != 2:
+        problems.append(f"{measure} is between two subgroups")
+    if problems:
+        raise InputError(problems)
+    name = "z" if measure == "auc" else GAPS.get(measure, measure)
+    values = per_replicate(measures, name) if "draw" in measures[name].dims else measures[name]
+    if measure in GAPS:
+        a, b = subgroups or (known[0], known[-1])
+        values = gap(values, (a, b)).assign_attrs(between=f"{plain(a)} \N{MINUS SIGN} {plain(b)}")
+    elif "subgroup" in values.dims and subgroups:
+        values = values.sel(subgroup=list(subgroups))
+    return values.sel(at)
+
+
+def _axis(levels: list[Any]) -> tuple[np.ndarray, list[str]]:
+    """Positions of levels and their ticks: words in order, numbers where they are, or their logarithms if far apart."""
+    ticks = [plain(level) for level in levels]
+    if any(isinstance(level, str) for level in levels):
+        return np.arange(len(levels), dtype=float), ticks
+    numbers = np.asarray(levels, float)
+    if numbers.min() > 0 and numbers.max() > DECADES * numbers.min():
+        return np.log10(numbers), ticks
+    return numbers, ticks
+
+
+def _called(measure: str, values: xr.DataArray) -> str:
+    """A measure as a reader would write it."""
+    if measure in GAPS:
+        return f"gap in {plain(GAPS[measure]).upper() if GAPS[measure] == 'auc' else 'z'}\n{values.attrs['between']}"
+    return "AUC" if measure == "auc" else plain(measure)

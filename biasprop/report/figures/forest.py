@@ -1,0 +1,124 @@
+"""Every stated estimand with its plain and adjusted interval, the equivalence band and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from biasprop.report.plotting import DOUBLE, GREY, INK, DoesNotFit, margin_band, page, plain, style
+from biasprop.statistics.estimand import KINDS
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+ROW = 0.185
+"""Height of a row, inches."""
+VERDICTS = {"erased": "#009E73", "persists": "#D55E00", "reversed": "#CC79A7"}
+"""Colour of each verdict; anything else is grey."""
+
+
+@style()
+def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
+    """Draw the forest plot: a panel per unit, a row per estimate; thick = plain interval, thin = adjusted.
+
+    Args:
+        cube, study: not looked at; every figure has the same arguments.
+        estimates: as ``statistics.estimate.estimates`` gives them.
+
+    Raises:
+        DoesNotFit: no estimate is defined.
+    """
+    panels: dict[str, list[Any]] = {}
+    for estimate in sorted(estimates, key=lambda estimate: not estimate.primary):
+        panels.setdefault(_unit(estimate), []).append(estimate)
+    if not any(np.isfinite(estimate.value) for estimate in estimates):
+        raise DoesNotFit("no estimate is defined (yet)")
+    heights = [len(rows) + 0.4 for rows in panels.values()]
+    figure = page(DOUBLE, ROW * sum(heights) + 0.5 * len(panels) + 0.1)
+    grid = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
+    for axes, (unit, rows) in zip(grid, panels.items(), strict=True):
+        _panel(axes, rows, [_name(row, estimates) for row in rows])
+        axes.set_xlabel(unit)
+    return figure
+
+
+def _unit(estimate: Any) -> str:
+    if unit := KINDS[estimate.kind].unit:
+        return f"{plain(estimate.kind)} ({unit})"
+    return "difference in z(AUC)" if estimate.scale == "z" else "difference in AUC"
+
+
+def _panel(axes: Axes, rows: Sequence[Any], names: Sequence[str]) -> None:
+    left, right = _limits(rows)
+    beside = axes.get_yaxis_transform()
+    for y, row in enumerate(rows):
+        colour = VERDICTS.get(row.verdict, GREY)
+        weight = "bold" if row.primary else "normal"
+        for low, high, width in ((row.adjusted_low, row.adjusted_high, 0.8), (row.low, row.high, 2.6)):
+            if np.isfinite(low) and not np.isnan(high):  # which may be without end
+                axes.hlines(y, low, min(high, right), color=colour, linewidth=width, zorder=3)
+                for beyond, edge, shape in ((low < left, left, "<"), (high > right, right, ">")):
+                    if beyond:  # the interval goes on outside the panel
+                        axes.plot(edge, y, shape, color=colour, markersize=3, clip_on=False, zorder=3)
+        if np.isfinite(row.value):
+            shape, size = ("D", 28) if row.primary else ("o", 20)
+            axes.scatter(row.value, y, size, colour, marker=shape, edgecolors="white", linewidths=0.6, zorder=4)
+        for text, points, hue in ((_number(row), 6, INK), (row.verdict, 92, colour)):
+            axes.annotate(
+                text,
+                (1, y),
+                (points, 0),
+                xycoords=beside,
+                textcoords="offset points",
+                va="center",
+                fontsize=7,
+                color=hue,
+                fontweight=weight,
+            )
+    axes.set_yticks(range(len(rows)), names)
+    for tick, row in zip(axes.get_yticklabels(), rows, strict=True):
+        tick.set_fontweight("bold" if row.primary else "normal")
+    axes.set_xlim(left, right)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    margins = {row.margin for row in rows}
+    if len(margins) == 1 and KINDS[rows[0].kind].tested:
+        margin_band(axes, margins.pop(), vertical=True)
+    else:
+        axes.axvline(0.0, color=INK, linewidth=0.6, zorder=-1)
+
+
+def _limits(rows: Sequence[Any]) -> tuple[float, float]:
+    """Room for 0, the margin and every plain interval; an adjusted one may be cut, or one ratio would flatten all."""
+    margin = max(row.margin for row in rows) if KINDS[rows[0].kind].tested else 0.0
+    plain_ends = np.array([[row.value, row.low, row.high] for row in rows], float)
+    ends = np.append(plain_ends[np.isfinite(plain_ends)], [-margin, margin, 0.0])
+    room = 0.4 * np.ptp(ends) or 1.0
+    thin = np.array([[row.adjusted_low, row.adjusted_high] for row in rows], float)
+    ends = np.append(ends, np.clip(thin[np.isfinite(thin)], ends.min() - room, ends.max() + room))
+    pad = 0.04 * np.ptp(ends) or 1.0
+    return float(ends.min() - pad * (margin > 0)), float(ends.max() + pad)
+
+
+def _name(row: Any, estimates: Sequence[Any]) -> str:
+    """The stated name, and the levels that tell estimates of that name apart."""
+    arms = [other.arm for other in estimates if other.name == row.name]
+    varied = {dim: level for dim, level in row.arm.items() if any(arm.get(dim) != level for arm in arms)}
+    where = ", ".join(f"{plain(level)} labels" if dim == "labels" else plain(level) for dim, level in varied.items())
+    return f"{row.name} ({where})" if where else row.name
+
+
+def _number(row: Any) -> str:
+    if np.isnan([row.value, row.low]).all():
+        return "\N{EM DASH}"
+    kind = KINDS[row.kind]
+    digits = f"{{:{'' if kind.unit else '+'},.{min(kind.digits, 2)}f}}"
+    text = digits.format(row.value) if np.isfinite(row.value) else "\N{EM DASH}"
+    if not np.isnan([row.low, row.high]).any():
+        text += f" [{digits.format(row.low)}, {digits.format(row.high)}]"
+    return text.replace("-", "\N{MINUS SIGN}").replace("inf", "\N{INFINITY}")

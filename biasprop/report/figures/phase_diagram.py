@@ -1,0 +1,126 @@
+"""Phase diagram: where a skewed mix still shows, by label budget; each field coloured by its verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from biasprop.report.figures.facets import Facets, measured, row_place, z_by_replicate
+from biasprop.report.figures.forest import VERDICTS
+from biasprop.report.plotting import DOUBLE, GREY, PALE, SINGLE, DoesNotFit, page, plain, style
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from biasprop.statistics.summary import Estimate
+
+ROW = 0.24
+"""Height of a mix, inches."""
+
+
+@style()
+def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
+    """Draw the excess gap of every mix over the balanced one, at every budget, a panel for every other arm.
+
+    The verdicts are this figure's own: Holm's procedure runs over all its fields, which the study may not have stated
+    as estimands. A gap that follows the mix's skew persists, one against it is reversed.
+
+    Args:
+        cube: as ``biasprop.open_cube`` gives it.
+        estimates: not looked at.
+        study: its estimands say subgroups, margin and the reference.
+
+    Raises:
+        DoesNotFit: no factor moves the share or the budget, or no mix is balanced.
+    """
+    from biasprop.statistics.levels import compared, reference_level
+
+    z = z_by_replicate(cube, study)
+    facets = Facets.of(z, study)
+    budget = facets.budgets(z)
+    pair = compared(cube, study.estimands)
+    reference = reference_level(cube, [e for e in study.estimands if e.factor == facets.pretraining])
+    if pair is None or reference is None or reference[0] != facets.pretraining:
+        raise DoesNotFit("no pretraining mix is the reference of a gap")
+    found = _fields(measured(cube, study), study, facets, pair, reference[1])
+    mixes = list(dict.fromkeys(field.arm[facets.pretraining] for field in found))
+    if not mixes:
+        raise DoesNotFit("there is no mix but the reference")
+    across = 2 if len(facets.rows) > 1 else 1
+    down = -(-len(facets.rows) // across)
+    figure = page(DOUBLE if across > 1 else SINGLE, 0.9 + down * (ROW * len(mixes) + 0.3))
+    grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
+    budgets = z[budget].values.tolist()
+    for axes, row in zip(grid.ravel(), facets.rows, strict=False):
+        own = [field for field in found if row.items() <= field.arm.items()]
+        _panel(axes, own, facets, mixes, budgets)
+        axes.set_title(row_place(row))
+    for axes in grid.ravel()[len(facets.rows) :]:
+        axes.set_axis_off()
+    for axes in grid[:, 0]:
+        axes.set_yticks(range(len(mixes)), [plain(mix) for mix in mixes])
+    figure.supxlabel("labels", fontsize=8)
+    figure.supylabel(plain(facets.pretraining), fontsize=8)
+    _legend(figure, f"excess gap over {plain(reference[1])}: z({plain(pair[0])}) \N{MINUS SIGN} z({plain(pair[1])})")
+    return figure
+
+
+def _fields(measures: xr.Dataset, study: Any, facets: Facets, pair: tuple[str, str], reference: Any) -> list[Estimate]:
+    """The excess gap of every mix at every arm, judged as one family."""
+    from biasprop.statistics.estimand import Estimand
+    from biasprop.statistics.estimate import estimates
+
+    margin = next((e.margin for e in study.estimands if e.kind == "swap_contrast" and e.scale == "z"), 0.10)
+    shares = dict(
+        zip(measures[facets.pretraining].values.tolist(), measures["share"].sel(subgroup=pair[0]).values, strict=True)
+    )
+    stated = []
+    for mix in measures[facets.pretraining].values.tolist():
+        more = shares[mix] - shares[reference]
+        if mix == reference or np.isnan(more):
+            continue
+        stated.append(
+            Estimand(
+                name=plain(mix),
+                kind="excess_gap",
+                subgroups=pair,
+                factor=facets.pretraining,
+                reference=reference,
+                at={facets.pretraining: mix},
+                margin=margin,
+                sign="positive" if more > 0 else "negative" if more < 0 else "either",
+            )
+        )
+    return estimates(measures, stated)
+
+
+def _panel(axes: Axes, fields: Sequence[Estimate], facets: Facets, mixes: Sequence[Any], budgets: list[Any]) -> None:
+    from matplotlib.patches import Rectangle
+
+    for field in fields:
+        x, y = budgets.index(field.arm[str(facets.budget)]), mixes.index(field.arm[facets.pretraining])
+        colour = VERDICTS.get(field.verdict, PALE)
+        axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, facecolor=colour, linewidth=0))
+        if np.isfinite(field.value):
+            text = f"{field.value:+.2f}".replace("-", "\N{MINUS SIGN}")
+            ink = "white" if field.verdict in VERDICTS else "black"
+            axes.text(x, y, text, ha="center", va="center", fontsize=6.5, color=ink)
+    axes.set_xlim(-0.5, len(budgets) - 0.5)
+    axes.set_ylim(len(mixes) - 0.5, -0.5)
+    axes.set_xticks(range(len(budgets)), [plain(budget) for budget in budgets])
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _legend(figure: Figure, title: str) -> None:
+    from matplotlib.patches import Patch
+
+    handles = [Patch(facecolor=colour, label=verdict) for verdict, colour in VERDICTS.items()]
+    handles.append(Patch(facecolor=PALE, edgecolor=GREY, linewidth=0.4, label="not resolved"))
+    columns = 2 if figure.get_figwidth() == SINGLE else 4
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns, title=title, title_fontsize=7)

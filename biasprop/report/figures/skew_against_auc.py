@@ -1,0 +1,79 @@
+"""Swap contrast against overall AUC: a protocol that learns less is not taken for one that forgets more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from biasprop.report.figures.facets import Facets, auc_of, row_title, stated_swap, summary, z_by_replicate
+from biasprop.report.plotting import (
+    CURVE_COLOURS,
+    INK,
+    SINGLE,
+    DoesNotFit,
+    colours,
+    inner_ticks,
+    legend,
+    margin_band,
+    markers,
+    page,
+    plain,
+    series,
+    style,
+)
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+
+@style()
+def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
+    """Draw a curve for every arm but the budget, which moves along it; curves are compared where they are as far right.
+
+    The AUC is that of both subgroups under both skewed mixes, averaged on z, so that neither the skew nor the
+    difference in difficulty moves it.
+
+    Args:
+        cube: as ``biasprop.open_cube`` gives it.
+        estimates: not looked at: the curves have every budget, stated as an estimand or not.
+        study: its first swap contrast says subgroups, skewed levels and margin.
+
+    Raises:
+        DoesNotFit: no swap contrast is stated, budgets do not vary, or there is one arm only.
+    """
+    from biasprop.statistics.contrasts import gap, swap_contrast
+
+    estimand = stated_swap(study)
+    z = z_by_replicate(cube, study)
+    facets = Facets.of(z, study)
+    budget = facets.budgets(z, 2)
+    z = z.sortby(budget)
+    budgets = z[budget].values.tolist()
+    if len(facets.rows) < 2:
+        raise DoesNotFit("there is one way of fine-tuning only, so nothing to compare at equal AUC")
+    beta = swap_contrast(gap(z, estimand.subgroups), estimand.factor, estimand.skewed)
+    both = {"subgroup": list(estimand.subgroups), estimand.factor: list(estimand.skewed)}
+    overall = z.sel(both).mean(list(both), skipna=False)
+    titles = [row_title(row) for row in facets.rows]
+    hues, shapes = colours(titles, CURVE_COLOURS), markers(titles)
+    figure = page(SINGLE, 3.1)
+    axes = figure.subplots()
+    margin_band(axes, estimand.margin, label=f"margin \N{PLUS-MINUS SIGN}{estimand.margin:g}")
+    for title, row in zip(titles, facets.rows, strict=True):
+        mean, low, high = summary(beta.sel(row).transpose("replicate", budget).values)
+        x = auc_of(summary(overall.sel(row).transpose("replicate", budget).values)[0])
+        nobody = np.empty((0, len(x)))  # points of replicates would lie beside the curve: each has an AUC of its own
+        series(axes, x, nobody, (mean, low, high), colour=hues[title], marker=shapes[title], label=title)
+        # Over the marker of the smallest budget: a curve may turn back, so its ends have to be told apart.
+        axes.plot(x[:1], mean[:1], shapes[title], color=hues[title], markerfacecolor="white", zorder=4)
+    ends = f"{plain(budgets[0])} labels, on to {plain(budgets[-1])}"
+    axes.plot([], [], "o", color=INK, markerfacecolor="white", label=ends)
+    axes.margins(x=0.1)
+    inner_ticks(axes, "x", "y")
+    axes.set_xlabel("AUC, both subgroups under both skewed mixes")
+    axes.set_ylabel("swap contrast on z")
+    legend(figure, 3)
+    return figure

@@ -1,0 +1,107 @@
+"""What a study's store comes to: tables, estimates and figures, kept with it until something they rest on changes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from shutil import get_terminal_size
+from typing import TYPE_CHECKING, Any
+
+from biasprop.difficulty import ledger
+from biasprop.report import difficulty
+from biasprop.store import json_cache
+from biasprop.store.store import Store
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from biasprop.difficulty.ledger import Entry
+    from biasprop.statistics.summary import Summary
+    from biasprop.study.study import Study
+
+TABLE_WIDTH = 200
+"""Columns of tables that do not go to a terminal."""
+
+
+def made(study: Study, store: Path, entries: Sequence[Entry]) -> dict[str, Any]:
+    """Tables, estimates and figures; from the store's cache while scores, ledger, estimands and code are the same."""
+    from biasprop.report import figures
+
+    width = max(get_terminal_size().columns, 100) if sys.stdout.isatty() else TABLE_WIDTH
+    key = _key(study, store, entries, width)
+    found = json_cache.cached(store, key, lambda: _make(study, store, entries, width))
+    if not figures.intact(store / "figures", found["figures"]):
+        found = _make(study, store, entries, width)
+    # What is kept may be someone else's: nothing in it steers the terminal.
+    return found | {"tables": "".join(c for c in found["tables"] if c.isprintable() or c == "\n")}
+
+
+def summarised(study: Study, cube: xr.Dataset, entries: Sequence[Entry]) -> Summary:
+    """Estimates of the study's estimands, with what the difficulty ledger knows."""
+    from biasprop.report import tables
+
+    places = ledger.places(study, entries)
+    return tables.summarise(cube, study.estimands, study.evaluation.target_specificity, places)
+
+
+def study_of(cube: xr.Dataset, store: Path) -> Study:
+    """The study that a store was made from, with the overrides it was run with.
+
+    Raises:
+        InputError: its text is no valid study any more.
+    """
+    from biasprop.component import InputError
+    from biasprop.study.study import Origin, remake
+
+    told = cube.attrs.get("overrides", {})
+    overrides: dict[str, Any] = told if isinstance(told, dict) else {"set": None}
+    text, given, scale = cube.attrs.get("study"), overrides.get("set", []), overrides.get("scale")
+    words = [text, *given, scale or ""] if isinstance(given, list) else [None]
+    if not all(isinstance(word, str) for word in words):
+        raise InputError(f"{store}: the store does not say which study it is of")
+    return remake(
+        Origin(
+            name=f"{store.name.rpartition('-')[0]}.toml",
+            text=str(text),
+            set=tuple(given),
+            scale=scale,
+            smoke=bool(overrides.get("smoke")),
+        )
+    )
+
+
+def opened(study: Study, store: Path) -> xr.Dataset:
+    """The cube with the study's levels and replicates, in its order."""
+    from biasprop.store.view import open_cube
+
+    shown = {name: [level.label for level in study.levels(name)] for name in study.factors}
+    return open_cube(store, shown, study.replicates)
+
+
+def _key(study: Study, store: Path, entries: Sequence[Entry], width: int) -> str:
+    root = Path(__file__).parents[1]
+    files = [root / "difficulty" / "ledger.py"]
+    files += [file for room in ("metrics", "statistics", "report") for file in sorted((root / room).rglob("*.py"))]
+    code = hashlib.blake2b(b"".join(file.read_bytes() for file in files), digest_size=16).hexdigest()
+    scores = Store.open(store, writable=False).scores_digest()
+    parts = [scores, code, study.model_dump(mode="json"), ledger.as_json(entries), width, str(store.resolve())]
+    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
+
+
+def _make(study: Study, store: Path, entries: Sequence[Entry], width: int) -> dict[str, Any]:
+    from biasprop.report import figures, tables, text_summary  # here, because what is kept needs no matplotlib
+
+    cube = opened(study, store).load()
+    summary = summarised(study, cube, entries)
+    drawn = figures.draw_all(cube, summary.estimates, store / "figures", study)
+    return {
+        "tables": tables.text(tables.tables(summary, difficulty.tables(study, entries, summary)), width)
+        + "\n"
+        + text_summary.paragraph(summary),
+        "estimates": summary.to_json()["estimates"],
+        "figures": [str(path) for path in drawn],
+        "skipped": figures.skipped(store / "figures"),
+    }

@@ -1,0 +1,100 @@
+"""Everything a study prints as one tidy table: a row an estimate, for pandas, R or a spreadsheet."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from biasprop.statistics.summary import Estimate, LevelRow, Parts, Summary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WHAT = ("table", "name", "kind", "scale", "subgroup", "against")
+"""Columns before those of the factors."""
+
+HOW_MUCH = ("value", "low", "high", "adjusted_low", "adjusted_high", "se", "replicates", "verdict", "margin", "primary")
+HOW_MUCH += ("p_difference", "p_equivalence", "adjusted_p_difference", "adjusted_p_equivalence", "method", "reason")
+"""Columns behind those of the factors."""
+
+
+def dataframe(store: str | Path) -> pd.DataFrame:
+    """All estimates of a store.
+
+    Args:
+        store: its folder; it may be partly filled.
+
+    Returns:
+        See :func:`tabulated`.
+
+    Raises:
+        InputError: there is no such store, it is damaged, or its study is no valid one any more.
+    """
+    from biasprop.difficulty import ledger
+    from biasprop.report import results
+    from biasprop.store.view import open_cube
+
+    path = Path(store).resolve()
+    cube = open_cube(path).load()
+    study = results.study_of(cube, path)
+    return tabulated(results.summarised(study, cube, ledger.made(study, path)))
+
+
+def tabulated(summary: Summary) -> pd.DataFrame:
+    """A summary as a table.
+
+    Returns:
+        One row an estimate. ``table`` is *estimand* (what the study states), *level* (what a subgroup, or an arm as a
+        whole, gets) or *part* (of a gap on z taken apart); ``name`` is the estimand, the measure or the part;
+        ``subgroup`` is whom it is about (of a contrast: A, whom a positive value favours) and ``against`` is B. One
+        column for each factor, empty where the estimate runs over it. ``value``, ``low`` and ``high`` are the mean over
+        ``replicates`` replicates and its plain 95 % interval; the other columns are those of
+        :class:`biasprop.statistics.summary.Estimate`, empty for levels and parts.
+    """
+    import pandas as pd
+
+    rows = [*_estimands(summary.estimates), *_levels(summary.levels), *_parts(summary.parts)]
+    table = pd.DataFrame(rows, columns=["arm", *WHAT, *HOW_MUCH])
+    factors = dict.fromkeys(name for one in (*summary.levels, *summary.estimates) for name in one.arm)
+    # A factor may be called like a column of ours; then ours stays what it is.
+    columns = {name: name if name not in table.columns else f"factor {name}" for name in factors}
+    arms = table.pop("arm")
+    for name, column in columns.items():
+        table[column] = pd.Series([arm.get(name) for arm in arms]).convert_dtypes()
+    table["primary"] = table["primary"].astype("boolean")
+    return table.reindex(columns=[*WHAT, *columns.values(), *HOW_MUCH])
+
+
+def write_csv(table: pd.DataFrame, file: Path) -> None:
+    """Write a table, whole or not at all; what is undefined is an empty field."""
+    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    table.to_csv(partial, index=False)
+    os.replace(partial, file)
+
+
+def _estimands(estimates: list[Estimate]) -> Iterator[dict[str, Any]]:
+    for estimate in estimates:
+        a, b = estimate.subgroups
+        yield {"table": "estimand", "subgroup": a, "against": b} | {
+            name: value for name, value in vars(estimate).items() if name != "subgroups"
+        }
+
+
+def _levels(levels: list[LevelRow]) -> Iterator[dict[str, Any]]:
+    for row in levels:
+        own = {"table": "level", "arm": row.arm}
+        for subgroup, measures in row.subgroups.items():
+            for name, mean in measures.items():
+                yield own | {"name": name, "subgroup": subgroup} | mean._asdict()
+        a, b = row.compared or (None, None)
+        for name, mean in row.across.items():
+            between = {"subgroup": a, "against": b} if name.endswith("_gap") else {}
+            yield own | {"name": name} | between | mean._asdict()
+
+
+def _parts(parts: list[Parts]) -> Iterator[dict[str, Any]]:
+    for part in parts:
+        for name, mean in {"swap contrast": part.swap, **part.terms}.items():
+            yield {"table": "part", "name": name, "arm": part.arm, "scale": "z", "reason": part.reason} | mean._asdict()

@@ -1,0 +1,81 @@
+"""JSON objects kept in files with a checksum, so that a damaged file is told from a sound one. Nothing heavy."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from biasprop.store import safe_files
+
+MOST = 64_000_000
+"""Bytes of a file."""
+
+
+def read(path: Path, key: str = "") -> Any:
+    """What was written under this key; None where the file is missing, damaged or of another key."""
+    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+        stored = json.loads(safe_files.content(path, MOST))
+        if stored["checksum"] == _hash(key + json.dumps(stored["content"])):
+            return stored["content"]
+    return None
+
+
+def write(path: Path, content: Any, key: str = "") -> None:
+    """Keep a JSON value, whole or not at all, whoever else writes it; a place that cannot be written is no error.
+
+    Args:
+        path: the file; its folder is made.
+        content: anything but None.
+        key: names everything the content depends on.
+    """
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace(path, content, key)
+
+
+def replace(path: Path, content: Any, key: str = "") -> None:
+    """As :func:`write`, into a folder that exists, for what must be kept.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    put(path, json.dumps({"checksum": _hash(key + json.dumps(content)), "content": content}))
+
+
+def put(path: Path, text: str) -> None:
+    """Write a file, whole or not at all, whoever else writes it.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def cached(folder: Path, key: str, compute: Callable[[], Any]) -> Any:
+    """A JSON value kept under ``<folder>/cache/<key>.json``; a convenience, never a source.
+
+    Args:
+        folder: of a store, or of a user's caches.
+        key: names everything the value depends on; letters and digits.
+        compute: makes the value where there is none that is sound.
+    """
+    path = Path(folder) / "cache" / f"{key}.json"
+    content = read(path, key)
+    if content is None:
+        content = compute()
+        write(path, content, key)
+    return content
+
+
+def _hash(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -1,0 +1,400 @@
+"""The result store of one study: arms written once, each with its status last, safe against kills and two writers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from biasprop.component import InputError
+from biasprop.status import Status
+from biasprop.store import attributes, documents, event_log, fingerprints, integrity, zarr_arrays
+from biasprop.store.file_lock import claim
+from biasprop.store.integrity import Damage
+from biasprop.store.layout import Label, Layout, grow
+from biasprop.store.variables import DATA, VARIABLES
+
+_INCIDENTAL = {"versions", "commit"}
+"""Attributes that alone are no reason to refuse a store which cannot be written."""
+
+
+class Store:
+    """A folder of results. Read ``layout`` for its names and sizes; arms are addressed by their levels' labels.
+
+    Only the main process calls :meth:`create_or_grow`; workers call :meth:`open` and :meth:`write`. An arm is written
+    by whoever holds the claim of its cell (:mod:`biasprop.store.file_lock`); a write and a repair never meet.
+    """
+
+    def __init__(self, path: Path, layout: Layout, arrays: dict[str, zarr.Array], attrs: dict[str, Any]):
+        self.path = path
+        self.layout = layout
+        self.attrs = attrs
+        """The store's attributes: study, digest, numerics, versions, commit, title, question, estimands, history."""
+        self._arrays = arrays
+        self._known: set[int] = set()
+        self._mended: list[str] = []
+
+    @classmethod
+    def create_or_grow(cls, path: str | os.PathLike[str], layout: Layout, attrs: Mapping[str, Any]) -> Store:
+        """Make the store, or open it and append what the study has and the store lacks.
+
+        Args:
+            path: the store's folder, made with its parents where it does not exist.
+            layout: what the study asks for now, in the study's order; it becomes the order of the cube.
+            attrs: study (text), digest, numerics, versions, commit, title, question, estimands: plain values. The
+                estimands are appended to a dated history when they differ from the last ones; the others replace.
+
+        Raises:
+            InputError: a stored level has another content, the store does not fit the study, is damaged, of a later
+                format or cannot be written; nothing has been changed then.
+        """
+        path = Path(path)
+        fresh = attributes.attributes({}, layout, layout, attrs)
+        try:
+            if not path.exists():
+                zarr_arrays.make(path, layout, fresh)
+            opened = cls.open(path)
+            if opened._wanted(layout, attrs) != opened.attrs:
+                opened = opened._locked_growth(layout, attrs)
+            return opened
+        except OSError as error:
+            raise InputError(f"{path}: the store cannot be written ({error.strerror or error})") from error
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, writable: bool = True) -> Store:
+        """Open a store that exists, as workers and readers do.
+
+        Args:
+            path: the store's folder.
+            writable: also mend damaged metadata from its copy (:meth:`verify` names it); otherwise nothing is written.
+
+        Raises:
+            InputError: there is none, or it is damaged or of a later format.
+        """
+        path = Path(path)
+        mended = []
+        if writable:
+            mended = _mended(path)
+        else:
+            zarr_arrays.check(path)
+        opened = cls._opened(path, writable)
+        opened._mended += mended
+        return opened
+
+    @classmethod
+    def _opened(cls, path: Path, writable: bool = True) -> Store:
+        group, own = zarr_arrays.open_group(path, writable=writable)
+        layout = zarr_arrays.open_layout(path, own)
+        return cls(path, layout, zarr_arrays.open_arrays(path, group, layout), dict(group.attrs))
+
+    def _wanted(self, wanted: Layout, attrs: Mapping[str, Any]) -> dict[str, Any]:
+        digest = self.attrs.get("digest")
+        if digest != attrs.get("digest"):
+            raise InputError(f"{self.path}: the store is of digest {digest}, the study of {attrs.get('digest')}")
+        return attributes.attributes(self.attrs, grow(self.layout, wanted, self.path), wanted, attrs)
+
+    def _locked_growth(self, wanted: Layout, attrs: Mapping[str, Any]) -> Store:
+        """Grow and describe the store anew; where it cannot be written, only what is incidental may stay as it was."""
+        new = self._wanted(wanted, attrs)
+        try:
+            with claim(self.path / zarr_arrays.LOCK):
+                return self._opened(self.path)._grow(wanted, attrs)  # another process may have grown it meanwhile
+        except OSError:
+            if {name for name, value in new.items() if value != self.attrs.get(name)} - _INCIDENTAL:
+                raise
+            return self
+
+    def _grow(self, wanted: Layout, attrs: Mapping[str, Any]) -> Store:
+        new = self._wanted(wanted, attrs)
+        layout = Layout.from_json(new[zarr_arrays.OWN]["layout"])
+        if layout.shape != self.layout.shape:
+            sizes = ", ".join(f"{dim} {size}" for dim, size in zip(layout.dims, layout.shape, strict=True))
+            new["history"] = f"{new['history']}\n{attributes.now()}: grown to {sizes}"
+        now = documents.read(self.path)
+        grown = documents.resized(now, zarr_arrays.needed(self._arrays, layout))
+        grown[documents.GROUP] = now[documents.GROUP] | {"attributes": new}
+        documents.write(self.path, grown)
+        return self._opened(self.path)
+
+    def index(self, arm: Mapping[str, Label], replicate: int) -> tuple[int, ...]:
+        """Where an arm lies in :meth:`status` and in the arrays on disk.
+
+        Args:
+            arm: factor -> label of its level, for every factor.
+            replicate: from 0.
+
+        Raises:
+            KeyError: a factor, level or replicate is missing or unknown.
+        """
+        return self.layout.index(arm, replicate)
+
+    def status(self) -> np.ndarray:
+        """Status of every draw, int8 ``[*factors, replicate, draw]`` in the store's order; unreadable is open."""
+        try:
+            status = np.asarray(self._arrays["status"][(*self._all, slice(0, self.layout.draws))])
+        except zarr_arrays.UNREADABLE:
+            status = np.full((*self.layout.shape, self.layout.draws), Status.OPEN, "i1")
+            for index in np.ndindex(*self.layout.shape):
+                with contextlib.suppress(*zarr_arrays.UNREADABLE):
+                    status[index] = self._get("status", index)
+        return _late_marked(status)
+
+    def status_of(self, arm: Mapping[str, Label], replicate: int) -> np.ndarray:
+        """Status of every draw of one arm (see :meth:`index`), from one small file however large the store is."""
+        with contextlib.suppress(*zarr_arrays.UNREADABLE):
+            return _late_marked(self._get("status", self.index(arm, replicate)))
+        return np.full(self.layout.draws, Status.OPEN, "i1")
+
+    def _get(self, name: str, index: tuple[int, ...]) -> np.ndarray:
+        return zarr_arrays.read(self._arrays[name], index, VARIABLES[name].shape(self.layout.sizes))
+
+    def _set(self, name: str, index: tuple[int, ...], values: Any) -> None:
+        zarr_arrays.write(self._arrays[name], index, VARIABLES[name].shape(self.layout.sizes), values)
+
+    @property
+    def _all(self) -> tuple[slice, ...]:
+        return tuple(slice(0, size) for size in self.layout.shape)  # an array may be longer than the layout
+
+    def write(
+        self,
+        arm: Mapping[str, Label],
+        replicate: int,
+        data: Mapping[str, np.ndarray],
+        status: np.ndarray | Sequence[int],
+        seconds: float,
+        fingerprint: Mapping[str, Any],
+    ) -> None:
+        """Store a computed arm: data first, then its record, its status last. Writing it again replaces it.
+
+        Args:
+            arm, replicate: as for :meth:`index`.
+            data: every name of ``variables.DATA`` with that table's dims; ``draw``, ``selection`` and ``calibration``
+                may be shorter than the layout's and are filled up with NaN or -1. Empty where no draw is OK.
+            status: of each draw, 1 to 4; a shorter one is filled up with 4 (not planned).
+            seconds: wall time of the arm.
+            fingerprint: what the bits depend on (plain values); kept in ``fingerprints/``.
+
+        Raises:
+            KeyError: the arm is unknown.
+            ValueError: names, shapes, types or statuses do not fit; nothing has been written then.
+        """
+        index = self.index(arm, replicate)
+        states = self._states(status)
+        arrays = self._checked(data, integrity.planned(states), required=bool((states == Status.OK).any()))
+        with claim(self.path / zarr_arrays.LOCK):  # against a process that checks and mends meanwhile
+            if self._is_written(index):
+                self._set("status", index, Status.OPEN)  # a kill from here on must not leave old status over new data
+            for name, values in arrays.items():
+                self._set(name, index, values)
+            self._set("fingerprint", index, np.uint64(self._keep_fingerprint(fingerprint)))
+            self._set("checksum", index, integrity.checksum(arrays, integrity.planned(states)))
+            self._set("seconds", index, np.float32(seconds))
+            self._set("status", index, states)
+
+    def array(self, name: str) -> zarr.Array:
+        """A variable's array on disk, unmasked and in the store's order; for readers."""
+        return self._arrays[name]
+
+    def _is_written(self, index: tuple[int, ...]) -> bool:
+        try:
+            return bool((self._get("status", index) != Status.OPEN).any())
+        except zarr_arrays.UNREADABLE:
+            return True
+
+    def _states(self, status: np.ndarray | Sequence[int]) -> np.ndarray:
+        states = np.full(self.layout.draws, Status.NOT_PLANNED, "i1")
+        given = np.asarray(status)
+        known = np.isin(given, [each for each in Status if each != Status.OPEN])
+        if given.ndim != 1 or len(given) > len(states) or not known.all():
+            raise ValueError(f"status holds one of 1 to 4 for each of {len(states)} draws, not {given!r}")
+        states[: len(given)] = given
+        return states
+
+    def _checked(self, data: Mapping[str, np.ndarray], draws: int, *, required: bool) -> dict[str, np.ndarray]:
+        unknown, missing = sorted(set(data) - set(DATA)), sorted(set(DATA) - set(data))
+        if unknown or (missing and (required or data)):
+            raise ValueError(f"an arm's data lacks {missing} and has unknown {unknown}")
+        arrays = {}
+        for name, variable in DATA.items():
+            full = variable.empty(self.layout.sizes)
+            if name in data:
+                given = np.asarray(data[name])
+                padded = [dim in ("draw", "selection", "calibration") for dim in variable.dims]
+                fits = given.ndim == full.ndim and all(
+                    has <= room if pad else has == room
+                    for has, room, pad in zip(given.shape, full.shape, padded, strict=True)
+                )
+                if not fits:
+                    raise ValueError(f"{name} has shape {given.shape}, the store {full.shape} for {variable.dims}")
+                if not np.can_cast(given.dtype, full.dtype, "same_kind"):
+                    raise ValueError(f"{name} has type {given.dtype}, the store {full.dtype}")
+                if full.dtype.kind == "i" and given.size and (given.min() < -1 or given.max() > 127):
+                    raise ValueError(f"{name} holds values outside -1 to 127")
+                full[tuple(slice(0, size) for size in given.shape)] = given
+                if "draw" in variable.dims:
+                    full[draws:] = variable.absent
+                if full.dtype.kind == "f":
+                    full[np.isnan(full)] = np.nan  # one NaN: a chunk that is all NaN is not kept, only its fill value
+            arrays[name] = full
+        return arrays
+
+    def _keep_fingerprint(self, fingerprint: Mapping[str, Any]) -> int:
+        number, text = fingerprints.number_of(fingerprint)
+        if number not in self._known:
+            if self.fingerprint(number) is None:
+                fingerprints.write(self.path, number, text)
+                self.log(fingerprints.event(number, text))
+            self._known.add(number)
+        return number
+
+    def fingerprint(self, number: int) -> dict[str, Any] | None:
+        """What a fingerprint of the cube stands for; None where its file is missing or damaged."""
+        return fingerprints.find(self.path, number)
+
+    def verify(
+        self, arms: Iterable[tuple[Mapping[str, Label], int]] | None = None, *, repair: bool = True
+    ) -> list[Damage]:
+        """Recompute the checksums of stored arms, and of the files beside them, and compare.
+
+        Args:
+            arms: (arm, replicate) to look at; those that the store has no room for are passed over. All where None.
+            repair: open damaged arms again, so that they are computed anew; restore a fingerprint from the event log;
+                log all damage. What cannot be restored, and is no result, is named once.
+
+        Returns:
+            Every damage found, in the store's order.
+
+        Raises:
+            OSError: there is damage, and the store cannot be written.
+        """
+        found = [Damage(f"{self.path / name}: damaged; restored from its copy") for name in self._mended]
+        self._mended = []
+        numbers: set[int] = set()
+        for index in np.ndindex(*self.layout.shape) if arms is None else self._places(arms):
+            reason, number = integrity.inspect(self._arrays, index, self.layout)
+            if reason is not None and repair:
+                with claim(self.path / zarr_arrays.LOCK):  # it may have been written just now
+                    reason, number = integrity.inspect(self._arrays, index, self.layout)
+                    if reason is not None:
+                        for name in sorted(VARIABLES, key=lambda name: name != "status"):
+                            self._erase(name, index)
+            if reason is not None:
+                arm, replicate = self.layout.arm(index)
+                found.append(Damage(reason, arm, replicate))
+            if number is not None:
+                numbers.add(number)
+        found += self._beside(numbers, repair)
+        if repair:
+            for damage in found:
+                self.log({"event": "damaged", "arm": damage.arm, "replicate": damage.replicate, "why": damage.reason})
+        return found
+
+    def mend(self, arms: Iterable[tuple[Mapping[str, Label], int]] | None = None) -> list[Damage]:
+        """:meth:`verify` and repair, for a run.
+
+        Raises:
+            InputError: there is damage, and the store cannot be written.
+        """
+        arms = None if arms is None else list(arms)
+        try:
+            return self.verify(arms)
+        except OSError as error:
+            found = "; ".join(map(str, self.verify(arms, repair=False)))
+            why = error.strerror or error
+            raise InputError(f"{self.path}: damaged, and cannot be written to mend it ({why}): {found}") from error
+
+    def begin(self, arms: int) -> None:
+        """Log that a run begins.
+
+        Raises:
+            InputError: the store cannot be written; better now than after an hour.
+        """
+        try:
+            self.log({"event": "run", "arms": arms})
+        except OSError as error:
+            raise InputError(f"{self.path}: the store cannot be written ({error.strerror or error})") from error
+
+    def _places(self, arms: Iterable[tuple[Mapping[str, Label], int]]) -> list[tuple[int, ...]]:
+        places = []
+        for arm, replicate in arms:
+            with contextlib.suppress(KeyError):  # a level or replicate that the store does not have yet
+                places.append(self.index(arm, replicate))
+        return places
+
+    def _beside(self, numbers: set[int], repair: bool) -> list[Damage]:
+        """Damage that touches no result: fingerprints that are lost, lines of the event log that cannot be read."""
+        events, cut = event_log.read(self.path)
+        named = {event["why"] for event in events if event.get("event") == "damaged" and "why" in event}
+        found = []
+        for number, text in fingerprints.lost(self.path, numbers, events):
+            how = "restored from the event log" if text else "written again with the next arm that has it"
+            found.append(Damage(f"{fingerprints.file(self.path, number)}: missing or damaged; {how}"))
+            if repair:
+                self._known.discard(number)
+                fingerprints.file(self.path, number).unlink(missing_ok=True)
+            if repair and text:
+                fingerprints.write(self.path, number, text)
+        found += [Damage(f"{self.path / event_log.FILE}: line {line} cannot be read; left out") for line in cut]
+        return [damage for damage in found if damage.reason not in named or "restored" in damage.reason]
+
+    def _erase(self, name: str, index: tuple[int, ...]) -> None:
+        self._set(name, index, VARIABLES[name].empty(self.layout.sizes))
+
+    def log(self, event: Mapping[str, Any]) -> None:
+        """Append one line to ``events.jsonl`` (with time and process), whole also with several writers.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        event_log.append(self.path, {"time": attributes.now(), "pid": os.getpid(), **event})
+
+    def events(self) -> list[dict[str, Any]]:
+        """The event log, oldest first; a line cut by a full disk or damaged is left out."""
+        return event_log.read(self.path)[0]
+
+    def scores_digest(self) -> str:
+        """Hash (16 hex digits) of which arms are stored and of their data's checksums: changes when any result does.
+
+        Reads two small numbers an arm, no scores.
+        """
+        status = self.status()
+        with contextlib.suppress(*zarr_arrays.UNREADABLE):
+            sums = np.asarray(self._arrays["checksum"][self._all])
+            sums = np.where((status != Status.OPEN).any(-1), sums, 0)
+            view = json.dumps(self.attrs[zarr_arrays.OWN], sort_keys=True).encode()
+            return f"{integrity.hash64(view, status.tobytes(), sums.astype('<u8').tobytes()):016x}"
+        return f"unreadable-{os.urandom(4).hex()}"  # never equal: nothing cached is used, and the reader names the arm
+
+
+def _mended(path: Path) -> list[str]:
+    """Mend a store's documents before it is opened to be written; names of what was damaged."""
+    lock = path / zarr_arrays.LOCK
+    zarr_arrays.refuse_links(path)
+    try:
+        found = []
+        if documents.damaged(path):  # or being written just now
+            with claim(lock):
+                found = documents.mend(path)
+        elif (path / documents.GROUP).is_file() and not documents.has_copy(path):
+            with claim(lock):
+                Store._opened(path)  # is what is copied whole?
+                found = [documents.COPY] if (path / documents.COPY).exists() else []
+                documents.copy(path)
+        return found
+    except OSError as error:
+        if wrong := documents.damaged(path):
+            why = error.strerror or error
+            raise InputError(f"{path / wrong[0]}: damaged, and cannot be written to mend it ({why})") from error
+        return []  # a store of before that cannot be written has no copy
+
+
+def _late_marked(status: np.ndarray) -> np.ndarray:
+    """Draws that a store got after an arm was written were not planned for it."""
+    late = (status != Status.OPEN).any(-1, keepdims=True) & (status == Status.OPEN)
+    return np.where(late, np.int8(Status.NOT_PLANNED), status)
