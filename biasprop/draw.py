@@ -37,14 +37,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     given = arguments().parse_args(argv)
     from biasprop.component import InputError
-    from biasprop.report.plotting import DoesNotFit
+    from biasprop.report.plotting import NotApplicable
 
     try:
         file = draw(given.store, given.measure, given.x, given.by, given.at, given.subgroups, given.out)
     except InputError as error:
         print(*error.problems, sep="\n", file=sys.stderr)
         return 2
-    except DoesNotFit as reason:
+    except NotApplicable as reason:
         print(reason, file=sys.stderr)
         return 2
     print(file)
@@ -85,7 +85,7 @@ def draw(
         raise InputError([f"--out: {problem}" for problem in problems])
     cube = open_cube(store).load()
     study = results.study_of(cube, store.resolve())
-    fixed = design.chosen(study, at, "--at")
+    fixed = design.parse_choices(study, at, "--at")
     if twice := [name for name, levels in fixed.items() if len(levels) > 1]:
         raise InputError([f"--at {name}: give one level" for name in twice])
     levels = {name: levels[0] for name, levels in fixed.items()}

@@ -91,7 +91,7 @@ class Generator(Protocol):
         """Height, width and channels."""
         ...
 
-    def solved(self) -> Self:
+    def calibrated(self) -> Self:
         """Itself with the constants that its difficulty asks for."""
         ...
 
@@ -139,11 +139,11 @@ class Encoder(Protocol):
         """Length of the feature vector."""
         ...
 
-    def refuses(self, shape: tuple[int, int, int]) -> str | None:
+    def incompatibility(self, shape: tuple[int, int, int]) -> str | None:
         """Why images of this shape cannot be encoded, or None."""
         ...
 
-    def numbers(self, shape: tuple[int, int, int]) -> tuple[int, int]:
+    def counts(self, shape: tuple[int, int, int]) -> tuple[int, int]:
         """How many parameters there are, and how many numbers of an image are kept for the way back."""
         ...
 
@@ -171,7 +171,7 @@ class Objective(Protocol):
     generator's attributes, named by the objective's ``attribute``; ``follow_up`` for the image after the objective's
     ``months``. Nothing else exists to be read, neither subgroup nor label."""
 
-    def cannot_train(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
+    def incompatibility(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
         """Why an encoder of images of this shape cannot be trained by this objective, or None."""
         ...
 
@@ -211,9 +211,9 @@ class ReadOut(Protocol):
         ...
 
 
-class Adapter(Protocol):
-    """A way of adapting an encoder to labels: with ``adapts_encoder`` false a :class:`Reader`, with true a
-    :class:`Trainer`."""
+class FineTuningMethod(Protocol):
+    """A way of adapting an encoder to labels: with ``adapts_encoder`` false a :class:`FrozenMethod`, with true a
+    :class:`GradientMethod`."""
 
     kind: str
     draws: int
@@ -225,7 +225,7 @@ class Adapter(Protocol):
     """Whether every parameter of the encoder may end elsewhere than it began."""
 
 
-class Reader(Adapter, Protocol):
+class FrozenMethod(FineTuningMethod, Protocol):
     """Leaves the encoder alone and solves its own fit."""
 
     def fit(
@@ -242,7 +242,7 @@ class Reader(Adapter, Protocol):
         ...
 
 
-class Trainer(Adapter, Protocol):
+class GradientMethod(FineTuningMethod, Protocol):
     """Says what of an encoder moves, and what :mod:`biasprop.nn.optimisation` minimises by moving it.
 
     What stays is no part of what is trained, so that neither decay nor rounding can move it.
@@ -259,16 +259,16 @@ class Trainer(Adapter, Protocol):
     def task(
         self, encoder: Any, params: Params, pretrained: bool, train: Labelled, selection: Labelled, key: Key[Array, ""]
     ) -> Any:
-        """What is minimised on these labels (a :class:`biasprop.nn.optimisation.JudgedTask`)."""
+        """What is minimised on these labels (a :class:`biasprop.nn.optimisation.ValidatedTask`)."""
         ...
 
-    def whole(self, encoder: Any, params: Params, moved: Params) -> Params:
+    def merge(self, encoder: Any, params: Params, trained: Params) -> Params:
         """All parameters of the adapted encoder.
 
         Args:
             encoder: their encoder.
             params: as they were before.
-            moved: what :meth:`start` called ``encoder``, trained.
+            trained: what :meth:`start` called ``encoder``, trained.
         """
         ...
 
@@ -282,7 +282,7 @@ class Mitigation(Protocol):
     retrains: ClassVar[bool]
     """Whether it has ``retrained``, which makes a head of its own once training is over."""
 
-    def refuses(self, adapter: Any) -> str | None:
+    def incompatibility(self, adapter: Any) -> str | None:
         """Why it does not go with a protocol, or None."""
         ...
 
@@ -295,7 +295,7 @@ class Mitigation(Protocol):
         ...
 
     def task(self, task: Any) -> Any:
-        """What is minimised instead of a protocol's task (a :class:`biasprop.nn.optimisation.JudgedTask`)."""
+        """What is minimised instead of a protocol's task (a :class:`biasprop.nn.optimisation.ValidatedTask`)."""
         ...
 
 

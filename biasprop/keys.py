@@ -61,11 +61,11 @@ def at(key: Key[Array, ""], index: int | Int[Array, ""]) -> Key[Array, ""]:
 
 
 @jax.jit
-def inside(keys: Key[Array, " w"], index: int | Int[Array, ""]) -> Key[Array, " w"]:
+def at_batched(keys: Key[Array, " w"], index: int | Int[Array, ""]) -> Key[Array, " w"]:
     """:func:`stream` or :func:`at` for several replicates at once."""
     return jax.vmap(lambda key: jax.random.fold_in(key, index))(keys)
 
 
-def each(key: Key[Array, ""], indices: Int[Array, " n"]) -> Key[Array, " n"]:
+def at_each(key: Key[Array, ""], indices: Int[Array, " n"]) -> Key[Array, " n"]:
     """The keys of many subjects inside ``key``."""
     return jax.vmap(lambda index: jax.random.fold_in(key, index))(indices)

@@ -49,12 +49,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     from biasprop.execution import interrupt
     from biasprop.hardware import environment
 
-    environment.settle()  # before JAX is imported
+    environment.configure()  # before JAX is imported
     given.resume = f"to resume: python -m biasprop.run {shlex.join(words)}"
     try:
         return _answered(given)
     except (KeyboardInterrupt, Exception) as error:
-        if isinstance(error, Exception) and not interrupt.heard():
+        if isinstance(error, Exception) and not interrupt.was_interrupted():
             raise
         print(f"interrupted; {given.resume}", file=sys.stderr)
         return 130
@@ -96,13 +96,13 @@ def run_study(
     if not hasattr(study, "factors"):
         study = load_study(study)  # pyright: ignore[reportArgumentType]
     assert not isinstance(study, str | Path)
-    chosen = design.chosen(study, only)  # pyright: ignore[reportArgumentType]
+    chosen = design.parse_choices(study, only)  # pyright: ignore[reportArgumentType]
     store = study.store(out)  # pyright: ignore[reportAttributeAccessIssue]
     shown = progress or make(quiet=True)
     if lost := sweep.run(study, store, only=chosen, workers=workers, progress=shown, scheduler=scheduler):  # pyright: ignore[reportArgumentType]
         raise Unfinished("\n".join(lost))
     _entries(study, store)  # pyright: ignore[reportArgumentType]
-    return results.opened(study, store)  # pyright: ignore[reportArgumentType]
+    return results.open_study_cube(study, store)  # pyright: ignore[reportArgumentType]
 
 
 def _answered(given: argparse.Namespace) -> int:
@@ -131,7 +131,7 @@ def _run(given: argparse.Namespace) -> int:
     from biasprop.study.study import load_study
 
     study = load_study(given.study, given.set, given.scale, given.smoke, given.replicates)
-    only = design.chosen(study, given.only)
+    only = design.parse_choices(study, given.only)
     cells = design.cells(study, only)
     shard = _part(given)
     if shard:
@@ -173,16 +173,17 @@ def _run(given: argparse.Namespace) -> int:
     entries = _entries(study, store)
     from biasprop.report import results
 
-    report = results.made(study, store, entries)
+    report = results.make_report(study, store, entries)
     if given.netcdf:
         from biasprop.store.netcdf import export_netcdf
 
-        export_netcdf(results.opened(study, store), given.netcdf)
+        export_netcdf(results.open_study_cube(study, store), given.netcdf)
     if given.csv:
         from biasprop.report import tidy_table
 
         tidy_table.write_csv(
-            tidy_table.tabulated(results.summarised(study, results.opened(study, store).load(), entries)), given.csv
+            tidy_table.tabulated(results.summarise(study, results.open_study_cube(study, store).load(), entries)),
+            given.csv,
         )
     status = plan.arm_status(study, cells, store)
     if given.json:
@@ -235,7 +236,9 @@ def _precision(study: Study, store: Path, half_width: float) -> str:
     from biasprop.statistics.precision import precision
 
     there = store.exists()
-    measures = measure(results.opened(study, store).load(), study.evaluation.target_specificity) if there else None
+    measures = (
+        measure(results.open_study_cube(study, store).load(), study.evaluation.target_specificity) if there else None
+    )
     return tables.precision_text(precision(measures, study.estimands, half_width), half_width, results.TABLE_WIDTH)
 
 
@@ -249,13 +252,13 @@ def _difficulty(given: argparse.Namespace, study: Study, store: Path) -> str:
             print(line, file=sys.stderr)
 
     there = store.exists()
-    entries = ledger.made(study, store if there else None, learn=True, tell=tell)
+    entries = ledger.load_or_compute(study, store if there else None, learn=True, tell=tell)
     if there:
-        ledger.keep(store, entries)
+        ledger.save(store, entries)
     if given.json:
         told = {"study": study.stem, "digest": study.digest, "ledger": ledger.as_json(entries)}
         return json.dumps(told, allow_nan=False) + "\n"
-    summary = results.summarised(study, results.opened(study, store).load(), entries) if there else None
+    summary = results.summarise(study, results.open_study_cube(study, store).load(), entries) if there else None
     return tables.text(difficulty.tables(study, entries, summary), results.TABLE_WIDTH)
 
 
@@ -295,8 +298,8 @@ def _entries(study: Study, store: Path) -> list[Entry]:
     """The difficulty ledger, kept with the store."""
     from biasprop.difficulty import ledger
 
-    entries = ledger.made(study, store)
-    ledger.keep(store, entries)
+    entries = ledger.load_or_compute(study, store)
+    ledger.save(store, entries)
     return entries
 
 
@@ -368,10 +371,10 @@ def _judge(
 if __name__ == "__main__":
     from biasprop.execution import interrupt
 
-    interrupt.heed()
+    interrupt.install_handlers()
     try:
         code = main()
-        interrupt.ignore()  # nothing is left to interrupt but the exit itself
+        interrupt.ignore_signals()  # nothing is left to interrupt but the exit itself
         sys.exit(code)
     except BrokenPipeError:  # the reader, such as `head`, had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

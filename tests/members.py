@@ -121,7 +121,7 @@ def unlike(kind: str, name: str | None = None, by: float = 0.05, **values: Any) 
 def subjects(n: int, subgroup: int = 0, seed: int = SEED) -> Subjects:
     """``n`` subjects of one subgroup, healthy and diseased in turn."""
     index = jnp.arange(n)
-    own = keys.each(keys.replicate(seed, 0), index)
+    own = keys.at_each(keys.replicate(seed, 0), index)
     return Subjects(own, jnp.full(n, subgroup, jnp.int32), (index % 2).astype(jnp.int32))
 
 

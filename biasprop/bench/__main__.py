@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = arguments().parse_args(argv)
     from biasprop.hardware import environment
 
-    environment.settle()
+    environment.configure()
     from biasprop.component import InputError
 
     try:
@@ -95,7 +95,7 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
     device.prepare()
     parts = given.only or PARTS
     repeats = given.repeats or (3 if given.quick else 7)
-    width = given.width or device.width(design.bytes_a_cell(study))
+    width = given.width or device.width(design.bytes_per_cell(study))
     sharing = device.sharing(width)
     found: dict[str, Any] = {
         "study": study.stem,
@@ -139,10 +139,10 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
 
 def _check(given: argparse.Namespace) -> None:
     from biasprop.component import InputError
-    from biasprop.study.problems import choose
+    from biasprop.study.problems import suggestion
 
     problems = [
-        f"--only {part}: there is no such part; {choose(part, PARTS)}" for part in given.only if part not in PARTS
+        f"--only {part}: there is no such part; {suggestion(part, PARTS)}" for part in given.only if part not in PARTS
     ]
     if given.repeats is not None and not 1 <= given.repeats <= 1_000:
         problems.append(f"--repeats {given.repeats}: has to be 1 to 1000")

@@ -74,7 +74,7 @@ class Workload:
         return rosters.rosters(first.finetuning, first.evaluation, list(self.study.subgroups), pool)
 
     @functools.cached_property
-    def sets(self) -> rendering.Sets:
+    def sets(self) -> rendering.ImageSets:
         """Their images."""
         return rendering.render_sets(self.batch, self.who)
 
@@ -82,7 +82,7 @@ class Workload:
         """A segment of pretraining, if the study has any."""
         schedule = self.cell.condition.pretraining.schedule
         if self.cell.condition.pretraining.objective.trains:
-            shelf = pretraining_task.shelved(self.batch)
+            shelf = pretraining_task.cached_cohort(self.batch)
             task = pretraining_task.PretrainingTask(*self.batch, shelf)
 
             def run() -> Any:
@@ -114,7 +114,7 @@ class Workload:
         augmentation = next(augmentations([self.cell.condition, *(arm.condition for arm in self.cell.arms)]), None)
         if augmentation is not None:
             images = self.sets.selection[0][0]
-            own = keys.each(keys.replicate(self.study.seed, 0), jnp.arange(len(images)))
+            own = keys.at_each(keys.replicate(self.study.seed, 0), jnp.arange(len(images)))
             run = jax.jit(jax.vmap(augmentation.view))
             yield Stage("view", "image", len(images), lambda: run(own, images), lambda: products(run, own, images))
 
@@ -128,7 +128,7 @@ class Workload:
             work = FINETUNED * recipe.schedule.batch * self.width
             chunks = self.sets.train
             yield self._stage(
-                "fine-tuning step", "image", work, lambda: self._finetuner().moved(finetuning, 0, chunks, _nobody)[1:]
+                "fine-tuning step", "image", work, lambda: self._finetuner().train(finetuning, 0, chunks, _nobody)[1:]
             )
         fitted = [arm.finetuning for arm in arms if not arm.finetuning.protocol.adapts_encoder]
         if fitted:
@@ -155,7 +155,7 @@ class Workload:
 
 def batch(condition: PretrainingCondition, seed: int, width: int) -> Batch:
     """The first ``width`` replicates of a condition."""
-    ready = calibration_cache.ready(condition)
+    ready = calibration_cache.with_calibration(condition)
     stacked = jax.tree.map(lambda leaf: np.stack([np.asarray(leaf)] * width), ready)
     return Batch(stacked, jnp.stack([keys.replicate(seed, replicate) for replicate in range(width)]))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-MOST = 12
+MAX_ROWS = 12
 """Kinds of products that are shown."""
 
 
@@ -72,13 +72,13 @@ def _ceilings(found: Mapping[str, Any]) -> Any:
     table = _table(
         f"Matrix products of the {stage}, alone, GFLOP/s: {rates}", "role", "shapes", "us an image", "GFLOP/s"
     )
-    for row in rows[:MOST]:
+    for row in rows[:MAX_ROWS]:
         table.add_row(
             row["role"], row["operands"], f"{1e6 * row['times'] * row['seconds']:.2f}", f"{row['gflops']:.1f}"
         )
-    rest = sum(row["times"] * row["seconds"] for row in rows[MOST:])
+    rest = sum(row["times"] * row["seconds"] for row in rows[MAX_ROWS:])
     if rest:
-        table.add_row(f"{len(rows) - MOST} more", "", f"{1e6 * rest:.2f}", "")
+        table.add_row(f"{len(rows) - MAX_ROWS} more", "", f"{1e6 * rest:.2f}", "")
     return table
 
 

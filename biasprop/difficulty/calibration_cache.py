@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from biasprop.study.conditions import PretrainingCondition
 
 
-def solved(generator: Any) -> Any:
+def calibrated(generator: Any) -> Any:
     """A generator that is ready to render.
 
     Args:
@@ -24,17 +24,17 @@ def solved(generator: Any) -> Any:
         Itself where nothing is left to solve for; otherwise with a difficulty whose constants were found in the user's
         cache folder, or are solved for now and kept there under everything they depend on.
     """
-    if not generator.difficulty.unsolved:
+    if not generator.difficulty.needs_calibration:
         return generator
     # Subgroups keep their order: constants are the same whatever it is, but so is the digest of everything else.
     whole = [generator.model_dump(mode="json"), list(generator.subgroups), NUMERICS]
     name = hashlib.blake2b(json.dumps(whole).encode(), digest_size=16).hexdigest()
     told = json_cache.cached(
-        device.cache_folder(), f"difficulty-{name}", lambda: generator.solved().difficulty.model_dump(mode="json")
+        device.cache_folder(), f"difficulty-{name}", lambda: generator.calibrated().difficulty.model_dump(mode="json")
     )
     return generator.model_copy(update={"difficulty": type(generator.difficulty).model_validate(told)})
 
 
-def ready(condition: PretrainingCondition) -> PretrainingCondition:
+def with_calibration(condition: PretrainingCondition) -> PretrainingCondition:
     """A condition with whatever its generator's difficulty has to solve for first."""
-    return condition.model_copy(update={"generator": solved(condition.generator)})
+    return condition.model_copy(update={"generator": calibrated(condition.generator)})

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from biasprop.interfaces import Params
     from biasprop.study.conditions import PretrainingCondition
 
-PLENTY = Schedule(steps=10_000, batch=64, learning_rate=1e-3, weight_decay=0.05)
+SCHEDULE = Schedule(steps=10_000, batch=64, learning_rate=1e-3, weight_decay=0.05)
 """640,000 images, none of them twice. Rate and decay are those of full fine-tuning."""
 
 
-class Plenty(NamedTuple):
-    """Learning from a stream (a :class:`biasprop.nn.optimisation.Task`): each step sees new subjects, equally many of
-    every subgroup and label, without augmentation, of which there is no need."""
+class StreamTask(NamedTuple):
+    """Learning from a stream (a :class:`biasprop.nn.optimisation.TrainingTask`): each step sees new subjects, equally
+    many of every subgroup and label, without augmentation, of which there is no need."""
 
     generator: Any
     encoder: Any
@@ -44,12 +44,12 @@ class Plenty(NamedTuple):
 
         index = step * self.schedule.batch + jnp.arange(self.schedule.batch)
         kinds = len(self.generator.subgroups)
-        who = Subjects(keys.each(self.key, index), index % kinds, index // kinds % 2)
+        who = Subjects(keys.at_each(self.key, index), index % kinds, index // kinds % 2)
         images = jax.vmap(self.generator.render)(who)
         return jnp.mean(log_loss(params["head"](self.encoder.apply(params["encoder"], images)), who.label))
 
 
-def trained(task: Plenty, start: Key[Array, ""], tell: Callable[[int, int], None] | None = None) -> Params | None:
+def trained(task: StreamTask, start: Key[Array, ""], tell: Callable[[int, int], None] | None = None) -> Params | None:
     """Train to the end of the schedule.
 
     Args:
@@ -71,15 +71,15 @@ def trained(task: Plenty, start: Key[Array, ""], tell: Callable[[int, int], None
     head = Head(jnp.zeros(encoder.features), jnp.zeros(()))
     state = optimisation.start(task, {"encoder": encoder.init(start, task.generator.shape), "head": head})
     segment = jax.jit(optimisation.segment)
-    for done in range(optimisation.segments(steps)):
+    for done in range(optimisation.segment_count(steps)):
         if tell:
             tell(done * optimisation.SEGMENT, steps)
         state, _ = jax.block_until_ready(segment(task, state))
-    return state.params if int(state.diverged_at) == optimisation.NEVER else None
+    return state.params if int(state.diverged_at) == optimisation.NOT_DIVERGED else None
 
 
 def learned(
-    condition: PretrainingCondition, schedule: Schedule = PLENTY, tell: Callable[[int, int], None] | None = None
+    condition: PretrainingCondition, schedule: Schedule = SCHEDULE, tell: Callable[[int, int], None] | None = None
 ) -> Ledger:
     """Train the condition's encoder on its generator's stream and judge it on the twins that judge all observers.
 
@@ -95,9 +95,9 @@ def learned(
 
     from biasprop.difficulty import calibration_cache
 
-    condition = calibration_cache.ready(condition)
+    condition = calibration_cache.with_calibration(condition)
     generator, encoder = condition.generator, condition.encoder
-    task = Plenty(generator, encoder, schedule, ledger_key(Purpose.LEARN))
+    task = StreamTask(generator, encoder, schedule, ledger_key(Purpose.LEARN))
     params = trained(task, ledger_key(Purpose.INIT), tell)
     if params is None:
         return Ledger((), ())

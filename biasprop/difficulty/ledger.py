@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from biasprop.study.conditions import PretrainingCondition
     from biasprop.study.study import Study
 
-UNSHIFTED = (
+SHIFTED_TEST_NOTE = (
     "This study's test is shifted (evaluation.shifts) and the images of the ledger are not, so that no row holds for "
     "it: where a marker follows the disease, not even the upper one."
 )
@@ -52,10 +52,10 @@ class Entry(NamedTuple):
     """Factor -> levels that have this generator and encoder, for every factor not all of whose levels have."""
     ledger: Ledger
     note: str = ""
-    """:data:`UNSHIFTED`, where some arm is judged by a shifted test."""
+    """:data:`SHIFTED_TEST_NOTE`, where some arm is judged by a shifted test."""
 
 
-def made(
+def load_or_compute(
     study: Study,
     store: Path | None = None,
     *,
@@ -82,11 +82,11 @@ def made(
         ledger = Ledger.from_json(own) if own else None
         if ledger is None or (learn and not any(row.kind == "learner" for row in ledger.rows)):
             ledger = _observed(condition) + _learned(condition, learn, schedule, tell)
-        found.append(Entry(condition, where, ledger, UNSHIFTED if key in shifted else ""))
+        found.append(Entry(condition, where, ledger, SHIFTED_TEST_NOTE if key in shifted else ""))
     return found
 
 
-def keep(store: Path, entries: Sequence[Entry]) -> None:
+def save(store: Path, entries: Sequence[Entry]) -> None:
     """Store the ledger with the cube; one that is there and the same is left alone."""
     from biasprop.store.ledger import read, write
 
@@ -133,7 +133,7 @@ def places(study: Study, entries: Sequence[Entry]) -> list[Place]:
     ]
 
 
-class _Known(NamedTuple):
+class _ArmKey(NamedTuple):
     """What an arm is matched by."""
 
     levels: dict[str, Label]
@@ -153,7 +153,7 @@ class _Known(NamedTuple):
     """What the test does to subgroups; empty: nothing."""
 
 
-def _arms(study: Study) -> list[_Known]:
+def _arms(study: Study) -> list[_ArmKey]:
     found = []
     for cell in design.cells(study):
         condition, key = cell.condition, _key(cell.condition)
@@ -167,7 +167,7 @@ def _arms(study: Study) -> list[_Known]:
             told, labels = arm.condition.model_dump_json(), int(finetuning.labels)
             shifts = arm.condition.evaluation.shifts
             moved = arm.condition.evaluation.model_dump_json(include={"shifts"}) if shifts else ""
-            found.append(_Known(arm.levels, key, rest, told, labels, trains, even, plenty, moved))
+            found.append(_ArmKey(arm.levels, key, rest, told, labels, trains, even, plenty, moved))
     return found
 
 
@@ -207,11 +207,11 @@ def _observed(condition: PretrainingCondition) -> Ledger:
 def _learned(
     condition: PretrainingCondition, learn: bool, schedule: Schedule | None, tell: Callable[[str], None]
 ) -> Ledger:
-    from biasprop.difficulty.learner import PLENTY, learned
+    from biasprop.difficulty.learner import SCHEDULE, learned
     from biasprop.difficulty.observers import modelled
     from biasprop.hardware import device
 
-    recipe = schedule or PLENTY
+    recipe = schedule or SCHEDULE
     key = f"learner-{_digest(condition.generator, condition.encoder, recipe)}"
     if not learn:
         told = json_cache.read(device.cache_folder() / "cache" / f"{key}.json", key)

@@ -63,7 +63,7 @@ def observed(condition: PretrainingCondition) -> Ledger:
     """
     from biasprop.difficulty import calibration_cache
 
-    condition = calibration_cache.ready(condition)
+    condition = calibration_cache.with_calibration(condition)
     generator = condition.generator
     subgroups = list(generator.subgroups)
     found = exact(generator) if hasattr(generator, "ideal_auc") else Ledger((), ())
@@ -81,7 +81,7 @@ def modelled(condition: PretrainingCondition) -> Ledger:
     """
     from biasprop.difficulty import calibration_cache
 
-    generator = calibration_cache.ready(condition).generator
+    generator = calibration_cache.with_calibration(condition).generator
     if not hasattr(generator, "linear_auc"):
         return Ledger((), ())
     areas = {name: generator.linear_auc(name) for name in generator.subgroups}

@@ -27,11 +27,11 @@ class Linear(Component):
         """Length of the feature vector."""
         return self.width
 
-    def refuses(self, shape: tuple[int, int, int]) -> str | None:
+    def incompatibility(self, shape: tuple[int, int, int]) -> str | None:
         """Why images of this shape cannot be encoded; every shape can."""
         return None
 
-    def numbers(self, shape: tuple[int, int, int]) -> tuple[int, int]:
+    def counts(self, shape: tuple[int, int, int]) -> tuple[int, int]:
         """How many parameters there are, and how many numbers of an image are kept for the way back."""
         return shape[0] * shape[1] * shape[2] * self.width, self.width
 

@@ -19,7 +19,7 @@ class Mixer(PatchEncoder):
     token_hidden: Annotated[int, Field(ge=1, le=4096)] = 32
     """Hidden width of the MLPs over places; the default is half that of the width (Tolstikhin et al. 2021, table 1)."""
 
-    def numbers(self, shape: tuple[int, int, int]) -> tuple[int, int]:
+    def counts(self, shape: tuple[int, int, int]) -> tuple[int, int]:
         """How many parameters there are, and how many numbers of an image are kept for the way back."""
         inputs, tokens = self._sizes(shape)
         width, wide, hidden = self.width, self.expansion, self.token_hidden

@@ -33,7 +33,7 @@ class PatchEncoder(Component):
         """Length of the feature vector."""
         return self.width
 
-    def refuses(self, shape: tuple[int, int, int]) -> str | None:
+    def incompatibility(self, shape: tuple[int, int, int]) -> str | None:
         """Why images of this shape cannot be encoded, or None."""
         if shape[0] % self.patch or shape[1] % self.patch:
             return f"patch = {self.patch} must divide the image size {shape[0]}"

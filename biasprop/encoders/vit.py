@@ -25,7 +25,7 @@ class Vit(PatchEncoder):
             raise ValueError(f"heads = {self.heads} must divide width = {self.width}")
         return self
 
-    def numbers(self, shape: tuple[int, int, int]) -> tuple[int, int]:
+    def counts(self, shape: tuple[int, int, int]) -> tuple[int, int]:
         """How many parameters there are, and how many numbers of an image are kept for the way back."""
         inputs, tokens = self._sizes(shape)
         width, wide = self.width, self.expansion

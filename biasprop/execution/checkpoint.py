@@ -14,7 +14,7 @@ import numpy as np
 from biasprop.nn.optimisation import State
 from biasprop.store.encoders import EncoderStore
 
-SECONDS = 300.0
+INTERVAL_S = 300.0
 """Work that is done before a state is kept, and so the most that is lost of a pretraining, apart from the segment in
 which a kill falls."""
 
@@ -52,8 +52,8 @@ class Checkpoint:
         return state
 
     def keep(self, state: State, stage: str, now: bool = False) -> None:
-        """Keep a state between two segments, if :data:`SECONDS` have passed since the last one was, or ``now``."""
-        if time.monotonic() - self._kept < SECONDS and not now:
+        """Keep a state between two segments, if :data:`INTERVAL_S` have passed since the last one was, or ``now``."""
+        if time.monotonic() - self._kept < INTERVAL_S and not now:
             return
         leaves = jax.tree_util.tree_leaves_with_path(state)
         arrays = {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}

@@ -20,27 +20,27 @@ from typing import TYPE_CHECKING, Any
 
 from biasprop.component import InputError, Unfinished
 from biasprop.execution import worker
-from biasprop.execution.interrupt import deaf, deferred
+from biasprop.execution.interrupt import signals_deferred, signals_ignored
 
 if TYPE_CHECKING:
     from biasprop.execution.job import Job
 
-RETRIES = 2
+MAX_RETRIES = 2
 """Times a job is tried again when its worker dies; then it is left out, so that it cannot take all workers along."""
 
-PATIENCE = 600.0
+NO_WORKER_TIMEOUT_S = 600.0
 """Seconds without any worker after which a sweep gives up."""
 
-CONNECT = 15.0
+CONNECT_TIMEOUT_S = 15.0
 """Seconds in which a scheduler has to answer."""
 
-POLL = 0.5
+POLL_INTERVAL_S = 0.5
 """Seconds between two looks at who is there."""
 
 Spent = dict[str, Any]
 
 
-class Crew:
+class WorkerPool:
     """The workers of one cluster that compute alike.
 
     Args:
@@ -73,7 +73,7 @@ class Crew:
         """Jobs that were given up, and why."""
         self.alone_since: float | None = None
         while not self._present():
-            time.sleep(POLL)
+            time.sleep(POLL_INTERVAL_S)
 
     @property
     def width(self) -> int:
@@ -104,7 +104,7 @@ class Crew:
             deaths[job] += died
             if not is_open(job):
                 return
-            if deaths[job] > RETRIES:
+            if deaths[job] > MAX_RETRIES:
                 self.lost.append((job, f"the process that computed it died {deaths[job]} times"))
             else:
                 waiting.append(job)
@@ -127,13 +127,13 @@ class Crew:
                     self._forget([future])
                     if ended == "finished":
                         yield job, what
-                    elif ended == "erred" and not isinstance(what, worker.Unlike):
+                    elif ended == "erred" and not isinstance(what, worker.FingerprintMismatch):
                         raised.append(what)
                     else:
-                        again(job, died=not isinstance(what, worker.Unlike))
+                        again(job, died=not isinstance(what, worker.FingerprintMismatch))
                         self.fit.pop(address, None)  # whoever answers there now has to introduce itself
         finally:
-            with deaf():
+            with signals_ignored():
                 self._forget(list(running))
         if raised:
             raise raised[0]
@@ -148,10 +148,10 @@ class Crew:
         from dask.distributed import CancelledError, wait
 
         if not running:
-            time.sleep(POLL)
+            time.sleep(POLL_INTERVAL_S)
             return
         with suppress(TimeoutError, CancelledError):
-            wait(running, timeout=POLL, return_when="FIRST_COMPLETED")
+            wait(running, timeout=POLL_INTERVAL_S, return_when="FIRST_COMPLETED")
 
     def _forget(self, futures: list[Any]) -> None:
         """Workers stop what nobody waits for at their next sign of life."""
@@ -186,13 +186,13 @@ class Crew:
         if self.alone_since is None:
             self.alone_since = now
             self.say("waiting for a worker")
-        if now - self.alone_since > PATIENCE:
-            raise Unfinished(f"no worker for {PATIENCE / 60:.0f} minutes")
+        if now - self.alone_since > NO_WORKER_TIMEOUT_S:
+            raise Unfinished(f"no worker for {NO_WORKER_TIMEOUT_S / 60:.0f} minutes")
 
     def _meet(self, newcomers: set[str]) -> None:
         told: Mapping[str, Any]
         try:
-            told = self.client.run(worker.introduce, *self.expected, workers=sorted(newcomers), on_error="return")
+            told = self.client.run(worker.describe, *self.expected, workers=sorted(newcomers), on_error="return")
         except Exception as error:  # raised here where a worker cannot even load the function, or is gone already
             told = dict.fromkeys(sorted(newcomers), error)
         if not self.who:
@@ -227,7 +227,7 @@ def _problems(told: Mapping[str, Any], who: Mapping[str, str], others: Mapping[s
             why = "biasprop is not installed there" if isinstance(own, ImportError) else repr(own)
             found.setdefault(f"cannot be asked how it computes ({why})", []).append(address)
             continue
-        for problem in worker.unfit(own):
+        for problem in worker.incompatibilities(own):
             found.setdefault(problem, []).append(address)
         for name, value in own["identity"].items():
             if value != who[name] and name != "threads":  # of which a CPU has one, see above, and a GPU none
@@ -258,7 +258,7 @@ def _outcome(future: Any) -> tuple[str, Any]:
 
 
 @contextmanager
-def reach(scheduler: str) -> Iterator[Any]:
+def connect(scheduler: str) -> Iterator[Any]:
     """A client of the user's cluster.
 
     Args:
@@ -283,7 +283,7 @@ def reach(scheduler: str) -> Iterator[Any]:
     with _quiet():
         try:
             with _no_sigint_for_children():
-                client = Client(address, timeout=CONNECT)
+                client = Client(address, timeout=CONNECT_TIMEOUT_S)
         except (OSError, TimeoutError, ValueError) as error:
             why = str(error).partition("\n")[0] or type(error).__name__
             raise InputError(f"--scheduler {scheduler}: no scheduler answers at {address} ({why})") from None
@@ -294,7 +294,7 @@ def reach(scheduler: str) -> Iterator[Any]:
 
 
 @contextmanager
-def start(processes: int) -> Iterator[Any]:
+def local_cluster(processes: int) -> Iterator[Any]:
     """A client of a cluster on this machine: one-threaded CPU processes that end with this one."""
     import dask
     from dask.distributed import Client, LocalCluster
@@ -313,7 +313,7 @@ def start(processes: int) -> Iterator[Any]:
         "distributed.comm.timeouts.connect": "60 s",
     }
     with dask.config.set(settings), ExitStack() as closed:  # pyright: ignore[reportPrivateImportUsage]
-        with deferred(), _no_sigint_for_children():
+        with signals_deferred(), _no_sigint_for_children():
             cluster = LocalCluster(
                 n_workers=processes,
                 threads_per_worker=1,
@@ -361,5 +361,5 @@ def _quiet() -> Iterator[None]:
 
 def _close(close: Callable[..., Any], timeout: float) -> None:
     """Close within ``timeout`` seconds, deaf to a second Ctrl-C; what takes longer ends with this process."""
-    with deaf(), suppress(TimeoutError, OSError):
+    with signals_ignored(), suppress(TimeoutError, OSError):
         close(timeout=timeout)

@@ -10,10 +10,10 @@ from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-_heard: list[int] = []
+_received: list[int] = []
 
 
-def heed() -> None:
+def install_handlers() -> None:
     """Make both signals raise :class:`KeyboardInterrupt`, and be remembered; for a command, which owns its process. One
     that is ignored stays so: a shell starts what runs in the background deaf to Ctrl-C."""
     for number in SIGNALS:
@@ -21,20 +21,20 @@ def heed() -> None:
             signal.signal(number, _interrupt)
 
 
-def heard() -> bool:
-    """Whether one of the signals came since :func:`heed`. Whatever fails then may have failed of it: a library that is
+def was_interrupted() -> bool:
+    """Whether one of the signals came since :func:`install_handlers`. Whatever fails then may have failed of it: a library that is
     torn in the middle of a file, say, closes that file and raises what its own torn state makes of it."""
-    return bool(_heard)
+    return bool(_received)
 
 
-def ignore() -> None:
+def ignore_signals() -> None:
     """Ignore both signals from now on; for a command that only has to exit, with the code it has."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
-def deaf() -> Iterator[None]:
+def signals_ignored() -> Iterator[None]:
     """Ignore both signals meanwhile; for what ends by itself within seconds. Outside the main thread nothing changes,
     since signals are never handled there."""
     with _handled_by(signal.SIG_IGN):
@@ -42,7 +42,7 @@ def deaf() -> Iterator[None]:
 
 
 @contextmanager
-def deferred() -> Iterator[None]:
+def signals_deferred() -> Iterator[None]:
     """Heed both signals only at the end; for what has to be whole before it can be closed. Blocking them would not do:
     the system then gives them to another thread, and Python handles them in the main one all the same.
 
@@ -54,7 +54,7 @@ def deferred() -> Iterator[None]:
 
     def remember(number: int, _frame: object) -> None:
         came.append(number)
-        _heard.append(number)
+        _received.append(number)
 
     with _handled_by(remember):
         try:
@@ -68,7 +68,7 @@ def deferred() -> Iterator[None]:
 
 
 def _interrupt(number: int, _frame: object) -> None:
-    _heard.append(number)
+    _received.append(number)
     raise KeyboardInterrupt
 
 

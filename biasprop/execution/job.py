@@ -27,7 +27,7 @@ from biasprop.nn import optimisation
 from biasprop.population import rosters
 from biasprop.status import TO_DO, Status
 from biasprop.store.encoders import EncoderStore, encoder_key
-from biasprop.store.file_lock import claim
+from biasprop.store.file_lock import locked
 from biasprop.store.store import Store
 from biasprop.study import design
 from biasprop.study.conditions import PretrainingCondition
@@ -67,7 +67,7 @@ class Job:
 
 
 @dataclass
-class Clock:
+class StageTimer:
     """Seconds spent in each stage, compilation apart."""
 
     seconds: dict[str, float] = field(default_factory=dict)
@@ -103,17 +103,17 @@ def run(text: str, tell: Tell) -> dict[str, Any]:
     study, cells = _study(job.origin)
     members = [cells[i] for i in job.members]
     store = Store.open(job.store)
-    clock = Clock()
-    with _claimed(store, study, members, job.wait, tell) as held:
+    clock = StageTimer()
+    with _locked_cells(store, study, members, job.wait, tell) as held:
         if held:
             _compute(study, members, store, job, clock, tell)
-            for cell in _unlike(members):
+            for cell in _distinct(members):
                 tell({"cell": cell.name, "stage": "done", "step": 1, "steps": 1})
     return {"claimed": not held, "seconds": clock.seconds, "arms": clock.arms}
 
 
 @contextmanager
-def _claimed(store: Store, study: Study, members: list[Cell], wait: bool, tell: Tell) -> Iterator[bool]:
+def _locked_cells(store: Store, study: Study, members: list[Cell], wait: bool, tell: Tell) -> Iterator[bool]:
     """Be the only process that computes these cells, whatever its device, while inside.
 
     Yields:
@@ -126,13 +126,13 @@ def _claimed(store: Store, study: Study, members: list[Cell], wait: bool, tell: 
         for name in sorted(names):  # in one order everywhere, so that nobody waits in a ring
             if wait:
                 tell({"cell": names[name].name, "stage": "wait for another process", "step": 0, "steps": 1})
-            if not claims.enter_context(claim(folder / name, wait=wait)):
+            if not claims.enter_context(locked(folder / name, wait=wait)):
                 yield False
                 return
         yield True
 
 
-def _compute(study: Study, members: list[Cell], store: Store, job: Job, clock: Clock, tell: Tell) -> None:
+def _compute(study: Study, members: list[Cell], store: Store, job: Job, clock: StageTimer, tell: Tell) -> None:
     """Compute what is open of a batch; where the device has not the memory, in halves, which is another fingerprint;
     arms of a cell that does not fit alone have failed."""
     places = [k for k in job.wanted if any(is_open(store, member, member.arms[k]) for member in members)]
@@ -152,7 +152,7 @@ def _compute(study: Study, members: list[Cell], store: Store, job: Job, clock: C
     if len(members) == 1:
         for k in places:
             failed = [Status.FAILED] * members[0].arms[k].draws
-            _keep(store, members[0], k, {}, failed, 0.0, device.fingerprint(1), tell)
+            _store_arm(store, members[0], k, {}, failed, 0.0, device.fingerprint(1), tell)
         return
     half, sharing = -(-len(members) // 2), device.sharing(len(members))
     if half > sharing:  # the devices go on sharing it
@@ -161,7 +161,7 @@ def _compute(study: Study, members: list[Cell], store: Store, job: Job, clock: C
         _compute(study, part, store, job, clock, tell)
 
 
-def _keep(
+def _store_arm(
     store: Store,
     cell: Cell,
     k: int,
@@ -199,7 +199,7 @@ def _study(origin: str) -> tuple[Study, list[Cell]]:
     return study, design.cells(study)
 
 
-def _unlike(members: list[Cell]) -> list[Cell]:
+def _distinct(members: list[Cell]) -> list[Cell]:
     """The cells of a batch without the repetitions that fill it."""
     return list({member.name: member for member in members}.values())
 
@@ -207,13 +207,13 @@ def _unlike(members: list[Cell]) -> list[Cell]:
 class _Batch:
     """The cells of one job while they are computed."""
 
-    def __init__(self, study: Study, members: list[Cell], store: Store, job: Job, clock: Clock, tell: Tell):
+    def __init__(self, study: Study, members: list[Cell], store: Store, job: Job, clock: StageTimer, tell: Tell):
         self.study, self.members, self.store, self.clock, self.tell = study, members, store, clock, tell
         self.largest = design.largest_cohort(_study(job.origin)[1])
         self.encoders = EncoderStore(job.encoders, lambda line: store.log({"event": "damaged", "what": line}))
         devices = device.sharing(len(members))
         self.mark = device.fingerprint(len(members) // devices, devices)
-        conditions = [calibration_cache.ready(cell.condition) for cell in members]
+        conditions = [calibration_cache.with_calibration(cell.condition) for cell in members]
         self.batch = Batch(
             jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *conditions),
             jnp.stack([keys.replicate(study.seed, cell.replicate) for cell in members]),
@@ -267,7 +267,7 @@ class _Batch:
             draws, why = [], traceback.format_exc()
             self.store.log({"event": "failed", "arm": first.name, "traceback": why})
         seconds = time.monotonic() - began
-        for i, cell in enumerate(_unlike(self.members)):
+        for i, cell in enumerate(_distinct(self.members)):
             arm = cell.arms[k]
             went, data, why = [Status.FAILED] * arm.draws, {}, {}
             if draws:
@@ -279,7 +279,7 @@ class _Batch:
                     else {}
                 )
                 data = _data(i, draws, finetuner.who, latents) | {name: values[i] for name, values in seen.items()}
-            _keep(self.store, cell, k, data, went, seconds, self.mark, self.tell, **why)
+            _store_arm(self.store, cell, k, data, went, seconds, self.mark, self.tell, **why)
 
     def _draw(self, arm: Arm, draw: int, finetuner: adapt.Finetuner, scorer: score.Scorer) -> score.Scores:
         with self.clock.stage("adapt", arm.name):
@@ -292,7 +292,10 @@ class _Batch:
         diverged."""
         if not self.batch.condition.pretraining.objective.trains:
             return pretrain.pretrain(self.batch, self._report)
-        members = [encoder_key(self._digest(cell), device.name(self.mark), cell.replicate) for cell in self.members]
+        members = [
+            encoder_key(self._digest(cell), device.fingerprint_digest(self.mark), cell.replicate)
+            for cell in self.members
+        ]
         if found := self._stored(members):
             return found
         with self.encoders.claimed(members):  # another process, maybe of another study, may be making them
@@ -327,7 +330,7 @@ class _Batch:
         return encoder_digest(cell.condition, self.study.seed)
 
     def _report(self, stage: str, step: int, steps: int) -> None:
-        for cell in _unlike(self.members):
+        for cell in _distinct(self.members):
             self.tell({"cell": cell.name, "stage": stage, "step": step, "steps": steps})
 
 
@@ -338,8 +341,8 @@ def _names(params: Params) -> list[str]:
 
 def _diverged(info: dict[str, Any]) -> str:
     """Why a stored encoder's pretraining diverged; older ones say only when."""
-    step = info.get("diverged_at", optimisation.NEVER)
-    return info.get("diverged", "" if step == optimisation.NEVER else f"step {step} is not finite")
+    step = info.get("diverged_at", optimisation.NOT_DIVERGED)
+    return info.get("diverged", "" if step == optimisation.NOT_DIVERGED else f"step {step} is not finite")
 
 
 def encoder_digest(condition: PretrainingCondition, seed: int) -> str:

@@ -13,7 +13,7 @@ from biasprop.study.timings import duration
 DONE = "done"
 """The stage that ends a cell."""
 
-HEARTBEAT = 30.0
+HEARTBEAT_S = 30.0
 """Seconds after which a log without news gets a line all the same."""
 
 
@@ -84,7 +84,7 @@ class _Clock:
 
 
 class Lines:
-    """Plain lines for logs: one for each finished cell, or after :data:`HEARTBEAT` seconds without one."""
+    """Plain lines for logs: one for each finished cell, or after :data:`HEARTBEAT_S` seconds without one."""
 
     def __init__(self, stream: TextIO, *, quiet: bool = False, verbose: bool = False):
         self.stream, self.quiet, self.verbose = stream, quiet, verbose
@@ -100,7 +100,7 @@ class Lines:
         self.clock.tell(name, stage, step, steps)
         if stage == DONE:
             self.say(f"{self._count()} {name}{self._left()}")
-        elif time.monotonic() - self.said >= HEARTBEAT:
+        elif time.monotonic() - self.said >= HEARTBEAT_S:
             running = "; ".join(f"{cell}: {_stage(*where)}" for cell, where in self.clock.inside.items())
             self.say(f"{self._count()} running: {running}{self._left()}")
 

@@ -82,21 +82,23 @@ def run(
     """
     from biasprop.hardware import device
 
-    environment.settle()
+    environment.configure()
     with ExitStack() as closing:
-        client = closing.enter_context(engine.reach(scheduler)) if scheduler else None
+        client = closing.enter_context(engine.connect(scheduler)) if scheduler else None
         processes = 0 if client else device.processes() if workers is None else workers
-        needs = design.bytes_a_cell(study)
+        needs = design.bytes_per_cell(study)
         if not client and needs * max(processes, 1) > device.memory() and (processes or device.is_cpu()):
             raise InputError(_too_large(needs, processes))
         store = Store.create_or_grow(store_path, design.layout(study), attributes(study))
         cells = design.cells(study)
-        wanted = {(i, k) for i, cell in enumerate(cells) for k, arm in enumerate(cell.arms) if design.kept(arm, only)}
+        wanted = {
+            (i, k) for i, cell in enumerate(cells) for k, arm in enumerate(cell.arms) if design.is_chosen(arm, only)
+        }
         wanted = wanted if arms is None else set(arms)
 
-        def crew(client: Any) -> engine.Crew:
+        def crew(client: Any) -> engine.WorkerPool:
             told = (str(store.path.resolve()), study.digest, needs)
-            return engine.Crew(client, told, lambda event: _show(progress, event), progress.say)
+            return engine.WorkerPool(client, told, lambda event: _show(progress, event), progress.say)
 
         team = crew(client) if client else None
         if width is None:
@@ -113,7 +115,7 @@ def run(
             return []
         store.begin(len(todo))
         if processes:
-            team = crew(closing.enter_context(engine.start(min(processes, len(jobs)))))
+            team = crew(closing.enter_context(engine.local_cluster(min(processes, len(jobs)))))
 
         def is_open(job: Job) -> bool:
             return bool(_open(store, cells, {(i, k) for i in job.members for k in job.wanted}))
@@ -152,7 +154,7 @@ def share(study: Study, shard: Shard, workers: int | None = None) -> set[str]:
 
     processes = device.processes() if workers is None else workers
     cells = design.cells(study)
-    width = 1 if processes else device.width(design.bytes_a_cell(study))
+    width = 1 if processes else device.width(design.bytes_per_cell(study))
     batches = _batches(cells, width, 1 if processes else device.count())
     return {cells[i].name for batch in batches if shard.has(cells[batch[0]].name) for i in batch}
 

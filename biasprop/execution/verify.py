@@ -27,7 +27,7 @@ from biasprop.study import design
 from biasprop.study.design import Label
 from biasprop.study.study import Study
 
-DIFFERS = 4
+EXIT_DIFFERS = 4
 """Exit code where an arm is not what is stored."""
 
 TOLERANCE = 0.02
@@ -36,7 +36,7 @@ differ in the last digit, and training carries that on. Twice the standard error
 leave in an AUC (about 0.01): more would be another result, less is told apart by chance."""
 
 
-class Found(NamedTuple):
+class VerifiedArm(NamedTuple):
     """One arm that was computed again."""
 
     arm: str
@@ -53,7 +53,7 @@ def verify(
     sample: str,
     workers: int | None,
     progress: Progress,
-) -> list[Found]:
+) -> list[VerifiedArm]:
     """Compute a random sample of a study's finished arms again and compare scores.
 
     Args:
@@ -77,19 +77,19 @@ def verify(
         (i, k)
         for i, cell in enumerate(cells)
         for k, arm in enumerate(cell.arms)
-        if design.kept(arm, only) and _is_finished(stored, arm, cell.replicate)
+        if design.is_chosen(arm, only) and _is_finished(stored, arm, cell.replicate)
     ]
     if not finished:
         raise InputError(f"{store}: no arm is finished, so there is none to verify")
     salt = os.urandom(8)
     order = sorted(finished, key=lambda place: hashlib.blake2b(repr(place).encode(), key=salt).digest())
     chosen = sorted(order[: size(sample, len(finished))])
-    found: list[Found] = []
+    found: list[VerifiedArm] = []
     widths: dict[int, list[tuple[int, int]]] = {}
     for i, k in chosen:
         arm, replicate = cells[i].arms[k], cells[i].replicate
         if damage := _damage(stored, arm, replicate):
-            found.append(Found(f"{arm.name}, replicate {replicate}", "damaged", damage))
+            found.append(VerifiedArm(f"{arm.name}, replicate {replicate}", "damaged", damage))
             continue
         number = int(_numbers(stored, arm, replicate)["fingerprint"])
         widths.setdefault(int((stored.fingerprint(number) or {}).get("width", 1)), []).append((i, k))
@@ -101,7 +101,9 @@ def verify(
             computed = Store.open(again, writable=False)
             for i, k in arms:
                 arm, replicate = cells[i].arms[k], cells[i].replicate
-                found.append(Found(f"{arm.name}, replicate {replicate}", *_compared(stored, computed, arm, replicate)))
+                found.append(
+                    VerifiedArm(f"{arm.name}, replicate {replicate}", *_compared(stored, computed, arm, replicate))
+                )
     return found
 
 
@@ -133,7 +135,7 @@ def main(
     quiet: bool,
     as_json: bool,
 ) -> int:
-    """Verify, print a line an arm and a count, or one JSON object, and give the exit code: 0, or :data:`DIFFERS`."""
+    """Verify, print a line an arm and a count, or one JSON object, and give the exit code: 0, or :data:`EXIT_DIFFERS`."""
     shown = make(quiet)
     try:
         found = verify(study, only, store, sample, workers, shown)
@@ -145,7 +147,7 @@ def main(
     else:
         print(*(f"{one.result}: {one.arm}{one.why and f' ({one.why})'}" for one in found), sep="\n")
         print(f"{len(found)} computed again: {', '.join(f'{count} {what}' for what, count in counts.items())}")
-    return DIFFERS if counts["differs"] + counts["damaged"] else 0
+    return EXIT_DIFFERS if counts["differs"] + counts["damaged"] else 0
 
 
 def _is_finished(store: Store, arm: design.Arm, replicate: int) -> bool:

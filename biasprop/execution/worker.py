@@ -15,22 +15,22 @@ from typing import Any
 
 from biasprop.hardware import environment
 
-PATIENCE = 10.0
+STORE_VISIBLE_TIMEOUT_S = 10.0
 """Seconds that a folder made on one machine may take to be seen on another (network file systems remember absence)."""
 
 
-class Stopped(BaseException):
+class Cancelled(BaseException):
     """Nobody waits for this job any more. No ``Exception``: that would be taken for an arm's failure and stored."""
 
 
-class Unlike(Exception):
+class FingerprintMismatch(Exception):
     """This process does not compute as the one that introduced itself under this address."""
 
 
 @functools.cache
 def identity() -> dict[str, str]:
     """All that decides bits, apart from the study and the width of a batch: the same on every worker of a sweep."""
-    environment.settle()
+    environment.configure()
     from biasprop.hardware import device
 
     mark = {name: str(value) for name, value in device.fingerprint(1).items() if name != "width"}
@@ -46,13 +46,13 @@ def installed() -> dict[str, str]:
     return own | provenance.versions() | {"biasprop's code": provenance.code()}
 
 
-def introduce(store: str, digest: str, bytes_a_cell: float, dask_worker: Any) -> dict[str, Any]:
-    """How this worker computes, for :func:`unfit` and for whoever compares it with others.
+def describe(store: str, digest: str, bytes_per_cell: float, dask_worker: Any) -> dict[str, Any]:
+    """How this worker computes, for :func:`incompatibilities` and for whoever compares it with others.
 
     Args:
         store: the study's store, which has to be seen from here.
         digest: of the study.
-        bytes_a_cell: what a cell needs, see ``design.bytes_a_cell``.
+        bytes_per_cell: what a cell needs, see ``design.bytes_per_cell``.
         dask_worker: filled in by dask.
     """
     who = identity()
@@ -65,14 +65,14 @@ def introduce(store: str, digest: str, bytes_a_cell: float, dask_worker: Any) ->
         "cpu": device.is_cpu(),
         "jobs": dask_worker.state.nthreads,
         "devices": jax.local_device_count(),
-        "card": device.card(),
-        "orders": environment.DETERMINISTIC in os.environ.get("XLA_FLAGS", ""),
-        "width": device.width(bytes_a_cell),
+        "card": device.gpu_uuid(),
+        "orders": environment.DETERMINISTIC_FLAG in os.environ.get("XLA_FLAGS", ""),
+        "width": device.width(bytes_per_cell),
         "store": _sees(store, digest),
     }
 
 
-def unfit(told: Mapping[str, Any]) -> list[str]:
+def incompatibilities(told: Mapping[str, Any]) -> list[str]:
     """Why a worker that has introduced itself cannot compute for a study, each with what would be right."""
     problems = []
     threads = told["identity"]["threads"]
@@ -86,7 +86,7 @@ def unfit(told: Mapping[str, Any]) -> list[str]:
             "dask cuda worker"
         )
     if not told["cpu"] and not told["orders"]:
-        problems.append(f"adds in any order; start it with XLA_FLAGS={environment.DETERMINISTIC}")
+        problems.append(f"adds in any order; start it with XLA_FLAGS={environment.DETERMINISTIC_FLAG}")
     if told["store"]:
         problems.append(f"{told['store']}; stores have to lie in a folder that all workers share")
     return problems
@@ -107,7 +107,7 @@ def work(text: str, who: Mapping[str, str], topic: str) -> dict[str, Any]:
         Unlike: another process has taken the worker's place.
     """
     if identity() != who:
-        raise Unlike
+        raise FingerprintMismatch
     from dask.distributed import get_worker
 
     from biasprop.execution import job
@@ -120,7 +120,7 @@ def work(text: str, who: Mapping[str, str], topic: str) -> dict[str, Any]:
     def tell(event: dict[str, Any]) -> None:
         task = worker.state.tasks.get(key)
         if task is None or task.state == "cancelled":
-            raise Stopped
+            raise Cancelled
         worker.log_event(topic, event)
 
     return job.run(text, tell)
@@ -131,7 +131,7 @@ def _sees(store: str, digest: str) -> str:
     from biasprop.component import InputError
     from biasprop.store.store import Store
 
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + STORE_VISIBLE_TIMEOUT_S
     while not Path(store).exists() and time.monotonic() < until:
         time.sleep(0.2)
     try:

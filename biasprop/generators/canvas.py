@@ -11,12 +11,12 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from biasprop import keys
-from biasprop.nn.xla_barriers import settle
+from biasprop.nn.xla_barriers import barrier
 
 
 def once(*numbers: Float[Array, ""]) -> Float[Array, " k"]:
     """Numbers of a whole image, settled together."""
-    return settle(jnp.stack(numbers))
+    return barrier(jnp.stack(numbers))
 
 
 def normal(key: Key[Array, ""], latent: int, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
@@ -34,12 +34,12 @@ def normals(key: Key[Array, ""], latents: Sequence[int], n: int) -> Float[Array,
 
     Drawn together: on XLA:CPU every draw is a loop whose start costs more than the numbers it makes.
     """
-    return jax.vmap(lambda own: jax.random.normal(own, (n,)))(keys.each(key, jnp.asarray(latents)))
+    return jax.vmap(lambda own: jax.random.normal(own, (n,)))(keys.at_each(key, jnp.asarray(latents)))
 
 
 def uniforms(key: Key[Array, ""], latents: Sequence[int], n: int) -> Float[Array, "l n"]:
     """The first ``n`` uniforms in [0, 1) of several latents, drawn together."""
-    return jax.vmap(lambda own: jax.random.uniform(own, (n,)))(keys.each(key, jnp.asarray(latents)))
+    return jax.vmap(lambda own: jax.random.uniform(own, (n,)))(keys.at_each(key, jnp.asarray(latents)))
 
 
 @functools.cache

@@ -30,7 +30,7 @@ from biasprop.generators.lesion_density import LinearModel, linear
 from biasprop.generators.linear_observer import auc
 from biasprop.generators.skin import BLOOD, TONES, Tone, melanosome_fraction, skin_colour
 from biasprop.interfaces import Subjects
-from biasprop.nn.xla_barriers import settle
+from biasprop.nn.xla_barriers import barrier
 
 LESIONS = 24
 """Drawn lesions about which an image is made linear."""
@@ -159,7 +159,7 @@ class Dermoscopy(Component):
         """Height, width and channels."""
         return self.size, self.size, 3
 
-    def solved(self) -> Self:
+    def calibrated(self) -> Self:
         """Itself with the doses that ``calibrated`` asks for; all other modes ask for nothing.
 
         Found for the linear model of :meth:`linear_auc`, in half a minute.
@@ -167,7 +167,7 @@ class Dermoscopy(Component):
         Raises:
             ValueError: no doses make the subgroups equally hard.
         """
-        if not self.difficulty.unsolved:
+        if not self.difficulty.needs_calibration:
             return self
         from scipy.special import ndtri
 
@@ -187,7 +187,7 @@ class Dermoscopy(Component):
 
     def _linear_model(self, subgroup: str) -> Callable[[int], LinearModel]:
         """The linear model about each lesion, one at a time: those of all lesions are large where images are."""
-        own = keys.each(keys.stream(keys.replicate(0, 0), keys.Stream.TRUTH), jnp.arange(LESIONS))
+        own = keys.at_each(keys.stream(keys.replicate(0, 0), keys.Stream.TRUTH), jnp.arange(LESIONS))
         index = jnp.int32(list(self.subgroups).index(subgroup))
 
         def about(drawn: int) -> LinearModel:
@@ -248,21 +248,21 @@ class Dermoscopy(Component):
         albedo = self._albedo(subject.subgroup, draws, self.cues(subject), self._lines(subject))
         if self.hair:
             albedo = occlusions.hair(albedo, key, Latent.HAIR, self.field_of_view, self.hair_density)
-        linear = albedo * settle(self._light(subject.subgroup, draws))
+        linear = albedo * barrier(self._light(subject.subgroup, draws))
         if self.artefacts:
             linear = occlusions.artefacts(linear, key, Latent.ARTEFACT, self.field_of_view, self.artefact_density)
         if subject.marker is not None:
             linear = canvas.mark(linear, subject.marker, jnp.asarray(STICKER)[:, None, None])
         white = self._white_electrons(subject.subgroup)
-        electrons = settle(white * jnp.clip(linear, 0, 1))
-        grain = settle(normal(key, Latent.NOISE, (3 * self.size**2,))).reshape(3, self.size, self.size)
+        electrons = barrier(white * jnp.clip(linear, 0, 1))
+        grain = barrier(normal(key, Latent.NOISE, (3 * self.size**2,))).reshape(3, self.size, self.size)
         if subject.noise is not None:
             grain = subject.noise * grain
         noisy = electrons + jnp.sqrt(electrons + self.read_noise**2) * grain
         seen = jnp.clip(noisy / white, 0, 1)
         if self.difficulty.kind == "invertible":
             seen = seen * self._filter(subject.subgroup)[:, None, None]
-        return jnp.moveaxis(settle(canvas.srgb(seen)), 0, -1)
+        return jnp.moveaxis(barrier(canvas.srgb(seen)), 0, -1)
 
     def mask(self, subject: Subjects) -> Float[Array, "h w"]:
         """How much of each pixel is lesion, in [0, 1]."""
@@ -317,7 +317,7 @@ class Dermoscopy(Component):
             uneven = uneven + LINES_SD * lines
         skin = once(melanosome_fraction(self._tone(subgroup, draws.tone)), BLOOD * jnp.exp(0.3 * draws.blood))
         melanin, blood = skin[0] * uneven + added.pigment, skin[1] + added.blood
-        return skin_colour(settle(melanin), settle(blood))
+        return skin_colour(barrier(melanin), barrier(blood))
 
     def _lesion(self, draws: Draws, cues: Float[Array, " 5"]) -> Lesion:
         pigment = self.pigment * jnp.exp(self.pigment_sd * draws.pigment)
@@ -381,4 +381,4 @@ class Dermoscopy(Component):
         b = -(waves * jnp.sin(angle))[:, None] * x
         # cos(a + b) by the addition theorem, so that all waves are one product of small matrices
         down = jnp.concatenate([jnp.cos(a), -jnp.sin(a)]) * jnp.tile(height, 2)[:, None]
-        return settle(down.T @ jnp.concatenate([jnp.cos(b), jnp.sin(b)])) * (2 / WAVES) ** 0.5
+        return barrier(down.T @ jnp.concatenate([jnp.cos(b), jnp.sin(b)])) * (2 / WAVES) ** 0.5

@@ -36,7 +36,7 @@ class Natural(Component):
     """Physics as it falls."""
 
     kind: Literal["natural"] = "natural"
-    unsolved: ClassVar[bool] = False
+    needs_calibration: ClassVar[bool] = False
     views: ClassVar[Mapping[str, float]] = {}
     words: ClassVar[str] = "natural: physics as it falls"
 
@@ -52,7 +52,7 @@ class Calibrated(Component):
     words: ClassVar[str] = "calibrated: ideal observers' AUCs made equal by dose"
 
     @property
-    def unsolved(self) -> bool:
+    def needs_calibration(self) -> bool:
         """Whether no dose is known yet."""
         return not self.dose
 
@@ -61,7 +61,7 @@ class Invertible(Component):
     """Noise first, then a bijection for each subgroup."""
 
     kind: Literal["invertible"] = "invertible"
-    unsolved: ClassVar[bool] = False
+    needs_calibration: ClassVar[bool] = False
     views: ClassVar[Mapping[str, float]] = {}
     words: ClassVar[str] = "invertible: noise first, then a bijection for each subgroup"
 
@@ -70,7 +70,7 @@ class Symmetric(Component):
     """Two subgroups that are left-right mirror images, by the slope of oriented structure."""
 
     kind: Literal["symmetric"] = "symmetric"
-    unsolved: ClassVar[bool] = False
+    needs_calibration: ClassVar[bool] = False
     angle: Annotated[float, Field(ge=0, le=45)] = 30.0
     """Slope of the first subgroup's structure, degrees; the second has the opposite one. 0 makes them one."""
     flip: Annotated[float, Field(ge=0, le=1)] = 0.0

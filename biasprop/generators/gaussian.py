@@ -85,9 +85,9 @@ class Gaussian(Component):
         x, y = canvas.grid(self.size, 1.0)
         return self.contrast * jnp.exp(-(x[None, :] ** 2 + y[:, None] ** 2) / (2 * self.width**2))
 
-    def solved(self) -> Self:
+    def calibrated(self) -> Self:
         """Itself with the doses that ``calibrated`` asks for: in closed form: ``d'^2`` is proportional to it."""
-        if not self.difficulty.unsolved:
+        if not self.difficulty.needs_calibration:
             return self
         found = {name: self._detectability(power) for name, power in zip(self.subgroups, self._powers(), strict=True)}
         dose = {name: min(found.values()) / squared for name, squared in found.items()}
@@ -124,7 +124,7 @@ class Gaussian(Component):
         """
         if self.difficulty.kind == "invertible":
             raise ValueError("with difficulty = invertible label 1 adds another signal in each subgroup")
-        solved = self.solved()
+        solved = self.calibrated()
         waves = _waves(self.size, turned=self.difficulty.kind == "symmetric")
         powers = zip(self.subgroups, solved._powers(), strict=True)
         covariances = {name: (waves * np.asarray(power, np.float64).ravel()) @ waves for name, power in powers}
@@ -136,7 +136,7 @@ class Gaussian(Component):
 
         names = list(self.subgroups)
         known = names[0] if self.difficulty.kind == "invertible" else subgroup
-        power = self.solved()._powers()[names.index(known)]
+        power = self.calibrated()._powers()[names.index(known)]
         return float(ndtr(np.sqrt(self._detectability(power) / 2)))
 
     def _detectability(self, power: Float[Array, "h w"]) -> float:

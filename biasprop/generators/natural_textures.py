@@ -16,7 +16,8 @@ from pydantic import Field
 
 from biasprop.component import Component
 from biasprop.generators import canvas
-from biasprop.generators.canvas import normal, settle, uniform
+from biasprop.generators.canvas import normal, uniform
+from biasprop.nn.xla_barriers import barrier
 
 SMALLEST, LARGEST = 0.06, 0.5
 """Range of a shape's radius, in widths of the view; its density falls with the cube, as in natural scenes."""
@@ -60,7 +61,7 @@ class NaturalTextures(Component):
         textures = jax.vmap(lambda field: canvas.gaussian_field(field, size, exponent=2.0))(draws)
         x, y = canvas.grid(size, 1.0)
         covers = jax.vmap(lambda own: _cover(own, x, y))(uniform(key, Latent.SHAPES, (self.shapes, 7)))
-        covers = settle(jnp.concatenate([jnp.ones((1, size, size)), covers]))  # the ground covers everything
+        covers = barrier(jnp.concatenate([jnp.ones((1, size, size)), covers]))  # the ground covers everything
         over = jnp.concatenate([1 - covers[1:], jnp.ones((1, size, size))])
         seen = covers * jnp.cumprod(over[::-1], axis=0)[::-1]  # of each surface, what the later ones leave
         image = jnp.einsum("shw,sc->hwc", seen, colours)

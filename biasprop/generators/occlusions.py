@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from biasprop.generators import canvas
-from biasprop.nn.xla_barriers import settle
+from biasprop.nn.xla_barriers import barrier
 
 HAIRS = 12
 POINTS = 24
@@ -40,9 +40,9 @@ def hair(
     spacing = jnp.hypot(x[:, -1] - x[:, 0], y[:, -1] - y[:, 0])[:, None] / POINTS
     strength = jnp.broadcast_to(opacity * spacing / thickness, x.shape)
     down, across = (along_y * strength[..., None]).reshape(-1, size), along_x.reshape(-1, size)
-    cover = settle(1 - jnp.exp(-down.T @ across))
+    cover = barrier(1 - jnp.exp(-down.T @ across))
     colour = jnp.asarray(COLOURS)[jnp.minimum((draws[0, 8] * 3).astype(jnp.int32), 2)]
-    return settle(albedo * (1 - cover) + colour[:, None, None] * cover)
+    return barrier(albedo * (1 - cover) + colour[:, None, None] * cover)
 
 
 def artefacts(
@@ -56,8 +56,8 @@ def artefacts(
     soft = 1.5 * field / linear.shape[1]
 
     def paint(image: Float[Array, "3 h w"], cover: Float[Array, "h w"], colour: list[float]) -> Float[Array, "3 h w"]:
-        cover = settle(cover)
-        return settle(image * (1 - cover) + jnp.asarray(colour)[:, None, None] * cover)
+        cover = barrier(cover)
+        return barrier(image * (1 - cover) + jnp.asarray(colour)[:, None, None] * cover)
 
     millimetre = jnp.abs((x + draws[5]) % 1.0 - 0.5) * 2
     ticks = jax.nn.sigmoid((millimetre - 0.75) / 0.08) * jax.nn.sigmoid((y - 0.42 * field) / soft)

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from pydantic import Field
 
 from biasprop.component import Component
-from biasprop.nn.xla_barriers import settle
+from biasprop.nn.xla_barriers import barrier
 
 PRESETS: dict[str, tuple[float, float]] = {
     "light": (50.0, 7.0),
@@ -72,4 +72,4 @@ def skin_colour(melanin: Float[Array, "*s"], blood: Float[Array, "..."]) -> Floa
         -0.2019 - 8.327 * f - 4.661 * b + 0.067 * f**2,
         -0.4328 - 14.209 * f - 5.000 * b - 13.256 * f**2,
     )
-    return 0.03 + jnp.exp(settle(jnp.stack(exponents)))
+    return 0.03 + jnp.exp(barrier(jnp.stack(exponents)))

@@ -19,11 +19,11 @@ import jax
 MEMORY_FRACTION = 0.6
 """Part of an accelerator's memory that a batch of cells may fill."""
 
-WIDEST = 16
+MAX_WIDTH = 16
 """Most cells that one device computes at once. An H200 is nearly full with them (tests/benchmarks/README.md), and a
 batch that is filled up costs as much as one that is full."""
 
-POOL = "tf_XLAEigen"
+XLA_THREAD_NAME = "tf_XLAEigen"
 """Name that XLA gives to each thread of the pool its CPU programs run on."""
 
 
@@ -37,7 +37,7 @@ def cache_folder() -> Path:
     """Where compiled programs are kept, apart for every kind of host, because one host's code can be illegal on
     another's processor."""
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return root / "biasprop" / name(fingerprint(1))
+    return root / "biasprop" / fingerprint_digest(fingerprint(1))
 
 
 @functools.cache
@@ -57,18 +57,18 @@ def _threads() -> int:
     starts its backend. Where the system does not list threads by name, what XLA would read now, in XLA's order."""
     jax.devices()  # starts the pool, whole
     with contextlib.suppress(OSError):
-        count, before = _pool(), -1
+        count, before = _xla_threads(), -1
         while count != before:  # a thread takes its name a moment after its start
             time.sleep(0.02)
-            count, before = _pool(), count
+            count, before = _xla_threads(), count
         if count:
             return count
     told = next((os.environ[name] for name in ("PJRT_NPROC", "NPROC") if name in os.environ), "")
     return int(told) if told.isdecimal() else os.cpu_count() or 1
 
 
-def _pool() -> int:
-    return sum((thread / "comm").read_text().strip() == POOL for thread in Path("/proc/self/task").iterdir())
+def _xla_threads() -> int:
+    return sum((thread / "comm").read_text().strip() == XLA_THREAD_NAME for thread in Path("/proc/self/task").iterdir())
 
 
 def fingerprint(width: int, devices: int = 1) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def fingerprint(width: int, devices: int = 1) -> dict[str, Any]:
     } | told
 
 
-def name(mark: dict[str, Any]) -> str:
+def fingerprint_digest(mark: dict[str, Any]) -> str:
     """A fingerprint as 16 hexadecimal digits."""
     return hashlib.blake2b(repr(sorted(mark.items())).encode(), digest_size=8).hexdigest()
 
@@ -104,7 +104,7 @@ def kind() -> str:
     return jax.devices()[0].device_kind
 
 
-def card() -> str | None:
+def gpu_uuid() -> str | None:
     """Names the one GPU that this process computes on, whatever number it has here; None where nobody can tell."""
     if is_cpu() or not shutil.which("nvidia-smi"):
         return None
@@ -150,13 +150,13 @@ def sharing(cells: int) -> int:
     return 1 if cells % count() else count()
 
 
-def width(bytes_a_cell: float) -> int:
+def width(bytes_per_cell: float) -> int:
     """Cells that one device computes at once: 1 on a CPU, as many as fit on an accelerator.
 
     Args:
-        bytes_a_cell: what a cell holds and computes with at its peak.
+        bytes_per_cell: what a cell holds and computes with at its peak.
     """
     if is_cpu():
         return 1
     limit = (jax.devices()[0].memory_stats() or {}).get("bytes_limit", 8e9)
-    return int(max(1, min(WIDEST, MEMORY_FRACTION * limit / bytes_a_cell)))
+    return int(max(1, min(MAX_WIDTH, MEMORY_FRACTION * limit / bytes_per_cell)))

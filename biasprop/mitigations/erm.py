@@ -19,7 +19,7 @@ class Erm(Component):
     needs_groups: ClassVar[bool] = False
     retrains: ClassVar[bool] = False
 
-    def refuses(self, adapter: Any) -> str | None:
+    def incompatibility(self, adapter: Any) -> str | None:
         """Why it does not go with a protocol, or None; this goes with every one."""
         return None
 

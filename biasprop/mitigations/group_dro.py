@@ -27,7 +27,7 @@ class GroupDro(Erm):
 
     needs_groups: ClassVar[bool] = True
 
-    def refuses(self, adapter: Any) -> str | None:
+    def incompatibility(self, adapter: Any) -> str | None:
         """Why it does not go with a protocol, or None."""
         return None if adapter.adapts_encoder else f"group_dro trains step by step, which {adapter.kind} does not"
 
@@ -41,7 +41,7 @@ class GroupDro(Erm):
 
 
 class Robust(NamedTuple):
-    """A fine-tuning run against an adversary (a :class:`biasprop.nn.optimisation.JudgedTask`)."""
+    """A fine-tuning run against an adversary (a :class:`biasprop.nn.optimisation.ValidatedTask`)."""
 
     plain: Any
     """What is minimised without it."""
@@ -67,9 +67,9 @@ class Robust(NamedTuple):
         raised = jnp.where(size > 0, log_weights + self.mitigation.step * each, -jnp.inf)
         return fixed(jax.nn.softmax(raised)) @ each - log_weights @ fixed(each) + fixed(log_weights @ each)
 
-    def judge(self, params: Params) -> Float[Array, ""]:
+    def validation_loss(self, params: Params) -> Float[Array, ""]:
         """As without the adversary, so that every mitigation is stopped by one rule."""
-        return self.plain.judge(params)
+        return self.plain.validation_loss(params)
 
 
 class Opposed(NamedTuple):

@@ -31,7 +31,7 @@ class LastLayerRetraining(Erm):
     needs_groups: ClassVar[bool] = True
     retrains: ClassVar[bool] = True
 
-    def refuses(self, adapter: Any) -> str | None:
+    def incompatibility(self, adapter: Any) -> str | None:
         """Why it does not go with a protocol, or None."""
         return (
             None if adapter.linear_head else f"last_layer_retraining needs a linear head, which {adapter.kind} has not"

@@ -11,10 +11,10 @@ from jaxtyping import Array, Float, Int
 TOLERANCE = 1e-5
 """Largest component of the gradient at which the fit stops."""
 
-SOLVED = 1e-3
+CONVERGED = 1e-3
 """Largest component of the gradient at which a fit that ran out of steps still counts as solved."""
 
-MOST_STEPS = 60
+MAX_STEPS = 60
 """Newton steps before the fit is given up as not solved."""
 
 
@@ -65,7 +65,7 @@ def solve(
 
     def unsolved(state: tuple[Array, Array]) -> Array:
         theta, steps = state
-        return (steps < MOST_STEPS) & (jnp.max(jnp.abs(gradient(theta))) > TOLERANCE)
+        return (steps < MAX_STEPS) & (jnp.max(jnp.abs(gradient(theta))) > TOLERANCE)
 
     def newton(state: tuple[Array, Array]) -> tuple[Array, Array]:
         theta, steps = state
@@ -78,6 +78,6 @@ def solve(
         return theta - lengths[jnp.argmin(losses)] * move, steps + 1
 
     theta, _ = jax.lax.while_loop(unsolved, newton, (jnp.zeros(inputs.shape[1]), jnp.int32(0)))
-    theta = jnp.where(jnp.max(jnp.abs(gradient(theta))) < SOLVED, theta, jnp.nan)
+    theta = jnp.where(jnp.max(jnp.abs(gradient(theta))) < CONVERGED, theta, jnp.nan)
     weights = theta[:-1] / scale
     return Head(weights, theta[-1] - mean @ weights)

@@ -18,7 +18,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Key
 
 from biasprop.interfaces import Params
-from biasprop.nn.xla_barriers import settle
+from biasprop.nn.xla_barriers import barrier
 
 
 def patchify(images: Float[Array, "n h w c"], patch: int) -> Float[Array, "n t p"]:
@@ -45,7 +45,7 @@ def _affine(rows: Array, kernel: Array, bias: Array) -> tuple[Array, tuple[Array
 def _affine_back(kept: tuple[Array, Array], wanted: Array) -> tuple[Array, Array, Array]:
     rows, kernel = kept
     inputs, outputs = kernel.shape
-    gradient = settle(wanted.T @ rows).T if inputs > outputs else rows.T @ wanted
+    gradient = barrier(wanted.T @ rows).T if inputs > outputs else rows.T @ wanted
     return wanted @ kernel.T, gradient, wanted.sum(axis=0)
 
 
@@ -69,7 +69,7 @@ def _across(columns: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
 def _across_back(kept: tuple[Array, Array], wanted: Array) -> tuple[Array, Array]:
     columns, kernel = kept
     inputs, outputs = kernel.shape
-    return kernel @ wanted, columns @ wanted.T if inputs > outputs else settle(wanted @ columns.T).T
+    return kernel @ wanted, columns @ wanted.T if inputs > outputs else barrier(wanted @ columns.T).T
 
 
 across.defvjp(_across, _across_back)

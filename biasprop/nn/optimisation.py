@@ -19,7 +19,7 @@ from biasprop.interfaces import Params
 SEGMENT = 50
 """Steps a compiled segment takes; a run of any length is a whole number of segments whose last steps stand still."""
 
-NEVER = -1
+NOT_DIVERGED = -1
 """``State.diverged_at`` of a run that has not diverged."""
 
 
@@ -58,7 +58,7 @@ class Schedule(Component):
         )
 
 
-class Task(Protocol):
+class TrainingTask(Protocol):
     """What a training run minimises: a pytree, so that one compiled segment serves every task of its structure."""
 
     @property
@@ -71,10 +71,10 @@ class Task(Protocol):
         ...
 
 
-class JudgedTask(Task, Protocol):
+class ValidatedTask(TrainingTask, Protocol):
     """A task whose best parameters on the way are kept."""
 
-    def judge(self, params: Params) -> Float[Array, ""]:
+    def validation_loss(self, params: Params) -> Float[Array, ""]:
         """What "best" means: the lowest wins."""
         ...
 
@@ -89,12 +89,12 @@ class State(NamedTuple):
     """First step whose loss or update was not finite, or ``NEVER``."""
 
 
-def start(task: Task, params: Params) -> State:
+def start(task: TrainingTask, params: Params) -> State:
     """The state before the first step."""
-    return State(params, task.schedule.optimiser().init(params), jnp.int32(0), jnp.int32(NEVER))
+    return State(params, task.schedule.optimiser().init(params), jnp.int32(0), jnp.int32(NOT_DIVERGED))
 
 
-def segment(task: Task, state: State) -> tuple[State, Float[Array, " s"]]:
+def segment(task: TrainingTask, state: State) -> tuple[State, Float[Array, " s"]]:
     """Take ``SEGMENT`` steps.
 
     Returns:
@@ -107,7 +107,7 @@ def segment(task: Task, state: State) -> tuple[State, Float[Array, " s"]]:
         updates, moments = optimiser.update(gradients, state.moments, state.params)
         params = jax.tree.map(jnp.add, state.params, updates)
         finite = jnp.isfinite(loss) & jnp.isfinite(sum(jnp.sum(leaf) for leaf in jax.tree.leaves(updates)))
-        running = (state.step < task.schedule.steps) & (state.diverged_at == NEVER)
+        running = (state.step < task.schedule.steps) & (state.diverged_at == NOT_DIVERGED)
         moves = running & finite
         kept: Any = jax.tree.map(lambda a, b: jnp.where(moves, a, b), (params, moments), (state.params, state.moments))
         diverged_at = jnp.where(running & ~finite, state.step, state.diverged_at)
@@ -116,11 +116,11 @@ def segment(task: Task, state: State) -> tuple[State, Float[Array, " s"]]:
     return jax.lax.scan(step, state, length=SEGMENT)
 
 
-def loss_where_it_stopped(task: Task, state: State) -> Float[Array, ""]:
+def loss_at_divergence(task: TrainingTask, state: State) -> Float[Array, ""]:
     """Loss of the step at which a run diverged: its parameters stand where that step began."""
     return task.loss(state.params, jnp.maximum(state.diverged_at, 0))
 
 
-def segments(steps: int) -> int:
+def segment_count(steps: int) -> int:
     """How many segments a run of so many steps takes."""
     return -(-steps // SEGMENT)

@@ -10,8 +10,8 @@ from jaxtyping import Array, Float, Key
 from pydantic import Field
 
 from biasprop.component import Component
-from biasprop.keys import each
-from biasprop.nn.xla_barriers import settle
+from biasprop.keys import at_each
+from biasprop.nn.xla_barriers import barrier
 
 
 class Augmentation(Component):
@@ -34,7 +34,7 @@ class Augmentation(Component):
     def view(self, key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
         """One random view of one image."""
         height, width, channels = image.shape
-        own = each(key, jnp.arange(6))
+        own = at_each(key, jnp.arange(6))
         zoom, shift, sign, turn = jax.vmap(lambda one: jax.random.uniform(one, (2,)))(own[jnp.array([0, 1, 2, 5])])
         zoom = jnp.exp(self.scale * (2 * zoom - 1))
         shift = self.shift * (2 * shift - 1)
@@ -44,7 +44,7 @@ class Augmentation(Component):
         planes = jnp.moveaxis(image, -1, 0)
         planes = jnp.where(turn[0] < self.transpose, planes.mT, planes)
         gain, offset = jax.vmap(lambda one: jax.random.normal(one, (channels,)))(own[3:5])
-        gain, offset = settle(jnp.stack([jnp.exp(self.gain * gain), self.offset * offset]))[:, :, None, None]
+        gain, offset = barrier(jnp.stack([jnp.exp(self.gain * gain), self.offset * offset]))[:, :, None, None]
         across = ((planes * gain + offset) @ columns.T).transpose(1, 2, 0)
         return (rows @ across.reshape(height, -1)).reshape(image.shape)
 

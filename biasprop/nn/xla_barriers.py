@@ -10,7 +10,7 @@ LANE = 16
 """Numbers in a row of the product that settles a stage."""
 
 
-def settle(stage: Float[Array, "*s"]) -> Float[Array, "*s"]:
+def barrier(stage: Float[Array, "*s"]) -> Float[Array, "*s"]:
     """The same numbers, computed once and not again wherever they are used.
 
     Left alone, XLA:CPU fuses a rendering into loops over pixels that evaluate the lesion again for every channel, and

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from biasprop.component import Component
 from biasprop.interfaces import Params
-from biasprop.keys import at, each
+from biasprop.keys import at, at_each
 from biasprop.nn.views import Augmentation
 from biasprop.objectives import weighting
 
@@ -30,7 +30,7 @@ class Contrastive(Component):
     trains: ClassVar[bool] = True
     reads: ClassVar[tuple[str, ...]] = ()
 
-    def cannot_train(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
+    def incompatibility(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
         """Why an encoder of images of this shape cannot be trained by this objective; every encoder can."""
         return None
 
@@ -53,7 +53,7 @@ class Contrastive(Component):
         from biasprop.nn import layers
 
         n = images.shape[0]
-        own = jax.vmap(lambda view: each(at(key, view), jnp.arange(n)))(jnp.arange(2))
+        own = jax.vmap(lambda view: at_each(at(key, view), jnp.arange(n)))(jnp.arange(2))
         views = jax.vmap(jax.vmap(self.augmentation.view), (0, None))(own, images).reshape(-1, *images.shape[1:])
         projected = layers.apply(self._head(encoder.features), extra, encoder.apply(params, views))
         return nt_xent(projected, self.temperature, None if weight is None else jnp.tile(weight, 2))

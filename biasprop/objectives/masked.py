@@ -31,9 +31,9 @@ class Masked(Component):
     trains: ClassVar[bool] = True
     reads: ClassVar[tuple[str, ...]] = ()
 
-    def cannot_train(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
+    def incompatibility(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
         """Why an encoder of images of this shape cannot be trained by this objective, or None."""
-        if why := token_decoder.lacking(self.kind, encoder):
+        if why := token_decoder.incompatibility(self.kind, encoder):
             return why
         if not encoder.drops_tokens:
             return f"{self.kind} needs an encoder that can leave tokens out; {encoder.kind} cannot"

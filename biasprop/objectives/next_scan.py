@@ -30,9 +30,9 @@ class NextScan(Component):
     trains: ClassVar[bool] = True
     reads: ClassVar[tuple[str, ...]] = ("follow_up",)
 
-    def cannot_train(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
+    def incompatibility(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
         """Why an encoder of images of this shape cannot be trained by this objective, or None."""
-        return token_decoder.lacking(self.kind, encoder)
+        return token_decoder.incompatibility(self.kind, encoder)
 
     def init(self, key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int]) -> Params:
         """The decoder and the map back to pixels."""

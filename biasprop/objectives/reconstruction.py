@@ -26,7 +26,7 @@ class Reconstruction(Component):
     trains: ClassVar[bool] = True
     reads: ClassVar[tuple[str, ...]] = ()
 
-    def cannot_train(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
+    def incompatibility(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
         """Why an encoder of images of this shape cannot be trained by this objective, or None."""
         if encoder.features >= math.prod(shape):
             return f"{encoder.features} features of {math.prod(shape)} pixels are no bottleneck: copying loses nothing"

@@ -18,7 +18,7 @@ class Scratch(Component):
     trains: ClassVar[bool] = False
     reads: ClassVar[tuple[str, ...]] = ()
 
-    def cannot_train(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
+    def incompatibility(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
         """Why an encoder of images of this shape cannot be trained by this objective; every encoder can."""
         return None
 

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from biasprop.component import Component
 from biasprop.interfaces import Params
-from biasprop.keys import each
+from biasprop.keys import at_each
 from biasprop.nn.views import Augmentation
 from biasprop.objectives import weighting
 
@@ -30,7 +30,7 @@ class Supervised(Component):
     trains: ClassVar[bool] = True
     reads: ClassVar[tuple[str, ...]] = ("attribute",)
 
-    def cannot_train(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
+    def incompatibility(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
         """Why an encoder of images of this shape cannot be trained by this objective; every encoder can."""
         return None
 
@@ -53,7 +53,7 @@ class Supervised(Component):
         """Mean squared error in units of the attribute's variance: 1 is what its mean alone would have."""
         from biasprop.nn import layers
 
-        views = jax.vmap(self.augmentation.view)(each(key, jnp.arange(images.shape[0])), images)
+        views = jax.vmap(self.augmentation.view)(at_each(key, jnp.arange(images.shape[0])), images)
         told = layers.apply(self._head(encoder.features), extra, encoder.apply(params, views))
         return weighting.mean((told[:, 0] - attribute) ** 2, weight)
 

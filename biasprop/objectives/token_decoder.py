@@ -47,6 +47,6 @@ def target(encoder: Any, images: Float[Array, "n h w c"]) -> Float[Array, "n t p
     return layers.patchify(4 * (images - 0.5), encoder.patch)
 
 
-def lacking(kind: str, encoder: Any) -> str | None:
+def incompatibility(kind: str, encoder: Any) -> str | None:
     """Why an encoder has nothing to decode, or None."""
     return None if hasattr(encoder, "tokens") else f"{kind} needs an encoder with tokens; {encoder.kind} has none"

@@ -30,7 +30,7 @@ def rosters(finetuning: Finetuning, evaluation: Evaluation, subgroups: list[str]
     """Who is in each set. Selection follows the labels' population and its records; calibration and test are balanced.
 
     What the evaluation shifts moves those who calibrate and test, whose labels are the truth here
-    (:func:`biasprop.population.sampling.judged` tells what the test is judged against).
+    (:func:`biasprop.population.sampling.test_labels` tells what the test is judged against).
     """
     shares = {name: float(finetuning.shares.get(name, 0.0)) for name in subgroups}
     prevalence = float(finetuning.prevalence)
@@ -38,11 +38,11 @@ def rosters(finetuning: Finetuning, evaluation: Evaluation, subgroups: list[str]
     learning, judging = in_order(finetuning.shifts, subgroups), in_order(evaluation.shifts, subgroups)
 
     def labelled(n: int) -> Roster:
-        subgroup, label = sampling.exact(shares, prevalence, n, learning)
-        return Roster(subgroup, label, sampling.recorded(subgroup, label, learning), learning)
+        subgroup, label = sampling.exact_counts(shares, prevalence, n, learning)
+        return Roster(subgroup, label, sampling.recorded_labels(subgroup, label, learning), learning)
 
-    subgroup, label = sampling.exact(equal, 0.5, evaluation.calibration, judging)
-    anyone, half = sampling.exact({"any": 1.0}, 0.5, evaluation.test)
+    subgroup, label = sampling.exact_counts(equal, 0.5, evaluation.calibration, judging)
+    anyone, half = sampling.exact_counts({"any": 1.0}, 0.5, evaluation.test)
     return {
         "train": labelled(pool),
         "selection": labelled(evaluation.selection),
@@ -51,11 +51,11 @@ def rosters(finetuning: Finetuning, evaluation: Evaluation, subgroups: list[str]
     }
 
 
-def judged(evaluation: Evaluation, subgroups: Sequence[str]) -> np.ndarray | None:
-    """What the twins on the test roster are judged against (:func:`biasprop.population.sampling.judged`):
+def test_labels(evaluation: Evaluation, subgroups: Sequence[str]) -> np.ndarray | None:
+    """What the twins on the test roster are judged against (:func:`biasprop.population.sampling.test_labels`):
     [subgroup, subject]; None where that is the truth."""
     if not evaluation.shifts:
         return None
-    _, truth = sampling.exact({"any": 1.0}, 0.5, evaluation.test)
-    labels = sampling.judged(truth, in_order(evaluation.shifts, subgroups))
+    _, truth = sampling.exact_counts({"any": 1.0}, 0.5, evaluation.test)
+    labels = sampling.test_labels(truth, in_order(evaluation.shifts, subgroups))
     return None if (labels == truth).all() else labels

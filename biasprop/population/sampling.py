@@ -12,11 +12,11 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from biasprop.interfaces import Subjects
-from biasprop.keys import Subject, at, each
-from biasprop.population.shifts import Shift, moved
+from biasprop.keys import Subject, at, at_each
+from biasprop.population.shifts import Shift, shifted_prevalence
 
-SPREAD = {"annotation": (5**0.5 - 1) / 2, "inclusion": 2**0.5 - 1}
-"""Steps of :func:`_spread`, one a purpose: with 1 they are independent over the rationals, so that who is recorded
+SPREAD_STEP = {"annotation": (5**0.5 - 1) / 2, "inclusion": 2**0.5 - 1}
+"""Steps of :func:`_evenly_spread`, one a purpose: with 1 they are independent over the rationals, so that who is recorded
 wrongly and who is included have nothing to do with each other."""
 
 
@@ -42,18 +42,24 @@ def cohort(
     edges = jnp.cumsum(jnp.stack([jnp.asarray(share, jnp.float32) for share in shares.values()]))[:-1]
 
     def member(subject: Key[Array, ""]) -> tuple[Int[Array, ""], Int[Array, ""]]:
-        chances = jax.vmap(jax.random.uniform)(each(subject, jnp.array([Subject.SUBGROUP, Subject.LABEL])))
+        chances = jax.vmap(jax.random.uniform)(at_each(subject, jnp.array([Subject.SUBGROUP, Subject.LABEL])))
         subgroup = jnp.sum(chances[0] >= edges)
-        own = moved(prevalence, jnp.exp(_dial(shifts, "prevalence")[subgroup])) if shifts else prevalence
+        own = (
+            shifted_prevalence(prevalence, jnp.exp(_shift_values(shifts, "prevalence")[subgroup]))
+            if shifts
+            else prevalence
+        )
         label = chances[1] < own
         return subgroup.astype(jnp.int32), label.astype(jnp.int32)
 
-    subject_keys = each(key, indices)
+    subject_keys = at_each(key, indices)
     subgroup, label = jax.vmap(member)(subject_keys)
-    return jax.vmap(lambda key, a, y: met(key, a, y, shifts))(subject_keys, subgroup, label)
+    return jax.vmap(lambda key, a, y: apply_shifts(key, a, y, shifts))(subject_keys, subgroup, label)
 
 
-def met(key: Key[Array, ""], subgroup: Int[Array, ""], label: Int[Array, ""], shifts: Sequence[Shift] = ()) -> Subjects:
+def apply_shifts(
+    key: Key[Array, ""], subgroup: Int[Array, ""], label: Int[Array, ""], shifts: Sequence[Shift] = ()
+) -> Subjects:
     """A subject as its stage meets it: how far the disease has come, with which noise, and whether beside a marker.
 
     The marker compares one uniform of the subject's own key with its chance, so raising a chance only adds markers. All
@@ -65,18 +71,20 @@ def met(key: Key[Array, ""], subgroup: Int[Array, ""], label: Int[Array, ""], sh
     """
     if not shifts:
         return Subjects(key, subgroup, label)
-    chance = jnp.where(label == 1, _dial(shifts, "marker_diseased"), _dial(shifts, "marker_healthy"))[subgroup]
+    chance = jnp.where(label == 1, _shift_values(shifts, "marker_diseased"), _shift_values(shifts, "marker_healthy"))[
+        subgroup
+    ]
     return Subjects(
         key,
         subgroup,
         label,
-        _dial(shifts, "presentation")[subgroup],
-        jnp.exp(_dial(shifts, "acquisition")[subgroup]),
+        _shift_values(shifts, "presentation")[subgroup],
+        jnp.exp(_shift_values(shifts, "acquisition")[subgroup]),
         (jax.random.uniform(at(key, Subject.MARKER)) < chance).astype(jnp.int32),
     )
 
 
-def recorded(subgroup: np.ndarray, label: np.ndarray, shifts: Sequence[Shift]) -> np.ndarray:
+def recorded_labels(subgroup: np.ndarray, label: np.ndarray, shifts: Sequence[Shift]) -> np.ndarray:
     """What is on record as the label of everyone on a list, in nearly exact counts in every prefix.
 
     Raising an error rate spoils more labels and mends none; the same places are spoilt in every cell and draw, whose
@@ -91,11 +99,11 @@ def recorded(subgroup: np.ndarray, label: np.ndarray, shifts: Sequence[Shift]) -
     for g, shift in enumerate(shifts):
         for truth, rate in ((0, shift.false_alarm), (1, shift.missed)):
             those = np.flatnonzero((subgroup == g) & (label == truth))
-            told[those[_spread(len(those), SPREAD["annotation"]) < float(rate)]] = 1 - truth
+            told[those[_evenly_spread(len(those), SPREAD_STEP["annotation"]) < float(rate)]] = 1 - truth
     return told
 
 
-def judged(label: np.ndarray, shifts: Sequence[Shift]) -> np.ndarray:
+def test_labels(label: np.ndarray, shifts: Sequence[Shift]) -> np.ndarray:
     """What the twins of test subjects are judged against, -1 for one who is not counted: [subgroup, subject].
 
     Disease belongs to the subject, so it is the same for all twins; a prevalence that differs between subgroups counts
@@ -106,20 +114,20 @@ def judged(label: np.ndarray, shifts: Sequence[Shift]) -> np.ndarray:
         label: [subject] truth.
         shifts: of every subgroup, from :func:`biasprop.population.shifts.in_order`; not empty.
     """
-    told = np.stack([recorded(np.full_like(label, g), label, shifts) for g in range(len(shifts))])
+    told = np.stack([recorded_labels(np.full_like(label, g), label, shifts) for g in range(len(shifts))])
     for g, shift in enumerate(shifts):
         odds = math.exp(shift.prevalence)
         for truth, kept in ((0, 1 / odds), (1, odds)):
             those = np.flatnonzero(label == truth)
-            told[g, those[_spread(len(those), SPREAD["inclusion"]) >= kept]] = -1
+            told[g, those[_evenly_spread(len(those), SPREAD_STEP["inclusion"]) >= kept]] = -1
     return told
 
 
-def _dial(shifts: Sequence[Shift], name: str) -> Float[Array, " g"]:
+def _shift_values(shifts: Sequence[Shift], name: str) -> Float[Array, " g"]:
     return jnp.stack([jnp.asarray(getattr(shift, name), jnp.float32) for shift in shifts])
 
 
-def _spread(n: int, step: float) -> np.ndarray:
+def _evenly_spread(n: int, step: float) -> np.ndarray:
     """``n`` numbers in [0, 1), evenly spread in every prefix: the multiples of an irrational number, modulo 1.
 
     Of the first n about n p lie below p, to within a few (Kuipers and Niederreiter 1974, ch. 2.3).
@@ -127,7 +135,7 @@ def _spread(n: int, step: float) -> np.ndarray:
     return np.arange(1, n + 1) * step % 1.0
 
 
-def exact(
+def exact_counts(
     shares: dict[str, float], prevalence: float, n: int, shifts: Sequence[Shift] = ()
 ) -> tuple[np.ndarray, np.ndarray]:
     """Subgroups and labels of a list whose every prefix has the stated counts to within one subject.
@@ -144,12 +152,12 @@ def exact(
     Returns:
         Two int32 arrays of length ``n``, not to be written to: index into ``shares`` and label.
     """
-    own = [moved(prevalence, math.exp(shift.prevalence)) for shift in shifts] or [prevalence] * len(shares)
-    return _listed(tuple((share * (1 - p), share * p) for share, p in zip(shares.values(), own, strict=True)), n)
+    own = [shifted_prevalence(prevalence, math.exp(shift.prevalence)) for shift in shifts] or [prevalence] * len(shares)
+    return _listed_counts(tuple((share * (1 - p), share * p) for share, p in zip(shares.values(), own, strict=True)), n)
 
 
 @functools.lru_cache(maxsize=64)  # a list of 10,000 takes a second, and every cell of a study has the same ones
-def _listed(targets: tuple[tuple[float, float], ...], n: int) -> tuple[np.ndarray, np.ndarray]:
+def _listed_counts(targets: tuple[tuple[float, float], ...], n: int) -> tuple[np.ndarray, np.ndarray]:
     target = np.array(targets)
     subgroup_target = target.sum(axis=1)
     label_target = target.sum(axis=0)

@@ -62,7 +62,7 @@ Shifts = dict[str, Annotated[Shift, Preset(PRESETS)]]
 """Subgroup -> its dials, or the name of a preset; empty where nothing is shifted."""
 
 
-def absent(shifts: Mapping[str, Shift]) -> bool:
+def no_shifts(shifts: Mapping[str, Shift]) -> bool:
     """Whether a stage shifts nothing. A dump leaves it out then, so that no digest depends on a table of nothing."""
     return not shifts
 
@@ -72,6 +72,6 @@ def in_order(shifts: Mapping[str, Shift], subgroups: Sequence[str]) -> tuple[Shi
     return tuple(shifts.get(name, Shift()) for name in subgroups) if shifts else ()
 
 
-def moved(prevalence: Any, odds: Any) -> Any:
+def shifted_prevalence(prevalence: Any, odds: Any) -> Any:
     """A prevalence after its odds are multiplied by ``odds`` (floats or arrays); exactly what it was for 1."""
     return prevalence * odds / (1 - prevalence + prevalence * odds)

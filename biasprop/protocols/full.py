@@ -11,12 +11,12 @@ from pydantic import Field
 
 from biasprop.component import Component
 from biasprop.interfaces import Labelled, Params
-from biasprop.keys import at, each
+from biasprop.keys import at, at_each
 from biasprop.nn.heads import Head, log_loss
 from biasprop.nn.optimisation import Schedule
 from biasprop.nn.views import Augmentation
 
-LOOKED_AT = 250
+SEEN = 250
 """Most selection subjects judged at once."""
 
 
@@ -61,13 +61,13 @@ class Full(Component):
         """What is minimised on these labels."""
         return FinetuningTask(encoder, self.recipe(pretrained), train, selection, key)
 
-    def whole(self, encoder: Any, params: Params, moved: Params) -> Params:
+    def merge(self, encoder: Any, params: Params, trained: Params) -> Params:
         """What moved is the whole encoder."""
-        return moved
+        return trained
 
 
 class FinetuningTask(NamedTuple):
-    """One fine-tuning run (a :class:`biasprop.nn.optimisation.Task`)."""
+    """One fine-tuning run (a :class:`biasprop.nn.optimisation.TrainingTask`)."""
 
     encoder: Any
     recipe: Recipe
@@ -90,14 +90,14 @@ class FinetuningTask(NamedTuple):
         key = at(self.key, step)
         n = self.schedule.batch
         rows = _drawn(at(key, 0), n, self.train)
-        views = jax.vmap(self.recipe.augmentation.view)(each(at(key, 1), jnp.arange(n)), self.train.images[rows])
+        views = jax.vmap(self.recipe.augmentation.view)(at_each(at(key, 1), jnp.arange(n)), self.train.images[rows])
         log_odds = params["head"](self.encoder.apply(params["encoder"], views))
         return log_loss(log_odds, self.train.labels[rows]), rows
 
-    def judge(self, params: Params) -> Float[Array, ""]:
+    def validation_loss(self, params: Params) -> Float[Array, ""]:
         """Mean log loss of the selection subjects; padding is looked at only where it shares a piece with them."""
         n = len(self.selection.labels)
-        piece = next(k for k in range(min(n, LOOKED_AT), 0, -1) if n % k == 0)
+        piece = next(k for k in range(min(n, SEEN), 0, -1) if n % k == 0)
 
         def add(i: Int[Array, ""], total: Float[Array, ""]) -> Float[Array, ""]:
             images, labels = (

@@ -34,7 +34,7 @@ class GradualUnfreezing(Full):
 
 class UnfreezingTask(NamedTuple):
     """A fine-tuning run whose optimiser leaves alone what is still frozen
-    (a :class:`biasprop.nn.optimisation.JudgedTask`)."""
+    (a :class:`biasprop.nn.optimisation.ValidatedTask`)."""
 
     full: FinetuningTask
     unfrozen_by: float | Float[Array, ""]
@@ -57,9 +57,9 @@ class UnfreezingTask(NamedTuple):
         """As in full fine-tuning."""
         return self.full.losses(params, step)
 
-    def judge(self, params: Params) -> Float[Array, ""]:
+    def validation_loss(self, params: Params) -> Float[Array, ""]:
         """As in full fine-tuning."""
-        return self.full.judge(params)
+        return self.full.validation_loss(params)
 
 
 class Unfreezing(NamedTuple):

@@ -33,9 +33,9 @@ class LastLayers(Full):
         partly = Partly(encoder, self._part(encoder, params, moves=False))
         return FinetuningTask(partly, self.recipe(pretrained), train, selection, key)
 
-    def whole(self, encoder: Any, params: Params, moved: Params) -> Params:
+    def merge(self, encoder: Any, params: Params, trained: Params) -> Params:
         """The last layers on top of the ones that stayed."""
-        return _joined(params, moved)
+        return _joined(params, trained)
 
     def _part(self, encoder: Any, params: Params, moves: bool) -> Params:
         """The parameters that move, or those that stay; None in the places of the others."""

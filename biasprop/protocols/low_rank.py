@@ -53,9 +53,9 @@ class LowRank(Full):
         adapted = Adapted(encoder, params, self.alpha / self.rank)
         return FinetuningTask(adapted, self.recipe(pretrained), train, selection, key)
 
-    def whole(self, encoder: Any, params: Params, moved: Params) -> Params:
+    def merge(self, encoder: Any, params: Params, trained: Params) -> Params:
         """The encoder with its adapters merged in."""
-        return _merged(params, moved, self.alpha / self.rank)
+        return _merged(params, trained, self.alpha / self.rank)
 
 
 class Adapted(NamedTuple):

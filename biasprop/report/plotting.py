@@ -79,7 +79,7 @@ STYLE: dict[str, Any] = {
 }
 
 
-class DoesNotFit(Exception):
+class NotApplicable(Exception):
     """A study has not what a figure shows (no factor of label budgets, say); the message gives the reason."""
 
 

@@ -26,7 +26,7 @@ TABLE_WIDTH = 200
 """Columns of tables that do not go to a terminal."""
 
 
-def made(study: Study, store: Path, entries: Sequence[Entry]) -> dict[str, Any]:
+def make_report(study: Study, store: Path, entries: Sequence[Entry]) -> dict[str, Any]:
     """Tables, estimates and figures; from the store's cache while scores, ledger, estimands and code are the same."""
     from biasprop.report import figures
 
@@ -39,7 +39,7 @@ def made(study: Study, store: Path, entries: Sequence[Entry]) -> dict[str, Any]:
     return found | {"tables": "".join(c for c in found["tables"] if c.isprintable() or c == "\n")}
 
 
-def summarised(study: Study, cube: xr.Dataset, entries: Sequence[Entry]) -> Summary:
+def summarise(study: Study, cube: xr.Dataset, entries: Sequence[Entry]) -> Summary:
     """Estimates of the study's estimands, with what the difficulty ledger knows."""
     from biasprop.report import tables
 
@@ -73,7 +73,7 @@ def study_of(cube: xr.Dataset, store: Path) -> Study:
     )
 
 
-def opened(study: Study, store: Path) -> xr.Dataset:
+def open_study_cube(study: Study, store: Path) -> xr.Dataset:
     """The cube with the study's levels and replicates, in its order."""
     from biasprop.store.view import open_cube
 
@@ -94,8 +94,8 @@ def _key(study: Study, store: Path, entries: Sequence[Entry], width: int) -> str
 def _make(study: Study, store: Path, entries: Sequence[Entry], width: int) -> dict[str, Any]:
     from biasprop.report import figures, tables, text_summary  # here, because what is kept needs no matplotlib
 
-    cube = opened(study, store).load()
-    summary = summarised(study, cube, entries)
+    cube = open_study_cube(study, store).load()
+    summary = summarise(study, cube, entries)
     drawn = figures.draw_all(cube, summary.estimates, store / "figures", study)
     return {
         "tables": tables.text(tables.tables(summary, difficulty.tables(study, entries, summary)), width)

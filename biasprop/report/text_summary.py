@@ -15,7 +15,7 @@ from biasprop.statistics.verdict import ERASED, NOT_REACHED, NOT_RESOLVED, PERSI
 
 ORDER = (PERSISTS, REVERSED, ERASED, NOT_RESOLVED, REACHED, NOT_REACHED)
 
-MOST = 8
+MAX_NAMED = 8
 """Estimates of one verdict that are named with their numbers; of more only the range of values is told."""
 
 
@@ -45,7 +45,7 @@ def _primary(estimate: Estimate) -> str:
 def _group(word: str, group: Sequence[Estimate], also: bool) -> str:
     count = f"{len(group)} {'other ' if also else ''}estimate{'s' if len(group) > 1 else ''}"
     head = f"{word.capitalize()}: {count}"
-    if len(group) <= MOST:
+    if len(group) <= MAX_NAMED:
         return f"{head}, {'; '.join(f'{_name(one)} {_number(one)}' for one in group)}."
     values = [estimate.value for estimate in group if not math.isnan(estimate.value)]
     return f"{head}" + (f", values from {_signed(min(values))} to {_signed(max(values))}." if values else ".")

@@ -39,7 +39,7 @@ def dataframe(store: str | Path) -> pd.DataFrame:
     path = Path(store).resolve()
     cube = open_cube(path).load()
     study = results.study_of(cube, path)
-    return tabulated(results.summarised(study, cube, ledger.made(study, path)))
+    return tabulated(results.summarise(study, cube, ledger.load_or_compute(study, path)))
 
 
 def tabulated(summary: Summary) -> pd.DataFrame:

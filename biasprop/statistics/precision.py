@@ -12,7 +12,7 @@ from scipy.special import fdtr, gammaln, stdtrit
 from biasprop.statistics.estimand import KINDS, Estimand, Level
 from biasprop.statistics.intervals import MIN_FIELLER, ratio_bounds
 from biasprop.statistics.paired import Paired, paired
-from biasprop.statistics.tests import ALPHA, MOST_REPLICATES, POWER, fewest
+from biasprop.statistics.tests import ALPHA, MAX_REPLICATES, POWER, fewest
 
 TOO_FEW = "not enough replicates in the store"
 
@@ -71,7 +71,7 @@ def _precision(contrast: Paired, half_width: float) -> Precision:
         below = below[whole]
         expected = fewest(lambda m: m >= MIN_FIELLER and _ratio_half_width(values, below, m) <= half_width)
         likely = None
-    reason = now.reason or (f"more than {MOST_REPLICATES} replicates would be needed" if expected is None else "")
+    reason = now.reason or (f"more than {MAX_REPLICATES} replicates would be needed" if expected is None else "")
     return Precision(contrast.estimand.name, contrast.arm, n, half, expected, likely, reason)
 
 

@@ -12,7 +12,7 @@ ALPHA = 0.05
 """Level of every test, before adjustment."""
 POWER = 0.8
 """Power that plans and advice on replicates aim at."""
-MOST_REPLICATES = 10_000
+MAX_REPLICATES = 10_000
 """Advice beyond this is no advice."""
 
 
@@ -179,9 +179,9 @@ def fewest(enough: Callable[[int], bool]) -> int | None:
     Args:
         enough: whether so many are; once it is true it stays true.
     """
-    if not enough(MOST_REPLICATES):
+    if not enough(MAX_REPLICATES):
         return None
-    low, high = 1, MOST_REPLICATES
+    low, high = 1, MAX_REPLICATES
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)

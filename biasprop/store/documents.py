@@ -37,10 +37,10 @@ def write(path: Path, documents: Documents) -> None:
     Raises:
         OSError: one cannot be written.
     """
-    json_cache.replace(path / COPY, documents)
+    json_cache.write_or_raise(path / COPY, documents)
     now = read(path)
     for name in (name for name in NAMES if documents[name] != now[name]):
-        json_cache.put(path / name, json.dumps(documents[name], indent=2))
+        json_cache.write_text(path / name, json.dumps(documents[name], indent=2))
 
 
 def copy(path: Path) -> None:
@@ -49,7 +49,7 @@ def copy(path: Path) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    json_cache.replace(path / COPY, read(path))
+    json_cache.write_or_raise(path / COPY, read(path))
 
 
 def damaged(path: Path) -> list[str]:
@@ -89,6 +89,6 @@ def resized(documents: Documents, shapes: Iterable[tuple[str, tuple[int, ...]]])
 
 def _parsed(file: Path) -> Any:
     try:
-        return json.loads(safe_files.content(file, json_cache.MOST))
+        return json.loads(safe_files.read_bytes(file, json_cache.MAX_BYTES))
     except (OSError, ValueError, RecursionError):
         return None

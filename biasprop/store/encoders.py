@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from biasprop.store import safe_files
-from biasprop.store.file_lock import claim
+from biasprop.store.file_lock import locked
 
-MOST_BYTES = 4_000_000_000
+MAX_BYTES = 4_000_000_000
 """Of one file; no encoder of these studies comes near it."""
 
 _INFO = "__info__"
@@ -78,7 +78,7 @@ class EncoderStore:
         members = {_INFO: np.frombuffer(json.dumps(meta).encode(), np.uint8)}
         members |= {f"{number:05d}": array for number, array in enumerate(plain.values())}
         target = self.path(key)
-        if linked := safe_files.link(self.root, f"{key}.npz".rpartition("/")[0]) if "/" in key else None:
+        if linked := safe_files.first_link(self.root, f"{key}.npz".rpartition("/")[0]) if "/" in key else None:
             raise OSError(f"{self.root / linked} is a link that leads elsewhere; it is not written through")
         target.parent.mkdir(parents=True, exist_ok=True)
         aside = target.with_name(f".{target.name}.{os.getpid()}-{os.urandom(4).hex()}")
@@ -102,13 +102,13 @@ class EncoderStore:
                 {self.path(key) for key in keys}
             ):  # in one order everywhere, so that nobody waits in a ring
                 path.parent.mkdir(parents=True, exist_ok=True)
-                held.enter_context(claim(path.with_name(f".{path.stem}.lock")))
+                held.enter_context(locked(path.with_name(f".{path.stem}.lock")))
             yield
 
     def _read(self, key: str) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
         path = self.path(key)
         try:
-            content = safe_files.content(path, MOST_BYTES)
+            content = safe_files.read_bytes(path, MAX_BYTES)
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:

@@ -14,7 +14,7 @@ from biasprop.store import safe_files
 FILE = "events.jsonl"
 """Its name in the store's folder."""
 
-MOST_EVENTS = 4_000_000_000
+MAX_BYTES = 4_000_000_000
 """Bytes of a log that are read."""
 
 _CHECK = b', "check": "'
@@ -43,7 +43,7 @@ def append(store: Path, event: Mapping[str, Any]) -> None:
 def read(store: Path) -> tuple[list[dict[str, Any]], list[int]]:
     """The events, oldest first, and the numbers (from 1) of lines that are no events: cut short or damaged."""
     try:
-        lines = safe_files.content(store / FILE, MOST_EVENTS).split(b"\n")
+        lines = safe_files.read_bytes(store / FILE, MAX_BYTES).split(b"\n")
     except FileNotFoundError:
         return [], []
     events, cut = [], []

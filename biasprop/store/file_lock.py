@@ -21,7 +21,7 @@ NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 @contextlib.contextmanager
-def claim(path: Path, *, wait: bool = True) -> Iterator[bool]:
+def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
     """Hold a claim while inside.
 
     Args:
@@ -36,7 +36,7 @@ def claim(path: Path, *, wait: bool = True) -> Iterator[bool]:
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:
-        held = _taken(descriptor, wait)
+        held = _acquired(descriptor, wait)
         if held:
             with contextlib.suppress(OSError):  # a full disk
                 os.ftruncate(descriptor, 0)
@@ -46,7 +46,7 @@ def claim(path: Path, *, wait: bool = True) -> Iterator[bool]:
         os.close(descriptor)
 
 
-def _taken(descriptor: int, wait: bool) -> bool:
+def _acquired(descriptor: int, wait: bool) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:

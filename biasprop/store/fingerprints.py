@@ -21,7 +21,7 @@ def file(store: Path, number: int) -> Path:
 def find(store: Path, number: int) -> dict[str, Any] | None:
     """What a fingerprint stands for; None where its file is missing or damaged."""
     try:
-        text = safe_files.content(file(store, number), json_cache.MOST)
+        text = safe_files.read_bytes(file(store, number), json_cache.MAX_BYTES)
         return json.loads(text) if hash64(text) == number else None
     except (OSError, ValueError):
         return None
@@ -40,7 +40,7 @@ def write(store: Path, number: int, text: str) -> None:
         OSError: it cannot be written.
     """
     file(store, number).parent.mkdir(exist_ok=True)
-    json_cache.put(file(store, number), text)
+    json_cache.write_text(file(store, number), text)
 
 
 def event(number: int, text: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from zarr.storage import LocalStore
 
 from biasprop.store import safe_files
 
-MOST_METADATA = 64_000_000
+MAX_METADATA_BYTES = 64_000_000
 """Bytes of a file of metadata."""
 
 
@@ -57,7 +57,7 @@ class Folder(LocalStore):
             self.set_sync(key, default_buffer_prototype().buffer.from_bytes(content))
 
     def _not_through_a_link(self, key: str) -> None:
-        if linked := safe_files.link(self.root, key):
+        if linked := safe_files.first_link(self.root, key):
             raise OSError(f"{self.root / linked} is a link that leads out of the store; it is not written through")
 
     def chunk(self, key: str) -> bytes:
@@ -69,8 +69,8 @@ class Folder(LocalStore):
         """
         most = self.chunks.get(key.partition("/")[0])
         if most is None or key.endswith("zarr.json"):
-            return safe_files.content(self.root / key, MOST_METADATA)
-        packed = safe_files.content(self.root / key, 2 * most + 1024)
+            return safe_files.read_bytes(self.root / key, MAX_METADATA_BYTES)
+        packed = safe_files.read_bytes(self.root / key, 2 * most + 1024)
         if safe_files.unpacked(packed) > most:
             raise ValueError(f"{key} unpacks to more than an arm has")
         return packed

@@ -12,14 +12,14 @@ from typing import Any
 
 from biasprop.store import safe_files
 
-MOST = 64_000_000
+MAX_BYTES = 64_000_000
 """Bytes of a file."""
 
 
 def read(path: Path, key: str = "") -> Any:
     """What was written under this key; None where the file is missing, damaged or of another key."""
     with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-        stored = json.loads(safe_files.content(path, MOST))
+        stored = json.loads(safe_files.read_bytes(path, MAX_BYTES))
         if stored["checksum"] == _hash(key + json.dumps(stored["content"])):
             return stored["content"]
     return None
@@ -35,19 +35,19 @@ def write(path: Path, content: Any, key: str = "") -> None:
     """
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        replace(path, content, key)
+        write_or_raise(path, content, key)
 
 
-def replace(path: Path, content: Any, key: str = "") -> None:
+def write_or_raise(path: Path, content: Any, key: str = "") -> None:
     """As :func:`write`, into a folder that exists, for what must be kept.
 
     Raises:
         OSError: it cannot be written.
     """
-    put(path, json.dumps({"checksum": _hash(key + json.dumps(content)), "content": content}))
+    write_text(path, json.dumps({"checksum": _hash(key + json.dumps(content)), "content": content}))
 
 
-def put(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
     """Write a file, whole or not at all, whoever else writes it.
 
     Raises:

@@ -10,7 +10,7 @@ MAGIC = b"\x28\xb5\x2f\xfd"
 """How a frame of Zstandard begins (RFC 8878, section 3.1.1)."""
 
 
-def content(file: Path, most: int) -> bytes:
+def read_bytes(file: Path, most: int) -> bytes:
     """The bytes of a plain file.
 
     Args:
@@ -32,7 +32,7 @@ def content(file: Path, most: int) -> bytes:
         return opened.read(most + 1)
 
 
-def link(root: Path, key: str) -> str | None:
+def first_link(root: Path, key: str) -> str | None:
     """The first part of a path below ``root`` that is a link, which may lead anywhere; None if none is.
 
     Args:
@@ -47,7 +47,7 @@ def link(root: Path, key: str) -> str | None:
     return None
 
 
-def links(folder: Path) -> list[str]:
+def links_in(folder: Path) -> list[str]:
     """Names of what lies in a folder and is a link; none where there is no folder."""
     try:
         with os.scandir(folder) as entries:

@@ -15,7 +15,7 @@ import zarr
 from biasprop.component import InputError
 from biasprop.status import Status
 from biasprop.store import attributes, documents, event_log, fingerprints, integrity, zarr_arrays
-from biasprop.store.file_lock import claim
+from biasprop.store.file_lock import locked
 from biasprop.store.integrity import Damage
 from biasprop.store.layout import Label, Layout, grow
 from biasprop.store.variables import DATA, VARIABLES
@@ -103,7 +103,7 @@ class Store:
         """Grow and describe the store anew; where it cannot be written, only what is incidental may stay as it was."""
         new = self._wanted(wanted, attrs)
         try:
-            with claim(self.path / zarr_arrays.LOCK):
+            with locked(self.path / zarr_arrays.LOCK):
                 return self._opened(self.path)._grow(wanted, attrs)  # another process may have grown it meanwhile
         except OSError:
             if {name for name, value in new.items() if value != self.attrs.get(name)} - _INCIDENTAL:
@@ -187,7 +187,7 @@ class Store:
         index = self.index(arm, replicate)
         states = self._states(status)
         arrays = self._checked(data, integrity.planned(states), required=bool((states == Status.OK).any()))
-        with claim(self.path / zarr_arrays.LOCK):  # against a process that checks and mends meanwhile
+        with locked(self.path / zarr_arrays.LOCK):  # against a process that checks and mends meanwhile
             if self._is_written(index):
                 self._set("status", index, Status.OPEN)  # a kill from here on must not leave old status over new data
             for name, values in arrays.items():
@@ -279,7 +279,7 @@ class Store:
         for index in np.ndindex(*self.layout.shape) if arms is None else self._places(arms):
             reason, number = integrity.inspect(self._arrays, index, self.layout)
             if reason is not None and repair:
-                with claim(self.path / zarr_arrays.LOCK):  # it may have been written just now
+                with locked(self.path / zarr_arrays.LOCK):  # it may have been written just now
                     reason, number = integrity.inspect(self._arrays, index, self.layout)
                     if reason is not None:
                         for name in sorted(VARIABLES, key=lambda name: name != "status"):
@@ -379,10 +379,10 @@ def _mended(path: Path) -> list[str]:
     try:
         found = []
         if documents.damaged(path):  # or being written just now
-            with claim(lock):
+            with locked(lock):
                 found = documents.mend(path)
         elif (path / documents.GROUP).is_file() and not documents.has_copy(path):
-            with claim(lock):
+            with locked(lock):
                 Store._opened(path)  # is what is copied whole?
                 found = [documents.COPY] if (path / documents.COPY).exists() else []
                 documents.copy(path)

@@ -39,19 +39,19 @@ LOCK = ".lock"
 FOLDERS = ("fingerprints", "cache", "figures", "claims")
 """Folders beside the arrays in a store's folder."""
 
-ABANDONED = 3600.0
+ABANDONED_AFTER_S = 3600.0
 """Seconds after which a half-made store is taken for that of a killed process, and removed."""
 
-PATIENCE = 20
+GROWTH_TIMEOUT = 20
 """Tenths of a second that a reader waits for a store which is being grown."""
 
-MOST_ARMS = 1_000_000
+MAX_ARMS = 1_000_000
 """A layout of more arms than this is taken for damaged, not allocated."""
 
-MOST_BYTES = 2_000_000_000
+MAX_ARM_BYTES = 2_000_000_000
 """Of one arm, and of all statuses; a layout that claims more is taken for damaged."""
 
-MOST_DRAWS = 1024
+MAX_DRAWS = 1024
 """Length of a status chunk along ``draw``: with room to grow, an arm's status stays one file, written in one step."""
 
 PACKED = Zstd(level=3, checksum=True)
@@ -81,7 +81,7 @@ def make(path: Path, layout: Layout, attrs: Mapping[str, Any]) -> bool:
     aside = path.parent / f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}"
     for old in path.parent.glob(f".{path.name}.*-*"):  # of processes that were killed while they made one
         with contextlib.suppress(FileNotFoundError):  # it was of a process that has just finished its own
-            if time.time() - old.stat().st_mtime > ABANDONED:
+            if time.time() - old.stat().st_mtime > ABANDONED_AFTER_S:
                 _remove(old)
     try:
         _fill(aside, layout, attrs)
@@ -123,7 +123,7 @@ def check(path: Path) -> None:
     Raises:
         InputError: one is damaged.
     """
-    for _ in range(PATIENCE):
+    for _ in range(GROWTH_TIMEOUT):
         if not (wrong := documents.damaged(path)):
             return
         time.sleep(0.1)
@@ -168,7 +168,7 @@ def refuse_links(path: Path) -> None:
         InputError: something of it is a link.
     """
     for folder in ("", *FOLDERS):
-        if linked := safe_files.links(path / folder):
+        if linked := safe_files.links_in(path / folder):
             name = f"{folder}/{linked[0]}".lstrip("/")
             raise InputError(f"{path}: {name} is a link that leads out of the store; it is not written through")
 
@@ -180,10 +180,10 @@ def open_layout(path: Path, own: Mapping[str, Any]) -> Layout:
         InputError: it is damaged.
     """
     layout = _read(path, lambda: Layout.from_json(own["layout"]))
-    if min((*layout.shape, *layout.sizes.values())) < 0 or math.prod(layout.shape) > MOST_ARMS:
+    if min((*layout.shape, *layout.sizes.values())) < 0 or math.prod(layout.shape) > MAX_ARMS:
         raise InputError(f"{path}: the store's metadata is damaged (it claims {layout.shape} arms)")
     arm = sum(_bytes(name, layout) for name in VARIABLES)
-    if max(arm, math.prod(layout.shape) * layout.draws) > MOST_BYTES:
+    if max(arm, math.prod(layout.shape) * layout.draws) > MAX_ARM_BYTES:
         raise InputError(f"{path}: the store's metadata is damaged (it claims {arm} bytes an arm)")
     return layout
 
@@ -229,7 +229,7 @@ def _array(group: zarr.Group, layout: Layout, name: str) -> zarr.Array:
 
 def _inner_chunk(name: str, layout: Layout) -> tuple[int, ...]:
     if name == "status":
-        return (MOST_DRAWS,)
+        return (MAX_DRAWS,)
     return tuple(max(size, 1) for size in VARIABLES[name].shape(layout.sizes))
 
 

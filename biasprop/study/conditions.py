@@ -12,7 +12,7 @@ from biasprop.generators import GENERATORS, SOURCES
 from biasprop.mitigations import MITIGATIONS, PRETRAINING_MITIGATIONS
 from biasprop.nn.optimisation import Schedule
 from biasprop.objectives import OBJECTIVES
-from biasprop.population.shifts import Shifts, absent
+from biasprop.population.shifts import Shifts, no_shifts
 from biasprop.protocols import PROTOCOLS
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -44,7 +44,7 @@ class Pretraining(Component):
     """P(subgroup) in the cohort; sums to 1."""
     prevalence: Prevalence = 0.5
     """P(disease | subgroup) in the cohort, equal in all subgroups unless a shift moves it."""
-    shifts: Shifts = Field(default_factory=dict, exclude_if=absent)
+    shifts: Shifts = Field(default_factory=dict, exclude_if=no_shifts)
     """Subgroup -> what else befalls its members of the cohort; nobody reads its labels."""
     objective: Annotated[Any, OneOf(OBJECTIVES)] = Field(default_factory=lambda: OBJECTIVES["contrastive"]())
     """What is minimised."""
@@ -84,7 +84,7 @@ class Finetuning(Component):
     repeats the skew."""
     prevalence: Prevalence = 0.5
     """P(disease | subgroup) among the labelled subjects, equal in all subgroups unless a shift moves it."""
-    shifts: Shifts = Field(default_factory=dict, exclude_if=absent)
+    shifts: Shifts = Field(default_factory=dict, exclude_if=no_shifts)
     """Subgroup -> what else befalls its labelled members (and those who select)."""
     protocol: Annotated[Any, OneOf(PROTOCOLS)] = Field(default_factory=lambda: PROTOCOLS["linear_probe"]())
     """What is adapted and how."""
@@ -110,16 +110,16 @@ class Evaluation(Component):
     not. Nobody else ever sees them."""
     target_specificity: Annotated[float, Field(gt=0, lt=1)] = 0.8
     """Specificity at which the common operating threshold is set on the calibration subjects."""
-    shifts: Shifts = Field(default_factory=dict, exclude_if=absent)
+    shifts: Shifts = Field(default_factory=dict, exclude_if=no_shifts)
     """Subgroup -> what else befalls its members who calibrate and test; wrong records only count against the test."""
 
-    def judges(self, subgroups: int) -> int:
+    def evaluated_images(self, subgroups: int) -> int:
         """Images of everyone who calibrates and tests; a test subject is imaged once in every subgroup."""
         return self.calibration + self.test * subgroups
 
     def images(self, subgroups: int) -> int:
         """Images of everyone who selects, calibrates and tests."""
-        return self.selection + self.judges(subgroups)
+        return self.selection + self.evaluated_images(subgroups)
 
 
 class PretrainingCondition(Component):

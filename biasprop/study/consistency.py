@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from biasprop.hardware import memory
-from biasprop.population.shifts import in_order, moved
+from biasprop.population.shifts import in_order, shifted_prevalence
 from biasprop.statistics.estimand import Estimand
 from biasprop.study.factors import (
     EVALUATION_SHIFTS,
@@ -25,19 +25,19 @@ from biasprop.study.factors import (
     name_problem,
     same_label,
 )
-from biasprop.study.problems import Problem, choose, dotted, frozen, keys_at
+from biasprop.study.problems import Problem, dotted, keys_at, suggestion, with_tuples
 from biasprop.study.source import Location
 
-MOST_COMBINATIONS = 10_000
+MAX_COMBINATIONS = 10_000
 """Combinations of levels; a larger grid is a slip of the pen."""
 
-MOST_ARMS = 200_000
+MAX_ARMS = 200_000
 """Combinations of levels times replicates."""
 
-MOST_ESTIMANDS = 1_000
+MAX_ESTIMANDS = 1_000
 """Estimands of a study."""
 
-MOST_FACTORS = 12
+MAX_FACTORS = 12
 """Factors of a study."""
 
 
@@ -45,7 +45,7 @@ def factor_tables(table: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The factors of a study as its file has them, without those that are no tables, or too many."""
     factors = table.get("factors")
     found = {n: f for n, f in factors.items() if isinstance(f, dict)} if isinstance(factors, dict) else {}
-    return dict(itertools.islice(found.items(), MOST_FACTORS))
+    return dict(itertools.islice(found.items(), MAX_FACTORS))
 
 
 def combinations(found: Mapping[str, Sequence[Level]]) -> Iterator[dict[str, Level]]:
@@ -68,7 +68,7 @@ def of_factors(table: Mapping[str, Any], model: type[BaseModel]) -> list[Problem
         if wrong := name_problem(name):
             problems.append(Problem(at, wrong))
         found, unread = levels(factor)
-        problems += [problem.moved(at) for problem in unread]
+        problems += [problem.below(at) for problem in unread]
         for index, level in enumerate(found):
             for path in level.moves:
                 own = level.places[path]
@@ -100,7 +100,7 @@ def of_conditions(conditions: Any) -> list[Problem]:
         shares = getattr(conditions, stage).shares
         for name in shares:
             if name not in subgroups:
-                what = f"there is no such subgroup; {choose(name, subgroups)}"
+                what = f"there is no such subgroup; {suggestion(name, subgroups)}"
                 problems.append(Problem((stage, "shares", name), what))
         if missing := [name for name in subgroups if name not in shares]:
             what = f"has no share for {', '.join(missing)}; every subgroup needs one, 0 where it is absent"
@@ -108,7 +108,7 @@ def of_conditions(conditions: Any) -> list[Problem]:
     for stage in ("pretraining", "finetuning", "evaluation"):
         for name, shift in getattr(conditions, stage).shifts.items():
             if name not in subgroups:
-                what = f"there is no such subgroup; {choose(name, subgroups)}"
+                what = f"there is no such subgroup; {suggestion(name, subgroups)}"
                 problems.append(Problem((stage, "shifts", name), what))
             if conditions.generator.difficulty.kind == "symmetric" and (shift.marker_healthy or shift.marker_diseased):
                 what = "puts a marker into a corner, which tells left from right; difficulty = symmetric allows none"
@@ -118,9 +118,9 @@ def of_conditions(conditions: Any) -> list[Problem]:
         what = f"is {pretraining.schedule.batch}; has to be at most the cohort, {pretraining.cohort}"
         problems.append(Problem(("pretraining", "schedule", "batch"), what))
     shape = conditions.generator.shape
-    if why := conditions.encoder.refuses(shape):
+    if why := conditions.encoder.incompatibility(shape):
         problems.append(Problem(("encoder",), why))
-    elif why := pretraining.objective.cannot_train(conditions.encoder, shape):
+    elif why := pretraining.objective.incompatibility(conditions.encoder, shape):
         problems.append(Problem(("pretraining", "objective"), why))
     problems += _unreadable(pretraining.objective, conditions.generator)
     if pretraining.objective.trains and not pretraining.source.shows_subjects:
@@ -129,13 +129,13 @@ def of_conditions(conditions: Any) -> list[Problem]:
             what = f"{getattr(pretraining, name).kind} needs subjects, and {pretraining.source.kind} shows none"
             problems.append(Problem(("pretraining", name), what))
     finetuning = conditions.finetuning
-    if why := finetuning.mitigation.refuses(finetuning.protocol):
+    if why := finetuning.mitigation.incompatibility(finetuning.protocol):
         problems.append(Problem(("finetuning", "mitigation"), why))
     recorded = _recorded_prevalence(finetuning)
     if finetuning.labels * min(recorded, 1 - recorded) < 1:
         what = f"is {finetuning.labels}; with prevalence {recorded:g} one class has no label at all"
         problems.append(Problem(("finetuning", "labels"), what))
-    if not problems and (too_large := memory.refused(conditions, conditions)):
+    if not problems and (too_large := memory.too_large(conditions, conditions)):
         problems.append(Problem(*too_large))
     return problems
 
@@ -151,7 +151,7 @@ def _unreadable(objective: Any, generator: Any) -> list[Problem]:
     if not names:
         return [Problem(at, f"{objective.kind} needs an attribute to predict; {generator.kind} has none")]
     if objective.attribute and objective.attribute not in names:
-        what = f"{generator.kind} has no attribute {objective.attribute!r}; {choose(objective.attribute, names)}"
+        what = f"{generator.kind} has no attribute {objective.attribute!r}; {suggestion(objective.attribute, names)}"
         return [Problem((*at, "attribute"), what)]
     return []
 
@@ -159,13 +159,13 @@ def _unreadable(objective: Any, generator: Any) -> list[Problem]:
 def of_grid(table: Mapping[str, Any]) -> Problem | None:
     """A grid too large to go through, counted before anything is made of it."""
     count = math.prod(max(len(levels(factor)[0]), 1) for factor in factor_tables(table).values())
-    if count > MOST_COMBINATIONS:
-        what = f"make {count} combinations of levels; at most {MOST_COMBINATIONS} are allowed"
+    if count > MAX_COMBINATIONS:
+        what = f"make {count} combinations of levels; at most {MAX_COMBINATIONS} are allowed"
         return Problem(("factors",), what)
     replicates = table.get("replicates")
-    if isinstance(replicates, int) and count * replicates > MOST_ARMS:
+    if isinstance(replicates, int) and count * replicates > MAX_ARMS:
         what = f"is {replicates}; with {count} combinations of levels that makes {count * replicates} arms; at most "
-        return Problem(("replicates",), f"{what}{MOST_ARMS} are allowed")
+        return Problem(("replicates",), f"{what}{MAX_ARMS} are allowed")
     return None
 
 
@@ -199,7 +199,7 @@ def of_dims(seen: Sequence[Any]) -> list[Problem]:
 def of_estimands(table: Mapping[str, Any]) -> list[Problem]:
     """Estimands that name what the study does not have, and anything but one primary."""
     given = table.get("estimands")
-    stated = [e if isinstance(e, dict) else {} for e in given[:MOST_ESTIMANDS]] if isinstance(given, list) else []
+    stated = [e if isinstance(e, dict) else {} for e in given[:MAX_ESTIMANDS]] if isinstance(given, list) else []
     if not stated:
         return []
     labels = {}
@@ -212,10 +212,10 @@ def of_estimands(table: Mapping[str, Any]) -> list[Problem]:
         at: Location = ("estimands", index)
         if names[index] in names[:index]:
             problems.append(Problem((*at, "name"), f"{names[index]!r} is the name of an earlier estimand as well"))
-        problems += [p.moved(at) for p in _subgroups(estimand, table)]
-        problems += [p.moved(at) for p in (_levels(estimand, labels) if labels else ())]
+        problems += [p.below(at) for p in _subgroups(estimand, table)]
+        problems += [p.below(at) for p in (_levels(estimand, labels) if labels else ())]
         if not any(p.location[:2] == at for p in problems):
-            problems += [p.moved(at) for p in _direction(estimand, table)]
+            problems += [p.below(at) for p in _direction(estimand, table)]
     primaries = [index for index, e in enumerate(stated) if e.get("primary") is True]
     if not primaries:
         problems.append(Problem(("estimands",), "none is primary; write primary = true in exactly one"))
@@ -224,7 +224,7 @@ def of_estimands(table: Mapping[str, Any]) -> list[Problem]:
         problems.append(Problem(("estimands", index, "primary"), what))
     if len(primaries) == 1 and not any(p.location[:2] == ("estimands", primaries[0]) for p in problems):
         readable = {name: known for name, known in labels.items() if known is not None}
-        problems += [p.moved(("estimands", primaries[0])) for p in _several(stated[primaries[0]], readable)]
+        problems += [p.below(("estimands", primaries[0])) for p in _several(stated[primaries[0]], readable)]
     return problems
 
 
@@ -236,7 +236,7 @@ def _recorded_prevalence(finetuning: Any) -> float:
     for shift, share in zip(
         in_order(finetuning.shifts, list(finetuning.shares)), finetuning.shares.values(), strict=True
     ):
-        own = moved(finetuning.prevalence, math.exp(shift.prevalence))
+        own = shifted_prevalence(finetuning.prevalence, math.exp(shift.prevalence))
         total += share * (own * (1 - shift.missed) + (1 - own) * shift.false_alarm)
     return total
 
@@ -245,7 +245,7 @@ def _key_problem(path: Location, table: Mapping[str, Any], model: type[BaseModel
     roots = (*PRETRAINING_SIDE, *FINETUNING_SIDE)
     if path[0] not in roots and path[:2] != EVALUATION_SHIFTS:
         why = "is the same for all arms" if path[0] in model.model_fields else "names nothing that a level can move"
-        return f"{dotted(path)} {why}; a key starts with one of these; {choose(path[0], roots)}"
+        return f"{dotted(path)} {why}; a key starts with one of these; {suggestion(path[0], roots)}"
     if len(path) == 1:
         return None
     for end in range(1, len(path)):
@@ -254,7 +254,7 @@ def _key_problem(path: Location, table: Mapping[str, Any], model: type[BaseModel
             continue
         if str(path[end]) not in allowed:
             owner = dotted(path[:end])
-            return f"{dotted(path)} names nothing: {owner} has no {path[end]!r}; {choose(path[end], allowed)}"
+            return f"{dotted(path)} names nothing: {owner} has no {path[end]!r}; {suggestion(path[end], allowed)}"
     return None
 
 
@@ -265,7 +265,7 @@ def _subgroups(estimand: dict[str, Any], table: Mapping[str, Any]) -> list[Probl
     if not isinstance(known, dict) or not isinstance(named, list):
         return []
     return [
-        Problem(("subgroups", index), f"there is no subgroup {name!r}; {choose(name, known)}")
+        Problem(("subgroups", index), f"there is no subgroup {name!r}; {suggestion(name, known)}")
         for index, name in enumerate(named)
         if isinstance(name, str) and name not in known
     ]
@@ -282,7 +282,7 @@ def _levels(estimand: dict[str, Any], labels: Mapping[str, list[Any] | None]) ->
     factors = {field: estimand[field] for field in ("factor", "budget") if isinstance(estimand.get(field), str)}
     for field, factor in factors.items():
         if factor not in labels:
-            problems.append(Problem((field,), f"there is no factor {factor!r}; {choose(factor, labels)}"))
+            problems.append(Problem((field,), f"there is no factor {factor!r}; {suggestion(factor, labels)}"))
     if len(factors) == 2 and estimand["factor"] == estimand["budget"]:
         problems.append(Problem(("budget",), f"{estimand['budget']!r} is the factor the contrast runs over as well"))
     budget = factors.get("budget")
@@ -301,12 +301,14 @@ def _levels(estimand: dict[str, Any], labels: Mapping[str, list[Any] | None]) ->
         chosen = estimand.get(field)
         for factor, level in (chosen if isinstance(chosen, dict) else {}).items():
             if factor not in labels:
-                problems.append(Problem((field, factor), f"there is no factor {factor!r}; {choose(factor, labels)}"))
+                problems.append(
+                    Problem((field, factor), f"there is no factor {factor!r}; {suggestion(factor, labels)}")
+                )
             wanted.append(((field, factor), factor, level))
     for location, factor, level in wanted:
         known = labels.get(factor) if factor is not None else None
         if known is not None and not any(same_label(level, label) for label in known):
-            what = f"the factor {factor} has no level {level!r}; {choose(level, known)}"
+            what = f"the factor {factor} has no level {level!r}; {suggestion(level, known)}"
             problems.append(Problem(location, what))
     return problems
 
@@ -338,7 +340,7 @@ def _direction(estimand: dict[str, Any], table: Mapping[str, Any]) -> list[Probl
 def _several(estimand: dict[str, Any], labels: dict[str, list[Any]]) -> list[Problem]:
     """A primary estimand that stands for more than one number."""
     try:
-        stated = Estimand.model_validate(frozen(estimand))
+        stated = Estimand.model_validate(with_tuples(estimand))
     except ValidationError:
         return []
     sizes = {}

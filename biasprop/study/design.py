@@ -15,7 +15,7 @@ from biasprop.population import rosters
 from biasprop.study import consistency
 from biasprop.study.conditions import FinetuningCondition, PretrainingCondition
 from biasprop.study.factors import EVALUATION_SHIFTS, PRETRAINING_SIDE, Label, Level, content
-from biasprop.study.problems import choose
+from biasprop.study.problems import suggestion
 from biasprop.study.study import Study
 
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ def cells(study: Study, only: Mapping[str, Sequence[Label]] | None = None) -> li
 
     Args:
         study: a valid study.
-        only: factor -> levels to keep, from :func:`chosen`; a factor left out keeps all its levels.
+        only: factor -> levels to keep, from :func:`parse_choices`; a factor left out keeps all its levels.
     """
-    kept = {name: [x for x in study.levels(name) if _is_kept(name, x.label, only)] for name in study.factors}
+    kept = {name: [x for x in study.levels(name) if _level_is_chosen(name, x.label, only)] for name in study.factors}
     grouped: dict[str, tuple[PretrainingCondition, str, list[Arm]]] = {}
     for levels in consistency.combinations(kept):
         conditions = study.with_levels(levels)
@@ -82,9 +82,9 @@ def cells(study: Study, only: Mapping[str, Sequence[Label]] | None = None) -> li
     ]
 
 
-def kept(arm: Arm, only: Mapping[str, Sequence[Label]] | None) -> bool:
+def is_chosen(arm: Arm, only: Mapping[str, Sequence[Label]] | None) -> bool:
     """Whether an arm is among the chosen levels."""
-    return all(_is_kept(name, label, only) for name, label in arm.levels.items())
+    return all(_level_is_chosen(name, label, only) for name, label in arm.levels.items())
 
 
 def arms(study: Study, only: Mapping[str, Sequence[Label]] | None = None) -> list[tuple[Cell, Arm]]:
@@ -92,7 +92,7 @@ def arms(study: Study, only: Mapping[str, Sequence[Label]] | None = None) -> lis
     return [(cell, arm) for cell in cells(study, only) for arm in cell.arms]
 
 
-def chosen(study: Study, assignments: Sequence[str], option: str = "--only") -> dict[str, list[Label]]:
+def parse_choices(study: Study, assignments: Sequence[str], option: str = "--only") -> dict[str, list[Label]]:
     """Read ``FACTOR=LEVEL`` choices.
 
     Args:
@@ -111,15 +111,15 @@ def chosen(study: Study, assignments: Sequence[str], option: str = "--only") -> 
     for assignment in assignments:
         name, equals, wanted = (part.strip() for part in assignment.partition("="))
         if not equals:
-            problems.append(f"{option} {assignment}: has to be FACTOR=LEVEL; {choose(name, study.factors)}")
+            problems.append(f"{option} {assignment}: has to be FACTOR=LEVEL; {suggestion(name, study.factors)}")
             continue
         if name not in study.factors:
-            problems.append(f"{option} {assignment}: there is no factor {name!r}; {choose(name, study.factors)}")
+            problems.append(f"{option} {assignment}: there is no factor {name!r}; {suggestion(name, study.factors)}")
             continue
         labels = [level.label for level in study.levels(name)]
         match = next((label for label in labels if _reads_as(wanted, label)), None)
         if match is None:
-            problems.append(f"{option} {assignment}: {name} has no level {wanted!r}; {choose(wanted, labels)}")
+            problems.append(f"{option} {assignment}: {name} has no level {wanted!r}; {suggestion(wanted, labels)}")
         elif match not in kept.setdefault(name, []):
             kept[name].append(match)
     if problems:
@@ -153,13 +153,15 @@ def layout(study: Study) -> Layout:
     )
 
 
-def bytes_a_cell(study: Study) -> float:
-    """What a cell holds and computes with at its peak, in bytes, see :func:`biasprop.hardware.memory.of_images`."""
+def bytes_per_cell(study: Study) -> float:
+    """What a cell holds and computes with at its peak, in bytes, see :func:`biasprop.hardware.memory.image_bytes`."""
     every = cells(study)
     largest = largest_cohort(every)
-    cohort = max(memory.kept(cell.condition, largest) * memory.looks(cell.condition) for cell in every)
+    cohort = max(
+        memory.cached_members(cell.condition, largest) * memory.images_per_subject(cell.condition) for cell in every
+    )
     labels = max(int(arm.condition.finetuning.labels) for cell in every for arm in cell.arms)
-    return memory.of_images(study, cohort, labels, study.evaluation)
+    return memory.image_bytes(study, cohort, labels, study.evaluation)
 
 
 def largest_cohort(every: Sequence[Cell]) -> int:
@@ -193,7 +195,7 @@ def _coords(study: Study) -> dict[str, tuple[tuple[str, ...], list[Any]]]:
         coords["objective"] = ((task,), [pretraining.objective.kind for pretraining in _pretrainings(study, task)])
     judge = next((name for name, paths in moving.items() if EVALUATION_SHIFTS in paths), None)
     everyone = [study.with_levels({judge: level}) for level in study.levels(judge)] if judge is not None else [study]
-    judged = [rosters.judged(conditions.evaluation, study.subgroups) for conditions in everyone]
+    judged = [rosters.test_labels(conditions.evaluation, study.subgroups) for conditions in everyone]
     if any(labels is not None for labels in judged):
         truth = np.full((len(study.subgroups), study.evaluation.test), None)  # which the cube has anyhow
         values = [(truth if labels is None else labels).tolist() for labels in judged]
@@ -223,7 +225,7 @@ def _cell_label(levels: Mapping[str, Level]) -> str:
     return ", ".join(named) or "base"
 
 
-def _is_kept(name: str, label: Label, only: Mapping[str, Sequence[Label]] | None) -> bool:
+def _level_is_chosen(name: str, label: Label, only: Mapping[str, Sequence[Label]] | None) -> bool:
     return only is None or name not in only or label in only[name]
 
 

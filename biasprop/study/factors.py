@@ -12,7 +12,7 @@ from pydantic import Field
 from pydantic.json_schema import WithJsonSchema
 
 from biasprop.component import Definition
-from biasprop.study.problems import Problem, choose, dotted
+from biasprop.study.problems import Problem, dotted, suggestion
 from biasprop.study.source import Location, key_path
 
 PRETRAINING_SIDE = ("generator", "encoder", "pretraining")
@@ -35,7 +35,7 @@ VARIABLES = (
 RESERVED = frozenset((*DIMS, *COORDS, *VARIABLES))
 """Names the cube uses itself."""
 
-MOST_LEVELS = 1_000
+MAX_LEVELS = 1_000
 """Levels of one factor."""
 
 Label = str | int | float
@@ -62,7 +62,7 @@ class Factor(Definition):
     """Dotted key that plain levels are values of; left out where every level has a ``name`` and a ``set``."""
     levels: Annotated[
         tuple[Any, ...],
-        Field(min_length=1, max_length=MOST_LEVELS),
+        Field(min_length=1, max_length=MAX_LEVELS),
         WithJsonSchema({"type": "array", "minItems": 1, "items": _LEVEL_SCHEMA}),
     ]
     """Values of ``key``, or tables ``{ name = "...", set = { "dotted.key" = value, ... } }`` that move several keys."""
@@ -101,12 +101,12 @@ def levels(factor: Mapping[str, Any] | Factor) -> tuple[list[Level], list[Proble
     if isinstance(key, str) and not path:
         problems.append(Problem(("key",), f"{key!r} is no key; write a dotted key such as finetuning.labels"))
     values = given if isinstance(given, list | tuple) else ()
-    for index, value in enumerate(values[:MOST_LEVELS]):
+    for index, value in enumerate(values[:MAX_LEVELS]):
         level = _named(value) if isinstance(value, Mapping) and "set" in value else _plain(path, value)
         if isinstance(level, Level):
             found.append(level)
         else:
-            problems.append(level.moved(("levels", index)))
+            problems.append(level.below(("levels", index)))
     if not problems:
         problems = _ambiguous(found)
     return found, problems
@@ -139,7 +139,7 @@ def _path(key: Any) -> Location:
 def _named(value: Mapping[str, Any]) -> Level | Problem:
     if set(value) - {"name", "set"}:
         wrong = sorted(set(value) - {"name", "set"})[0]
-        return Problem((wrong,), f"there is no such key here; {choose(wrong, ('name', 'set'))}")
+        return Problem((wrong,), f"there is no such key here; {suggestion(wrong, ('name', 'set'))}")
     name, moves = value.get("name"), value["set"]
     if not isinstance(name, str) or not name.strip():
         return Problem(("name",), "is missing; a level that sets keys needs a name in quotes")

@@ -14,7 +14,7 @@ from typing import Any
 from biasprop.hardware import device
 from biasprop.status import TO_DO, Status
 from biasprop.store import json_cache, safe_files
-from biasprop.study.design import Cell, bytes_a_cell
+from biasprop.study.design import Cell, bytes_per_cell
 from biasprop.study.study import Study
 from biasprop.study.timings import Timings, duration, guessed_arm, guessed_pretraining
 
@@ -22,11 +22,11 @@ ASSUMED_SD = 0.08
 """Sd between replicates of a swap contrast on z where none has been measured yet (1,000 test subjects a class and
 subgroup alone give about 0.05 when twins share everything but their tone)."""
 
-QUICK = 30.0
+SHORT_RUN_S = 30.0
 """Seconds of computing for which processes do not pay: each of them has to start, and to load or compile every program
 by itself."""
 
-WORKER_MEMORY = 0.45
+WORKER_MEMORY_GB = 0.45
 """GB a compute process takes before it holds any image (JAX, its libraries and compiled programs)."""
 
 
@@ -96,7 +96,7 @@ def plan(
         study: a valid study.
         cells: those to run, from ``design.cells``.
         out: the folder of stores.
-        workers: compute processes; by default one per core, or none on an accelerator and for what is :data:`QUICK`.
+        workers: compute processes; by default one per core, or none on an accelerator and for what is :data:`SHORT_RUN_S`.
         resolution: also say what the design can resolve, for which statistics have to be loaded.
     """
     store = study.store(out)
@@ -121,7 +121,7 @@ def plan(
             recorded += known or 0.0
     processes = workers
     if processes is None:
-        processes = device.processes() if seconds > QUICK else 0
+        processes = device.processes() if seconds > SHORT_RUN_S else 0
     return Plan(
         cells=len(cells),
         cells_done=sum(done),
@@ -129,7 +129,7 @@ def plan(
         arms_done=sum(value not in TO_DO for value in status.values()),
         seconds=seconds / max(processes, 1),
         measured=recorded / seconds if seconds else 1.0,
-        memory=(processes + 1) * WORKER_MEMORY + max(processes, 1) * bytes_a_cell(study) / 1e9,
+        memory=(processes + 1) * WORKER_MEMORY_GB + max(processes, 1) * bytes_per_cell(study) / 1e9,
         workers=processes,
         device=f"CPU with {device.cores()} cores" if device.is_cpu() else device.kind(),
         store=store,
@@ -216,7 +216,7 @@ def _measured_sd(store: Path, name: str) -> float | None:
     """Sd between replicates of the primary estimand, as the last table of the store has it."""
     try:
         newest = max((store / "cache").glob("*.json"), key=os.path.getmtime)
-        rows: list[Any] = json.loads(safe_files.content(newest, json_cache.MOST))["content"]["estimates"]
+        rows: list[Any] = json.loads(safe_files.read_bytes(newest, json_cache.MAX_BYTES))["content"]["estimates"]
         row = next(row for row in rows if row["name"] == name)
         sd = float(row["se"]) * math.sqrt(row["replicates"])
         return sd if sd > 0 else None

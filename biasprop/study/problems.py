@@ -40,10 +40,10 @@ _BOUNDS = {
 }
 
 
-MOST = 100
+MAX_PROBLEMS = 100
 """Problems of one kind that are looked into; who has more has another problem."""
 
-LONGEST = 1_000
+MAX_LENGTH = 1_000
 """Characters of one problem as it is shown."""
 
 _STEERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -59,7 +59,7 @@ class Problem:
     what: str
     """What is wrong and what would be right."""
 
-    def moved(self, prefix: Location, drop: int = 0) -> Problem:
+    def below(self, prefix: Location, drop: int = 0) -> Problem:
         """The same problem at ``prefix`` followed by its location without the first ``drop`` parts."""
         return Problem((*prefix, *self.location[drop:]), self.what)
 
@@ -73,15 +73,15 @@ def dotted(location: Location) -> str:
     return key.lstrip(".")
 
 
-def shown(line: str) -> str:
+def printable(line: str) -> str:
     """A problem as it may be printed: one line of plausible length in which nothing steers the terminal."""
     plain = "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in line[: 2 * LONGEST]
+        c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in line[: 2 * MAX_LENGTH]
     )
-    return plain if len(plain) <= LONGEST else f"{plain[: LONGEST - 3]}..."
+    return plain if len(plain) <= MAX_LENGTH else f"{plain[: MAX_LENGTH - 3]}..."
 
 
-def choose(wrong: Any, allowed: Iterable[Any]) -> str:
+def suggestion(wrong: Any, allowed: Iterable[Any]) -> str:
     """``allowed: a, b, c; did you mean a?``, the question only where one of them is close to ``wrong``."""
     names = [str(name) for name in allowed][:1_000]
     by_lower = {name.lower(): name for name in reversed(names)}
@@ -90,14 +90,14 @@ def choose(wrong: Any, allowed: Iterable[Any]) -> str:
     return f"allowed: {listed}" + (f"; did you mean {by_lower[close[0]]}?" if close else "")
 
 
-def frozen(value: Any) -> Any:
+def with_tuples(value: Any) -> Any:
     """A parsed table with tuples for arrays, which is what strict validation takes.
 
     Strict validation of JSON would take arrays for tuples, but not below a component that may also be a bare string.
     """
     if isinstance(value, Mapping):
-        return {key: frozen(child) for key, child in value.items()}
-    return tuple(frozen(child) for child in value) if isinstance(value, list | tuple) else value
+        return {key: with_tuples(child) for key, child in value.items()}
+    return tuple(with_tuples(child) for child in value) if isinstance(value, list | tuple) else value
 
 
 def of_values(table: Any, location: Location = ()) -> list[Problem]:
@@ -127,7 +127,7 @@ def of_validation(error: ValidationError, model: type[BaseModel], table: Any) ->
         table: the parsed TOML.
     """
     problems = []
-    for detail in error.errors(include_url=False)[:MOST]:
+    for detail in error.errors(include_url=False)[:MAX_PROBLEMS]:
         location = _without_tags(detail["loc"], table)
         problems.append(Problem(location, _words(detail, location, model, table)))
     return list(dict.fromkeys(problems))
@@ -167,14 +167,14 @@ def _words(detail: Any, location: Location, model: type[BaseModel], table: Any) 
         return f"is missing and has no default ({says[:1].lower()}{says[1:]})" if says else "is missing"
     if kind == "extra_forbidden":
         allowed = keys_at(model, table, location[:-1]) or ()
-        return f"there is no such key here; {choose(location[-1], allowed)}"
+        return f"there is no such key here; {suggestion(location[-1], allowed)}"
     if kind in ("literal_error", "enum"):
-        return f"is {value}; {choose(detail['input'], _quoted(context['expected']))}"
+        return f"is {value}; {suggestion(detail['input'], _quoted(context['expected']))}"
     if kind == "union_tag_invalid":
-        return f"there is no kind {context['tag']!r}; {choose(context['tag'], _quoted(context['expected_tags']))}"
+        return f"there is no kind {context['tag']!r}; {suggestion(context['tag'], _quoted(context['expected_tags']))}"
     if kind == "union_tag_not_found":
         field = _field_at(model, table, location)
-        return f"its kind is missing; {choose('', field.table if field else ())}"
+        return f"its kind is missing; {suggestion('', field.table if field else ())}"
     if kind in _WANTED:
         return f"is {value}; has to be {_WANTED[kind]}"
     if kind in _BOUNDS:
@@ -183,7 +183,7 @@ def _words(detail: Any, location: Location, model: type[BaseModel], table: Any) 
     message = str(context["error"]) if kind == "value_error" else detail["msg"]
     names = message.partition("allowed: ")[2]
     if names and isinstance(detail["input"], str):
-        question = choose(detail["input"], names.split(", ")).rpartition("; ")
+        question = suggestion(detail["input"], names.split(", ")).rpartition("; ")
         message += f"; {question[2]}" if question[1] else ""
     return message
 

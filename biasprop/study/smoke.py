@@ -26,7 +26,7 @@ STRUCTURE: dict[str, int] = {
 }
 """Name of a whole-number key, in whichever component -> the number it gets: one structure for all studies."""
 
-MOST: dict[str, int] = {
+MAX_VALUES: dict[str, int] = {
     "cohort": 256,
     "steps": 50,
     "labels": 32,
@@ -87,7 +87,7 @@ def _shrunk(value: Any, key: str = "") -> Any:
         return {name: _shrunk(child, name) for name, child in value.items()}
     if not isinstance(value, int) or isinstance(value, bool):
         return value
-    return STRUCTURE.get(key, min(value, MOST.get(key, value)))
+    return STRUCTURE.get(key, min(value, MAX_VALUES.get(key, value)))
 
 
 def _number(value: Any) -> int | float | None:
@@ -95,12 +95,12 @@ def _number(value: Any) -> int | float | None:
 
 
 def _ladder(filled: Sequence[Mapping[Location, Any]]) -> dict[tuple[Location, Any], int]:
-    """(key, number) -> small number, for every key of :data:`STRUCTURE` or :data:`MOST` that the levels move."""
+    """(key, number) -> small number, for every key of :data:`STRUCTURE` or :data:`MAX_VALUES` that the levels move."""
     ladder: dict[tuple[Location, Any], int] = {}
     for path in {path for moves in filled for path in moves}:
         name = str(path[-1])
         values = sorted({moves[path] for moves in filled if isinstance(_number(moves.get(path)), int)})
-        small = (STRUCTURE | MOST).get(name)
+        small = (STRUCTURE | MAX_VALUES).get(name)
         if small is not None:
             rung = RUNGS.get(name, small)
             ladder |= {(path, value): rung * (step + 1) for step, value in enumerate(values)}

@@ -11,19 +11,19 @@ from typing import Any
 
 from biasprop.component import InputError
 
-LIMIT = 1_000_000
+MAX_FILE_BYTES = 1_000_000
 """Bytes; a larger file is no study."""
 
-DEEPEST = 32
+MAX_DEPTH = 32
 """Levels of nesting; a deeper table is no study."""
 
-MOST = 20_000
+MAX_ITEMS = 20_000
 """Keys and values of a study file."""
 
-LONGEST_KEY = 200
+MAX_KEY_LENGTH = 200
 """Characters of a key, or of one of its parts."""
 
-WIDEST = 64
+MAX_INTEGER_BITS = 64
 """Bits of a whole number, as TOML has them, times four: what is wider could not even be printed."""
 
 Location = tuple[str | int, ...]
@@ -71,8 +71,8 @@ def read(path: str | Path) -> Source:
         if not path.is_file():
             near = _neighbours(path / "x")
             raise InputError(f"{name}: this is not a file; give the path of a study file (TOML){near}")
-        if path.stat().st_size > LIMIT:
-            raise InputError(f"{name}: too large for a study file, which has at most {LIMIT} bytes")
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise InputError(f"{name}: too large for a study file, which has at most {MAX_FILE_BYTES} bytes")
         text = path.read_bytes().decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
@@ -91,7 +91,7 @@ def parse(text: str, name: str) -> Source:
         InputError: it is not TOML, it is nested too deeply, or no study has so much in it; names the line.
     """
     if line := _overlong_key(text):
-        raise InputError(f"{name}:{line}: nested too deeply; a study file has at most {DEEPEST} levels")
+        raise InputError(f"{name}:{line}: nested too deeply; a study file has at most {MAX_DEPTH} levels")
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -104,7 +104,7 @@ def parse(text: str, name: str) -> Source:
         line = text[: digits.start()].count("\n") + 1 if digits else 1
         raise InputError(f"{name}:{line}: a number has too many digits") from None
     except RecursionError:
-        raise InputError(f"{name}: nested too deeply; a study file has at most {DEEPEST} levels") from None
+        raise InputError(f"{name}: nested too deeply; a study file has at most {MAX_DEPTH} levels") from None
     lines = _lines(text)
     if found := implausible(table):
         location, what = found
@@ -122,24 +122,24 @@ def implausible(table: Any) -> tuple[Location, str] | None:
     count = 0
     while open_:
         here, at = open_.pop()
-        if len(at) >= DEEPEST and isinstance(here, dict | list):
-            return at[:1], f"nested too deeply; a study file has at most {DEEPEST} levels"
-        if isinstance(here, int) and here.bit_length() > 4 * WIDEST:
+        if len(at) >= MAX_DEPTH and isinstance(here, dict | list):
+            return at[:1], f"nested too deeply; a study file has at most {MAX_DEPTH} levels"
+        if isinstance(here, int) and here.bit_length() > 4 * MAX_INTEGER_BITS:
             return at, "a number has too many digits"
         pairs = here.items() if isinstance(here, dict) else enumerate(here) if isinstance(here, list) else ()
         count += len(here) if isinstance(here, dict | list) else 0
-        if count > MOST:
-            return at[:1], f"too much for a study file, which has at most {MOST} keys and values"
+        if count > MAX_ITEMS:
+            return at[:1], f"too much for a study file, which has at most {MAX_ITEMS} keys and values"
         for part, child in pairs:
-            if isinstance(part, str) and len(part) > LONGEST_KEY:
-                return at, f"a key has {len(part)} characters; at most {LONGEST_KEY} are allowed"
+            if isinstance(part, str) and len(part) > MAX_KEY_LENGTH:
+                return at, f"a key has {len(part)} characters; at most {MAX_KEY_LENGTH} are allowed"
             open_.append((child, (*at, part)))
     return None
 
 
 def key_path(key: str) -> Location:
     """A dotted key, part by part; empty where the text is no key."""
-    if len(key) > LONGEST_KEY or set("=#\n") & set(key):
+    if len(key) > MAX_KEY_LENGTH or set("=#\n") & set(key):
         return ()
     try:
         return only_path(tomllib.loads(f"{key} = 0"))
@@ -172,8 +172,8 @@ def override(table: dict[str, Any], assignment: str) -> tuple[Location, Any]:
         value = parsed["v"] if len(parsed) == 1 else right.strip()
     except (ValueError, RecursionError):
         value = right.strip()
-    if len(path) > DEEPEST or (found := implausible(value)) is not None:
-        what = found[1] if len(path) <= DEEPEST else f"nested too deeply; at most {DEEPEST} levels"  # pyright: ignore
+    if len(path) > MAX_DEPTH or (found := implausible(value)) is not None:
+        what = found[1] if len(path) <= MAX_DEPTH else f"nested too deeply; at most {MAX_DEPTH} levels"  # pyright: ignore
         raise InputError(f"--set {assignment}: {what}")
     try:
         return place(table, path, value), value
@@ -258,7 +258,7 @@ def _overlong_key(text: str) -> int | None:
         token = match[0]
         if token == ".":
             dots, part = dots + 1, False
-            if dots > DEEPEST:
+            if dots > MAX_DEPTH:
                 return line
         elif part or token in "[]{}=,\n":
             dots, part = 0, token not in "[]{}=,\n"

@@ -20,7 +20,16 @@ from biasprop.study import consistency
 from biasprop.study.conditions import Evaluation, Finetuning, FinetuningCondition, Pretraining, PretrainingCondition
 from biasprop.study.digest import digest
 from biasprop.study.factors import Factor, Level, levels
-from biasprop.study.problems import MOST, Problem, choose, dotted, frozen, of_validation, of_values, shown
+from biasprop.study.problems import (
+    MAX_PROBLEMS,
+    Problem,
+    dotted,
+    of_validation,
+    of_values,
+    printable,
+    suggestion,
+    with_tuples,
+)
 from biasprop.study.smoke import smoke as small
 from biasprop.study.source import Location, Source, merge, override, place, read
 
@@ -99,9 +108,9 @@ class Study(Conditions):
     """Owns all randomness; studies with one seed share encoders."""
     replicates: Annotated[int, Field(ge=1, le=10_000)]
     """Independent repetitions of every arm."""
-    factors: Annotated[dict[str, Factor], Field(min_length=1, max_length=consistency.MOST_FACTORS)]
+    factors: Annotated[dict[str, Factor], Field(min_length=1, max_length=consistency.MAX_FACTORS)]
     """What is varied: name of the cube's dim -> levels."""
-    estimands: Annotated[tuple[Estimand, ...], Field(min_length=1, max_length=consistency.MOST_ESTIMANDS)]
+    estimands: Annotated[tuple[Estimand, ...], Field(min_length=1, max_length=consistency.MAX_ESTIMANDS)]
     """What the study claims to measure, stated before it runs; exactly one is primary."""
     scale: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Named tables of overrides for larger machines, nested as the study is."""
@@ -208,8 +217,10 @@ class _Places:
     def render(self, problems: Sequence[Problem]) -> list[str]:
         lines = [(self._where(p.location), f"{dotted(p.location)}: {p.what}") for p in problems]
         ordered = sorted(dict.fromkeys(lines), key=lambda pair: pair[0])
-        found = [shown(f"{where}: {what.removeprefix(': ')}") for (_, where), what in ordered]
-        return found[:MOST] + [f"{self.source.name}: and {len(found) - MOST} more problems"] * (len(found) > MOST)
+        found = [printable(f"{where}: {what.removeprefix(': ')}") for (_, where), what in ordered]
+        return found[:MAX_PROBLEMS] + [f"{self.source.name}: and {len(found) - MAX_PROBLEMS} more problems"] * (
+            len(found) > MAX_PROBLEMS
+        )
 
     def _where(self, location: Location) -> tuple[int, str]:
         for path, option in reversed(self.options):
@@ -274,7 +285,7 @@ def _scaled(source: Source, scale: str) -> dict[str, Any]:
     scales = source.table.get("scale")
     known = scales if isinstance(scales, dict) else {}
     if not isinstance(known.get(scale), dict):
-        raise InputError(f"--scale {scale}: {source.name} has no table [scale.{scale}]; {choose(scale, known)}")
+        raise InputError(f"--scale {scale}: {source.name} has no table [scale.{scale}]; {suggestion(scale, known)}")
     return merge(source.table, known[scale])
 
 
@@ -283,7 +294,7 @@ def _scale_problems(source: Source) -> list[Problem]:
     problems: list[Problem] = []
     for name, over in source.table.get("scale", {}).items():
         _, found = _validated(merge(source.table, over))
-        problems += [problem.moved(("scale", name)) for problem in found]
+        problems += [problem.below(("scale", name)) for problem in found]
     return problems
 
 
@@ -304,7 +315,7 @@ def _validated(table: dict[str, Any]) -> tuple[Study | None, list[Problem]]:
     problems = of_values(table)
     study = None
     try:
-        study = Study.model_validate(frozen(table))
+        study = Study.model_validate(with_tuples(table))
     except ValidationError as error:
         known = {problem.location for problem in problems}
         problems += [p for p in of_validation(error, Study, table) if p.location not in known]
@@ -324,7 +335,7 @@ def _validated(table: dict[str, Any]) -> tuple[Study | None, list[Problem]]:
 
 def _conditions(table: dict[str, Any]) -> tuple[Conditions | None, list[Problem]]:
     try:
-        conditions = Conditions.model_validate(frozen(table))
+        conditions = Conditions.model_validate(with_tuples(table))
     except ValidationError as error:
         return None, of_validation(error, Conditions, table)
     return conditions, consistency.of_conditions(conditions)
@@ -355,7 +366,7 @@ def _level_problems(base: dict[str, Any], table: dict[str, Any], known: list[Pro
             for problem in _conditions(moved)[1]:
                 under = next((p for p in level.moves if problem.location[: len(p)] == p), None)
                 if under is not None:
-                    problems.append(problem.moved((*at, *level.places[under]), len(under)))
+                    problems.append(problem.below((*at, *level.places[under]), len(under)))
                 elif all(problem.location != p.location for p in known):
                     problems.append(Problem(at, f"with this level, {dotted(problem.location)}: {problem.what}"))
     return problems

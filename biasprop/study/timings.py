@@ -16,11 +16,11 @@ from biasprop.study.conditions import FinetuningCondition, PretrainingCondition
 
 FILE = "timings.json"
 
-SECONDS_A_PIXEL = 5e-7
+SECONDS_PER_PIXEL = 5e-7
 """Rough cost of one pixel of one training image on one core, for a machine that has recorded nothing (pilot: about
 0.6 ms for a 32 x 32 image in two views, patch-8 transformer of width 64 and depth 3)."""
 
-MEMORY = 30
+AVERAGED_RUNS = 30
 """Runs over which a recorded time is averaged; older ones fade."""
 
 
@@ -61,7 +61,7 @@ class Timings:
         """Write the file, whole or, on a disk that is full, not at all; of two that save at once the later one wins."""
         with suppress(OSError):
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            json_cache.put(self.file, json.dumps(self.hosts, indent=1, sort_keys=True) + "\n")
+            json_cache.write_text(self.file, json.dumps(self.hosts, indent=1, sort_keys=True) + "\n")
 
     def _recorded(self, key: str) -> float | None:
         entry = self.hosts.get(self.host, {}).get(key)
@@ -73,7 +73,7 @@ class Timings:
     def _record(self, key: str, seconds: float) -> None:
         own = self.hosts.setdefault(self.host, {})
         old = self._recorded(key)
-        count = min(own[key][1], MEMORY - 1) if old is not None else 0
+        count = min(own[key][1], AVERAGED_RUNS - 1) if old is not None else 0
         own[key] = [((old or 0.0) * count + seconds) / (count + 1), count + 1]
 
 
@@ -89,7 +89,7 @@ def guessed_pretraining(condition: PretrainingCondition) -> float:
     if not condition.pretraining.objective.trains:
         return 0.0
     schedule = condition.pretraining.schedule
-    return SECONDS_A_PIXEL * _pixels(condition) * schedule.steps * schedule.batch
+    return SECONDS_PER_PIXEL * _pixels(condition) * schedule.steps * schedule.batch
 
 
 def guessed_arm(cell: PretrainingCondition, condition: FinetuningCondition) -> float:
@@ -101,7 +101,7 @@ def guessed_arm(cell: PretrainingCondition, condition: FinetuningCondition) -> f
         trained = recipe.schedule.steps * recipe.schedule.batch
     else:
         looked_at += condition.finetuning.labels
-    return SECONDS_A_PIXEL * _pixels(cell) * protocol.draws * (trained + looked_at / 3)
+    return SECONDS_PER_PIXEL * _pixels(cell) * protocol.draws * (trained + looked_at / 3)
 
 
 def _pixels(condition: PretrainingCondition) -> int:

@@ -60,9 +60,9 @@ def one_cell(condition: PretrainingCondition, key: Key[Array, ""]) -> Batch:
 
 def stream(batch: Batch, name: keys.Stream) -> Key[Array, " w"]:
     """Every cell's key of one stream."""
-    return keys.inside(batch.key, int(name))
+    return keys.at_batched(batch.key, int(name))
 
 
-def each(batch: Batch, tree: Any) -> Any:
+def broadcast(batch: Batch, tree: Any) -> Any:
     """The same host arrays for every cell."""
     return jax.tree.map(lambda leaf: np.broadcast_to(leaf, (len(batch.key), *np.shape(leaf))), tree)

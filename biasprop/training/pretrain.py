@@ -19,10 +19,10 @@ from biasprop import keys
 from biasprop.interfaces import Params
 from biasprop.keys import Stream
 from biasprop.nn import optimisation
-from biasprop.training.batching import Batch, each, over_cells, stream
-from biasprop.training.pretraining_task import PretrainingTask, cohort_members, shelved
+from biasprop.training.batching import Batch, broadcast, over_cells, stream
+from biasprop.training.pretraining_task import PretrainingTask, cached_cohort, cohort_members
 
-COUNTED = 10_000
+COUNT_CHUNK = 10_000
 """Members of a cohort counted at once."""
 
 Report = Callable[[str, int, int], None]
@@ -51,18 +51,18 @@ def pretrain(
         batch: the cells.
         report: is told between segments.
         checkpoint: where it goes on from, if a state was kept there, and keeps its own.
-        largest: see :func:`biasprop.training.pretraining_task.shelved`; changes no bit.
+        largest: see :func:`biasprop.training.pretraining_task.cached_cohort`; changes no bit.
     """
     params, pretraining = untrained(batch), batch.condition.pretraining
     if not pretraining.objective.trains:
         return params, [""] * len(batch.key)
     second = pretraining.mitigation.continuation(pretraining)
-    shelf = shelved(batch, largest)
-    params, why = _pretrained(PretrainingTask(*batch, shelf), params, "pretrain", report, checkpoint, second is None)
+    cohort = cached_cohort(batch, largest)
+    params, why = _pretrained(PretrainingTask(*batch, cohort), params, "pretrain", report, checkpoint, second is None)
     if second is not None:
         condition = batch.condition.model_copy(update={"pretraining": second})
         again = Batch(condition, stream(batch, Stream.CONTINUED))
-        task = PretrainingTask(*again, shelved(again))
+        task = PretrainingTask(*again, cached_cohort(again))
         params, late = _pretrained(task, params, "continue", report, checkpoint, last=True)
         why = [first or then for first, then in zip(why, late, strict=True)]
     return params, why
@@ -76,7 +76,7 @@ def _pretrained(
     state = over_cells(optimisation.start)(task, params)
     if checkpoint:
         state = checkpoint.restored(state, stage)
-    for done in range(int(np.max(state.step)) // optimisation.SEGMENT, optimisation.segments(steps)):
+    for done in range(int(np.max(state.step)) // optimisation.SEGMENT, optimisation.segment_count(steps)):
         report(stage, min(done * optimisation.SEGMENT, steps), steps)
         state, losses = over_cells(optimisation.segment, donate=1)(task, state)
         losses.block_until_ready()
@@ -87,14 +87,14 @@ def _pretrained(
     return state.params, diverged(task, state)
 
 
-def diverged(task: optimisation.Task, state: optimisation.State) -> list[str]:
+def diverged(task: optimisation.TrainingTask, state: optimisation.State) -> list[str]:
     """Why each cell's training stopped moving, with the step, for people; empty where it did not."""
     at = np.asarray(state.diverged_at)
-    if (at == optimisation.NEVER).all():
+    if (at == optimisation.NOT_DIVERGED).all():
         return [""] * len(at)
-    losses = np.asarray(over_cells(optimisation.loss_where_it_stopped)(task, state))
+    losses = np.asarray(over_cells(optimisation.loss_at_divergence)(task, state))
     what = ["the update" if np.isfinite(loss) else "the loss" for loss in losses]
-    return ["" if k == optimisation.NEVER else f"{what[i]} of step {k} is not finite" for i, k in enumerate(at)]
+    return ["" if k == optimisation.NOT_DIVERGED else f"{what[i]} of step {k} is not finite" for i, k in enumerate(at)]
 
 
 def untrained(batch: Batch) -> Params:
@@ -128,14 +128,14 @@ def pretext_losses(batch: Batch, params: Params, count: int) -> np.ndarray:
     if not (count and pretraining.sees_subjects):
         return np.full((len(batch.key), len(batch.condition.generator.subgroups)), np.nan, np.float32)
     steps = np.arange(-(-count // pretraining.schedule.batch))
-    return np.asarray(over_cells(_pretext_losses)(batch, params, each(batch, steps)))
+    return np.asarray(over_cells(_pretext_losses)(batch, params, broadcast(batch, steps)))
 
 
 def _pretext_losses(batch: Batch, params: Params, steps: Int[Array, " k"]) -> Float[Array, " g"]:
     task, subgroups = PretrainingTask(*batch), len(batch.condition.generator.subgroups)
 
     def losses(step: Int[Array, ""]) -> Float[Array, " g"]:
-        members = task.strangers(step)
+        members = task.held_out_subjects(step)
         own = jax.nn.one_hot(members.subgroup, subgroups, axis=0)
         weights = own / jnp.mean(own, axis=1, keepdims=True)  # NaN for a subgroup that is not in the batch
         return jax.vmap(lambda weight: task.loss_on(params, members, step, weight))(weights)
@@ -151,9 +151,9 @@ def realised_shares(batch: Batch) -> np.ndarray:
         return np.full((len(batch.key), subgroups), np.nan, np.float32)
     sizes = np.asarray(condition.pretraining.cohort)
     counts = np.zeros((len(batch.key), subgroups))
-    for first in range(0, int(sizes.max()), COUNTED):
-        rows = np.arange(first, first + COUNTED)
-        drawn = np.asarray(over_cells(_subgroups_of)(batch, each(batch, rows)))
+    for first in range(0, int(sizes.max()), COUNT_CHUNK):
+        rows = np.arange(first, first + COUNT_CHUNK)
+        drawn = np.asarray(over_cells(_subgroups_of)(batch, broadcast(batch, rows)))
         for g in range(subgroups):
             counts[:, g] += ((drawn == g) & (rows < sizes[:, None])).sum(axis=1)
     return (counts / sizes[:, None]).astype(np.float32)

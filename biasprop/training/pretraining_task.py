@@ -18,10 +18,10 @@ from biasprop.population import sampling
 from biasprop.population.shifts import in_order
 from biasprop.study.conditions import PretrainingCondition
 from biasprop.training import rendering
-from biasprop.training.batching import Batch, each, over_cells
+from biasprop.training.batching import Batch, broadcast, over_cells
 
 
-class Shown(NamedTuple):
+class ObjectiveInputs(NamedTuple):
     """What an objective is shown of some members of a cohort, a row a member."""
 
     images: Float[Array, "n h w c"]
@@ -30,11 +30,11 @@ class Shown(NamedTuple):
 
 
 class PretrainingTask(NamedTuple):
-    """One pretraining run (a :class:`biasprop.nn.optimisation.Task`)."""
+    """One pretraining run (a :class:`biasprop.nn.optimisation.TrainingTask`)."""
 
     condition: PretrainingCondition
     key: Key[Array, ""]
-    shelf: Shown | None = None
+    cached: ObjectiveInputs | None = None
     """Of the whole cohort; None where it is too large to be kept, and rendered a batch at a time."""
 
     @property
@@ -51,7 +51,7 @@ class PretrainingTask(NamedTuple):
         loss = pretraining.objective.loss
         return loss(encoder, params["encoder"], params["extra"], images, views, **read, weight=weight)
 
-    def strangers(self, step: Int[Array, ""]) -> Subjects:
+    def held_out_subjects(self, step: Int[Array, ""]) -> Subjects:
         """A batch of subjects from all subgroups alike, whatever the mix was, whom no other stage ever sees."""
         subgroups = self.condition.generator.subgroups
         rows = step * self.schedule.batch + jnp.arange(self.schedule.batch)
@@ -66,11 +66,11 @@ class PretrainingTask(NamedTuple):
         """The objective on a batch of given subjects."""
         generator, objective = self.condition.generator, self.condition.pretraining.objective
         views = keys.at(keys.at(keys.stream(self.key, Stream.PRETEXT), 1), step)
-        images, read = jax.vmap(generator.render)(members), read_of(objective, generator, members)
+        images, read = jax.vmap(generator.render)(members), objective_reads(objective, generator, members)
         encoder = self.condition.encoder
         return objective.loss(encoder, params["encoder"], params["extra"], images, views, **read, weight=weight)
 
-    def _batch(self, order: Key[Array, ""]) -> tuple[Shown, Any]:
+    def _batch(self, order: Key[Array, ""]) -> tuple[ObjectiveInputs, Any]:
         """Members of the cohort, and how much each counts."""
         generator, pretraining = self.condition.generator, self.condition.pretraining
         shares = jnp.stack([jnp.asarray(pretraining.shares.get(name, 0.0)) for name in generator.subgroups])
@@ -80,32 +80,32 @@ class PretrainingTask(NamedTuple):
         rows = pretraining.mitigation.rows(order, self.schedule.batch, cohort)
         return self._shown(rows), pretraining.mitigation.weights(cohort.subgroup_of(rows), shares)
 
-    def _others(self, order: Key[Array, ""]) -> tuple[Shown, None]:
+    def _others(self, order: Key[Array, ""]) -> tuple[ObjectiveInputs, None]:
         """As many images as the cohort has members, of nobody."""
         rows = jax.random.randint(order, (self.schedule.batch,), 0, self.condition.pretraining.cohort)
         return self._shown(rows), None
 
-    def _shown(self, rows: Int[Array, " n"]) -> Shown:
-        if self.shelf is None:
-            return _shown(self.condition, self.key, rows)
-        return jax.tree.map(lambda leaf: leaf[rows], self.shelf)
+    def _shown(self, rows: Int[Array, " n"]) -> ObjectiveInputs:
+        if self.cached is None:
+            return _objective_inputs(self.condition, self.key, rows)
+        return jax.tree.map(lambda leaf: leaf[rows], self.cached)
 
 
-def shelved(batch: Batch, largest: int = 0) -> Shown | None:
+def cached_cohort(batch: Batch, largest: int = 0) -> ObjectiveInputs | None:
     """What is shown of every cell's cohort, if it fits on its shelf; None where it does not.
 
     Args:
         batch: the cells.
-        largest: see :func:`biasprop.hardware.memory.kept`.
+        largest: see :func:`biasprop.hardware.memory.cached_members`.
     """
-    count, chunk = memory.kept(batch.condition, largest), rendering.CHUNK
+    count, chunk = memory.cached_members(batch.condition, largest), rendering.CHUNK
     if not count:
         return None
     rows = np.arange(-(-count // chunk) * chunk).reshape(-1, chunk)
-    return over_cells(_shelf)(Batch(_whose(batch.condition), batch.key), each(batch, rows))
+    return over_cells(_rendered_cohort)(Batch(_rendering_condition(batch.condition), batch.key), broadcast(batch, rows))
 
 
-def _whose(condition: PretrainingCondition) -> PretrainingCondition:
+def _rendering_condition(condition: PretrainingCondition) -> PretrainingCondition:
     """A condition without what learns, so that one program renders its cohort whatever that is, unless it reads more
     than images."""
     stage = condition.pretraining
@@ -114,22 +114,24 @@ def _whose(condition: PretrainingCondition) -> PretrainingCondition:
     return condition.model_copy(update={"encoder": None, "pretraining": shown})
 
 
-def _shelf(batch: Batch, rows: Int[Array, "k 250"]) -> Shown:
-    kept = jax.lax.map(lambda some: _shown(batch.condition, batch.key, some), rows)
+def _rendered_cohort(batch: Batch, rows: Int[Array, "k 250"]) -> ObjectiveInputs:
+    kept = jax.lax.map(lambda some: _objective_inputs(batch.condition, batch.key, some), rows)
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), kept)
 
 
-def _shown(condition: PretrainingCondition, key: Key[Array, ""], rows: Int[Array, " n"]) -> Shown:
+def _objective_inputs(condition: PretrainingCondition, key: Key[Array, ""], rows: Int[Array, " n"]) -> ObjectiveInputs:
     """Members of the cohort, or, where the source shows no subject, as many others."""
     source, generator = condition.pretraining.source, condition.generator
     if not source.shows_subjects:
-        own = keys.each(keys.stream(key, Stream.SOURCE), rows)
-        return Shown(jax.vmap(lambda one: source.render(one, generator.shape))(own), {})
+        own = keys.at_each(keys.stream(key, Stream.SOURCE), rows)
+        return ObjectiveInputs(jax.vmap(lambda one: source.render(one, generator.shape))(own), {})
     members = cohort_members(condition, key, rows)
-    return Shown(jax.vmap(generator.render)(members), read_of(condition.pretraining.objective, generator, members))
+    return ObjectiveInputs(
+        jax.vmap(generator.render)(members), objective_reads(condition.pretraining.objective, generator, members)
+    )
 
 
-def read_of(objective: Any, generator: Any, members: Subjects) -> dict[str, Array]:
+def objective_reads(objective: Any, generator: Any, members: Subjects) -> dict[str, Array]:
     """What an objective, if there is one, reads of subjects beside their images, by the names of its ``reads``."""
 
     def attribute() -> Float[Array, " n"]:

@@ -17,7 +17,7 @@ from biasprop.keys import Stream
 from biasprop.population import sampling
 from biasprop.population.rosters import Roster
 from biasprop.population.shifts import Shift
-from biasprop.training.batching import Batch, each, over_cells, stream
+from biasprop.training.batching import Batch, broadcast, over_cells, stream
 
 CHUNK = 250
 """Images rendered or encoded at once: one compiled program whatever the size of a set, and memory that stays small."""
@@ -27,7 +27,7 @@ Chunks = list[Float[Array, "w 250 h w c"]]
 
 
 @dataclass(frozen=True)
-class Anew:
+class RerenderedImages:
     """Images of everyone on a roster, in chunks as :data:`Chunks` has them, rendered whenever they are looked at."""
 
     batch: Batch
@@ -39,13 +39,13 @@ class Anew:
             yield over_cells(_render)(self.batch.condition.generator, self.key, *rows)
 
 
-class Sets(NamedTuple):
+class ImageSets(NamedTuple):
     """Images of those who select, calibrate and test, and of the first draw of labelled subjects."""
 
     train: Chunks
     selection: Chunks
-    calibration: Chunks | Anew
-    test: list[Chunks | Anew]
+    calibration: Chunks | RerenderedImages
+    test: list[Chunks | RerenderedImages]
     """One for each subgroup: the twins."""
 
 
@@ -60,14 +60,14 @@ class Latents(NamedTuple):
     """[w, latent, k]"""
 
 
-def render_sets(batch: Batch, who: dict[str, Roster]) -> Sets:
+def render_sets(batch: Batch, who: dict[str, Roster]) -> ImageSets:
     """Render everyone who selects, the first draw of labelled subjects, and those who calibrate and test, if they fit
-    on the shelf (:data:`biasprop.hardware.memory.SHELF`)."""
+    on the shelf (:data:`biasprop.hardware.memory.IMAGE_CACHE_BYTES`)."""
     twins = _twins(batch, who["test"])
     judged = len(who["calibration"].label) + sum(len(roster.label) for roster in twins)
-    judges = rendered if judged <= memory.room(batch.condition) else Anew
-    return Sets(
-        train=rendered(batch, pool(batch, 0), who["train"]),
+    judges = rendered if judged <= memory.image_cache_capacity(batch.condition) else RerenderedImages
+    return ImageSets(
+        train=rendered(batch, labelled_key(batch, 0), who["train"]),
         selection=rendered(batch, stream(batch, Stream.SELECTION), who["selection"]),
         calibration=judges(batch, stream(batch, Stream.CALIBRATION), who["calibration"]),
         test=[judges(batch, stream(batch, Stream.TEST), roster) for roster in twins],
@@ -87,15 +87,15 @@ def latents(batch: Batch, who: dict[str, Roster]) -> Latents:
 def _latents_of(batch: Batch, name: Stream, roster: Roster) -> np.ndarray:
     key, generator = stream(batch, name), batch.condition.generator
     drawn = [over_cells(_latents)(generator, key, *rows) for rows in _rows(batch, roster)]
-    return np.moveaxis(joined(drawn, len(roster.label)), -1, 1)
+    return np.moveaxis(concatenated(drawn, len(roster.label)), -1, 1)
 
 
 def rendered(batch: Batch, key: Key[Array, " w"], roster: Roster) -> Chunks:
     """Images of everyone on a roster."""
-    return list(Anew(batch, key, roster))
+    return list(RerenderedImages(batch, key, roster))
 
 
-def masked(batch: Batch, key: Key[Array, " w"], roster: Roster) -> list[Float[Array, "w 250 h w"]]:
+def rendered_masks(batch: Batch, key: Key[Array, " w"], roster: Roster) -> list[Float[Array, "w 250 h w"]]:
     """Where the disease is in everyone on a roster, in chunks as :func:`rendered` has them."""
     return [over_cells(_mask)(batch.condition.generator, key, *rows) for rows in _rows(batch, roster)]
 
@@ -104,10 +104,10 @@ def _rows(batch: Batch, roster: Roster) -> Iterator[tuple[Any, ...]]:
     """Index, subgroup, label and shifts of a roster, a chunk at a time."""
     for first in range(0, len(roster.label), CHUNK):
         rows = np.arange(first, first + CHUNK) % len(roster.label)
-        yield each(batch, (rows, roster.subgroup[rows], roster.label[rows], roster.shifts))
+        yield broadcast(batch, (rows, roster.subgroup[rows], roster.label[rows], roster.shifts))
 
 
-def joined(chunks: list[Array], n: int) -> np.ndarray:
+def concatenated(chunks: list[Array], n: int) -> np.ndarray:
     """Rows of all chunks, without those that only fill the last one: [w, n, ...]."""
     return np.concatenate([np.asarray(chunk) for chunk in chunks], axis=1)[:, :n]
 
@@ -120,9 +120,9 @@ def _twins(batch: Batch, roster: Roster) -> list[Roster]:
     ]
 
 
-def pool(batch: Batch, draw: int) -> Key[Array, " w"]:
+def labelled_key(batch: Batch, draw: int) -> Key[Array, " w"]:
     """The key of the labelled subjects of one draw."""
-    return keys.inside(stream(batch, Stream.FINETUNE_SUBJECTS), draw)
+    return keys.at_batched(stream(batch, Stream.FINETUNE_SUBJECTS), draw)
 
 
 def _subjects(
@@ -132,7 +132,9 @@ def _subjects(
     label: Int[Array, " n"],
     shifts: tuple[Shift, ...],
 ) -> Subjects:
-    return jax.vmap(lambda own, a, y: sampling.met(own, a, y, shifts))(keys.each(key, index), subgroup, label)
+    return jax.vmap(lambda own, a, y: sampling.apply_shifts(own, a, y, shifts))(
+        keys.at_each(key, index), subgroup, label
+    )
 
 
 def _render(generator: Any, *rows: Any) -> Float[Array, "n h w c"]:
@@ -147,9 +149,9 @@ def _latents(generator: Any, *rows: Any) -> Float[Array, "n k"]:
     return jax.vmap(generator.latents)(_subjects(*rows))
 
 
-def encoded(batch: Batch, params: Params, images: Chunks | Anew, n: int) -> np.ndarray:
+def encoded(batch: Batch, params: Params, images: Chunks | RerenderedImages, n: int) -> np.ndarray:
     """Features of the ``n`` people of a set: [w, n, d]."""
-    return joined([over_cells(_encode)(batch.condition.encoder, params, chunk) for chunk in images], n)
+    return concatenated([over_cells(_encode)(batch.condition.encoder, params, chunk) for chunk in images], n)
 
 
 def _encode(encoder: Any, params: Params, images: Float[Array, "n h w c"]) -> Float[Array, "n d"]:

@@ -12,8 +12,8 @@ from biasprop.interfaces import Params, ReadOut
 from biasprop.nn.heads import solve
 from biasprop.population.rosters import Roster
 from biasprop.training.adapt import Adapted
-from biasprop.training.batching import Batch, each, over_cells
-from biasprop.training.rendering import Sets, encoded
+from biasprop.training.batching import Batch, broadcast, over_cells
+from biasprop.training.rendering import ImageSets, encoded
 
 
 class Scores(NamedTuple):
@@ -55,7 +55,7 @@ class Scorer:
         sets: images of ``who``.
     """
 
-    def __init__(self, batch: Batch, params: Params, who: dict[str, Roster], sets: Sets):
+    def __init__(self, batch: Batch, params: Params, who: dict[str, Roster], sets: ImageSets):
         self.batch, self.params, self.who, self.sets = batch, params, who, sets
         self._frozen: Features | None = None
 
@@ -80,7 +80,7 @@ class Scorer:
             [encoded(self.batch, params, chunks, len(self.who["test"].label)) for chunks in self.sets.test], axis=1
         )
         calibration = encoded(self.batch, params, self.sets.calibration, len(self.who["calibration"].label))
-        subgroup = each(self.batch, self.who["calibration"].subgroup)
+        subgroup = broadcast(self.batch, self.who["calibration"].subgroup)
         features = Features(calibration, twins, np.asarray(over_cells(_separate)(calibration, subgroup, twins)))
         if params is self.params:
             self._frozen = features

@@ -26,7 +26,7 @@ def cohort_images(condition: PretrainingCondition, seed: int, replicate: int) ->
     from biasprop.difficulty import calibration_cache
     from biasprop.training import pretraining_task
 
-    condition = calibration_cache.ready(condition)
+    condition = calibration_cache.with_calibration(condition)
     key, size = keys.replicate(seed, replicate), int(condition.pretraining.cohort)
     draw = _renderer(pretraining_task.cohort_members)
     chunks = [np.asarray(draw(condition, key, np.arange(first, first + ROWS))) for first in range(0, size, ROWS)]
@@ -49,7 +49,9 @@ def test_images(study: Study, replicate: int) -> NDArray[np.float64]:
     from biasprop.training import rendering
     from biasprop.training.batching import one_cell
 
-    batch = one_cell(calibration_cache.ready(study.pretraining_condition()), keys.replicate(study.seed, replicate))
+    batch = one_cell(
+        calibration_cache.with_calibration(study.pretraining_condition()), keys.replicate(study.seed, replicate)
+    )
     who = rosters.rosters(study.finetuning, study.evaluation, list(study.subgroups), 4)
     sets = rendering.render_sets(batch, who)
     joined = [np.concatenate([np.asarray(chunk)[0] for chunk in chunks]) for chunks in sets.test]

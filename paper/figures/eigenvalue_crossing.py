@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from biasprop.report.plotting import DOUBLE, GREY, INK, DoesNotFit, colours, legend, page, plain, style
+from biasprop.report.plotting import DOUBLE, GREY, INK, NotApplicable, colours, legend, page, plain, style
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -41,7 +41,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     from biasprop.truth.subspace import crossing, leading
 
     if (reason := refused(study)) or "share" not in cube.coords or len(study.subgroups) != 2:
-        raise DoesNotFit(reason or "needs shares of two subgroups")
+        raise NotApplicable(reason or "needs shares of two subgroups")
     first, second = study.subgroups
     law, k = Law.of(study.generator), study.encoder.features
     prevalence, cohort = study.pretraining.prevalence, study.pretraining.cohort

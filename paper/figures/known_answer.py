@@ -12,7 +12,7 @@ from biasprop.report.plotting import (
     DOUBLE,
     GREY,
     INK,
-    DoesNotFit,
+    NotApplicable,
     budget_axis,
     colours,
     markers,
@@ -61,7 +61,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     from biasprop.truth.subspace import largest_angle, principal
 
     if reason := refused_here(study, cube):
-        raise DoesNotFit(reason)
+        raise NotApplicable(reason)
     estimand = next(e for e in study.estimands if e.kind == "swap_contrast")
     law, k = Law.of(study.generator), study.encoder.features
     mixes, budgets = cube["pretraining"].values.tolist(), cube["labels"].values.tolist()

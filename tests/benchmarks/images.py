@@ -66,7 +66,7 @@ def export(study: Study, folder: Path, replicates: int) -> float:
 
 
 def _batch(condition: Any, key: Any) -> Batch:
-    return one_cell(calibration_cache.ready(condition), key)
+    return one_cell(calibration_cache.with_calibration(condition), key)
 
 
 def _recipe(study: Study, cells: list[design.Cell]) -> dict[str, Any]:
@@ -99,9 +99,9 @@ def _rendered(batch: Batch, who: dict[str, rosters.Roster], recipe: dict[str, An
     chunks = {"train-0": sets.train, "selection": sets.selection, "calibration": sets.calibration}
     chunks |= {f"test-{g}": twins for g, twins in enumerate(sets.test)}
     for draw in range(1, recipe["linear_probe"]["draws"]):
-        chunks[f"train-{draw}"] = rendering.rendered(batch, rendering.pool(batch, draw), who["train"])
+        chunks[f"train-{draw}"] = rendering.rendered(batch, rendering.labelled_key(batch, draw), who["train"])
     size = {name: len(who[name.partition("-")[0]].label) for name in chunks}
-    found = {name: rendering.joined(chunk, size[name])[0] for name, chunk in chunks.items()}
+    found = {name: rendering.concatenated(chunk, size[name])[0] for name, chunk in chunks.items()}
     for g in range(len(recipe["subgroups"])):
         parts = [np.asarray(_cohort(batch, np.arange(i, i + AT_ONCE), g)) for i in range(0, recipe["cohort"], AT_ONCE)]
         found[f"cohort-{g}"] = np.concatenate(parts)[: recipe["cohort"]]

@@ -25,7 +25,7 @@ def main() -> None:
     given = parser.parse_args()
     from biasprop.hardware import environment
 
-    environment.settle()
+    environment.configure()
     import jax
 
     from biasprop.bench.stages import Workload

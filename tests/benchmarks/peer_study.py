@@ -323,7 +323,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--no-compile", action="store_true")
     given = parser.parse_args()
-    environment.settle()  # freed memory stays with the process, as with ours
+    environment.configure()  # freed memory stays with the process, as with ours
     torch.set_num_threads(given.threads)
     if given.device != "cpu":
         torch.set_float32_matmul_precision("high")  # what a user would set; ours uses the same products

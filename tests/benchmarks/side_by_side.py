@@ -193,7 +193,7 @@ def main() -> None:
     given = arguments().parse_args()
     from biasprop.hardware import environment
 
-    environment.settle()
+    environment.configure()
     from biasprop.bench.timing import load
     from biasprop.hardware import device
     from biasprop.study import design

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from biasprop.hardware.environment import DETERMINISTIC, GPU, joined
+from biasprop.hardware.environment import DETERMINISTIC_FLAG, GPU_FLAGS, with_gpu_flags
 
 TAKEN_AND_FREED = """
 import resource
@@ -48,10 +48,10 @@ def test_freed_blocks_are_kept_for_the_next_step() -> None:
     "given", ["", "--xla_dump_to=/tmp/x", "--xla_gpu_deterministic_ops=false --xla_dump_to=/tmp/x"]
 )
 def test_of_xla_s_flags_the_user_s_stand(given: str) -> None:
-    found = joined(given).split()
+    found = with_gpu_flags(given).split()
     assert found[: len(given.split())] == given.split()
-    assert set(found) - set(given.split()) == {flag for flag in GPU if flag.partition("=")[0] not in given}
-    assert (DETERMINISTIC in found) == ("deterministic" not in given)
+    assert set(found) - set(given.split()) == {flag for flag in GPU_FLAGS if flag.partition("=")[0] not in given}
+    assert (DETERMINISTIC_FLAG in found) == ("deterministic" not in given)
 
 
 @pytest.mark.parametrize(("given", "least"), [((700, 10, 10), (10_000, 10, 10)), ((20_000, 5, 30), (20_000, 10, 30))])

@@ -24,7 +24,7 @@ IMAGES = jax.random.uniform(jax.random.key(4), (6, *SHAPE))
 def test_features_have_the_declared_length(kind: str) -> None:
     encoder = member("encoders", kind)
     for shape in (SHAPE, (8, 8, 1)):
-        assert encoder.refuses(shape) is None
+        assert encoder.incompatibility(shape) is None
         params = encoder.init(KEY, shape)
         features = encoder.apply(params, jnp.zeros((4, *shape)) + 0.3)
         assert features.shape == (4, encoder.features) and features.dtype == jnp.float32
@@ -75,7 +75,7 @@ def test_every_parameter_and_pixel_matters(kind: str) -> None:
 def test_its_numbers_are_what_a_memory_estimate_may_rest_on(kind: str) -> None:
     encoder = member("encoders", kind)
     params = encoder.init(KEY, SHAPE)
-    parameters, kept = encoder.numbers(SHAPE)
+    parameters, kept = encoder.counts(SHAPE)
     assert parameters == sum(leaf.size for leaf in jax.tree.leaves(params))
     of = [_kept(encoder, params, IMAGES[:n]) - IMAGES[:n].size for n in (1, 6)]
     if kind != "linear":  # of which nothing is kept but the image
@@ -103,13 +103,13 @@ def test_a_mixer_knows_where_a_patch_lies_and_leaves_none_out() -> None:
     moved = jnp.concatenate([IMAGES[:, 8:], IMAGES[:, :8]], axis=1)
     assert not np.allclose(encoder.apply(params, moved), encoder.apply(params, IMAGES), atol=1e-4)
     assert encoder.tokens(params, IMAGES).shape == (6, 4, 8)
-    refusal = member("objectives", "masked").cannot_train(encoder, SHAPE)
+    refusal = member("objectives", "masked").incompatibility(encoder, SHAPE)
     assert refusal == "masked needs an encoder that can leave tokens out; mixer cannot"
 
 
 def test_a_transformer_refuses_what_its_patches_do_not_divide() -> None:
-    assert "patch = 8" in str(Vit(patch=8).refuses((20, 20, 3)))
-    assert Vit(patch=4).refuses((20, 20, 3)) is None
+    assert "patch = 8" in str(Vit(patch=8).incompatibility((20, 20, 3)))
+    assert Vit(patch=4).incompatibility((20, 20, 3)) is None
     with pytest.raises(ValueError, match="heads = 3"):
         Vit(width=64, heads=3)
 

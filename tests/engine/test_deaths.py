@@ -84,20 +84,20 @@ class Job(SimpleNamespace):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "POLL", 0.001)
-    monkeypatch.setattr(engine, "PATIENCE", 0.02)
-    monkeypatch.setattr(engine.Crew, "_rest", lambda self, running: None)
+    monkeypatch.setattr(engine, "POLL_INTERVAL_S", 0.001)
+    monkeypatch.setattr(engine, "NO_WORKER_TIMEOUT_S", 0.02)
+    monkeypatch.setattr(engine.WorkerPool, "_rest", lambda self, running: None)
 
 
 def jobs(names: str) -> list[Any]:
     return [Job(name=name, members=(i,)) for i, name in enumerate(names)]
 
 
-def crew(client: Client) -> engine.Crew:
-    return engine.Crew(client, ("store", "digest", 1.0), lambda event: None, lambda line: None)
+def crew(client: Client) -> engine.WorkerPool:
+    return engine.WorkerPool(client, ("store", "digest", 1.0), lambda event: None, lambda line: None)
 
 
-def ended(made: engine.Crew, names: str, stored: str = "") -> str:
+def ended(made: engine.WorkerPool, names: str, stored: str = "") -> str:
     return "".join(job.name for job, _ in made.compute(jobs(names), lambda job: job.name not in stored))  # pyright: ignore[reportAttributeAccessIssue]
 
 
@@ -155,7 +155,7 @@ def test_another_process_at_an_address_costs_no_try() -> None:
 
     def fate(text: str, address: str) -> Future:
         tries.append(text)
-        return Future("error", worker.Unlike()) if len(tries) <= 5 else finished(text, address)
+        return Future("error", worker.FingerprintMismatch()) if len(tries) <= 5 else finished(text, address)
 
     made = crew(Client(["w1"], fate))
     assert ended(made, "a") == "a" and len(tries) == 6 and made.lost == []
@@ -181,7 +181,7 @@ def test_an_end_before_the_end_forgets_what_runs() -> None:
 def test_a_late_worker_that_differs_is_left_out_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
     client = Client(["w1"], finished)
-    made = engine.Crew(client, ("store", "digest", 1.0), lambda event: None, lines.append)
+    made = engine.WorkerPool(client, ("store", "digest", 1.0), lambda event: None, lines.append)
     client.addresses.append("w2")
     monkeypatch.setitem(WHO, "instructions", "avx512")
     assert ended(made, "abc") == "abc"

@@ -62,7 +62,7 @@ def test_a_cell_that_kills_its_worker_is_given_up_and_the_others_are_done(whole:
     deadly_cell = design.cells(study)[deadly.DEADLY]
     with dask.config.set({"distributed.worker.preload": [deadly.__file__]}):  # pyright: ignore[reportPrivateImportUsage]
         (line,) = compute(study, tmp_path, workers=2)
-    assert line == f"given up: {deadly_cell.name}: the process that computed it died {1 + engine.RETRIES} times"
+    assert line == f"given up: {deadly_cell.name}: the process that computed it died {1 + engine.MAX_RETRIES} times"
     assert len(stored(opened(study, tmp_path))) == planned(study) - len(deadly_cell.arms)
     assert cluster.same_but_open(study.store(tmp_path), whole)
     assert compute(study, tmp_path, workers=0) == []
@@ -136,7 +136,7 @@ def test_workers_of_one_gpu_and_without_the_package_are_refused() -> None:
 def test_a_scheduler_that_is_none(
     words: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setattr(engine, "CONNECT", 0.5)
+    monkeypatch.setattr(engine, "CONNECT_TIMEOUT_S", 0.5)
     assert main([str(STUDY), "-q", "--out", str(tmp_path / "out"), *words]) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
@@ -175,16 +175,16 @@ def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
         def subscribe_topic(self, topic: str, handler: object) -> None:
             pass
 
-    monkeypatch.setattr(engine, "PATIENCE", 0.1)
-    monkeypatch.setattr(engine, "POLL", 0.05)
+    monkeypatch.setattr(engine, "NO_WORKER_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(engine, "POLL_INTERVAL_S", 0.05)
     lines: list[str] = []
     with pytest.raises(Unfinished, match="no worker for"):
-        engine.Crew(Empty(), ("", "", 0.0), lambda event: None, lines.append)
+        engine.WorkerPool(Empty(), ("", "", 0.0), lambda event: None, lines.append)
     assert lines == ["waiting for a worker"]
 
 
 def test_a_store_of_another_study_is_not_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "PATIENCE", 0.0)
+    monkeypatch.setattr(worker, "STORE_VISIBLE_TIMEOUT_S", 0.0)
     assert "there is no result store" in worker._sees(str(tmp_path / "none"), "x")
 
 
@@ -197,7 +197,7 @@ def test_input_errors_of_workers_name_every_worker_once() -> None:
 def test_a_study_larger_than_the_machine_is_refused_before_anything_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(device, "memory", lambda: 1.5 * design.bytes_a_cell(small()))
+    monkeypatch.setattr(device, "memory", lambda: 1.5 * design.bytes_per_cell(small()))
     with pytest.raises(InputError, match=r"--workers: 2 processes .* do not fit into .*; give --workers 1"):
         compute(small(), tmp_path, workers=2)
     assert not list(tmp_path.iterdir())

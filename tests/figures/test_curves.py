@@ -13,7 +13,7 @@ from scipy.special import ndtr
 from biasprop import draw
 from biasprop.component import InputError
 from biasprop.report.figures import curves
-from biasprop.report.plotting import DOUBLE, SINGLE, DoesNotFit, save
+from biasprop.report.plotting import DOUBLE, SINGLE, NotApplicable, save
 from biasprop.statistics.measures import measure, per_replicate
 from biasprop.study.study import load_study
 from tests.synthetic import synthetic_cube
@@ -84,11 +84,11 @@ def test_what_is_not_there_is_named(measures: xr.Dataset, given: dict, told: str
 
 def test_too_much_is_refused(measures: xr.Dataset) -> None:
     many = xr.concat([measures.assign_coords(labels=measures["labels"] + k) for k in range(5)], "labels")
-    with pytest.raises(DoesNotFit, match="fix labels"):
+    with pytest.raises(NotApplicable, match="fix labels"):
         curves.draw(many, "auc", "pretraining", "protocol")
-    with pytest.raises(DoesNotFit, match="15 curves"):
+    with pytest.raises(NotApplicable, match="15 curves"):
         curves.draw(many, "auc", "pretraining", "labels", at=AT)
-    with pytest.raises(DoesNotFit, match="finished"):
+    with pytest.raises(NotApplicable, match="finished"):
         curves.draw(measures.where(measures["status"] > 9), "auc", "labels", at=AT)
 
 

@@ -149,7 +149,7 @@ def test_nothing_is_drawn_from_an_empty_cube(study: Study) -> None:
     assert not (empty["status"] == 1).any()
     nothing = estimates(measure(empty, study.evaluation.target_specificity), study.estimands)
     for name in ("share_curves", "persistence", "forest"):
-        with pytest.raises(plotting.DoesNotFit, match=r"no replicate of any arm|no estimate"):
+        with pytest.raises(plotting.NotApplicable, match=r"no replicate of any arm|no estimate"):
             FIGURES[name](empty, nothing, study)
 
 

@@ -17,7 +17,7 @@ SIZE, MODES, EXPONENT, KNEE, FIELDS = 32, 6, 3.0, 1.5, 3_000
 @pytest.fixture(scope="module")
 def fields() -> np.ndarray:
     """Many draws of one random field."""
-    own = keys.each(keys.replicate(3, 0), jnp.arange(FIELDS))
+    own = keys.at_each(keys.replicate(3, 0), jnp.arange(FIELDS))
 
     def draw(key: jax.Array) -> jax.Array:
         draws = canvas.normal(key, 2, canvas.modes_of(MODES))
@@ -97,7 +97,7 @@ def test_the_grid_is_pixel_centres_about_the_middle() -> None:
 
 
 def test_latents_are_independent_of_each_other_and_of_their_neighbours() -> None:
-    own = keys.each(keys.replicate(3, 0), jnp.arange(4_000))
+    own = keys.at_each(keys.replicate(3, 0), jnp.arange(4_000))
     drawn = jax.vmap(lambda key: jnp.stack([canvas.normal(key, latent) for latent in range(6)]))(own)
     correlation = np.corrcoef(np.asarray(drawn).T) - np.eye(6)
     assert np.abs(correlation).max() < 4 / np.sqrt(4_000)

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from scipy.stats import ttest_ind
 
 from biasprop import keys
-from biasprop.difficulty.calibration_cache import solved
+from biasprop.difficulty.calibration_cache import calibrated
 from biasprop.generators import GENERATORS, canvas, dermoscopy, difficulty
 from biasprop.generators.difficulty import DIFFICULTIES
 from biasprop.interfaces import Subjects
@@ -44,7 +44,7 @@ def unlike(kind: str, mode: str) -> Any:
         return mirrors(kind)
     cls = GENERATORS[kind]
     found = {name: level(cls, **own) for name, own in zip("ab", OWN.get(kind, [{}, {}]), strict=True)}
-    return solved(member("generators", kind, subgroups=found, difficulty=mode))
+    return calibrated(member("generators", kind, subgroups=found, difficulty=mode))
 
 
 @pytest.mark.parametrize(("kind", "mode"), MODES)
@@ -172,18 +172,18 @@ def test_modes_that_do_not_fit_are_refused(kind: str, values: dict[str, Any], to
 def test_doses_are_solved_for_once_and_anew_when_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     generator = member("generators", "gaussian", subgroups={"a": {"amplitude": 0.1}, "b": {}}, difficulty="calibrated")
-    found, calls, solve = generator.solved().difficulty, [], type(generator).solved
+    found, calls, solve = generator.calibrated().difficulty, [], type(generator).calibrated
     monkeypatch.setattr(type(generator), "solved", lambda self: calls.append(1) or solve(self))
-    assert solved(generator).difficulty == solved(generator).difficulty == found and len(calls) == 1
+    assert calibrated(generator).difficulty == calibrated(generator).difficulty == found and len(calls) == 1
     (file,) = tmp_path.rglob("difficulty-*.json")
     for damage in ("{", "[]", file.read_text().replace("1.0", "0.5")):
         calls.clear()
         file.write_text(damage)
-        assert solved(generator).difficulty == solved(generator).difficulty == found and len(calls) == 1
+        assert calibrated(generator).difficulty == calibrated(generator).difficulty == found and len(calls) == 1
     other = generator.model_copy(update={"subgroups": dict(reversed(generator.subgroups.items())), "contrast": 0.2})
-    assert solved(other).difficulty.dose == pytest.approx(found.dose) and len(calls) == 2
+    assert calibrated(other).difficulty.dose == pytest.approx(found.dose) and len(calls) == 2
     natural = member("generators", "gaussian")
-    assert solved(natural) is natural and solved(solved(generator)) is not None and len(calls) == 2
+    assert calibrated(natural) is natural and calibrated(calibrated(generator)) is not None and len(calls) == 2
 
 
 def test_matched_finds_the_root_and_refuses_where_there_is_none() -> None:
@@ -227,7 +227,7 @@ def test_the_linear_model_is_the_images_own_slope() -> None:
     models = [about(drawn) for drawn in range(dermoscopy.LESIONS)]
     slopes, electrons = (np.stack([np.asarray(getattr(m, name)) for m in models]) for name in ("slopes", "electrons"))
     exact = generator.model_copy(update={"severity_sd": 0.0, "white_electrons": 1e12, "read_noise": 0.0})
-    own = keys.each(keys.stream(keys.replicate(0, 0), keys.Stream.TRUTH), jnp.arange(len(models)))
+    own = keys.at_each(keys.stream(keys.replicate(0, 0), keys.Stream.TRUTH), jnp.arange(len(models)))
 
     def density(severity: float) -> np.ndarray:
         who = Subjects(own, jnp.full(len(own), 1), jnp.full(len(own), severity))

@@ -11,12 +11,12 @@ import pytest
 
 from biasprop.component import InputError
 from biasprop.generators import SOURCES
-from biasprop.keys import each
+from biasprop.keys import at_each
 from biasprop.study.conditions import PretrainingCondition
 from biasprop.study.study import load_study
 from biasprop.training.batching import Batch, over_cells
 from biasprop.training.pretrain import untrained
-from biasprop.training.pretraining_task import PretrainingTask, shelved
+from biasprop.training.pretraining_task import PretrainingTask, cached_cohort
 from tests.members import batch, condition, member, same
 from tests.program.small_experiment import pretrain
 
@@ -26,7 +26,7 @@ OTHERS = [kind for kind, cls in SOURCES.items() if not cls.shows_subjects]  # py
 def drawn(kind: str, shape: tuple[int, int, int], n: int = 64) -> np.ndarray:
     """Images of a source."""
     source = member("sources", kind)
-    keys = each(jax.random.key(4), jnp.arange(n))
+    keys = at_each(jax.random.key(4), jnp.arange(n))
     return np.asarray(jax.jit(jax.vmap(lambda key: source.render(key, shape)))(keys))
 
 
@@ -69,7 +69,7 @@ def test_pretraining_on_nobody_knows_no_mix(kind: str) -> None:
 @pytest.mark.parametrize("kind", OTHERS)
 def test_images_that_are_kept_are_those_that_are_drawn(kind: str) -> None:
     one: Batch = cell(kind, (1.0, 0.0))
-    params, kept = untrained(one), shelved(one)
+    params, kept = untrained(one), cached_cohort(one)
     assert kept is not None
     loss = over_cells(lambda task, own, step: task.loss(own, step))
     shown, rendered = (loss(PretrainingTask(*one, images), params, jnp.array([3])) for images in (kept, None))

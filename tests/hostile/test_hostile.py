@@ -68,14 +68,14 @@ def test_what_a_frame_unpacks_to_is_read_from_its_head() -> None:
 
 def test_only_plain_files_of_plausible_size_are_read(tmp_path: Path) -> None:
     (tmp_path / "plain").write_bytes(b"12345")
-    assert safe_files.content(tmp_path / "plain", 5) == b"12345"
+    assert safe_files.read_bytes(tmp_path / "plain", 5) == b"12345"
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "device").symlink_to("/dev/zero")
     with (tmp_path / "sparse").open("wb") as file:
         file.truncate(10**12)
     for name in ("pipe", "device", "sparse", "."):
         with pytest.raises((ValueError, OSError)):
-            safe_files.content(tmp_path / name, 1000)
+            safe_files.read_bytes(tmp_path / name, 1000)
     assert json_cache.read(tmp_path / "sparse") is None and json_cache.read(tmp_path / "pipe") is None
 
 

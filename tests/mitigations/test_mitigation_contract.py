@@ -96,7 +96,7 @@ def test_labels_and_subgroups_beyond_the_budget_cannot_change_anything(kind: str
 @pytest.mark.parametrize("kind", MITIGATIONS)
 def test_a_protocol_it_does_not_go_with_is_named(kind: str) -> None:
     mitigation = member("mitigations", kind)
-    whys = {protocol: mitigation.refuses(member("protocols", protocol)) for protocol in PROTOCOLS}
+    whys = {protocol: mitigation.incompatibility(member("protocols", protocol)) for protocol in PROTOCOLS}
     assert whys["full"] is None
     assert all(why is None or (kind in why and protocol in why) for protocol, why in whys.items())
 

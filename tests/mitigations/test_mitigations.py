@@ -106,7 +106,7 @@ def test_every_mitigation_scores(protocol: str, plain: tuple[Batch, Any]) -> Non
     found = {}
     for kind in MITIGATIONS:
         given = arm(protocol, kind)
-        by_steps = given.mitigation.refuses(member("protocols", "linear_probe")) is not None
+        by_steps = given.mitigation.incompatibility(member("protocols", "linear_probe")) is not None
         if kind != "none" and by_steps != (protocol == "full"):
             continue
         found[kind] = numbers([scorer(one).score(one.adapt(given, 0, quiet))])

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from biasprop.keys import each
+from biasprop.keys import at_each
 from biasprop.nn.layers import patchify
 from biasprop.nn.views import Augmentation, _resample
 from biasprop.objectives.contrastive import Contrastive, nt_xent
@@ -139,7 +139,7 @@ def test_a_standardised_target_is_the_same_in_any_light() -> None:
 def views(augmentation: Augmentation, n: int = 64) -> np.ndarray:
     """Many views of one image."""
     return np.asarray(
-        jax.jit(jax.vmap(lambda a, k: a.view(k, IMAGE), (None, 0)))(augmentation, each(KEY, jnp.arange(n)))
+        jax.jit(jax.vmap(lambda a, k: a.view(k, IMAGE), (None, 0)))(augmentation, at_each(KEY, jnp.arange(n)))
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from biasprop import keys
 from biasprop.interfaces import Subjects
 from biasprop.population import sampling
-from biasprop.population.shifts import Shift, in_order, moved
+from biasprop.population.shifts import Shift, in_order, shifted_prevalence
 
 KEY = keys.replicate(11, 0)
 
@@ -66,7 +66,7 @@ def test_a_member_is_addressed_by_index_alone() -> None:
 @pytest.mark.parametrize("prevalence", [0.5, 0.3])
 @pytest.mark.parametrize("shares", [(0.5, 0.5), (0.9, 0.1), (1.0, 0.0), (0.5, 0.3, 0.2)])
 def test_every_prefix_has_exact_counts(shares: tuple[float, ...], prevalence: float) -> None:
-    subgroups, labels = sampling.exact({f"s{i}": share for i, share in enumerate(shares)}, prevalence, 1_000)
+    subgroups, labels = sampling.exact_counts({f"s{i}": share for i, share in enumerate(shares)}, prevalence, 1_000)
     assert subgroups.dtype == labels.dtype == np.int32
     for n in [4, 7, 50, 200, 333, 1_000]:
         for i, share in enumerate(shares):
@@ -77,11 +77,11 @@ def test_every_prefix_has_exact_counts(shares: tuple[float, ...], prevalence: fl
 
 
 def test_budgets_are_nested() -> None:
-    longest = sampling.exact({"a": 0.5, "b": 0.5}, 0.5, 1_000)
+    longest = sampling.exact_counts({"a": 0.5, "b": 0.5}, 0.5, 1_000)
     for n in (50, 200):
-        shorter = sampling.exact({"a": 0.5, "b": 0.5}, 0.5, n)
+        shorter = sampling.exact_counts({"a": 0.5, "b": 0.5}, 0.5, n)
         assert all(np.array_equal(short, long[:n]) for short, long in zip(shorter, longest, strict=True))
-    fifty = sampling.exact({"a": 0.5, "b": 0.5}, 0.5, 50)
+    fifty = sampling.exact_counts({"a": 0.5, "b": 0.5}, 0.5, 50)
     assert fifty[0].sum() == 25 and fifty[1].sum() == 25
 
 
@@ -92,24 +92,24 @@ def shifts(**dials: float) -> tuple[Shift, ...]:
 
 def test_exact_counts_honour_a_prevalence_of_each_subgroup() -> None:
     for by in (-1.5, 0.8):
-        own = [0.4, moved(0.4, np.exp(by))]
-        subgroups, labels = sampling.exact({"a": 0.7, "b": 0.3}, 0.4, 2_000, shifts(prevalence=by))
-        shorter = sampling.exact({"a": 0.7, "b": 0.3}, 0.4, 50, shifts(prevalence=by))
+        own = [0.4, shifted_prevalence(0.4, np.exp(by))]
+        subgroups, labels = sampling.exact_counts({"a": 0.7, "b": 0.3}, 0.4, 2_000, shifts(prevalence=by))
+        shorter = sampling.exact_counts({"a": 0.7, "b": 0.3}, 0.4, 50, shifts(prevalence=by))
         assert all(np.array_equal(short, long[:50]) for short, long in zip(shorter, (subgroups, labels), strict=True))
         for n in (50, 333, 2_000):
             for i, share in enumerate((0.7, 0.3)):
                 inside = subgroups[:n] == i
                 assert abs(inside.sum() - n * share) <= 1
                 assert abs(labels[:n][inside].sum() - n * share * own[i]) <= 1
-    plain = sampling.exact({"a": 0.7, "b": 0.3}, 0.4, 500)
-    zero = sampling.exact({"a": 0.7, "b": 0.3}, 0.4, 500, shifts())
+    plain = sampling.exact_counts({"a": 0.7, "b": 0.3}, 0.4, 500)
+    zero = sampling.exact_counts({"a": 0.7, "b": 0.3}, 0.4, 500, shifts())
     assert all(np.array_equal(a, b) for a, b in zip(plain, zero, strict=True))
 
 
 def test_wrong_records_come_in_nearly_exact_counts_of_every_prefix() -> None:
-    subgroup, label = sampling.exact({"a": 0.5, "b": 0.5}, 0.5, 4_000)
+    subgroup, label = sampling.exact_counts({"a": 0.5, "b": 0.5}, 0.5, 4_000)
     for missed, false_alarm in [(0.3, 0.0), (0.05, 0.2), (1.0, 1.0)]:
-        told = sampling.recorded(subgroup, label, shifts(missed=missed, false_alarm=false_alarm))
+        told = sampling.recorded_labels(subgroup, label, shifts(missed=missed, false_alarm=false_alarm))
         assert np.array_equal(told[subgroup == 0], label[subgroup == 0])
         for n in (50, 200, 4_000):
             for truth, rate in ((1, missed), (0, false_alarm)):
@@ -120,9 +120,9 @@ def test_wrong_records_come_in_nearly_exact_counts_of_every_prefix() -> None:
 def test_a_test_of_another_prevalence_counts_some_and_changes_nobody() -> None:
     label = np.tile([0, 1], 2_000).astype(np.int32)
     for by in (-2.0, 1.0):
-        told = sampling.judged(label, shifts(prevalence=by, missed=0.25))
+        told = sampling.test_labels(label, shifts(prevalence=by, missed=0.25))
         counted = told[1] >= 0
         assert np.array_equal(told[0], label)
-        assert label[counted].mean() == pytest.approx(moved(0.5, np.exp(by)), abs=0.002)
+        assert label[counted].mean() == pytest.approx(shifted_prevalence(0.5, np.exp(by)), abs=0.002)
         wrong = (told[1] != label)[counted & (label == 1)].mean()
         assert wrong == pytest.approx(0.25, abs=0.02), "who is counted and who is recorded wrongly are independent"

@@ -39,7 +39,7 @@ def cut_short(cells: Batch, at: int, kept: Checkpoint) -> None:
 
 @pytest.mark.parametrize("cells", [1, 2], indirect=True)
 def test_what_is_resumed_has_the_same_bits(cells: Batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint, "INTERVAL_S", 0.0)
     store, events, steps = EncoderStore(tmp_path), [], []
     keys = KEYS[len(cells.key)]
     cut_short(cells, 2 * optimisation.SEGMENT, Checkpoint(store, keys, events.append))
@@ -57,7 +57,7 @@ def test_what_is_resumed_has_the_same_bits(cells: Batch, tmp_path: Path, monkeyp
 def test_a_damaged_or_foreign_state_is_not_resumed(
     cells: Batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoint, "SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint, "INTERVAL_S", 0.0)
     lines: list[str] = []
     events: list[Any] = []
     store = EncoderStore(tmp_path, lines.append)
@@ -80,10 +80,14 @@ def test_states_are_kept_when_minutes_of_work_have_passed(
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     kept = Checkpoint(EncoderStore(tmp_path), KEYS[1], print)
     state = batching.over_cells(optimisation.start)(pretraining_task.PretrainingTask(*cells), pretrain.untrained(cells))
-    for seconds, count in ((checkpoint.SECONDS - 1, 0), (checkpoint.SECONDS, 1), (2 * checkpoint.SECONDS - 1, 1)):
+    for seconds, count in (
+        (checkpoint.INTERVAL_S - 1, 0),
+        (checkpoint.INTERVAL_S, 1),
+        (2 * checkpoint.INTERVAL_S - 1, 1),
+    ):
         now[0] = seconds
         kept.keep(state, "pretrain")
         assert len(list(tmp_path.rglob("*.npz"))) == count
-        for file in tmp_path.rglob("*.npz") if seconds == checkpoint.SECONDS else ():
+        for file in tmp_path.rglob("*.npz") if seconds == checkpoint.INTERVAL_S else ():
             file.touch()
-    assert checkpoint.SECONDS <= 300, "methods.md says five minutes"
+    assert checkpoint.INTERVAL_S <= 300, "methods.md says five minutes"

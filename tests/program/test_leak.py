@@ -25,7 +25,7 @@ SCHEDULE = optimisation.Schedule(steps=600, batch=128)
 
 
 class Decoding(NamedTuple):
-    """Log loss of the subgroup on an endless stream of new subjects (a :class:`biasprop.nn.optimisation.Task`)."""
+    """Log loss of the subgroup on an endless stream of new subjects (a :class:`biasprop.nn.optimisation.TrainingTask`)."""
 
     generator: Any
     encoder: Any
@@ -62,7 +62,7 @@ def decoded(generator: Any) -> float:
     task = Decoding(generator, encoder, SCHEDULE, key)
     head = Head(jnp.zeros(encoder.features), jnp.zeros(()))
     state = _start(task, {"encoder": encoder.init(keys.stream(key, keys.Stream.INIT), generator.shape), "head": head})
-    for _ in range(optimisation.segments(SCHEDULE.steps)):
+    for _ in range(optimisation.segment_count(SCHEDULE.steps)):
         state, _ = _segment(task, state)
     taught = SCHEDULE.steps * SCHEDULE.batch
     judged = [_judge(task, state.params, first) for first in range(taught, taught + TESTED, PIECE)]

@@ -17,7 +17,7 @@ from tests.members import batch, condition
 def first_batch(one: Batch, params: Any) -> Any:
     """Whose the strangers of the first batch are, and the objective on all of them."""
     task = PretrainingTask(*one)
-    members = task.strangers(jnp.int32(0))
+    members = task.held_out_subjects(jnp.int32(0))
     return members.subgroup, task.loss_on(params, members, jnp.int32(0))
 
 

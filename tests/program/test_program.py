@@ -163,7 +163,7 @@ def test_everybody_looked_at_is_the_same_for_every_condition() -> None:
     who = people()
     apart = [(getattr(sets[0], name), len(who[name].label)) for name in ("train", "selection", "calibration")]
     apart.append((sets[0].test[0], EVALUATION.test))
-    everyone = np.concatenate([rendering.joined(chunks, n)[0].reshape(n, -1) for chunks, n in apart])
+    everyone = np.concatenate([rendering.concatenated(chunks, n)[0].reshape(n, -1) for chunks, n in apart])
     assert len(everyone) == POOL + EVALUATION.selection + EVALUATION.calibration + EVALUATION.test
     assert len(np.unique(everyone.round(4), axis=0)) == len(everyone), "a subject is in two sets"
 
@@ -173,7 +173,7 @@ def test_a_set_is_the_same_people_whatever_its_size() -> None:
         rosters.rosters(finetuning("linear_probe"), EVALUATION, ["a", "b"], pool) for pool in (POOL, 2 * POOL)
     )
     one = batch((condition(), 0))
-    images = [rendering.joined(rendering.render_sets(one, who).train, POOL) for who in (small, large)]
+    images = [rendering.concatenated(rendering.render_sets(one, who).train, POOL) for who in (small, large)]
     assert same(*images), "a larger label budget moved the subjects of a smaller one"
 
 
@@ -210,7 +210,7 @@ def test_one_program_serves_all_mixes_lengths_rates_budgets_and_replicates(one: 
         over_cells(optimisation.start),
         over_cells(optimisation.segment, donate=1),
         over_cells(stages._initial),
-        over_cells(pretraining_task._shelf),
+        over_cells(pretraining_task._rendered_cohort),
         over_cells(adapt._fit),
         over_cells(adapt._finetuning_segment),
         over_cells(score._read),
@@ -265,7 +265,7 @@ def test_labelled_subjects_are_scored_as_everyone_is(kind: str, one: Batch, enco
     adapted = tuner.adapt(arm, 0, lambda *_: None)
     found = scorer(tuner).score(adapted).train
     assert found.shape == (1, 16)
-    images = rendering.joined(tuner.sets.train, 16)
+    images = rendering.concatenated(tuner.sets.train, 16)
     features = one.condition.encoder.apply(cell(adapted.encoder, 0), images[0])
     head = cell(adapted.head, 0)
     np.testing.assert_allclose(found[0], features @ head.weights + head.intercept, rtol=1e-4, atol=1e-4)

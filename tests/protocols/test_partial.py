@@ -55,7 +55,7 @@ def test_adapters_stand_for_any_change_of_a_matrix() -> None:
     kernel = adapters["blocks"][0]["attention"]["out"]["kernel"]
     wanted = jax.random.normal(jax.random.key(3), (8, 8))
     kernel["b"] = jnp.linalg.solve(kernel["a"], wanted) * (8 / 4.0)
-    whole = one.whole(ENCODER, PARAMS, adapters)
+    whole = one.merge(ENCODER, PARAMS, adapters)
     change = whole["blocks"][0]["attention"]["out"]["kernel"] - PARAMS["blocks"][0]["attention"]["out"]["kernel"]
     assert np.allclose(change, wanted, atol=1e-3)
 

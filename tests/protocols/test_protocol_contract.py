@@ -48,8 +48,8 @@ def trained(kind: str, unfrozen_by: float = 0.5, steps: int = 50) -> Any:
     task = one.task(ENCODER, PARAMS, True, everyone, everyone, jax.random.key(7))
     moved = start(one)
     state, _ = _train(task, optimisation.start(task, moved), (moved, jnp.float32(jnp.inf)))
-    assert int(state.diverged_at) == optimisation.NEVER
-    return one.whole(ENCODER, PARAMS, state.params["encoder"])
+    assert int(state.diverged_at) == optimisation.NOT_DIVERGED
+    return one.merge(ENCODER, PARAMS, state.params["encoder"])
 
 
 def pairs(after: Any) -> list[tuple[str, np.ndarray, np.ndarray]]:
@@ -65,7 +65,7 @@ def pairs(after: Any) -> list[tuple[str, np.ndarray, np.ndarray]]:
 def test_adapting_starts_from_the_encoder_as_it_is_and_a_head_at_chance(kind: str) -> None:
     one = protocol(kind)
     moved = start(one)
-    assert same(one.whole(ENCODER, PARAMS, moved["encoder"]), PARAMS)
+    assert same(one.merge(ENCODER, PARAMS, moved["encoder"]), PARAMS)
     assert not np.any(moved["head"](jnp.ones((2, ENCODER.features))))
 
 
@@ -73,7 +73,7 @@ def test_adapting_starts_from_the_encoder_as_it_is_and_a_head_at_chance(kind: st
 def test_frozen_parameters_keep_their_bits_and_all_others_move(kind: str) -> None:
     one = protocol(kind)
     nudged = jax.tree.map(lambda leaf: leaf + 0.5, start(one)["encoder"])
-    may_move = {name for name, old, new in pairs(one.whole(ENCODER, PARAMS, nudged)) if not np.array_equal(old, new)}
+    may_move = {name for name, old, new in pairs(one.merge(ENCODER, PARAMS, nudged)) if not np.array_equal(old, new)}
     moved = {name for name, old, new in pairs(trained(kind)) if old.tobytes() != new.tobytes()}
     assert moved == may_move
     assert (len(moved) == len(jax.tree.leaves(PARAMS))) == one.adapts_all

@@ -119,7 +119,7 @@ def train(one: FinetuningTask, segments: int) -> tuple[Any, list[float], list[An
     judged, ends = [], []
     for _ in range(segments):
         state, best = _train(one, state, best)
-        judged.append(float(jax.jit(lambda t, p: t.judge(p))(one, state.params)))
+        judged.append(float(jax.jit(lambda t, p: t.validation_loss(p))(one, state.params)))
         ends.append(state.params)
     return best, judged, ends
 
@@ -128,7 +128,7 @@ def test_a_head_starts_at_chance(rendered: jax.Array) -> None:
     start = begin()
     assert isinstance(start["head"], Head) and np.all(np.asarray(start["head"].weights) == 0)
     labels = subjects(32).label
-    assert float(task(rendered, labels).judge(start)) == pytest.approx(np.log(2), abs=1e-6)
+    assert float(task(rendered, labels).validation_loss(start)) == pytest.approx(np.log(2), abs=1e-6)
 
 
 def test_images_beyond_the_budget_count_for_nothing(rendered: jax.Array) -> None:

@@ -74,13 +74,13 @@ def seen(kind: str, stage: str, dial: str | None = None, by: float | None = None
     who = rosters.rosters(finetuning, evaluation, ["a", "b"], 4)
     told = rendering.latents(one, who)
     if stage == "finetuning":
-        pixels = rendering.joined(rendering.rendered(one, stream(one, Stream.SELECTION), who["selection"]), N)[0]
+        pixels = rendering.concatenated(rendering.rendered(one, stream(one, Stream.SELECTION), who["selection"]), N)[0]
         roster = who["selection"]
         return Seen(pixels, roster.subgroup, roster.label, roster.recorded, told.selection[0, severity])
     sets = rendering.render_sets(one, who)
-    twins = np.concatenate([rendering.joined(chunks, N)[0] for chunks in sets.test])
+    twins = np.concatenate([rendering.concatenated(chunks, N)[0] for chunks in sets.test])
     label = np.tile(who["test"].label, 2)
-    judged = rosters.judged(evaluation, ["a", "b"])
+    judged = rosters.test_labels(evaluation, ["a", "b"])
     recorded = label if judged is None else judged.ravel()
     return Seen(twins, np.repeat([0, 1], N), label, recorded, told.test[0, severity].ravel())
 

@@ -100,7 +100,8 @@ def test_the_command_makes_nothing(
     assert "not enough replicates in the store" in capsys.readouterr().out
     monkeypatch.setattr(Path, "exists", lambda path: True)
     monkeypatch.setattr(
-        "biasprop.report.results.opened", lambda study, store: synthetic_cube(replicates=6, draws=1, subjects=60)
+        "biasprop.report.results.open_study_cube",
+        lambda study, store: synthetic_cube(replicates=6, draws=1, subjects=60),
     )
     monkeypatch.setattr(Path, "is_dir", lambda path: True)
     assert run.main([study, "--power", "0.05"]) == 0

@@ -13,7 +13,7 @@ from tests.store import small
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody grows a store while these tests read it."""
-    monkeypatch.setattr(zarr_arrays, "PATIENCE", 2)
+    monkeypatch.setattr(zarr_arrays, "GROWTH_TIMEOUT", 2)
 
 
 @pytest.fixture

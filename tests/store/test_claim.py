@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from biasprop.store.file_lock import claim
+from biasprop.store.file_lock import locked
 
 HOLD = """
 import sys, time
@@ -26,16 +26,16 @@ def test_a_dead_holder_holds_nothing(tmp_path: Path) -> None:
         [sys.executable, "-c", HOLD, str(place)], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
     )
     assert holder.stdout and holder.stdout.readline() == "held\n"
-    with claim(place, wait=False) as held:
+    with locked(place, wait=False) as held:
         assert not held
     assert f"process {holder.pid} of " in place.read_text(), "people want to know who"
     holder.send_signal(signal.SIGKILL)
-    with claim(place) as held:  # waits for the death
+    with locked(place) as held:  # waits for the death
         assert held
-        with claim(place, wait=False) as again:
+        with locked(place, wait=False) as again:
             assert not again
     holder.communicate()
-    with claim(place, wait=False) as held:
+    with locked(place, wait=False) as held:
         assert held
 
 
@@ -44,12 +44,12 @@ def test_where_there_are_no_locks_every_claim_is_free(tmp_path: Path, monkeypatc
         raise OSError(errno.ENOLCK, "no locks available")
 
     monkeypatch.setattr("fcntl.flock", refuses)
-    with claim(tmp_path / "claim") as one, claim(tmp_path / "claim", wait=False) as other:
+    with locked(tmp_path / "claim") as one, locked(tmp_path / "claim", wait=False) as other:
         assert one and other
 
 
 def test_a_claim_is_not_taken_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "claim").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OSError), claim(tmp_path / "claim"):
+    with pytest.raises(OSError), locked(tmp_path / "claim"):
         pass
     assert not (tmp_path / "elsewhere").exists()

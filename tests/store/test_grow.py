@@ -135,7 +135,7 @@ def test_another_digest_is_refused(full: Store) -> None:
 @pytest.mark.parametrize("moments", [[0, 1, -1], pytest.param(range(100), marks=pytest.mark.slow)])
 def test_interrupted_growth_is_finished(full: Store, monkeypatch: pytest.MonkeyPatch, moments: Sequence[int]) -> None:
     """The process died at any of the files that a growth writes: it has not begun, or whoever writes next ends it."""
-    put, before = json_cache.put, {file: file.read_bytes() for file in full.path.rglob("*") if file.is_file()}
+    put, before = json_cache.write_text, {file: file.read_bytes() for file in full.path.rglob("*") if file.is_file()}
     files = len(documents.NAMES) + 1
     for moment in sorted({moment % files for moment in moments}):
         calls = itertools.count()
@@ -146,7 +146,7 @@ def test_interrupted_growth_is_finished(full: Store, monkeypatch: pytest.MonkeyP
             put(path, text)
 
         with monkeypatch.context() as patched:
-            patched.setattr(json_cache, "put", killed)
+            patched.setattr(json_cache, "write_text", killed)
             with pytest.raises(KeyboardInterrupt):
                 Store.create_or_grow(full.path, GROWN, small.ATTRS)
         if moment:

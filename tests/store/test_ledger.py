@@ -80,43 +80,43 @@ def alike(some: list[ledger.Entry], others: list[ledger.Entry]) -> bool:
 
 def test_a_store_s_own_ledger_comes_first_and_damage_is_mended(tmp_path: Path, study: Study, made: list[str]) -> None:
     store = tmp_path / "store"
-    entries = ledger.made(study, store)
-    ledger.keep(store, entries)
+    entries = ledger.load_or_compute(study, store)
+    ledger.save(store, entries)
     sound = (store / FILE).read_bytes()
     (tmp_path / "caches").rename(tmp_path / "gone")
-    assert alike(ledger.made(study, store), entries) and made == ["observed"], "the store's own"
+    assert alike(ledger.load_or_compute(study, store), entries) and made == ["observed"], "the store's own"
     (store / FILE).write_bytes(sound[:-9])
-    ledger.keep(store, ledger.made(study, store))
+    ledger.save(store, ledger.load_or_compute(study, store))
     assert (store / FILE).read_bytes() == sound and made == ["observed"] * 2
     (store / FILE).unlink()
-    ledger.keep(store, ledger.made(study, store))
+    ledger.save(store, ledger.load_or_compute(study, store))
     assert (store / FILE).read_bytes() == sound and made == ["observed"] * 2, "the user's caches"
 
 
 def test_a_learner_is_trained_when_asked_for_and_then_stays(tmp_path: Path, study: Study, made: list[str]) -> None:
     store = tmp_path / "store"
-    ledger.keep(store, ledger.made(study, store))
-    (entry,) = ledger.made(study, store, learn=True)
+    ledger.save(store, ledger.load_or_compute(study, store))
+    (entry,) = ledger.load_or_compute(study, store, learn=True)
     assert made == ["observed", "learned"]
     assert [row.kind for row in entry.ledger.rows] == [kind for kind in ("upper", "model", "learner") for _ in "ab"]
-    ledger.keep(store, [entry])
-    (again,) = ledger.made(study, store)
+    ledger.save(store, [entry])
+    (again,) = ledger.load_or_compute(study, store)
     assert alike([again], [entry]) and entry.where == {}
-    assert alike(ledger.made(study, learn=True), [entry]) and made == ["observed", "learned"]
+    assert alike(ledger.load_or_compute(study, learn=True), [entry]) and made == ["observed", "learned"]
     changed = load_study(ROOT / "studies" / "skin_tone.toml", ["generator.texture=0.05"], smoke=True)
-    ledger.made(changed, store)
+    ledger.load_or_compute(changed, store)
     assert made == ["observed", "learned", "observed"], "another generator has another ledger"
 
 
 def test_arms_are_held_against_equal_shares_and_the_largest_budget_from_scratch(study: Study, made: list[str]) -> None:
-    places = ledger.places(study, ledger.made(study))
+    places = ledger.places(study, ledger.load_or_compute(study))
     labels = [level.label for level in study.levels("labels")]
     assert len(places) == 5 * len(labels) * 2, "scratch is no mix"
     for place in places:
         assert place.even == place.arm | {"pretraining": "dark 0.5"}
         assert place.plenty == {"pretraining": "scratch", "labels": max(labels), "protocol": "full"}  # type: ignore[type-var]
     control = load_study(ROOT / "studies" / "gaussian_control.toml", smoke=True)
-    found = ledger.places(control, ledger.made(control))
+    found = ledger.places(control, ledger.load_or_compute(control))
     assert all(place.plenty is None and place.even and place.even["pretraining"] == "rows 0.5" for place in found)
 
 
@@ -126,7 +126,7 @@ def test_nothing_is_known_of_a_shifted_test(made: list[str]) -> None:
     plain = load_study(ROOT / "studies" / "skin_tone.toml", smoke=True)
     marked = load_study(ROOT / "studies" / "skin_tone.toml", ["evaluation.shifts.dark.marker_diseased=0.9"], smoke=True)
     for study, shifted in ((plain, False), (marked, True)):
-        entries = ledger.made(study)
+        entries = ledger.load_or_compute(study)
         assert all(bool(place.ledger.rows) != shifted for place in ledger.places(study, entries))
         assert ("note" in ledger.as_json(entries)["entries"][0]) == shifted
         shown = tables.text(difficulty.tables(study, entries), 160)
@@ -139,7 +139,7 @@ def test_a_factor_that_moves_the_generator_has_a_ledger_each(made: list[str]) ->
     text = text.replace("labels = 200 }", "labels = 200, pigment = 0.2 }", 1)
     factor = '[factors.pigment]\nkey = "generator.pigment"\nlevels = [0.1, 0.2]\n\n'
     moved = remake(Origin(text=text.replace("[factors.labels]", factor + "[factors.labels]"), smoke=True))
-    entries = ledger.made(moved)
+    entries = ledger.load_or_compute(moved)
     assert [entry.where for entry in entries] == [{"pigment": [0.1]}, {"pigment": [0.2]}]
     for place in ledger.places(moved, entries):
         assert place.plenty is not None and place.plenty["pigment"] == place.arm["pigment"]

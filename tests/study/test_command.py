@@ -201,7 +201,7 @@ def test_tables_go_to_stdout_and_quiet_leaves_stderr_empty(
 def test_a_ledger_is_kept_with_every_run_and_printed_with_a_learner_when_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], sweeps: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("biasprop.difficulty.learner.PLENTY", Schedule(steps=50, batch=32))
+    monkeypatch.setattr("biasprop.difficulty.learner.SCHEDULE", Schedule(steps=50, batch=32))
     monkeypatch.setattr("biasprop.generators.dermoscopy.LESIONS", 2)
     words = [str(EXAMPLE), "--smoke", "--out", str(tmp_path)]
     assert run.main([*words, "--ledger", "-q"]) == 0, "without a store"
@@ -264,7 +264,7 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(monkeypatch: pytest.
     shown.arm("a: 50 labels", 1, 2.0)
     shown.arm("a: 200 labels", 2, 2.0)
     shown.cell("a", progress.DONE, 1, 1)
-    monkeypatch.setattr(progress, "HEARTBEAT", 0.0)
+    monkeypatch.setattr(progress, "HEARTBEAT_S", 0.0)
     shown.cell("b", "pretraining", 50, 100)
     shown.finish()
     lines = stream.getvalue().splitlines()

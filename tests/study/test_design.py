@@ -94,7 +94,7 @@ def test_labels_may_come_from_whomever_the_encoder_saw(smoke: bool, study: Study
 
 
 def test_only_keeps_levels_and_never_moves_the_rest(study: Study) -> None:
-    only = design.chosen(study, ["pretraining=all dark", "labels=50", "labels = 5000.0"])
+    only = design.parse_choices(study, ["pretraining=all dark", "labels=50", "labels = 5000.0"])
     assert only == {"pretraining": ["all dark"], "labels": [50, 5000]}
     kept = design.cells(study, only)
     whole = {(cell.name, arm.name): (cell.condition, arm.condition) for cell, arm in design.arms(study)}
@@ -115,7 +115,7 @@ def test_only_keeps_levels_and_never_moves_the_rest(study: Study) -> None:
 )
 def test_only_refuses_what_the_study_lacks(study: Study, choice: str, said: str) -> None:
     with pytest.raises(InputError) as raised:
-        design.chosen(study, [choice])
+        design.parse_choices(study, [choice])
     assert said in str(raised.value)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from biasprop.encoders import ENCODERS
 from biasprop.study import design
-from biasprop.study.smoke import MOST, REPLICATES, STRUCTURE
+from biasprop.study.smoke import MAX_VALUES, REPLICATES, STRUCTURE
 from biasprop.study.source import merge, override, parse
 from biasprop.study.study import load_study
 
@@ -89,9 +89,9 @@ def test_smoke_makes_every_size_small_and_keeps_factors_levels_and_estimands() -
     assert small.replicates == REPLICATES
     assert small.generator.shape == (STRUCTURE["size"], STRUCTURE["size"], 3)
     assert small.encoder.width == STRUCTURE["width"]
-    assert small.evaluation.test == MOST["test"]
-    assert small.pretraining.cohort == MOST["cohort"]
-    assert small.finetuning.protocol.draws == MOST["draws"]
+    assert small.evaluation.test == MAX_VALUES["test"]
+    assert small.pretraining.cohort == MAX_VALUES["cohort"]
+    assert small.finetuning.protocol.draws == MAX_VALUES["draws"]
     assert small.generator.subgroups == study.generator.subgroups
     assert list(small.factors) == list(study.factors)
     assert [e.name for e in small.estimands] == [e.name for e in study.estimands]
@@ -109,7 +109,9 @@ def test_smoke_reaches_components_that_only_a_level_names() -> None:
         for arm in cell.arms:
             protocol = arm.condition.finetuning.protocol
             if protocol.adapts_encoder:
-                assert protocol.recipe(cell.condition.pretraining.objective.trains).schedule.steps <= MOST["steps"]
+                assert (
+                    protocol.recipe(cell.condition.pretraining.objective.trains).schedule.steps <= MAX_VALUES["steps"]
+                )
 
 
 def test_smoke_gives_every_study_one_structure() -> None:

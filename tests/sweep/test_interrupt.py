@@ -15,7 +15,7 @@ from biasprop.execution import interrupt
 @pytest.fixture(autouse=True)
 def forgotten_signals(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is heard here must not turn an error of a later test's command into an interruption."""
-    monkeypatch.setattr(interrupt, "_heard", [])
+    monkeypatch.setattr(interrupt, "_received", [])
 
 
 @pytest.mark.parametrize("number", interrupt.SIGNALS)
@@ -25,7 +25,7 @@ def test_a_signal_is_heeded_at_the_end(number: signal.Signals) -> None:
     bystander = threading.Thread(target=time.sleep, args=(0.5,))
     bystander.start()
     reached = False
-    with pytest.raises(KeyboardInterrupt), interrupt.deferred():
+    with pytest.raises(KeyboardInterrupt), interrupt.signals_deferred():
         signal.pthread_sigmask(signal.SIG_BLOCK, interrupt.SIGNALS)
         os.kill(os.getpid(), number)
         time.sleep(0.05)
@@ -34,19 +34,19 @@ def test_a_signal_is_heeded_at_the_end(number: signal.Signals) -> None:
     assert reached
     bystander.join()
     assert [signal.getsignal(each) for each in interrupt.SIGNALS] == before
-    with interrupt.deferred():
+    with interrupt.signals_deferred():
         pass
 
 
 @pytest.mark.parametrize("number", interrupt.SIGNALS)
 def test_what_fails_after_a_signal_failed_of_it(number: signal.Signals) -> None:
     """As where a worker process dies of the same signal while it starts."""
-    with pytest.raises(KeyboardInterrupt) as told, interrupt.deferred():
+    with pytest.raises(KeyboardInterrupt) as told, interrupt.signals_deferred():
         os.kill(os.getpid(), number)
         time.sleep(0.05)
         raise RuntimeError("Nanny failed to start.")
     assert isinstance(told.value.__cause__, RuntimeError)
-    with pytest.raises(RuntimeError, match="a bug"), interrupt.deferred():
+    with pytest.raises(RuntimeError, match="a bug"), interrupt.signals_deferred():
         raise RuntimeError("a bug")
 
 
@@ -54,7 +54,7 @@ def test_what_is_ignored_stays_ignored() -> None:
     before = [signal.getsignal(each) for each in interrupt.SIGNALS]
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        interrupt.heed()
+        interrupt.install_handlers()
         assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
         assert signal.getsignal(signal.SIGTERM) not in (signal.SIG_IGN, signal.SIG_DFL, before[1])
     finally:

@@ -115,9 +115,9 @@ def test_a_failing_arm_is_recorded_named_and_tried_again(tmp_path: Path, monkeyp
     study = small()
     only = {"labels": [16], "pretraining": ["scratch"]}
     with monkeypatch.context() as patched:
-        from biasprop.training import program
+        from biasprop.training import adapt
 
-        patched.setattr(program, "_fit", lambda *a: breaks(*a))  # a new function is compiled anew
+        patched.setattr(adapt, "_fit", lambda *a: breaks(*a))  # a new function is compiled anew
         sweep.run(study, study.store(tmp_path), only=only, workers=0, progress=progress.make(quiet=True))
     assert ended(study, tmp_path, only) == {("linear_probe", Status.FAILED), ("full", Status.OK)}
     store = Store.open(study.store(tmp_path), writable=False)

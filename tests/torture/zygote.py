@@ -49,13 +49,13 @@ def _command(words: list[str], said: str, patience: float) -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(descriptor, 1)
         os.dup2(descriptor, 2)
-        biasprop.execution.checkpoint.SECONDS = patience
+        biasprop.execution.checkpoint.INTERVAL_S = patience
         prepare = biasprop.hardware.device.prepare
         biasprop.hardware.device.prepare = lambda: (prepare(), jax.config.update(SHORTEST, 0.0))
         signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what runs in the background
-        interrupt.heed()
+        interrupt.install_handlers()
         code = biasprop.run.main(words)
-        interrupt.ignore()
+        interrupt.ignore_signals()
     except SystemExit as ended:
         code = int(ended.code or 0)
     except BaseException:

@@ -11,7 +11,7 @@ import pytest
 from jaxtyping import Array, Float, Int
 
 from biasprop.nn import optimisation
-from biasprop.nn.optimisation import NEVER, SEGMENT, Schedule
+from biasprop.nn.optimisation import NOT_DIVERGED, SEGMENT, Schedule
 from tests.members import compiled, same
 
 
@@ -38,7 +38,7 @@ def _segment(task: Walk, state: optimisation.State) -> tuple[optimisation.State,
 def run(task: Walk) -> tuple[optimisation.State, np.ndarray]:
     """The whole run, and its losses."""
     state, losses = optimisation.start(task, PARAMS), []
-    for _ in range(optimisation.segments(int(task.schedule.steps))):
+    for _ in range(optimisation.segment_count(int(task.schedule.steps))):
         state, segment = _segment(task, state)
         losses.append(np.asarray(segment))
     return state, np.concatenate(losses)
@@ -59,7 +59,7 @@ def test_the_rate_rises_linearly_and_falls_as_a_cosine() -> None:
 def test_a_run_takes_exactly_its_steps(steps: int) -> None:
     state, losses = run(Walk(Schedule(steps=steps, batch=2)))
     assert np.isfinite(losses).sum() == steps and np.isnan(losses[steps:]).all()
-    assert int(state.diverged_at) == NEVER
+    assert int(state.diverged_at) == NOT_DIVERGED
     count = [int(leaf) for leaf in jax.tree.leaves(state.moments) if jnp.issubdtype(leaf.dtype, jnp.integer)]
     assert count and all(taken == steps for taken in count), "the optimiser saw the standing steps"
     longer = Walk(Schedule(steps=steps, batch=2))
@@ -68,7 +68,7 @@ def test_a_run_takes_exactly_its_steps(steps: int) -> None:
 
 
 def test_segments_counts_up() -> None:
-    assert [optimisation.segments(n) for n in (1, SEGMENT, SEGMENT + 1, 3 * SEGMENT)] == [1, 1, 2, 3]
+    assert [optimisation.segment_count(n) for n in (1, SEGMENT, SEGMENT + 1, 3 * SEGMENT)] == [1, 1, 2, 3]
 
 
 def test_segments_are_one_long_run_bit_for_bit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +83,7 @@ def test_segments_are_one_long_run_bit_for_bit(monkeypatch: pytest.MonkeyPatch) 
 def test_a_run_resumes_from_its_stored_state_bit_for_bit() -> None:
     task = Walk(Schedule(steps=120, batch=2))
     state = optimisation.start(task, PARAMS)
-    for _ in range(optimisation.segments(120)):
+    for _ in range(optimisation.segment_count(120)):
         stored = jax.tree.map(np.asarray, state)
         state, _ = _segment(task, jax.tree.map(jnp.asarray, stored))
     assert same(state, run(task)[0])

@@ -23,7 +23,7 @@ from biasprop.report.figures import (
     test_mix,
 )
 from biasprop.report.figures.facets import measured
-from biasprop.report.plotting import FORMATS, DoesNotFit, save
+from biasprop.report.plotting import FORMATS, NotApplicable, save
 from biasprop.store import json_cache
 
 if TYPE_CHECKING:
@@ -73,12 +73,12 @@ def draw_all(
     for name, draw in table.items():
         try:
             files += save(draw(cube, estimates, study), folder / name)
-        except DoesNotFit as reason:
+        except NotApplicable as reason:
             reasons[name] = str(reason)
             for suffix in FORMATS:  # of an earlier state of the study
                 (folder / f"{name}.{suffix}").unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
-    json_cache.replace(
+    json_cache.write_or_raise(
         folder / RECORD, {"source": source, "files": {f.name: _hash(f) for f in files}, "skipped": reasons}
     )
     return files

@@ -53,7 +53,7 @@ def render(study: Any, subjects: int, *, levers: bool) -> Tiles:
     from biasprop.training import rendering
     from biasprop.training.batching import one_cell, over_cells
 
-    condition = calibration_cache.ready(study.pretraining_condition())
+    condition = calibration_cache.with_calibration(study.pretraining_condition())
     names = tuple(condition.generator.subgroups)
     owner = keys.stream(keys.replicate(study.seed, 0), keys.Stream.TEST)
     shifts = in_order(study.evaluation.shifts, names)
@@ -65,8 +65,8 @@ def render(study: Any, subjects: int, *, levers: bool) -> Tiles:
         label = label.astype(np.int32)
         who = rosters.Roster(np.full_like(label, subgroup), label, label, shifts)
         return tuple(
-            rendering.joined(chunks, len(label))[0]
-            for chunks in (rendering.rendered(cell, cell.key, who), rendering.masked(cell, cell.key, who))
+            rendering.concatenated(chunks, len(label))[0]
+            for chunks in (rendering.rendered(cell, cell.key, who), rendering.rendered_masks(cell, cell.key, who))
         )  # pyright: ignore[reportReturnType]
 
     pairs = [[drawn(g, np.full(subjects, label)) for g in range(len(names))] for label in (0, 1)]

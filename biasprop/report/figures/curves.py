@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from biasprop.component import InputError
-from biasprop.report.figures.facets import MOST_ROWS, auc_of, summary
+from biasprop.report.figures.facets import MAX_ROWS, auc_of, summary
 from biasprop.report.plotting import (
     CURVE_COLOURS,
     DOUBLE,
     INK,
     SINGLE,
-    DoesNotFit,
+    NotApplicable,
     colours,
     legend,
     markers,
@@ -24,7 +24,7 @@ from biasprop.report.plotting import (
     series,
     style,
 )
-from biasprop.study.problems import choose
+from biasprop.study.problems import suggestion
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -70,12 +70,12 @@ def draw(
     rows = [dict(zip(rest, chosen, strict=True)) for chosen in itertools.product(*(values[dim].values for dim in rest))]
     columns = [str(name) for name in values["subgroup"].values] if "subgroup" in values.dims else [None]
     curves = values[by].values.tolist() if by else [None]
-    if len(rows) > MOST_ROWS or len(columns) > 4:
-        raise DoesNotFit(f"{len(rows)} x {len(columns)} panels: fix {' or '.join(rest) or 'the subgroups'}")
+    if len(rows) > MAX_ROWS or len(columns) > 4:
+        raise NotApplicable(f"{len(rows)} x {len(columns)} panels: fix {' or '.join(rest) or 'the subgroups'}")
     if len(curves) > len(CURVE_COLOURS):
-        raise DoesNotFit(f"{len(curves)} curves: at most {len(CURVE_COLOURS)} can be told apart")
+        raise NotApplicable(f"{len(curves)} curves: at most {len(CURVE_COLOURS)} can be told apart")
     if values.isnull().all():
-        raise DoesNotFit("no replicate of any of these arms is finished")
+        raise NotApplicable("no replicate of any of these arms is finished")
     positions, ticks = _axis(values[x].values.tolist())
     width = DOUBLE if len(columns) > 1 else SINGLE
     figure = page(width, 0.65 + 1.5 * len(rows))
@@ -126,18 +126,20 @@ def _values(
     known = [str(name) for name in measures["subgroup"].values]
     problems = []
     if measure not in measures_of(measures):
-        problems.append(f"there is no measure {measure!r}; {choose(measure, measures_of(measures))}")
+        problems.append(f"there is no measure {measure!r}; {suggestion(measure, measures_of(measures))}")
     for name in (x, *([by] if by else []), *at):
         if name not in factors:
-            problems.append(f"there is no factor {name!r}; {choose(name, factors)}")
+            problems.append(f"there is no factor {name!r}; {suggestion(name, factors)}")
         elif name in at and at[name] not in measures[name].values.tolist():
             levels = measures[name].values.tolist()
-            problems.append(f"{name} has no level {at[name]!r}; {choose(str(at[name]), [str(one) for one in levels])}")
+            problems.append(
+                f"{name} has no level {at[name]!r}; {suggestion(str(at[name]), [str(one) for one in levels])}"
+            )
     if by == x or {x, by} & set(at):
         problems.append("a factor can be along the x axis, have a curve for each level, or be fixed: one of the three")
     for name in subgroups or ():
         if name not in known:
-            problems.append(f"there is no subgroup {name!r}; {choose(name, known)}")
+            problems.append(f"there is no subgroup {name!r}; {suggestion(name, known)}")
     if measure in GAPS and len(subgroups or (known[0], known[-1])) != 2:
         problems.append(f"{measure} is between two subgroups")
     if problems:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from biasprop.report.plotting import DoesNotFit, plain
+from biasprop.report.plotting import NotApplicable, plain
 
 if TYPE_CHECKING:
     import xarray as xr
 
-MOST_ROWS = 8
+MAX_ROWS = 8
 """More rows of panels than this no page holds."""
 STORED = ("replicate", "draw", "subgroup")
 
@@ -47,9 +47,9 @@ class Facets:
             DoesNotFit: no factor moves that, there are too many combinations, or no arm is finished.
         """
         if z.isnull().all():
-            raise DoesNotFit("no replicate of any arm is finished")
+            raise NotApplicable("no replicate of any arm is finished")
         if moved not in z.coords:
-            raise DoesNotFit(f"no factor moves the pretraining {moved}")
+            raise NotApplicable(f"no factor moves the pretraining {moved}")
         pretraining = str(next(dim for dim in z[moved].dims if dim != "subgroup"))
         keys = {name: getattr(factor, "key", None) for name, factor in study.factors.items()}
         budget = next((name for name, key in keys.items() if key == "finetuning.labels"), None)
@@ -57,8 +57,8 @@ class Facets:
         others = [dim for dim in factors if dim not in (pretraining, budget)]
         levels = [z[dim].values.tolist() for dim in others]
         rows = tuple(dict(zip(others, chosen, strict=True)) for chosen in itertools.product(*levels))
-        if len(rows) > MOST_ROWS:
-            raise DoesNotFit(f"{len(rows)} combinations of {', '.join(others)}: at most {MOST_ROWS} rows fit")
+        if len(rows) > MAX_ROWS:
+            raise NotApplicable(f"{len(rows)} combinations of {', '.join(others)}: at most {MAX_ROWS} rows fit")
         return cls(pretraining, budget, rows)
 
     def budgets(self, z: xr.DataArray, least: int = 1) -> str:
@@ -68,7 +68,7 @@ class Facets:
             DoesNotFit: there are fewer of them than so many.
         """
         if self.budget is None or z.sizes[self.budget] < least:
-            raise DoesNotFit("no factor varies finetuning.labels")
+            raise NotApplicable("no factor varies finetuning.labels")
         return self.budget
 
 
@@ -86,7 +86,7 @@ def stated_swap(study: Any) -> Any:
     for estimand in study.estimands:
         if estimand.kind == "swap_contrast" and estimand.scale == "z":
             return estimand
-    raise DoesNotFit("the study states no swap contrast on z")
+    raise NotApplicable("the study states no swap contrast on z")
 
 
 def row_title(row: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from biasprop.report.plotting import DOUBLE, GREY, INK, DoesNotFit, margin_band, page, plain, style
+from biasprop.report.plotting import DOUBLE, GREY, INK, NotApplicable, margin_band, page, plain, style
 from biasprop.statistics.estimand import KINDS
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     for estimate in sorted(estimates, key=lambda estimate: not estimate.primary):
         panels.setdefault(_unit(estimate), []).append(estimate)
     if not any(np.isfinite(estimate.value) for estimate in estimates):
-        raise DoesNotFit("no estimate is defined (yet)")
+        raise NotApplicable("no estimate is defined (yet)")
     heights = [len(rows) + 0.4 for rows in panels.values()]
     figure = page(DOUBLE, ROW * sum(heights) + 0.5 * len(panels) + 0.1)
     grid = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]

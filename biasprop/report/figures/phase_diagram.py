@@ -9,7 +9,7 @@ import numpy as np
 
 from biasprop.report.figures.facets import Facets, measured, row_place, z_by_replicate
 from biasprop.report.figures.forest import VERDICTS
-from biasprop.report.plotting import DOUBLE, GREY, PALE, SINGLE, DoesNotFit, page, plain, style
+from biasprop.report.plotting import DOUBLE, GREY, PALE, SINGLE, NotApplicable, page, plain, style
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -45,11 +45,11 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     pair = compared(cube, study.estimands)
     reference = reference_level(cube, [e for e in study.estimands if e.factor == facets.pretraining])
     if pair is None or reference is None or reference[0] != facets.pretraining:
-        raise DoesNotFit("no pretraining mix is the reference of a gap")
+        raise NotApplicable("no pretraining mix is the reference of a gap")
     found = _fields(measured(cube, study), study, facets, pair, reference[1])
     mixes = list(dict.fromkeys(field.arm[facets.pretraining] for field in found))
     if not mixes:
-        raise DoesNotFit("there is no mix but the reference")
+        raise NotApplicable("there is no mix but the reference")
     across = 2 if len(facets.rows) > 1 else 1
     down = -(-len(facets.rows) // across)
     figure = page(DOUBLE if across > 1 else SINGLE, 0.9 + down * (ROW * len(mixes) + 0.3))

@@ -12,7 +12,7 @@ from biasprop.report.plotting import (
     CURVE_COLOURS,
     INK,
     SINGLE,
-    DoesNotFit,
+    NotApplicable,
     colours,
     inner_ticks,
     legend,
@@ -53,7 +53,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     z = z.sortby(budget)
     budgets = z[budget].values.tolist()
     if len(facets.rows) < 2:
-        raise DoesNotFit("there is one way of fine-tuning only, so nothing to compare at equal AUC")
+        raise NotApplicable("there is one way of fine-tuning only, so nothing to compare at equal AUC")
     beta = swap_contrast(gap(z, estimand.subgroups), estimand.factor, estimand.skewed)
     both = {"subgroup": list(estimand.subgroups), estimand.factor: list(estimand.skewed)}
     overall = z.sel(both).mean(list(both), skipna=False)

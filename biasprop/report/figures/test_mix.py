@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from biasprop.report.figures.facets import MOST_ROWS, STORED, auc_of, counted, summary
-from biasprop.report.plotting import DOUBLE, INK, DoesNotFit, colours, legend, page, plain, reference, style
+from biasprop.report.figures.facets import MAX_ROWS, STORED, auc_of, counted, summary
+from biasprop.report.plotting import DOUBLE, INK, NotApplicable, colours, legend, page, plain, reference, style
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -46,15 +46,15 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
         for levels in itertools.product(*(cube[name].values.tolist() for name in factors))
     ]
     if len(names) < 2:
-        raise DoesNotFit("one subgroup is no mix")
-    if len(rows) > MOST_ROWS:
-        raise DoesNotFit(f"{len(rows)} arms: at most {MOST_ROWS} rows fit")
+        raise NotApplicable("one subgroup is no mix")
+    if len(rows) > MAX_ROWS:
+        raise NotApplicable(f"{len(rows)} arms: at most {MAX_ROWS} rows fit")
     measures = measure(cube, study.evaluation.target_specificity)
     varied = counted(study, names)
     shares = np.concatenate([mixes(names, varied, SHARES), np.eye(len(names))])
     found = pooled(cube, measures, shares)
     if found["auc"].isnull().all():
-        raise DoesNotFit("no replicate of any arm is finished")
+        raise NotApplicable("no replicate of any arm is finished")
     figure = page(DOUBLE, 0.65 + 1.35 * len(rows))
     grid = figure.subplots(len(rows), 3, squeeze=False, sharex=True, sharey="col")
     hues = colours(names)
