@@ -104,7 +104,7 @@ def test_a_mixer_knows_where_a_patch_lies_and_leaves_none_out() -> None:
     assert not np.allclose(encoder.apply(params, moved), encoder.apply(params, IMAGES), atol=1e-4)
     assert encoder.tokens(params, IMAGES).shape == (6, 4, 8)
     refusal = member("objectives", "masked").incompatibility(encoder, SHAPE)
-    assert refusal == "masked needs an encoder that can leave tokens out; mixer cannot"
+    assert refusal == "masked needs an encoder that can drop tokens; mixer cannot"
 
 
 def test_a_transformer_refuses_what_its_patches_do_not_divide() -> None:

@@ -20,7 +20,7 @@ def fields() -> np.ndarray:
     own = keys.at_each(keys.replicate(3, 0), jnp.arange(FIELDS))
 
     def draw(key: jax.Array) -> jax.Array:
-        draws = canvas.normal(key, 2, canvas.modes_of(MODES))
+        draws = canvas.normal(key, 2, canvas.field_draws_shape(MODES))
         return canvas.gaussian_field(draws, SIZE, exponent=EXPONENT, knee=KNEE)
 
     return np.asarray(jax.jit(jax.vmap(draw))(own))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from biasprop import keys
-from biasprop.difficulty.learner import StreamTask, trained
+from biasprop.difficulty.learner import StreamTask, train_learner
 from biasprop.encoders import ENCODERS
 from biasprop.generators import canvas
 from biasprop.generators.dermoscopy import CUES, Dermoscopy
@@ -289,7 +289,7 @@ def test_deleting_any_cue_costs_a_trained_network() -> None:
     """The default encoder, trained on new images of whole lesions, looks at lesions that lack one cue."""
     encoder, key = ENCODERS["vit"](), keys.replicate(SEED + 1, 0)
     recipe = Schedule(steps=6_000, batch=64, learning_rate=1e-3, weight_decay=0.05)
-    params = trained(StreamTask(make(), encoder, recipe, key), keys.stream(key, keys.Stream.INIT))
+    params = train_learner(StreamTask(make(), encoder, recipe, key), keys.stream(key, keys.Stream.INIT))
     assert params is not None
     who, reached = [subjects(20_000, subgroup) for subgroup in (0, 1)], {}
     for deleted, name in enumerate(("none", *CUES), -1):

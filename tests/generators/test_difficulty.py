@@ -187,10 +187,12 @@ def test_doses_are_solved_for_once_and_anew_when_damaged(tmp_path: Path, monkeyp
 
 
 def test_matched_finds_the_root_and_refuses_where_there_is_none() -> None:
-    found = difficulty.matched(lambda name, dose: {"a": 2.0, "b": 1.0, "c": 4.0}[name] * dose**0.5, ["a", "b", "c"])
+    found = difficulty.matching_doses(
+        lambda name, dose: {"a": 2.0, "b": 1.0, "c": 4.0}[name] * dose**0.5, ["a", "b", "c"]
+    )
     assert found == {"a": pytest.approx(0.25, rel=2e-3), "b": 1.0, "c": pytest.approx(1 / 16, rel=2e-3)}
     with pytest.raises(ValueError, match="makes a as hard"):
-        difficulty.matched(lambda name, dose: {"a": 2.0, "b": 1.0}[name], ["a", "b"])
+        difficulty.matching_doses(lambda name, dose: {"a": 2.0, "b": 1.0}[name], ["a", "b"])
 
 
 def test_the_linear_observer_has_its_limits() -> None:
@@ -199,15 +201,15 @@ def test_the_linear_observer_has_its_limits() -> None:
 
     generator = unlike("dermoscopy", "natural")
     slopes = np.random.default_rng(0).normal(size=(50, 5))
-    push = np.full(5, generator.loading)
-    assert auc(slopes, np.full(50, 1e-9), push, generator.severity_sd) == pytest.approx(
+    loadings = np.full(5, generator.loading)
+    assert auc(slopes, np.full(50, 1e-9), loadings, generator.severity_sd) == pytest.approx(
         generator.informed_auc("a"), abs=1e-6
     )
-    assert auc(slopes, np.full(50, 1e9), push, generator.severity_sd) == pytest.approx(0.5, abs=1e-3)
-    by_hand = push @ slopes.T @ np.linalg.solve(slopes @ slopes.T + 2 * np.eye(50), slopes @ push)
+    assert auc(slopes, np.full(50, 1e9), loadings, generator.severity_sd) == pytest.approx(0.5, abs=1e-3)
+    by_hand = loadings @ slopes.T @ np.linalg.solve(slopes @ slopes.T + 2 * np.eye(50), slopes @ loadings)
     from scipy.stats import norm
 
-    assert auc(slopes, np.full(50, 2.0), push, 0.0) == pytest.approx(norm.cdf(np.sqrt(by_hand / 2)), abs=1e-9)
+    assert auc(slopes, np.full(50, 2.0), loadings, 0.0) == pytest.approx(norm.cdf(np.sqrt(by_hand / 2)), abs=1e-9)
     assert 0.8 < generator.linear_auc("b") < generator.linear_auc("a") < generator.informed_auc("a")
 
 
@@ -215,7 +217,7 @@ def test_large_slopes_are_worked_out_again_and_are_the_same(monkeypatch: pytest.
     generator = unlike("dermoscopy", "natural")
     kept = generator._linear_model("a")
     assert kept(1) is kept(1)
-    monkeypatch.setattr(dermoscopy, "KEPT", 0)
+    monkeypatch.setattr(dermoscopy, "MAX_CACHED_SLOPE_BYTES", 0)
     again = generator._linear_model("a")
     assert again(1) is not again(1) and same(again(1), kept(1))
 
@@ -235,6 +237,6 @@ def test_the_linear_model_is_the_images_own_slope() -> None:
         return -np.log(np.moveaxis(np.asarray(light, np.float64), -1, 1).reshape(len(own), -1))
 
     rise = (density(0.52) - density(0.48)) / 0.04
-    told = slopes @ np.asarray(models[0].push)
+    told = slopes @ np.asarray(models[0].loadings)
     assert np.linalg.norm(rise - told) < 0.02 * np.linalg.norm(rise)
     assert np.allclose(4000 * np.exp(-density(0.5)), electrons, rtol=2e-3)

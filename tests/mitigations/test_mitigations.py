@@ -41,14 +41,14 @@ def test_resampling_and_reweighting_descend_the_same_way() -> None:
 def test_the_adversary_climbs_by_the_losses_of_the_groups_and_nothing_else_changes() -> None:
     mitigation = member("mitigations", "group_dro", step=0.3)
     robust, params = task(mitigation, SKEWED)
-    losses, rows = robust.plain.losses(params, jnp.int32(5))
+    losses, rows = robust.base_task.losses(params, jnp.int32(5))
     own = GROUP[np.asarray(rows)]
     each = np.array([np.asarray(losses)[own == k].mean() if (own == k).any() else 0.0 for k in range(4)])
     told, gradients = jax.value_and_grad(robust.loss)(params, jnp.int32(5))
     weights = np.exp(0.3 * each) * [(own == k).any() for k in range(4)]
     weights /= weights.sum()
     assert float(told) == pytest.approx(float(weights @ each), rel=1e-5)
-    optimiser, plain = robust.schedule.optimiser(), robust.plain.schedule.optimiser()
+    optimiser, plain = robust.schedule.optimiser(), robust.base_task.schedule.optimiser()
     updates, _ = optimiser.update(gradients, optimiser.init(params), params)
     assert np.allclose(updates["adversary"], 0.3 * each, rtol=1e-5, atol=1e-7)
     learned = {name: params[name] for name in ("encoder", "head")}
@@ -101,8 +101,8 @@ def plain() -> tuple[Batch, Any]:
 def test_every_mitigation_scores(protocol: str, plain: tuple[Batch, Any]) -> None:
     """By steps only those that cannot do without."""
     one = finetuner(*plain)
-    roster = one.who["train"]
-    one.who["train"] = roster._replace(subgroup=np.where(np.arange(len(roster.label)) % 6, 0, 1).astype(np.int32))
+    roster = one.rosters["train"]
+    one.rosters["train"] = roster._replace(subgroup=np.where(np.arange(len(roster.label)) % 6, 0, 1).astype(np.int32))
     found = {}
     for kind in MITIGATIONS:
         given = arm(protocol, kind)

@@ -36,7 +36,7 @@ def start(objective: Any, shape: tuple[int, ...]) -> dict[str, Any]:
 @functools.cache
 def read_of(kind: str) -> dict[str, jax.Array]:
     """What an objective reads of the batch; rendered once, and not in every program that has a loss in it."""
-    return pretraining_task.objective_reads(member("objectives", kind), GENERATOR, subjects(16))
+    return pretraining_task.additional_inputs(member("objectives", kind), GENERATOR, subjects(16))
 
 
 def _loss(params: Any, objective: Any, x: jax.Array, key: jax.Array, read: dict[str, jax.Array]) -> jax.Array:
@@ -59,7 +59,7 @@ def test_what_an_objective_reads_tells_neither_subgroup_nor_label(kind: str) -> 
     """What is read is the same for twins and for the diseased twin, or is an image itself."""
     objective, who = member("objectives", kind), subjects(16)
     read = read_of(kind)
-    other = pretraining_task.objective_reads(
+    other = pretraining_task.additional_inputs(
         objective, GENERATOR, who._replace(subgroup=1 - who.subgroup, label=1 - who.label)
     )
     for name, values in read.items():

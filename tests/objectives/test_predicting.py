@@ -46,7 +46,7 @@ def test_a_decoder_that_says_mid_grey_loses_the_power_of_the_target(kind: str, n
     objective = member("objectives", kind)
     params = start(objective, SHAPE)
     params["extra"]["pixels"] = jnp.zeros_like(params["extra"]["pixels"])
-    read = pretraining_task.objective_reads(objective, GENERATOR, WHO)
+    read = pretraining_task.additional_inputs(objective, GENERATOR, WHO)
     target = patchify(4 * (read.get(name, batch) - 0.5), ENCODER.patch)
     assert loss(objective, params, batch, **read) == pytest.approx(float(jnp.mean(target**2)), rel=1e-5)
 
@@ -55,14 +55,14 @@ def test_the_same_scan_again_is_denoising_without_noise(batch: jax.Array) -> Non
     clean, scan = member("objectives", "denoising", noise=0.0, erased=0.0), member("objectives", "next_scan")
     params = start(clean, SHAPE)
     assert loss(scan, params, batch, follow_up=batch) == loss(clean, params, batch)
-    later = pretraining_task.objective_reads(scan, GENERATOR, WHO)["follow_up"]
+    later = pretraining_task.additional_inputs(scan, GENERATOR, WHO)["follow_up"]
     assert later.shape == batch.shape and loss(scan, params, batch, follow_up=later) != loss(clean, params, batch)
 
 
 def test_supervision_reads_the_attribute_it_names(batch: jax.Array) -> None:
     values = jax.vmap(GENERATOR.attributes)(WHO)
     for place, name in [(0, ""), *enumerate(GENERATOR.attribute_names)]:
-        read = pretraining_task.objective_reads(member("objectives", "supervised", attribute=name), GENERATOR, WHO)
+        read = pretraining_task.additional_inputs(member("objectives", "supervised", attribute=name), GENERATOR, WHO)
         assert same(read["attribute"], values[:, place])
     objective = member("objectives", "supervised")
     params = start(objective, SHAPE)

@@ -54,7 +54,7 @@ def finetuner(batch: Batch, params: Any) -> Finetuner:
 
 def scorer(one: Finetuner) -> Scorer:
     """Ready to score what was adapted."""
-    return Scorer(one.batch, one.params, one.who, one.sets)
+    return Scorer(one.batch, one.params, one.rosters, one.sets)
 
 
 def scores(one: Finetuner, kind: str, labels: int = 16) -> list[Scores]:

@@ -104,10 +104,10 @@ def test_labels_and_images_beyond_the_budget_cannot_change_anything(kind: str, o
     plain, spoilt = finetuner(one, encoder), finetuner(one, encoder)
     plain_scores = scores(plain, kind, labels)
     for name in ("train", "selection"):
-        roster = spoilt.who[name]
+        roster = spoilt.rosters[name]
         label = roster.label.copy()
         label[labels:] = 1 - label[labels:]
-        spoilt.who[name] = roster._replace(label=label)
+        spoilt.rosters[name] = roster._replace(label=label)
     for chunks in (spoilt.sets.train, spoilt.sets.selection):
         chunks[0] = chunks[0].at[:, labels:].set(7.0)
         chunks[1:] = [jnp.full_like(chunk, 7.0) for chunk in chunks[1:]]
@@ -209,12 +209,12 @@ def test_one_program_serves_all_mixes_lengths_rates_budgets_and_replicates(one: 
     functions = [
         over_cells(optimisation.start),
         over_cells(optimisation.segment, donate=1),
-        over_cells(stages._initial),
+        over_cells(stages._initial_parameters),
         over_cells(pretraining_task._rendered_cohort),
         over_cells(adapt._fit),
         over_cells(adapt._finetuning_segment),
-        over_cells(score._read),
-        over_cells(score._separate),
+        over_cells(score._log_odds),
+        over_cells(score._separability),
         over_cells(rendering._render),
         over_cells(rendering._encode),
     ]

@@ -36,7 +36,7 @@ def test_kept_images_are_the_cohorts() -> None:
 def test_a_step_is_the_same_with_what_is_kept(objective: str) -> None:
     cells = batch((condition(objective, cohort=24), 0))
     params, shelf = pretrain.untrained(cells), pretraining_task.cached_cohort(cells)
-    assert shelf is not None and set(shelf.read) == set(TRAINED[objective].reads)
+    assert shelf is not None and set(shelf.additional) == set(TRAINED[objective].reads)
     loss = over_cells(lambda task, own, step: task.loss(own, step))
     tasks = [pretraining_task.PretrainingTask(*cells, shown) for shown in (shelf, None)]
     for step in (0, 5):

@@ -32,7 +32,7 @@ def test_all_layers_are_full_fine_tuning() -> None:
     every, full = protocol("last_layers", layers=3), protocol("full")
     assert same(start(every), start(full))
     partly = every.task(ENCODER, PARAMS, True, *SETS, KEY)
-    assert not jax.tree.leaves(partly.encoder.stays)
+    assert not jax.tree.leaves(partly.encoder.frozen)
     whole = full.task(ENCODER, PARAMS, True, *SETS, KEY)
     assert jax.tree.structure(partly._replace(encoder=ENCODER)) == jax.tree.structure(whole)
     x = LABELLED[0][:2]

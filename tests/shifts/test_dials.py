@@ -94,7 +94,7 @@ def forgotten_images() -> Iterator[None]:
 
 @jax.jit
 def _read(pixels: Any) -> tuple[Any, Any]:
-    return jax.vmap(canvas.grain)(pixels), jax.vmap(canvas.marked)(pixels) > 0.2
+    return jax.vmap(canvas.noise_sd)(pixels), jax.vmap(canvas.marker_contrast)(pixels) > 0.2
 
 
 def measured(who: Seen, subgroup: int) -> dict[str, float]:
@@ -156,7 +156,9 @@ def test_noise_grows_by_as_much_as_the_dial_says(kind: str) -> None:
 def test_pixels_change_only_where_a_dial_reaches(kind: str) -> None:
     off = seen(kind, "pretraining")
     size = off.images.shape[1]
-    place = np.broadcast_to(np.asarray(canvas.mark(jnp.zeros((size, size)), jnp.int32(1), 1.0)) > 0, (size, size))
+    place = np.broadcast_to(
+        np.asarray(canvas.draw_marker(jnp.zeros((size, size)), jnp.int32(1), 1.0)) > 0, (size, size)
+    )
     for dial in MOVED:
         on = seen(kind, "pretraining", dial)
         changed = (on.images != off.images).any(axis=-1)
@@ -224,11 +226,11 @@ def test_wrong_records_are_what_is_learned_and_the_truth_is_what_is_kept() -> No
         for learned in ("train", "selection"):
             roster = who[learned]
             if name == "right":
-                finetuner.who[learned] = roster._replace(recorded=roster.label)
+                finetuner.rosters[learned] = roster._replace(recorded=roster.label)
             elif name == "truth hidden":
-                finetuner.who[learned] = roster._replace(label=1 - roster.label)
+                finetuner.rosters[learned] = roster._replace(label=1 - roster.label)
         scores[name] = (
-            score.Scorer(one, params, finetuner.who, finetuner.sets)
+            score.Scorer(one, params, finetuner.rosters, finetuner.sets)
             .score(finetuner.adapt(brief, 0, lambda *_: None))
             .test
         )
