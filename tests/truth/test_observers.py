@@ -1,4 +1,4 @@
-"""The ledger's observers against closed forms, and a learner on a stream."""
+"""Observers of the difficulty ledger against closed forms, and its learner."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_distance_of_likelihood_ratios_is_that_of_simulated_ones() -> None:
 
 
 def test_the_bracket_holds_where_the_truth_is_known(control: Ledger) -> None:
-    """Lower rows, made from images alone, stay below the exact ones, and come close where channels are enough."""
+    """Lower bounds from images alone are below the exact AUC, and close to it if channels suffice."""
     known = {name: float(auc_of_z(ideal_z(name))) for name in STUDY.subgroups}
     lower = [row for row in control.rows if row.kind == "lower"]
     assert len(lower) == 4
@@ -86,7 +86,7 @@ def test_fisher_s_rule_on_known_channels_has_the_area_of_theory() -> None:
     assert 0.98 * ideal < rule @ shift / np.sqrt(rule @ covariance @ rule) <= ideal + 1e-12
 
 
-def test_band_powers_do_not_care_where_a_lesion_lies() -> None:
+def test_band_powers_are_invariant_to_translation() -> None:
     images = np.random.default_rng(0).uniform(size=(3, 16, 16, 3)).astype(np.float32)
     linear, both = widths((16, 16, 3))
     moved = channels(np.roll(images, (3, 5), (1, 2)))
@@ -95,7 +95,7 @@ def test_band_powers_do_not_care_where_a_lesion_lies() -> None:
     assert np.abs(moved[:, :linear] - channels(images)[:, :linear]).max() > 0.1
 
 
-def test_skin_is_bracketed_and_nothing_about_it_is_called_exact(skin: Ledger) -> None:
+def test_skin_has_bounds_and_no_exact_row(skin: Ledger) -> None:
     assert {row.kind for row in skin.rows} == {"upper", "lower", "separability"}
     for name in ("a", "b"):
         low, high = skin.bracket(name)
@@ -106,7 +106,7 @@ def test_skin_is_bracketed_and_nothing_about_it_is_called_exact(skin: Ledger) ->
 
 
 def test_equal_subgroups_are_found_equal() -> None:
-    """Twins of two subgroups of one law are one image: every difference is 0, and nothing tells them apart."""
+    """Twins of equal subgroups are identical images: every difference is 0 and the separability is .5."""
     same = member("generators", "gaussian")
     found = observer_rows(condition("reconstruction", generator=same, encoder=member("encoders", "linear")))
     assert all(c.verdict == EQUAL and abs(c.value) < 1e-6 for c in found.comparisons)
