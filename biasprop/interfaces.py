@@ -46,7 +46,7 @@ class Subjects(NamedTuple):
 class Labelled(NamedTuple):
     """A labelled set, padded: rows at or beyond ``count`` have no weight.
 
-    The last three fields are set by a mitigation; they are None, and absent from the compiled program, without one.
+    The last three fields serve mitigations; they are None, and absent from the compiled program, if not needed.
     """
 
     images: Float[Array, "n h w c"]

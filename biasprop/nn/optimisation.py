@@ -109,9 +109,11 @@ def segment(task: TrainingTask, state: State) -> tuple[State, Float[Array, " s"]
         finite = jnp.isfinite(loss) & jnp.isfinite(sum(jnp.sum(leaf) for leaf in jax.tree.leaves(updates)))
         running = (state.step < task.schedule.steps) & (state.diverged_at == NOT_DIVERGED)
         accept = running & finite
-        kept: Any = jax.tree.map(lambda a, b: jnp.where(accept, a, b), (params, moments), (state.params, state.moments))
+        updated: Any = jax.tree.map(
+            lambda a, b: jnp.where(accept, a, b), (params, moments), (state.params, state.moments)
+        )
         diverged_at = jnp.where(running & ~finite, state.step, state.diverged_at)
-        return State(kept[0], kept[1], state.step + 1, diverged_at), jnp.where(running, loss, jnp.nan)
+        return State(updated[0], updated[1], state.step + 1, diverged_at), jnp.where(running, loss, jnp.nan)
 
     return jax.lax.scan(step, state, length=SEGMENT)
 

@@ -30,8 +30,8 @@ TABLE = {
     "cnr, automatic exposure": [30, 30, 28, 28, 25, 22, 14, 7],
 }
 """Values for a flat lesion on skin of each fraction, by the diffusion model to which the closed form was fitted (white
-4000 electrons, read noise 8): Weber contrast of luminance, colour difference, and contrast-to-noise ratio of a green pixel, in
-electrons over the root of the mean of both variances."""
+4000 electrons, read noise 8): Weber contrast of luminance, colour difference, and contrast-to-noise ratio of a green
+pixel, in electrons over the root of the mean of both variances."""
 
 _blood = jax.jit(jax.vmap(lambda key: BLOOD * jnp.exp(0.3 * canvas.normal(key, Latent.BLOOD))))
 
