@@ -1,4 +1,7 @@
-"""What the rooms promise each other. Shapes: ``h w c`` image, ``n`` subjects, ``d`` features, ``g`` subgroups."""
+"""Typed contracts between the rooms: what a generator, encoder, objective, protocol or mitigation provides.
+
+Shapes: ``h w c`` image, ``n`` and ``m`` subjects, ``d`` features, ``g`` subgroups.
+"""
 
 from __future__ import annotations
 
@@ -12,79 +15,77 @@ Params = Any
 
 
 class Subjects(NamedTuple):
-    """Who is imaged: the part of a subject that a population decides; the rest is drawn by the generator from its key.
+    """What the population decides about a subject; a generator draws everything else from the subject's key.
 
-    What is None is absent from every compiled program; a generator honours what is there.
-
-    One subject, or a batch when every field has a leading axis.
+    One subject, or a batch if every field has a leading axis. Optional fields are None where they do not apply, and are
+    then absent from the compiled program; a generator uses those that are set.
     """
 
     key: Key[Array, "*n"]
-    """Owns every latent of the subject."""
+    """Source of all latents of the subject."""
     subgroup: Int[Array, "*n"]
     """Index into the generator's subgroups."""
     label: Int[Array, "*n"]
-    """Disease, 0 or 1."""
+    """True label: 1 diseased, 0 healthy."""
     presentation: Float[Array, "*n"] | None = None
-    """How much further than usual the disease, if any, has come; None (and 0) is as usual."""
+    """Manifestation shift: severity of a diseased subject beyond the usual, as a fraction of it; None equals 0."""
     noise: Float[Array, "*n"] | None = None
-    """Sd of the image's noise over the generator's own; None is 1."""
+    """Factor on the sd of the image noise; None equals 1."""
     marker: Int[Array, "*n"] | None = None
-    """1 where a marker lies in view; None is nowhere."""
+    """1 if a marker is in the image; None equals 0."""
     months: Float[Array, "*n"] | None = None
-    """How long ago the subject was first imaged, which is now imaged again: who it is has stayed, the disease has
-    evolved, and what belongs to one image (light, noise) is drawn anew; None is the first image."""
+    """Months since the first image, for a follow-up image of the same subject: anatomy is the same, disease has
+    progressed, and what belongs to one image (light, noise) is redrawn. None is the first image."""
 
     @property
-    def extent(self) -> Array:
-        """How far the disease has come: 0 healthy, 1 as usual."""
+    def mean_severity(self) -> Array:
+        """Mean severity given the label: 0 healthy, 1 diseased, ``1 + presentation`` under a manifestation shift."""
         return self.label if self.presentation is None else self.label * (1 + self.presentation)
 
 
 class Labelled(NamedTuple):
-    """Images to learn from; rows at or beyond ``count`` are padding and carry no weight.
+    """A labelled set, padded: rows at or beyond ``count`` have no weight.
 
-    What a mitigation needs is None where there is none, and absent from every compiled program then.
+    The last three fields serve mitigations; they are None, and absent from the compiled program, if not needed.
     """
 
     images: Float[Array, "n h w c"]
     labels: Int[Array, " n"]
     count: Int[Array, ""]
     subgroup: Float[Array, "n g"] | None = None
-    """1 in the place of each subject's own."""
+    """One-hot subgroup."""
     weight: Float[Array, " n"] | None = None
-    """How much each subject's loss counts; 1 on average."""
-    chance: Float[Array, " n"] | None = None
-    """How often each subject is drawn; 1 on average."""
+    """Weight of each subject in the loss; 1 on average."""
+    sampling_weight: Float[Array, " n"] | None = None
+    """Relative frequency with which each subject is sampled into a batch; 1 on average."""
 
 
 class Cohort(NamedTuple):
-    """Who there is to pretrain on."""
+    """A pretraining cohort, as a pretraining mitigation sees it."""
 
     size: int | Int[Array, ""]
     shares: Float[Array, " g"]
     """P(subgroup)."""
     subgroup_of: Callable[[Int[Array, " n"]], Int[Array, " n"]]
-    """Subgroup of members by their index."""
+    """Index of members -> their subgroups."""
 
 
 class Generator(Protocol):
-    """Renders subjects. Every method is per example; batch it with ``jax.vmap``."""
+    """Renders subjects. Every method is per example; batch with ``jax.vmap``."""
 
     kind: str
     subgroups: dict[str, Any]
-    """Name -> levers of that subgroup, in the study's order."""
+    """Name -> levers of the subgroup, in the order of the study file."""
     latent_names: ClassVar[tuple[str, ...]]
-    """The key latents stored with every subject that is scored."""
+    """Names of the latents stored with every scored subject."""
 
     attribute_names: ClassVar[tuple[str, ...]]
-    """What of a subject could be annotated and tells neither its disease nor its subgroup; none where there is
-    nothing."""
+    """Names of attributes that could be annotated and are independent of disease and subgroup; may be empty."""
     follows_up: ClassVar[bool]
-    """Whether it honours :attr:`Subjects.months`."""
+    """Whether it can render follow-up images (:attr:`Subjects.months`)."""
 
     difficulty: Any
-    """How hard the task is in one subgroup against another: a member of ``generators.difficulty``."""
+    """Difficulty mode: a member of ``generators.difficulty``."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -92,7 +93,7 @@ class Generator(Protocol):
         ...
 
     def calibrated(self) -> Self:
-        """Itself with the constants that its difficulty asks for."""
+        """A copy whose difficulty mode has all its constants."""
         ...
 
     def render(self, subject: Subjects) -> Float[Array, "h w c"]:
@@ -100,7 +101,7 @@ class Generator(Protocol):
         ...
 
     def mask(self, subject: Subjects) -> Float[Array, "h w"]:
-        """How much of each pixel the disease-bearing structure covers, in [0, 1]."""
+        """Fraction of each pixel covered by the structure that carries the disease, in [0, 1]."""
         ...
 
     def latents(self, subject: Subjects) -> Float[Array, " k"]:
@@ -108,31 +109,31 @@ class Generator(Protocol):
         ...
 
     def attributes(self, subject: Subjects) -> Float[Array, " a"]:
-        """The values of ``attribute_names``, of mean 0 and sd 1; needed only where there are names."""
+        """The values of ``attribute_names``, standardised (mean 0, sd 1); needed only if there are names."""
         ...
 
     def measure(self, image: Float[Array, "h w c"], mask: Float[Array, "h w"]) -> dict[str, Float[Array, ""]]:
-        """Each lever, read back from pixels."""
+        """Name -> estimate of each lever from the pixels."""
         ...
 
 
 class Source(Protocol):
-    """Images to pretrain on; with ``shows_subjects`` they are the cohort's and there is nothing to render."""
+    """Where pretraining images come from: the cohort (``shows_subjects``), or non-medical images from ``render``."""
 
     kind: str
     shows_subjects: ClassVar[bool]
 
     def render(self, key: Key[Array, ""], shape: tuple[int, int, int]) -> Float[Array, "h w c"]:
-        """An image of no subject, in [0, 1], in the shape that the study's generator has."""
+        """A non-medical image in [0, 1], of the shape of the study's generator."""
         ...
 
 
 class Encoder(Protocol):
-    """Images to features."""
+    """Maps images to feature vectors."""
 
     kind: str
     drops_tokens: ClassVar[bool]
-    """Whether it has ``tokens``, and these take a function that drops some."""
+    """Whether it has a ``tokens`` method that can drop tokens (needed by masked objectives)."""
 
     @property
     def features(self) -> int:
@@ -144,7 +145,7 @@ class Encoder(Protocol):
         ...
 
     def counts(self, shape: tuple[int, int, int]) -> tuple[int, int]:
-        """How many parameters there are, and how many numbers of an image are kept for the way back."""
+        """Number of parameters, and number of activations per image stored for the backward pass."""
         ...
 
     def init(self, key: Key[Array, ""], shape: tuple[int, int, int]) -> Params:
@@ -156,27 +157,27 @@ class Encoder(Protocol):
         ...
 
     def layers(self, params: Params) -> Params:
-        """For each parameter the number of its layer: 0 comes before the first layer, the largest is read by a head."""
+        """Layer number of each parameter: 0 is before the first layer, the largest number is next to the head."""
         ...
 
 
 class Objective(Protocol):
-    """What pretraining minimises."""
+    """A pretraining loss."""
 
     kind: str
     trains: ClassVar[bool]
-    """False for no pretraining at all."""
+    """False if there is no pretraining."""
     reads: ClassVar[tuple[str, ...]]
-    """What of a subject its loss is given beside the image, by name: ``attribute`` for the value of one of the
-    generator's attributes, named by the objective's ``attribute``; ``follow_up`` for the image after the objective's
-    ``months``. Nothing else exists to be read, neither subgroup nor label."""
+    """Inputs of the loss beside the image: ``attribute`` is the value of the generator's attribute named by the
+    objective's field ``attribute``; ``follow_up`` is the image after the objective's ``months``. Subgroup and label
+    cannot be requested."""
 
     def incompatibility(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
-        """Why an encoder of images of this shape cannot be trained by this objective, or None."""
+        """Why this objective cannot train this encoder on images of this shape, or None."""
         ...
 
     def init(self, key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int]) -> Params:
-        """Parameters of whatever is thrown away after pretraining (projection head, decoder)."""
+        """Parameters discarded after pretraining (projection head, decoder)."""
         ...
 
     def loss(
@@ -192,19 +193,19 @@ class Objective(Protocol):
         """Mean loss of one batch.
 
         Args:
-            encoder: whose parameters are trained.
-            params: these parameters.
-            extra: what :meth:`init` made.
-            images: of the batch.
-            key: of the step; owns views, masks and corruptions.
-            read: the arguments that ``reads`` names.
-            weight: how much each image counts, 1 on average; None where all count alike.
+            encoder: the encoder being trained.
+            params: parameters of the encoder.
+            extra: parameters from :meth:`init`.
+            images: the batch.
+            key: key of the step, for views, masks and corruptions.
+            read: the inputs named by ``reads``, passed by keyword.
+            weight: weight of each image, 1 on average; None for equal weights.
         """
         ...
 
 
 class ReadOut(Protocol):
-    """What features are read by: a pytree, such as a linear head or the labelled features themselves."""
+    """A classifier of features, as a pytree: a linear head, or a set of labelled neighbours."""
 
     def __call__(self, features: Float[Array, "*s d"]) -> Float[Array, "*s"]:
         """Log-odds of disease."""
@@ -212,21 +213,21 @@ class ReadOut(Protocol):
 
 
 class FineTuningMethod(Protocol):
-    """A way of adapting an encoder to labels: with ``adapts_encoder`` false a :class:`FrozenMethod`, with true a
-    :class:`GradientMethod`."""
+    """A protocol: adapts an encoder to labels. It is a :class:`GradientMethod` if ``adapts_encoder``, else a
+    :class:`FrozenMethod`."""
 
     kind: str
     draws: int
-    """Label sets drawn in each replicate."""
+    """Label sets drawn per replicate."""
     adapts_encoder: ClassVar[bool]
     linear_head: ClassVar[bool]
-    """Whether its read-out is linear in the features."""
+    """Whether the fitted classifier is linear in the features."""
     adapts_all: ClassVar[bool]
-    """Whether every parameter of the encoder may end elsewhere than it began."""
+    """Whether every parameter of the encoder is trainable."""
 
 
 class FrozenMethod(FineTuningMethod, Protocol):
-    """Leaves the encoder alone and solves its own fit."""
+    """Fits a classifier to features of the frozen encoder."""
 
     def fit(
         self,
@@ -238,82 +239,82 @@ class FrozenMethod(FineTuningMethod, Protocol):
         selection_count: Int[Array, ""],
         weight: Float[Array, " n"] | None = None,
     ) -> ReadOut:
-        """A read-out of frozen features; rows at or beyond a count carry no weight, the others ``weight``."""
+        """Fit a classifier; rows at or beyond a count have no weight, labelled rows before it have ``weight``."""
         ...
 
 
 class GradientMethod(FineTuningMethod, Protocol):
-    """Says what of an encoder moves, and what :mod:`biasprop.nn.optimisation` minimises by moving it.
+    """Defines the trainable parameters and the loss that :mod:`biasprop.nn.optimisation` minimises over them.
 
-    What stays is no part of what is trained, so that neither decay nor rounding can move it.
+    Frozen parameters are not among the trainable ones, so neither weight decay nor rounding can change them.
     """
 
     def recipe(self, pretrained: bool) -> Any:
-        """Schedule and views for an encoder that was, or was not, pretrained."""
+        """Schedule and augmentation for a pretrained, or an untrained, encoder."""
         ...
 
     def start(self, key: Key[Array, ""], encoder: Any, params: Params) -> Params:
-        """What moves, before the first step: ``encoder``, in whatever form, and ``head``."""
+        """Initial trainable parameters: ``encoder``, in a form the protocol chooses, and ``head``."""
         ...
 
     def task(
         self, encoder: Any, params: Params, pretrained: bool, train: Labelled, selection: Labelled, key: Key[Array, ""]
     ) -> Any:
-        """What is minimised on these labels (a :class:`biasprop.nn.optimisation.ValidatedTask`)."""
+        """The training task on these labels (a :class:`biasprop.nn.optimisation.ValidatedTask`)."""
         ...
 
     def merge(self, encoder: Any, params: Params, trained: Params) -> Params:
         """All parameters of the adapted encoder.
 
         Args:
-            encoder: their encoder.
-            params: as they were before.
-            trained: what :meth:`start` called ``encoder``, trained.
+            encoder: the encoder.
+            params: its parameters before fine-tuning.
+            trained: the trained value of ``encoder`` from :meth:`start`.
         """
         ...
 
 
 class Mitigation(Protocol):
-    """Makes up for a skew in the labelled stage; whatever it balances, stopping follows one rule for all."""
+    """Counteracts a skew during fine-tuning. Early stopping is the same for all: unweighted validation loss."""
 
     kind: str
     needs_groups: ClassVar[bool]
-    """Whether it has to be told subgroups."""
+    """Whether it uses subgroup labels."""
     retrains: ClassVar[bool]
-    """Whether it has ``retrained``, which makes a head of its own once training is over."""
+    """Whether it has a method ``retrained``, which refits the head after training."""
 
-    def incompatibility(self, adapter: Any) -> str | None:
-        """Why it does not go with a protocol, or None."""
+    def incompatibility(self, protocol: Any) -> str | None:
+        """Why it cannot be combined with a protocol, or None."""
         ...
 
     def labelled(self, train: Labelled) -> Labelled:
-        """The labelled subjects with the weights or chances it gives them."""
+        """The labelled set with loss weights or sampling weights."""
         ...
 
     def start(self, train: Labelled) -> dict[str, Any]:
-        """What moves beside encoder and head, before the first step."""
+        """Initial trainable parameters beside encoder and head."""
         ...
 
     def task(self, task: Any) -> Any:
-        """What is minimised instead of a protocol's task (a :class:`biasprop.nn.optimisation.ValidatedTask`)."""
+        """The task to minimise in place of the protocol's (a :class:`biasprop.nn.optimisation.ValidatedTask`)."""
         ...
 
 
 class PretrainingMitigation(Protocol):
-    """Makes up for a skew in the unlabelled stage; it is told the subgroups, which an objective never is."""
+    """Counteracts a skew during pretraining. It sees subgroup labels; an objective does not."""
 
     kind: str
     needs_subjects: ClassVar[bool]
-    """Whether it means nothing where images are of nobody."""
+    """Whether it requires images of subjects (a cohort) rather than non-medical images."""
 
     def rows(self, key: Key[Array, ""], n: int, cohort: Cohort) -> Int[Array, " n"]:
-        """Members of a batch, by index."""
+        """Indices of the cohort members in a batch of ``n``."""
         ...
 
     def weights(self, subgroup: Int[Array, " n"], shares: Float[Array, " g"]) -> Float[Array, " n"] | None:
-        """How much each member of a batch counts in the loss, 1 on average; None where all count alike."""
+        """Loss weights of a batch, 1 on average; None for equal weights."""
         ...
 
     def continuation(self, pretraining: Any) -> Any | None:
-        """A second stage that goes on where pretraining ended, or None."""
+        """A second pretraining stage that continues from the first, or None."""
         ...

@@ -19,7 +19,7 @@ FIRST = (
     "tests/generators/",
     "tests/study/test_command.py",
     "tests/test_smoke.py",
-    "tests/shifts/test_dials.py",
+    "tests/shifts/test_shifts.py",
     "tests/truth/",
     "tests/coverage/",
 )

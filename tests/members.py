@@ -1,6 +1,6 @@
-"""Small members of every room, made from the rooms' tables: a new member is tested without a new test.
+"""Small members of every room, built from the rooms' tables, so that a new member is tested without a new test.
 
-Fields that a member requires get the middle of their range; sizes shared by name are made small.
+Required fields get the middle of their range; sizes in :data:`SMALL` are made small.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ROOMS: dict[str, Mapping[str, type[Component]]] = {
     "pretraining_mitigations": PRETRAINING_MITIGATIONS,
 }
 EVERY = [(room, kind) for room, table in ROOMS.items() for kind in table]
-"""Every member of every room."""
+"""(room, kind) of every member."""
 
 SMALL = {
     "size": 16,
@@ -51,11 +51,11 @@ SMALL = {
 
 
 def one_of_each(table: Mapping[str, type[Component]], alike: Any) -> list[Any]:
-    """Parameters over a room: the first member of each sort as it is, those that only repeat its code as slow ones.
+    """Test parameters over a room: the first member of each sort, and the others, which repeat its code, marked slow.
 
     Args:
         table: kind -> class.
-        alike: what of a class says of which sort it is.
+        alike: class -> its sort.
     """
     seen: set[Any] = set()
     found = []
@@ -71,7 +71,7 @@ SEED = 424_242
 
 
 def member(room: str, kind: str, **values: Any) -> Any:
-    """A small, validated member of a room with these fields on top of its defaults."""
+    """A small, validated member of a room with these fields and defaults for the rest."""
     cls = ROOMS[room][kind]
     given: dict[str, Any] = {name: size for name, size in SMALL.items() if _is_int(cls, name)}
     if "subgroups" in cls.model_fields:
@@ -84,19 +84,19 @@ def _is_int(cls: type[Component], name: str) -> bool:
 
 
 def level_class(cls: type[Component]) -> type[Component]:
-    """What one subgroup of a generator is made of."""
+    """Class of one subgroup of a generator."""
     inner = get_args(cls.model_fields["subgroups"].annotation)[1]
     return get_args(inner)[0] if get_origin(inner) is Annotated else inner
 
 
 def level(cls: type[Component], **values: float) -> dict[str, float]:
-    """One subgroup of a generator: every lever at its default or in the middle of its range, then ``values``."""
+    """One subgroup of a generator: ``values``, and defaults or the middle of the range for the other levers."""
     fields = level_class(cls).model_fields
     return {n: sum(bounds(f)) / 2 if f.is_required() else f.default for n, f in fields.items()} | values
 
 
 def bounds(field: Any) -> tuple[float, float]:
-    """The range of a number's field."""
+    """Lower and upper bound of a numeric field."""
     low = next(getattr(mark, at) for mark in field.metadata for at in ("ge", "gt") if hasattr(mark, at))
     high = next(getattr(mark, at) for mark in field.metadata for at in ("le", "lt") if hasattr(mark, at))
     return float(low), float(high)
@@ -107,8 +107,8 @@ def level_levers(cls: type[Component]) -> tuple[str, ...]:
     return levers(level_class(cls))
 
 
-def unlike(kind: str, name: str | None = None, by: float = 0.05, **values: Any) -> Any:
-    """A generator whose subgroups differ in every lever, or in one, by this part of its range."""
+def differing(kind: str, name: str | None = None, by: float = 0.05, **values: Any) -> Any:
+    """A generator whose subgroups differ in every lever, or in one, by a fraction ``by`` of its range."""
     cls = GENERATORS[kind]
     base, other = level(cls), level(cls)
     for lever in level_levers(cls) if name is None else (name,):
@@ -119,34 +119,36 @@ def unlike(kind: str, name: str | None = None, by: float = 0.05, **values: Any) 
 
 
 def subjects(n: int, subgroup: int = 0, seed: int = SEED) -> Subjects:
-    """``n`` subjects of one subgroup, healthy and diseased in turn."""
+    """``n`` subjects of one subgroup, alternately healthy and diseased."""
     index = jnp.arange(n)
-    own = keys.at_each(keys.replicate(seed, 0), index)
-    return Subjects(own, jnp.full(n, subgroup, jnp.int32), (index % 2).astype(jnp.int32))
+    subject_keys = keys.at_each(keys.replicate(seed, 0), index)
+    return Subjects(subject_keys, jnp.full(n, subgroup, jnp.int32), (index % 2).astype(jnp.int32))
 
 
-def twins(of: Subjects, subgroup: int) -> Subjects:
+def twins(who: Subjects, subgroup: int) -> Subjects:
     """The same subjects in another subgroup."""
-    return of._replace(subgroup=jnp.full_like(of.subgroup, subgroup))
+    return who._replace(subgroup=jnp.full_like(who.subgroup, subgroup))
 
 
-COMPANY = 256
-"""Subjects looked at together: programs are compiled once for every structure, whatever the levers and however many."""
+RENDER_BATCH = 256
+"""Subjects per compiled call, so that one program per structure serves all levers and numbers of subjects."""
 
 
-def in_company(look: Any, generator: Any, who: Subjects) -> Any:
-    """What a compiled function of a generator and :data:`COMPANY` subjects says of any number of them, as NumPy arrays;
-    the last company is filled up with the first subjects."""
+def in_batches(function: Any, generator: Any, who: Subjects) -> Any:
+    """Apply a compiled function of a generator and :data:`RENDER_BATCH` subjects to any number of subjects.
+
+    Returns NumPy arrays. The last batch is padded with the first subjects.
+    """
     n = len(who.label)
-    rows = np.arange(-(-n // COMPANY) * COMPANY).reshape(-1, COMPANY) % n
+    rows = np.arange(-(-n // RENDER_BATCH) * RENDER_BATCH).reshape(-1, RENDER_BATCH) % n
     whole = jax.tree.map(lambda leaf: leaf[rows], who)
-    found = [look(generator, jax.tree.map(lambda leaf, i=i: leaf[i], whole)) for i in range(len(rows))]
+    found = [function(generator, jax.tree.map(lambda leaf, i=i: leaf[i], whole)) for i in range(len(rows))]
     return jax.tree.map(lambda *parts: np.concatenate([np.asarray(part) for part in parts])[:n], *found)
 
 
 @jax.jit
 def rendered(generator: Any, who: Subjects) -> Float[Array, "n h w c"]:
-    """Subjects rendered together, compiled for as many as there are."""
+    """Images of subjects, compiled for their number."""
     return jax.vmap(generator.render)(who)
 
 
@@ -161,32 +163,32 @@ def _latents(generator: Any, who: Subjects) -> Float[Array, "n k"]:
 
 
 @jax.jit
-def _measured(generator: Any, images: Float[Array, "n h w c"], masks: Float[Array, "n h w"]) -> dict[str, Array]:
+def _measure_batch(generator: Any, images: Float[Array, "n h w c"], masks: Float[Array, "n h w"]) -> dict[str, Array]:
     return jax.vmap(generator.measure)(images, masks)
 
 
 def images(generator: Any, who: Subjects) -> np.ndarray:
     """Rendered subjects [n, h, w, c]."""
-    return in_company(rendered, generator, who)
+    return in_batches(rendered, generator, who)
 
 
 def masks(generator: Any, who: Subjects) -> np.ndarray:
-    """Where the disease is [n, h, w]."""
-    return in_company(_masks, generator, who)
+    """Disease masks [n, h, w]."""
+    return in_batches(_masks, generator, who)
 
 
 def latents(generator: Any, who: Subjects) -> np.ndarray:
-    """Key latents [n, k]."""
-    return in_company(_latents, generator, who)
+    """Stored latents [n, k]."""
+    return in_batches(_latents, generator, who)
 
 
 def measured(generator: Any, who: Subjects) -> dict[str, np.ndarray]:
-    """What is read back from the pixels of subjects, each [n]."""
+    """Measurements from the pixels of subjects, each [n]."""
 
-    def look(generator: Any, who: Subjects) -> dict[str, Array]:
-        return _measured(generator, rendered(generator, who), _masks(generator, who))  # each compiled for all its users
+    def function(generator: Any, who: Subjects) -> dict[str, Array]:  # each part is compiled once for all its users
+        return _measure_batch(generator, rendered(generator, who), _masks(generator, who))
 
-    return in_company(look, generator, who)
+    return in_batches(function, generator, who)
 
 
 def auc(label: Int[Any, " n"], score: Float[Any, " n"]) -> float:
@@ -231,7 +233,7 @@ def batch(*cells: tuple[PretrainingCondition, int]) -> Batch:
 
 
 def compiled(function: Any) -> int:
-    """How many programs a compiled function has."""
+    """Number of compiled programs of a function."""
     return function._cache_size()
 
 

@@ -1,6 +1,11 @@
-"""How hard the task is in each subgroup: ideal observers, a trained network, and the table of both.
+"""How hard the task is in each subgroup: ideal observers, a trained network, and the difficulty ledger of both.
 
-:mod:`.observers` has what an ideal observer reaches, exactly or between bounds, :mod:`.learner` what a network trained
-from scratch on plenty of images reaches, :mod:`.ledger` puts both into the difficulty ledger of a study, and
-:mod:`.calibration_cache` keeps the constants of ``difficulty = "calibrated"`` from run to run.
+:mod:`.observers` computes what an ideal observer reaches, exactly or between bounds; :mod:`.learner` what a network
+trained from scratch on many images reaches; :mod:`.ledger` collects both for every generator and encoder of a study;
+:mod:`.calibration_cache` caches the constants of ``difficulty = "calibrated"``. The difficulty modes themselves are in
+:mod:`biasprop.generators.difficulty`.
+
+A generator takes part through optional methods: ``ideal_auc(subgroup)`` gives an exact row,
+``informed_auc(subgroup)`` an upper bound and ``linear_auc(subgroup)`` a model row; lower bounds and separability need
+images alone.
 """

@@ -1,4 +1,4 @@
-"""Generators with the constants that their difficulty asks for, which are solved for once on a machine."""
+"""Generators with the constants of their difficulty mode, which are solved for once per machine and cached."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ if TYPE_CHECKING:
 
 
 def calibrated(generator: Any) -> Any:
-    """A generator that is ready to render.
+    """A generator whose difficulty mode has all its constants.
 
     Args:
-        generator: as the study has it.
+        generator: generator of a study.
 
     Returns:
-        Itself where nothing is left to solve for; otherwise with a difficulty whose constants were found in the user's
-        cache folder, or are solved for now and kept there under everything they depend on.
+        The generator itself if nothing has to be solved for; otherwise a copy with constants from the user's cache
+        folder. Constants that are not cached are solved for and cached by a digest of everything they depend on.
     """
     if not generator.difficulty.needs_calibration:
         return generator
-    # Subgroups keep their order: constants are the same whatever it is, but so is the digest of everything else.
-    whole = [generator.model_dump(mode="json"), list(generator.subgroups), NUMERICS]
-    name = hashlib.blake2b(json.dumps(whole).encode(), digest_size=16).hexdigest()
-    told = json_cache.cached(
+    # The order of subgroups is part of this digest, as of every other, although the constants do not depend on it.
+    inputs = [generator.model_dump(mode="json"), list(generator.subgroups), NUMERICS]
+    name = hashlib.blake2b(json.dumps(inputs).encode(), digest_size=16).hexdigest()
+    constants = json_cache.cached(
         device.cache_folder(), f"difficulty-{name}", lambda: generator.calibrated().difficulty.model_dump(mode="json")
     )
-    return generator.model_copy(update={"difficulty": type(generator.difficulty).model_validate(told)})
+    return generator.model_copy(update={"difficulty": type(generator.difficulty).model_validate(constants)})
 
 
 def with_calibration(condition: PretrainingCondition) -> PretrainingCondition:
-    """A condition with whatever its generator's difficulty has to solve for first."""
+    """A condition whose generator has all constants of its difficulty mode (:func:`calibrated`)."""
     return condition.model_copy(update={"generator": calibrated(condition.generator)})

@@ -1,6 +1,6 @@
-"""What a network learns without any pretraining from as many balanced labelled images as it can use.
+"""The learner row of the difficulty ledger: a network trained from scratch on many balanced labelled images.
 
-It is a learner and not the ideal observer: what it lacks against the ledger's other rows is the learner's own.
+It bounds the ideal observer from below; its distance from the other rows is due to the network and its training.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from biasprop.difficulty.observers import TEST, Purpose, ledger_key, twins
+from biasprop.difficulty.observers import TEST_SUBJECTS, Purpose, ledger_key, twins
 from biasprop.nn.optimisation import Schedule
 from biasprop.statistics.areas import paired_areas
 from biasprop.statistics.difficulty import Ledger, estimated
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from biasprop.study.conditions import PretrainingCondition
 
 SCHEDULE = Schedule(steps=10_000, batch=64, learning_rate=1e-3, weight_decay=0.05)
-"""640,000 images, none of them twice. Rate and decay are those of full fine-tuning."""
+"""640,000 images, none repeated. Learning rate and weight decay are those of full fine-tuning."""
 
 
 class StreamTask(NamedTuple):
-    """Learning from a stream (a :class:`biasprop.nn.optimisation.TrainingTask`): each step sees new subjects, equally
-    many of every subgroup and label, without augmentation, of which there is no need."""
+    """Training on a stream (a :class:`biasprop.nn.optimisation.TrainingTask`): every step has new subjects, equally
+    many of every subgroup and label, without augmentation."""
 
     generator: Any
     encoder: Any
@@ -43,19 +43,21 @@ class StreamTask(NamedTuple):
         from biasprop.nn.heads import log_loss
 
         index = step * self.schedule.batch + jnp.arange(self.schedule.batch)
-        kinds = len(self.generator.subgroups)
-        who = Subjects(keys.at_each(self.key, index), index % kinds, index // kinds % 2)
-        images = jax.vmap(self.generator.render)(who)
-        return jnp.mean(log_loss(params["head"](self.encoder.apply(params["encoder"], images)), who.label))
+        g = len(self.generator.subgroups)
+        subjects = Subjects(keys.at_each(self.key, index), index % g, index // g % 2)
+        images = jax.vmap(self.generator.render)(subjects)
+        return jnp.mean(log_loss(params["head"](self.encoder.apply(params["encoder"], images)), subjects.label))
 
 
-def trained(task: StreamTask, start: Key[Array, ""], tell: Callable[[int, int], None] | None = None) -> Params | None:
+def train_learner(
+    task: StreamTask, start: Key[Array, ""], report: Callable[[int, int], None] | None = None
+) -> Params | None:
     """Train to the end of the schedule.
 
     Args:
-        task: what is learned from whom.
-        start: key of the first parameters.
-        tell: called between segments with (step, steps).
+        task: generator, encoder, schedule and key.
+        start: key of the initial parameters.
+        report: called between segments with (step, steps).
 
     Returns:
         Parameters of ``encoder`` and ``head``; None if training diverged.
@@ -72,24 +74,24 @@ def trained(task: StreamTask, start: Key[Array, ""], tell: Callable[[int, int], 
     state = optimisation.start(task, {"encoder": encoder.init(start, task.generator.shape), "head": head})
     segment = jax.jit(optimisation.segment)
     for done in range(optimisation.segment_count(steps)):
-        if tell:
-            tell(done * optimisation.SEGMENT, steps)
+        if report:
+            report(done * optimisation.SEGMENT, steps)
         state, _ = jax.block_until_ready(segment(task, state))
     return state.params if int(state.diverged_at) == optimisation.NOT_DIVERGED else None
 
 
-def learned(
-    condition: PretrainingCondition, schedule: Schedule = SCHEDULE, tell: Callable[[int, int], None] | None = None
+def learner_rows(
+    condition: PretrainingCondition, schedule: Schedule = SCHEDULE, report: Callable[[int, int], None] | None = None
 ) -> Ledger:
-    """Train the condition's encoder on its generator's stream and judge it on the twins that judge all observers.
+    """Train the condition's encoder on its generator's stream and evaluate it on the test twins of all observers.
 
     Args:
-        condition: gives generator and encoder; nothing of its pretraining is used.
-        schedule: of the training.
-        tell: called between segments with (step, steps).
+        condition: condition with generator and encoder; its pretraining is not used.
+        schedule: training schedule.
+        report: called between segments with (step, steps).
 
     Returns:
-        One row a subgroup of kind ``learner``; none if training diverged.
+        One row of kind ``learner`` per subgroup; no rows if training diverged.
     """
     import jax
 
@@ -98,12 +100,12 @@ def learned(
     condition = calibration_cache.with_calibration(condition)
     generator, encoder = condition.generator, condition.encoder
     task = StreamTask(generator, encoder, schedule, ledger_key(Purpose.LEARN))
-    params = trained(task, ledger_key(Purpose.INIT), tell)
+    params = train_learner(task, ledger_key(Purpose.INIT), report)
     if params is None:
         return Ledger((), ())
     score = jax.jit(lambda params, images: params["head"](encoder.apply(params["encoder"], images)))
-    scores = np.empty((2, len(generator.subgroups), TEST))
-    for g, label, place, images in twins(condition, Purpose.TEST, TEST):
-        scores[label, g, place] = score(params, images)
+    scores = np.empty((2, len(generator.subgroups), TEST_SUBJECTS))
+    for g, label, rows, images in twins(condition, Purpose.TEST, TEST_SUBJECTS):
+        scores[label, g, rows] = score(params, images)
     name = f"{encoder.kind} from scratch on {int(schedule.steps) * int(schedule.batch):,} images"
-    return estimated(name, "learner", list(generator.subgroups), paired_areas(*scores), TEST)
+    return estimated(name, "learner", list(generator.subgroups), paired_areas(*scores), TEST_SUBJECTS)

@@ -1,8 +1,8 @@
-"""The difficulty ledger of a study: made or found, kept with its store, and matched to its arms.
+"""The difficulty ledger of a study: computed or loaded, stored with the cube, and matched to arms.
 
-Rows that need no training take seconds and come with every run; the row of the learner takes minutes and is made when
-it is asked for. Both are kept in the user's caches as well, under everything they depend on, so that studies of one
-generator share them.
+Rows without training take seconds and are part of every run; the learner's row takes minutes and is computed on
+request. Both are also cached in the user's cache folder by a digest of everything they depend on, so that studies
+with the same generator share them.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from biasprop.study.study import Study
 
 SHIFTED_TEST_NOTE = (
-    "This study's test is shifted (evaluation.shifts) and the images of the ledger are not, so that no row holds for "
-    "it: where a marker follows the disease, not even the upper one."
+    "The test set of this study is shifted (evaluation.shifts) and the images of the ledger are not, so no row applies "
+    "to it; if a marker is correlated with the disease, not even the upper bound does."
 )
-"""What is said of a ledger beside tests that are not of its images."""
+"""Note beside a ledger whose images differ from those of the test set."""
 
-SOURCES = (
+SOURCE_FILES = (
     "difficulty/observers.py",
     "difficulty/learner.py",
     "generators/dermoscopy.py",
@@ -41,7 +41,7 @@ SOURCES = (
     "statistics/areas.py",
     "statistics/difficulty.py",
 )
-"""Files whose change makes a kept ledger stale."""
+"""Files whose content is part of the digest of a cached ledger."""
 
 
 class Entry(NamedTuple):
@@ -49,10 +49,10 @@ class Entry(NamedTuple):
 
     condition: PretrainingCondition
     where: dict[str, list[Label]]
-    """Factor -> levels that have this generator and encoder, for every factor not all of whose levels have."""
+    """Factor -> levels with this generator and encoder; factors of which all levels have them are omitted."""
     ledger: Ledger
     note: str = ""
-    """:data:`SHIFTED_TEST_NOTE`, where some arm is judged by a shifted test."""
+    """:data:`SHIFTED_TEST_NOTE` if some arm has a shifted test set, else empty."""
 
 
 def load_or_compute(
@@ -63,121 +63,121 @@ def load_or_compute(
     schedule: Schedule | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> list[Entry]:
-    """The ledger of every generator of a study: as its store has it, else from the user's caches, else made.
+    """The ledger of every generator and encoder of a study: from its store, else from the user's cache, else computed.
 
     Args:
-        study: whose generators.
-        store: folder of its cube.
-        learn: also train a network from scratch, which takes minutes; else only one that was trained before counts.
-        schedule: of that training, if not the usual one.
-        tell: is told what takes long.
+        study: the study.
+        store: folder of its cube, if there is one.
+        learn: also train the learner, which takes minutes; otherwise its row is included only if it is cached.
+        schedule: schedule of the learner, if not the default.
+        tell: called with progress messages.
     """
     from biasprop.store.ledger import read
 
     stored = read(store) if store else None
-    found, shifted = [], {one.key for one in _arms(study) if one.shifts}
+    entries, shifted = [], {arm.key for arm in _arms(study) if arm.shifts}
     for condition, where in _conditions(study):
         key = _key(condition)
-        own = next((each for each in (stored or {}).get("entries", []) if each["key"] == key), None)
-        ledger = Ledger.from_json(own) if own else None
+        entry = next((entry for entry in (stored or {}).get("entries", []) if entry["key"] == key), None)
+        ledger = Ledger.from_json(entry) if entry else None
         if ledger is None or (learn and not any(row.kind == "learner" for row in ledger.rows)):
-            ledger = _observed(condition) + _learned(condition, learn, schedule, tell)
-        found.append(Entry(condition, where, ledger, SHIFTED_TEST_NOTE if key in shifted else ""))
-    return found
+            ledger = _observer_rows(condition) + _learner_rows(condition, learn, schedule, tell)
+        entries.append(Entry(condition, where, ledger, SHIFTED_TEST_NOTE if key in shifted else ""))
+    return entries
 
 
 def save(store: Path, entries: Sequence[Entry]) -> None:
-    """Store the ledger with the cube; one that is there and the same is left alone."""
+    """Store the ledger with the cube, unless an equal one is already stored."""
     from biasprop.store.ledger import read, write
 
-    told = as_json(entries)
-    if read(store) != told:
-        write(store, told)
+    document = as_json(entries)
+    if read(store) != document:
+        write(store, document)
 
 
 def as_json(entries: Sequence[Entry]) -> dict[str, Any]:
-    """``entries``: a list of {key, where, generator, rows, comparisons}, with NaN as null, and a note where due."""
+    """``entries``: a list of {key, where, generator, rows, comparisons}, with NaN as null, and a note if any."""
     return {
         "entries": [
-            {"key": _key(one.condition), "where": one.where, "generator": one.condition.generator.kind}
-            | one.ledger.to_json()
-            | ({"note": one.note} if one.note else {})
-            for one in entries
+            {"key": _key(entry.condition), "where": entry.where, "generator": entry.condition.generator.kind}
+            | entry.ledger.to_json()
+            | ({"note": entry.note} if entry.note else {})
+            for entry in entries
         ]
     }
 
 
 def places(study: Study, entries: Sequence[Entry]) -> list[Place]:
-    """The arms of pretrained encoders, each with the arms its gap is held against.
+    """The arms with pretraining, each with its reference arms for the decomposition of its gap.
 
-    Arms are matched by their conditions, whatever the factors are called: after pretraining on equal shares all else is
-    the same; plenty is full fine-tuning from scratch of the same encoder on the largest budget of equal shares, judged
-    by the same test. Of shifted tests no ledger knows anything.
+    Arms are matched by their conditions, not by the names of factors. ``even`` differs only by pretraining on equal
+    shares; ``plenty`` is full fine-tuning from scratch of the same encoder on the largest balanced label budget, with
+    the same test set. Arms with a shifted test set have an empty ledger.
     """
     from biasprop.statistics.decomposition import Place
 
     ledgers = {_key(entry.condition): entry.ledger for entry in entries}
     arms = _arms(study)
-    even = {(one.rest, one.told): one.levels for one in reversed(arms) if one.even}
-    plenty = {(one.key, one.shifts): one.levels for one in sorted(arms, key=lambda one: one.labels) if one.plenty}
-    unknown = Ledger((), ())
+    even = {(arm.pretraining, arm.finetuning): arm.levels for arm in reversed(arms) if arm.even}
+    plenty = {(arm.key, arm.shifts): arm.levels for arm in sorted(arms, key=lambda arm: arm.labels) if arm.plenty}
+    empty = Ledger((), ())
     return [
         Place(
-            one.levels,
-            even.get((one.rest, one.told)),
-            plenty.get((one.key, one.shifts)),
-            unknown if one.shifts else ledgers[one.key],
+            arm.levels,
+            even.get((arm.pretraining, arm.finetuning)),
+            plenty.get((arm.key, arm.shifts)),
+            empty if arm.shifts else ledgers[arm.key],
         )
-        for one in arms
-        if one.trains
+        for arm in arms
+        if arm.trains
     ]
 
 
 class _ArmKey(NamedTuple):
-    """What an arm is matched by."""
+    """Properties by which an arm is matched; conditions are JSON text."""
 
     levels: dict[str, Label]
     key: str
-    """Generator and encoder."""
-    rest: str
-    """Its pretraining without the shares."""
-    told: str
-    """Its fine-tuning."""
+    """Digest of generator and encoder."""
+    pretraining: str
+    """The pretraining condition without shares."""
+    finetuning: str
+    """The arm's condition."""
     labels: int
     trains: bool
     even: bool
     """Pretrained on equal shares."""
     plenty: bool
-    """Fine-tuned in full from scratch, on equal shares."""
+    """Trained in full from scratch, on equal shares."""
     shifts: str
-    """What the test does to subgroups; empty: nothing."""
+    """Shifts of the test set; empty if there are none."""
 
 
 def _arms(study: Study) -> list[_ArmKey]:
-    found = []
+    arms = []
     for cell in design.cells(study):
         condition, key = cell.condition, _key(cell.condition)
         trains = condition.pretraining.objective.trains
-        rest = condition.model_dump_json(exclude={"pretraining": {"shares"}})
-        even = condition.pretraining.sees_subjects and _equal(condition.pretraining.shares, condition)
+        pretraining = condition.model_dump_json(exclude={"pretraining": {"shares"}})
+        even = condition.pretraining.sees_subjects and _equal_shares(condition.pretraining.shares, condition)
         for arm in cell.arms if cell.replicate == 0 else ():
             finetuning = arm.condition.finetuning
-            learner = finetuning.protocol.adapts_all and not finetuning.mitigation.needs_groups
-            plenty = not trains and learner and _equal(finetuning.shares, condition)
-            told, labels = arm.condition.model_dump_json(), int(finetuning.labels)
-            shifts = arm.condition.evaluation.shifts
-            moved = arm.condition.evaluation.model_dump_json(include={"shifts"}) if shifts else ""
-            found.append(_ArmKey(arm.levels, key, rest, told, labels, trains, even, plenty, moved))
-    return found
+            full = finetuning.protocol.adapts_all and not finetuning.mitigation.needs_groups
+            plenty = not trains and full and _equal_shares(finetuning.shares, condition)
+            document, labels = arm.condition.model_dump_json(), int(finetuning.labels)
+            shifted = bool(arm.condition.evaluation.shifts)
+            shifts = arm.condition.evaluation.model_dump_json(include={"shifts"}) if shifted else ""
+            arms.append(_ArmKey(arm.levels, key, pretraining, document, labels, trains, even, plenty, shifts))
+    return arms
 
 
-def _equal(shares: dict[str, float], condition: PretrainingCondition) -> bool:
+def _equal_shares(shares: dict[str, float], condition: PretrainingCondition) -> bool:
     names = condition.generator.subgroups
     return all(abs(shares.get(name, 0.0) - 1 / len(names)) < 1e-6 for name in names)
 
 
 def _conditions(study: Study) -> list[tuple[PretrainingCondition, dict[str, list[Label]]]]:
-    """Every pair of generator and encoder, and where it holds."""
+    """Every pair of generator and encoder, with the levels that have it (see :class:`Entry`)."""
     grouped: dict[str, tuple[PretrainingCondition, dict[str, list[Label]]]] = {}
     for cell in design.cells(study):
         _, where = grouped.setdefault(_key(cell.condition), (cell.condition, {name: [] for name in study.factors}))
@@ -185,39 +185,39 @@ def _conditions(study: Study) -> list[tuple[PretrainingCondition, dict[str, list
             for name, label in arm.levels.items():
                 if label not in where[name]:
                     where[name].append(label)
-    everything = {name: len(study.levels(name)) for name in study.factors}
+    level_counts = {name: len(study.levels(name)) for name in study.factors}
     return [
-        (condition, {name: labels for name, labels in where.items() if len(labels) < everything[name]})
+        (condition, {name: labels for name, labels in where.items() if len(labels) < level_counts[name]})
         for condition, where in grouped.values()
     ]
 
 
-def _observed(condition: PretrainingCondition) -> Ledger:
+def _observer_rows(condition: PretrainingCondition) -> Ledger:
     from biasprop.hardware import device
 
     def compute() -> dict[str, Any]:
-        from biasprop.difficulty.observers import observed
+        from biasprop.difficulty.observers import observer_rows
 
         device.prepare()
-        return observed(condition).to_json()
+        return observer_rows(condition).to_json()
 
     return Ledger.from_json(json_cache.cached(device.cache_folder(), f"ledger-{_digest(condition.generator)}", compute))
 
 
-def _learned(
+def _learner_rows(
     condition: PretrainingCondition, learn: bool, schedule: Schedule | None, tell: Callable[[str], None]
 ) -> Ledger:
-    from biasprop.difficulty.learner import SCHEDULE, learned
-    from biasprop.difficulty.observers import modelled
+    from biasprop.difficulty.learner import SCHEDULE, learner_rows
+    from biasprop.difficulty.observers import linear_model_rows
     from biasprop.hardware import device
 
     recipe = schedule or SCHEDULE
     key = f"learner-{_digest(condition.generator, condition.encoder, recipe)}"
     if not learn:
-        told = json_cache.read(device.cache_folder() / "cache" / f"{key}.json", key)
-        return Ledger.from_json(told) if told else Ledger((), ())
+        cached = json_cache.read(device.cache_folder() / "cache" / f"{key}.json", key)
+        return Ledger.from_json(cached) if cached else Ledger((), ())
 
-    def show(step: int, steps: int) -> None:
+    def report(step: int, steps: int) -> None:
         if step % (10 * max(steps // 100, 1)) == 0:
             tell(
                 f"learner: {condition.encoder.kind} from scratch on {condition.generator.kind}, step {step} of {steps}"
@@ -225,25 +225,25 @@ def _learned(
 
     def compute() -> dict[str, Any]:
         device.prepare()
-        return (modelled(condition) + learned(condition, recipe, show)).to_json()
+        return (linear_model_rows(condition) + learner_rows(condition, recipe, report)).to_json()
 
     return Ledger.from_json(json_cache.cached(device.cache_folder(), key, compute))
 
 
 def _key(condition: PretrainingCondition) -> str:
-    """Names all that the ledger of a generator and encoder depends on."""
+    """Digest of everything that the ledger of a generator and encoder depends on."""
     return _digest(condition.generator, condition.encoder)
 
 
 def _digest(generator: Any, *more: Any) -> str:
-    """32 hexadecimal digits of definitions, the code that makes rows and the numerics."""
-    # Subgroups keep their order: it is the order of rows.
-    told = [each.model_dump(mode="json") for each in (generator, *more)]
-    text = json.dumps([told, list(generator.subgroups), NUMERICS, _code()], sort_keys=True)
+    """32 hexadecimal digits of definitions, source files (:data:`SOURCE_FILES`) and the numerics version."""
+    # The order of subgroups is the order of rows.
+    definitions = [definition.model_dump(mode="json") for definition in (generator, *more)]
+    text = json.dumps([definitions, list(generator.subgroups), NUMERICS, _source_digest()], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 @functools.cache
-def _code() -> str:
+def _source_digest() -> str:
     root = Path(__file__).parents[1]
-    return hashlib.blake2b(b"".join((root / name).read_bytes() for name in SOURCES), digest_size=16).hexdigest()
+    return hashlib.blake2b(b"".join((root / name).read_bytes() for name in SOURCE_FILES), digest_size=16).hexdigest()

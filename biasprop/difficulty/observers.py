@@ -1,9 +1,9 @@
-"""Observers that need no training by gradients: what can be known of the ideal observer of a generator, in seconds.
+"""Observers without gradient training: the ideal observer of a generator, exactly or between bounds, in seconds.
 
-Exact where the generator declares the law of its pixels; otherwise a bracket. From above bounds an observer who is told
-the latents through which alone the label acts, from below any rule that reads pixels and is judged on subjects it was
-not made from: Fisher's discriminant of a few channels. Subjects are twins of label and subgroup, so that every contrast
-is within a subject. All observers know which subgroup they look at.
+It is exact if the generator has ``ideal_auc``. Otherwise the upper bound is an observer who knows the latents through
+which alone the label acts, and the lower bound is a rule on pixels, evaluated on held-out subjects: Fisher's
+discriminant of a few channels. Subjects are twins in label and subgroup, so that every contrast is within a subject.
+All observers know the subgroup.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 
     from biasprop.study.conditions import PretrainingCondition
 
-CHANNELS = 48
-"""Fewest channels of the linear observer: the lowest frequencies of every colour's cosine transform."""
+MIN_CHANNELS = 48
+"""Least number of channels of the linear observer: the lowest frequencies of each colour's cosine transform."""
 BANDS = 8
-"""Frequency bands, one cycle a view wide."""
-A_CHANNEL = 20
-"""Subjects of each class that a rule is made from, for each number it reads: fewer cost the rule some of its area."""
-TEST = 2_000
-"""Subjects that judge a rule; each is imaged with and without the disease in every subgroup."""
+"""Number of frequency bands, each one cycle per view wide."""
+SUBJECTS_PER_CHANNEL = 20
+"""Training subjects per class and channel of a rule; fewer lower its AUC."""
+TEST_SUBJECTS = 2_000
+"""Test subjects of a rule; each is imaged with and without the disease in every subgroup."""
 RIDGE = 1e-3
 """Added to the variances of standardised channels, some of which are nearly constant."""
 SEED = 20_260
-"""Of everything the ledger draws: it belongs to a generator and to no study or replicate."""
+"""Seed of all draws of the ledger, which depend on no study or replicate."""
 
 
 class Purpose(enum.IntEnum):
-    """Frozen integers below the ledger's key: whose subjects."""
+    """Frozen integers of the ledger's keys."""
 
     RULE = 0
     TEST = 1
@@ -49,35 +49,35 @@ class Purpose(enum.IntEnum):
 
 
 def ledger_key(purpose: int) -> Key[Array, ""]:
-    """The key of one purpose: the stream of truths of replicate 0 of a seed of the ledger's own."""
+    """The key of one purpose: stream ``TRUTH`` of replicate 0 of :data:`SEED`."""
     from biasprop import keys
 
     return keys.at(keys.stream(keys.replicate(SEED, 0), keys.Stream.TRUTH), purpose)
 
 
-def observed(condition: PretrainingCondition) -> Ledger:
-    """Every row that a generator has in seconds.
+def observer_rows(condition: PretrainingCondition) -> Ledger:
+    """All rows that take seconds: the exact row, the upper bound, lower bounds and separability.
 
     Args:
-        condition: its generator is looked at, nothing else.
+        condition: condition with the generator; nothing else of it is used.
     """
     from biasprop.difficulty import calibration_cache
 
     condition = calibration_cache.with_calibration(condition)
     generator = condition.generator
     subgroups = list(generator.subgroups)
-    found = exact(generator) if hasattr(generator, "ideal_auc") else Ledger((), ())
+    rows = exact_rows(generator) if hasattr(generator, "ideal_auc") else Ledger((), ())
     if hasattr(generator, "informed_auc"):
         bound = {name: generator.informed_auc(name) for name in subgroups}
-        found += known("told the latents the label acts through", "upper", bound)
-    return found + channelled(condition, subgroups)
+        rows += known("knows the latents the label acts through", "upper", bound)
+    return rows + channel_rows(condition, subgroups)
 
 
-def modelled(condition: PretrainingCondition) -> Ledger:
-    """The ideal observer of a linear model of the image, for a generator that has one; half a minute at most.
+def linear_model_rows(condition: PretrainingCondition) -> Ledger:
+    """The ideal observer of a linear model of the image, if the generator has one; takes at most half a minute.
 
     Args:
-        condition: its generator is looked at, nothing else.
+        condition: condition with the generator; nothing else of it is used.
     """
     from biasprop.difficulty import calibration_cache
 
@@ -88,15 +88,15 @@ def modelled(condition: PretrainingCondition) -> Ledger:
     return known("ideal observer of a linear model", "model", areas)
 
 
-def exact(generator: Any) -> Ledger:
+def exact_rows(generator: Any) -> Ledger:
     """The ideal observer of a known signal in Gaussian images: its log-likelihood ratio is normal under both labels.
 
     Given the label it has mean -d'^2 / 2 or d'^2 / 2 and variance d'^2, and AUC = Phi(d' / sqrt 2) (Barrett and Myers
-    2004, ch. 13), so its Kolmogorov-Smirnov distance between subgroups is one of two normal laws, the same under both
-    labels.
+    2004, ch. 13), so the Kolmogorov-Smirnov distance between subgroups is that of two normal distributions, the same
+    for both labels.
 
     Args:
-        generator: whose ``ideal_auc`` gives the AUC of a subgroup.
+        generator: generator with ``ideal_auc``, the AUC of a subgroup.
     """
     areas = {name: generator.ideal_auc(name) for name in generator.subgroups}
     d = {name: z_of(area) for name, area in areas.items()}
@@ -106,47 +106,50 @@ def exact(generator: Any) -> Ledger:
     return known("ideal observer", "exact", areas, distance)
 
 
-class Read(NamedTuple):
-    """What the channels say of twins."""
+class ChannelReadings(NamedTuple):
+    """Channel values of twins: [subgroup, label, subject, channel]."""
 
     rule: NDArray[np.float64]
-    """[subgroup, label, subject, channel] of those a rule is made from."""
+    """Of the training subjects of a rule."""
     test: NDArray[np.float64]
-    """The same of those who judge it."""
+    """Of its test subjects."""
 
 
-def channelled(condition: PretrainingCondition, subgroups: list[str]) -> Ledger:
-    """Bounds from below, and how well the subgroups are told apart, by Fisher's discriminant of channels.
+def channel_rows(condition: PretrainingCondition, subgroups: list[str]) -> Ledger:
+    """Lower bounds of the AUC, and the separability of subgroups, by Fisher's discriminant of channels.
 
-    Two rules: the channelised Hotelling observer, whose channels are linear in the pixels, and the same with the log
-    power in bands of frequency, which do not care where a lesion lies. Made to tell subgroups instead of labels, the
-    second says how well they are told apart; half of those who judge that have the disease.
+    Two rules: the channelised Hotelling observer, whose channels are linear in the pixels, and the same plus the log
+    power in frequency bands, which does not depend on the position of a lesion. Trained to separate subgroups instead
+    of labels, the second rule gives the separability; half of its test subjects have the disease.
     """
     linear, both = widths(condition.generator.shape)
-    read = Read(_read(condition, Purpose.RULE, A_CHANNEL * both), _read(condition, Purpose.TEST, TEST))
-    found = Ledger((), ())
+    readings = ChannelReadings(
+        _channel_readings(condition, Purpose.RULE, SUBJECTS_PER_CHANNEL * both),
+        _channel_readings(condition, Purpose.TEST, TEST_SUBJECTS),
+    )
+    rows = Ledger((), ())
     for name, count in (("Hotelling observer of channels", linear), ("channels and band powers", both)):
-        rules = [fisher(*read.rule[g, :, :, :count]) for g in range(len(subgroups))]
-        scores = np.stack([read.test[g, :, :, :count] @ rule for g, rule in enumerate(rules)], axis=1)
-        found += estimated(name, "lower", subgroups, paired_areas(*scores), TEST)
+        rules = [fisher(*readings.rule[g, :, :, :count]) for g in range(len(subgroups))]
+        scores = np.stack([readings.test[g, :, :, :count] @ rule for g, rule in enumerate(rules)], axis=1)
+        rows += estimated(name, "lower", subgroups, paired_areas(*scores), TEST_SUBJECTS)
     for a, b in itertools.combinations(range(len(subgroups)), 2):
-        rule = fisher(*(read.rule[g].reshape(-1, both) for g in (a, b)))
-        label = np.arange(TEST) % 2
-        scores = [read.test[g, label, np.arange(TEST)] @ rule for g in (a, b)]
+        rule = fisher(*(readings.rule[g].reshape(-1, both) for g in (a, b)))
+        label = np.arange(TEST_SUBJECTS) % 2
+        scores = [readings.test[g, label, np.arange(TEST_SUBJECTS)] @ rule for g in (a, b)]
         areas = paired_areas(*np.stack(scores)[:, None])
-        found += separated("channels and band powers", (subgroups[a], subgroups[b]), areas, TEST)
-    return found
+        rows += separated("channels and band powers", (subgroups[a], subgroups[b]), areas, TEST_SUBJECTS)
+    return rows
 
 
 def widths(shape: tuple[int, int, int]) -> tuple[int, int]:
-    """How many linear channels images of a shape have, and how many channels and band powers together."""
+    """Number of linear channels of images of this shape, and number of channels and band powers together."""
     size, _, colours = shape
-    side = min(math.ceil(math.sqrt(CHANNELS / colours)), size)
+    side = min(math.ceil(math.sqrt(MIN_CHANNELS / colours)), size)
     return side**2 * colours, (side**2 + min(BANDS, size // 2)) * colours
 
 
 def channels(images: NDArray[np.float32]) -> NDArray[np.float64]:
-    """What the observers read of images [n, h, w, c]: [n, channels], linear ones first (:func:`widths`)."""
+    """Channels and band powers of images [n, h, w, c]: [n, channels], linear channels first (:func:`widths`)."""
     n, size, _, colours = images.shape
     side = math.isqrt(widths(images.shape[1:])[0] // colours)
     low = np.asarray(fft.dctn(images, axes=(1, 2), norm="ortho"))[:, :side, :side]
@@ -167,7 +170,7 @@ def fisher(healthy: NDArray, diseased: NDArray) -> NDArray[np.float64]:
 
 
 def twins(condition: PretrainingCondition, purpose: int, n: int) -> Any:
-    """Images of n subjects, a chunk at a time: yields (subgroup, label, place of the chunk's rows, images)."""
+    """Images of n subjects in chunks: yields (subgroup, label, slice of the chunk's rows, images)."""
     import jax.numpy as jnp
 
     from biasprop import keys
@@ -178,18 +181,18 @@ def twins(condition: PretrainingCondition, purpose: int, n: int) -> Any:
     key, generator = ledger_key(purpose), condition.generator
     batch = one_cell(condition, key)
     for chunk in range(math.ceil(n / rendering.CHUNK)):
-        place = slice(chunk * rendering.CHUNK, min((chunk + 1) * rendering.CHUNK, n))
-        own = keys.at(key, chunk)[None]
+        rows = slice(chunk * rendering.CHUNK, min((chunk + 1) * rendering.CHUNK, n))
+        chunk_key = keys.at(key, chunk)[None]
         for g, label in itertools.product(range(len(generator.subgroups)), (0, 1)):
-            same = jnp.ones(rendering.CHUNK, jnp.int32)
-            roster = rosters.Roster(np.asarray(g * same), np.asarray(label * same), np.asarray(label * same))
-            images = rendering.rendered(batch, own, roster)[0][0]
-            yield g, label, place, np.asarray(images)[: place.stop - place.start]
+            ones = jnp.ones(rendering.CHUNK, jnp.int32)
+            roster = rosters.Roster(np.asarray(g * ones), np.asarray(label * ones), np.asarray(label * ones))
+            images = rendering.rendered(batch, chunk_key, roster)[0][0]
+            yield g, label, rows, np.asarray(images)[: rows.stop - rows.start]
 
 
-def _read(condition: PretrainingCondition, purpose: int, n: int) -> NDArray[np.float64]:
+def _channel_readings(condition: PretrainingCondition, purpose: int, n: int) -> NDArray[np.float64]:
     count = widths(condition.generator.shape)[1]
-    read = np.empty((len(condition.generator.subgroups), 2, n, count))
-    for g, label, place, images in twins(condition, purpose, n):
-        read[g, label, place] = channels(images)
-    return read
+    values = np.empty((len(condition.generator.subgroups), 2, n, count))
+    for g, label, rows, images in twins(condition, purpose, n):
+        values[g, label, rows] = channels(images)
+    return values

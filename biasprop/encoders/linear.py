@@ -1,4 +1,4 @@
-"""One linear map of all pixels: the encoder whose answers are known in closed form."""
+"""A linear map of all pixels: the encoder for which results are known in closed form."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from biasprop.interfaces import Params
 
 
 class Linear(Component):
-    """Features are a linear map of the image about mid-grey."""
+    """A linear map of the image minus mid-grey."""
 
     kind: Literal["linear"] = "linear"
     width: Annotated[int, Field(ge=1, le=4096)] = 16
@@ -28,15 +28,15 @@ class Linear(Component):
         return self.width
 
     def incompatibility(self, shape: tuple[int, int, int]) -> str | None:
-        """Why images of this shape cannot be encoded; every shape can."""
+        """None: every shape can be encoded."""
         return None
 
     def counts(self, shape: tuple[int, int, int]) -> tuple[int, int]:
-        """How many parameters there are, and how many numbers of an image are kept for the way back."""
+        """Number of parameters, and number of activations per image stored for the backward pass."""
         return shape[0] * shape[1] * shape[2] * self.width, self.width
 
     def init(self, key: Key[Array, ""], shape: tuple[int, int, int]) -> Params:
-        """A random map that keeps the scale of white noise."""
+        """A random map that preserves the variance of white noise."""
         pixels = shape[0] * shape[1] * shape[2]
         return {"map": jax.random.normal(key, (pixels, self.width)) / jnp.sqrt(pixels)}
 

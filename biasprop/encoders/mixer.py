@@ -1,4 +1,4 @@
-"""MLP-Mixer (Tolstikhin et al. 2021): tokens talk through an MLP over their places, not by attention."""
+"""MLP-Mixer (Tolstikhin et al. 2021): tokens are mixed by an MLP over positions instead of attention."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from biasprop.encoders.patches import PatchEncoder
 class Mixer(PatchEncoder):
     """Patchify, mixer, mean-pooled features.
 
-    Its weights belong to places, so it has no positions to learn and cannot leave tokens out (``masked`` refuses it).
+    Its weights are tied to positions, so it has no position embedding and cannot drop tokens; the objective ``masked``
+    cannot train it.
     """
 
     kind: Literal["mixer"] = "mixer"
     token_hidden: Annotated[int, Field(ge=1, le=4096)] = 32
-    """Hidden width of the MLPs over places; the default is half that of the width (Tolstikhin et al. 2021, table 1)."""
+    """Hidden width of the MLPs over positions; default: half the default width (Tolstikhin et al. 2021, table 1)."""
 
     def counts(self, shape: tuple[int, int, int]) -> tuple[int, int]:
-        """How many parameters there are, and how many numbers of an image are kept for the way back."""
+        """Number of parameters, and number of activations per image stored for the backward pass."""
         inputs, tokens = self._sizes(shape)
         width, wide, hidden = self.width, self.expansion, self.token_hidden
         block = 2 * tokens * hidden + hidden + width * (2 * wide * width + 5 + wide)
-        kept = width * (tokens * (6 + 3 * wide) + 6 * hidden)
-        return width * (inputs + 3) + self.depth * block, tokens * width + self.depth * kept
+        activations = width * (tokens * (6 + 3 * wide) + 6 * hidden)
+        return width * (inputs + 3) + self.depth * block, tokens * width + self.depth * activations
 
     def _network(self, inputs: int, tokens: int) -> Any:
         from biasprop.nn import layers

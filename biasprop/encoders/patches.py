@@ -1,4 +1,4 @@
-"""What encoders of patches have in common: an embedding of each, blocks, a norm, features by mean pooling."""
+"""Base class of encoders of patches: patch embedding, blocks, final norm, mean pooling."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PatchEncoder(Component):
     depth: Annotated[int, Field(ge=1, le=48)] = 2
     """Number of blocks."""
     expansion: Annotated[int, Field(ge=1, le=16)] = 2
-    """Hidden width of the MLPs over the width."""
+    """Hidden width of the MLPs, as a multiple of the width."""
 
     drops_tokens: ClassVar[bool] = False
 
@@ -48,7 +48,7 @@ class PatchEncoder(Component):
     def tokens(
         self, params: Params, images: Float[Array, "n h w c"], keep: Callable[[Array], Array] | None = None
     ) -> Float[Array, "n t d"]:
-        """Token features; ``keep`` may drop tokens of an encoder that ``drops_tokens`` (masked objectives)."""
+        """Token features; if the encoder ``drops_tokens``, ``keep`` may select a subset of the embedded tokens."""
         from biasprop.nn import layers
 
         patches = layers.patchify(4 * (images - 0.5), self.patch)
@@ -60,7 +60,7 @@ class PatchEncoder(Component):
         return self.tokens(params, images).mean(axis=1)
 
     def layers(self, params: Params) -> Params:
-        """What comes before the blocks is layer 0, each block is one, and the final norm belongs to the last."""
+        """Layer number of each parameter: 0 before the blocks, then one per block; the final norm is in the last."""
 
         def number(path: tuple[Any, ...], _: Any) -> int:
             part = path[0].key
@@ -69,9 +69,9 @@ class PatchEncoder(Component):
         return jax.tree_util.tree_map_with_path(number, params)
 
     def _sizes(self, shape: tuple[int, ...]) -> tuple[int, int]:
-        """Numbers of a patch, and patches of an image."""
+        """Length of a flattened patch, and number of patches."""
         return self.patch * self.patch * shape[2], (shape[0] // self.patch) * (shape[1] // self.patch)
 
     @abstractmethod
     def _network(self, inputs: int, tokens: int) -> Any:
-        """The blueprint of what turns patches into tokens."""
+        """Blueprint of the network from patches to tokens."""

@@ -1,4 +1,4 @@
-"""Vision transformer (Dosovitskiy et al. 2021), patches by reshape and matrix product, features by mean pooling."""
+"""Vision transformer (Dosovitskiy et al. 2021) with mean pooling."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from biasprop.encoders.patches import PatchEncoder
 
 
 class Vit(PatchEncoder):
-    """Patchify, transformer, mean-pooled features; a token may be dropped once its position is added."""
+    """Patchify, transformer, mean-pooled features; tokens can be dropped after the position embedding."""
 
     kind: Literal["vit"] = "vit"
     heads: Annotated[int, Field(ge=1, le=64)] = 2
@@ -20,18 +20,18 @@ class Vit(PatchEncoder):
 
     @model_validator(mode="after")
     def heads_divide_width(self) -> Self:
-        """Every head needs the same whole number of channels."""
+        """The width is split evenly over the heads."""
         if self.width % self.heads:
             raise ValueError(f"heads = {self.heads} must divide width = {self.width}")
         return self
 
     def counts(self, shape: tuple[int, int, int]) -> tuple[int, int]:
-        """How many parameters there are, and how many numbers of an image are kept for the way back."""
+        """Number of parameters, and number of activations per image stored for the backward pass."""
         inputs, tokens = self._sizes(shape)
         width, wide = self.width, self.expansion
         block = width * (width * (4 + 2 * wide) + 9 + wide)
-        kept = tokens * width * (10 + 2 * wide) + 2 * self.heads * tokens * tokens
-        return width * (inputs + tokens + 3) + self.depth * block, tokens * width + self.depth * kept
+        activations = tokens * width * (10 + 2 * wide) + 2 * self.heads * tokens * tokens
+        return width * (inputs + tokens + 3) + self.depth * block, tokens * width + self.depth * activations
 
     def _network(self, inputs: int, tokens: int) -> Any:
         from biasprop.nn import layers

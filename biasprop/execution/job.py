@@ -278,7 +278,7 @@ class _Batch:
                     if any(causes)
                     else {}
                 )
-                data = _data(i, draws, finetuner.who, latents) | {name: values[i] for name, values in seen.items()}
+                data = _data(i, draws, finetuner.rosters, latents) | {name: values[i] for name, values in seen.items()}
             _store_arm(self.store, cell, k, data, went, seconds, self.mark, self.tell, **why)
 
     def _draw(self, arm: Arm, draw: int, finetuner: adapt.Finetuner, scorer: score.Scorer) -> score.Scores:

@@ -1,4 +1,4 @@
-"""Drawing primitives that generators share. Everything is smooth, per example and safe inside a compiled scan."""
+"""Drawing primitives shared by generators. All are smooth, per example, and can run inside a compiled scan."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from biasprop import keys
 from biasprop.nn.xla_barriers import barrier
 
 
-def once(*numbers: Float[Array, ""]) -> Float[Array, " k"]:
-    """Numbers of a whole image, settled together."""
-    return barrier(jnp.stack(numbers))
+def materialise(*scalars: Float[Array, ""]) -> Float[Array, " k"]:
+    """Stack scalars behind one XLA barrier, so that they are not recomputed for every pixel."""
+    return barrier(jnp.stack(scalars))
 
 
 def normal(key: Key[Array, ""], latent: int, shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
@@ -30,47 +30,47 @@ def uniform(key: Key[Array, ""], latent: int, shape: tuple[int, ...] = ()) -> Fl
 
 
 def normals(key: Key[Array, ""], latents: Sequence[int], n: int) -> Float[Array, "l n"]:
-    """The first ``n`` standard normals of several latents, the same that :func:`normal` gives of each.
+    """The first ``n`` standard normals of several latents, equal to those of :func:`normal`.
 
-    Drawn together: on XLA:CPU every draw is a loop whose start costs more than the numbers it makes.
+    Drawn together, because on XLA:CPU the start of each draw costs more than the numbers it makes.
     """
-    return jax.vmap(lambda own: jax.random.normal(own, (n,)))(keys.at_each(key, jnp.asarray(latents)))
+    return jax.vmap(lambda latent_key: jax.random.normal(latent_key, (n,)))(keys.at_each(key, jnp.asarray(latents)))
 
 
 def uniforms(key: Key[Array, ""], latents: Sequence[int], n: int) -> Float[Array, "l n"]:
     """The first ``n`` uniforms in [0, 1) of several latents, drawn together."""
-    return jax.vmap(lambda own: jax.random.uniform(own, (n,)))(keys.at_each(key, jnp.asarray(latents)))
+    return jax.vmap(lambda latent_key: jax.random.uniform(latent_key, (n,)))(keys.at_each(key, jnp.asarray(latents)))
 
 
 @functools.cache
-def _marker(size: int, rim: int = 0) -> np.ndarray:
+def _marker_square(size: int, rim: int = 0) -> np.ndarray:
     side, edge = max(size // 8, 1), max(size // 16, 1)
-    place = np.zeros((size, size), np.float32)
-    place[size - edge - side - rim : size - edge + rim, edge - rim : edge + side + rim] = 1
-    return place
+    square = np.zeros((size, size), np.float32)
+    square[size - edge - side - rim : size - edge + rim, edge - rim : edge + side + rim] = 1
+    return square
 
 
-def mark(
+def draw_marker(
     image: Float[Array, "*c h w"], present: Int[Array, ""], colour: float | Float[Array, "*c 1 1"]
 ) -> Float[Array, "*c h w"]:
-    """Put a marker into an image, a square of an eighth of the view by the lower left corner, where there is one."""
-    return jnp.where(present * _marker(image.shape[-1]) > 0, colour, image)
+    """Draw a marker if ``present``: a square of 1/8 of the view near the lower left corner."""
+    return jnp.where(present * _marker_square(image.shape[-1]) > 0, colour, image)
 
 
-def marked(image: Float[Array, "h w c"]) -> Float[Array, ""]:
-    """How far the place of a marker differs from the pixels around it, in the channel in which it differs most."""
-    place, around = (_marker(image.shape[0], rim)[..., None] for rim in (0, 1))
-    inside = jnp.sum(place * image, (0, 1)) / np.sum(place)
-    outside = jnp.sum((around - place) * image, (0, 1)) / np.sum(around - place)
+def marker_contrast(image: Float[Array, "h w c"]) -> Float[Array, ""]:
+    """Difference between the marker square and the pixels around it, in the channel with the largest difference."""
+    square, wider = (_marker_square(image.shape[0], rim)[..., None] for rim in (0, 1))
+    inside = jnp.sum(square * image, (0, 1)) / np.sum(square)
+    outside = jnp.sum((wider - square) * image, (0, 1)) / np.sum(wider - square)
     return jnp.max(jnp.abs(inside - outside))
 
 
-def grain(image: Float[Array, "h w c"]) -> Float[Array, ""]:
-    """Sd of white noise in an image, in code values, the place of a marker left out.
+def noise_sd(image: Float[Array, "h w c"]) -> Float[Array, ""]:
+    """Sd of the white noise in an image, in code values, from the upper half, which has no marker.
 
     Median of the absolute mixed second differences (x11 - x12 - x21 + x22) / 2, over .6745 (Donoho and Johnstone 1994,
-    for the finest diagonal wavelet of Haar): white noise keeps its sd in them and smooth anatomy cancels, while the
-    median leaves out outlines.
+    for the finest diagonal Haar wavelet): white noise keeps its sd, smooth anatomy cancels, and the median ignores
+    outlines.
     """
     x = image[: image.shape[0] // 2]
     mixed = (x[:-1, :-1] - x[:-1, 1:] - x[1:, :-1] + x[1:, 1:]) / 2
@@ -78,7 +78,7 @@ def grain(image: Float[Array, "h w c"]) -> Float[Array, ""]:
 
 
 def grid(size: int, field: float | Float[Array, ""]) -> tuple[Float[Array, " w"], Float[Array, " h"]]:
-    """Pixel-centre coordinates along x and along y, in the unit of ``field`` (width of the view), 0 in the middle."""
+    """Pixel-centre coordinates along x and y in the unit of ``field`` (width of the view), 0 at the centre."""
     axis = (jnp.arange(size) + 0.5) / size - 0.5
     return axis * field, axis * field
 
@@ -92,12 +92,12 @@ def _basis(size: int, modes: int) -> np.ndarray:
 
 @functools.cache
 def _amplitudes(modes: int, exponent: float, knee: float) -> np.ndarray:
-    """Square root of the power of every pair of modes, scaled to a pixel variance of 1 and mean 0."""
+    """Square root of the power of every pair of modes, scaled to pixel variance 1 and mean 0."""
     frequency = np.concatenate([[0], np.arange(1, modes + 1), np.arange(1, modes + 1)])
     power = (frequency[:, None] ** 2 + frequency[None, :] ** 2 + knee**2) ** (-exponent / 2)
     power[0, 0] = 0.0
-    # A product of two sinusoids has mean square 1/4 and shares a frequency with 3 others, a sinusoid along one axis has
-    # mean square 1/2 and shares it with 1; so it needs half the amplitude's variance for the same power.
+    # A product of two sinusoids has mean square 1/4 and shares its frequency with 3 others; a sinusoid along one axis
+    # has mean square 1/2 and shares it with 1 other, so it needs half the variance of the amplitude for equal power.
     share = np.where(frequency > 0, 0.5, 1.0)
     square = share[:, None] * share[None, :]
     power *= 0.25 / square
@@ -105,25 +105,25 @@ def _amplitudes(modes: int, exponent: float, knee: float) -> np.ndarray:
     return np.sqrt(power).astype(np.float32)
 
 
-def modes_of(modes: int) -> tuple[int, int]:
-    """Shape of the draws of a field with so many modes along an axis."""
+def field_draws_shape(modes: int) -> tuple[int, int]:
+    """Shape of the draws for :func:`gaussian_field` with this many modes per axis."""
     return 2 * modes + 1, 2 * modes + 1
 
 
 def gaussian_field(
     draws: Float[Array, "k k"], size: int, *, exponent: float = 3.0, knee: float = 1.0
 ) -> Float[Array, "h w"]:
-    """A stationary, torus-periodic Gaussian random field of mean 0 and variance 1.
+    """A stationary, periodic Gaussian random field of mean 0 and variance 1.
 
-    Its power is proportional to ``(f^2 + knee^2)^(-exponent/2)`` over integer frequencies up to ``modes`` cycles a
-    view in either axis and 0 beyond. Gaussian exactly, because every mode has a normal amplitude; two products with
-    constant matrices make it, so it is cheap inside a compiled scan where an FFT is not.
+    Its power is proportional to ``(f^2 + knee^2)^(-exponent/2)`` for integer frequencies of at most ``modes`` cycles
+    per view along each axis, else 0. It is exactly Gaussian, because every mode has a normal amplitude. Two products
+    with constant matrices are cheap inside a compiled scan, where an FFT is not.
 
     Args:
-        draws: standard normals, as many as :func:`modes_of` says.
+        draws: standard normals of shape :func:`field_draws_shape`.
         size: pixels along a side.
-        exponent: of the power law.
-        knee: frequency at which it flattens, cycles a view.
+        exponent: exponent of the power law.
+        knee: frequency below which the power law is flat, cycles per view.
     """
     modes = draws.shape[0] // 2
     basis = jnp.asarray(_basis(size, modes))
@@ -132,7 +132,7 @@ def gaussian_field(
 
 def srgb(linear: Float[Array, "..."]) -> Float[Array, "..."]:
     """Linear light in [0, 1] to sRGB code values in [0, 1] (IEC 61966-2-1)."""
-    root = jnp.exp(jnp.log(jnp.maximum(linear, 1e-6)) / 2.4)  # a power is three times as slow on XLA:CPU
+    root = jnp.exp(jnp.log(jnp.maximum(linear, 1e-6)) / 2.4)  # jnp.power takes three times as long on XLA:CPU
     return jnp.where(linear <= 0.0031308, 12.92 * linear, 1.055 * root - 0.055)
 
 
@@ -167,9 +167,9 @@ def typology_angle(linear: Float[Array, "... 3"]) -> Float[Array, "..."]:
     return jnp.degrees(jnp.arctan2(colour[..., 0] - 50, colour[..., 2]))
 
 
-def slope(grey: Float[Array, "h w"], weight: Float[Array, "h w"] | float = 1.0) -> Float[Array, ""]:
-    """Direction along which an image changes least, degrees in [-90, 90] from the rows: the minor axis of the weighted
-    structure tensor (Bigun and Granlund 1987). Positive runs down to the right."""
+def minor_axis_angle(grey: Float[Array, "h w"], weight: Float[Array, "h w"] | float = 1.0) -> Float[Array, ""]:
+    """Direction in which an image changes least, as an angle to the rows in degrees in [-90, 90]; positive runs down to
+    the right. It is the minor axis of the weighted structure tensor (Bigun and Granlund 1987)."""
     down, across = jnp.gradient(grey)
     mixed = jnp.sum(weight * across * down)
     return 0.5 * jnp.degrees(jnp.arctan2(-2 * mixed, jnp.sum(weight * (down**2 - across**2))))

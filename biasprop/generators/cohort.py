@@ -1,4 +1,4 @@
-"""The usual source of pretraining: the cohort's own images, drawn by the study's generator."""
+"""The default source of pretraining images: the cohort, rendered by the study's generator."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 from biasprop.component import Component
 
 
-class OfCohort(Component):
-    """Pretraining in the domain of the task, on subjects."""
+class CohortSource(Component):
+    """In-domain pretraining on images of the cohort."""
 
     kind: Literal["cohort"] = "cohort"
 

@@ -1,10 +1,9 @@
-"""Skin-lesion photographs: melanin, blood, a naevus or a melanoma, illumination, camera.
+"""Dermoscopy: photographs of a naevus or melanoma, with melanin, blood, illumination and a camera model.
 
-The colour of skin is that of :mod:`biasprop.generators.skin`.
-A lesion has five cues, the ABCD rule's plus the edge: size, border, asymmetry, variegation, edge. Each is a standard
-normal of its own plus ``loading * severity``; severity is 0 (benign) or 1 (melanoma) with a spread. No cue decides
-alone. An observer who knows all five cues has the closed-form AUC of
-:meth:`Dermoscopy.informed_auc`.
+Skin colour comes from :mod:`biasprop.generators.skin`. A lesion has five cues, those of the ABCD rule and the edge:
+size, border, asymmetry, variegation, edge. Each is an independent standard normal plus ``loading * severity``; severity
+is 0 (benign) or 1 (melanoma) with a spread. No single cue determines the label. An observer who knows all five cues has
+the closed-form AUC of :meth:`Dermoscopy.informed_auc`.
 """
 
 from __future__ import annotations
@@ -23,36 +22,36 @@ from pydantic import Field, model_validator
 from biasprop import keys
 from biasprop.component import Component, OneOf, Preset
 from biasprop.generators import canvas, lesion, occlusions, skin_readings
-from biasprop.generators.canvas import normal, normals, once, uniform, uniforms
-from biasprop.generators.difficulty import DIFFICULTIES, Calibrated, Natural, check, matched
+from biasprop.generators.canvas import materialise, normal, normals, uniform, uniforms
+from biasprop.generators.difficulty import DIFFICULTIES, Calibrated, Natural, check_subgroups, matching_doses
 from biasprop.generators.lesion import Draws, Lesion
-from biasprop.generators.lesion_density import LinearModel, linear
+from biasprop.generators.lesion_density import LinearModel, linearise
 from biasprop.generators.linear_observer import auc
 from biasprop.generators.skin import BLOOD, TONES, Tone, melanosome_fraction, skin_colour
 from biasprop.interfaces import Subjects
 from biasprop.nn.xla_barriers import barrier
 
 LESIONS = 24
-"""Drawn lesions about which an image is made linear."""
-KEPT = 2**28
-"""Bytes of slopes that are kept from one dose to the next; larger ones are worked out anew for each dose."""
+"""Number of drawn lesions about which the linear model is built."""
+MAX_CACHED_SLOPE_BYTES = 2**28
+"""Largest total size of linear models cached between doses; larger ones are recomputed for each dose."""
 
-STICKER = (0.05, 0.15, 0.8)
-"""Linear light of a marker: blue, which stands out on every skin."""
+MARKER_COLOUR = (0.05, 0.15, 0.8)
+"""Linear RGB of a marker: blue, which contrasts with every skin tone."""
 
 CUES = ("size", "border", "asymmetry", "variegation", "edge")
 
-WAVES, LONGEST, SHORTEST = 4, 3.6, 1.8
-"""Number of waves that make the skin lines of ``symmetric``, and the range of their lengths in mm."""
+WAVE_COUNT, MAX_WAVELENGTH_MM, MIN_WAVELENGTH_MM = 4, 3.6, 1.8
+"""Number of waves that form the skin lines in mode ``symmetric``, and the range of their wavelengths, mm."""
 LINES_SD = 0.2
-"""Relative sd of skin melanin across these lines."""
-SLOPE_SD = 6.0
-"""Sd of the slope of a wave, and of a lesion's long axis, about the subgroup's, degrees."""
-GROWTH, GROWTH_SD = 0.43, 1.3
-"""Mean rate at which a melanoma's area grows, mm^2 a month, and sd of its logarithm between melanomas (published: .43,
+"""Relative sd of skin melanin due to these lines."""
+SLOPE_SD_DEGREES = 6.0
+"""Sd of the slope of a wave, and of a lesion's long axis, around the subgroup's slope, degrees."""
+GROWTH_MM2_PER_MONTH, GROWTH_LOG_SD = 0.43, 1.3
+"""Mean growth rate of a melanoma's area, mm^2 per month, and sd of its logarithm between melanomas (published: .43,
 sd .9). A naevus does not grow."""
-ALONG_LINES = 0.8
-"""In ``symmetric`` a lesion is longer along the lines and narrower across, by one over this."""
+LINE_ELONGATION = 0.8
+"""In mode ``symmetric``, a lesion is stretched along the lines and narrowed across them by one over this factor."""
 
 
 class Latent(enum.IntEnum):
@@ -80,7 +79,7 @@ class Latent(enum.IntEnum):
     SLOPE = 22
 
 
-FEW = (
+SHORT_LATENTS = (
     Latent.TONE,
     Latent.BLOOD,
     Latent.SEVERITY,
@@ -91,15 +90,15 @@ FEW = (
     Latent.LIGHT,
     Latent.SLOPE,
 )
-"""Latents of at most twelve normals, which are drawn together."""
+"""Latents of at most twelve normals, drawn in one call."""
 
 
-def _few(subject: Subjects) -> dict[Latent, Float[Array, " 12"]]:
-    return dict(zip(FEW, normals(subject.key, FEW, 12), strict=True))
+def _short_draws(subject: Subjects) -> dict[Latent, Float[Array, " 12"]]:
+    return dict(zip(SHORT_LATENTS, normals(subject.key, SHORT_LATENTS, 12), strict=True))
 
 
 class Dermoscopy(Component):
-    """RGB photograph of one pigmented lesion on skin whose melanin is the subgroup's."""
+    """RGB photograph of one pigmented lesion on skin of the subgroup's tone."""
 
     kind: Literal["dermoscopy"] = "dermoscopy"
     size: Annotated[int, Field(ge=8, le=512)] = 32
@@ -109,40 +108,41 @@ class Dermoscopy(Component):
     subgroups: Annotated[dict[str, Annotated[Tone, Preset(TONES)]], Field(min_length=2)]
     """Name -> skin tone: ``ita_mean`` and ``ita_sd``, or the name of a preset."""
     severity_sd: Annotated[float, Field(ge=0, le=2)] = 0.15
-    """Spread of severity within a class; the classes are 1 apart."""
+    """Sd of severity within a class; the class means are 1 apart."""
     loading: Annotated[float, Field(ge=0, le=3)] = 1.05
-    """How far one unit of severity moves each cue, in the cue's own standard deviations."""
+    """Change of each cue per unit of severity, in standard deviations of the cue."""
     pigment: Annotated[float, Field(ge=0, le=0.5)] = 0.12
-    """Median melanosome fraction a lesion adds."""
+    """Median melanosome fraction added by a lesion."""
     pigment_sd: Annotated[float, Field(ge=0, le=2)] = 0.4
-    """Sd of the log of that fraction between lesions, whatever their label."""
+    """Sd of the log of that fraction between lesions, independent of the label."""
     texture: Annotated[float, Field(ge=0, le=0.5)] = 0.06
     """Relative sd of skin melanin across the view."""
     exposure_sd: Annotated[float, Field(ge=0, le=1)] = 0.03
     """Sd of the log exposure between photographs."""
     auto_exposure: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """0 is a fixed exposure, 1 brings every skin to the same luminance (gain of at most 4)."""
+    """0 is a fixed exposure; 1 scales every skin to the same luminance (gain of at most 4)."""
     shading: Annotated[float, Field(ge=0, le=1)] = 0.04
-    """Sd of the illumination gradient, relative change from the middle to an edge."""
+    """Sd of the illumination gradient: relative change from the centre to an edge."""
     vignette: Annotated[float, Field(ge=0, le=1)] = 0.08
-    """Relative loss of light from the middle to a corner; the mean over the view stays 1."""
+    """Relative loss of light from the centre to a corner; the mean over the view stays 1."""
     white_electrons: Annotated[float, Field(gt=0, le=1e6)] = 4000.0
-    """Electrons of a white pixel; sets the shot noise."""
+    """Electrons in a white pixel; sets the shot noise."""
     read_noise: Annotated[float, Field(ge=0, le=1e4)] = 8.0
     """Read noise, electrons."""
     hair: bool = False
     """Draw hair over the skin."""
     hair_density: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Chance of each of twelve candidate hairs."""
+    """Probability of each of twelve candidate hairs."""
     artefacts: bool = False
     """Draw a ruler, gel bubbles, an ink dot and a dermoscope ring over the photograph."""
     artefact_density: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Chance of each artefact."""
+    """Probability of each artefact."""
     difficulty: Annotated[Any, OneOf(DIFFICULTIES)] = Natural()
-    """How hard the task is in one subgroup against another. ``calibrated`` gives fewer electrons where lesions are
-    seen best; ``invertible`` photographs everyone with the lightest subgroup's skin and
-    then filters the light of each channel, so that nothing is lost in the dark; ``symmetric`` draws skin lines, and
-    lesions longer along them, of opposite slopes in two subgroups of one tone."""
+    """Difficulty mode: how hard the task is in one subgroup relative to another. ``calibrated`` reduces the electrons
+    in subgroups whose lesions are easier to see; ``invertible`` photographs all subjects with the skin of the lightest
+    subgroup and then multiplies each channel by a constant per subgroup, so that dark skin loses no information;
+    ``symmetric`` draws skin lines, and lesions elongated along them, at opposite slopes in two subgroups of equal
+    tone."""
 
     latent_names: ClassVar[tuple[str, ...]] = ("ita", "severity")
     attribute_names: ClassVar[tuple[str, ...]] = ("pigment", "elongation", "across", "down")
@@ -150,8 +150,8 @@ class Dermoscopy(Component):
 
     @model_validator(mode="after")
     def difficulty_goes_with_the_subgroups(self) -> Self:
-        """Mirror images need a partner and may differ in nothing else."""
-        check(self.difficulty, self.subgroups)
+        """``symmetric`` needs two subgroups of equal levers; doses must name subgroups."""
+        check_subgroups(self.difficulty, self.subgroups)
         return self
 
     @property
@@ -160,9 +160,9 @@ class Dermoscopy(Component):
         return self.size, self.size, 3
 
     def calibrated(self) -> Self:
-        """Itself with the doses that ``calibrated`` asks for; all other modes ask for nothing.
+        """A copy with the doses of mode ``calibrated``; itself in every other mode.
 
-        Found for the linear model of :meth:`linear_auc`, in half a minute.
+        Doses are solved for the linear model of :meth:`linear_auc`, which takes half a minute.
 
         Raises:
             ValueError: no doses make the subgroups equally hard.
@@ -172,49 +172,51 @@ class Dermoscopy(Component):
         from scipy.special import ndtri
 
         models = {name: self._linear_model(name) for name in self.subgroups}
-        doses = matched(lambda name, dose: np.sqrt(2) * ndtri(self._linear_auc(models[name], dose)), list(models))
+        doses = matching_doses(
+            lambda name, dose: np.sqrt(2) * ndtri(self._linear_auc(models[name], dose)), list(models)
+        )
         return self.model_copy(update={"difficulty": Calibrated(dose=doses)})
 
     def linear_auc(self, subgroup: str) -> float:
         """AUC of the ideal observer of a linear model of the image (see :mod:`biasprop.generators.linear_observer`).
 
-        In optical density, where pigments add, before the camera clips, without hair and artefacts; about
-        :data:`LESIONS` drawn lesions half-way between the classes, whose place and orientations are known to the
-        observer because no line approximates them, and whose subgroup is known too.
+        The model is linear in optical density, where pigments add, before clipping and without hair and artefacts; it
+        is built about :data:`LESIONS` drawn lesions half-way between the classes. The observer knows the subgroup, and
+        the position and orientations of the lesion, in which the image is far from linear.
         """
         dose = self.difficulty.dose.get(subgroup, 1.0) if self.difficulty.kind == "calibrated" else 1.0
         return self._linear_auc(self._linear_model(subgroup), dose)
 
     def _linear_model(self, subgroup: str) -> Callable[[int], LinearModel]:
-        """The linear model about each lesion, one at a time: those of all lesions are large where images are."""
-        own = keys.at_each(keys.stream(keys.replicate(0, 0), keys.Stream.TRUTH), jnp.arange(LESIONS))
+        """Index of a lesion -> linear model about it; cached unless large (:data:`MAX_CACHED_SLOPE_BYTES`)."""
+        lesion_keys = keys.at_each(keys.stream(keys.replicate(0, 0), keys.Stream.TRUTH), jnp.arange(LESIONS))
         index = jnp.int32(list(self.subgroups).index(subgroup))
 
-        def about(drawn: int) -> LinearModel:
-            return linear(self, Subjects(own[drawn], index, jnp.int32(0)))
+        def model(lesion: int) -> LinearModel:
+            return linearise(self, Subjects(lesion_keys[lesion], index, jnp.int32(0)))
 
-        return functools.cache(about) if LESIONS * about(0).slopes.nbytes <= KEPT else about
+        return functools.cache(model) if LESIONS * model(0).slopes.nbytes <= MAX_CACHED_SLOPE_BYTES else model
 
-    def _linear_auc(self, about: Callable[[int], LinearModel], dose: float) -> float:
+    def _linear_auc(self, model_of: Callable[[int], LinearModel], dose: float) -> float:
         areas = []
-        for drawn in range(LESIONS):
-            model = about(drawn)
+        for i in range(LESIONS):
+            model = model_of(i)
             electrons = dose * np.asarray(model.electrons, np.float64)
             variance = (electrons + self.read_noise**2) / electrons**2
-            areas.append(auc(model.slopes, variance, model.push, self.severity_sd))
+            areas.append(auc(model.slopes, variance, model.loadings, self.severity_sd))
         return float(np.mean(areas))
 
     def severity(self, subject: Subjects) -> Float[Array, ""]:
-        """How far the lesion has come: around 0 for a naevus, around 1 for a melanoma."""
-        return subject.extent + self.severity_sd * _few(subject)[Latent.SEVERITY][0]
+        """Severity of the lesion: mean 0 for a naevus, 1 for a melanoma."""
+        return subject.mean_severity + self.severity_sd * _short_draws(subject)[Latent.SEVERITY][0]
 
     def cues(self, subject: Subjects) -> Float[Array, " 5"]:
-        """The five cues, in :data:`CUES`' order and in units of their spread at one severity."""
-        return _few(subject)[Latent.CUES][: len(CUES)] + self.loading * self.severity(subject)
+        """The five cues in the order of :data:`CUES`, in units of their sd at fixed severity."""
+        return _short_draws(subject)[Latent.CUES][: len(CUES)] + self.loading * self.severity(subject)
 
     def ita(self, subject: Subjects) -> Float[Array, ""]:
-        """Declared ITA in degrees. A twin keeps its rank within its subgroup."""
-        photographed = self._tone(subject.subgroup, _few(subject)[Latent.TONE][0])
+        """Declared ITA in degrees. Twins have the same quantile in their subgroups."""
+        photographed = self._tone(subject.subgroup, _short_draws(subject)[Latent.TONE][0])
         if self.difficulty.kind != "invertible":
             return photographed
         skin = skin_colour(melanosome_fraction(photographed), jnp.float32(BLOOD))
@@ -225,13 +227,13 @@ class Dermoscopy(Component):
         return jnp.stack([self.ita(subject), self.severity(subject)])
 
     def attributes(self, subject: Subjects) -> Float[Array, " 4"]:
-        """Log of the pigment and of the elongation of the lesion, and where it lies, each in its own sds."""
+        """Log pigment, log elongation and position (x, y) of the lesion, each standardised."""
         key = subject.key
-        place = (uniform(key, Latent.PLACE, (2,)) - 0.5) * 12**0.5
-        return jnp.stack([normal(key, Latent.PIGMENT), normal(key, Latent.SHAPE), *place])
+        position = (uniform(key, Latent.PLACE, (2,)) - 0.5) * 12**0.5
+        return jnp.stack([normal(key, Latent.PIGMENT), normal(key, Latent.SHAPE), *position])
 
     def informed_auc(self, subgroup: str) -> float:
-        """AUC of an observer who knows the five cues (and nothing of the severity beyond them), in any subgroup.
+        """AUC of an observer who knows the five cues and nothing else about severity; the same in every subgroup.
 
         Given the label the cues are normal with covariance ``I + (loading sd)^2 11'`` and means ``loading`` apart, so
         ``d'^2 = k l^2 / (1 + k l^2 s^2)`` for ``k`` cues and ``AUC = Phi(d' / sqrt 2)`` (Barrett and Myers 2004,
@@ -244,7 +246,7 @@ class Dermoscopy(Component):
 
     def render(self, subject: Subjects) -> Float[Array, "h w 3"]:
         """The photograph as sRGB code values in [0, 1]."""
-        key, draws = self._taken(subject), self._draws(subject)
+        key, draws = self._photograph_key(subject), self._draws(subject)
         albedo = self._albedo(subject.subgroup, draws, self.cues(subject), self._lines(subject))
         if self.hair:
             albedo = occlusions.hair(albedo, key, Latent.HAIR, self.field_of_view, self.hair_density)
@@ -252,38 +254,38 @@ class Dermoscopy(Component):
         if self.artefacts:
             linear = occlusions.artefacts(linear, key, Latent.ARTEFACT, self.field_of_view, self.artefact_density)
         if subject.marker is not None:
-            linear = canvas.mark(linear, subject.marker, jnp.asarray(STICKER)[:, None, None])
+            linear = canvas.draw_marker(linear, subject.marker, jnp.asarray(MARKER_COLOUR)[:, None, None])
         white = self._white_electrons(subject.subgroup)
         electrons = barrier(white * jnp.clip(linear, 0, 1))
         grain = barrier(normal(key, Latent.NOISE, (3 * self.size**2,))).reshape(3, self.size, self.size)
         if subject.noise is not None:
             grain = subject.noise * grain
         noisy = electrons + jnp.sqrt(electrons + self.read_noise**2) * grain
-        seen = jnp.clip(noisy / white, 0, 1)
+        exposed = jnp.clip(noisy / white, 0, 1)
         if self.difficulty.kind == "invertible":
-            seen = seen * self._filter(subject.subgroup)[:, None, None]
-        return jnp.moveaxis(barrier(canvas.srgb(seen)), 0, -1)
+            exposed = exposed * self._filter(subject.subgroup)[:, None, None]
+        return jnp.moveaxis(barrier(canvas.srgb(exposed)), 0, -1)
 
     def mask(self, subject: Subjects) -> Float[Array, "h w"]:
-        """How much of each pixel is lesion, in [0, 1]."""
+        """Fraction of each pixel covered by the lesion, in [0, 1]."""
         return self._lesion(self._draws(subject), self.cues(subject)).cover
 
     def measure(self, image: Float[Array, "h w 3"], mask: Float[Array, "h w"]) -> dict[str, Float[Array, ""]]:
-        """Read the levers back from pixels, see :func:`biasprop.generators.skin_readings.read`."""
-        return skin_readings.read(image, mask, self.field_of_view, lines=self.difficulty.kind == "symmetric")
+        """Estimate the levers from pixels (:func:`biasprop.generators.skin_readings.measure`)."""
+        return skin_readings.measure(image, mask, self.field_of_view, lines=self.difficulty.kind == "symmetric")
 
     def _draws(self, subject: Subjects) -> Draws:
-        few = _few(subject)
+        few = _short_draws(subject)
         place, direction = uniforms(subject.key, (Latent.PLACE, Latent.DIRECTION), 2)
-        light, grown = few[Latent.LIGHT][:3], None
+        light, grown_area = few[Latent.LIGHT][:3], None
         if subject.months is not None:
-            spread = jnp.exp(GROWTH_SD * normal(subject.key, Latent.GROWTH) - GROWTH_SD**2 / 2)
-            grown = GROWTH * jnp.maximum(self.severity(subject), 0) * spread * subject.months
-            light = normal(self._taken(subject), Latent.LIGHT, (3,))
+            spread = jnp.exp(GROWTH_LOG_SD * normal(subject.key, Latent.GROWTH) - GROWTH_LOG_SD**2 / 2)
+            grown_area = GROWTH_MM2_PER_MONTH * jnp.maximum(self.severity(subject), 0) * spread * subject.months
+            light = normal(self._photograph_key(subject), Latent.LIGHT, (3,))
         if self.difficulty.kind == "symmetric":
-            along = self._slope(subject.subgroup) + SLOPE_SD * few[Latent.SLOPE][0]
+            along = self._slope(subject.subgroup) + SLOPE_SD_DEGREES * few[Latent.SLOPE][0]
             direction = direction.at[0].set(along / 180)
-        wide, narrow = canvas.modes_of(6), canvas.modes_of(5)
+        wide, narrow = canvas.field_draws_shape(6), canvas.field_draws_shape(5)
         fields = (Latent.TEXTURE, Latent.PIGMENT_FIELD, Latent.VESSEL_FIELD)
         texture, pigment_field, vessel_field = normals(subject.key, fields, math.prod(wide))
         return Draws(
@@ -299,34 +301,36 @@ class Dermoscopy(Component):
             pigment_field=pigment_field[: math.prod(narrow)].reshape(narrow),
             vessel_field=vessel_field[: math.prod(narrow)].reshape(narrow),
             light=light,
-            grown=grown,
+            grown_area=grown_area,
         )
 
-    def _taken(self, subject: Subjects) -> Key[Array, ""]:
-        """Owns what is peculiar to one photograph: light, hair, artefacts, noise."""
+    def _photograph_key(self, subject: Subjects) -> Key[Array, ""]:
+        """Key of what differs between photographs of one subject: light, hair, artefacts, noise."""
         return subject.key if subject.months is None else keys.at(subject.key, keys.Subject.FOLLOW_UP)
 
     def _albedo(
         self, subgroup: Int[Array, ""], draws: Draws, cues: Float[Array, " 5"], lines: Float[Array, "h w"] | None
     ) -> Float[Array, "3 h w"]:
-        """Colour of skin and lesion under white light."""
+        """Linear RGB albedo of skin and lesion."""
         added = self._lesion(draws, cues)
         texture = canvas.gaussian_field(draws.texture, self.size)
         uneven = 1 + self.texture * texture
         if lines is not None:
             uneven = uneven + LINES_SD * lines
-        skin = once(melanosome_fraction(self._tone(subgroup, draws.tone)), BLOOD * jnp.exp(0.3 * draws.blood))
+        skin = materialise(melanosome_fraction(self._tone(subgroup, draws.tone)), BLOOD * jnp.exp(0.3 * draws.blood))
         melanin, blood = skin[0] * uneven + added.pigment, skin[1] + added.blood
         return skin_colour(barrier(melanin), barrier(blood))
 
     def _lesion(self, draws: Draws, cues: Float[Array, " 5"]) -> Lesion:
         pigment = self.pigment * jnp.exp(self.pigment_sd * draws.pigment)
-        along = ALONG_LINES if self.difficulty.kind == "symmetric" else 1.0
-        return lesion.draw(draws, cues, size=self.size, field_of_view=self.field_of_view, pigment=pigment, along=along)
+        elongation = LINE_ELONGATION if self.difficulty.kind == "symmetric" else 1.0
+        return lesion.draw(
+            draws, cues, size=self.size, field_of_view=self.field_of_view, pigment=pigment, elongation=elongation
+        )
 
     def _light(self, subgroup: Int[Array, ""], draws: Draws) -> Float[Array, "h w"]:
         x, y = canvas.grid(self.size, 2.0)
-        exposure, across, down = once(
+        exposure, across, down = materialise(
             jnp.exp(self.exposure_sd * draws.light[0]) * self._exposure(self._tone(subgroup, draws.tone)),
             self.shading * draws.light[1],
             self.shading * draws.light[2],
@@ -345,40 +349,40 @@ class Dermoscopy(Component):
         return self.white_electrons * jnp.stack(doses)[subgroup]
 
     def _tone(self, subgroup: Int[Array, ""], draw: Float[Array, ""]) -> Float[Array, ""]:
-        """ITA of the skin in front of the camera, degrees."""
+        """ITA of the photographed skin, degrees."""
         mean, sd = self._tones()
-        shown = jnp.argmax(mean) if self.difficulty.kind == "invertible" else subgroup
-        return mean[shown] + sd[shown] * draw
+        photographed = jnp.argmax(mean) if self.difficulty.kind == "invertible" else subgroup
+        return mean[photographed] + sd[photographed] * draw
 
     def _tones(self) -> tuple[Float[Array, " g"], Float[Array, " g"]]:
-        """Mean and sd of every subgroup's ITA."""
+        """Mean and sd of ITA in every subgroup."""
         mean = jnp.stack([jnp.asarray(tone.ita_mean, jnp.float32) for tone in self.subgroups.values()])
         sd = jnp.stack([jnp.asarray(tone.ita_sd, jnp.float32) for tone in self.subgroups.values()])
         return mean, sd
 
     def _filter(self, subgroup: Int[Array, ""]) -> Float[Array, " 3"]:
-        """What ``invertible`` leaves of the light of each channel: 1 in the lightest subgroup, less in any other."""
+        """Factor on each channel in mode ``invertible``: 1 in the lightest subgroup, less in the others."""
         mean, _ = self._tones()
-        own, lightest = (
+        skin, lightest = (
             skin_colour(melanosome_fraction(ita), jnp.float32(BLOOD)) for ita in (mean[subgroup], jnp.max(mean))
         )
-        return own / lightest
+        return skin / lightest
 
     def _slope(self, subgroup: Int[Array, ""]) -> Float[Array, ""]:
-        """Slope of a subgroup's lines in degrees."""
+        """Slope of a subgroup's skin lines, degrees."""
         return self.difficulty.angle * (1 - 2 * subgroup)
 
     def _lines(self, subject: Subjects) -> Float[Array, "h w"] | None:
-        """Skin lines of unit variance: waves whose crests run along the subgroup's slope."""
+        """Skin lines of unit variance: waves whose crests follow the subgroup's slope; None without ``symmetric``."""
         if self.difficulty.kind != "symmetric":
             return None
-        height, turned = normal(subject.key, Latent.LINES, (2, WAVES))
-        long, phase = uniform(subject.key, Latent.LINE_WAVES, (2, WAVES))
-        angle = jnp.radians(self._slope(subject.subgroup) + SLOPE_SD * turned)
-        waves = 2 * jnp.pi / (LONGEST + (SHORTEST - LONGEST) * long)
+        amplitude, tilt = normal(subject.key, Latent.LINES, (2, WAVE_COUNT))
+        quantile, phase = uniform(subject.key, Latent.LINE_WAVES, (2, WAVE_COUNT))
+        angle = jnp.radians(self._slope(subject.subgroup) + SLOPE_SD_DEGREES * tilt)
+        wavenumber = 2 * jnp.pi / (MAX_WAVELENGTH_MM + (MIN_WAVELENGTH_MM - MAX_WAVELENGTH_MM) * quantile)
         x, y = canvas.grid(self.size, self.field_of_view)
-        a = (waves * jnp.cos(angle))[:, None] * y + 2 * jnp.pi * phase[:, None]
-        b = -(waves * jnp.sin(angle))[:, None] * x
-        # cos(a + b) by the addition theorem, so that all waves are one product of small matrices
-        down = jnp.concatenate([jnp.cos(a), -jnp.sin(a)]) * jnp.tile(height, 2)[:, None]
-        return barrier(down.T @ jnp.concatenate([jnp.cos(b), jnp.sin(b)])) * (2 / WAVES) ** 0.5
+        a = (wavenumber * jnp.cos(angle))[:, None] * y + 2 * jnp.pi * phase[:, None]
+        b = -(wavenumber * jnp.sin(angle))[:, None] * x
+        # cos(a + b) by the addition theorem: all waves are one product of small matrices
+        down = jnp.concatenate([jnp.cos(a), -jnp.sin(a)]) * jnp.tile(amplitude, 2)[:, None]
+        return barrier(down.T @ jnp.concatenate([jnp.cos(b), jnp.sin(b)])) * (2 / WAVE_COUNT) ** 0.5

@@ -1,21 +1,20 @@
-"""How hard the task is in one subgroup against another: the difficulty modes, one setting of every generator.
+"""Difficulty modes: how hard the task is in one subgroup relative to another.
 
-A gap between subgroups can be physics: the task may be harder in one of them for any observer. A mode says how much of
-that a study lets in. ``natural`` takes physics as it falls. The other three make the subgroups equally hard and differ
-in what "equally" means:
+The task may be harder in one subgroup for any observer, because of physics alone. ``natural`` leaves that unadjusted.
+The other modes make the subgroups equally hard, in three senses:
 
-- ``calibrated``: each subgroup's images are made noisier until the ideal observers' AUCs match (equal AUC at one task,
+- ``calibrated``: noise is added to the easier subgroups until the ideal observers' AUCs match (equal AUC at one task,
   not equal images, and not equal ease of learning);
-- ``invertible``: noise comes before what makes the subgroup, and that is a bijection, which no likelihood ratio feels
-  (equal for every observer who knows the subgroup, at any task);
-- ``symmetric``: subgroups are mirror images of each other (equal for every observer and for every learner whose own law
-  does not tell left from right).
+- ``invertible``: noise is added first and subgroups then differ by a bijection, under which likelihood ratios are
+  invariant (equal for every observer who knows the subgroup, at any task);
+- ``symmetric``: subgroups are mirror images of each other (equal for every observer, and for every learner whose
+  training distribution is invariant to mirroring).
 
-Each has ``views`` (what it prescribes for the views of every stage), ``words`` (what a plan says of it) and
-``unsolved`` (whether constants are still to be found). A generator has a field ``difficulty``, one of
-:data:`DIFFICULTIES` with :class:`Natural` as default, calls :func:`check`, reads ``difficulty.kind``, and has
-``solved()``, which returns it with the constants of an unsolved mode (:func:`matched` finds those of ``calibrated``;
-:mod:`biasprop.difficulty.calibration_cache` keeps them).
+A mode has ``views`` (values it prescribes for the augmentation of every stage), ``words`` (its line in a plan) and
+``needs_calibration`` (whether constants still have to be solved for). A generator has a field ``difficulty``, one of
+:data:`DIFFICULTIES` with default :class:`Natural`, calls :func:`check_subgroups`, reads ``difficulty.kind``, and has
+``calibrated()``, a copy with all constants (:func:`matching_doses` solves for those of ``calibrated``;
+:mod:`biasprop.difficulty.calibration_cache` caches them).
 """
 
 from __future__ import annotations
@@ -28,42 +27,42 @@ from pydantic import Field
 
 from biasprop.component import Component
 
-LEAST = 1e-4
-"""Lowest dose that is sought, as a part of the natural one."""
+MIN_DOSE = 1e-4
+"""Lowest dose considered, as a fraction of the natural one."""
 
 
 class Natural(Component):
-    """Physics as it falls."""
+    """Unadjusted difficulty: subgroups differ as the physics makes them differ."""
 
     kind: Literal["natural"] = "natural"
     needs_calibration: ClassVar[bool] = False
     views: ClassVar[Mapping[str, float]] = {}
-    words: ClassVar[str] = "natural: physics as it falls"
+    words: ClassVar[str] = "natural: unadjusted, subgroups differ as physics makes them"
 
 
 class Calibrated(Component):
-    """Doses lowered until ideal observers match: counterfactual, so always shown beside ``natural``."""
+    """Doses lowered until ideal observers match; a counterfactual, to be reported beside ``natural``."""
 
     kind: Literal["calibrated"] = "calibrated"
     dose: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(default_factory=dict)
-    """Subgroup -> its dose (what noise variance is inverse to: light, say) as a part of the natural one; 1 where it is
-    not named. Empty: solved for, with the hardest subgroup left at 1."""
+    """Subgroup -> dose as a fraction of the natural one; noise variance is inversely proportional to it (as to light).
+    Unnamed subgroups have 1. If empty, doses are solved for, and the hardest subgroup keeps 1."""
     views: ClassVar[Mapping[str, float]] = {}
     words: ClassVar[str] = "calibrated: ideal observers' AUCs made equal by dose"
 
     @property
     def needs_calibration(self) -> bool:
-        """Whether no dose is known yet."""
+        """Whether doses still have to be solved for."""
         return not self.dose
 
 
 class Invertible(Component):
-    """Noise first, then a bijection for each subgroup."""
+    """Noise first, then a bijection per subgroup."""
 
     kind: Literal["invertible"] = "invertible"
     needs_calibration: ClassVar[bool] = False
     views: ClassVar[Mapping[str, float]] = {}
-    words: ClassVar[str] = "invertible: noise first, then a bijection for each subgroup"
+    words: ClassVar[str] = "invertible: noise first, then a bijection per subgroup"
 
 
 class Symmetric(Component):
@@ -72,24 +71,25 @@ class Symmetric(Component):
     kind: Literal["symmetric"] = "symmetric"
     needs_calibration: ClassVar[bool] = False
     angle: Annotated[float, Field(ge=0, le=45)] = 30.0
-    """Slope of the first subgroup's structure, degrees; the second has the opposite one. 0 makes them one."""
+    """Slope of the first subgroup's structure, degrees; the second subgroup has the opposite slope. At 0 the subgroups
+    are identical."""
     flip: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Chance of left-right and of up-down flips in every stage's views, in place of what the views say themselves: a
-    flip turns one subgroup into the other. 0.5 merges them, which is the positive control: no effect may be left."""
+    """Probability of left-right and of up-down flips in the augmentation of every stage, overriding its own ``flip``. A
+    flip turns one subgroup into the other. 0.5 makes them indistinguishable: a control with no subgroup effect."""
 
     @property
     def views(self) -> Mapping[str, float]:
-        """What the mode prescribes for every stage's views. Exchanging rows and columns is no merger, but mirrored it
-        is another exchange, so that views with one and not the other would tell left from right."""
+        """Prescribed augmentation of every stage. Transposition is off: it does not exchange the subgroups, but a
+        mirrored transposition is a different operation, so it would break the mirror symmetry of the augmentation."""
         return {"flip": self.flip, "transpose": 0.0}
 
     @property
     def words(self) -> str:
-        """The mode and what it does to the views."""
-        merged = "; flips make one subgroup the other" if self.flip else ""
+        """The mode and its augmentation."""
+        merged = "; a flip turns one subgroup into the other" if self.flip else ""
         return (
             f"symmetric: mirror images at +-{self.angle:g} degrees; "
-            f"in every stage's views flips are {self.flip:g} and transposition is 0{merged}"
+            f"in the augmentation of every stage flip = {self.flip:g} and transpose = 0{merged}"
         )
 
 
@@ -101,39 +101,39 @@ DIFFICULTIES: dict[str, type[Component]] = {
 }
 
 
-def check(difficulty: Component, subgroups: Mapping[str, Component]) -> None:
-    """Whether a mode goes with these subgroups.
+def check_subgroups(difficulty: Component, subgroups: Mapping[str, Component]) -> None:
+    """Check that a mode can be used with these subgroups.
 
     Args:
         difficulty: one of :data:`DIFFICULTIES`.
         subgroups: name -> levers.
 
     Raises:
-        ValueError: mirror images that have no partner or differ in something else, or a dose of nobody.
+        ValueError: ``symmetric`` without exactly two equal subgroups, or a dose of an unknown subgroup.
     """
     levels = list(subgroups.values())
     if isinstance(difficulty, Symmetric) and (len(levels) != 2 or levels[0] != levels[1]):
-        raise ValueError("difficulty = symmetric needs two subgroups that are equal but for their slope")
+        raise ValueError("difficulty = symmetric needs exactly two subgroups with equal levers")
     if isinstance(difficulty, Calibrated) and (unknown := sorted(set(difficulty.dose) - set(subgroups))):
         raise ValueError(f"difficulty.dose: no such subgroup: {', '.join(unknown)}; allowed: {', '.join(subgroups)}")
 
 
-def matched(z: Callable[[str, float], float], subgroups: list[str]) -> dict[str, float]:
-    """Doses at which every subgroup's ideal observer does as well as the hardest subgroup's at dose 1.
+def matching_doses(z: Callable[[str, float], float], subgroups: list[str]) -> dict[str, float]:
+    """Doses at which every subgroup's ideal observer has the AUC of the hardest subgroup's at dose 1.
 
-    A lower dose leaves the disease as it is, and lowering the easier subgroups' rather than raising the harder ones'
-    needs no light that is not there.
+    A lower dose does not change the disease. The easier subgroups' doses are lowered, rather than the harder ones'
+    raised, because no dose can exceed the natural one.
 
     Args:
-        z: (subgroup, dose in (0, 1]) -> sqrt(2) times the inverse normal CDF of the ideal observer's AUC; it rises with
+        z: (subgroup, dose in (0, 1]) -> sqrt(2) times the inverse normal CDF of the ideal observer's AUC; increasing in
             the dose.
-        subgroups: their names.
+        subgroups: names.
 
     Returns:
-        Subgroup -> dose, to four digits, so that machines which round differently agree.
+        Subgroup -> dose, rounded to four digits so that machines with different rounding agree.
 
     Raises:
-        ValueError: even a dose of :data:`LEAST` leaves some subgroup easier than the hardest.
+        ValueError: at a dose of :data:`MIN_DOSE` some subgroup is still easier than the hardest.
     """
     from scipy.optimize import root_scalar
 
@@ -143,10 +143,10 @@ def matched(z: Callable[[str, float], float], subgroups: list[str]) -> dict[str,
     def dose(name: str) -> float:
         if natural[name] == target:
             return 1.0
-        if z(name, LEAST) > target:
-            raise ValueError(f"no dose of {LEAST:g} to 1 makes {name} as hard as the hardest subgroup")
+        if z(name, MIN_DOSE) > target:
+            raise ValueError(f"no dose of {MIN_DOSE:g} to 1 makes {name} as hard as the hardest subgroup")
         found = root_scalar(
-            lambda log: z(name, math.exp(log)) - target, bracket=(math.log(LEAST), 0.0), method="brentq", xtol=1e-3
+            lambda log: z(name, math.exp(log)) - target, bracket=(math.log(MIN_DOSE), 0.0), method="brentq", xtol=1e-3
         )
         return float(f"{math.exp(found.root):.4g}")
 

@@ -1,4 +1,4 @@
-"""A pigmented lesion on the pixel grid, from its five cues and the draws that have nothing to do with disease."""
+"""A pigmented lesion on the pixel grid, from its five cues and draws that are independent of disease."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from biasprop.generators import canvas
-from biasprop.generators.canvas import once
+from biasprop.generators.canvas import materialise
 
 
 class Draws(NamedTuple):
-    """Every draw behind a photograph of clean skin but the camera's noise: standard normals, uniforms where stated."""
+    """All draws of a photograph except hair, artefacts and camera noise: standard normals, or uniforms if stated."""
 
     tone: Float[Array, ""]
     blood: Float[Array, ""]
@@ -30,15 +30,15 @@ class Draws(NamedTuple):
     pigment_field: Float[Array, "11 11"]
     vessel_field: Float[Array, "11 11"]
     light: Float[Array, " 3"]
-    grown: Float[Array, ""] | None = None
-    """No draw: what the lesion has gained since it was first photographed, mm^2."""
+    grown_area: Float[Array, ""] | None = None
+    """Not a draw: area gained since the first photograph, mm^2."""
 
 
 class Lesion(NamedTuple):
     """One lesion on the pixel grid."""
 
     cover: Float[Array, "h w"]
-    """How much of a pixel is lesion, in [0, 1]."""
+    """Fraction of each pixel covered by the lesion, in [0, 1]."""
     pigment: Float[Array, "h w"]
     """Added melanosome fraction."""
     blood: Float[Array, "h w"]
@@ -46,47 +46,53 @@ class Lesion(NamedTuple):
 
 
 def draw(
-    draws: Draws, cues: Float[Array, " 5"], *, size: int, field_of_view: float, pigment: Float[Array, ""], along: float
+    draws: Draws,
+    cues: Float[Array, " 5"],
+    *,
+    size: int,
+    field_of_view: float,
+    pigment: Float[Array, ""],
+    elongation: float,
 ) -> Lesion:
-    """One lesion.
+    """Draw one lesion.
 
     Args:
-        draws: what chance decides about it.
-        cues: size, border, asymmetry, variegation and edge, in units of their spread at one severity.
+        draws: draws that are independent of disease.
+        cues: size, border, asymmetry, variegation and edge, in units of their sd at fixed severity.
         size: pixels along a side.
         field_of_view: width of the view, mm.
-        pigment: melanosome fraction it adds.
-        along: a factor on its extent across its own direction; its extent along it is divided by the same.
+        pigment: melanosome fraction added by the lesion.
+        elongation: factor on the extent across its long axis; the extent along that axis is divided by it.
     """
     extent, border, asymmetry, variegation, edge = cues
     place = (draws.place - 0.5) * 3.6
     turn = jnp.pi * draws.direction
     stretch = jnp.exp(0.10 * draws.shape)
-    if along != 1:
-        stretch = stretch * along
-    placed = once(place[0], place[1], stretch, jnp.cos(turn[0]), jnp.sin(turn[0]))
+    if elongation != 1:
+        stretch = stretch * elongation
+    pose = materialise(place[0], place[1], stretch, jnp.cos(turn[0]), jnp.sin(turn[0]))
     diameter = jnp.clip(4.5 * jnp.exp(0.30 * extent), 2.0, 9.5)
-    if draws.grown is not None:
-        diameter = jnp.sqrt(diameter**2 + 4 / jnp.pi * draws.grown)
-    radius, roughness, width = once(
+    if draws.grown_area is not None:
+        diameter = jnp.sqrt(diameter**2 + 4 / jnp.pi * draws.grown_area)
+    radius, roughness, width = materialise(
         0.5 * diameter,
         0.36 * jax.nn.sigmoid(-1.25 + 1.3 * border),
         0.55 * jnp.exp(-0.35 * edge),
     )
-    lean_u, lean_v, uneven, amount = once(
+    lean_u, lean_v, uneven, amount = materialise(
         *(2 * jax.nn.sigmoid(-1.386 + 1.26 * asymmetry) * f(2 * turn[1]) for f in (jnp.cos, jnp.sin)),
         0.7 * jax.nn.sigmoid(-1.466 + 1.8 * variegation),
         pigment,
     )
-    waves = once(*draws.outline).reshape(2, 6)
+    waves = materialise(*draws.outline).reshape(2, 6)
 
     x, y = canvas.grid(size, field_of_view)
-    across, down, stretch, cos, sin = (x - placed[0])[None, :], (y - placed[1])[:, None], *placed[2:]
+    across, down, stretch, cos, sin = (x - pose[0])[None, :], (y - pose[1])[:, None], *pose[2:]
     u, v = (across * cos + down * sin) * stretch, (down * cos - across * sin) / stretch
     distance = jnp.sqrt(u**2 + v**2 + 1e-6)
     outline = radius * (1 + roughness * _harmonics(u / distance, v / distance, waves))
     cover = jax.nn.sigmoid((outline - distance) / width)
-    # On a disc, a linear weight 1 + 4 a t / r has its centroid at a r; a is at most a half.
+    # On a disc of radius r, a linear weight 1 + 4 a t / r has its centroid at a r; a is at most 1/2.
     lean = jnp.maximum(1 + (lean_u * u + lean_v * v) / jnp.maximum(radius, distance), 0.05)
     field = canvas.gaussian_field(draws.pigment_field, size, exponent=2.0, knee=2.0)
     vessels = canvas.gaussian_field(draws.vessel_field, size, exponent=2.0, knee=2.0)
@@ -100,9 +106,9 @@ def draw(
 def _harmonics(
     cosine: Float[Array, "h w"], sine: Float[Array, "h w"], draws: Float[Array, "2 6"]
 ) -> Float[Array, "h w"]:
-    """Sum over k = 2..7 of ``k^-1.3 (n_k cos k theta + m_k sin k theta)``, scaled to unit variance, without any trig.
+    """Sum over k = 2..7 of ``k^-1.3 (n_k cos k theta + m_k sin k theta)``, scaled to unit variance.
 
-    Multiples of the angle follow from the addition theorem.
+    Multiples of the angle come from the addition theorem, without trigonometric functions.
     """
     k = np.arange(2, 8)
     weight = k**-1.3 / np.sqrt((k**-2.6).sum())

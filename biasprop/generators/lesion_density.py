@@ -1,4 +1,4 @@
-"""A linear model of a photographed lesion: optical density in its latents, before the camera clips."""
+"""Linear model of a photographed lesion: optical density as a function of its latents, before clipping."""
 
 from __future__ import annotations
 
@@ -11,44 +11,43 @@ from jaxtyping import Array, Float
 
 from biasprop.interfaces import Subjects
 
-TOGETHER = 48
-"""Latents whose slopes are worked out together; more take more memory and not less time."""
+SLOPE_BATCH = 48
+"""Latents differentiated per batch; larger batches take more memory and no less time."""
 
 
 class LinearModel(NamedTuple):
-    """What a linear model of the image about one subject needs to know; ``m`` latents, ``p`` pixels and channels."""
+    """Linear model of the image about one subject, with ``m`` latents and ``p`` pixels times channels."""
 
-    push: Float[Array, " m"]
-    """How far one unit of severity moves each latent."""
+    loadings: Float[Array, " m"]
+    """Change of each latent per unit of severity."""
     slopes: Float[Array, "p m"]
-    """Of optical density in the latents."""
+    """Derivative of optical density with respect to the latents."""
     electrons: Float[Array, " p"]
-    """Of each pixel; their number plus the square of the read noise, over their number squared, is the variance of
-    optical density."""
+    """Expected electrons per pixel, ``e``; the variance of optical density is ``(e + read noise^2) / e^2``."""
 
 
 @jax.jit
-def linear(generator: Any, subject: Subjects) -> LinearModel:
-    """The linear model of a generator's images about one subject, half-way between the classes.
+def linearise(generator: Any, subject: Subjects) -> LinearModel:
+    """Linear model of a generator's images about one subject, half-way between the classes.
 
     Args:
         generator: a :class:`biasprop.generators.dermoscopy.Dermoscopy`.
-        subject: whose place and orientations are known, because no line approximates them.
+        subject: its lesion position and orientations are fixed, because the image is far from linear in them.
     """
-    drawn = generator._draws(subject)
+    subject_draws = generator._draws(subject)
     lines = generator._lines(subject)
-    known = {"place": drawn.place, "direction": drawn.direction}
-    free, rebuild = ravel_pytree(drawn._replace(place=None, direction=None))
+    fixed = {"place": subject_draws.place, "direction": subject_draws.direction}
+    free, rebuild = ravel_pytree(subject_draws._replace(place=None, direction=None))
 
     def density(latents: Float[Array, " m"]) -> Float[Array, " p"]:
-        draws = rebuild(latents)._replace(**known)
+        draws = rebuild(latents)._replace(**fixed)
         albedo = generator._albedo(subject.subgroup, draws, draws.cues + 0.5 * generator.loading, lines)
         return -jnp.log(albedo * generator._light(subject.subgroup, draws)).ravel()
 
-    def slope(along: Float[Array, " m"]) -> Float[Array, " p"]:
-        return jax.jvp(density, (free,), (along,))[1]
+    def slope(tangent: Float[Array, " m"]) -> Float[Array, " p"]:
+        return jax.jvp(density, (free,), (tangent,))[1]
 
-    still = jax.tree.map(jnp.zeros_like, drawn._replace(place=None, direction=None))
-    push, _ = ravel_pytree(still._replace(cues=still.cues + generator.loading))
-    slopes = jax.lax.map(slope, jnp.eye(free.size), batch_size=TOGETHER).T
-    return LinearModel(push, slopes, generator.white_electrons * jnp.exp(-density(free)))
+    zero = jax.tree.map(jnp.zeros_like, subject_draws._replace(place=None, direction=None))
+    loadings, _ = ravel_pytree(zero._replace(cues=zero.cues + generator.loading))
+    slopes = jax.lax.map(slope, jnp.eye(free.size), batch_size=SLOPE_BATCH).T
+    return LinearModel(loadings, slopes, generator.white_electrons * jnp.exp(-density(free)))

@@ -1,17 +1,17 @@
-"""The ideal observer of an image made linear: exact for the linear model, a model of the image itself.
+"""The ideal observer of a linear model of the image: exact for that model, approximate for the image.
 
-About one subject, an image is ``x = f(u0) + J (u - u0) + noise`` with ``u`` its standard normal latents. Disease moves
-``u`` by ``push`` times severity, which is 0 or 1 with a spread of its own, so given the label
+About one subject, an image is ``x = f(u0) + J (u - u0) + noise`` with standard normal latents ``u``. Severity, of
+mean y (the label, 0 or 1) and sd s, times the vector c (``loadings``) is added to ``u``, so with noise covariance N
 
     u ~ N(y c, I + s^2 c c'),    x ~ N(y J c, J (I + s^2 c c') J' + N),
 
-both classes have one covariance and the likelihood ratio is linear (Hotelling). With ``A = J' N^-1 J`` and ``S`` the
-covariance of ``u``,
+given y. Both classes have equal covariance, so the likelihood ratio is linear (Hotelling). With ``A = J' N^-1 J`` and
+``S`` the covariance of ``u``,
 
     d'^2 = (J c)' (J S J' + N)^-1 (J c) = c' A (I + S A)^-1 c
 
-(Woodbury's identity; Barrett and Myers 2004, ch. 13), which tends to ``c' S^-1 c``, that of an observer told the
-latents, as noise vanishes. ``AUC = Phi(d' / sqrt 2)``, averaged over subjects.
+(Woodbury's identity; Barrett and Myers 2004, ch. 13). As noise vanishes it tends to ``c' S^-1 c``, that of an observer
+who knows the latents. ``AUC = Phi(d' / sqrt 2)``, averaged over subjects.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ import numpy as np
 from jaxtyping import Float
 
 
-def auc(jacobian: Float[Any, "p m"], variance: Float[Any, " p"], push: Float[Any, " m"], spread: float) -> float:
+def auc(jacobian: Float[Any, "p m"], variance: Float[Any, " p"], loadings: Float[Any, " m"], spread: float) -> float:
     """AUC of the ideal observer of the linear model about one subject.
 
     Args:
-        jacobian: slope of every pixel in every latent.
-        variance: of the noise of every pixel.
-        push: how far one unit of severity moves each latent.
+        jacobian: derivative of every pixel with respect to every latent.
+        variance: noise variance of every pixel.
+        loadings: change of each latent per unit of severity.
         spread: sd of severity within a class.
     """
     from scipy.special import ndtr
 
-    slopes, c = np.asarray(jacobian, np.float64), np.asarray(push, np.float64)
+    slopes, c = np.asarray(jacobian, np.float64), np.asarray(loadings, np.float64)
     information = slopes.T @ (slopes / np.asarray(variance, np.float64)[:, None])
     latents = np.eye(len(c)) + spread**2 * np.outer(c, c)
     squared = c @ information @ np.linalg.solve(np.eye(len(c)) + latents @ information, c)

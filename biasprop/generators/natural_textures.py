@@ -1,7 +1,7 @@
-"""A stand-in for natural images: coloured, textured shapes that occlude each other, and nothing medical.
+"""A stand-in for natural images: coloured, textured, mutually occluding shapes without medical content.
 
-Opaque shapes of power-law sizes on a textured ground (the dead leaves model, Lee, Mumford and Huang 2001), each with a
-1/f texture of its own: statistics that are enough for an encoder to learn useful features (Baradad et al. 2021).
+Opaque shapes of power-law sizes on a textured ground (the dead leaves model, Lee, Mumford and Huang 2001), each with
+its own 1/f texture; such statistics suffice for an encoder to learn useful features (Baradad et al. 2021).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from biasprop.generators import canvas
 from biasprop.generators.canvas import normal, uniform
 from biasprop.nn.xla_barriers import barrier
 
-SMALLEST, LARGEST = 0.06, 0.5
-"""Range of a shape's radius, in widths of the view; its density falls with the cube, as in natural scenes."""
+MIN_RADIUS, MAX_RADIUS = 0.06, 0.5
+"""Range of a shape's radius, in widths of the view; its density falls as 1 / radius^3, as in natural scenes."""
 
 
 class Latent(enum.IntEnum):
@@ -34,17 +34,17 @@ class Latent(enum.IntEnum):
 
 
 class NaturalTextures(Component):
-    """Images of no subject: a textured ground under ellipses, boxes and stars."""
+    """Non-medical images: ellipses, boxes and stars on a textured ground."""
 
     kind: Literal["natural_textures"] = "natural_textures"
     shapes: Annotated[int, Field(ge=1, le=64)] = 10
-    """Shapes laid over each other."""
+    """Number of overlapping shapes."""
     modes: Annotated[int, Field(ge=1, le=16)] = 5
-    """Highest frequency of a texture, cycles a view."""
+    """Highest frequency of a texture, cycles per view."""
     contrast: Annotated[float, Field(ge=0, le=1)] = 0.12
     """Sd of a texture, in units of the full range."""
     noise: Annotated[float, Field(ge=0, le=1)] = 0.02
-    """Sd of the camera's white noise."""
+    """Sd of the white noise."""
 
     shows_subjects: ClassVar[bool] = False
 
@@ -52,29 +52,31 @@ class NaturalTextures(Component):
         """One image in [0, 1], of any number of channels.
 
         Args:
-            key: owns the image.
-            shape: height, which is the width, and channels.
+            key: key of the image.
+            shape: height, width (equal to it) and channels.
         """
         size, _, channels = shape
         colours = uniform(key, Latent.COLOURS, (self.shapes + 1, channels))
-        draws = normal(key, Latent.TEXTURES, (self.shapes + 1, *canvas.modes_of(self.modes)))
+        draws = normal(key, Latent.TEXTURES, (self.shapes + 1, *canvas.field_draws_shape(self.modes)))
         textures = jax.vmap(lambda field: canvas.gaussian_field(field, size, exponent=2.0))(draws)
         x, y = canvas.grid(size, 1.0)
-        covers = jax.vmap(lambda own: _cover(own, x, y))(uniform(key, Latent.SHAPES, (self.shapes, 7)))
+        covers = jax.vmap(lambda shape_draws: _shape_cover(shape_draws, x, y))(
+            uniform(key, Latent.SHAPES, (self.shapes, 7))
+        )
         covers = barrier(jnp.concatenate([jnp.ones((1, size, size)), covers]))  # the ground covers everything
-        over = jnp.concatenate([1 - covers[1:], jnp.ones((1, size, size))])
-        seen = covers * jnp.cumprod(over[::-1], axis=0)[::-1]  # of each surface, what the later ones leave
-        image = jnp.einsum("shw,sc->hwc", seen, colours)
-        image = image + self.contrast * jnp.sum(seen * textures, axis=0)[:, :, None]
+        uncovered = jnp.concatenate([1 - covers[1:], jnp.ones((1, size, size))])
+        visible = covers * jnp.cumprod(uncovered[::-1], axis=0)[::-1]  # the part that later shapes do not cover
+        image = jnp.einsum("shw,sc->hwc", visible, colours)
+        image = image + self.contrast * jnp.sum(visible * textures, axis=0)[:, :, None]
         grain = self.noise * normal(key, Latent.NOISE, (size, size, channels))
         return jnp.clip(image + grain, 0, 1)
 
 
-def _cover(draws: Float[Array, " 7"], x: Float[Array, " w"], y: Float[Array, " h"]) -> Float[Array, "h w"]:
-    """How much of each pixel a shape covers: an ellipse, a box or a star, of any size, place and turn."""
-    across, down, size, turn, stretch, sort, points = draws
-    # P(radius > r) falls with the square of r, between the two ends.
-    radius = (SMALLEST**-2 + (LARGEST**-2 - SMALLEST**-2) * size) ** -0.5
+def _shape_cover(draws: Float[Array, " 7"], x: Float[Array, " w"], y: Float[Array, " h"]) -> Float[Array, "h w"]:
+    """Fraction of each pixel covered by a shape: an ellipse, a box or a star."""
+    across, down, size, turn, stretch, kind, points = draws
+    # P(radius > r) is proportional to r^-2, up to a constant, between the two limits.
+    radius = (MIN_RADIUS**-2 + (MAX_RADIUS**-2 - MIN_RADIUS**-2) * size) ** -0.5
     cos, sin, lengthen = jnp.cos(2 * jnp.pi * turn), jnp.sin(2 * jnp.pi * turn), jnp.exp(0.7 * (stretch - 0.5))
     right, below = (x - (1.2 * across - 0.6))[None, :], (y - (1.2 * down - 0.6))[:, None]
     u, v = (right * cos + below * sin) * lengthen, (below * cos - right * sin) / lengthen
@@ -82,5 +84,5 @@ def _cover(draws: Float[Array, " 7"], x: Float[Array, " w"], y: Float[Array, " h
     box = jnp.maximum(jnp.abs(u), jnp.abs(v)) * 1.13
     rays = jnp.floor(3 + 5 * points)
     star = distance / (1 + 0.35 * jnp.cos(rays * jnp.arctan2(v, u + 1e-6)))
-    inside = jnp.where(sort < 1 / 3, distance, jnp.where(sort < 2 / 3, box, star))
+    inside = jnp.where(kind < 1 / 3, distance, jnp.where(kind < 2 / 3, box, star))
     return jax.nn.sigmoid((radius - inside) * 2 * len(x))

@@ -1,6 +1,6 @@
-"""The colour of skin by its melanin and blood, and how tone is spread in a subgroup.
+"""Skin colour as a function of melanin and blood, and the distribution of skin tone in a subgroup.
 
-A closed-form fit of a diffusion model of skin (melanin in a 60 micrometre epidermis over a blood bearing dermis;
+A closed-form fit of a diffusion model of skin (melanin in a 60 micrometre epidermis over a dermis with blood;
 optical coefficients of S-SYNTH, Kim et al. 2024, and Jacques 1998) seen under D65; pigments add in optical density
 (Tsumura et al. 1999), with a quadratic saturation term. The fit holds within .010 in linear sRGB and within 2.1 degrees
 of ITA for melanosome fractions of .01 to .43 and blood fractions of .002 to .04.
@@ -30,11 +30,11 @@ PRESETS: dict[str, tuple[float, float]] = {
 """Preset -> mean and sd of ITA in degrees. ``light`` and ``dark`` stand for types I-II and V-VI."""
 
 BLOOD = 0.010
-"""Median blood volume fraction of skin, where the fit of ITA to melanin was made."""
+"""Median blood volume fraction of skin, at which ITA was fitted to melanin."""
 
 
 class Tone(Component):
-    """The skin tone of one subgroup: a normal law of the individual typology angle (ITA) of lesion-free skin."""
+    """Skin tone of one subgroup: a normal distribution of the individual typology angle (ITA) of lesion-free skin."""
 
     ita_mean: Annotated[float, Field(ge=-60, le=75)]
     """Mean ITA, degrees; above 55 very light, below -30 dark."""
@@ -43,13 +43,13 @@ class Tone(Component):
 
 
 TONES = {name: dict(zip(Tone.model_fields, values, strict=True)) for name, values in PRESETS.items()}
-"""Preset -> the tone it stands for."""
+"""Preset -> fields of its tone."""
 
 
 def melanosome_fraction(ita: Float[Array, "..."]) -> Float[Array, "..."]:
     """Epidermal melanosome volume fraction at an ITA in degrees (blood fraction .01); inverse of :func:`declared_ita`.
 
-    Clipped to [.001, .55], beyond which the fit has no support.
+    Clipped to [.001, .55], the range that the fit supports.
     """
     root = (-165.37 + jnp.sqrt(165.37**2 + 239.52 * jnp.maximum(79.2 - ita, 0.0))) / 119.76
     return jnp.clip(root**2, 0.001, 0.55)
@@ -63,7 +63,7 @@ def declared_ita(fraction: Float[Array, "..."]) -> Float[Array, "..."]:
 def skin_colour(melanin: Float[Array, "*s"], blood: Float[Array, "..."]) -> Float[Array, "3 *s"]:
     """White-balanced linear sRGB of skin with these melanosome and blood volume fractions (closed-form fit).
 
-    Colour channels come first, as everywhere inside a rendering.
+    Channels come first, as everywhere inside a rendering.
     """
     b = jnp.sqrt(jnp.maximum(blood, 0.0))
     f = jnp.maximum(melanin, 0.0)

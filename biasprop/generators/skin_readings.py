@@ -1,4 +1,4 @@
-"""What a ruler and a colorimeter would read off a photograph of a lesion."""
+"""Estimates of skin tone and lesion cues from the pixels of a photograph."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from jaxtyping import Array, Float
 from biasprop.generators import canvas
 
 
-def read(
+def measure(
     image: Float[Array, "h w 3"], mask: Float[Array, "h w"], field_of_view: float, *, lines: bool
 ) -> dict[str, Float[Array, ""]]:
-    """Read the levers back from pixels.
+    """Estimate the levers from pixels.
 
     Args:
         image: sRGB code values.
-        mask: lesion cover, as an annotator would outline it: where to look, not how dark or how sharp.
+        mask: lesion cover, as an annotator would outline it; it locates the lesion and carries no cue values.
+        field_of_view: width of the view, mm.
+        lines: whether to measure the skin lines of mode ``symmetric``.
 
     Returns:
         ``ita`` of the skin in degrees, Weber ``contrast`` of the lesion's luminance, and the five cues: ``size``
         (diameter, mm), ``border`` (perimeter over that of the circle of the same area), ``asymmetry`` (offset of
         the dark centroid over the radius), ``variegation`` (relative sd of the pigment), ``edge`` (width, mm).
-        In ``symmetric`` also the ``slope`` of the skin's lines, degrees.
+        With ``lines`` also the ``slope`` of the skin lines, degrees.
     """
     linear = canvas.linear_light(image)
     x, y = canvas.grid(len(image), field_of_view)
@@ -31,12 +33,14 @@ def read(
     skin_mean = jnp.sum(linear * skin[..., None], (0, 1)) / jnp.sum(skin)
     lesion_luminance = jnp.sum(mask * canvas.luminance(linear)) / jnp.maximum(jnp.sum(mask), 1e-6)
 
-    # Optical density over what skin and light would give there: a plane fitted to the skin's own pixels.
-    density = _above_plane(_smooth(_smooth(-jnp.log(jnp.maximum(linear[..., 0] * linear[..., 1], 1e-5)))), skin)
+    # Optical density above a plane fitted to skin pixels, which accounts for skin tone and illumination.
+    density = _plane_residual(_smooth(_smooth(-jnp.log(jnp.maximum(linear[..., 0] * linear[..., 1], 1e-5)))), skin)
     near, core = mask > 0.05, mask > 0.5
     n = jnp.maximum(jnp.sum(core), 1)
     mean = jnp.maximum(jnp.sum(core * density) / n, 1e-2)
-    cover = jnp.clip(2 * density / mean, 0, 1) * near  # full at half the mean: variegation inside is no border
+    cover = (
+        jnp.clip(2 * density / mean, 0, 1) * near
+    )  # 1 from half the mean, so that variegation inside is not counted as border
     area = jnp.maximum(jnp.sum(cover), 1e-3)
     slope_y, slope_x = jnp.gradient(cover)
     perimeter = jnp.maximum(jnp.sum(jnp.sqrt(slope_x**2 + slope_y**2)), 1e-3)
@@ -48,9 +52,9 @@ def read(
 
     read = {}
     if lines:
-        read["slope"] = canvas.slope(jnp.log(jnp.maximum(linear[..., 1], 1e-3)), skin)
-    # The fall-off at the rim is edge and a lean to one side is asymmetry; what is left is variegation.
-    uneven = _above_plane(density / jnp.maximum(mask, 0.5), core.astype(jnp.float32))
+        read["slope"] = canvas.minor_axis_angle(jnp.log(jnp.maximum(linear[..., 1], 1e-3)), skin)
+    # Fall-off at the rim is edge and a gradient is asymmetry; the rest is variegation.
+    uneven = _plane_residual(density / jnp.maximum(mask, 0.5), core.astype(jnp.float32))
     unevenness = jnp.sqrt(jnp.sum(core * uneven**2) / n)
     return read | {
         "ita": canvas.typology_angle(skin_mean),
@@ -64,7 +68,7 @@ def read(
 
 
 def _smooth(field: Float[Array, "h w"]) -> Float[Array, "h w"]:
-    """Binomial 3 x 3 average, edges repeated."""
+    """Binomial 3 x 3 average; edge pixels are repeated."""
     for axis in (0, 1):
         padded = jnp.pad(field, [(1, 1) if axis == i else (0, 0) for i in (0, 1)], mode="edge")
         before, after = (jax.lax.slice_in_dim(padded, o, o + field.shape[axis], axis=axis) for o in (0, 2))
@@ -72,8 +76,8 @@ def _smooth(field: Float[Array, "h w"]) -> Float[Array, "h w"]:
     return field
 
 
-def _above_plane(field: Float[Array, "h w"], weight: Float[Array, "h w"]) -> Float[Array, "h w"]:
-    """What is left of a field after the weighted least-squares plane."""
+def _plane_residual(field: Float[Array, "h w"], weight: Float[Array, "h w"]) -> Float[Array, "h w"]:
+    """Residual of a field from its weighted least-squares plane."""
     size = field.shape[0]
     x, y = canvas.grid(size, 1.0)
     design = jnp.stack([jnp.ones((size, size)), *jnp.meshgrid(x, y)], axis=-1).reshape(-1, 3)

@@ -1,4 +1,4 @@
-"""No mitigation: empirical risk minimisation on whoever was drawn."""
+"""No mitigation: empirical risk minimisation, the base class of mitigations in each stage."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ from biasprop.interfaces import Cohort, Labelled
 
 
 class Erm(Component):
-    """Every labelled subject counts alike (a :class:`biasprop.interfaces.Mitigation` that changes nothing)."""
+    """Equal weights of all labelled subjects (a :class:`biasprop.interfaces.Mitigation` that changes nothing)."""
 
     kind: Literal["none"] = "none"
 
     needs_groups: ClassVar[bool] = False
     retrains: ClassVar[bool] = False
 
-    def incompatibility(self, adapter: Any) -> str | None:
-        """Why it does not go with a protocol, or None; this goes with every one."""
+    def incompatibility(self, protocol: Any) -> str | None:
+        """Why it cannot be combined with a protocol: None, because it can with every one."""
         return None
 
     def labelled(self, train: Labelled) -> Labelled:
-        """The labelled subjects as they are."""
+        """The labelled set, unchanged."""
         return train
 
     def start(self, train: Labelled) -> dict[str, Any]:
-        """Nothing moves beside encoder and head."""
+        """No trainable parameters beside encoder and head."""
         return {}
 
     def task(self, task: Any) -> Any:
-        """What is minimised, as the protocol says."""
+        """The protocol's task, unchanged."""
         return task
 
 
-class AsDrawn(Component):
-    """Every member of the cohort counts alike (a :class:`biasprop.interfaces.PretrainingMitigation`)."""
+class UniformSampling(Component):
+    """Uniform sampling of the cohort and equal weights (a :class:`biasprop.interfaces.PretrainingMitigation`)."""
 
     kind: Literal["none"] = "none"
 
     needs_subjects: ClassVar[bool] = False
 
     def rows(self, key: Key[Array, ""], n: int, cohort: Cohort) -> Int[Array, " n"]:
-        """Members of a batch: anybody, as often as anybody else."""
+        """Indices of a batch, uniform over the cohort."""
         return jax.random.randint(key, (n,), 0, cohort.size)
 
     def weights(self, subgroup: Int[Array, " n"], shares: Float[Array, " g"]) -> Float[Array, " n"] | None:
-        """How much each member of a batch counts; None where all count alike."""
+        """Loss weights of a batch; None for equal weights."""
         return None
 
     def continuation(self, pretraining: Any) -> Any | None:

@@ -1,4 +1,4 @@
-"""Group distributionally robust optimisation: the worse a group fares, the more it counts (Sagawa et al. 2020)."""
+"""Group distributionally robust optimisation: groups of higher loss get more weight (Sagawa et al. 2020)."""
 
 from __future__ import annotations
 
@@ -17,63 +17,65 @@ ADVERSARY = "adversary"
 
 
 class GroupDro(Erm):
-    """Online algorithm 1 of the paper: weights of groups rise exponentially with the group's loss of each batch."""
+    """Algorithm 1 of the paper (online): the weight of a group grows exponentially with its loss in each batch."""
 
     kind: Literal["group_dro"] = "group_dro"
-    balanced: groups.Balanced = "subgroup_and_label"
-    """What a group is: a pair of subgroup and recorded label, or a subgroup."""
+    balanced: groups.Grouping = "subgroup_and_label"
+    """Definition of a group: subgroup and recorded label, or subgroup alone."""
     step: Annotated[float, Field(ge=0, le=10)] = 0.01
-    """Step size of the weights; 0 keeps all groups equal for good."""
+    """Step size of the group weights; 0 keeps all groups equally weighted."""
 
     needs_groups: ClassVar[bool] = True
 
-    def incompatibility(self, adapter: Any) -> str | None:
-        """Why it does not go with a protocol, or None."""
-        return None if adapter.adapts_encoder else f"group_dro trains step by step, which {adapter.kind} does not"
+    def incompatibility(self, protocol: Any) -> str | None:
+        """Why it cannot be combined with a protocol, or None."""
+        return None if protocol.adapts_encoder else f"group_dro needs gradient fine-tuning; {protocol.kind} has none"
 
     def start(self, train: Labelled) -> dict[str, Any]:
-        """Log weights of the groups, equal for all that are present."""
-        return {ADVERSARY: jnp.log(jnp.maximum(groups.present(groups.shares(train, self.balanced)), 1e-30))}
+        """Log weights of the groups, equal for all groups with members."""
+        return {ADVERSARY: jnp.log(jnp.maximum(groups.equal_shares(groups.group_shares(train, self.balanced)), 1e-30))}
 
     def task(self, task: Any) -> Any:
-        """What is minimised, by encoder and head, while the weights of groups rise."""
-        return Robust(task, self)
+        """The min-max task: encoder and head minimise, group weights maximise."""
+        return GroupDroTask(task, self)
 
 
-class Robust(NamedTuple):
-    """A fine-tuning run against an adversary (a :class:`biasprop.nn.optimisation.ValidatedTask`)."""
+class GroupDroTask(NamedTuple):
+    """A fine-tuning task with adversarial group weights (a :class:`biasprop.nn.optimisation.ValidatedTask`)."""
 
-    plain: Any
-    """What is minimised without it."""
+    base_task: Any
+    """The task of the protocol."""
     mitigation: GroupDro
 
     @property
     def schedule(self) -> Any:
-        """The protocol's schedule for all but the adversary, who goes up by its own step."""
-        return Opposed(self.plain.schedule, self.mitigation.step)
+        """The protocol's schedule, and gradient ascent on the group weights with their own step size."""
+        return AdversarialSchedule(self.base_task.schedule, self.mitigation.step)
 
     def loss(self, params: Params, step: Int[Array, ""]) -> Float[Array, ""]:
-        """Weighted sum of the groups' losses; its slope in the log weights is minus these losses.
+        """Weighted sum of the group losses; its gradient in the log weights is minus these losses.
 
-        A group that is not in a batch has no loss there and keeps its weight for later; in this batch the others have
-        all of it, so that equal groups make plain minimisation.
+        A group without members in a batch keeps its weight; within the batch weights are normalised over the groups
+        that have members, so equal groups reduce to empirical risk minimisation.
         """
-        losses, rows = self.plain.losses(params, step)
+        losses, rows = self.base_task.losses(params, step)
         log_weights = params[ADVERSARY]
-        member = groups.members(self.plain.train, self.mitigation.balanced)[rows]
+        member = groups.group_membership(self.base_task.train, self.mitigation.balanced)[rows]
         size = jnp.sum(member, axis=0)
-        each = losses @ member / jnp.maximum(size, 1)
-        fixed = jax.lax.stop_gradient
-        raised = jnp.where(size > 0, log_weights + self.mitigation.step * each, -jnp.inf)
-        return fixed(jax.nn.softmax(raised)) @ each - log_weights @ fixed(each) + fixed(log_weights @ each)
+        group_losses = losses @ member / jnp.maximum(size, 1)
+        stop = jax.lax.stop_gradient
+        raised = jnp.where(size > 0, log_weights + self.mitigation.step * group_losses, -jnp.inf)
+        weighted = stop(jax.nn.softmax(raised)) @ group_losses
+        # The last two terms add 0 to the loss and minus the group losses to the gradient of the log weights.
+        return weighted - log_weights @ stop(group_losses) + stop(log_weights @ group_losses)
 
     def validation_loss(self, params: Params) -> Float[Array, ""]:
-        """As without the adversary, so that every mitigation is stopped by one rule."""
-        return self.plain.validation_loss(params)
+        """The protocol's validation loss: early stopping is the same for all mitigations."""
+        return self.base_task.validation_loss(params)
 
 
-class Opposed(NamedTuple):
-    """A schedule beside which an adversary climbs by plain steps, which is exponentiated gradient ascent."""
+class AdversarialSchedule(NamedTuple):
+    """A schedule plus plain gradient ascent on the log group weights, which is exponentiated gradient ascent."""
 
     base: Any
     step: float | Float[Array, ""]
@@ -84,12 +86,12 @@ class Opposed(NamedTuple):
         return self.base.steps
 
     def optimiser(self) -> Any:
-        """The schedule's optimiser, and plain descent for the adversary, whose slope has the other sign."""
+        """The schedule's optimiser, and plain gradient steps for the adversary, whose gradient has the other sign."""
         import optax
 
-        climbing = optax.scale(-1.0 * self.step)  # pyright: ignore[reportArgumentType] - may be traced
+        ascent = optax.scale(-1.0 * self.step)  # pyright: ignore[reportArgumentType] - may be traced
 
         def label(params: Params) -> Params:
-            return {name: "climbs" if name == ADVERSARY else "learns" for name in params}
+            return {name: "adversary" if name == ADVERSARY else "model" for name in params}
 
-        return optax.partition({"learns": self.base.optimiser(), "climbs": climbing}, label)
+        return optax.partition({"model": self.base.optimiser(), "adversary": ascent}, label)

@@ -1,4 +1,4 @@
-"""Groups of labelled subjects, and how much a member of each has to count for all groups to count alike."""
+"""Groups of labelled subjects, and the weights that balance them."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ from jaxtyping import Array, Float
 
 from biasprop.interfaces import Labelled
 
-Balanced = Literal["subgroup_and_label", "subgroup"]
-"""What defines a group: subgroup and recorded label together, as in the field's benchmarks, or the subgroup alone."""
+Grouping = Literal["subgroup_and_label", "subgroup"]
+"""Definition of a group: subgroup and recorded label, as in common benchmarks, or subgroup alone."""
 
 
-def members(train: Labelled, balanced: Balanced) -> Float[Array, "n k"]:
-    """1 where a labelled subject is in a group, subgroup by subgroup and, within, healthy before diseased.
+def group_membership(train: Labelled, balanced: Grouping) -> Float[Array, "n k"]:
+    """One-hot group of every labelled subject: by subgroup and, within it, healthy before diseased.
 
     Raises:
-        ValueError: nobody told the subgroups.
+        ValueError: ``train`` has no subgroups.
     """
     if train.subgroup is None:
-        raise ValueError("whoever balances groups has to be told the subgroups")
+        raise ValueError("balancing groups needs subgroup labels")
     if balanced == "subgroup":
         return train.subgroup
     label = jax.nn.one_hot(train.labels, 2)
     return (train.subgroup[:, :, None] * label[:, None, :]).reshape(len(label), -1)
 
 
-def shares(train: Labelled, balanced: Balanced) -> Float[Array, " k"]:
-    """Share of every group in the label budget."""
-    there = jnp.arange(len(train.labels)) < train.count
-    return there.astype(jnp.float32) @ members(train, balanced) / train.count
+def group_shares(train: Labelled, balanced: Grouping) -> Float[Array, " k"]:
+    """Share of every group in the labelled set."""
+    labelled = jnp.arange(len(train.labels)) < train.count
+    return labelled.astype(jnp.float32) @ group_membership(train, balanced) / train.count
 
 
-def balancing(train: Labelled, balanced: Balanced) -> Float[Array, " n"]:
-    """Weights under which all groups that are present count alike: of mean 1, and 1 where they do anyhow."""
-    return members(train, balanced) @ over_shares(shares(train, balanced))
+def balanced_weights(train: Labelled, balanced: Grouping) -> Float[Array, " n"]:
+    """Weights of mean 1 that give all groups with members the same total weight; all 1 if they have it already."""
+    return group_membership(train, balanced) @ inverse_share_weights(group_shares(train, balanced))
 
 
-def over_shares(found: Float[Array, " k"]) -> Float[Array, " k"]:
-    """What a member of each group has to count for: the equal share over its own; 0 where there is no member."""
-    return jnp.where(found > 0, present(found) / jnp.maximum(found, 1e-9), 0)
+def inverse_share_weights(shares: Float[Array, " k"]) -> Float[Array, " k"]:
+    """Weight of a member of each group: the balanced share over its own share; 0 for groups without members."""
+    return jnp.where(shares > 0, equal_shares(shares) / jnp.maximum(shares, 1e-9), 0)
 
 
-def present(shares: Float[Array, " g"]) -> Float[Array, " g"]:
-    """Equal shares of all groups that have any."""
-    there = (jnp.asarray(shares) > 0).astype(jnp.float32)
-    return there / jnp.sum(there)
+def equal_shares(shares: Float[Array, " g"]) -> Float[Array, " g"]:
+    """Equal shares of all groups with members, 0 for the others."""
+    has_members = (jnp.asarray(shares) > 0).astype(jnp.float32)
+    return has_members / jnp.sum(has_members)

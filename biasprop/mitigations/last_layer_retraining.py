@@ -1,4 +1,4 @@
-"""Last-layer retraining: a new head on balanced subjects the network did not learn from (Kirichenko et al. 2023)."""
+"""Last-layer retraining: refit the head on the validation set with balanced groups (Kirichenko et al. 2023)."""
 
 from __future__ import annotations
 
@@ -16,45 +16,43 @@ from biasprop.nn.heads import Head, log_loss, solve
 
 
 class LastLayerRetraining(Erm):
-    """Trains as without mitigation, then fits the head anew to those who select, all groups counting alike.
+    """Trains without mitigation, then refits the head on the validation set with equal total weight of all groups.
 
-    The strength of the L2 penalty is the one that, fitted to every other subject, has the lowest loss on the rest,
-    groups counting alike; the head is then fitted to all of them.
+    The L2 penalty is chosen by two-fold split: candidates are fitted to one half of the validation set and compared by
+    balanced loss on the other; the head is then fitted to all of it.
     """
 
     kind: Literal["last_layer_retraining"] = "last_layer_retraining"
-    balanced: groups.Balanced = "subgroup_and_label"
-    """What counts alike: every pair of subgroup and recorded label, or every subgroup."""
+    balanced: groups.Grouping = "subgroup_and_label"
+    """Groups that get equal total weight: pairs of subgroup and recorded label, or subgroups."""
     penalties: Annotated[tuple[float, ...], Field(min_length=1, max_length=32)] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-    """Candidate L2 strengths on standardised features, per label."""
+    """Candidate L2 penalties on standardised features, relative to the mean log loss."""
 
     needs_groups: ClassVar[bool] = True
     retrains: ClassVar[bool] = True
 
-    def incompatibility(self, adapter: Any) -> str | None:
-        """Why it does not go with a protocol, or None."""
-        return (
-            None if adapter.linear_head else f"last_layer_retraining needs a linear head, which {adapter.kind} has not"
-        )
+    def incompatibility(self, protocol: Any) -> str | None:
+        """Why it cannot be combined with a protocol, or None."""
+        return None if protocol.linear_head else f"last_layer_retraining needs a linear head; {protocol.kind} has none"
 
     def retrained(self, features: Float[Array, "n d"], selection: Labelled) -> Head:
-        """The new head.
+        """The refitted head.
 
         Args:
-            features: of those who select, by the adapted encoder.
-            selection: their labels and subgroups; rows at or beyond the count carry no weight.
+            features: of the validation set, by the adapted encoder.
+            selection: its labels and subgroups; rows at or beyond the count have no weight.
         """
         labels, count = selection.labels, selection.count
-        weight = groups.balancing(selection, self.balanced)
-        odd = jnp.arange(len(labels)) // 4 % 2 == 1  # in fours, because a list goes through its groups in turn
-        candidates = jax.vmap(lambda penalty: solve(features, labels, count, penalty, weight * ~odd))(
+        weight = groups.balanced_weights(selection, self.balanced)
+        held_out = jnp.arange(len(labels)) // 4 % 2 == 1  # alternate blocks of 4, because rosters cycle through groups
+        candidates = jax.vmap(lambda penalty: solve(features, labels, count, penalty, weight * ~held_out))(
             jnp.asarray(self.penalties)
         )
-        seen = odd & (jnp.arange(len(labels)) < count)
+        counted = held_out & (jnp.arange(len(labels)) < count)
 
-        def judged(head: Head) -> Float[Array, ""]:
-            return jnp.sum(jnp.where(seen, weight * log_loss(head(features), labels), 0))
+        def balanced_loss(head: Head) -> Float[Array, ""]:
+            return jnp.sum(jnp.where(counted, weight * log_loss(head(features), labels), 0))
 
-        losses = jax.vmap(judged)(candidates)
+        losses = jax.vmap(balanced_loss)(candidates)
         best = jnp.asarray(self.penalties)[jnp.argmin(jnp.where(jnp.isnan(losses), jnp.inf, losses))]
         return solve(features, labels, count, best, weight)

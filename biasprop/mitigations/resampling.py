@@ -1,4 +1,4 @@
-"""Resampling: members of rare groups are drawn more often (Idrissi et al. 2022, RWG)."""
+"""Resampling: members of rare groups are sampled more often (Idrissi et al. 2022, RWG)."""
 
 from __future__ import annotations
 
@@ -11,64 +11,64 @@ from jaxtyping import Array, Int, Key
 from biasprop.interfaces import Cohort, Labelled
 from biasprop.keys import at
 from biasprop.mitigations import groups
-from biasprop.mitigations.erm import AsDrawn, Erm
+from biasprop.mitigations.erm import Erm, UniformSampling
 
-TRIES = 64
-"""Members of the cohort looked at for each place of a batch: a subgroup of a share of .05 is missed once in 27 places,
-one of .1 once in 850."""
+CANDIDATES_PER_PLACE = 64
+"""Candidate cohort members per place of a batch; a subgroup with share .05 has none among them in 1 of 27 places,
+one with share .1 in 1 of 850."""
 
 
 class Resampling(Erm):
-    """Each labelled subject is drawn with a chance of one over its group's share of the budget.
+    """Samples labelled subjects in inverse proportion to their group's share of the labelled set.
 
-    A protocol that solves its own fit draws nothing; there each subject counts by that much instead, which is the fit
-    to infinitely many draws.
+    A protocol with a frozen encoder samples no batches; it uses the sampling weights as loss weights, which is the
+    limit of infinitely many samples.
     """
 
     kind: Literal["resampling"] = "resampling"
-    balanced: groups.Balanced = "subgroup_and_label"
-    """What is drawn equally often: every pair of subgroup and recorded label, or every subgroup."""
+    balanced: groups.Grouping = "subgroup_and_label"
+    """Groups that are sampled equally often: pairs of subgroup and recorded label, or subgroups."""
 
     needs_groups: ClassVar[bool] = True
 
     def labelled(self, train: Labelled) -> Labelled:
-        """The labelled subjects, with their chances."""
-        return train._replace(chance=groups.balancing(train, self.balanced))
+        """The labelled set with sampling weights."""
+        return train._replace(sampling_weight=groups.balanced_weights(train, self.balanced))
 
 
-class CohortResampling(AsDrawn):
-    """Every place of a batch goes to a subgroup by lot, whatever its share of the cohort, and to a member of it."""
+class CohortResampling(UniformSampling):
+    """Each place of a batch gets a uniformly random subgroup, whatever its share, and a random member of it."""
 
     kind: Literal["resampling"] = "resampling"
 
     needs_subjects: ClassVar[bool] = True
 
     def rows(self, key: Key[Array, ""], n: int, cohort: Cohort) -> Int[Array, " n"]:
-        """Members of a batch, subgroups by equal chances."""
-        edges = jnp.cumsum(groups.present(cohort.shares))[:-1]
-        lots = jax.random.uniform(at(key, 0), (n,))
-        return _members(at(key, 1), jnp.sum(lots[:, None] >= edges, axis=1), cohort)
+        """Indices of a batch, with uniformly random subgroups."""
+        edges = jnp.cumsum(groups.equal_shares(cohort.shares))[:-1]
+        uniforms = jax.random.uniform(at(key, 0), (n,))
+        return _random_members(at(key, 1), jnp.sum(uniforms[:, None] >= edges, axis=1), cohort)
 
 
-class BalancedBatches(AsDrawn):
-    """Every batch holds equally many members of each subgroup, to within one."""
+class BalancedBatches(UniformSampling):
+    """Every batch has the same number of members of each subgroup, to within one."""
 
     kind: Literal["balanced_batches"] = "balanced_batches"
 
     needs_subjects: ClassVar[bool] = True
 
     def rows(self, key: Key[Array, ""], n: int, cohort: Cohort) -> Int[Array, " n"]:
-        """Members of a batch, subgroups in turn."""
-        there = groups.present(cohort.shares) > 0
-        order = jnp.argsort(~there, stable=True)  # those that have members first
-        return _members(at(key, 1), order[jnp.arange(n) % jnp.sum(there)], cohort)
+        """Indices of a batch, cycling through the subgroups."""
+        has_members = groups.equal_shares(cohort.shares) > 0
+        order = jnp.argsort(~has_members, stable=True)  # subgroups with members first
+        return _random_members(at(key, 1), order[jnp.arange(n) % jnp.sum(has_members)], cohort)
 
 
-def _members(key: Key[Array, ""], wanted: Int[Array, " n"], cohort: Cohort) -> Int[Array, " n"]:
-    """A random member of each wanted subgroup; where none of :data:`TRIES` is one, any member.
+def _random_members(key: Key[Array, ""], subgroup: Int[Array, " n"], cohort: Cohort) -> Int[Array, " n"]:
+    """Index of a random member of each given subgroup, or of any member if no candidate is in it.
 
-    Nothing is listed, so a cohort may be of any size.
+    Members are found by rejection (:data:`CANDIDATES_PER_PLACE`) without listing the cohort, which may have any size.
     """
-    rows = jax.random.randint(key, (len(wanted), TRIES), 0, cohort.size)
-    fits = cohort.subgroup_of(rows.ravel()).reshape(rows.shape) == wanted[:, None]
-    return rows[jnp.arange(len(wanted)), jnp.argmax(fits, axis=1)]
+    rows = jax.random.randint(key, (len(subgroup), CANDIDATES_PER_PLACE), 0, cohort.size)
+    matches = cohort.subgroup_of(rows.ravel()).reshape(rows.shape) == subgroup[:, None]
+    return rows[jnp.arange(len(subgroup)), jnp.argmax(matches, axis=1)]

@@ -1,6 +1,7 @@
-"""What networks and their training are made of: layers, heads, views, and the one optimiser loop.
+"""Network parts and the optimiser loop, shared by encoders, objectives, protocols and mitigations.
 
-:mod:`.layers` has the parts of encoders and decoders, :mod:`.heads` linear heads and the solver of a probe,
-:mod:`.views` random views of images, :mod:`.optimisation` the compiled training loop of every stage, and
-:mod:`.xla_barriers` keeps XLA:CPU from computing a thing twice. Encoders, objectives and protocols are made of these.
+:mod:`.layers` has the layers of encoders and decoders behind pure functions, :mod:`.heads` linear heads and the solver
+of logistic regression, :mod:`.views` random augmentation, :mod:`.optimisation` the compiled training loop of every
+stage with the two task contracts it minimises (``TrainingTask``, ``ValidatedTask``), and :mod:`.xla_barriers` stops
+XLA:CPU from computing a value more than once. Nothing here knows subgroups, studies or members of another room.
 """

@@ -1,4 +1,4 @@
-"""Linear heads: the read-out of features that every protocol ends in, and logistic regression solved to tolerance."""
+"""Linear heads, and L2-regularised logistic regression solved to a tolerance."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-TOLERANCE = 1e-5
-"""Largest component of the gradient at which the fit stops."""
+GRADIENT_TOLERANCE = 1e-5
+"""Largest absolute component of the gradient at which a fit stops."""
 
-CONVERGED = 1e-3
-"""Largest component of the gradient at which a fit that ran out of steps still counts as solved."""
+MAX_ACCEPTED_GRADIENT = 1e-3
+"""Largest absolute component of the gradient at which a fit that ran out of steps is still accepted."""
 
 MAX_STEPS = 60
-"""Newton steps before the fit is given up as not solved."""
+"""Newton steps after which a fit counts as failed unless its gradient is accepted."""
 
 
 class Head(NamedTuple):
-    """A linear read-out of features: ``features @ weights + intercept`` is the log-odds of disease."""
+    """A linear classifier: ``features @ weights + intercept`` is the log-odds of disease."""
 
     weights: Float[Array, " d"]
     intercept: Float[Array, ""]
 
     def __call__(self, features: Float[Array, "*s d"]) -> Float[Array, "*s"]:
-        """Log-odds of any number of subjects."""
+        """Log-odds of any number of feature vectors."""
         return features @ self.weights + self.intercept
 
 
@@ -39,18 +39,26 @@ def solve(
     labels: Int[Array, " n"],
     count: Int[Array, ""],
     penalty: float | Float[Array, ""],
-    counts: Float[Array, " n"] | None = None,
+    sample_weight: Float[Array, " n"] | None = None,
 ) -> Head:
     """L2-regularised logistic regression of the first ``count`` rows, by damped Newton steps.
 
-    ``counts`` is how much each of them counts, all alike where it is None.
-
     Minimises ``mean log loss + penalty / 2 |weights|^2`` over features standardised on those rows; the intercept is
-    free. Each step takes the best of six lengths, full to 1/32. A fit that is not solved is NaN.
+    not penalised. Each step takes the best of six lengths, full to 1/32.
+
+    Args:
+        features: rows at or beyond ``count`` are ignored.
+        labels: 0 or 1.
+        count: number of rows to fit.
+        penalty: L2 strength.
+        sample_weight: relative weight of each row; None for equal weights.
+
+    Returns:
+        The head for unstandardised features; all NaN if the fit failed (:data:`MAX_STEPS`).
     """
     weight = (jnp.arange(labels.shape[0]) < count).astype(jnp.float32)
-    if counts is not None:
-        weight = weight * counts
+    if sample_weight is not None:
+        weight = weight * sample_weight
     weight = weight / jnp.sum(weight)
     mean = weight @ features
     scale = jnp.sqrt(weight @ (features - mean) ** 2 + 1e-8)
@@ -65,7 +73,7 @@ def solve(
 
     def unsolved(state: tuple[Array, Array]) -> Array:
         theta, steps = state
-        return (steps < MAX_STEPS) & (jnp.max(jnp.abs(gradient(theta))) > TOLERANCE)
+        return (steps < MAX_STEPS) & (jnp.max(jnp.abs(gradient(theta))) > GRADIENT_TOLERANCE)
 
     def newton(state: tuple[Array, Array]) -> tuple[Array, Array]:
         theta, steps = state
@@ -78,6 +86,6 @@ def solve(
         return theta - lengths[jnp.argmin(losses)] * move, steps + 1
 
     theta, _ = jax.lax.while_loop(unsolved, newton, (jnp.zeros(inputs.shape[1]), jnp.int32(0)))
-    theta = jnp.where(jnp.max(jnp.abs(gradient(theta))) < CONVERGED, theta, jnp.nan)
+    theta = jnp.where(jnp.max(jnp.abs(gradient(theta))) < MAX_ACCEPTED_GRADIENT, theta, jnp.nan)
     weights = theta[:-1] / scale
     return Head(weights, theta[-1] - mean @ weights)

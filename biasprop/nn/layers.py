@@ -1,9 +1,10 @@
-"""The few flax blocks that encoders, decoders and heads share, behind pure functions of (parameters, inputs).
+"""Flax layers of encoders, decoders and projection heads, behind pure functions of (parameters, inputs).
 
-Everything is matrix products: on XLA:CPU a convolution inside a compiled scan is an order of magnitude slower. The
-tokens of all images are the rows of one matrix (``r = n t``): with an axis for images and one for tokens, XLA:CPU
-copies every operand of a weight's gradient into another layout first (measured: a training step takes 1.4 times as
-long).
+All layers are matrix products: on XLA:CPU a convolution inside a compiled scan is an order of magnitude slower. The
+tokens of all images are the rows of one matrix (``r = n t``): with separate axes for images and tokens, XLA:CPU first
+copies every operand of a weight gradient into another layout (measured: a training step takes 1.4 times as long).
+
+Module attributes are the names of stored encoder arrays; renaming one makes stored encoders unreadable.
 """
 
 from __future__ import annotations
@@ -32,51 +33,51 @@ def patchify(images: Float[Array, "n h w c"], patch: int) -> Float[Array, "n t p
 def affine(rows: Float[Array, "r i"], kernel: Float[Array, "i o"], bias: Float[Array, " o"]) -> Float[Array, "r o"]:
     """``rows @ kernel + bias``.
 
-    The kernel's gradient sums over rows into its shorter side first: on XLA:CPU the other way round takes up to one and
-    a half times as long (measured), and is what it makes of a transpose that nothing holds in place.
+    The kernel gradient is computed with the kernel's shorter side first. On XLA:CPU the other order takes up to 1.5
+    times as long (measured); the barrier stops XLA from rewriting the transpose into it.
     """
     return rows @ kernel + bias
 
 
-def _affine(rows: Array, kernel: Array, bias: Array) -> tuple[Array, tuple[Array, Array]]:
+def _affine_forward(rows: Array, kernel: Array, bias: Array) -> tuple[Array, tuple[Array, Array]]:
     return affine(rows, kernel, bias), (rows, kernel)
 
 
-def _affine_back(kept: tuple[Array, Array], wanted: Array) -> tuple[Array, Array, Array]:
-    rows, kernel = kept
+def _affine_backward(residuals: tuple[Array, Array], cotangent: Array) -> tuple[Array, Array, Array]:
+    rows, kernel = residuals
     inputs, outputs = kernel.shape
-    gradient = barrier(wanted.T @ rows).T if inputs > outputs else rows.T @ wanted
-    return wanted @ kernel.T, gradient, wanted.sum(axis=0)
+    gradient = barrier(cotangent.T @ rows).T if inputs > outputs else rows.T @ cotangent
+    return cotangent @ kernel.T, gradient, cotangent.sum(axis=0)
 
 
-affine.defvjp(_affine, _affine_back)
+affine.defvjp(_affine_forward, _affine_backward)
 
 
 @jax.custom_vjp
-def across(columns: Float[Array, "i c"], kernel: Float[Array, "i o"]) -> Float[Array, "o c"]:
-    """``column @ kernel`` of every column.
+def project_columns(columns: Float[Array, "i c"], kernel: Float[Array, "i o"]) -> Float[Array, "o c"]:
+    """``kernel.T @ columns``: project every column.
 
-    The longer side of the kernel is on the left of its gradient: on XLA:CPU the other way round takes five times as
+    The kernel gradient is computed with the kernel's longer side first: on XLA:CPU the other order takes five times as
     long (measured, 16 x 32 from 16,384 columns).
     """
     return kernel.T @ columns
 
 
-def _across(columns: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
-    return across(columns, kernel), (columns, kernel)
+def _project_columns_forward(columns: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+    return project_columns(columns, kernel), (columns, kernel)
 
 
-def _across_back(kept: tuple[Array, Array], wanted: Array) -> tuple[Array, Array]:
-    columns, kernel = kept
+def _project_columns_backward(residuals: tuple[Array, Array], cotangent: Array) -> tuple[Array, Array]:
+    columns, kernel = residuals
     inputs, outputs = kernel.shape
-    return kernel @ wanted, columns @ wanted.T if inputs > outputs else barrier(wanted @ columns.T).T
+    return kernel @ cotangent, columns @ cotangent.T if inputs > outputs else barrier(cotangent @ columns.T).T
 
 
-across.defvjp(_across, _across_back)
+project_columns.defvjp(_project_columns_forward, _project_columns_backward)
 
 
 EPSILON = 1e-6
-"""Added to the variance of a row before it is normalised (flax's default)."""
+"""Added to the variance of a row before normalising (flax's default)."""
 
 
 class Affine(nnx.Linear):
@@ -85,18 +86,18 @@ class Affine(nnx.Linear):
     def __call__(self, rows: Float[Array, "r i"]) -> Float[Array, "r o"]:
         return affine(rows, *self._parameters())
 
-    def after(self, norm: Norm, rows: Float[Array, "r i"]) -> Float[Array, "r o"]:
-        """``self(norm(rows))``, with the norm's scale and bias in the kernel: two passes over the rows less."""
+    def after_norm(self, norm: Norm, rows: Float[Array, "r i"]) -> Float[Array, "r o"]:
+        """``self(norm(rows))``, with the norm's scale and bias folded into the kernel: two passes over rows fewer."""
         (kernel, bias), (scale, offset) = self._parameters(), norm.parameters()
         return affine(normalise(rows), scale[:, None] * kernel, offset @ kernel + bias)
 
-    def across(self, columns: Float[Array, "i c"]) -> Float[Array, "o c"]:
-        """``self`` of every column, with a bias if there is one."""
-        product = across(columns, self.kernel[...])
+    def on_columns(self, columns: Float[Array, "i c"]) -> Float[Array, "o c"]:
+        """Apply to every column; the bias is optional."""
+        product = project_columns(columns, self.kernel[...])
         return product if self.bias is None else product + self.bias[...][:, None]
 
     def centred(self, rows: Float[Array, "r i"]) -> Float[Array, "r o"]:
-        """``self(rows)`` less its mean over the outputs, for a stream whose rows have mean 0."""
+        """``self(rows)`` minus its mean over the outputs, for a residual stream whose rows have mean 0."""
         return affine(rows, *map(centred, self._parameters()))
 
     def _parameters(self) -> tuple[Float[Array, "i o"], Float[Array, " o"]]:
@@ -105,10 +106,10 @@ class Affine(nnx.Linear):
 
 
 class Norm(nnx.LayerNorm):
-    """Layer normalisation (Ba et al. 2016) of rows whose mean is 0 already.
+    """Layer normalisation (Ba et al. 2016) of rows that already have mean 0.
 
-    A layer norm never feels the mean of a row. Where everything that is added to a stream has mean 0 over its
-    features, the same numbers come out and nobody computes a mean in the loop.
+    Layer norm is invariant to the mean of a row. If everything added to the residual stream has mean 0 over features,
+    the result is the same and no mean has to be computed.
     """
 
     def __call__(self, rows: Float[Array, "r d"]) -> Float[Array, "r d"]:
@@ -122,28 +123,28 @@ class Norm(nnx.LayerNorm):
 
 
 def centred(rows: Float[Array, "*s d"]) -> Float[Array, "*s d"]:
-    """Rows less their means."""
+    """Rows minus their means."""
     return rows - rows.mean(axis=-1, keepdims=True)
 
 
 @jax.custom_vjp
 def normalise(rows: Float[Array, "r d"]) -> Float[Array, "r d"]:
-    """Rows of mean 0 over their standard deviations."""
-    return _normalise(rows)[0]
+    """Rows of mean 0 divided by their standard deviations."""
+    return _normalise_forward(rows)[0]
 
 
-def _normalise(rows: Array) -> tuple[Array, tuple[Array, Array]]:
+def _normalise_forward(rows: Array) -> tuple[Array, tuple[Array, Array]]:
     inverse = jax.lax.rsqrt(jnp.mean(rows**2, axis=1, keepdims=True) + EPSILON)
     unit = rows * inverse
     return unit, (unit, inverse)
 
 
-def _normalise_back(kept: tuple[Array, Array], wanted: Array) -> tuple[Array]:
-    unit, inverse = kept
-    return (inverse * (wanted - unit * jnp.mean(wanted * unit, axis=1, keepdims=True)),)
+def _normalise_backward(residuals: tuple[Array, Array], cotangent: Array) -> tuple[Array]:
+    unit, inverse = residuals
+    return (inverse * (cotangent - unit * jnp.mean(cotangent * unit, axis=1, keepdims=True)),)
 
 
-normalise.defvjp(_normalise, _normalise_back)
+normalise.defvjp(_normalise_forward, _normalise_backward)
 
 
 @jax.custom_vjp
@@ -152,39 +153,39 @@ def attend(
 ) -> Float[Array, "n t h c"]:
     """Scaled dot-product attention (Vaswani et al. 2017, eq. 1): ``softmax(q k' / sqrt(c)) v``.
 
-    Its derivative is written out, so that every product sums over the last axis of its left side: XLA:CPU takes four
-    times as long for the other form (measured).
+    The gradient is written out so that every product contracts the last axis of its left operand: on XLA:CPU the other
+    form takes four times as long (measured).
     """
-    return _attend(q, k, v)[0]
+    return _attend_forward(q, k, v)[0]
 
 
-def _attend(q: Array, k: Array, v: Array) -> tuple[Array, tuple[Array, ...]]:
+def _attend_forward(q: Array, k: Array, v: Array) -> tuple[Array, tuple[Array, ...]]:
     logits = jnp.einsum("nqhc,nkhc->nhqk", q, k) / q.shape[-1] ** 0.5
     weights = jax.nn.softmax(logits, axis=-1)
     return jnp.einsum("nhqk,nkhc->nqhc", weights, v), (q, k, v, weights)
 
 
-def _attend_back(kept: tuple[Array, ...], wanted: Array) -> tuple[Array, Array, Array]:
-    q, k, v, weights = kept
-    pull = jnp.einsum("nqhc,nkhc->nhqk", wanted, v)
+def _attend_backward(residuals: tuple[Array, ...], cotangent: Array) -> tuple[Array, Array, Array]:
+    q, k, v, weights = residuals
+    pull = jnp.einsum("nqhc,nkhc->nhqk", cotangent, v)
     logits = weights * (pull - jnp.sum(pull * weights, axis=-1, keepdims=True)) / q.shape[-1] ** 0.5
     return (
         jnp.einsum("nhqk,nkhc->nqhc", logits, k),
-        _over_queries(q, logits),
-        _over_queries(wanted, weights),
+        _sum_over_queries(q, logits),
+        _sum_over_queries(cotangent, weights),
     )
 
 
-def _over_queries(rows: Float[Array, "n q h c"], weights: Float[Array, "n h q k"]) -> Float[Array, "n k h c"]:
-    """Weighted sums over queries. No einsum: it would exchange the factors."""
+def _sum_over_queries(rows: Float[Array, "n q h c"], weights: Float[Array, "n h q k"]) -> Float[Array, "n k h c"]:
+    """Weighted sums over queries. Not an einsum, which would swap the operands."""
     return jax.lax.dot_general(rows, weights, (((1,), (2,)), ((0, 2), (0, 1)))).transpose(0, 3, 1, 2)
 
 
-attend.defvjp(_attend, _attend_back)
+attend.defvjp(_attend_forward, _attend_backward)
 
 
 class Attention(nnx.Module):
-    """Multi-head self-attention over the ``t`` tokens of each image, after ``norm``; its rows have mean 0."""
+    """Multi-head self-attention over the ``t`` tokens of each image, after ``norm``; output rows have mean 0."""
 
     def __init__(self, width: int, heads: int, *, rngs: nnx.Rngs):
         self.heads = heads
@@ -195,26 +196,26 @@ class Attention(nnx.Module):
         d = rows.shape[1]
         q, k, v = (
             part.reshape(-1, t, self.heads, d // self.heads)
-            for part in jnp.split(self.mix.after(norm, rows), 3, axis=1)
+            for part in jnp.split(self.mix.after_norm(norm, rows), 3, axis=1)
         )
         return self.out.centred(attend(q, k, v).reshape(-1, d))
 
 
 class TokenMlp(nnx.Module):
-    """What ends every block: a pre-norm MLP of each token by itself, over rows of mean 0; it keeps them so."""
+    """Pre-norm MLP applied to each token, the last part of every block; rows have mean 0 before and after."""
 
     def __init__(self, width: int, expansion: int, *, rngs: nnx.Rngs):
         self.norm_mlp = Norm(width, rngs=rngs)
         self.widen = Affine(width, expansion * width, rngs=rngs)
         self.narrow = Affine(expansion * width, width, rngs=rngs)
 
-    def alone(self, rows: Float[Array, "r d"]) -> Float[Array, "r d"]:
-        """Rows after each token has been by itself."""
-        return rows + self.narrow.centred(jax.nn.gelu(self.widen.after(self.norm_mlp, rows)))
+    def with_mlp(self, rows: Float[Array, "r d"]) -> Float[Array, "r d"]:
+        """Add the MLP of each token to the residual stream."""
+        return rows + self.narrow.centred(jax.nn.gelu(self.widen.after_norm(self.norm_mlp, rows)))
 
 
 class Block(TokenMlp):
-    """Pre-norm transformer block over rows of mean 0; it keeps them so."""
+    """Pre-norm transformer block; rows have mean 0 before and after."""
 
     def __init__(self, width: int, heads: int, expansion: int, *, rngs: nnx.Rngs):
         self.norm_attention = Norm(width, rngs=rngs)
@@ -222,15 +223,15 @@ class Block(TokenMlp):
         super().__init__(width, expansion, rngs=rngs)
 
     def __call__(self, rows: Float[Array, "r d"], t: int) -> Float[Array, "r d"]:
-        return self.alone(rows + self.attention(self.norm_attention, rows, t))
+        return self.with_mlp(rows + self.attention(self.norm_attention, rows, t))
 
 
 class MixerBlock(TokenMlp):
-    """Mixer block (Tolstikhin et al. 2021, eq. 1): an MLP over the places of each feature, then one of each token.
+    """Mixer block (Tolstikhin et al. 2021, eq. 1): an MLP over token positions per feature, then an MLP per token.
 
-    The rows of one place follow each other (``r = t n``), so that mixing places is one product from the left and
-    nothing is transposed. What all features of a token share no norm ever feels, so that the last bias over places
-    would learn nothing, and is left out.
+    Rows are ordered by position (``r = t n``), so mixing positions is one product from the left without a transpose.
+    The last bias over positions would add one number to all features of a token, to which layer norm is invariant, so
+    there is none.
     """
 
     def __init__(self, tokens: int, width: int, hidden: int, expansion: int, *, rngs: nnx.Rngs):
@@ -241,8 +242,8 @@ class MixerBlock(TokenMlp):
 
     def __call__(self, rows: Float[Array, "r d"], t: int) -> Float[Array, "r d"]:
         columns = self.norm_tokens(rows).reshape(t, -1)
-        mixed = self.gather.across(jax.nn.gelu(self.spread.across(columns)))
-        return self.alone(rows + centred(mixed.reshape(rows.shape)))
+        mixed = self.gather.on_columns(jax.nn.gelu(self.spread.on_columns(columns)))
+        return self.with_mlp(rows + centred(mixed.reshape(rows.shape)))
 
 
 class Transformer(nnx.Module):
@@ -250,12 +251,12 @@ class Transformer(nnx.Module):
 
     Args:
         inputs: length ``p`` of a token before embedding.
-        tokens: how many positions there are.
-        width: length of a token inside.
+        tokens: number of positions.
+        width: length of a token after embedding.
         depth: number of blocks.
         heads: attention heads; must divide the width.
-        expansion: hidden width of the MLPs over the width.
-        rngs: flax's holder of the key.
+        expansion: hidden width of the MLPs, as a multiple of the width.
+        rngs: key for the initial parameters.
     """
 
     def __init__(self, inputs: int, tokens: int, width: int, depth: int, heads: int, expansion: int, *, rngs: nnx.Rngs):
@@ -283,12 +284,12 @@ class Mixer(nnx.Module):
 
     Args:
         inputs: length ``p`` of a token before embedding.
-        tokens: how many places there are.
-        width: length of a token inside.
+        tokens: number of positions.
+        width: length of a token after embedding.
         depth: number of blocks.
-        hidden: hidden width of the MLPs over places.
-        expansion: hidden width of the MLPs over features, over the width.
-        rngs: flax's holder of the key.
+        hidden: hidden width of the MLPs over positions.
+        expansion: hidden width of the per-token MLPs, as a multiple of the width.
+        rngs: key for the initial parameters.
     """
 
     def __init__(
@@ -307,7 +308,7 @@ class Mixer(nnx.Module):
 
 
 class Projection(nnx.Module):
-    """Two-layer MLP, thrown away after pretraining."""
+    """Two-layer MLP, discarded after pretraining."""
 
     def __init__(self, inputs: int, hidden: int, outputs: int, *, rngs: nnx.Rngs):
         self.first = Affine(inputs, hidden, rngs=rngs)
@@ -318,18 +319,18 @@ class Projection(nnx.Module):
 
 
 class Blueprint(NamedTuple):
-    """A module yet to be built: its class and sizes. Equal blueprints are traced once."""
+    """Class and sizes of a module to build. Equal blueprints are traced once."""
 
     module: type[nnx.Module]
     sizes: tuple[int, ...]
 
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
-        """The module with fresh parameters."""
+        """The module with initial parameters."""
         return self.module(*self.sizes, rngs=rngs)  # pyright: ignore[reportCallIssue]
 
 
 def init(blueprint: Blueprint, key: Key[Array, ""]) -> Params:
-    """Fresh parameters of a module, as a pure pytree of arrays."""
+    """Initial parameters of a module, as a pytree of arrays."""
     return nnx.as_pure(nnx.split(blueprint.build(nnx.Rngs(key)))[1])
 
 
@@ -340,5 +341,5 @@ def apply(blueprint: Blueprint, params: Params, *inputs: Any) -> Any:
 
 @functools.cache
 def _graph(blueprint: Blueprint) -> Any:
-    """The module without its parameters; found without computing any."""
+    """The module without its parameters, without computing any."""
     return nnx.split(nnx.eval_shape(lambda: blueprint.build(nnx.Rngs(0))))[0]

@@ -1,7 +1,7 @@
-"""The one optimiser loop both stages use: a compiled scan over a fixed number of steps, called until done.
+"""The optimiser loop of pretraining and fine-tuning: a compiled scan over a fixed number of steps, called until done.
 
-Progress and interruptions live between segments and change no bit. A run that diverges stops moving at
-its last finite parameters and says at which step.
+Progress reports and interruptions happen between segments and change no bit. A run that diverges stays at its last
+finite parameters and records the step.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from biasprop.component import Component, Traced
 from biasprop.interfaces import Params
 
 SEGMENT = 50
-"""Steps a compiled segment takes; a run of any length is a whole number of segments whose last steps stand still."""
+"""Steps per compiled segment. A run is a whole number of segments; steps beyond its length change nothing."""
 
 NOT_DIVERGED = -1
 """``State.diverged_at`` of a run that has not diverged."""
@@ -29,13 +29,13 @@ class Schedule(Component):
     steps: Annotated[int, Traced(), Field(ge=1, le=100_000_000)] = 2_200
     """Number of optimiser steps."""
     batch: Annotated[int, Field(ge=2, le=65_536)] = 128
-    """Images a step."""
+    """Images per step."""
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 2e-3
-    """Peak rate."""
+    """Peak learning rate."""
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.05
-    """Decoupled decay, on matrices only."""
+    """Decoupled weight decay, on matrices only."""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    """Fraction of the steps over which the rate rises from 0."""
+    """Fraction of the steps over which the learning rate rises from 0."""
 
     def rate(self, step: Int[Array, ""]) -> Float[Array, ""]:
         """Learning rate at a step."""
@@ -45,7 +45,7 @@ class Schedule(Component):
         return self.learning_rate * jnp.where(progress < self.warmup, rising, falling)
 
     def optimiser(self) -> Any:
-        """The optax transformation."""
+        """The optax gradient transformation."""
         import optax
 
         return optax.chain(
@@ -59,7 +59,7 @@ class Schedule(Component):
 
 
 class TrainingTask(Protocol):
-    """What a training run minimises: a pytree, so that one compiled segment serves every task of its structure."""
+    """A loss to minimise, as a pytree, so that one compiled segment serves all tasks of one structure."""
 
     @property
     def schedule(self) -> Schedule:
@@ -67,26 +67,26 @@ class TrainingTask(Protocol):
         ...
 
     def loss(self, params: Params, step: Int[Array, ""]) -> Float[Array, ""]:
-        """Loss of the batch of this step."""
+        """Loss of the batch of a step."""
         ...
 
 
 class ValidatedTask(TrainingTask, Protocol):
-    """A task whose best parameters on the way are kept."""
+    """A task that keeps its best parameters by validation loss."""
 
     def validation_loss(self, params: Params) -> Float[Array, ""]:
-        """What "best" means: the lowest wins."""
+        """Loss on the validation set; the lowest marks the best parameters."""
         ...
 
 
 class State(NamedTuple):
-    """A training run between two segments."""
+    """State of a training run between two segments."""
 
     params: Params
     moments: Any
     step: Int[Array, ""]
     diverged_at: Int[Array, ""]
-    """First step whose loss or update was not finite, or ``NEVER``."""
+    """First step whose loss or update was not finite, or :data:`NOT_DIVERGED`."""
 
 
 def start(task: TrainingTask, params: Params) -> State:
@@ -98,7 +98,7 @@ def segment(task: TrainingTask, state: State) -> tuple[State, Float[Array, " s"]
     """Take ``SEGMENT`` steps.
 
     Returns:
-        The state after them and the loss of each (NaN where the run stood still).
+        The state after them, and the loss of each step (NaN for steps beyond the end or after divergence).
     """
     optimiser = task.schedule.optimiser()
 
@@ -108,19 +108,21 @@ def segment(task: TrainingTask, state: State) -> tuple[State, Float[Array, " s"]
         params = jax.tree.map(jnp.add, state.params, updates)
         finite = jnp.isfinite(loss) & jnp.isfinite(sum(jnp.sum(leaf) for leaf in jax.tree.leaves(updates)))
         running = (state.step < task.schedule.steps) & (state.diverged_at == NOT_DIVERGED)
-        moves = running & finite
-        kept: Any = jax.tree.map(lambda a, b: jnp.where(moves, a, b), (params, moments), (state.params, state.moments))
+        accept = running & finite
+        updated: Any = jax.tree.map(
+            lambda a, b: jnp.where(accept, a, b), (params, moments), (state.params, state.moments)
+        )
         diverged_at = jnp.where(running & ~finite, state.step, state.diverged_at)
-        return State(kept[0], kept[1], state.step + 1, diverged_at), jnp.where(running, loss, jnp.nan)
+        return State(updated[0], updated[1], state.step + 1, diverged_at), jnp.where(running, loss, jnp.nan)
 
     return jax.lax.scan(step, state, length=SEGMENT)
 
 
 def loss_at_divergence(task: TrainingTask, state: State) -> Float[Array, ""]:
-    """Loss of the step at which a run diverged: its parameters stand where that step began."""
+    """Loss of the step at which a run diverged; its parameters are those before that step."""
     return task.loss(state.params, jnp.maximum(state.diverged_at, 0))
 
 
 def segment_count(steps: int) -> int:
-    """How many segments a run of so many steps takes."""
+    """Number of segments in a run of this many steps."""
     return -(-steps // SEGMENT)

@@ -1,4 +1,4 @@
-"""Two random views of an image, as small resampling matrices and colour gains: no gathers, no rolls."""
+"""Random views of an image (augmentation), by small resampling matrices and colour gains; no gathers, no rolls."""
 
 from __future__ import annotations
 
@@ -15,42 +15,44 @@ from biasprop.nn.xla_barriers import barrier
 
 
 class Augmentation(Component):
-    """What a view may change. Zero is off for every lever."""
+    """Ranges of random augmentation; 0 turns a lever off."""
 
     scale: Annotated[float, Field(ge=0, le=2)] = 0.22
-    """Half-range of the log of the axis-wise zoom."""
+    """Half-range of the log zoom along each axis."""
     shift: Annotated[float, Field(ge=0, le=1)] = 0.19
     """Largest displacement along an axis, in widths of the view."""
     flip: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Chance of a left-right flip, and apart from it of an up-down flip."""
+    """Probability of a left-right flip and, independently, of an up-down flip."""
     transpose: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Chance of exchanging rows and columns; with both flips, all eight symmetries of the square."""
+    """Probability of exchanging rows and columns; with both flips this gives all eight symmetries of the square."""
     gain: Annotated[float, Field(ge=0, le=2)] = 0.12
-    """Sd of the log gain of each colour channel: how much colour the views may disagree about. Interacts with skin
-    tone, because a view whose colour is no longer the skin's cannot teach it."""
+    """Sd of the log gain of each colour channel. Interacts with skin tone: strong colour augmentation makes features
+    invariant to it."""
     offset: Annotated[float, Field(ge=0, le=1)] = 0.06
     """Sd of the offset of each colour channel, in units of the full range."""
 
     def view(self, key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
         """One random view of one image."""
         height, width, channels = image.shape
-        own = at_each(key, jnp.arange(6))
-        zoom, shift, sign, turn = jax.vmap(lambda one: jax.random.uniform(one, (2,)))(own[jnp.array([0, 1, 2, 5])])
+        subkeys = at_each(key, jnp.arange(6))
+        zoom, shift, sign, swap = jax.vmap(lambda subkey: jax.random.uniform(subkey, (2,)))(
+            subkeys[jnp.array([0, 1, 2, 5])]
+        )
         zoom = jnp.exp(self.scale * (2 * zoom - 1))
         shift = self.shift * (2 * shift - 1)
         sign = jnp.where(sign < self.flip, -1.0, 1.0)
         rows = _resample(height, zoom[0] * sign[0], shift[0])
         columns = _resample(width, zoom[1] * sign[1], shift[1])
         planes = jnp.moveaxis(image, -1, 0)
-        planes = jnp.where(turn[0] < self.transpose, planes.mT, planes)
-        gain, offset = jax.vmap(lambda one: jax.random.normal(one, (channels,)))(own[3:5])
+        planes = jnp.where(swap[0] < self.transpose, planes.mT, planes)
+        gain, offset = jax.vmap(lambda subkey: jax.random.normal(subkey, (channels,)))(subkeys[3:5])
         gain, offset = barrier(jnp.stack([jnp.exp(self.gain * gain), self.offset * offset]))[:, :, None, None]
         across = ((planes * gain + offset) @ columns.T).transpose(1, 2, 0)
         return (rows @ across.reshape(height, -1)).reshape(image.shape)
 
 
 def _resample(size: int, zoom: Float[Array, ""], shift: Float[Array, ""]) -> Float[Array, "o i"]:
-    """Linear interpolation of ``size`` pixels as a matrix; beyond the edge the edge pixel is repeated."""
+    """Matrix of linear interpolation along an axis of ``size`` pixels; edge pixels are repeated beyond the edge."""
     axis = (jnp.arange(size) + 0.5) / size - 0.5
     source = jnp.clip((axis / zoom + shift + 0.5) * size - 0.5, 0, size - 1)
     return jnp.maximum(1 - jnp.abs(source[:, None] - jnp.arange(size)[None, :]), 0)

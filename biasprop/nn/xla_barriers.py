@@ -1,4 +1,4 @@
-"""Where XLA:CPU may not fuse: what is computed once stays computed once."""
+"""Barriers against XLA:CPU fusion, so that a value is computed once."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 LANE = 16
-"""Numbers in a row of the product that settles a stage."""
+"""Row length of the product that implements a barrier."""
 
 
-def barrier(stage: Float[Array, "*s"]) -> Float[Array, "*s"]:
-    """The same numbers, computed once and not again wherever they are used.
+def barrier(values: Float[Array, "*s"]) -> Float[Array, "*s"]:
+    """Return the same values, computed once however often they are used.
 
-    Left alone, XLA:CPU fuses a rendering into loops over pixels that evaluate the lesion again for every channel, and
-    a draw and all that follows from it again at every pixel it is spread over (measured: four to five times slower). It
-    drops barriers before it fuses, but it fuses nothing into a matrix product; so a stage is multiplied by the
-    identity, which changes no bit of a finite number.
+    Without it, XLA:CPU fuses a rendering into loops over pixels that recompute the lesion for every channel, and every
+    scalar draw for every pixel (measured: four to five times slower). XLA:CPU drops ``optimization_barrier`` before it
+    fuses, but does not fuse into matrix products; so the values are multiplied by the identity, which changes no bit of
+    a finite number.
     """
-    flat = stage.ravel()
-    rows = jnp.pad(flat, (0, -stage.size % LANE)).reshape(-1, LANE)
-    settled = jnp.matmul(rows, jnp.eye(LANE), precision=jax.lax.Precision.HIGHEST)
-    return settled.ravel()[: stage.size].reshape(stage.shape)
+    flat = values.ravel()
+    rows = jnp.pad(flat, (0, -values.size % LANE)).reshape(-1, LANE)
+    product = jnp.matmul(rows, jnp.eye(LANE), precision=jax.lax.Precision.HIGHEST)
+    return product.ravel()[: values.size].reshape(values.shape)

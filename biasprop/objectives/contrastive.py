@@ -1,4 +1,4 @@
-"""Contrastive pretraining: two views of a subject are more alike than views of two (SimCLR, Chen et al. 2020)."""
+"""Contrastive pretraining: views of one image are made similar, views of different images dissimilar (SimCLR)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from biasprop.objectives import weighting
 
 
 class Contrastive(Component):
-    """SimCLR: NT-Xent over the two views of every image of a batch, through a projection head."""
+    """SimCLR (Chen et al. 2020): NT-Xent over two views of every image of a batch, through a projection head."""
 
     kind: Literal["contrastive"] = "contrastive"
     temperature: Annotated[float, Field(gt=0, le=10)] = 0.07
@@ -25,17 +25,17 @@ class Contrastive(Component):
     projection: Annotated[int, Field(ge=2, le=4096)] = 64
     """Hidden and output width of the projection head."""
     augmentation: Augmentation = Augmentation()
-    """What the two views may disagree about."""
+    """Augmentation of the two views."""
 
     trains: ClassVar[bool] = True
     reads: ClassVar[tuple[str, ...]] = ()
 
     def incompatibility(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
-        """Why an encoder of images of this shape cannot be trained by this objective; every encoder can."""
+        """None: every encoder can be trained."""
         return None
 
     def init(self, key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int]) -> Params:
-        """The projection head's parameters."""
+        """Parameters of the projection head."""
         from biasprop.nn import layers
 
         return layers.init(self._head(encoder.features), key)
@@ -49,12 +49,12 @@ class Contrastive(Component):
         key: Key[Array, ""],
         weight: Float[Array, " n"] | None = None,
     ) -> Float[Array, ""]:
-        """Mean NT-Xent of a batch; each image's views are drawn from its own position's key."""
+        """Mean NT-Xent of a batch; views are drawn from the step's key and the position in the batch."""
         from biasprop.nn import layers
 
         n = images.shape[0]
-        own = jax.vmap(lambda view: at_each(at(key, view), jnp.arange(n)))(jnp.arange(2))
-        views = jax.vmap(jax.vmap(self.augmentation.view), (0, None))(own, images).reshape(-1, *images.shape[1:])
+        view_keys = jax.vmap(lambda view: at_each(at(key, view), jnp.arange(n)))(jnp.arange(2))
+        views = jax.vmap(jax.vmap(self.augmentation.view), (0, None))(view_keys, images).reshape(-1, *images.shape[1:])
         projected = layers.apply(self._head(encoder.features), extra, encoder.apply(params, views))
         return nt_xent(projected, self.temperature, None if weight is None else jnp.tile(weight, 2))
 
@@ -72,7 +72,7 @@ def nt_xent(
     Args:
         projected: rows i and i + m/2 are the two views of one image.
         temperature: of the softmax.
-        weight: how much each row counts as the one whose partner is sought; all alike where it is None.
+        weight: weight of each row as an anchor; None for equal weights.
     """
     m = projected.shape[0]
     unit = projected / jnp.sqrt(jnp.sum(projected**2, axis=1, keepdims=True) + 1e-12)
@@ -80,4 +80,4 @@ def nt_xent(
     logits = jnp.where(jnp.eye(m, dtype=bool), -1e9, logits)
     partner = (jnp.arange(m) + m // 2) % m
     positive = jnp.sum(unit * unit[partner], axis=1) / temperature
-    return weighting.mean(jax.nn.logsumexp(logits, axis=1) - positive, weight)
+    return weighting.weighted_mean(jax.nn.logsumexp(logits, axis=1) - positive, weight)

@@ -1,4 +1,4 @@
-"""Denoising pretraining: see a corrupted image, predict the image (Vincent et al. 2010)."""
+"""Denoising pretraining: predict an image from a corrupted copy (Vincent et al. 2010)."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ class Denoising(Component):
     noise: Annotated[float, Field(ge=0, le=2)] = 0.2
     """Sd of the white noise added to every pixel, in units of the full range."""
     erased: Annotated[float, Field(ge=0, lt=1)] = 0.25
-    """Chance of a pixel, all its channels, to be made mid-grey instead (masking noise)."""
+    """Probability that a pixel is set to mid-grey in all channels (masking noise)."""
     decoder_width: Annotated[int, Field(ge=4, le=1024, multiple_of=2)] = 32
     """Width of the decoder; even, because it has two heads."""
     decoder_depth: Annotated[int, Field(ge=1, le=8)] = 1
-    """Blocks of the decoder."""
+    """Number of decoder blocks."""
 
     trains: ClassVar[bool] = True
     reads: ClassVar[tuple[str, ...]] = ()
 
     def incompatibility(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
-        """Why an encoder of images of this shape cannot be trained by this objective, or None."""
+        """Why this objective cannot train this encoder on images of this shape, or None."""
         return token_decoder.incompatibility(self.kind, encoder)
 
     def init(self, key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int]) -> Params:
-        """The decoder and the map back to pixels."""
+        """Parameters of the decoder and of the map to pixels."""
         return token_decoder.init(key, encoder, shape, self.decoder_width, self.decoder_depth)
 
     def loss(
@@ -48,13 +48,15 @@ class Denoising(Component):
         key: Key[Array, ""],
         weight: Float[Array, " n"] | None = None,
     ) -> Float[Array, ""]:
-        """Mean squared error over all pixels, the corruption drawn anew for every image."""
-        seen = self.corrupted(key, images)
-        told = token_decoder.predicted(encoder, params, extra, seen, self.decoder_width, self.decoder_depth)
-        return weighting.mean((told - token_decoder.target(encoder, images)) ** 2, weight)
+        """Mean squared error over all pixels; every image has its own corruption."""
+        corrupted = self.corrupted(key, images)
+        predicted = token_decoder.predict_patches(
+            encoder, params, extra, corrupted, self.decoder_width, self.decoder_depth
+        )
+        return weighting.weighted_mean((predicted - token_decoder.target_patches(encoder, images)) ** 2, weight)
 
     def corrupted(self, key: Key[Array, ""], images: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-        """The images with noise on every pixel but the erased ones."""
+        """The images with erased pixels, and noise on all others."""
         noisy = images + self.noise * jax.random.normal(at(key, 0), images.shape)
         erased = jax.random.uniform(at(key, 1), (*images.shape[:3], 1)) < self.erased
         return jnp.where(erased, 0.5, noisy)

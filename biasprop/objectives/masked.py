@@ -1,4 +1,4 @@
-"""Masked-autoencoder pretraining: see a few patches, predict the rest (He et al. 2022)."""
+"""Masked-autoencoder pretraining: predict hidden patches from visible ones (MAE, He et al. 2022)."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from biasprop.objectives import token_decoder
 
 
 class Masked(Component):
-    """MAE with a light decoder; needs an encoder with tokens that can leave some out."""
+    """MAE with a light decoder; needs an encoder that can drop tokens."""
 
     kind: Literal["masked"] = "masked"
     hidden_percent: Annotated[int, Field(ge=5, le=95)] = 75
-    """Percentage of the patches that is hidden; whole, because it decides a shape."""
+    """Percentage of hidden patches; an integer, because it determines an array shape."""
     target: Literal["pixels", "standardised"] = "pixels"
-    """Predict pixels as they are, or each patch standardised by its own mean and sd."""
+    """Predict pixel values, or each patch standardised by its own mean and sd."""
     decoder_width: Annotated[int, Field(ge=4, le=1024, multiple_of=2)] = 32
     """Width of the decoder; even, because it has two heads."""
     decoder_depth: Annotated[int, Field(ge=1, le=8)] = 1
-    """Blocks of the decoder."""
+    """Number of decoder blocks."""
 
     trains: ClassVar[bool] = True
     reads: ClassVar[tuple[str, ...]] = ()
 
     def incompatibility(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
-        """Why an encoder of images of this shape cannot be trained by this objective, or None."""
+        """Why this objective cannot train this encoder on images of this shape, or None."""
         if why := token_decoder.incompatibility(self.kind, encoder):
             return why
         if not encoder.drops_tokens:
-            return f"{self.kind} needs an encoder that can leave tokens out; {encoder.kind} cannot"
-        if self._seen(tokens := (shape[0] // encoder.patch) * (shape[1] // encoder.patch)) >= tokens:
+            return f"{self.kind} needs an encoder that can drop tokens; {encoder.kind} cannot"
+        if self._visible_patches(tokens := (shape[0] // encoder.patch) * (shape[1] // encoder.patch)) >= tokens:
             return f"hidden_percent = {self.hidden_percent} hides none of {tokens} patches"
         return None
 
     def init(self, key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int]) -> Params:
-        """Decoder, the map into it, the mask token and the map back to pixels."""
+        """Parameters of the decoder, the mask token and the map to pixels."""
         token = 0.02 * jax.random.normal(at(key, 1), (encoder.width,))
         return token_decoder.init(key, encoder, shape, self.decoder_width, self.decoder_depth) | {"token": token}
 
@@ -55,15 +55,15 @@ class Masked(Component):
         key: Key[Array, ""],
         weight: Float[Array, " n"] | None = None,
     ) -> Float[Array, ""]:
-        """Mean squared error over the hidden patches, which are drawn anew for every image."""
+        """Mean squared error over the hidden patches; every image has its own mask."""
         from biasprop.nn import layers
 
         patches = layers.patchify(4 * (images - 0.5), encoder.patch)
         n, t, _ = patches.shape
-        seen = self._seen(t)
+        visible = self._visible_patches(t)
         order = jnp.argsort(jax.random.uniform(key, (n, t)), axis=1)
-        # Selection and its inverse as one-hot products: gathers are slow inside a compiled scan on XLA:CPU.
-        pick: Int[Array, "n s t"] = jax.nn.one_hot(order[:, :seen], t)
+        # Gather and scatter as one-hot products, because gathers are slow inside a compiled scan on XLA:CPU.
+        pick: Int[Array, "n s t"] = jax.nn.one_hot(order[:, :visible], t)
         tokens = encoder.tokens(params, images, lambda x: jnp.einsum("nst,ntd->nsd", pick, x))
         hidden = 1 - pick.sum(axis=1)
         full = jnp.einsum("nst,nsd->ntd", pick, tokens) + hidden[..., None] * extra["token"]
@@ -76,6 +76,6 @@ class Masked(Component):
         error = error * hidden
         return jnp.sum(error if weight is None else weight[:, None] * error) / jnp.sum(hidden)
 
-    def _seen(self, tokens: int) -> int:
-        """How many patches stay visible."""
+    def _visible_patches(self, tokens: int) -> int:
+        """Number of visible patches."""
         return max(1, round(tokens * (100 - self.hidden_percent) / 100))

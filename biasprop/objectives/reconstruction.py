@@ -1,7 +1,7 @@
 """Reconstruction through a bottleneck: a linear autoencoder, whose optimum is principal component analysis.
 
-Of all maps to k features and linear maps back, those that lose the least squared error keep the k leading principal
-components of the images (Baldi and Hornik 1989). The loss fixes the subspace, not the basis of the features in it.
+Of all linear maps to k features and back, those of least squared error retain the k leading principal components of the
+images (Baldi and Hornik 1989). The loss determines the subspace, not the basis of the features in it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from biasprop.objectives import weighting
 
 
 class Reconstruction(Component):
-    """Predicts every pixel by one linear map of the features; with the encoder ``linear`` its answer is known."""
+    """Predicts every pixel by a linear map of the features; with the encoder ``linear`` the optimum is known."""
 
     kind: Literal["reconstruction"] = "reconstruction"
 
@@ -27,13 +27,15 @@ class Reconstruction(Component):
     reads: ClassVar[tuple[str, ...]] = ()
 
     def incompatibility(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
-        """Why an encoder of images of this shape cannot be trained by this objective, or None."""
+        """Why this objective cannot train this encoder on images of this shape, or None."""
         if encoder.features >= math.prod(shape):
-            return f"{encoder.features} features of {math.prod(shape)} pixels are no bottleneck: copying loses nothing"
+            return (
+                f"{encoder.features} features of {math.prod(shape)} pixels are no bottleneck: the image can be copied"
+            )
         return None
 
     def init(self, key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int]) -> Params:
-        """The map back to pixels and the image it starts from, which takes the part of the mean."""
+        """Parameters of the map to pixels, and an offset image that learns the mean."""
         pixels = math.prod(shape)
         return {
             "map": jax.random.normal(key, (encoder.features, pixels)) / pixels**0.5,
@@ -49,7 +51,7 @@ class Reconstruction(Component):
         key: Key[Array, ""],
         weight: Float[Array, " n"] | None = None,
     ) -> Float[Array, ""]:
-        """Mean squared error over all pixels; nothing in it is random."""
+        """Mean squared error over all pixels; deterministic."""
         pixels = (images - 0.5).reshape(images.shape[0], -1)
-        told = encoder.apply(params, images) @ extra["map"] + extra["offset"]
-        return weighting.mean((told - pixels) ** 2, weight)
+        predicted = encoder.apply(params, images) @ extra["map"] + extra["offset"]
+        return weighting.weighted_mean((predicted - pixels) ** 2, weight)

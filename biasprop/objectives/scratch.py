@@ -1,4 +1,4 @@
-"""No pretraining at all: the reference that pretraining has to beat."""
+"""No pretraining: the baseline of training from scratch."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Scratch(Component):
     reads: ClassVar[tuple[str, ...]] = ()
 
     def incompatibility(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
-        """Why an encoder of images of this shape cannot be trained by this objective; every encoder can."""
+        """None: every encoder can be trained."""
         return None
 
     def init(self, key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int]) -> Params:
-        """Nothing to keep."""
+        """No parameters."""
         return {}
 
     def loss(
@@ -35,5 +35,5 @@ class Scratch(Component):
         key: Key[Array, ""],
         weight: Float[Array, " n"] | None = None,
     ) -> Float[Array, ""]:
-        """Always 0."""
+        """Zero; it is never minimised."""
         return jnp.zeros(())

@@ -1,4 +1,4 @@
-"""Supervised pretraining on an auxiliary label: an attribute of the subject that is not its disease."""
+"""Supervised pretraining on an auxiliary label: an attribute that is independent of disease and subgroup."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ class Supervised(Component):
 
     kind: Literal["supervised"] = "supervised"
     attribute: Annotated[str, Field(max_length=100)] = ""
-    """Name of one of the generator's attributes, none of which tells disease or subgroup; empty is its first one."""
+    """Name of one of the generator's attributes, which are independent of disease and subgroup; empty for the first."""
     projection: Annotated[int, Field(ge=2, le=4096)] = 64
     """Hidden width of the head."""
     augmentation: Augmentation = Augmentation(scale=0.0, shift=0.0)
-    """What a view may change; what shows the attribute should stay: a place needs views without flips."""
+    """Augmentation of the view. It should preserve the attribute: a position needs views without flips."""
 
     trains: ClassVar[bool] = True
     reads: ClassVar[tuple[str, ...]] = ("attribute",)
 
     def incompatibility(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
-        """Why an encoder of images of this shape cannot be trained by this objective; every encoder can."""
+        """None: every encoder can be trained."""
         return None
 
     def init(self, key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int]) -> Params:
-        """The head's parameters."""
+        """Parameters of the head."""
         from biasprop.nn import layers
 
         return layers.init(self._head(encoder.features), key)
@@ -50,12 +50,12 @@ class Supervised(Component):
         attribute: Float[Array, " n"],
         weight: Float[Array, " n"] | None = None,
     ) -> Float[Array, ""]:
-        """Mean squared error in units of the attribute's variance: 1 is what its mean alone would have."""
+        """Mean squared error in units of the attribute's variance: predicting the mean gives 1."""
         from biasprop.nn import layers
 
         views = jax.vmap(self.augmentation.view)(at_each(key, jnp.arange(images.shape[0])), images)
-        told = layers.apply(self._head(encoder.features), extra, encoder.apply(params, views))
-        return weighting.mean((told[:, 0] - attribute) ** 2, weight)
+        predicted = layers.apply(self._head(encoder.features), extra, encoder.apply(params, views))
+        return weighting.weighted_mean((predicted[:, 0] - attribute) ** 2, weight)
 
     def _head(self, features: int) -> Any:
         from biasprop.nn import layers

@@ -1,4 +1,4 @@
-"""A light transformer that turns an encoder's tokens into pixels, for objectives that predict an image."""
+"""A light transformer from an encoder's tokens to pixels, for objectives that predict an image."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from biasprop.keys import at
 
 
 def blueprint(encoder: Any, shape: tuple[int, ...], width: int, depth: int) -> Any:
-    """A decoder of this width and depth for the tokens of images of this shape."""
+    """Blueprint of a decoder of this width and depth for images of this shape."""
     from biasprop.nn import layers
 
     tokens = (shape[0] // encoder.patch) * (shape[1] // encoder.patch)
@@ -20,7 +20,7 @@ def blueprint(encoder: Any, shape: tuple[int, ...], width: int, depth: int) -> A
 
 
 def init(key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int], width: int, depth: int) -> Params:
-    """Decoder and the map from its tokens to pixels."""
+    """Parameters of the decoder and of the map from its tokens to pixels."""
     from biasprop.nn import layers
 
     pixels = encoder.patch**2 * shape[2]
@@ -30,23 +30,23 @@ def init(key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int], width: 
     }
 
 
-def predicted(
+def predict_patches(
     encoder: Any, params: Params, extra: Params, images: Float[Array, "n h w c"], width: int, depth: int
 ) -> Float[Array, "n t p"]:
-    """Patches predicted from images, in the units in which encoders see pixels."""
+    """Patches predicted from images, in the pixel scale of encoder inputs."""
     from biasprop.nn import layers
 
     decoder = blueprint(encoder, images.shape[1:], width, depth)
     return layers.apply(decoder, extra["decoder"], encoder.tokens(params, images)) @ extra["pixels"]
 
 
-def target(encoder: Any, images: Float[Array, "n h w c"]) -> Float[Array, "n t p"]:
-    """Patches to predict, in the units in which encoders see pixels."""
+def target_patches(encoder: Any, images: Float[Array, "n h w c"]) -> Float[Array, "n t p"]:
+    """Patches to predict, in the pixel scale of encoder inputs."""
     from biasprop.nn import layers
 
     return layers.patchify(4 * (images - 0.5), encoder.patch)
 
 
 def incompatibility(kind: str, encoder: Any) -> str | None:
-    """Why an encoder has nothing to decode, or None."""
+    """Why an encoder has no tokens to decode, or None."""
     return None if hasattr(encoder, "tokens") else f"{kind} needs an encoder with tokens; {encoder.kind} has none"

@@ -1,5 +1,8 @@
-"""Who is in a data set: shares, prevalences and shifts in, subjects out.
+"""Subjects of every set, from shares, prevalences and shifts.
 
-:mod:`.sampling` draws cohorts and lists in exact counts, :mod:`.shifts` says what may differ between subgroups, and
-:mod:`.rosters` lists everyone whom an arm trains, validates, calibrates and tests on.
+:mod:`.sampling` draws pretraining cohorts of any size by index and lists labelled, validation, calibration and test
+subjects in exact counts; :mod:`.shifts` defines what may differ between subgroups beside their shares;
+:mod:`.rosters` lists the subjects of all sets of an arm. What a population decides about a subject is a
+:class:`biasprop.interfaces.Subjects`; everything else about it is the generator's. A new kind of shift is a field of
+:class:`.shifts.Shift` that :mod:`.sampling` applies.
 """

@@ -1,4 +1,4 @@
-"""Who is in each set of subjects: rosters in exact counts, the same for every cell."""
+"""Rosters: the subjects of the labelled, validation, calibration and test sets, in exact counts."""
 
 from __future__ import annotations
 
@@ -15,45 +15,51 @@ if TYPE_CHECKING:
 
 
 class Roster(NamedTuple):
-    """Who is in a set: the same for every cell, decided on the host in exact counts."""
+    """The subjects of one set; the same for every cell, listed on the host in exact counts."""
 
     subgroup: np.ndarray
     label: np.ndarray
-    """The truth."""
+    """True label."""
     recorded: np.ndarray
-    """What whoever learns is told."""
+    """Recorded label, which training and validation use."""
     shifts: tuple[Shift, ...] = ()
-    """Of every subgroup, by its index; empty where nothing is shifted."""
+    """Shift of every subgroup, by index; empty if nothing is shifted."""
 
 
 def rosters(finetuning: Finetuning, evaluation: Evaluation, subgroups: list[str], pool: int) -> dict[str, Roster]:
-    """Who is in each set. Selection follows the labels' population and its records; calibration and test are balanced.
+    """Rosters ``train``, ``selection``, ``calibration`` and ``test``.
 
-    What the evaluation shifts moves those who calibrate and test, whose labels are the truth here
-    (:func:`biasprop.population.sampling.test_labels` tells what the test is judged against).
+    The validation set (``selection``) has the population and recorded labels of the labelled set; calibration and test
+    sets are balanced. Evaluation shifts apply to calibration and test subjects, whose labels here are the true ones
+    (:func:`test_labels` gives the labels the test is scored against).
+
+    Args:
+        finetuning, evaluation: conditions of the arm.
+        subgroups: names, in order.
+        pool: length of the labelled set.
     """
     shares = {name: float(finetuning.shares.get(name, 0.0)) for name in subgroups}
     prevalence = float(finetuning.prevalence)
     equal = {name: 1 / len(subgroups) for name in subgroups}
-    learning, judging = in_order(finetuning.shifts, subgroups), in_order(evaluation.shifts, subgroups)
+    label_shifts, test_shifts = in_order(finetuning.shifts, subgroups), in_order(evaluation.shifts, subgroups)
 
     def labelled(n: int) -> Roster:
-        subgroup, label = sampling.exact_counts(shares, prevalence, n, learning)
-        return Roster(subgroup, label, sampling.recorded_labels(subgroup, label, learning), learning)
+        subgroup, label = sampling.exact_counts(shares, prevalence, n, label_shifts)
+        return Roster(subgroup, label, sampling.recorded_labels(subgroup, label, label_shifts), label_shifts)
 
-    subgroup, label = sampling.exact_counts(equal, 0.5, evaluation.calibration, judging)
-    anyone, half = sampling.exact_counts({"any": 1.0}, 0.5, evaluation.test)
+    subgroup, label = sampling.exact_counts(equal, 0.5, evaluation.calibration, test_shifts)
+    no_subgroup, test_label = sampling.exact_counts({"any": 1.0}, 0.5, evaluation.test)  # twins get every subgroup
     return {
         "train": labelled(pool),
         "selection": labelled(evaluation.selection),
-        "calibration": Roster(subgroup, label, label, judging),
-        "test": Roster(anyone, half, half, judging),
+        "calibration": Roster(subgroup, label, label, test_shifts),
+        "test": Roster(no_subgroup, test_label, test_label, test_shifts),
     }
 
 
 def test_labels(evaluation: Evaluation, subgroups: Sequence[str]) -> np.ndarray | None:
-    """What the twins on the test roster are judged against (:func:`biasprop.population.sampling.test_labels`):
-    [subgroup, subject]; None where that is the truth."""
+    """Labels that the test twins are scored against (:func:`biasprop.population.sampling.test_labels`):
+    [subgroup, subject]; None if they are the true labels."""
     if not evaluation.shifts:
         return None
     _, truth = sampling.exact_counts({"any": 1.0}, 0.5, evaluation.test)

@@ -1,4 +1,4 @@
-"""Who is in a data set: shares, prevalences and shifts -> subgroup, label and circumstances of every subject."""
+"""Draw subjects: shares, prevalences and shifts -> subgroup, label and shifted properties of every subject."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from biasprop.interfaces import Subjects
 from biasprop.keys import Subject, at, at_each
 from biasprop.population.shifts import Shift, shifted_prevalence
 
-SPREAD_STEP = {"annotation": (5**0.5 - 1) / 2, "inclusion": 2**0.5 - 1}
-"""Steps of :func:`_evenly_spread`, one a purpose: with 1 they are independent over the rationals, so that who is recorded
-wrongly and who is included have nothing to do with each other."""
+SEQUENCE_STEP = {"annotation": (5**0.5 - 1) / 2, "inclusion": 2**0.5 - 1}
+"""Steps of :func:`_low_discrepancy` by purpose. With 1 they are linearly independent over the rationals, so that
+wrong records and inclusion are independent."""
 
 
 def cohort(
@@ -27,29 +27,29 @@ def cohort(
     prevalence: float | Float[Array, ""],
     shifts: Sequence[Shift] = (),
 ) -> Subjects:
-    """Members of a virtual cohort, addressed by index; nothing is stored.
+    """Members of a virtual cohort by index; nothing is stored.
 
-    Subgroup and label each compare one uniform of the subject's own key with a probability, so raising a share moves
-    subjects into that subgroup only and leaves everything else about them as it was.
+    Subgroup and label each compare one uniform of the subject's key with a probability, so raising a share only moves
+    subjects into that subgroup and changes nothing else about them.
 
     Args:
-        key: of the cohort.
-        indices: which members.
+        key: key of the cohort.
+        indices: indices of the members.
         shares: P(subgroup), in the order of the generator's subgroups.
-        prevalence: P(disease | subgroup).
+        prevalence: P(disease | subgroup) before shifts.
         shifts: of every subgroup, from :func:`biasprop.population.shifts.in_order`.
     """
     edges = jnp.cumsum(jnp.stack([jnp.asarray(share, jnp.float32) for share in shares.values()]))[:-1]
 
     def member(subject: Key[Array, ""]) -> tuple[Int[Array, ""], Int[Array, ""]]:
-        chances = jax.vmap(jax.random.uniform)(at_each(subject, jnp.array([Subject.SUBGROUP, Subject.LABEL])))
-        subgroup = jnp.sum(chances[0] >= edges)
-        own = (
+        uniforms = jax.vmap(jax.random.uniform)(at_each(subject, jnp.array([Subject.SUBGROUP, Subject.LABEL])))
+        subgroup = jnp.sum(uniforms[0] >= edges)
+        shifted = (
             shifted_prevalence(prevalence, jnp.exp(_shift_values(shifts, "prevalence")[subgroup]))
             if shifts
             else prevalence
         )
-        label = chances[1] < own
+        label = uniforms[1] < shifted
         return subgroup.astype(jnp.int32), label.astype(jnp.int32)
 
     subject_keys = at_each(key, indices)
@@ -60,10 +60,10 @@ def cohort(
 def apply_shifts(
     key: Key[Array, ""], subgroup: Int[Array, ""], label: Int[Array, ""], shifts: Sequence[Shift] = ()
 ) -> Subjects:
-    """A subject as its stage meets it: how far the disease has come, with which noise, and whether beside a marker.
+    """One subject with the manifestation, acquisition and marker shifts of its subgroup; each twin has its own.
 
-    The marker compares one uniform of the subject's own key with its chance, so raising a chance only adds markers. All
-    of it goes with the subgroup: a twin has what its subgroup brings.
+    The marker compares one uniform of the subject's key with its probability, so raising the probability only adds
+    markers.
 
     Args:
         key, subgroup, label: of one subject.
@@ -71,66 +71,66 @@ def apply_shifts(
     """
     if not shifts:
         return Subjects(key, subgroup, label)
-    chance = jnp.where(label == 1, _shift_values(shifts, "marker_diseased"), _shift_values(shifts, "marker_healthy"))[
-        subgroup
-    ]
+    marker_probability = jnp.where(
+        label == 1, _shift_values(shifts, "marker_diseased"), _shift_values(shifts, "marker_healthy")
+    )[subgroup]
     return Subjects(
         key,
         subgroup,
         label,
         _shift_values(shifts, "presentation")[subgroup],
         jnp.exp(_shift_values(shifts, "acquisition")[subgroup]),
-        (jax.random.uniform(at(key, Subject.MARKER)) < chance).astype(jnp.int32),
+        (jax.random.uniform(at(key, Subject.MARKER)) < marker_probability).astype(jnp.int32),
     )
 
 
 def recorded_labels(subgroup: np.ndarray, label: np.ndarray, shifts: Sequence[Shift]) -> np.ndarray:
-    """What is on record as the label of everyone on a list, in nearly exact counts in every prefix.
+    """Recorded labels of a list of subjects, with nearly exact error counts in every prefix.
 
-    Raising an error rate spoils more labels and mends none; the same places are spoilt in every cell and draw, whose
-    subjects differ.
+    Raising an error rate adds wrong labels and corrects none. The same positions are wrong in every cell and draw; the
+    subjects there differ between draws.
 
     Args:
         subgroup: [..., n] index.
-        label: [..., n] truth.
+        label: [..., n] true label.
         shifts: of every subgroup, from :func:`biasprop.population.shifts.in_order`.
     """
-    told = label.copy()
+    recorded = label.copy()
     for g, shift in enumerate(shifts):
-        for truth, rate in ((0, shift.false_alarm), (1, shift.missed)):
-            those = np.flatnonzero((subgroup == g) & (label == truth))
-            told[those[_evenly_spread(len(those), SPREAD_STEP["annotation"]) < float(rate)]] = 1 - truth
-    return told
+        for true_label, error_rate in ((0, shift.false_alarm), (1, shift.missed)):
+            rows = np.flatnonzero((subgroup == g) & (label == true_label))
+            wrong = _low_discrepancy(len(rows), SEQUENCE_STEP["annotation"]) < float(error_rate)
+            recorded[rows[wrong]] = 1 - true_label
+    return recorded
 
 
 def test_labels(label: np.ndarray, shifts: Sequence[Shift]) -> np.ndarray:
-    """What the twins of test subjects are judged against, -1 for one who is not counted: [subgroup, subject].
+    """Recorded labels of the test twins, or -1 for a twin that is excluded: [subgroup, subject].
 
-    Disease belongs to the subject, so it is the same for all twins; a prevalence that differs between subgroups counts
-    only some of the healthy, or of the diseased, of a subgroup (P(image | disease) stays what it was). The label is the
-    recorded one.
+    Disease belongs to the subject, so all its twins have the same true label. A prevalence shift of a subgroup excludes
+    some of its healthy, or some of its diseased, twins; P(image | disease) is unchanged.
 
     Args:
-        label: [subject] truth.
+        label: [subject] true label.
         shifts: of every subgroup, from :func:`biasprop.population.shifts.in_order`; not empty.
     """
-    told = np.stack([recorded_labels(np.full_like(label, g), label, shifts) for g in range(len(shifts))])
+    labels = np.stack([recorded_labels(np.full_like(label, g), label, shifts) for g in range(len(shifts))])
     for g, shift in enumerate(shifts):
         odds = math.exp(shift.prevalence)
-        for truth, kept in ((0, 1 / odds), (1, odds)):
-            those = np.flatnonzero(label == truth)
-            told[g, those[_evenly_spread(len(those), SPREAD_STEP["inclusion"]) >= kept]] = -1
-    return told
+        for true_label, included in ((0, 1 / odds), (1, odds)):
+            rows = np.flatnonzero(label == true_label)
+            labels[g, rows[_low_discrepancy(len(rows), SEQUENCE_STEP["inclusion"]) >= included]] = -1
+    return labels
 
 
 def _shift_values(shifts: Sequence[Shift], name: str) -> Float[Array, " g"]:
     return jnp.stack([jnp.asarray(getattr(shift, name), jnp.float32) for shift in shifts])
 
 
-def _evenly_spread(n: int, step: float) -> np.ndarray:
-    """``n`` numbers in [0, 1), evenly spread in every prefix: the multiples of an irrational number, modulo 1.
+def _low_discrepancy(n: int, step: float) -> np.ndarray:
+    """A low-discrepancy sequence of ``n`` numbers in [0, 1): the multiples of an irrational number, modulo 1.
 
-    Of the first n about n p lie below p, to within a few (Kuipers and Niederreiter 1974, ch. 2.3).
+    Of the first n numbers about n p lie below p, to within a few (Kuipers and Niederreiter 1974, ch. 2.3).
     """
     return np.arange(1, n + 1) * step % 1.0
 
@@ -138,26 +138,27 @@ def _evenly_spread(n: int, step: float) -> np.ndarray:
 def exact_counts(
     shares: dict[str, float], prevalence: float, n: int, shifts: Sequence[Shift] = ()
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Subgroups and labels of a list whose every prefix has the stated counts to within one subject.
+    """Subgroups and labels of a list of which every prefix has the expected counts to within one subject.
 
-    Each next subject goes to the subgroup and label that lag furthest behind their expected count (ties to the first),
-    so smaller budgets are nested in larger ones.
+    Each next subject gets the subgroup and label that lag furthest behind their expected count (ties go to the first),
+    so smaller lists are prefixes of larger ones.
 
     Args:
         shares: P(subgroup).
-        prevalence: P(disease | subgroup).
+        prevalence: P(disease | subgroup) before shifts.
         n: length of the list.
         shifts: of every subgroup, from :func:`biasprop.population.shifts.in_order`.
 
     Returns:
-        Two int32 arrays of length ``n``, not to be written to: index into ``shares`` and label.
+        Two read-only int32 arrays of length ``n``: index into ``shares``, and label.
     """
-    own = [shifted_prevalence(prevalence, math.exp(shift.prevalence)) for shift in shifts] or [prevalence] * len(shares)
-    return _listed_counts(tuple((share * (1 - p), share * p) for share, p in zip(shares.values(), own, strict=True)), n)
+    prevalences = [shifted_prevalence(prevalence, math.exp(shift.prevalence)) for shift in shifts]
+    pairs = zip(shares.values(), prevalences or [prevalence] * len(shares), strict=True)
+    return _exact_counts(tuple((share * (1 - p), share * p) for share, p in pairs), n)
 
 
-@functools.lru_cache(maxsize=64)  # a list of 10,000 takes a second, and every cell of a study has the same ones
-def _listed_counts(targets: tuple[tuple[float, float], ...], n: int) -> tuple[np.ndarray, np.ndarray]:
+@functools.lru_cache(maxsize=64)  # a list of 10,000 takes a second, and all cells of a study share it
+def _exact_counts(targets: tuple[tuple[float, float], ...], n: int) -> tuple[np.ndarray, np.ndarray]:
     target = np.array(targets)
     subgroup_target = target.sum(axis=1)
     label_target = target.sum(axis=0)
@@ -165,7 +166,7 @@ def _listed_counts(targets: tuple[tuple[float, float], ...], n: int) -> tuple[np
     subgroups, labels = np.zeros(n, np.int32), np.zeros(n, np.int32)
     for i in range(n):
         behind = (i + 1) * target - count
-        # The margins lag too; they decide between equally late cells, so that 50 of 4 cells are 25 and 25 both ways.
+        # Lagging margins break ties, so that 50 subjects in 4 cells are 25 and 25 by subgroup and by label.
         behind += 1e-3 * (((i + 1) * subgroup_target - count.sum(axis=1))[:, None])
         behind += 1e-3 * ((i + 1) * label_target - count.sum(axis=0))
         behind[target == 0] = -np.inf

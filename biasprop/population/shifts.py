@@ -1,7 +1,7 @@
-"""What a stage does to a subgroup beyond its share: one dial for each edge of the causal graph, all off by default.
+"""Shifts of a subgroup in one stage, beside its share: one parameter per edge of the causal graph, all 0 by default.
 
 The names are those of Castro et al. (Nature Communications 11:3673, 2020): prevalence, manifestation, acquisition and
-annotation shift; a marker that follows the disease is a shortcut. (Their population shift is the share.)
+annotation shift; a marker correlated with the disease is a shortcut. (Their population shift is the share.)
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ PRESETS: dict[str, dict[str, float]] = {
         "marker_diseased": 0.9,
     },
 }
-"""Preset -> dials of one subgroup in one stage; conventions and no measurements.
+"""Preset -> shift parameters of one subgroup in one stage; conventions, not measurements.
 
-``acquisition`` .336 is log 1.4, the noise of a community hospital over that of an academic one; ``prevalence`` -.887
-takes .30 to .15.
+``acquisition`` .336 is log 1.4, the ratio of noise in a community hospital to that in an academic one; ``prevalence``
+-.887 shifts .30 to .15.
 """
 
 
 class Shift(Component):
-    """Dials of one subgroup in one stage; 0 is off."""
+    """Shifts of one subgroup in one stage; 0 is no shift."""
 
     prevalence: Annotated[float, Field(ge=-6, le=6)] = 0.0
     """Prevalence shift: added to the log-odds of P(disease | subgroup)."""
     presentation: Annotated[float, Field(ge=-1, le=5)] = 0.0
-    """Manifestation shift: how much further than usual the disease has come when it is imaged, as a part of its usual
-    distance from health; the healthy are not moved."""
+    """Manifestation shift: severity of diseased subjects beyond the usual, as a fraction of the usual severity; healthy
+    subjects are unchanged."""
     acquisition: Annotated[float, Field(ge=-3, le=3)] = 0.0
-    """Acquisition shift: added to the log of the sd of the image's noise."""
+    """Acquisition shift: added to the log sd of the image noise."""
     missed: Probability = 0.0
     """Annotation shift: P(recorded healthy | diseased)."""
     false_alarm: Probability = 0.0
@@ -59,19 +59,19 @@ class Shift(Component):
 
 
 Shifts = dict[str, Annotated[Shift, Preset(PRESETS)]]
-"""Subgroup -> its dials, or the name of a preset; empty where nothing is shifted."""
+"""Subgroup -> its shifts, or the name of a preset; empty if nothing is shifted."""
 
 
 def no_shifts(shifts: Mapping[str, Shift]) -> bool:
-    """Whether a stage shifts nothing. A dump leaves it out then, so that no digest depends on a table of nothing."""
+    """Whether a stage has no shifts; a dump then omits the table, so that the digest does not depend on it."""
     return not shifts
 
 
 def in_order(shifts: Mapping[str, Shift], subgroups: Sequence[str]) -> tuple[Shift, ...]:
-    """The dials of every subgroup, by its index; no entry at all where a stage shifts nothing."""
+    """The shift of every subgroup, by index; an empty tuple if the stage has no shifts."""
     return tuple(shifts.get(name, Shift()) for name in subgroups) if shifts else ()
 
 
 def shifted_prevalence(prevalence: Any, odds: Any) -> Any:
-    """A prevalence after its odds are multiplied by ``odds`` (floats or arrays); exactly what it was for 1."""
+    """A prevalence after multiplying its odds by ``odds`` (floats or arrays); unchanged to the bit for 1."""
     return prevalence * odds / (1 - prevalence + prevalence * odds)

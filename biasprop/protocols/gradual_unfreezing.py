@@ -1,4 +1,4 @@
-"""Gradual unfreezing: the head moves first, then one layer after the other from the last to the first (ULMFiT)."""
+"""Gradual unfreezing: train the head first, then unfreeze one layer after another, last to first (ULMFiT)."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from biasprop.protocols.full import FinetuningTask, Full
 
 
 class GradualUnfreezing(Full):
-    """Full fine-tuning in which a layer stays until its turn comes (Howard and Ruder 2018, section 3.3).
+    """Full fine-tuning in which layers are unfrozen one by one (Howard and Ruder 2018, section 3.3).
 
-    Turns are equally long; rates are the same for all layers.
+    Layers are unfrozen at equal intervals; the learning rate is the same for all.
     """
 
     kind: Literal["gradual_unfreezing"] = "gradual_unfreezing"
     unfrozen_by: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Fraction of the steps after which everything moves; 0 is full fine-tuning."""
+    """Fraction of the steps after which all parameters are trainable; 0 is full fine-tuning."""
 
     def task(
         self, encoder: Any, params: Params, pretrained: bool, train: Labelled, selection: Labelled, key: Key[Array, ""]
     ) -> Any:
-        """What is minimised on these labels."""
+        """The training task on these labels."""
         full = FinetuningTask(encoder, self.recipe(pretrained), train, selection, key)
         return UnfreezingTask(full, self.unfrozen_by)
 
 
 class UnfreezingTask(NamedTuple):
-    """A fine-tuning run whose optimiser leaves alone what is still frozen
+    """A fine-tuning run whose optimiser does not update frozen layers
     (a :class:`biasprop.nn.optimisation.ValidatedTask`)."""
 
     full: FinetuningTask
@@ -41,12 +41,12 @@ class UnfreezingTask(NamedTuple):
 
     @property
     def schedule(self) -> Any:
-        """The recipe's schedule, and when each layer joins in."""
-        return Unfreezing(self.full.schedule, self.full.encoder, self.unfrozen_by)
+        """The recipe's schedule with unfreezing."""
+        return UnfreezingSchedule(self.full.schedule, self.full.encoder, self.unfrozen_by)
 
     @property
     def train(self) -> Labelled:
-        """Who is learned from."""
+        """The labelled set."""
         return self.full.train
 
     def loss(self, params: Params, step: Int[Array, ""]) -> Float[Array, ""]:
@@ -62,8 +62,8 @@ class UnfreezingTask(NamedTuple):
         return self.full.validation_loss(params)
 
 
-class Unfreezing(NamedTuple):
-    """A schedule under which layers join in one by one."""
+class UnfreezingSchedule(NamedTuple):
+    """A schedule that unfreezes layers one by one."""
 
     base: Schedule
     encoder: Any
@@ -75,20 +75,20 @@ class Unfreezing(NamedTuple):
         return self.base.steps
 
     def optimiser(self) -> Any:
-        """The schedule's optimiser, whose updates of frozen layers are dropped, decay included.
+        """The schedule's optimiser without updates (weight decay included) of frozen layers.
 
-        Its moments are kept for frozen layers too, so that a layer's first step is no cold one.
+        Moments of frozen layers are updated, so a layer starts with warm moments when it is unfrozen.
         """
         import optax
 
         def gate(updates: Any, state: Any, params: Any = None) -> tuple[Params, Array]:
             numbers = self.encoder.layers(updates["encoder"])
-            turns = max(jax.tree.leaves(numbers)) + 1
+            phases = max(jax.tree.leaves(numbers)) + 1
 
-            def open_(number: int, update: Array) -> Array:
-                first = (turns - number) / turns * self.unfrozen_by * self.steps
+            def gate_layer(number: int, update: Array) -> Array:
+                first = (phases - number) / phases * self.unfrozen_by * self.steps
                 return jnp.where(state >= first, update, 0)
 
-            return updates | {"encoder": jax.tree.map(open_, numbers, updates["encoder"])}, state + 1
+            return updates | {"encoder": jax.tree.map(gate_layer, numbers, updates["encoder"])}, state + 1
 
         return optax.chain(self.base.optimiser(), optax.GradientTransformation(lambda params: jnp.int32(0), gate))

@@ -1,4 +1,4 @@
-"""Fine-tuning of the last layers: the ones before them stay as pretraining left them."""
+"""Fine-tuning of the last layers with the earlier ones frozen."""
 
 from __future__ import annotations
 
@@ -13,49 +13,49 @@ from biasprop.protocols.full import FinetuningTask, Full
 
 
 class LastLayers(Full):
-    """Full fine-tuning of which only the head and the layers nearest to it move."""
+    """Fine-tuning of the head and the last layers only."""
 
     kind: Literal["last_layers"] = "last_layers"
     layers: Annotated[int, Field(ge=0, le=49)] = 1
-    """How many of the encoder's layers move: 0 is the head alone, one more than there are is everything, with what
+    """Number of trainable encoder layers: 0 is the head alone; one more than the depth is everything, including what
     comes before the first layer (embedding and positions of a transformer)."""
 
     adapts_all = False
 
     def start(self, key: Key[Array, ""], encoder: Any, params: Params) -> Params:
-        """The last layers and a head of zeros."""
-        return super().start(key, encoder, self._part(encoder, params, moves=True))
+        """Parameters of the last layers, and a head of zeros."""
+        return super().start(key, encoder, self._part(encoder, params, trainable=True))
 
     def task(
         self, encoder: Any, params: Params, pretrained: bool, train: Labelled, selection: Labelled, key: Key[Array, ""]
     ) -> Any:
-        """What is minimised on these labels."""
-        partly = Partly(encoder, self._part(encoder, params, moves=False))
-        return FinetuningTask(partly, self.recipe(pretrained), train, selection, key)
+        """The training task on these labels."""
+        partly_frozen = PartlyFrozenEncoder(encoder, self._part(encoder, params, trainable=False))
+        return FinetuningTask(partly_frozen, self.recipe(pretrained), train, selection, key)
 
     def merge(self, encoder: Any, params: Params, trained: Params) -> Params:
-        """The last layers on top of the ones that stayed."""
+        """The trained last layers, and the frozen layers."""
         return _joined(params, trained)
 
-    def _part(self, encoder: Any, params: Params, moves: bool) -> Params:
-        """The parameters that move, or those that stay; None in the places of the others."""
+    def _part(self, encoder: Any, params: Params, trainable: bool) -> Params:
+        """The trainable, or the frozen, parameters, with None in place of the others."""
         numbers = encoder.layers(params)
         first = max(jax.tree.leaves(numbers)) - self.layers
-        return jax.tree.map(lambda number, leaf: leaf if (number > first) == moves else None, numbers, params)
+        return jax.tree.map(lambda number, leaf: leaf if (number > first) == trainable else None, numbers, params)
 
 
-class Partly(NamedTuple):
-    """An encoder of which a part stays."""
+class PartlyFrozenEncoder(NamedTuple):
+    """An encoder with some frozen parameters."""
 
     encoder: Any
-    stays: Params
-    """Its parameters with None in the places of those that move."""
+    frozen: Params
+    """Parameters with None in place of the trainable ones."""
 
-    def apply(self, moves: Params, images: Float[Array, "n h w c"]) -> Float[Array, "n d"]:
+    def apply(self, trainable: Params, images: Float[Array, "n h w c"]) -> Float[Array, "n d"]:
         """Features of a batch."""
-        return self.encoder.apply(_joined(self.stays, moves), images)
+        return self.encoder.apply(_joined(self.frozen, trainable), images)
 
 
 def _joined(under: Params, over: Params) -> Params:
-    """Parameters of ``over``, and those of ``under`` where it has none."""
+    """Parameters of ``over``, or of ``under`` where ``over`` has None."""
     return jax.tree.map(lambda a, b: b if a is None else a, over, under, is_leaf=lambda leaf: leaf is None)

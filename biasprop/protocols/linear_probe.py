@@ -1,4 +1,4 @@
-"""Linear probe: logistic regression on frozen features, a convex fit solved to tolerance."""
+"""Linear probe: logistic regression on frozen features, solved to a tolerance."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from biasprop.nn.heads import Head, log_loss, solve
 
 
 class LinearProbe(Component):
-    """Freezes the encoder; L2-regularised logistic regression, its strength chosen by loss on the selection set."""
+    """L2-regularised logistic regression on frozen features; the penalty is chosen by validation loss."""
 
     kind: Literal["linear_probe"] = "linear_probe"
     draws: Annotated[int, Field(ge=1, le=100)] = 4
-    """Label sets drawn in each replicate; their scores are averaged within the replicate."""
+    """Label sets drawn per replicate; results are averaged within the replicate."""
     penalties: Annotated[tuple[float, ...], Field(min_length=1, max_length=32)] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-    """Candidate L2 strengths on standardised features, per label."""
+    """Candidate L2 penalties on standardised features, relative to the mean log loss."""
 
     adapts_encoder: ClassVar[bool] = False
     adapts_all: ClassVar[bool] = False
@@ -36,18 +36,18 @@ class LinearProbe(Component):
         selection_count: Int[Array, ""],
         weight: Float[Array, " n"] | None = None,
     ) -> Head:
-        """Fit every candidate strength and keep the one with the lowest selection loss.
+        """Fit with every candidate penalty and return the head of lowest validation loss.
 
-        Rows at or beyond a count carry no weight, labelled ones otherwise ``weight``.
+        Rows at or beyond a count have no weight; labelled rows before it have ``weight``.
         """
-        chosen = (jnp.arange(selection_labels.shape[0]) < selection_count).astype(jnp.float32)
+        counted = (jnp.arange(selection_labels.shape[0]) < selection_count).astype(jnp.float32)
         candidates = jax.vmap(lambda penalty: solve(features, labels, count, penalty, weight))(
             jnp.asarray(self.penalties)
         )
 
-        def judged(head: Head) -> Float[Array, ""]:
-            return jnp.sum(chosen * log_loss(head(selection_features), selection_labels)) / jnp.sum(chosen)
+        def validation_loss(head: Head) -> Float[Array, ""]:
+            return jnp.sum(counted * log_loss(head(selection_features), selection_labels)) / jnp.sum(counted)
 
-        losses = jax.vmap(judged)(candidates)
+        losses = jax.vmap(validation_loss)(candidates)
         best = jnp.argmin(jnp.where(jnp.isnan(losses), jnp.inf, losses))
         return jax.tree.map(lambda leaf: leaf[best], candidates)

@@ -1,4 +1,4 @@
-"""Low-rank adapters: every matrix of every layer moves by a product of two thin ones (LoRA, Hu et al. 2022)."""
+"""Low-rank adapters: the update of every weight matrix is a product of two thin matrices (LoRA, Hu et al. 2022)."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from biasprop.protocols.full import FinetuningTask, Full
 
 
 class LowRank(Full):
-    """Full fine-tuning in which the encoder stays, but for a matrix of low rank added to each of its matrices.
+    """Fine-tuning of a low-rank update of each weight matrix, with the encoder itself frozen.
 
-    ``W + (alpha / rank) A B``, with A normal of variance 1 / inputs and B zero at the start (Hu et al. 2022, section
-    4.1), on the matrices of attention and MLPs; embedding, positions, biases and norms stay.
+    ``W + (alpha / rank) A B``, with A initially normal of variance 1 / inputs and B zero (Hu et al. 2022, section 4.1),
+    on the matrices of attention and MLPs; embedding, positions, biases and norms are frozen.
     """
 
     kind: Literal["low_rank"] = "low_rank"
     rank: Annotated[int, Field(ge=1, le=4096)] = 4
-    """Columns of A and rows of B."""
+    """Rank: columns of A and rows of B."""
     alpha: Annotated[float, Field(gt=0, le=4096)] = 8.0
-    """Strength of the adapters; with ``alpha / rank`` fixed the rate need not change with the rank."""
+    """Scale of the update; with ``alpha / rank`` fixed, the learning rate need not change with the rank."""
 
     adapts_all = False
 
     def start(self, key: Key[Array, ""], encoder: Any, params: Params) -> Params:
-        """Adapters that change nothing yet, and a head of zeros."""
+        """Adapters whose update is zero, and a head of zeros."""
         numbers = encoder.layers(params)
         order = iter(range(len(jax.tree.leaves(params))))
 
         def adapter(number: int, leaf: Array) -> Params | None:
-            own = at(key, next(order))
+            adapter_key = at(key, next(order))
             if not number or leaf.ndim != 2:
                 return None
             inputs, outputs = leaf.shape
             return {
-                "a": jax.random.normal(own, (inputs, self.rank)) / inputs**0.5,
+                "a": jax.random.normal(adapter_key, (inputs, self.rank)) / inputs**0.5,
                 "b": jnp.zeros((self.rank, outputs)),
             }
 
@@ -49,31 +49,31 @@ class LowRank(Full):
     def task(
         self, encoder: Any, params: Params, pretrained: bool, train: Labelled, selection: Labelled, key: Key[Array, ""]
     ) -> Any:
-        """What is minimised on these labels."""
-        adapted = Adapted(encoder, params, self.alpha / self.rank)
+        """The training task on these labels."""
+        adapted = LowRankEncoder(encoder, params, self.alpha / self.rank)
         return FinetuningTask(adapted, self.recipe(pretrained), train, selection, key)
 
     def merge(self, encoder: Any, params: Params, trained: Params) -> Params:
-        """The encoder with its adapters merged in."""
+        """Parameters of the encoder with the update added."""
         return _merged(params, trained, self.alpha / self.rank)
 
 
-class Adapted(NamedTuple):
-    """An encoder that moves by its adapters alone."""
+class LowRankEncoder(NamedTuple):
+    """A frozen encoder with trainable adapters."""
 
     encoder: Any
-    stays: Params
+    base: Params
     scale: float | Float[Array, ""]
 
     def apply(self, adapters: Params, images: Float[Array, "n h w c"]) -> Float[Array, "n d"]:
         """Features of a batch."""
-        return self.encoder.apply(_merged(self.stays, adapters, self.scale), images)
+        return self.encoder.apply(_merged(self.base, adapters, self.scale), images)
 
 
 def _merged(params: Params, adapters: Params, scale: float | Float[Array, ""]) -> Params:
-    """Parameters with the adapters' products added; None has no adapter."""
+    """Parameters plus the update of each adapter; None is no adapter."""
 
-    def moved(adapter: Params | None, leaf: Array) -> Array:
+    def updated(adapter: Params | None, leaf: Array) -> Array:
         return leaf if adapter is None else leaf + scale * adapter["a"] @ adapter["b"]
 
-    return jax.tree.map(moved, adapters, params, is_leaf=lambda node: node is None or "a" in node)
+    return jax.tree.map(updated, adapters, params, is_leaf=lambda node: node is None or "a" in node)

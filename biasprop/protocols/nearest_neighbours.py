@@ -1,4 +1,4 @@
-"""Nearest neighbours: reads frozen features without any training, by the labels of those most alike."""
+"""Nearest neighbours: classify frozen features by the labels of the most similar labelled subjects."""
 
 from __future__ import annotations
 
@@ -12,30 +12,29 @@ from pydantic import Field
 from biasprop.component import Component
 from biasprop.nn.heads import log_loss
 
-PIECE = 250
-"""Subjects compared with all labelled ones at once."""
+QUERY_CHUNK = 250
+"""Subjects compared with all labelled ones per step."""
 
 Size = Annotated[int, Field(ge=1, le=1_000)]
 
 UNKNOWN = -1
-"""Label of a row beyond the budget."""
+"""Label of a padding row."""
 
 
 class NearestNeighbours(Component):
-    """Freezes the encoder; weighted votes of the labelled subjects with the most similar features (Wu et al. 2018).
+    """Weighted votes of the labelled subjects with the most similar frozen features (Wu et al. 2018).
 
-    Similarity is the cosine of features standardised on the labelled subjects, and a neighbour's vote counts
+    Similarity is the cosine of features standardised on the labelled subjects; a neighbour's vote has weight
     ``exp(similarity / temperature)``.
     """
 
     kind: Literal["nearest_neighbours"] = "nearest_neighbours"
     draws: Annotated[int, Field(ge=1, le=100)] = 4
-    """Label sets drawn in each replicate; their scores are averaged within the replicate."""
+    """Label sets drawn per replicate; results are averaged within the replicate."""
     neighbours: Annotated[tuple[Size, ...], Field(min_length=1, max_length=32)] = (5, 10, 20, 50, 100)
-    """Candidate numbers of neighbours, of which the one with the lowest loss on the selection set is kept; where there
-    are fewer labels, all of them vote."""
+    """Candidate numbers of neighbours, chosen by validation loss; with fewer labels, all of them vote."""
     temperature: Annotated[float, Field(gt=0, le=10)] = 0.07
-    """How much more the more similar neighbour counts."""
+    """Temperature of the vote weights; lower values favour the most similar neighbours."""
 
     adapts_encoder: ClassVar[bool] = False
     adapts_all: ClassVar[bool] = False
@@ -51,62 +50,62 @@ class NearestNeighbours(Component):
         selection_count: Int[Array, ""],
         weight: Float[Array, " n"] | None = None,
     ) -> Neighbours:
-        """Keep the labelled features, and as many neighbours as judge the selection set best.
+        """Store the labelled features, and the number of neighbours of lowest validation loss.
 
-        Rows at or beyond a count carry no weight, the votes of labelled ones otherwise ``weight``.
+        Rows at or beyond a count have no weight; votes of labelled rows before it are scaled by ``weight``.
         """
-        there = jnp.arange(labels.shape[0]) < count
-        mean = there @ features / count
-        scale = jnp.sqrt(there @ (features - mean) ** 2 / count + 1e-8)
-        most = min(max(self.neighbours), labels.shape[0])
-        known = Neighbours(
+        labelled = jnp.arange(labels.shape[0]) < count
+        mean = labelled @ features / count
+        scale = jnp.sqrt(labelled @ (features - mean) ** 2 / count + 1e-8)
+        max_neighbours = min(max(self.neighbours), labels.shape[0])
+        classifier = Neighbours(
             _direction((features - mean) / scale),
-            jnp.where(there, labels, UNKNOWN),
+            jnp.where(labelled, labels, UNKNOWN),
             jnp.zeros(len(labels)) if weight is None else jnp.log(jnp.maximum(weight, 1e-30)),
             mean,
             scale,
             jnp.asarray(self.temperature, jnp.float32),
-            jnp.ones(most),
+            jnp.ones(max_neighbours),
         )
-        nearest = known.nearest(selection_features)
-        chosen = jnp.arange(selection_labels.shape[0]) < selection_count
+        nearest = classifier.nearest(selection_features)
+        counted = jnp.arange(selection_labels.shape[0]) < selection_count
 
-        def judged(votes: Float[Array, " k"]) -> Float[Array, ""]:
-            return jnp.sum(jnp.where(chosen, log_loss(_log_odds(*nearest, votes), selection_labels), 0))
+        def validation_loss(votes: Float[Array, " k"]) -> Float[Array, ""]:
+            return jnp.sum(jnp.where(counted, log_loss(_log_odds(*nearest, votes), selection_labels), 0))
 
-        candidates = (jnp.arange(most) < jnp.asarray(self.neighbours)[:, None]).astype(jnp.float32)
-        return known._replace(votes=candidates[jnp.argmin(jax.vmap(judged)(candidates))])
+        candidates = (jnp.arange(max_neighbours) < jnp.asarray(self.neighbours)[:, None]).astype(jnp.float32)
+        return classifier._replace(votes=candidates[jnp.argmin(jax.vmap(validation_loss)(candidates))])
 
 
 class Neighbours(NamedTuple):
-    """Labelled subjects whose votes are the read-out of a feature vector."""
+    """A fitted nearest-neighbour classifier."""
 
     directions: Float[Array, "n d"]
-    """Of unit length."""
+    """Standardised features of the labelled subjects, scaled to unit length."""
     labels: Int[Array, " n"]
-    """0, 1, or :data:`UNKNOWN` for one who never votes."""
+    """0, 1, or :data:`UNKNOWN` for padding, which never votes."""
     log_weights: Float[Array, " n"]
-    """Log of how much more than by its likeness a vote counts."""
+    """Log of the factor on each vote."""
     mean: Float[Array, " d"]
     scale: Float[Array, " d"]
     temperature: Float[Array, ""]
     votes: Float[Array, " k"]
-    """1 for the nearest ones, 0 for those who are looked for and do not vote."""
+    """1 for ranks that vote and 0 for the rest, by similarity."""
 
     def __call__(self, features: Float[Array, "*s d"]) -> Float[Array, "*s"]:
-        """Log-odds of disease of any number of subjects."""
+        """Log-odds of disease of any number of feature vectors."""
         rows = features.reshape(-1, features.shape[-1])
-        told = jax.lax.map(
-            lambda row: _log_odds(*self.nearest(row), self.votes), rows, batch_size=min(PIECE, rows.shape[0])
+        log_odds = jax.lax.map(
+            lambda row: _log_odds(*self.nearest(row), self.votes), rows, batch_size=min(QUERY_CHUNK, rows.shape[0])
         )
-        return told.reshape(features.shape[:-1])
+        return log_odds.reshape(features.shape[:-1])
 
     def nearest(self, features: Float[Array, "*m d"]) -> tuple[Float[Array, "*m k"], Int[Array, "*m k"]]:
-        """Log of the weight of each of the nearest labelled subjects, nearest first, and their labels."""
+        """Log vote weights and labels of the nearest labelled subjects, nearest first."""
         similarity = _direction((features - self.mean) / self.scale) @ self.directions.T
         similarity = jnp.where(self.labels == UNKNOWN, -jnp.inf, similarity)
-        largest, who = jax.lax.top_k(similarity, len(self.votes))
-        return largest / self.temperature + self.log_weights[who], self.labels[who]
+        largest, rows = jax.lax.top_k(similarity, len(self.votes))
+        return largest / self.temperature + self.log_weights[rows], self.labels[rows]
 
 
 def _direction(features: Float[Array, "*m d"]) -> Float[Array, "*m d"]:
@@ -116,13 +115,13 @@ def _direction(features: Float[Array, "*m d"]) -> Float[Array, "*m d"]:
 def _log_odds(
     weights: Float[Array, "*m k"], labels: Int[Array, "*m k"], votes: Float[Array, " k"]
 ) -> Float[Array, "*m"]:
-    """Log-odds of the weighted share of votes among as many voters, with half a vote added on either side.
+    """Log-odds from the weighted share of diseased votes times the number of voters, plus half a vote on either side.
 
-    The half votes (Haldane 1956, Anscombe 1956) keep an unanimous vote finite, and let more voters be surer.
+    The half votes (Haldane 1956, Anscombe 1956) keep a unanimous vote finite, and give more voters more confidence.
     """
     counted = votes * (labels != UNKNOWN)
-    cast = jnp.where(counted > 0, weights, -jnp.inf)
-    votes_of = jnp.exp(cast - jnp.max(cast, axis=-1, keepdims=True))
+    voting = jnp.where(counted > 0, weights, -jnp.inf)
+    relative = jnp.exp(voting - jnp.max(voting, axis=-1, keepdims=True))
     voters = jnp.sum(counted, axis=-1)
-    share = jnp.sum(votes_of * labels, axis=-1) / jnp.sum(votes_of, axis=-1)
+    share = jnp.sum(relative * labels, axis=-1) / jnp.sum(relative, axis=-1)
     return jnp.log(voters * share + 0.5) - jnp.log(voters * (1 - share) + 0.5)

@@ -1,4 +1,4 @@
-"""Cells that run together, and one compiled program for any number of them."""
+"""Batches of cells, and one compiled program for any number of cells."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from biasprop.study.conditions import PretrainingCondition
 
 
 class Batch(NamedTuple):
-    """Cells that run together: conditions of one structure, and the key that owns each replicate."""
+    """Cells that run together: conditions of one structure (leaves with a leading axis), and each replicate's key."""
 
     condition: PretrainingCondition
     key: Key[Array, " w"]
@@ -25,26 +25,30 @@ class Batch(NamedTuple):
 
 @functools.cache
 def over_cells(function: Callable[..., Any], donate: int | None = None) -> Callable[..., Any]:
-    """Compile ``function`` of one cell to run over the leading axis of all its arguments, which the devices share.
+    """Compile a function of one cell to run over the leading axis of all its arguments, sharded over devices.
 
-    A device's single cell is not mapped at all: its bits are those of the function itself, and on XLA:CPU a mapped axis
-    of one still costs. Devices that share a batch run what each would run alone; what differs is rounding, where XLA
-    compiles their common program otherwise.
+    A single cell on a device is not mapped: its bits are those of the function itself, and on XLA:CPU a mapped axis of
+    length 1 has a cost. Devices that share a batch compute what each would compute alone, up to rounding where XLA
+    compiles the joint program differently.
+
+    Args:
+        function: of one cell; every array argument gets a leading axis.
+        donate: index of an argument whose buffers may be reused.
     """
 
     def on_one_device(*arguments: Any) -> Any:
         if _cells(arguments) > 1:
             return jax.vmap(function)(*arguments)
-        alone = function(*jax.tree.map(lambda leaf: leaf[0], arguments))
-        return jax.tree.map(lambda leaf: jnp.expand_dims(leaf, 0), alone)
+        result = function(*jax.tree.map(lambda leaf: leaf[0], arguments))
+        return jax.tree.map(lambda leaf: jnp.expand_dims(leaf, 0), result)
 
     def run(*arguments: Any) -> Any:
         devices = device.sharing(_cells(arguments))
         if devices == 1:
             return on_one_device(*arguments)
         mesh = jax.make_mesh((devices,), ("cells",), axis_types=(jax.sharding.AxisType.Auto,))
-        over = jax.P("cells")
-        return jax.shard_map(on_one_device, mesh=mesh, in_specs=over, out_specs=over, check_vma=False)(*arguments)
+        spec = jax.P("cells")
+        return jax.shard_map(on_one_device, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)(*arguments)
 
     return jax.jit(run, donate_argnums=() if donate is None else donate)
 
@@ -54,15 +58,15 @@ def _cells(arguments: Any) -> int:
 
 
 def one_cell(condition: PretrainingCondition, key: Key[Array, ""]) -> Batch:
-    """A cell by itself, as a batch."""
+    """A batch of one cell."""
     return Batch(jax.tree.map(lambda leaf: np.asarray(leaf)[None], condition), key[None])
 
 
 def stream(batch: Batch, name: keys.Stream) -> Key[Array, " w"]:
-    """Every cell's key of one stream."""
+    """The key of one stream in every cell."""
     return keys.at_batched(batch.key, int(name))
 
 
 def broadcast(batch: Batch, tree: Any) -> Any:
-    """The same host arrays for every cell."""
+    """Repeat host arrays along a leading axis over cells."""
     return jax.tree.map(lambda leaf: np.broadcast_to(leaf, (len(batch.key), *np.shape(leaf))), tree)

@@ -1,9 +1,4 @@
-"""Pretraining a batch of cells, and what is known about the encoders it leaves.
-
-Like all of this room, every function runs a *batch* of cells of one structure: each array has a leading axis over cells
-(written ``w`` in shapes), one cell wide on a CPU, several on an accelerator. What one cell computes never depends on
-its neighbours.
-"""
+"""Pretrain a batch of cells, and measure the encoders and cohorts (pretext loss, realised shares)."""
 
 from __future__ import annotations
 
@@ -23,55 +18,58 @@ from biasprop.training.batching import Batch, broadcast, over_cells, stream
 from biasprop.training.pretraining_task import PretrainingTask, cached_cohort, cohort_members
 
 COUNT_CHUNK = 10_000
-"""Members of a cohort counted at once."""
+"""Cohort members counted per compiled call."""
 
 Report = Callable[[str, int, int], None]
 """Called between segments with (stage, step, steps)."""
 
 
 class Checkpoint(Protocol):
-    """Where a pretraining that was interrupted goes on from."""
+    """Stores states of a pretraining run, so that an interrupted run can resume."""
 
     def restored(self, fresh: optimisation.State, stage: str) -> optimisation.State:
-        """The stored state of a stage, or ``fresh`` where there is none."""
+        """The stored state of a stage, or ``fresh`` if there is none."""
         ...
 
     def keep(self, state: optimisation.State, stage: str, now: bool = False) -> None:
-        """Store a state between two segments, when it is time to or ``now``."""
+        """Store a state between two segments if it is due, or unconditionally with ``now``."""
         ...
 
 
 def pretrain(
     batch: Batch, report: Report, checkpoint: Checkpoint | None = None, largest: int = 0
 ) -> tuple[Params, list[str]]:
-    """All parameters of every cell, ``encoder`` and ``extra``, and why each diverged, with the step (empty where it did
-    not).
+    """Pretrain every cell, including a second stage if the mitigation has one.
 
     Args:
         batch: the cells.
-        report: is told between segments.
-        checkpoint: where it goes on from, if a state was kept there, and keeps its own.
+        report: called between segments.
+        checkpoint: resumes from a stored state and stores new ones; None for neither.
         largest: see :func:`biasprop.training.pretraining_task.cached_cohort`; changes no bit.
+
+    Returns:
+        Parameters ``encoder`` and ``extra`` of every cell, and why each cell diverged (empty if it did not).
     """
     params, pretraining = untrained(batch), batch.condition.pretraining
     if not pretraining.objective.trains:
         return params, [""] * len(batch.key)
     second = pretraining.mitigation.continuation(pretraining)
     cohort = cached_cohort(batch, largest)
-    params, why = _pretrained(PretrainingTask(*batch, cohort), params, "pretrain", report, checkpoint, second is None)
+    task = PretrainingTask(*batch, cohort)
+    params, reasons = _run_stage(task, params, "pretrain", report, checkpoint, last=second is None)
     if second is not None:
         condition = batch.condition.model_copy(update={"pretraining": second})
-        again = Batch(condition, stream(batch, Stream.CONTINUED))
-        task = PretrainingTask(*again, cached_cohort(again))
-        params, late = _pretrained(task, params, "continue", report, checkpoint, last=True)
-        why = [first or then for first, then in zip(why, late, strict=True)]
-    return params, why
+        second_batch = Batch(condition, stream(batch, Stream.CONTINUED))
+        task = PretrainingTask(*second_batch, cached_cohort(second_batch))
+        params, second_reasons = _run_stage(task, params, "continue", report, checkpoint, last=True)
+        reasons = [one or other for one, other in zip(reasons, second_reasons, strict=True)]
+    return params, reasons
 
 
-def _pretrained(
+def _run_stage(
     task: PretrainingTask, params: Params, stage: str, report: Report, checkpoint: Checkpoint | None, last: bool
 ) -> tuple[Params, list[str]]:
-    """All parameters after a run of the objective, and why each cell diverged."""
+    """Run one stage; returns all parameters, and why each cell diverged."""
     steps = int(np.max(task.schedule.steps))
     state = over_cells(optimisation.start)(task, params)
     if checkpoint:
@@ -88,21 +86,25 @@ def _pretrained(
 
 
 def diverged(task: optimisation.TrainingTask, state: optimisation.State) -> list[str]:
-    """Why each cell's training stopped moving, with the step, for people; empty where it did not."""
-    at = np.asarray(state.diverged_at)
-    if (at == optimisation.NOT_DIVERGED).all():
-        return [""] * len(at)
+    """A message per cell that says at which step training diverged; empty if it did not."""
+    steps = np.asarray(state.diverged_at)
+    if (steps == optimisation.NOT_DIVERGED).all():
+        return [""] * len(steps)
     losses = np.asarray(over_cells(optimisation.loss_at_divergence)(task, state))
-    what = ["the update" if np.isfinite(loss) else "the loss" for loss in losses]
-    return ["" if k == optimisation.NOT_DIVERGED else f"{what[i]} of step {k} is not finite" for i, k in enumerate(at)]
+    return [
+        ""
+        if step == optimisation.NOT_DIVERGED
+        else f"{'the update' if np.isfinite(loss) else 'the loss'} of step {step} is not finite"
+        for step, loss in zip(steps, losses, strict=True)
+    ]
 
 
 def untrained(batch: Batch) -> Params:
-    """Initial parameters of every cell: ``encoder``, and ``extra`` for what is thrown away after pretraining."""
-    return over_cells(_initial)(batch)
+    """Initial parameters of every cell: ``encoder``, and ``extra``, which is discarded after pretraining."""
+    return over_cells(_initial_parameters)(batch)
 
 
-def _initial(batch: Batch) -> Params:
+def _initial_parameters(batch: Batch) -> Params:
     condition, key = batch
     init = keys.stream(key, Stream.INIT)
     shape = condition.generator.shape
@@ -114,15 +116,16 @@ def _initial(batch: Batch) -> Params:
 
 
 def pretext_losses(batch: Batch, params: Params, count: int) -> np.ndarray:
-    """What the objective comes to on each subgroup: [w, subgroup], NaN where no subject was looked at.
+    """Pretraining loss of each subgroup on held-out subjects: [w, subgroup]; NaN if no subject was evaluated.
 
-    Batches are as large as in pretraining and hold all subgroups in equal shares, whatever the mix was, so that all
-    encoders are asked the same; an image counts for its own subgroup, beside those of all others.
+    Batches have the size of pretraining batches and equal shares of all subgroups, whatever the mix was, so that all
+    encoders are evaluated on the same batches. An image counts towards its own subgroup; the other subgroups' images
+    stay in the batch (as negatives, for example).
 
     Args:
         batch: the cells.
         params: ``encoder`` and ``extra``.
-        count: subjects, at least; whole batches are read. Nobody is looked at if it is 0.
+        count: least number of subjects, rounded up to whole batches; 0 evaluates none.
     """
     pretraining = batch.condition.pretraining
     if not (count and pretraining.sees_subjects):
@@ -136,15 +139,15 @@ def _pretext_losses(batch: Batch, params: Params, steps: Int[Array, " k"]) -> Fl
 
     def losses(step: Int[Array, ""]) -> Float[Array, " g"]:
         members = task.held_out_subjects(step)
-        own = jax.nn.one_hot(members.subgroup, subgroups, axis=0)
-        weights = own / jnp.mean(own, axis=1, keepdims=True)  # NaN for a subgroup that is not in the batch
+        one_hot = jax.nn.one_hot(members.subgroup, subgroups, axis=0)
+        weights = one_hot / jnp.mean(one_hot, axis=1, keepdims=True)  # NaN for a subgroup that is not in the batch
         return jax.vmap(lambda weight: task.loss_on(params, members, step, weight))(weights)
 
     return jnp.nanmean(jax.lax.map(losses, steps), axis=0)
 
 
 def realised_shares(batch: Batch) -> np.ndarray:
-    """Share of each subgroup in every cell's cohort as it was drawn: [w, subgroup], NaN where none was seen."""
+    """Share of each subgroup in every cell's cohort as drawn: [w, subgroup]; NaN without a cohort."""
     condition = batch.condition
     subgroups = len(condition.generator.subgroups)
     if not condition.pretraining.sees_subjects:

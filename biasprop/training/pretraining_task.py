@@ -1,4 +1,4 @@
-"""What pretraining minimises, and on whom: a batch of the cohort at each step."""
+"""The pretraining loss of one step, and the batches it is computed on."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from biasprop.training.batching import Batch, broadcast, over_cells
 
 
 class ObjectiveInputs(NamedTuple):
-    """What an objective is shown of some members of a cohort, a row a member."""
+    """Inputs of an objective, one row per cohort member."""
 
     images: Float[Array, "n h w c"]
-    read: dict[str, Array]
-    """What it reads beside them, by the names of its ``reads``."""
+    additional: dict[str, Array]
+    """The inputs named by the objective's ``reads``."""
 
 
 class PretrainingTask(NamedTuple):
@@ -35,7 +35,7 @@ class PretrainingTask(NamedTuple):
     condition: PretrainingCondition
     key: Key[Array, ""]
     cached: ObjectiveInputs | None = None
-    """Of the whole cohort; None where it is too large to be kept, and rendered a batch at a time."""
+    """Inputs of the whole cohort; None if it does not fit in memory and is rendered batch by batch."""
 
     @property
     def schedule(self) -> optimisation.Schedule:
@@ -45,14 +45,15 @@ class PretrainingTask(NamedTuple):
     def loss(self, params: Params, step: Int[Array, ""]) -> Float[Array, ""]:
         """The objective on a random batch of the cohort."""
         encoder, pretraining = self.condition.encoder, self.condition.pretraining
-        order = keys.at(keys.stream(self.key, Stream.ORDER), step)
-        views = keys.at(keys.stream(self.key, Stream.AUGMENT), step)
-        (images, read), weight = self._batch(order) if pretraining.source.shows_subjects else self._others(order)
+        order_key = keys.at(keys.stream(self.key, Stream.ORDER), step)
+        view_key = keys.at(keys.stream(self.key, Stream.AUGMENT), step)
+        draw_batch = self._cohort_batch if pretraining.source.shows_subjects else self._non_medical_batch
+        (images, additional), weight = draw_batch(order_key)
         loss = pretraining.objective.loss
-        return loss(encoder, params["encoder"], params["extra"], images, views, **read, weight=weight)
+        return loss(encoder, params["encoder"], params["extra"], images, view_key, **additional, weight=weight)
 
     def held_out_subjects(self, step: Int[Array, ""]) -> Subjects:
-        """A batch of subjects from all subgroups alike, whatever the mix was, whom no other stage ever sees."""
+        """A batch of subjects in equal shares of all subgroups, whatever the mix was, used in no other stage."""
         subgroups = self.condition.generator.subgroups
         rows = step * self.schedule.batch + jnp.arange(self.schedule.batch)
         key = keys.at(keys.stream(self.key, Stream.PRETEXT), 0)
@@ -65,34 +66,36 @@ class PretrainingTask(NamedTuple):
     ) -> Float[Array, ""]:
         """The objective on a batch of given subjects."""
         generator, objective = self.condition.generator, self.condition.pretraining.objective
-        views = keys.at(keys.at(keys.stream(self.key, Stream.PRETEXT), 1), step)
-        images, read = jax.vmap(generator.render)(members), objective_reads(objective, generator, members)
+        view_key = keys.at(keys.at(keys.stream(self.key, Stream.PRETEXT), 1), step)
+        images, additional = jax.vmap(generator.render)(members), additional_inputs(objective, generator, members)
         encoder = self.condition.encoder
-        return objective.loss(encoder, params["encoder"], params["extra"], images, views, **read, weight=weight)
+        return objective.loss(
+            encoder, params["encoder"], params["extra"], images, view_key, **additional, weight=weight
+        )
 
-    def _batch(self, order: Key[Array, ""]) -> tuple[ObjectiveInputs, Any]:
-        """Members of the cohort, and how much each counts."""
+    def _cohort_batch(self, key: Key[Array, ""]) -> tuple[ObjectiveInputs, Any]:
+        """Members of the cohort, and their loss weights."""
         generator, pretraining = self.condition.generator, self.condition.pretraining
         shares = jnp.stack([jnp.asarray(pretraining.shares.get(name, 0.0)) for name in generator.subgroups])
         cohort = Cohort(
             pretraining.cohort, shares, lambda rows: cohort_members(self.condition, self.key, rows).subgroup
         )
-        rows = pretraining.mitigation.rows(order, self.schedule.batch, cohort)
-        return self._shown(rows), pretraining.mitigation.weights(cohort.subgroup_of(rows), shares)
+        rows = pretraining.mitigation.rows(key, self.schedule.batch, cohort)
+        return self._inputs(rows), pretraining.mitigation.weights(cohort.subgroup_of(rows), shares)
 
-    def _others(self, order: Key[Array, ""]) -> tuple[ObjectiveInputs, None]:
-        """As many images as the cohort has members, of nobody."""
-        rows = jax.random.randint(order, (self.schedule.batch,), 0, self.condition.pretraining.cohort)
-        return self._shown(rows), None
+    def _non_medical_batch(self, key: Key[Array, ""]) -> tuple[ObjectiveInputs, None]:
+        """Non-medical images, of which there are as many as the cohort would have members."""
+        rows = jax.random.randint(key, (self.schedule.batch,), 0, self.condition.pretraining.cohort)
+        return self._inputs(rows), None
 
-    def _shown(self, rows: Int[Array, " n"]) -> ObjectiveInputs:
+    def _inputs(self, rows: Int[Array, " n"]) -> ObjectiveInputs:
         if self.cached is None:
             return _objective_inputs(self.condition, self.key, rows)
         return jax.tree.map(lambda leaf: leaf[rows], self.cached)
 
 
 def cached_cohort(batch: Batch, largest: int = 0) -> ObjectiveInputs | None:
-    """What is shown of every cell's cohort, if it fits on its shelf; None where it does not.
+    """Objective inputs of every cell's whole cohort, or None if they exceed the image cache.
 
     Args:
         batch: the cells.
@@ -106,49 +109,51 @@ def cached_cohort(batch: Batch, largest: int = 0) -> ObjectiveInputs | None:
 
 
 def _rendering_condition(condition: PretrainingCondition) -> PretrainingCondition:
-    """A condition without what learns, so that one program renders its cohort whatever that is, unless it reads more
-    than images."""
-    stage = condition.pretraining
-    learns = ("schedule", "mitigation") if stage.objective.reads else ("schedule", "mitigation", "objective")
-    shown = stage.model_copy(update=dict.fromkeys(learns))
-    return condition.model_copy(update={"encoder": None, "pretraining": shown})
+    """A condition without the parts that rendering does not depend on, so that one compiled program serves them all.
+
+    The objective stays if it reads more than images.
+    """
+    pretraining = condition.pretraining
+    unused = ("schedule", "mitigation") if pretraining.objective.reads else ("schedule", "mitigation", "objective")
+    reduced = pretraining.model_copy(update=dict.fromkeys(unused))
+    return condition.model_copy(update={"encoder": None, "pretraining": reduced})
 
 
 def _rendered_cohort(batch: Batch, rows: Int[Array, "k 250"]) -> ObjectiveInputs:
-    kept = jax.lax.map(lambda some: _objective_inputs(batch.condition, batch.key, some), rows)
-    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), kept)
+    chunks = jax.lax.map(lambda chunk: _objective_inputs(batch.condition, batch.key, chunk), rows)
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), chunks)
 
 
 def _objective_inputs(condition: PretrainingCondition, key: Key[Array, ""], rows: Int[Array, " n"]) -> ObjectiveInputs:
-    """Members of the cohort, or, where the source shows no subject, as many others."""
+    """Inputs of some members of the cohort, or of non-medical images if the source has no subjects."""
     source, generator = condition.pretraining.source, condition.generator
     if not source.shows_subjects:
-        own = keys.at_each(keys.stream(key, Stream.SOURCE), rows)
-        return ObjectiveInputs(jax.vmap(lambda one: source.render(one, generator.shape))(own), {})
+        image_keys = keys.at_each(keys.stream(key, Stream.SOURCE), rows)
+        return ObjectiveInputs(jax.vmap(lambda image_key: source.render(image_key, generator.shape))(image_keys), {})
     members = cohort_members(condition, key, rows)
     return ObjectiveInputs(
-        jax.vmap(generator.render)(members), objective_reads(condition.pretraining.objective, generator, members)
+        jax.vmap(generator.render)(members), additional_inputs(condition.pretraining.objective, generator, members)
     )
 
 
-def objective_reads(objective: Any, generator: Any, members: Subjects) -> dict[str, Array]:
-    """What an objective, if there is one, reads of subjects beside their images, by the names of its ``reads``."""
+def additional_inputs(objective: Any, generator: Any, members: Subjects) -> dict[str, Array]:
+    """Name -> input of an objective beside the images, for every name in its ``reads``; empty without an objective."""
 
     def attribute() -> Float[Array, " n"]:
         names = list(generator.attribute_names)
-        place = names.index(objective.attribute) if objective.attribute else 0
-        return jax.vmap(generator.attributes)(members)[:, place]
+        index = names.index(objective.attribute) if objective.attribute else 0
+        return jax.vmap(generator.attributes)(members)[:, index]
 
     def follow_up() -> Float[Array, "n h w c"]:
         months = jnp.full(members.label.shape, objective.months, jnp.float32)
         return jax.vmap(generator.render)(members._replace(months=months))
 
-    ways = {"attribute": attribute, "follow_up": follow_up}
-    return {name: ways[name]() for name in (objective.reads if objective else ())}
+    inputs = {"attribute": attribute, "follow_up": follow_up}
+    return {name: inputs[name]() for name in (objective.reads if objective else ())}
 
 
 def cohort_members(condition: PretrainingCondition, key: Key[Array, ""], rows: Int[Array, " n"]) -> Subjects:
-    """Members of a replicate's pretraining cohort."""
+    """Members of a replicate's pretraining cohort, by index."""
     pretraining = condition.pretraining
     shares = {name: pretraining.shares.get(name, 0.0) for name in condition.generator.subgroups}
     shifts = in_order(pretraining.shifts, list(shares))

@@ -1,4 +1,4 @@
-"""Images and latents of everyone on a roster."""
+"""Images, masks, latents and features of the subjects on a roster, in chunks of fixed size."""
 
 from __future__ import annotations
 
@@ -20,100 +20,100 @@ from biasprop.population.shifts import Shift
 from biasprop.training.batching import Batch, broadcast, over_cells, stream
 
 CHUNK = 250
-"""Images rendered or encoded at once: one compiled program whatever the size of a set, and memory that stays small."""
+"""Images rendered or encoded per call: one compiled program for sets of any size, and bounded memory."""
 
 Chunks = list[Float[Array, "w 250 h w c"]]
-"""The images of a set, ``CHUNK`` at a time; the last chunk is filled up with repetitions."""
+"""Images of a set in chunks of ``CHUNK``; the last chunk is padded with repetitions."""
 
 
 @dataclass(frozen=True)
 class RerenderedImages:
-    """Images of everyone on a roster, in chunks as :data:`Chunks` has them, rendered whenever they are looked at."""
+    """Images of a roster in chunks like :data:`Chunks`, rendered again on every iteration instead of cached."""
 
     batch: Batch
     key: Key[Array, " w"]
     roster: Roster
 
     def __iter__(self) -> Iterator[Float[Array, "w 250 h w c"]]:
-        for rows in _rows(self.batch, self.roster):
+        for rows in _chunked_rows(self.batch, self.roster):
             yield over_cells(_render)(self.batch.condition.generator, self.key, *rows)
 
 
 class ImageSets(NamedTuple):
-    """Images of those who select, calibrate and test, and of the first draw of labelled subjects."""
+    """Images of the first draw of labelled subjects and of the validation, calibration and test sets."""
 
     train: Chunks
     selection: Chunks
     calibration: Chunks | RerenderedImages
     test: list[Chunks | RerenderedImages]
-    """One for each subgroup: the twins."""
+    """One per subgroup: the twins."""
 
 
 class Latents(NamedTuple):
-    """Key latents of those who are scored."""
+    """Stored latents of all scored subjects."""
 
     test: np.ndarray
-    """[w, latent, subgroup, t]: the twins"""
+    """[w, latent, subgroup, t] of the twins."""
     selection: np.ndarray
     """[w, latent, m]"""
     calibration: np.ndarray
     """[w, latent, k]"""
 
 
-def render_sets(batch: Batch, who: dict[str, Roster]) -> ImageSets:
-    """Render everyone who selects, the first draw of labelled subjects, and those who calibrate and test, if they fit
-    on the shelf (:data:`biasprop.hardware.memory.IMAGE_CACHE_BYTES`)."""
-    twins = _twins(batch, who["test"])
-    judged = len(who["calibration"].label) + sum(len(roster.label) for roster in twins)
-    judges = rendered if judged <= memory.image_cache_capacity(batch.condition) else RerenderedImages
+def render_sets(batch: Batch, rosters: dict[str, Roster]) -> ImageSets:
+    """Render every set; the calibration and test sets are re-rendered when read if they exceed the image cache
+    (:data:`biasprop.hardware.memory.IMAGE_CACHE_BYTES`)."""
+    twins = _twin_rosters(batch, rosters["test"])
+    evaluated = len(rosters["calibration"].label) + sum(len(roster.label) for roster in twins)
+    images = rendered if evaluated <= memory.image_cache_capacity(batch.condition) else RerenderedImages
     return ImageSets(
-        train=rendered(batch, labelled_key(batch, 0), who["train"]),
-        selection=rendered(batch, stream(batch, Stream.SELECTION), who["selection"]),
-        calibration=judges(batch, stream(batch, Stream.CALIBRATION), who["calibration"]),
-        test=[judges(batch, stream(batch, Stream.TEST), roster) for roster in twins],
+        train=rendered(batch, labelled_key(batch, 0), rosters["train"]),
+        selection=rendered(batch, stream(batch, Stream.SELECTION), rosters["selection"]),
+        calibration=images(batch, stream(batch, Stream.CALIBRATION), rosters["calibration"]),
+        test=[images(batch, stream(batch, Stream.TEST), roster) for roster in twins],
     )
 
 
-def latents(batch: Batch, who: dict[str, Roster]) -> Latents:
-    """Key latents of everyone who is scored."""
-    twins = [_latents_of(batch, Stream.TEST, roster) for roster in _twins(batch, who["test"])]
+def latents(batch: Batch, rosters: dict[str, Roster]) -> Latents:
+    """Stored latents of all scored subjects."""
+    twins = [_latents_of(batch, Stream.TEST, roster) for roster in _twin_rosters(batch, rosters["test"])]
     return Latents(
         np.stack(twins, axis=2),
-        _latents_of(batch, Stream.SELECTION, who["selection"]),
-        _latents_of(batch, Stream.CALIBRATION, who["calibration"]),
+        _latents_of(batch, Stream.SELECTION, rosters["selection"]),
+        _latents_of(batch, Stream.CALIBRATION, rosters["calibration"]),
     )
 
 
 def _latents_of(batch: Batch, name: Stream, roster: Roster) -> np.ndarray:
     key, generator = stream(batch, name), batch.condition.generator
-    drawn = [over_cells(_latents)(generator, key, *rows) for rows in _rows(batch, roster)]
-    return np.moveaxis(concatenated(drawn, len(roster.label)), -1, 1)
+    chunks = [over_cells(_latents)(generator, key, *rows) for rows in _chunked_rows(batch, roster)]
+    return np.moveaxis(concatenated(chunks, len(roster.label)), -1, 1)
 
 
 def rendered(batch: Batch, key: Key[Array, " w"], roster: Roster) -> Chunks:
-    """Images of everyone on a roster."""
+    """Images of the subjects on a roster."""
     return list(RerenderedImages(batch, key, roster))
 
 
 def rendered_masks(batch: Batch, key: Key[Array, " w"], roster: Roster) -> list[Float[Array, "w 250 h w"]]:
-    """Where the disease is in everyone on a roster, in chunks as :func:`rendered` has them."""
-    return [over_cells(_mask)(batch.condition.generator, key, *rows) for rows in _rows(batch, roster)]
+    """Disease masks of the subjects on a roster, in chunks like :func:`rendered`."""
+    return [over_cells(_mask)(batch.condition.generator, key, *rows) for rows in _chunked_rows(batch, roster)]
 
 
-def _rows(batch: Batch, roster: Roster) -> Iterator[tuple[Any, ...]]:
-    """Index, subgroup, label and shifts of a roster, a chunk at a time."""
+def _chunked_rows(batch: Batch, roster: Roster) -> Iterator[tuple[Any, ...]]:
+    """Yield index, subgroup, label and shifts of a roster in chunks."""
     for first in range(0, len(roster.label), CHUNK):
         rows = np.arange(first, first + CHUNK) % len(roster.label)
         yield broadcast(batch, (rows, roster.subgroup[rows], roster.label[rows], roster.shifts))
 
 
 def concatenated(chunks: list[Array], n: int) -> np.ndarray:
-    """Rows of all chunks, without those that only fill the last one: [w, n, ...]."""
+    """Rows of all chunks without the padding of the last: [w, n, ...]."""
     return np.concatenate([np.asarray(chunk) for chunk in chunks], axis=1)[:, :n]
 
 
-def _twins(batch: Batch, roster: Roster) -> list[Roster]:
-    """The same subjects in every subgroup."""
+def _twin_rosters(batch: Batch, roster: Roster) -> list[Roster]:
+    """Rosters of the same subjects, one per subgroup."""
     return [
         roster._replace(subgroup=np.full_like(roster.subgroup, g))
         for g in range(len(batch.condition.generator.subgroups))
@@ -121,7 +121,7 @@ def _twins(batch: Batch, roster: Roster) -> list[Roster]:
 
 
 def labelled_key(batch: Batch, draw: int) -> Key[Array, " w"]:
-    """The key of the labelled subjects of one draw."""
+    """Keys of the labelled subjects of one draw."""
     return keys.at_batched(stream(batch, Stream.FINETUNE_SUBJECTS), draw)
 
 
@@ -132,7 +132,7 @@ def _subjects(
     label: Int[Array, " n"],
     shifts: tuple[Shift, ...],
 ) -> Subjects:
-    return jax.vmap(lambda own, a, y: sampling.apply_shifts(own, a, y, shifts))(
+    return jax.vmap(lambda subject, a, y: sampling.apply_shifts(subject, a, y, shifts))(
         keys.at_each(key, index), subgroup, label
     )
 
@@ -150,7 +150,7 @@ def _latents(generator: Any, *rows: Any) -> Float[Array, "n k"]:
 
 
 def encoded(batch: Batch, params: Params, images: Chunks | RerenderedImages, n: int) -> np.ndarray:
-    """Features of the ``n`` people of a set: [w, n, d]."""
+    """Features of the ``n`` subjects of a set: [w, n, d]."""
     return concatenated([over_cells(_encode)(batch.condition.encoder, params, chunk) for chunk in images], n)
 
 

@@ -1,4 +1,4 @@
-"""Scores of everyone who calibrates and tests, under encoders and heads as fine-tuning left them."""
+"""Log-odds of the calibration and test subjects under fine-tuned encoders and heads."""
 
 from __future__ import annotations
 
@@ -17,85 +17,85 @@ from biasprop.training.rendering import ImageSets, encoded
 
 
 class Scores(NamedTuple):
-    """What an arm leaves behind for one draw; everything is log-odds."""
+    """Scores of one draw of an arm; all arrays are log-odds with a leading axis over cells."""
 
     test: np.ndarray
     train: np.ndarray
-    """Of the labelled subjects themselves."""
+    """Scores of the labelled subjects."""
     selection: np.ndarray
     calibration: np.ndarray
     separability: np.ndarray
     diverged: list[str]
     selection_count: int
-    """How many selection subjects the arm was allowed to see."""
+    """Number of validation subjects used by the arm."""
 
     def unusable(self, i: int) -> str:
-        """Why the i-th cell has no result: it diverged, or its scores are no numbers; empty where it has one."""
+        """Why the i-th cell has no result: training diverged, or scores are not finite; empty if it has one."""
         return self.diverged[i] or ("" if np.isfinite(self.test[i]).all() else "scores are not finite")
 
 
 class Features(NamedTuple):
-    """Features of those who calibrate and test under one encoder, and how they tell subgroups apart."""
+    """Features of the calibration and test sets under one encoder, and a linear probe of subgroup on them."""
 
     calibration: np.ndarray
     """[w, k, d]"""
     test: np.ndarray
     """[w, subgroup, t, d]"""
     separability: np.ndarray
-    """[w, subgroup, t] log-odds of being in the last subgroup, by a probe of the calibration subjects' features."""
+    """[w, subgroup, t] log-odds of the last subgroup, by a probe fitted to the calibration features."""
 
 
 class Scorer:
-    """Scores one batch under any number of arms; features of the encoder as it was pretrained are computed once.
+    """Scores one batch under any number of arms; features of the pretrained encoder are computed once.
 
     Args:
         batch: the cells.
-        params: their pretrained encoders.
-        who: everyone who is looked at.
-        sets: images of ``who``.
+        params: their pretrained encoder parameters.
+        rosters: subjects of every set.
+        sets: images of ``rosters``.
     """
 
-    def __init__(self, batch: Batch, params: Params, who: dict[str, Roster], sets: ImageSets):
-        self.batch, self.params, self.who, self.sets = batch, params, who, sets
+    def __init__(self, batch: Batch, params: Params, rosters: dict[str, Roster], sets: ImageSets):
+        self.batch, self.params, self.rosters, self.sets = batch, params, rosters, sets
         self._frozen: Features | None = None
 
     def score(self, adapted: Adapted) -> Scores:
-        """Evaluate on everyone who calibrates and tests."""
-        features, read = self.features(adapted.encoder), over_cells(_read)
+        """Score the labelled, validation, calibration and test subjects."""
+        features, log_odds = self.features(adapted.encoder), over_cells(_log_odds)
         return Scores(
-            np.asarray(read(adapted.head, features.test)),
-            np.asarray(read(adapted.head, adapted.train))[:, : adapted.train_count],
-            np.asarray(read(adapted.head, adapted.selection)),
-            np.asarray(read(adapted.head, features.calibration)),
+            np.asarray(log_odds(adapted.head, features.test)),
+            np.asarray(log_odds(adapted.head, adapted.train))[:, : adapted.train_count],
+            np.asarray(log_odds(adapted.head, adapted.selection)),
+            np.asarray(log_odds(adapted.head, features.calibration)),
             features.separability,
             adapted.diverged,
             adapted.selection_count,
         )
 
     def features(self, params: Params) -> Features:
-        """Kept for the encoder as it was pretrained, which all arms of frozen features share."""
+        """Features under an encoder; cached for the pretrained one, which all arms with a frozen encoder share."""
         if params is self.params and self._frozen is not None:
             return self._frozen
         twins = np.stack(
-            [encoded(self.batch, params, chunks, len(self.who["test"].label)) for chunks in self.sets.test], axis=1
+            [encoded(self.batch, params, chunks, len(self.rosters["test"].label)) for chunks in self.sets.test], axis=1
         )
-        calibration = encoded(self.batch, params, self.sets.calibration, len(self.who["calibration"].label))
-        subgroup = broadcast(self.batch, self.who["calibration"].subgroup)
-        features = Features(calibration, twins, np.asarray(over_cells(_separate)(calibration, subgroup, twins)))
+        calibration = encoded(self.batch, params, self.sets.calibration, len(self.rosters["calibration"].label))
+        subgroup = broadcast(self.batch, self.rosters["calibration"].subgroup)
+        features = Features(calibration, twins, np.asarray(over_cells(_separability)(calibration, subgroup, twins)))
         if params is self.params:
             self._frozen = features
         return features
 
 
-def _read(head: ReadOut, features: Float[Array, "*s d"]) -> Float[Array, "*s"]:
+def _log_odds(head: ReadOut, features: Float[Array, "*s d"]) -> Float[Array, "*s"]:
     return head(features)
 
 
-def _separate(
+def _separability(
     features: Float[Array, "n d"], subgroup: Int[Array, " n"], twins: Float[Array, "g t d"]
 ) -> Float[Array, "g t"]:
-    """Log-odds of being in the last subgroup rather than the first, by a linear probe of the features."""
+    """Log-odds of the last subgroup against the first, by a linear probe of the features."""
     last = twins.shape[0] - 1
-    ends = jnp.argsort((subgroup != 0) & (subgroup != last), stable=True)  # first and last subgroup to the front
+    ends = jnp.argsort((subgroup != 0) & (subgroup != last), stable=True)  # first and last subgroup in front
     count = jnp.sum((subgroup == 0) | (subgroup == last))
-    return _read(solve(features[ends], (subgroup[ends] == last).astype(jnp.int32), count, 1e-2), twins)
+    return _log_odds(solve(features[ends], (subgroup[ends] == last).astype(jnp.int32), count, 1e-2), twins)

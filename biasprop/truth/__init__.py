@@ -1,7 +1,9 @@
-"""What a study of Gaussian images, a linear encoder and a linear head must find, worked out apart from the pipeline.
+"""Closed-form answers for Gaussian images, a linear encoder and a linear head, computed apart from the pipeline.
 
-Three layers, each given what the one before takes as random: :mod:`.law` (encoder and head are given: AUC is exact),
-:mod:`.subspace` (the cohort is given: the encoder keeps its principal subspace), :mod:`.expectation` (only sizes are
-given: the mean over cohorts and label sets, and its limit). :mod:`.recovered` reads encoders and heads out of a store.
-The derivation is in ``paper/methods.md``, section 6.
+Each layer averages over one more source of randomness: :mod:`.law` takes encoder and head as given (AUC is exact),
+:mod:`.subspace` the cohort (the encoder converges to its principal subspace), and :mod:`.expectation` only sizes (the
+mean over cohorts and label sets, and its limit). :mod:`.recovered` recovers encoders and heads from a store, to compare
+them. The only contract is ``generator.law()``: the signal and the pixel covariance of every subgroup;
+:func:`.expectation.incompatibility` says which studies have a known answer. The derivation is in ``paper/methods.md``,
+section 6.
 """

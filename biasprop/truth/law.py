@@ -1,4 +1,4 @@
-"""The law of the images, and what follows from it for a linear score: its AUC, exactly."""
+"""Distribution of Gaussian images, and the exact AUC of a linear score of them."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from scipy.stats import norm
 
 @dataclass(frozen=True)
 class Law:
-    """Pixels are Gaussian given subgroup and label; the label adds ``signal`` and changes no covariance."""
+    """Pixels are Gaussian given subgroup and label; label 1 adds ``signal`` and leaves the covariance unchanged."""
 
     signal: NDArray[np.float64]
-    """[pixel] difference of the means of label 1 and label 0, the same in all subgroups."""
+    """[pixel] mean of label 1 minus mean of label 0, the same in all subgroups."""
     covariances: dict[str, NDArray[np.float64]]
     """Subgroup -> [pixel, pixel]."""
 
     @classmethod
     def of(cls, generator: Any) -> Law:
-        """The law of a generator that declares one.
+        """The law that a generator declares.
 
         Raises:
-            ValueError: it declares none.
+            ValueError: it has no ``law``.
         """
         if not hasattr(generator, "law"):
             raise ValueError(f"the generator {generator.kind} has no law in closed form")
@@ -35,11 +35,11 @@ class Law:
 
     @cached_property
     def roots(self) -> dict[str, NDArray[np.float64]]:
-        """Subgroup -> symmetric square root of its covariance, which makes its backgrounds of white noise."""
+        """Subgroup -> symmetric square root of its covariance, which maps white noise to its backgrounds."""
         return {name: symmetric_root(covariance) for name, covariance in self.covariances.items()}
 
     def cohort_covariance(self, shares: Mapping[str, float], prevalence: float) -> NDArray[np.float64]:
-        """Covariance of a mixed cohort [pixel, pixel]: backgrounds by share, and the signal's ``q (1 - q) s s'``."""
+        """Covariance of a mixed cohort [pixel, pixel]: backgrounds weighted by share, plus ``q (1 - q) s s'``."""
         background = sum(share * self.covariances[name] for name, share in shares.items())
         return np.asarray(background + prevalence * (1 - prevalence) * np.outer(self.signal, self.signal))
 
@@ -51,15 +51,11 @@ class Law:
 
         Args:
             direction: [..., pixel].
-            subgroup: whose images are scored.
+            subgroup: subgroup of the images.
         """
         v = np.asarray(direction, np.float64)
         spread = np.sqrt(np.sum((v @ self.covariances[subgroup]) * v, axis=-1))
         return v @ self.signal / spread
-
-    def ideal_z(self, subgroup: str) -> float:
-        """z of the ideal observer, who knows the subgroup: ``sqrt(s' K^-1 s)``."""
-        return float(np.sqrt(self.signal @ np.linalg.solve(self.covariances[subgroup], self.signal)))
 
 
 def symmetric_root(covariance: ArrayLike) -> NDArray[np.float64]:
@@ -76,9 +72,9 @@ def auc_of_z(z: ArrayLike) -> NDArray[np.float64]:
 def auc_sd(z: ArrayLike, diseased: int, healthy: int) -> NDArray[np.float64]:
     """Exact standard deviation of a Mann-Whitney AUC of Gaussian scores with equal variances.
 
-    Var = [A (1 - A) + (m - 1)(Q - A^2) + (n - 1)(Q - A^2)] / (m n), with Q the chance that two of one class both lie on
-    the right side of one of the other (Bamber 1975): two normals of correlation 1/2 both below h = z / sqrt(2), which
-    is Phi(h) - 2 T(h, 1 / sqrt(3)) with Owen's T (Owen 1956).
+    Var = [A (1 - A) + (m - 1)(Q - A^2) + (n - 1)(Q - A^2)] / (m n), with Q the probability that two of one class
+    both lie on the right side of one of the other (Bamber 1975): two normals of correlation 1/2 both below h = z /
+    sqrt(2), which is Phi(h) - 2 T(h, 1 / sqrt(3)) with Owen's T (Owen 1956).
 
     Args:
         z: sqrt(2) * inverse normal CDF of the AUC.
@@ -86,19 +82,19 @@ def auc_sd(z: ArrayLike, diseased: int, healthy: int) -> NDArray[np.float64]:
     """
     z = np.asarray(z, np.float64)
     area = auc_of_z(z)
-    both = area - 2 * owens_t(z / np.sqrt(2), 1 / np.sqrt(3))
-    excess = np.maximum(both - area**2, 0)
+    pair = area - 2 * owens_t(z / np.sqrt(2), 1 / np.sqrt(3))
+    excess = np.maximum(pair - area**2, 0)
     return np.sqrt((area * (1 - area) + (diseased + healthy - 2) * excess) / (diseased * healthy))
 
 
 def z_sd(z: ArrayLike, diseased: int, healthy: int) -> NDArray[np.float64]:
-    """Standard deviation of the z of a Mann-Whitney AUC, to first order: ``auc_sd`` times dz/dAUC."""
+    """Standard deviation of z of a Mann-Whitney AUC, to first order: ``auc_sd`` times dz/dAUC."""
     z = np.asarray(z, np.float64)
     return auc_sd(z, diseased, healthy) * np.sqrt(2) / norm.pdf(z / np.sqrt(2))
 
 
 def mean_z_of_test(z: ArrayLike, diseased: int, healthy: int) -> NDArray[np.float64]:
-    """Mean of the z of a Mann-Whitney AUC, to second order: z is convex in AUC above 1/2, so a finite test set adds
+    """Mean of z of a Mann-Whitney AUC, to second order: z is convex in AUC above 1/2, so a finite test set adds
     ``z'' Var(AUC) / 2`` with ``z'' = sqrt(2) u / phi(u)^2``, u = z / sqrt(2)."""
     u = np.asarray(z, np.float64) / np.sqrt(2)
     return np.sqrt(2) * (u + 0.5 * u / norm.pdf(u) ** 2 * auc_sd(z, diseased, healthy) ** 2)

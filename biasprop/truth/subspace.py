@@ -1,4 +1,4 @@
-"""Principal subspaces: what a linear autoencoder converges to, how far apart two are, and where one gives way."""
+"""Principal subspaces: the optimum of a linear autoencoder, angles between them, and where they change with the mix."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ def largest_angle(one: ArrayLike, other: ArrayLike) -> float:
 
 
 def crossing(covariance: Callable[[float], NDArray[np.float64]], k: int) -> tuple[float, float]:
-    """The share at which the k-th eigenvalue of a mixture comes closest to the next one, and their ratio there.
+    """The share at which eigenvalue k of a mixture is closest to eigenvalue k + 1, and their ratio there.
 
     Args:
-        covariance: of the cohort at a share in [0, 1].
+        covariance: share in [0, 1] -> covariance of the cohort.
         k: number of features.
 
     Returns:
         The share, found on a grid of hundredths and refined to 1e-4, and eigenvalue k over eigenvalue k + 1, at least
-        1. On either side the bottleneck keeps other features; the nearer to 1 the ratio, the sharper the change.
+        1. The bottleneck keeps different features on either side; the closer the ratio to 1, the sharper the change.
     """
 
     def ratio(share: float) -> float:
         above, below = leading(covariance(share), k + 1)[-2:]
         return float(above / below)
 
-    found = min(np.linspace(0, 1, 101), key=ratio)
+    closest = min(np.linspace(0, 1, 101), key=ratio)
     for step in (1e-3, 1e-4):
-        near = np.clip(found + step * np.arange(-10, 11), 0, 1)
-        found = min(near, key=ratio)
-    return float(found), ratio(float(found))
+        near = np.clip(closest + step * np.arange(-10, 11), 0, 1)
+        closest = min(near, key=ratio)
+    return float(closest), ratio(float(closest))

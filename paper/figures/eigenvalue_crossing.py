@@ -36,11 +36,11 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     Raises:
         DoesNotFit: it is not known, or there are not two subgroups.
     """
-    from biasprop.truth.expectation import Design, cohort_subspaces, limit_head, limit_z, refused
+    from biasprop.truth.expectation import Design, cohort_subspaces, incompatibility, limit_head, limit_z
     from biasprop.truth.law import Law, auc_of_z
     from biasprop.truth.subspace import crossing, leading
 
-    if (reason := refused(study)) or "share" not in cube.coords or len(study.subgroups) != 2:
+    if (reason := incompatibility(study)) or "share" not in cube.coords or len(study.subgroups) != 2:
         raise NotApplicable(reason or "needs shares of two subgroups")
     first, second = study.subgroups
     law, k = Law.of(study.generator), study.encoder.features

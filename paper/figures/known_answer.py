@@ -55,8 +55,8 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     from biasprop.statistics.contrasts import gap, swap_contrast
     from biasprop.study import design as designs
     from biasprop.truth import recovered
+    from biasprop.truth.expectation import condition_design as design_of
     from biasprop.truth.expectation import expected, limit_z
-    from biasprop.truth.expectation import of_condition as design_of
     from biasprop.truth.law import Law, auc_of_z, z_sd
     from biasprop.truth.subspace import largest_angle, principal
 
@@ -149,9 +149,9 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
 
 def refused_here(study: Any, cube: xr.Dataset) -> str | None:
     """Why the figure cannot be drawn of a study, or None."""
-    from biasprop.truth.expectation import refused
+    from biasprop.truth.expectation import incompatibility
 
-    if reason := refused(study):
+    if reason := incompatibility(study):
         return reason
     if not {"pretraining", "labels"} <= set(cube.dims) or set(study.factors) != {"pretraining", "labels"}:
         return "needs the factors pretraining and labels, and no other"

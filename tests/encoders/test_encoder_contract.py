@@ -1,4 +1,4 @@
-"""What every encoder promises, over the table of encoders."""
+"""The contract of encoders, over their table."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tests.members import member, same
 
 SHAPE = (16, 16, 3)
 KEY = jax.random.key(3)
-LEAST = 1e-5
-"""Part of the largest slope that no parameter's is below: rounding alone gives 1e-7."""
+MIN_RELATIVE_GRADIENT = 1e-5
+"""Least gradient of a parameter relative to the largest one; rounding alone gives 1e-7."""
 IMAGES = jax.random.uniform(jax.random.key(4), (6, *SHAPE))
 
 
@@ -42,7 +42,7 @@ def test_same_key_same_parameters_same_features(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ENCODERS)
-def test_an_image_is_encoded_whatever_its_neighbours(kind: str) -> None:
+def test_features_do_not_depend_on_the_rest_of_the_batch(kind: str) -> None:
     encoder = member("encoders", kind)
     params = encoder.init(KEY, SHAPE)
     whole = encoder.apply(params, IMAGES)
@@ -54,7 +54,7 @@ def test_an_image_is_encoded_whatever_its_neighbours(kind: str) -> None:
 @pytest.mark.parametrize("kind", ENCODERS)
 def test_every_parameter_and_pixel_matters(kind: str) -> None:
     encoder = member("encoders", kind)
-    # Away from the initial point, where biases of 0 and scales of 1 hide a slope.
+    # Away from the initial point, where biases of 0 and scales of 1 hide gradients.
     params = jax.tree.map(
         lambda leaf: leaf + 0.01 * jnp.cos(jnp.arange(leaf.size, dtype=leaf.dtype)).reshape(leaf.shape),
         encoder.init(KEY, SHAPE),
@@ -67,25 +67,26 @@ def test_every_parameter_and_pixel_matters(kind: str) -> None:
     by_params, by_pixels = jax.grad(read, argnums=(0, 1))(params, IMAGES)
     largest = max(np.abs(leaf).max() for leaf in jax.tree.leaves(by_params))
     for path, leaf in jax.tree_util.tree_leaves_with_path(by_params):
-        assert np.isfinite(leaf).all() and np.abs(leaf).max() > LEAST * largest, jax.tree_util.keystr(path)
+        name = jax.tree_util.keystr(path)
+        assert np.isfinite(leaf).all() and np.abs(leaf).max() > MIN_RELATIVE_GRADIENT * largest, name
     assert (np.abs(by_pixels).max(axis=(0, 3)) > 0).all()
 
 
 @pytest.mark.parametrize("kind", ENCODERS)
-def test_its_numbers_are_what_a_memory_estimate_may_rest_on(kind: str) -> None:
+def test_counts_are_accurate_enough_for_a_memory_estimate(kind: str) -> None:
     encoder = member("encoders", kind)
     params = encoder.init(KEY, SHAPE)
-    parameters, kept = encoder.counts(SHAPE)
+    parameters, activations = encoder.counts(SHAPE)
     assert parameters == sum(leaf.size for leaf in jax.tree.leaves(params))
-    of = [_kept(encoder, params, IMAGES[:n]) - IMAGES[:n].size for n in (1, 6)]
-    if kind != "linear":  # of which nothing is kept but the image
-        assert 0.5 < kept / ((of[1] - of[0]) / 5) < 2
+    of = [_residual_count(encoder, params, IMAGES[:n]) - IMAGES[:n].size for n in (1, 6)]
+    if kind != "linear":  # which stores nothing but the image
+        assert 0.5 < activations / ((of[1] - of[0]) / 5) < 2
 
 
-def _kept(encoder: Any, params: Any, images: jax.Array) -> int:
-    """How many numbers JAX keeps of a batch for the way back."""
-    back = jax.vjp(lambda moved: encoder.apply(moved, images), params)[1]
-    return sum(leaf.size for leaf in jax.tree.leaves(back))
+def _residual_count(encoder: Any, params: Any, images: jax.Array) -> int:
+    """Number of values that JAX stores of a batch for the backward pass."""
+    backward = jax.vjp(lambda some: encoder.apply(some, images), params)[1]
+    return sum(leaf.size for leaf in jax.tree.leaves(backward))
 
 
 @pytest.mark.parametrize("kind", [kind for kind in ENCODERS if kind != "linear"])
@@ -97,28 +98,28 @@ def test_layers_are_numbered_from_the_image_to_the_head(kind: str) -> None:
     assert set(jax.tree.leaves(numbers["norm"])) == {3}
 
 
-def test_a_mixer_knows_where_a_patch_lies_and_leaves_none_out() -> None:
+def test_a_mixer_depends_on_positions_and_cannot_drop_tokens() -> None:
     encoder = member("encoders", "mixer")
     params = encoder.init(KEY, SHAPE)
-    moved = jnp.concatenate([IMAGES[:, 8:], IMAGES[:, :8]], axis=1)
-    assert not np.allclose(encoder.apply(params, moved), encoder.apply(params, IMAGES), atol=1e-4)
+    swapped = jnp.concatenate([IMAGES[:, 8:], IMAGES[:, :8]], axis=1)
+    assert not np.allclose(encoder.apply(params, swapped), encoder.apply(params, IMAGES), atol=1e-4)
     assert encoder.tokens(params, IMAGES).shape == (6, 4, 8)
-    refusal = member("objectives", "masked").incompatibility(encoder, SHAPE)
-    assert refusal == "masked needs an encoder that can leave tokens out; mixer cannot"
+    reason = member("objectives", "masked").incompatibility(encoder, SHAPE)
+    assert reason == "masked needs an encoder that can drop tokens; mixer cannot"
 
 
-def test_a_transformer_refuses_what_its_patches_do_not_divide() -> None:
+def test_patches_that_do_not_divide_the_image_are_incompatible() -> None:
     assert "patch = 8" in str(Vit(patch=8).incompatibility((20, 20, 3)))
     assert Vit(patch=4).incompatibility((20, 20, 3)) is None
     with pytest.raises(ValueError, match="heads = 3"):
         Vit(width=64, heads=3)
 
 
-def test_a_transformer_knows_where_a_patch_lies_and_may_drop_tokens() -> None:
+def test_a_transformer_depends_on_positions_and_can_drop_tokens() -> None:
     encoder = Vit(patch=8, width=8, depth=1, heads=2)
     params = encoder.init(KEY, SHAPE)
-    moved = jnp.concatenate([IMAGES[:, 8:], IMAGES[:, :8]], axis=1)
-    assert not np.allclose(encoder.apply(params, moved), encoder.apply(params, IMAGES), atol=1e-4)
+    swapped = jnp.concatenate([IMAGES[:, 8:], IMAGES[:, :8]], axis=1)
+    assert not np.allclose(encoder.apply(params, swapped), encoder.apply(params, IMAGES), atol=1e-4)
     assert encoder.tokens(params, IMAGES).shape == (6, 4, 8)
     kept = encoder.tokens(params, IMAGES, lambda tokens: tokens[:, :2])
     assert kept.shape == (6, 2, 8)

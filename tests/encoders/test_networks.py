@@ -1,4 +1,4 @@
-"""The networks' shortcuts against the textbook: flax's own norms and layers, derivatives by JAX."""
+"""Networks against a reference implementation with flax's own norms and layers, and gradients by JAX."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def norm(own: Any, x: jax.Array) -> jax.Array:
 
 
 def mlp(block: Any, x: jax.Array) -> jax.Array:
-    """The second half of a block of either kind."""
+    """The MLP of a block of either kind."""
     return x + dense(block["narrow"], jax.nn.gelu(dense(block["widen"], norm(block["norm_mlp"], x))))
 
 
 def transformer(params: Any, patches: jax.Array) -> jax.Array:
-    """A pre-norm transformer as Dosovitskiy et al. (2021), eq. 1 to 4, write it."""
+    """A pre-norm transformer (Dosovitskiy et al. 2021, eq. 1 to 4)."""
     x = dense(params["embed"], patches) + params["positions"]
     for block in params["blocks"].values():
         mixed = dense(block["attention"]["mix"], norm(block["norm_attention"], x))
@@ -48,7 +48,7 @@ def transformer(params: Any, patches: jax.Array) -> jax.Array:
 
 
 def mixer(params: Any, patches: jax.Array) -> jax.Array:
-    """A mixer as Tolstikhin et al. (2021), eq. 1, write it."""
+    """A mixer (Tolstikhin et al. 2021, eq. 1)."""
     x = dense(params["embed"], patches)
     for block in params["blocks"].values():
         columns = norm(block["norm_tokens"], x).mT
@@ -60,8 +60,8 @@ TEXTBOOK = {BLUEPRINT: transformer, MIXER: mixer}
 
 
 @functools.cache
-def moved(blueprint: layers.Blueprint) -> Any:
-    """Parameters all unlike what they start from, so that no scale is 1 and no bias 0."""
+def perturbed_parameters(blueprint: layers.Blueprint) -> Any:
+    """Perturbed initial parameters, so that no scale is 1 and no bias 0."""
     fresh = layers.init(blueprint, jax.random.key(1))
     leaves, tree = jax.tree.flatten(fresh)
     keys = jax.random.split(jax.random.key(2), len(leaves))
@@ -70,15 +70,15 @@ def moved(blueprint: layers.Blueprint) -> Any:
 
 
 @pytest.mark.parametrize("blueprint", TEXTBOOK, ids=lambda blueprint: blueprint.module.__name__)
-def test_features_are_the_textbooks(blueprint: layers.Blueprint) -> None:
-    params = moved(blueprint)
+def test_features_equal_the_reference(blueprint: layers.Blueprint) -> None:
+    params = perturbed_parameters(blueprint)
     theirs = TEXTBOOK[blueprint](params, PATCHES)
     np.testing.assert_allclose(layers.apply(blueprint, params, PATCHES), theirs, atol=2e-5)
 
 
 @pytest.mark.parametrize("blueprint", TEXTBOOK, ids=lambda blueprint: blueprint.module.__name__)
-def test_gradients_are_the_textbooks(blueprint: layers.Blueprint) -> None:
-    params, aim = moved(blueprint), jax.random.normal(jax.random.key(3), (5, TOKENS, WIDTH))
+def test_gradients_equal_the_reference(blueprint: layers.Blueprint) -> None:
+    params, aim = perturbed_parameters(blueprint), jax.random.normal(jax.random.key(3), (5, TOKENS, WIDTH))
     ours = jax.grad(lambda p: jnp.sum(aim * jnp.tanh(layers.apply(blueprint, p, PATCHES))))(params)
     theirs = jax.grad(lambda p: jnp.sum(aim * jnp.tanh(TEXTBOOK[blueprint](p, PATCHES))))(params)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-4, rtol=2e-4), ours, theirs)
@@ -101,9 +101,9 @@ def test_a_flax_norm_of_centred_rows_is_ours() -> None:
     np.testing.assert_allclose(ours(rows), theirs(rows), atol=1e-6)
 
 
-def test_a_mixers_places_have_no_order_of_their_own() -> None:
+def test_a_mixer_is_equivariant_to_permuted_positions() -> None:
     order = jnp.array([2, 0, 3, 1])
-    params = moved(MIXER)
+    params = perturbed_parameters(MIXER)
 
     def other(path: tuple[Any, ...], leaf: jax.Array) -> jax.Array:
         part, name = path[-2].key, path[-1].key

@@ -1,4 +1,4 @@
-"""The first 64 images of every generator as they were: a hash for each fingerprint, and a summary for all others.
+"""A record of the first 64 images of every generator: a hash per fingerprint, and a summary for other fingerprints.
 
     XLA_FLAGS=--xla_backend_optimization_level=0 python -m tests.generators.first_images
 
@@ -22,8 +22,8 @@ RECORD = Path(__file__).with_suffix(".json")
 COUNT = 64
 
 TOLERANCE = 1e-3
-"""Most that a mean or an sd of an image, in [0, 1], may differ between fingerprints; four times what rounding to the
-record's precision does, and a tenth of what one grey level of 8 bits is to an image of noise."""
+"""Largest difference of a mean or sd of an image, in [0, 1], between fingerprints: four times the rounding error of the
+record, and a tenth of the effect of one grey level of 8 bits on an image of noise."""
 
 DIGITS = 4
 
@@ -33,22 +33,22 @@ class First:
     """The first images of one generator."""
 
     definition: str
-    """Digest of what its definition says beyond the defaults."""
+    """Digest of the fields of its definition that differ from the defaults."""
     summary: dict[str, list[float]]
-    """Mean and sd over all pixels of each image, and the mean of the images at 4 x 4 places."""
+    """Mean and sd over all pixels of each image, and the mean image at 4 x 4 positions."""
     sha256: dict[str, str]
     """Fingerprint -> SHA-256 of the pixels' bytes, in order."""
 
 
 def first(kind: str) -> First:
-    """Render them: subjects of both subgroups in turn, healthy and diseased, the subgroups unlike in every lever."""
+    """Render subjects of both subgroups in turn, healthy and diseased, with subgroups that differ in every lever."""
     import jax.numpy as jnp
 
-    from tests.members import COMPANY, images, subjects, unlike
+    from tests.members import RENDER_BATCH, differing, images, subjects
 
-    generator = unlike(kind)
-    who = subjects(COMPANY)
-    who = who._replace(subgroup=jnp.arange(COMPANY, dtype=jnp.int32) // 2 % 2)
+    generator = differing(kind)
+    who = subjects(RENDER_BATCH)
+    who = who._replace(subgroup=jnp.arange(RENDER_BATCH, dtype=jnp.int32) // 2 % 2)
     pixels = np.asarray(images(generator, who))[:COUNT]
     step = pixels.shape[1] // 4
     places = pixels.mean(axis=(0, 3))[step // 2 :: step, step // 2 :: step]
@@ -61,7 +61,7 @@ def first(kind: str) -> First:
 
 
 def fingerprint() -> str:
-    """What the bits of a rendering depend on, apart from the definition."""
+    """Everything the bits of a rendering depend on, apart from the definition."""
     from biasprop.hardware import device
 
     parts = device.fingerprint(1)
@@ -69,33 +69,33 @@ def fingerprint() -> str:
 
 
 def recorded() -> dict[str, First]:
-    """Kind -> what is on record."""
+    """Kind -> recorded images."""
     return {kind: First(**entry) for kind, entry in json.loads(RECORD.read_text("utf-8")).items()}
 
 
 def renew() -> None:
-    """Write the record anew."""
+    """Update the record."""
     from biasprop.generators import GENERATORS
 
     old = recorded() if RECORD.exists() else {}
-    found: dict[str, Any] = {}
+    updated: dict[str, Any] = {}
     for kind in GENERATORS:
         now, before = first(kind), old.get(kind)
         near = before is not None and all(
             np.allclose(now.summary[name], values, rtol=0, atol=TOLERANCE) for name, values in before.summary.items()
         )
-        kept = before.sha256 if before is not None and near else {}
-        moved = "new" if before is None else "moved" if not near else "the same within the tolerance"
+        valid = before.sha256 if before is not None and near else {}
+        change = "new" if before is None else "changed" if not near else "the same within the tolerance"
         (mark, digest), *_ = now.sha256.items()
-        bits = {None: "not on record", digest: "the same"}.get(kept.get(mark), "moved")
-        print(f"{kind}: images {moved}; bits of this fingerprint {bits}")
-        found[kind] = asdict(First(now.definition, now.summary, kept | now.sha256))
-    text = json.dumps(found, indent=1)
+        bits = {None: "not on record", digest: "the same"}.get(valid.get(mark), "changed")
+        print(f"{kind}: images {change}; bits of this fingerprint {bits}")
+        updated[kind] = asdict(First(now.definition, now.summary, valid | now.sha256))
+    text = json.dumps(updated, indent=1)
     RECORD.write_text(_joined(text) + "\n", "utf-8")
 
 
 def _joined(text: str) -> str:
-    """Lists of numbers on one line each."""
+    """Put each list of numbers on one line."""
     import re
 
     return re.sub(r"\[[^\[\]]*\]", lambda match: re.sub(r"\s+", " ", match[0]), text)

@@ -1,4 +1,4 @@
-"""Drawing primitives: colour against published values, the random field against its declared law."""
+"""Drawing primitives: colour against published values, the random field against its stated distribution."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def fields() -> np.ndarray:
     own = keys.at_each(keys.replicate(3, 0), jnp.arange(FIELDS))
 
     def draw(key: jax.Array) -> jax.Array:
-        draws = canvas.normal(key, 2, canvas.modes_of(MODES))
+        draws = canvas.normal(key, 2, canvas.field_draws_shape(MODES))
         return canvas.gaussian_field(draws, SIZE, exponent=EXPONENT, knee=KNEE)
 
     return np.asarray(jax.jit(jax.vmap(draw))(own))
@@ -46,7 +46,7 @@ def test_a_field_has_the_declared_spectrum(fields: np.ndarray) -> None:
     inside = (fx <= MODES) & (fy <= MODES) & (fx + fy > 0)
     assert power[~inside].max() < 1e-10
     declared = np.where(inside, (fx**2 + fy**2 + KNEE**2) ** (-EXPONENT / 2), 0)
-    # A mode's power is declared; along an axis it lies in 2 places of the transform, off the axes in 4.
+    # The power of a mode is in 2 entries of the transform if it lies along an axis, else in 4.
     declared = declared / declared.sum()
     ratio = power[inside] / declared[inside]
     assert abs(power.sum() - 1) < 0.02

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from biasprop import keys
-from biasprop.difficulty.learner import StreamTask, trained
+from biasprop.difficulty.learner import StreamTask, train_learner
 from biasprop.encoders import ENCODERS
 from biasprop.generators import canvas
 from biasprop.generators.dermoscopy import CUES, Dermoscopy
@@ -21,11 +21,11 @@ from tests.members import SEED, auc, images, latents, masks, measured, same, sub
 
 N = 5_000
 DIRECTION = {"size": 1, "border": 1, "asymmetry": 1, "variegation": 1, "edge": -1}
-"""How each measurement moves with disease: a melanoma's edge is narrower."""
+"""Sign of the change of each measurement with disease: a melanoma has a narrower edge."""
 
 FRACTIONS = np.array([0.013, 0.03, 0.063, 0.085, 0.135, 0.20, 0.30, 0.40])
 WEBER = np.array([0.55, 0.54, 0.53, 0.52, 0.49, 0.44, 0.37, 0.28])
-"""Weber contrast of .12 more melanin at each fraction, by the diffusion model that the closed form was fitted to."""
+"""Weber contrast of .12 more melanin at each fraction, by the diffusion model to which the closed form was fitted."""
 
 
 def make(**values: Any) -> Dermoscopy:
@@ -48,7 +48,7 @@ def colour(fraction: Any, blood: float = BLOOD) -> Any:
 
 def test_skin_has_the_declared_typology_angle() -> None:
     fraction = jnp.linspace(0.01, 0.43, 43)
-    # Two fits meet here, of the colours (2.1 degrees) and of their angle (1.6).
+    # The error of two fits: of the colours (2.1 degrees) and of their angle (1.6).
     assert np.abs(np.asarray(canvas.typology_angle(colour(fraction))) - declared_ita(fraction)).max() < 3
     assert np.allclose(melanosome_fraction(declared_ita(fraction)), fraction, rtol=1e-3)
     # Class edges of del Bino et al. in melanosome fraction.
@@ -103,7 +103,7 @@ def test_tone_is_rendered_as_declared(name: str, read: Any) -> None:
     assert abs(error.mean()) < 2 and error.std() < 3
     mean, sd = PRESETS[name]
     assert abs(truth[:, 0].mean() - mean) < 0.1 * sd and abs(truth[:, 0].std() / sd - 1) < 0.05
-    assert abs(auc(LABEL, values["ita"]) - 0.5) < 0.03, "skin tone must not tell the label"
+    assert abs(auc(LABEL, values["ita"]) - 0.5) < 0.03, "skin tone must be independent of the label"
 
 
 def test_fitzpatrick_types_come_out_in_order_with_falling_contrast() -> None:
@@ -118,7 +118,7 @@ def test_fitzpatrick_types_come_out_in_order_with_falling_contrast() -> None:
     assert ita == sorted(ita, reverse=True)
     contrast = [float(r["contrast"].mean()) for r in all_read]
     assert contrast == sorted(contrast, reverse=True)
-    # Types are confused with their neighbours only.
+    # Types are confused only with adjacent ones.
     edges = (np.array(ita[1:]) + np.array(ita[:-1])) / 2
     for i, r in enumerate(all_read):
         taken_for = np.sum(r["ita"][:, None] < edges, axis=1)
@@ -126,7 +126,7 @@ def test_fitzpatrick_types_come_out_in_order_with_falling_contrast() -> None:
 
 
 def test_contrast_falls_strictly_with_melanin() -> None:
-    """The same lesions on ever darker skin."""
+    """The same lesions on increasingly dark skin."""
     tones = np.arange(60.0, -56.0, -10.0)
     generator = make(subgroups={f"{ita:g}": {"ita_mean": ita, "ita_sd": 0.0} for ita in tones.tolist()})
     contrast = [measured(generator, subjects(400, i))["contrast"].mean() for i in range(len(tones))]
@@ -162,7 +162,7 @@ def test_a_cue_is_read_back_by_its_measurement(cue: str, read: Any) -> None:
 
 
 def test_the_mean_of_the_image_is_no_shortcut() -> None:
-    """It tells less than a good cue, and nothing to those who know the cues."""
+    """It has a lower AUC than a good cue, and adds nothing given the cues."""
     from sklearn.linear_model import LogisticRegression
 
     generator = make()
@@ -236,19 +236,19 @@ def test_the_first_images_are_the_same_bits_every_time() -> None:
 
 
 class Without(Dermoscopy):
-    """The generator with one cue no longer driven by the disease; everything else is as it was."""
+    """The generator with one cue made independent of the disease."""
 
     deleted: int = -1
     """Index into CUES."""
 
     def cues(self, subject: Any) -> Any:
-        """The cues, one of them as in a subject of severity one half, whatever the label."""
+        """The cues, one of them at severity 1/2 for both labels."""
         drive = self.loading * jnp.where(jnp.arange(len(CUES)) == self.deleted, 0.5, self.severity(subject))
         return canvas.normal(subject.key, 4, (len(CUES),)) + drive
 
 
 def _learned(deleted: int) -> float:
-    """AUC, mean of the two subgroups, of a learner trained on what is measured from pixels."""
+    """AUC, mean over the two subgroups, of a classifier trained on measurements from pixels."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import PolynomialFeatures, StandardScaler
@@ -269,9 +269,9 @@ def _learned(deleted: int) -> float:
 @pytest.mark.slow
 def test_deleting_any_cue_costs_a_trained_learner() -> None:
     whole = _learned(-1)
-    assert 0.8 < whole < make().informed_auc("light"), "pixels cannot tell more than the cues"
+    assert 0.8 < whole < make().informed_auc("light"), "pixels have no more information than the cues"
     lost = {cue: whole - _learned(i) for i, cue in enumerate(CUES)}
-    # Standard error of a loss about .002; in dark skin alone the edge and the border cost next to nothing.
+    # The standard error of a loss is about .002; in dark skin alone, edge and border cost almost nothing.
     assert min(lost.values()) > 0.005, lost
 
 
@@ -286,10 +286,10 @@ def _network(encoder: Any, params: Any, generator: Dermoscopy, who: Any) -> Any:
 @pytest.mark.slow
 @pytest.mark.timeout(1_800)
 def test_deleting_any_cue_costs_a_trained_network() -> None:
-    """The default encoder, trained on new images of whole lesions, looks at lesions that lack one cue."""
+    """The default encoder, trained on images with all cues, is tested on images that lack one."""
     encoder, key = ENCODERS["vit"](), keys.replicate(SEED + 1, 0)
     recipe = Schedule(steps=6_000, batch=64, learning_rate=1e-3, weight_decay=0.05)
-    params = trained(StreamTask(make(), encoder, recipe, key), keys.stream(key, keys.Stream.INIT))
+    params = train_learner(StreamTask(make(), encoder, recipe, key), keys.stream(key, keys.Stream.INIT))
     assert params is not None
     who, reached = [subjects(20_000, subgroup) for subgroup in (0, 1)], {}
     for deleted, name in enumerate(("none", *CUES), -1):
@@ -298,5 +298,5 @@ def test_deleting_any_cue_costs_a_trained_network() -> None:
         reached[name] = float(np.mean(areas))
     whole = reached.pop("none")
     assert 0.8 < whole < make().informed_auc("light")
-    # The same subjects all along: the standard error of a loss is about .001.
+    # With the same subjects throughout, the standard error of a loss is about .001.
     assert min(whole - area for area in reached.values()) > 0.005, (whole, reached)

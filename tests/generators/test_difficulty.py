@@ -1,4 +1,4 @@
-"""Difficulty modes: what each promises, over the table of generators."""
+"""The property of each difficulty mode, over the table of generators."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tests.members import images, latents, level, level_class, masks, measured, 
 
 MODES = [(kind, mode) for kind in GENERATORS for mode in DIFFICULTIES]
 OWN = {"dermoscopy": [{"ita_mean": 50.0}, {"ita_mean": -25.0}], "gaussian": [{"amplitude": 0.1}, {"amplitude": 0.05}]}
-"""What makes the subgroups of each generator unlike."""
+"""Levers in which the subgroups of each generator differ."""
 
 
 @pytest.fixture(autouse=True, scope="module")
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def empty_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setattr(dermoscopy, "LESIONS", 6)
@@ -32,14 +32,14 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def mirrors(kind: str, **mode: float) -> Any:
-    """A generator of mirror images."""
+    """A generator in mode ``symmetric``."""
     cls = GENERATORS[kind]
     one = level(cls, **({"stretch": 1.0} if "stretch" in level_class(cls).model_fields else {}))
     return member("generators", kind, subgroups={"a": one, "b": one}, difficulty={"kind": "symmetric", **mode})
 
 
-def unlike(kind: str, mode: str) -> Any:
-    """A generator in a mode, with subgroups that differ as far as the mode lets them."""
+def in_mode(kind: str, mode: str) -> Any:
+    """A generator in a mode, with subgroups that differ as far as the mode allows."""
     if mode == "symmetric":
         return mirrors(kind)
     cls = GENERATORS[kind]
@@ -48,12 +48,12 @@ def unlike(kind: str, mode: str) -> Any:
 
 
 @pytest.mark.parametrize(("kind", "mode"), MODES)
-def test_every_mode_keeps_the_generators_promises(kind: str, mode: str) -> None:
-    generator, who = unlike(kind, mode), subjects(256)
+def test_every_mode_satisfies_the_generator_contract(kind: str, mode: str) -> None:
+    generator, who = in_mode(kind, mode), subjects(256)
     one, other = images(generator, who), images(generator, twins(who, 1))
     for x in (one, other):
         assert np.isfinite(x).all() and np.mean((x >= 0) & (x <= 1)) > 0.98
-    assert np.mean(np.abs(one - other)) > 0.01, "nothing tells the subgroups apart"
+    assert np.mean(np.abs(one - other)) > 0.01, "the subgroups are identical"
     assert same(images(generator, twins(twins(who, 1), 0)), one)
     severity = list(generator.latent_names).index("severity")
     assert same(latents(generator, who)[:, severity], latents(generator, twins(who, 1))[:, severity])
@@ -63,20 +63,20 @@ def test_every_mode_keeps_the_generators_promises(kind: str, mode: str) -> None:
 
 @pytest.mark.parametrize("kind", GENERATORS)
 def test_calibrated_matches_the_ideal_observers(kind: str) -> None:
-    natural, calibrated = unlike(kind, "natural"), unlike(kind, "calibrated")
+    natural, calibrated = in_mode(kind, "natural"), in_mode(kind, "calibrated")
     auc = "ideal_auc" if hasattr(natural, "ideal_auc") else "linear_auc"
     before, after = ([getattr(g, auc)(name) for name in "ab"] for g in (natural, calibrated))
     assert abs(before[0] - before[1]) > 0.005
-    assert abs(after[0] - after[1]) < 1e-3, "asked for: within .01"
-    assert min(after) == pytest.approx(min(before), abs=1e-4), "the hardest subgroup is left alone"
+    assert abs(after[0] - after[1]) < 1e-3, "required: within .01"
+    assert min(after) == pytest.approx(min(before), abs=1e-4), "the hardest subgroup is unchanged"
     doses = calibrated.difficulty.dose
     assert sorted(doses) == ["a", "b"] and max(doses.values()) == 1 and min(doses.values()) < 1
 
 
 @pytest.mark.parametrize("kind", GENERATORS)
 def test_a_dose_is_noise_and_nothing_else(kind: str) -> None:
-    """A lower dose leaves the disease where it was and makes images noisier, in the subgroup it is named for."""
-    generator, who = unlike(kind, "natural"), subjects(400)
+    """A lower dose adds noise in its subgroup and does not change the disease."""
+    generator, who = in_mode(kind, "natural"), subjects(400)
     low = generator.model_copy(update={"difficulty": difficulty.Calibrated(dose={"a": 0.05})})
     assert np.abs(images(low, twins(who, 1)) - images(generator, twins(who, 1))).max() < 1e-6
     assert same(masks(low, who), masks(generator, who))
@@ -85,7 +85,7 @@ def test_a_dose_is_noise_and_nothing_else(kind: str) -> None:
 
 
 def test_invertible_skin_is_one_filter_of_another() -> None:
-    generator, who = unlike("dermoscopy", "invertible"), subjects(300)
+    generator, who = in_mode("dermoscopy", "invertible"), subjects(300)
     one, other = (canvas.linear_light(images(generator, twins(who, g))) for g in (0, 1))
     bright = np.asarray(one) > 0.05
     ratio = np.asarray(other) / np.maximum(one, 1e-6)
@@ -98,13 +98,13 @@ def test_invertible_skin_is_one_filter_of_another() -> None:
 
 
 def test_invertible_background_is_one_filter_of_another() -> None:
-    generator, who = unlike("gaussian", "invertible"), subjects(300)
+    generator, who = in_mode("gaussian", "invertible"), subjects(300)
     one, other = (np.fft.fft2(np.asarray(images(generator, twins(who, g)))[..., 0] - 0.5) for g in (0, 1))
     strong = np.abs(one) > 0.2
     ratio = np.where(strong, other / np.where(strong, one, 1), np.nan)
     assert np.nanmax(np.nanstd(ratio, axis=0)) < 1e-3
     assert generator.ideal_auc("a") == generator.ideal_auc("b")
-    with pytest.raises(ValueError, match="another signal"):
+    with pytest.raises(ValueError, match="signal differs"):
         generator.law()
 
 
@@ -123,7 +123,7 @@ def test_a_turned_background_is_the_mirror_image_of_the_other() -> None:
 
 @pytest.mark.parametrize("kind", GENERATORS)
 def test_mirror_images_are_equal_in_law(kind: str) -> None:
-    """Moments up to the second of random patches, and every measurement: B's against mirrored A's, other subjects."""
+    """First and second moments of random patches, and all measurements: B against mirrored A, of different subjects."""
     generator = mirrors(kind)
     n = 3000
     a, b = (np.asarray(images(generator, subjects(n, g, seed=7 + g))) for g in (0, 1))
@@ -156,24 +156,28 @@ def test_the_angle_is_the_distance_between_mirror_images(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "values", "told"),
+    ("kind", "values", "message"),
     [
-        ("dermoscopy", {"subgroups": {"a": "light", "b": "dark"}, "difficulty": "symmetric"}, "equal but for"),
+        (
+            "dermoscopy",
+            {"subgroups": {"a": "light", "b": "dark"}, "difficulty": "symmetric"},
+            "two subgroups with equal levers",
+        ),
         ("dermoscopy", {"difficulty": {"kind": "calibrated", "dose": {"c": 0.5}}}, "no such subgroup: c"),
-        ("gaussian", {"difficulty": "symmetric"}, "no direction"),
+        ("gaussian", {"difficulty": "symmetric"}, "has no slope"),
         ("gaussian", {"difficulty": {"kind": "symmetric", "angle": 50.0}}, "less than or equal to 45"),
     ],
 )
-def test_modes_that_do_not_fit_are_refused(kind: str, values: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValidationError, match=told):
+def test_incompatible_modes_raise(kind: str, values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         member("generators", kind, **values)
 
 
-def test_doses_are_solved_for_once_and_anew_when_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doses_are_solved_for_once_and_again_after_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     generator = member("generators", "gaussian", subgroups={"a": {"amplitude": 0.1}, "b": {}}, difficulty="calibrated")
     found, calls, solve = generator.calibrated().difficulty, [], type(generator).calibrated
-    monkeypatch.setattr(type(generator), "solved", lambda self: calls.append(1) or solve(self))
+    monkeypatch.setattr(type(generator), "calibrated", lambda self: calls.append(1) or solve(self))
     assert calibrated(generator).difficulty == calibrated(generator).difficulty == found and len(calls) == 1
     (file,) = tmp_path.rglob("difficulty-*.json")
     for damage in ("{", "[]", file.read_text().replace("1.0", "0.5")):
@@ -186,43 +190,45 @@ def test_doses_are_solved_for_once_and_anew_when_damaged(tmp_path: Path, monkeyp
     assert calibrated(natural) is natural and calibrated(calibrated(generator)) is not None and len(calls) == 2
 
 
-def test_matched_finds_the_root_and_refuses_where_there_is_none() -> None:
-    found = difficulty.matched(lambda name, dose: {"a": 2.0, "b": 1.0, "c": 4.0}[name] * dose**0.5, ["a", "b", "c"])
+def test_matching_doses_finds_the_root_or_raises() -> None:
+    found = difficulty.matching_doses(
+        lambda name, dose: {"a": 2.0, "b": 1.0, "c": 4.0}[name] * dose**0.5, ["a", "b", "c"]
+    )
     assert found == {"a": pytest.approx(0.25, rel=2e-3), "b": 1.0, "c": pytest.approx(1 / 16, rel=2e-3)}
     with pytest.raises(ValueError, match="makes a as hard"):
-        difficulty.matched(lambda name, dose: {"a": 2.0, "b": 1.0}[name], ["a", "b"])
+        difficulty.matching_doses(lambda name, dose: {"a": 2.0, "b": 1.0}[name], ["a", "b"])
 
 
 def test_the_linear_observer_has_its_limits() -> None:
-    """With little noise it knows the latents; with much it knows nothing; known cues alone are in closed form."""
+    """Limits of low noise (known latents) and high noise (chance), and the closed form for known cues."""
     from biasprop.generators.linear_observer import auc
 
-    generator = unlike("dermoscopy", "natural")
+    generator = in_mode("dermoscopy", "natural")
     slopes = np.random.default_rng(0).normal(size=(50, 5))
-    push = np.full(5, generator.loading)
-    assert auc(slopes, np.full(50, 1e-9), push, generator.severity_sd) == pytest.approx(
+    loadings = np.full(5, generator.loading)
+    assert auc(slopes, np.full(50, 1e-9), loadings, generator.severity_sd) == pytest.approx(
         generator.informed_auc("a"), abs=1e-6
     )
-    assert auc(slopes, np.full(50, 1e9), push, generator.severity_sd) == pytest.approx(0.5, abs=1e-3)
-    by_hand = push @ slopes.T @ np.linalg.solve(slopes @ slopes.T + 2 * np.eye(50), slopes @ push)
+    assert auc(slopes, np.full(50, 1e9), loadings, generator.severity_sd) == pytest.approx(0.5, abs=1e-3)
+    by_hand = loadings @ slopes.T @ np.linalg.solve(slopes @ slopes.T + 2 * np.eye(50), slopes @ loadings)
     from scipy.stats import norm
 
-    assert auc(slopes, np.full(50, 2.0), push, 0.0) == pytest.approx(norm.cdf(np.sqrt(by_hand / 2)), abs=1e-9)
+    assert auc(slopes, np.full(50, 2.0), loadings, 0.0) == pytest.approx(norm.cdf(np.sqrt(by_hand / 2)), abs=1e-9)
     assert 0.8 < generator.linear_auc("b") < generator.linear_auc("a") < generator.informed_auc("a")
 
 
-def test_large_slopes_are_worked_out_again_and_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    generator = unlike("dermoscopy", "natural")
+def test_uncached_linear_models_give_the_same_auc(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = in_mode("dermoscopy", "natural")
     kept = generator._linear_model("a")
     assert kept(1) is kept(1)
-    monkeypatch.setattr(dermoscopy, "KEPT", 0)
+    monkeypatch.setattr(dermoscopy, "MAX_CACHED_SLOPE_BYTES", 0)
     again = generator._linear_model("a")
     assert again(1) is not again(1) and same(again(1), kept(1))
 
 
-def test_the_linear_model_is_the_images_own_slope() -> None:
-    """Pixels of photographs without noise, a little before and a little after the middle between the classes."""
-    generator = unlike("dermoscopy", "natural")
+def test_the_linear_model_is_the_derivative_of_the_image() -> None:
+    """Finite differences of noise-free images about the midpoint between the classes."""
+    generator = in_mode("dermoscopy", "natural")
     about = generator._linear_model("b")
     models = [about(drawn) for drawn in range(dermoscopy.LESIONS)]
     slopes, electrons = (np.stack([np.asarray(getattr(m, name)) for m in models]) for name in ("slopes", "electrons"))
@@ -235,6 +241,6 @@ def test_the_linear_model_is_the_images_own_slope() -> None:
         return -np.log(np.moveaxis(np.asarray(light, np.float64), -1, 1).reshape(len(own), -1))
 
     rise = (density(0.52) - density(0.48)) / 0.04
-    told = slopes @ np.asarray(models[0].push)
+    told = slopes @ np.asarray(models[0].loadings)
     assert np.linalg.norm(rise - told) < 0.02 * np.linalg.norm(rise)
     assert np.allclose(4000 * np.exp(-density(0.5)), electrons, rtol=2e-3)

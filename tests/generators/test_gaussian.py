@@ -1,4 +1,4 @@
-"""The control generator against its closed forms."""
+"""The Gaussian generator against its closed forms."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ N = 4_000
 
 
 def make(**values: Any) -> Gaussian:
-    """Two unlike backgrounds."""
+    """A generator with two different backgrounds."""
     return Gaussian.model_validate({"subgroups": SUBGROUPS} | values)
 
 
@@ -42,7 +42,7 @@ def test_the_prewhitening_observer_reaches_the_ideal_auc(subgroup: int) -> None:
     ideal = generator.ideal_auc(name)
     assert 0.6 < ideal < 0.99
     assert auc(who.label, score) == pytest.approx(ideal, abs=0.02)
-    # A plain matched filter knows the signal and not the background.
+    # A plain matched filter ignores the background.
     plain = np.real(x * np.fft.fft2(np.asarray(generator.signal())).conj()).sum(axis=(1, 2))
     assert auc(who.label, plain) < ideal + 0.01
 
@@ -55,7 +55,7 @@ def test_the_measured_contrast_is_the_signals() -> None:
         assert read[label == 1].mean() - read[label == 0].mean() == pytest.approx(0.2, abs=0.01)
 
 
-def test_no_contrast_is_chance() -> None:
+def test_zero_contrast_gives_chance_performance() -> None:
     generator = make(contrast=0.0)
     assert generator.ideal_auc("smooth") == pytest.approx(0.5)
     who = subjects(64)

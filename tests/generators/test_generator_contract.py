@@ -1,4 +1,4 @@
-"""What every generator promises, over the table of generators; nothing here names a member."""
+"""The contract of generators, over their table; no member is named here."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from biasprop.generators import GENERATORS
 from tests.members import (
     auc,
     bounds,
+    differing,
     images,
     latents,
     level_levers,
@@ -22,44 +23,43 @@ from tests.members import (
     same,
     subjects,
     twins,
-    unlike,
 )
 
 pytestmark = pytest.mark.parametrize("kind", GENERATORS)
 
 
 def test_images_have_the_declared_shape_and_range(kind: str) -> None:
-    generator = unlike(kind)
+    generator = differing(kind)
     for subgroup in (0, 1):
         x = np.asarray(images(generator, subjects(256, subgroup)))
         assert x.shape == (256, *generator.shape) and x.dtype == np.float32
         assert np.isfinite(x).all()
         assert np.mean((x >= 0) & (x <= 1)) > 0.99
-        assert x.std(axis=0).min() > 1e-4, "some pixel is the same in every image"
+        assert x.std(axis=0).min() > 1e-4, "some pixel is constant over images"
     cover = np.asarray(masks(generator, subjects(256)))
     assert cover.shape == (256, *generator.shape[:2]) and cover.min() >= 0 and cover.max() <= 1
     assert latents(generator, subjects(256)).shape == (256, len(generator.latent_names))
 
 
 def test_measurements_and_latents_are_finite(kind: str) -> None:
-    generator = unlike(kind)
+    generator = differing(kind)
     for subgroup in (0, 1):
         read = measured(generator, subjects(400, subgroup))
         assert all(np.isfinite(values).all() for values in read.values())
         assert np.isfinite(latents(generator, subjects(256, subgroup))).all()
 
 
-def test_a_subject_looks_the_same_in_any_company(kind: str) -> None:
-    generator = unlike(kind)
+def test_an_image_does_not_depend_on_the_rest_of_its_batch(kind: str) -> None:
+    generator = differing(kind)
     many, few = subjects(256), subjects(7)
     assert same(rendered(generator, many), rendered(generator, many))
-    # XLA may sum a matrix product of another shape in another order: one unit in the last place, no more.
+    # XLA may change the order of sums with the shape of a product, which costs one unit in the last place.
     assert np.abs(rendered(generator, many)[:7] - rendered(generator, few)).max() < 1e-6
     assert same(rendered(generator, jax.tree.map(lambda leaf: leaf[::-1], many))[::-1], rendered(generator, many))
 
 
-def test_twins_go_there_and_back(kind: str) -> None:
-    generator, who = unlike(kind), subjects(256)
+def test_changing_the_subgroup_back_restores_the_image(kind: str) -> None:
+    generator, who = differing(kind), subjects(256)
     original = images(generator, who)
     other = twins(who, 1)
     assert same(images(generator, twins(who, 0)), original)
@@ -68,12 +68,12 @@ def test_twins_go_there_and_back(kind: str) -> None:
 
 
 def test_twins_share_everything_that_does_not_descend_from_the_subgroup(kind: str) -> None:
-    generator, who = unlike(kind), subjects(256)
+    generator, who = differing(kind), subjects(256)
     assert same(masks(generator, who), masks(generator, twins(who, 1)))
     severity = list(generator.latent_names).index("severity")
     one, other = (np.asarray(latents(generator, twins(who, g))) for g in (0, 1))
     assert same(one[:, severity], other[:, severity])
-    assert not np.allclose(one, other), "no stored latent tells the subgroups apart"
+    assert not np.allclose(one, other), "no stored latent differs between the subgroups"
 
 
 def test_equal_levels_make_the_subgroups_one(kind: str) -> None:
@@ -87,8 +87,8 @@ def test_a_larger_lever_is_a_larger_measured_difference(kind: str) -> None:
     spread = {name: values.std() for name, values in measured(member("generators", kind), who).items()}
 
     def difference(lever: str, by: float) -> float:
-        """Mean distance of twins in the measurement that moves most, in sds of that measurement."""
-        one, other = (measured(unlike(kind, lever, by), twins(who, g)) for g in (0, 1))
+        """Mean difference of twins in the measurement that changes most, in its sds."""
+        one, other = (measured(differing(kind, lever, by), twins(who, g)) for g in (0, 1))
         return max(float(np.mean(np.abs(one[name] - other[name]))) / sd for name, sd in spread.items())
 
     for lever in level_levers(cls):
@@ -98,7 +98,7 @@ def test_a_larger_lever_is_a_larger_measured_difference(kind: str) -> None:
 
 
 def test_the_label_is_visible_in_every_subgroup(kind: str) -> None:
-    generator = unlike(kind)
+    generator = differing(kind)
     for subgroup in (0, 1):
         who = subjects(400, subgroup)
         best = max(abs(auc(who.label, values) - 0.5) for values in measured(generator, who).values())
@@ -106,8 +106,8 @@ def test_the_label_is_visible_in_every_subgroup(kind: str) -> None:
 
 
 def test_the_label_changes_the_disease_and_no_other_latent(kind: str) -> None:
-    """With the same key, a healthy and a diseased subject differ only through severity."""
-    generator, who = unlike(kind), subjects(256)
+    """With the same key, a healthy and a diseased subject differ only in severity."""
+    generator, who = differing(kind), subjects(256)
     healthy, diseased = (who._replace(label=jnp.full_like(who.label, value)) for value in (0, 1))
     severity = list(generator.latent_names).index("severity")
     rise = latents(generator, diseased)[:, severity] - latents(generator, healthy)[:, severity]
@@ -115,7 +115,7 @@ def test_the_label_changes_the_disease_and_no_other_latent(kind: str) -> None:
     assert not np.allclose(images(generator, healthy), images(generator, diseased))
 
 
-def test_switches_are_off_by_default_and_strengths_then_count_for_nothing(kind: str) -> None:
+def test_switches_are_off_by_default_and_their_levers_then_have_no_effect(kind: str) -> None:
     cls, who = GENERATORS[kind], subjects(256)
     fields = cls.model_fields
     plain = images(member("generators", kind), who)
@@ -128,7 +128,7 @@ def test_switches_are_off_by_default_and_strengths_then_count_for_nothing(kind: 
             assert same(images(member("generators", kind, **{strength: high}), who), plain)
             on = images(member("generators", kind, **{switch: True, strength: high}), who)
             assert np.mean(np.abs(on - plain)) > 1e-3
-            assert np.all(np.abs(on - plain).max(axis=(1, 2, 3)) > 1e-3), "nothing drawn in some image"
+            assert np.all(np.abs(on - plain).max(axis=(1, 2, 3)) > 1e-3), "nothing is drawn in some image"
             nothing = images(member("generators", kind, **{switch: True, strength: low}), who)
             assert np.allclose(nothing, plain, atol=1e-4)
 
@@ -136,7 +136,7 @@ def test_switches_are_off_by_default_and_strengths_then_count_for_nothing(kind: 
 def test_any_size_is_drawn(kind: str) -> None:
     for size in (8, 24, 64):
         generator = member("generators", kind, size=size)
-        drawn = jax.eval_shape(rendered, generator, subjects(7))  # compiling takes ten seconds a size
+        drawn = jax.eval_shape(rendered, generator, subjects(7))  # compiling would take ten seconds per size
         assert drawn.shape == (7, *generator.shape) == (7, size, size, generator.shape[2])
     odd = images(member("generators", kind, size=24), subjects(7))
     assert np.isfinite(odd).all() and odd.std(axis=(1, 2)).min() > 0

@@ -1,4 +1,4 @@
-"""Hair and artefacts: off by default, drawn when asked for, the same for twins, measured in pixels."""
+"""Hair and artefacts: off by default, the same for twins, visible in pixels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def drawn(subgroup: int = 0, **values: Any) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("switch", "density"), [("hair", "hair_density"), ("artefacts", "artefact_density")])
-def test_what_lies_over_the_skin(switch: str, density: str) -> None:
+def test_occlusions_are_optional_and_shared_by_twins(switch: str, density: str) -> None:
     plain = drawn()
     none, all_of_it = drawn(**{switch: True, density: 0.0}), drawn(**{switch: True, density: 1.0})
     assert np.allclose(none, plain, atol=1e-5)

@@ -1,4 +1,4 @@
-"""Skin and lesions against tabulated physics, end to end: through light, camera and back from pixels."""
+"""Skin and lesions against tabulated physics, measured from pixels after illumination and camera."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from biasprop.generators.skin import BLOOD, PRESETS, declared_ita, melanosome_fr
 from tests.members import SEED, images, latents, masks, measured, subjects
 
 EDGES = np.array([55.0, 41.0, 28.0, 10.0, -30.0])
-"""ITA between very light, light, intermediate, tan, brown and dark skin (del Bino)."""
+"""ITA limits between very light, light, intermediate, tan, brown and dark skin (del Bino)."""
 
 FRACTIONS = np.array([0.013, 0.03, 0.063, 0.085, 0.135, 0.20, 0.30, 0.40])
 """Melanosome fractions of the table: ITA 59 to -52 degrees."""
 ADDED = 0.12
-"""What the lesion of the table adds."""
+"""Melanosome fraction added by the lesion of the table."""
 TABLE = {
     "weber": [0.55, 0.54, 0.53, 0.52, 0.49, 0.44, 0.37, 0.28],
     "delta_e": [27, 25, 20, 18, 15, 14, 12, 9],
     "cnr": [31, 28, 24, 22, 17, 12, 6.2, 3.0],
     "cnr, automatic exposure": [30, 30, 28, 28, 25, 22, 14, 7],
 }
-"""Of a flat lesion on skin of each fraction, by the diffusion model that the closed form was fitted to (white 4000
-electrons, read noise 8): Weber contrast of luminance, colour difference, and the contrast-to-noise ratio of a green
+"""Values for a flat lesion on skin of each fraction, by the diffusion model to which the closed form was fitted (white
+4000 electrons, read noise 8): Weber contrast of luminance, colour difference, and contrast-to-noise ratio of a green
 pixel, in electrons over the root of the mean of both variances."""
 
 _blood = jax.jit(jax.vmap(lambda key: BLOOD * jnp.exp(0.3 * canvas.normal(key, Latent.BLOOD))))
@@ -39,19 +39,19 @@ PLAIN = {"texture": 0.0, "exposure_sd": 0.0, "shading": 0.0, "vignette": 0.0}
 
 
 class Flat(Dermoscopy):
-    """Every lesion is the same sharp disc of 6 mm."""
+    """A generator whose lesions are identical sharp discs of 6 mm."""
 
     added: float = ADDED
-    """Its melanosome fraction above the skin's."""
+    """Melanosome fraction added by the lesion."""
 
-    def _lesion(self, *whatever: Any) -> Lesion:
+    def _lesion(self, *ignored: Any) -> Lesion:
         x, y = canvas.grid(self.size, self.field_of_view)
         cover = (x[None, :] ** 2 + y[:, None] ** 2 < 9.0).astype(jnp.float32)
         return Lesion(cover, self.added * cover, 0 * cover)
 
 
 def pair(one: Any, other: Any, **values: Any) -> dict[str, Any]:
-    """Fields of a small generator of two tones; tables of mean and sd, or presets."""
+    """Fields of a small generator with two tones, each (mean, sd) or a preset."""
     tones = [
         tone if isinstance(tone, str) else {"ita_mean": float(tone[0]), "ita_sd": tone[1]} for tone in (one, other)
     ]
@@ -63,7 +63,7 @@ def pair(one: Any, other: Any, **values: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def skin() -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Preset -> declared ITA, and the ITA of pixels, of lesion-free skin."""
+    """Preset -> declared ITA, and measured ITA, of lesion-free skin."""
     found, names = {}, list(PRESETS)
     for two in zip(names[::2], names[1::2], strict=True):
         generator = Dermoscopy.model_validate(pair(*two, pigment=0.0))
@@ -103,7 +103,7 @@ def test_presets_have_the_class_shares_of_their_law(skin: Any) -> None:
 
 def test_a_published_population_comes_out() -> None:
     """ITA of the 10,013 photographs of HAM10000 (S-SYNTH, Kim et al. 2024): mean 43.5, sd 5.0; 70.2 % light, 28.7 %
-    intermediate, .3 % darker. A normal law of that mean and sd, which is what a subgroup has, is 2.1 points off."""
+    intermediate, .3 % darker. The normal distribution of that mean and sd differs by 2.1 points."""
     generator = Dermoscopy.model_validate(pair((43.5, 5.0), (43.5, 5.0)))
     ita = np.concatenate([np.asarray(latents(generator, subjects(400, 0, seed=seed)))[:, 0] for seed in range(20)])
     shares = np.bincount(classes(ita), minlength=6) / len(ita)
@@ -115,7 +115,7 @@ def test_a_published_population_comes_out() -> None:
 
 @pytest.fixture(scope="module")
 def contrast() -> dict[str, np.ndarray]:
-    """The rows of the table, from pixels."""
+    """The rows of the table, measured from pixels."""
     rows: dict[str, list[float]] = {name: [] for name in (*TABLE, "weber, automatic exposure")}
     ita = np.asarray(declared_ita(jnp.asarray(FRACTIONS)))
     for automatic in (0.0, 1.0):
@@ -131,7 +131,7 @@ def contrast() -> dict[str, np.ndarray]:
 
 
 def visible(skin: np.ndarray, lesion: np.ndarray, white: float) -> dict[str, float]:
-    """How well pixels [image, pixel, channel] of a lesion are told from those of the skin around, mean over images."""
+    """Contrast of pixels [image, pixel, channel] of a lesion to those of the skin around it, mean over images."""
     green = [white * x[..., 1] for x in (skin, lesion)]
     noise = np.sqrt(sum(x.var(axis=1) for x in green) / 2)
     mean = [x.mean(axis=1) for x in (skin, lesion)]
@@ -159,7 +159,7 @@ def test_exposure_changes_the_noise_and_not_the_contrast(contrast: Any) -> None:
 
 
 def expected(melanin: np.ndarray, blood: np.ndarray) -> np.ndarray:
-    """Linear sRGB of skin in double precision, written down apart from the generator: Tsumura's sum of pigments."""
+    """Linear sRGB of skin in double precision, implemented apart from the generator: Tsumura's sum of pigments."""
     f, b = melanin[..., None], np.sqrt(blood)[..., None]
     slope, root, square, start = np.array(
         [
@@ -173,7 +173,7 @@ def expected(melanin: np.ndarray, blood: np.ndarray) -> np.ndarray:
 
 
 def test_twins_differ_by_the_analytic_signal_alone() -> None:
-    """In a camera without noise: tone everywhere as pigments add, a lesion inside its outline and not a bit outside."""
+    """Without camera noise: tone differs everywhere as pigments add, and the lesion only inside its outline."""
     fields = pair("light", "dark", white_electrons=1e6, read_noise=0.0) | PLAIN
     who = subjects(64)
     rendered, known = {}, {}

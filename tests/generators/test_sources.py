@@ -1,4 +1,4 @@
-"""What every source of images without subjects promises, and pretraining on one."""
+"""The contract of sources of non-medical images, and pretraining on them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from biasprop.training.pretraining_task import PretrainingTask, cached_cohort
 from tests.members import batch, condition, member, same
 from tests.program.small_experiment import pretrain
 
-OTHERS = [kind for kind, cls in SOURCES.items() if not cls.shows_subjects]  # pyright: ignore[reportAttributeAccessIssue]
+NON_MEDICAL = [kind for kind, cls in SOURCES.items() if not cls.shows_subjects]  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def drawn(kind: str, shape: tuple[int, int, int], n: int = 64) -> np.ndarray:
@@ -30,20 +30,20 @@ def drawn(kind: str, shape: tuple[int, int, int], n: int = 64) -> np.ndarray:
     return np.asarray(jax.jit(jax.vmap(lambda key: source.render(key, shape)))(keys))
 
 
-@pytest.mark.parametrize("kind", OTHERS)
+@pytest.mark.parametrize("kind", NON_MEDICAL)
 def test_images_have_the_shape_that_is_asked_for_and_are_all_different(kind: str) -> None:
     for shape in ((16, 16, 1), (32, 32, 3)):
         x = drawn(kind, shape)
         assert x.shape == (64, *shape) and np.isfinite(x).all() and x.min() >= 0 and x.max() <= 1
         assert same(x, drawn(kind, shape)) and len(np.unique(x.round(3), axis=0)) == 64
         assert np.mean((x > 0) & (x < 1)) > 0.9
-    assert x.std(axis=0).min() > 0.1 and abs(x.mean() - 0.5) < 0.1, "no place and no colour is preferred"
+    assert x.std(axis=0).min() > 0.1 and abs(x.mean() - 0.5) < 0.1, "positions and colours must be uniform"
     assert np.abs(np.corrcoef(x.reshape(64, -1, 3).mean(axis=1).T) - np.eye(3)).max() < 0.5
 
 
-@pytest.mark.parametrize("kind", OTHERS)
+@pytest.mark.parametrize("kind", NON_MEDICAL)
 def test_power_falls_as_in_natural_images(kind: str) -> None:
-    """About as one over the square of the frequency (Field 1987)."""
+    """Power is about proportional to 1 / frequency^2 (Field 1987)."""
     x = drawn(kind, (32, 32, 1))[..., 0]
     power = (np.abs(np.fft.fft2(x - x.mean(axis=(1, 2), keepdims=True))) ** 2).mean(axis=0)
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(32, 1 / 32), np.fft.fftfreq(32, 1 / 32)))
@@ -53,21 +53,21 @@ def test_power_falls_as_in_natural_images(kind: str) -> None:
 
 
 def cell(source: str, shares: tuple[float, float]) -> Any:
-    """A cell whose pretraining compiles fast."""
+    """A cell whose pretraining compiles quickly."""
     one = condition("reconstruction", shares, member("generators", "gaussian"), member("encoders", "linear", width=4))
     pretraining = one.pretraining.model_copy(update={"source": member("sources", source)})
     return batch((PretrainingCondition(generator=one.generator, encoder=one.encoder, pretraining=pretraining), 0))
 
 
-@pytest.mark.parametrize("kind", OTHERS)
-def test_pretraining_on_nobody_knows_no_mix(kind: str) -> None:
+@pytest.mark.parametrize("kind", NON_MEDICAL)
+def test_non_medical_pretraining_is_the_same_for_every_mix(kind: str) -> None:
     to_a, to_b = (pretrain(cell(kind, shares)) for shares in ((1.0, 0.0), (0.1, 0.9)))
     assert same(to_a, to_b)
     assert not same(to_a, pretrain(cell("cohort", (1.0, 0.0))))
 
 
-@pytest.mark.parametrize("kind", OTHERS)
-def test_images_that_are_kept_are_those_that_are_drawn(kind: str) -> None:
+@pytest.mark.parametrize("kind", NON_MEDICAL)
+def test_cached_images_equal_rendered_ones(kind: str) -> None:
     one: Batch = cell(kind, (1.0, 0.0))
     params, kept = untrained(one), cached_cohort(one)
     assert kept is not None
@@ -77,12 +77,12 @@ def test_images_that_are_kept_are_those_that_are_drawn(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "what"),
+    ("change", "message"),
     [
         ('pretraining.objective="next_scan"', "next_scan needs subjects, and natural_textures shows none"),
         ('pretraining.mitigation="resampling"', "resampling needs subjects, and natural_textures shows none"),
     ],
 )
-def test_what_needs_subjects_is_refused(change: str, what: str) -> None:
-    with pytest.raises(InputError, match=what):
+def test_conditions_that_need_subjects_raise(change: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         load_study("studies/skin_tone.toml", set=['pretraining.source="natural_textures"', change])

@@ -1,4 +1,4 @@
-"""What a physicist would ask of any generator, over the table of generators; nothing here names a member."""
+"""Physical validity of generators, over their table; no member is named here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from biasprop.generators import GENERATORS
 from biasprop.interfaces import Subjects
 from biasprop.population import sampling
 from tests.generators import first_images
-from tests.members import COMPANY, SEED, auc, images, masks, member, subjects, unlike
+from tests.members import RENDER_BATCH, SEED, auc, differing, images, masks, member, subjects
 
 pytestmark = pytest.mark.parametrize("kind", GENERATORS)
 
@@ -25,8 +25,8 @@ def _draw(own: Any) -> Any:
 
 
 def test_the_difference_of_disease_twins_stays_inside_the_lesion(kind: str) -> None:
-    """One subject healthy and diseased, all latents held: what differs is the disease, and nothing elsewhere does."""
-    generator, who = unlike(kind), subjects(256)
+    """The same subject healthy and diseased, with all latents fixed, differs only inside the lesion."""
+    generator, who = differing(kind), subjects(256)
     pair = [who._replace(label=jnp.full_like(who.label, value)) for value in (0, 1)]
     healthy, diseased = (np.asarray(images(generator, each)) for each in pair)
     support = sum(np.asarray(masks(generator, each)) for each in pair) > 1e-3
@@ -37,15 +37,15 @@ def test_the_difference_of_disease_twins_stays_inside_the_lesion(kind: str) -> N
 
 
 def test_the_mean_of_an_image_is_a_poor_diagnosis_in_every_subgroup(kind: str) -> None:
-    generator = unlike(kind)
+    generator = differing(kind)
     for subgroup in (0, 1):
-        who = subjects(4 * COMPANY, subgroup)
+        who = subjects(4 * RENDER_BATCH, subgroup)
         mean = images(generator, who).mean(axis=(1, 2))
         assert all(abs(auc(who.label, channel) - 0.5) < 0.17 for channel in mean.T)
 
 
 def cohort(generator: Any, n: int) -> tuple[Subjects, np.ndarray]:
-    """Half of it in each subgroup, as pretraining draws them, and its images at half the resolution, one a row."""
+    """A cohort with equal shares, and its images at half the resolution, one per row."""
     key = keys.stream(keys.replicate(SEED, 0), keys.Stream.PRETRAIN_SUBJECTS)
     who = sampling.cohort(key, jnp.arange(n), {"a": 0.5, "b": 0.5}, 0.5)
     x = images(generator, who)
@@ -54,7 +54,7 @@ def cohort(generator: Any, n: int) -> tuple[Subjects, np.ndarray]:
 
 
 def decoded(x: np.ndarray, subgroup: Any) -> float:
-    """AUC with which a ridge regression on pixels and their squares tells the subgroups apart in the other half."""
+    """AUC of the subgroup, by a ridge regression on pixels and their squares, on the held-out half."""
     inputs = np.concatenate([x, (x - x.mean(axis=0)) ** 2], axis=1)
     inputs = (inputs - inputs.mean(axis=0)) / inputs.std(axis=0)
     subgroup, learn = np.asarray(subgroup), np.arange(len(x)) < len(x) // 2
@@ -64,17 +64,17 @@ def decoded(x: np.ndarray, subgroup: Any) -> float:
 
 
 def test_levers_off_leave_nothing_that_tells_the_subgroup(kind: str) -> None:
-    """Other subjects in each subgroup, so that a latent that shares the subgroup's draw would be found out."""
-    who, x = cohort(member("generators", kind), 64 * COMPANY)
+    """Subgroups have different subjects, so that a latent that shares the draw of the subgroup would be detected."""
+    who, x = cohort(member("generators", kind), 64 * RENDER_BATCH)
     assert abs(decoded(x, who.subgroup) - 0.5) < 0.025  # four standard errors
     shared = x + 0.05 * np.asarray(_draw(who.key))[:, None]
-    assert decoded(shared, who.subgroup) > 0.6, "this decoder would find no shared draw anyway"
-    other, unequal = cohort(unlike(kind), 16 * COMPANY)
-    assert decoded(unequal, other.subgroup) > 0.6, "this decoder would find no subgroup anyway"
+    assert decoded(shared, who.subgroup) > 0.6, "the decoder cannot detect a shared draw"
+    other, unequal = cohort(differing(kind), 16 * RENDER_BATCH)
+    assert decoded(unequal, other.subgroup) > 0.6, "the decoder cannot detect a subgroup"
 
 
 def test_the_first_images_are_those_on_record(kind: str) -> None:
-    """To the bit where this fingerprint is on record, and within a stated tolerance everywhere."""
+    """To the bit if the fingerprint is on record, and within the tolerance otherwise."""
     known, now = first_images.recorded()[kind], first_images.first(kind)
     renew = f"if {kind} was changed on purpose: python -m tests.generators.first_images"
     assert known.definition == now.definition, f"the definition is another one; {renew}"

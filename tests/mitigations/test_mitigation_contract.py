@@ -1,4 +1,4 @@
-"""What every mitigation promises, over both tables: nothing on balanced data, and finite numbers without a subgroup."""
+"""The contract of mitigations, over both tables: no effect on balanced data, finite results without a subgroup."""
 
 from __future__ import annotations
 
@@ -25,49 +25,49 @@ PARAMS = ENCODER.init(jax.random.key(2), SHAPE)
 HEAD = Head(jnp.array([1.0, -2.0, 0.5]), jnp.float32(0.2))
 
 
-def people(subgroup: np.ndarray, label: np.ndarray, count: int = N) -> Labelled:
-    """Labelled subjects whose subgroups are known."""
+def labelled_set(subgroup: np.ndarray, label: np.ndarray, count: int = N) -> Labelled:
+    """A labelled set with subgroups."""
     return Labelled(IMAGES, jnp.asarray(label, jnp.int32), jnp.int32(count), jnp.eye(2)[jnp.asarray(subgroup)])
 
 
-BALANCED = people(np.arange(N) // 2 % 2, np.arange(N) % 2)
-SKEWED = people((np.arange(N) % 8 == 0).astype(int), (np.arange(N) // 8 + np.arange(N)) % 2)
-ONE_SUBGROUP = people(np.zeros(N, int), np.arange(N) % 2)
+BALANCED = labelled_set(np.arange(N) // 2 % 2, np.arange(N) % 2)
+SKEWED = labelled_set((np.arange(N) % 8 == 0).astype(int), (np.arange(N) // 8 + np.arange(N)) % 2)
+ONE_SUBGROUP = labelled_set(np.zeros(N, int), np.arange(N) % 2)
 
 
 def task(mitigation: Any, train: Labelled) -> tuple[Any, Any]:
-    """What is minimised under a mitigation, and the parameters to start from."""
+    """The task under a mitigation, and its initial parameters."""
     mitigated = mitigation.labelled(train)
     plain = PROTOCOL.task(ENCODER, PARAMS, True, mitigated, train, jax.random.key(3))
     return mitigation.task(plain), {"encoder": PARAMS, "head": HEAD} | mitigation.start(train)
 
 
 @jax.jit
-def _slopes(task: Any, params: Any, steps: Any) -> Any:
+def _gradients(task: Any, params: Any, steps: Any) -> Any:
     return jax.vmap(jax.grad(task.loss), (None, 0))(params, steps)
 
 
-def slopes(mitigation: Any, train: Labelled, steps: int = STEPS) -> dict[str, np.ndarray]:
-    """Slope of every step's loss in encoder and head: [step, parameter]."""
-    found = _slopes(*task(mitigation, train), jnp.arange(steps))
+def gradients(mitigation: Any, train: Labelled, steps: int = STEPS) -> dict[str, np.ndarray]:
+    """Gradient of the loss of every step in encoder and head: [step, parameter]."""
+    found = _gradients(*task(mitigation, train), jnp.arange(steps))
     rows = {name: [np.reshape(leaf, (steps, -1)) for leaf in jax.tree.leaves(found[name])] for name in found}
     return {name: np.concatenate(leaves, axis=1) for name, leaves in rows.items()}
 
 
 @pytest.mark.parametrize("kind", MITIGATIONS)
 def test_on_balanced_subjects_nothing_is_mitigated(kind: str) -> None:
-    plain, found = slopes(member("mitigations", "none"), BALANCED), slopes(member("mitigations", kind), BALANCED)
+    plain, found = gradients(member("mitigations", "none"), BALANCED), gradients(member("mitigations", kind), BALANCED)
     for name in ("encoder", "head"):
         difference = found[name] - plain[name]
         error = difference.std(axis=0) / STEPS**0.5
-        # An adversary with a step of .01 is not quite at rest where groups fare differently by chance.
+        # An adversary with step .01 moves slightly, because group losses differ by chance.
         assert np.all(np.abs(difference.mean(axis=0)) < 5 * error + 0.01 * np.abs(plain[name]).mean(axis=0)), name
 
 
 @pytest.mark.parametrize("kind", MITIGATIONS)
 def test_without_a_subgroup_everything_stays_finite(kind: str) -> None:
     mitigation = member("mitigations", kind)
-    found = slopes(mitigation, ONE_SUBGROUP)
+    found = gradients(mitigation, ONE_SUBGROUP)
     assert all(np.isfinite(values).all() for values in found.values())
     assert np.abs(found["head"]).max() > 0
     if mitigation.retrains:
@@ -89,12 +89,12 @@ def test_labels_and_subgroups_beyond_the_budget_cannot_change_anything(kind: str
     few = SKEWED._replace(count=jnp.int32(20))
     assert few.subgroup is not None
     other = few._replace(labels=few.labels.at[20:].set(1 - few.labels[20:]), subgroup=few.subgroup.at[20:].set(7.0))
-    one, spoilt = (slopes(mitigation, train) for train in (few, other))
+    one, spoilt = (gradients(mitigation, train) for train in (few, other))
     assert all(same(one[name], spoilt[name]) for name in one)
 
 
 @pytest.mark.parametrize("kind", MITIGATIONS)
-def test_a_protocol_it_does_not_go_with_is_named(kind: str) -> None:
+def test_an_incompatible_protocol_is_named(kind: str) -> None:
     mitigation = member("mitigations", kind)
     whys = {protocol: mitigation.incompatibility(member("protocols", protocol)) for protocol in PROTOCOLS}
     assert whys["full"] is None
@@ -102,7 +102,7 @@ def test_a_protocol_it_does_not_go_with_is_named(kind: str) -> None:
 
 
 def cohort(shares: tuple[float, float]) -> Cohort:
-    """Members whose subgroup follows from their index, as a generator of random numbers would have it."""
+    """A cohort in which a hash of the index determines the subgroup."""
 
     def subgroup_of(rows: jax.Array) -> jax.Array:
         drawn = jax.vmap(lambda i: jax.random.uniform(jax.random.fold_in(jax.random.key(9), i)))(rows)
@@ -112,7 +112,7 @@ def cohort(shares: tuple[float, float]) -> Cohort:
 
 
 def counted(kind: str, shares: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
-    """Subgroups of many batches of 16, and how much each member counts."""
+    """Subgroups and loss weights of many batches of 16."""
     mitigation, whole = member("pretraining_mitigations", kind), cohort(shares)
     rows = jax.jit(jax.vmap(lambda i: mitigation.rows(jax.random.key(i), 16, whole)))(jnp.arange(80))
     assert rows.min() >= 0 and rows.max() < 4_000
@@ -123,7 +123,7 @@ def counted(kind: str, shares: tuple[float, float]) -> tuple[np.ndarray, np.ndar
 
 
 @pytest.mark.parametrize("kind", PRETRAINING_MITIGATIONS)
-def test_a_balanced_cohort_is_left_as_it_is(kind: str) -> None:
+def test_a_balanced_cohort_is_unchanged(kind: str) -> None:
     subgroup, weight = counted(kind, (0.5, 0.5))
     assert np.all(weight == 1) and subgroup.mean() == pytest.approx(0.5, abs=0.06)
 
@@ -135,7 +135,7 @@ def test_a_cohort_without_a_subgroup_stays_finite(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", PRETRAINING_MITIGATIONS)
-def test_in_a_skewed_cohort_the_rare_subgroup_counts_as_much_if_anything_is_done(kind: str) -> None:
+def test_mitigations_balance_the_subgroups_of_a_skewed_cohort(kind: str) -> None:
     subgroup, weight = counted(kind, (0.9, 0.1))
     does = kind not in ("none", "continued")
     assert (weight * subgroup).sum() / weight.sum() == pytest.approx(0.5 if does else 0.1, abs=0.06)

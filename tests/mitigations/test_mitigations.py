@@ -15,7 +15,7 @@ from biasprop.study.conditions import Finetuning, PretrainingCondition
 from biasprop.training import pretraining_task
 from biasprop.training.batching import Batch
 from tests.members import batch, condition, member, same
-from tests.mitigations.test_mitigation_contract import ENCODER, IMAGES, PARAMS, PROTOCOL, SKEWED, N, slopes, task
+from tests.mitigations.test_mitigation_contract import ENCODER, IMAGES, PARAMS, PROTOCOL, SKEWED, N, gradients, task
 from tests.program.small_experiment import finetuner, finetuning, numbers, pretrain, quiet, scorer
 
 GROUP = np.argmax(np.asarray(SKEWED.subgroup), axis=1) * 2 + np.asarray(SKEWED.labels)
@@ -29,26 +29,26 @@ def test_weights_are_one_over_the_groups_share() -> None:
     assert np.allclose(by_subgroup, np.where(GROUP < 2, N / (2 * 28), N / (2 * 4)))
 
 
-def test_resampling_and_reweighting_descend_the_same_way() -> None:
+def test_resampling_and_reweighting_have_the_same_expected_gradient() -> None:
     kinds = ("reweighting", "resampling", "none")
-    weighted, drawn, plain = (slopes(member("mitigations", kind), SKEWED, steps=2_000) for kind in kinds)
+    weighted, drawn, plain = (gradients(member("mitigations", kind), SKEWED, steps=2_000) for kind in kinds)
     for name in ("encoder", "head"):
         error = np.sqrt(weighted[name].var(axis=0) + drawn[name].var(axis=0)) / len(drawn[name]) ** 0.5
         assert np.all(np.abs(weighted[name].mean(axis=0) - drawn[name].mean(axis=0)) < 5 * error)
         assert np.any(np.abs(weighted[name].mean(axis=0) - plain[name].mean(axis=0)) > 8 * error)
 
 
-def test_the_adversary_climbs_by_the_losses_of_the_groups_and_nothing_else_changes() -> None:
+def test_the_adversary_ascends_by_group_losses_and_nothing_else_changes() -> None:
     mitigation = member("mitigations", "group_dro", step=0.3)
     robust, params = task(mitigation, SKEWED)
-    losses, rows = robust.plain.losses(params, jnp.int32(5))
+    losses, rows = robust.base_task.losses(params, jnp.int32(5))
     own = GROUP[np.asarray(rows)]
     each = np.array([np.asarray(losses)[own == k].mean() if (own == k).any() else 0.0 for k in range(4)])
     told, gradients = jax.value_and_grad(robust.loss)(params, jnp.int32(5))
     weights = np.exp(0.3 * each) * [(own == k).any() for k in range(4)]
     weights /= weights.sum()
     assert float(told) == pytest.approx(float(weights @ each), rel=1e-5)
-    optimiser, plain = robust.schedule.optimiser(), robust.plain.schedule.optimiser()
+    optimiser, plain = robust.schedule.optimiser(), robust.base_task.schedule.optimiser()
     updates, _ = optimiser.update(gradients, optimiser.init(params), params)
     assert np.allclose(updates["adversary"], 0.3 * each, rtol=1e-5, atol=1e-7)
     learned = {name: params[name] for name in ("encoder", "head")}
@@ -74,7 +74,7 @@ def test_a_retrained_head_is_weighted_logistic_regression() -> None:
 
 
 def cell(mitigation: Any = None, shares: tuple[float, float] = (0.9, 0.1)) -> Batch:
-    """Linear maps of Gaussian images, which compile fast."""
+    """A cell with Gaussian images and a linear encoder, which compiles quickly."""
     one = condition("reconstruction", shares, member("generators", "gaussian"), member("encoders", "linear", width=4))
     given = mitigation or member("pretraining_mitigations", "none")
     pretraining = one.pretraining.model_copy(update={"mitigation": given})
@@ -83,7 +83,7 @@ def cell(mitigation: Any = None, shares: tuple[float, float] = (0.9, 0.1)) -> Ba
 
 
 def arm(kind: str, mitigation: str) -> Finetuning:
-    """An arm of skewed labels."""
+    """An arm with skewed labels."""
     short = finetuning(kind)
     if kind == "full":
         short = short.model_copy(update={"protocol": PROTOCOL})
@@ -99,10 +99,10 @@ def plain() -> tuple[Batch, Any]:
 
 @pytest.mark.parametrize("protocol", ["linear_probe", "full"])
 def test_every_mitigation_scores(protocol: str, plain: tuple[Batch, Any]) -> None:
-    """By steps only those that cannot do without."""
+    """Gradient fine-tuning only where the frozen protocol is incompatible."""
     one = finetuner(*plain)
-    roster = one.who["train"]
-    one.who["train"] = roster._replace(subgroup=np.where(np.arange(len(roster.label)) % 6, 0, 1).astype(np.int32))
+    roster = one.rosters["train"]
+    one.rosters["train"] = roster._replace(subgroup=np.where(np.arange(len(roster.label)) % 6, 0, 1).astype(np.int32))
     found = {}
     for kind in MITIGATIONS:
         given = arm(protocol, kind)
@@ -116,7 +116,7 @@ def test_every_mitigation_scores(protocol: str, plain: tuple[Batch, Any]) -> Non
 
 
 @pytest.mark.parametrize("kind", [kind for kind in PRETRAINING_MITIGATIONS if kind != "none"])
-def test_pretraining_under_a_mitigation_is_another_one(kind: str, plain: tuple[Batch, Any]) -> None:
+def test_mitigations_change_pretraining(kind: str, plain: tuple[Batch, Any]) -> None:
     values = {"cohort": 32, "schedule": {"steps": 5, "batch": 8}} if kind == "continued" else {}
     params = pretrain(cell(member("pretraining_mitigations", kind, **values)))
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params)) and not same(params, plain[1])
@@ -128,7 +128,7 @@ def test_a_balanced_cohort_reweighted_is_the_same_pretraining() -> None:
     assert np.allclose(one["map"], other["map"], atol=1e-5)
 
 
-def test_the_second_cohort_is_balanced_and_of_other_people() -> None:
+def test_the_second_cohort_is_balanced_and_disjoint() -> None:
     one = cell(member("pretraining_mitigations", "continued", cohort=800))
     whole = jax.tree.map(lambda leaf: leaf[0], one.condition)
     second = whole.model_copy(update={"pretraining": whole.pretraining.mitigation.continuation(whole.pretraining)})

@@ -1,4 +1,4 @@
-"""What every objective promises, over the table of objectives."""
+"""The contract of objectives, over their table."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ GENERATOR = member("generators", "dermoscopy", subgroups={"a": "light", "b": "da
 
 @pytest.fixture(scope="module")
 def batch() -> np.ndarray:
-    """A toy batch."""
+    """A small batch."""
     return images(GENERATOR, subjects(16))
 
 
 def start(objective: Any, shape: tuple[int, ...]) -> dict[str, Any]:
-    """Parameters of the encoder and of what is thrown away."""
+    """Parameters of the encoder, and those that are discarded after pretraining."""
     return {"encoder": ENCODER.init(KEY, shape), "extra": objective.init(jax.random.key(5), ENCODER, shape)}
 
 
 @functools.cache
-def read_of(kind: str) -> dict[str, jax.Array]:
-    """What an objective reads of the batch; rendered once, and not in every program that has a loss in it."""
-    return pretraining_task.objective_reads(member("objectives", kind), GENERATOR, subjects(16))
+def additional_inputs_of(kind: str) -> dict[str, jax.Array]:
+    """Additional inputs of an objective, computed once instead of in every compiled loss."""
+    return pretraining_task.additional_inputs(member("objectives", kind), GENERATOR, subjects(16))
 
 
 def _loss(params: Any, objective: Any, x: jax.Array, key: jax.Array, read: dict[str, jax.Array]) -> jax.Array:
@@ -47,7 +47,7 @@ loss_of, slopes_of = jax.jit(_loss), jax.jit(jax.grad(_loss))
 
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
-def test_an_objective_sees_images_and_what_it_says_it_reads(kind: str) -> None:
+def test_a_loss_takes_images_and_the_declared_inputs(kind: str) -> None:
     cls: Any = OBJECTIVES[kind]
     names = list(inspect.signature(cls.loss).parameters)
     assert names == ["self", "encoder", "params", "extra", "images", "key", *cls.reads, "weight"]
@@ -55,11 +55,11 @@ def test_an_objective_sees_images_and_what_it_says_it_reads(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
-def test_what_an_objective_reads_tells_neither_subgroup_nor_label(kind: str) -> None:
-    """What is read is the same for twins and for the diseased twin, or is an image itself."""
+def test_additional_inputs_are_independent_of_subgroup_and_label(kind: str) -> None:
+    """Additional inputs are equal for twins in subgroup and label, unless they are images."""
     objective, who = member("objectives", kind), subjects(16)
-    read = read_of(kind)
-    other = pretraining_task.objective_reads(
+    read = additional_inputs_of(kind)
+    other = pretraining_task.additional_inputs(
         objective, GENERATOR, who._replace(subgroup=1 - who.subgroup, label=1 - who.label)
     )
     for name, values in read.items():
@@ -71,7 +71,7 @@ def test_loss_is_a_finite_number_that_nothing_but_the_key_may_change(kind: str, 
     objective = member("objectives", kind)
     params = start(objective, batch.shape[1:])
     keys = (KEY, KEY, jax.random.key(99))
-    one, again, other = (loss_of(params, objective, batch, key, read_of(kind)) for key in keys)
+    one, again, other = (loss_of(params, objective, batch, key, additional_inputs_of(kind)) for key in keys)
     assert one.shape == () and np.isfinite(one) and same(one, again)
     assert kind in TRAINED or same(one, other)
 
@@ -80,7 +80,7 @@ def test_loss_is_a_finite_number_that_nothing_but_the_key_may_change(kind: str, 
 def test_gradients_are_finite_and_reach_every_parameter(kind: str, batch: jax.Array) -> None:
     objective = member("objectives", kind)
     params = start(objective, batch.shape[1:])
-    slopes = slopes_of(params, objective, batch, KEY, read_of(kind))
+    slopes = slopes_of(params, objective, batch, KEY, additional_inputs_of(kind))
     for path, leaf in jax.tree_util.tree_leaves_with_path(slopes):
         assert np.isfinite(leaf).all(), jax.tree_util.keystr(path)
     moved = [float(jnp.abs(leaf).max()) > 0 for leaf in jax.tree.leaves(slopes["encoder"])]
@@ -91,7 +91,7 @@ def test_gradients_are_finite_and_reach_every_parameter(kind: str, batch: jax.Ar
 def test_gradients_are_finite_on_an_image_without_content(kind: str, batch: jax.Array) -> None:
     objective = member("objectives", kind)
     params = start(objective, batch.shape[1:])
-    slopes = slopes_of(params, objective, jnp.full_like(batch, 0.5), KEY, read_of(kind))
+    slopes = slopes_of(params, objective, jnp.full_like(batch, 0.5), KEY, additional_inputs_of(kind))
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slopes))
 
 
@@ -99,7 +99,7 @@ def test_gradients_are_finite_on_an_image_without_content(kind: str, batch: jax.
 def test_loss_falls(kind: str, batch: jax.Array) -> None:
     objective = member("objectives", kind)
     params = start(objective, batch.shape[1:])
-    transform, read = optax.adam(3e-3), read_of(kind)
+    transform, read = optax.adam(3e-3), additional_inputs_of(kind)
 
     def step(state: Any, index: jax.Array) -> Any:
         current, moments = state

@@ -1,4 +1,4 @@
-"""Contrastive and masked losses against hand-written ones; what a view may change."""
+"""Contrastive and masked losses against reference implementations; augmentation."""
 
 from __future__ import annotations
 
@@ -62,47 +62,47 @@ def test_views_that_agree_are_easier_than_views_that_do_not() -> None:
 
 
 class Spy(NamedTuple):
-    """An encoder that says which tokens it was shown instead of encoding them."""
+    """An encoder that returns the indices of its input tokens."""
 
     patch: int = 4
     width: int = 8
 
     def tokens(self, params: Any, x: jax.Array, keep: Any) -> jax.Array:
-        """The numbers of the tokens that were kept."""
+        """Indices of the visible tokens."""
         n, t = x.shape[0], (x.shape[1] // self.patch) ** 2
         numbers = jnp.broadcast_to(jnp.arange(t, dtype=jnp.float32)[None, :, None], (n, t, self.width))
         seen = keep(numbers)
-        SEEN.append(np.asarray(jax.lax.stop_gradient(seen[:, :, 0])))
+        RECORDED.append(np.asarray(jax.lax.stop_gradient(seen[:, :, 0])))
         return seen
 
 
-SEEN: list[np.ndarray] = []
+RECORDED: list[np.ndarray] = []
 
 
-@pytest.mark.parametrize(("hidden_percent", "seen"), [(75, 4), (50, 8), (95, 1)])
+@pytest.mark.parametrize(("hidden_percent", "visible"), [(75, 4), (50, 8), (95, 1)])
 @pytest.mark.parametrize("target", ["pixels", "standardised"])
-def test_only_hidden_patches_enter_the_loss(target: Any, hidden_percent: int, seen: int) -> None:
+def test_only_hidden_patches_enter_the_loss(target: Any, hidden_percent: int, visible: int) -> None:
     encoder, shape = Spy(), (16, 16, 3)
     objective = Masked(hidden_percent=hidden_percent, target=target, decoder_width=8)
     extra = objective.init(KEY, encoder, shape)
     x = jax.random.uniform(jax.random.key(3), (5, *shape))
-    SEEN.clear()
+    RECORDED.clear()
     objective.loss(encoder, {}, extra, x, KEY)
-    shown = SEEN[0]
-    assert shown.shape == (5, seen)
-    # The spy's tokens carry no pixels, so a pixel can reach the loss as a target only.
+    visible_patches = RECORDED[0]
+    assert visible_patches.shape == (5, visible)
+    # The spy's tokens contain no pixels, so a pixel can enter the loss only as a target.
     slopes = jax.jit(jax.grad(lambda pixels: _quiet_loss(objective, extra, pixels)))(x)
     entered = np.abs(np.asarray(patchify(slopes, 4))).max(axis=-1) > 0
     for i in range(5):
-        assert set(np.flatnonzero(~entered[i])) == set(shown[i].astype(int)), i
-    assert len({tuple(row) for row in shown.tolist()}) > 1, "every image has the same mask"
+        assert set(np.flatnonzero(~entered[i])) == set(visible_patches[i].astype(int)), i
+    assert len({tuple(row) for row in visible_patches.tolist()}) > 1, "every image has the same mask"
 
 
 class QuietSpy(Spy):
     """A spy that can be compiled."""
 
     def tokens(self, params: Any, x: jax.Array, keep: Any) -> jax.Array:
-        """The numbers of the tokens that were kept."""
+        """Indices of the visible tokens."""
         n, t = x.shape[0], (x.shape[1] // self.patch) ** 2
         return keep(jnp.broadcast_to(jnp.arange(t, dtype=jnp.float32)[None, :, None], (n, t, self.width)))
 
@@ -112,7 +112,7 @@ def _quiet_loss(objective: Masked, extra: Any, x: jax.Array) -> jax.Array:
 
 
 def test_hidden_patches_do_not_reach_the_encoder() -> None:
-    """Changing hidden pixels moves the target, never what is predicted."""
+    """Changing hidden pixels changes the target and not the prediction."""
     encoder, shape = member("encoders", "vit", patch=4), (16, 16, 3)
     params = encoder.init(KEY, shape)
     pick = jnp.array([0, 3, 9])
@@ -123,7 +123,7 @@ def test_hidden_patches_do_not_reach_the_encoder() -> None:
     assert tokens.shape == (2, 3, encoder.width) and set(np.flatnonzero(reached)) == {0, 3, 9}
 
 
-def test_a_standardised_target_is_the_same_in_any_light() -> None:
+def test_a_standardised_target_is_invariant_to_illumination() -> None:
     x = jax.random.uniform(jax.random.key(3), (2, 16, 16, 3))
     extra = Masked(decoder_width=8).init(KEY, Spy(), (16, 16, 3))
     cases: list[tuple[Any, bool]] = [("standardised", True), ("pixels", False)]

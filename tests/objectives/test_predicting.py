@@ -1,4 +1,4 @@
-"""Denoising, next-scan prediction and supervision: what is seen, what is predicted, and where one is another."""
+"""Denoising, next-scan prediction and supervision: inputs, targets, and special cases in which two are equal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHAPE = GENERATOR.shape
 
 @pytest.fixture(scope="module")
 def batch() -> np.ndarray:
-    """Images of everybody."""
+    """Images of all subjects."""
     return images(GENERATOR, WHO)
 
 
@@ -37,16 +37,16 @@ def test_corruption_is_noise_and_erased_pixels(batch: jax.Array) -> None:
     erased = (seen == 0.5).all(axis=-1)
     assert erased.mean() == pytest.approx(0.25, abs=0.02)
     assert (seen - x)[~erased].std() == pytest.approx(0.3, rel=0.03)
-    assert len({row.tobytes() for row in erased}) == len(erased), "every image is corrupted alike"
+    assert len({row.tobytes() for row in erased}) == len(erased), "all images have the same corruption"
     assert same(member("objectives", "denoising", noise=0.0, erased=0.0).corrupted(KEY, batch), batch)
 
 
 @pytest.mark.parametrize(("kind", "name"), [("denoising", None), ("next_scan", "follow_up")])
-def test_a_decoder_that_says_mid_grey_loses_the_power_of_the_target(kind: str, name: Any, batch: jax.Array) -> None:
+def test_predicting_mid_grey_gives_the_power_of_the_target(kind: str, name: Any, batch: jax.Array) -> None:
     objective = member("objectives", kind)
     params = start(objective, SHAPE)
     params["extra"]["pixels"] = jnp.zeros_like(params["extra"]["pixels"])
-    read = pretraining_task.objective_reads(objective, GENERATOR, WHO)
+    read = pretraining_task.additional_inputs(objective, GENERATOR, WHO)
     target = patchify(4 * (read.get(name, batch) - 0.5), ENCODER.patch)
     assert loss(objective, params, batch, **read) == pytest.approx(float(jnp.mean(target**2)), rel=1e-5)
 
@@ -55,14 +55,14 @@ def test_the_same_scan_again_is_denoising_without_noise(batch: jax.Array) -> Non
     clean, scan = member("objectives", "denoising", noise=0.0, erased=0.0), member("objectives", "next_scan")
     params = start(clean, SHAPE)
     assert loss(scan, params, batch, follow_up=batch) == loss(clean, params, batch)
-    later = pretraining_task.objective_reads(scan, GENERATOR, WHO)["follow_up"]
+    later = pretraining_task.additional_inputs(scan, GENERATOR, WHO)["follow_up"]
     assert later.shape == batch.shape and loss(scan, params, batch, follow_up=later) != loss(clean, params, batch)
 
 
 def test_supervision_reads_the_attribute_it_names(batch: jax.Array) -> None:
     values = jax.vmap(GENERATOR.attributes)(WHO)
     for place, name in [(0, ""), *enumerate(GENERATOR.attribute_names)]:
-        read = pretraining_task.objective_reads(member("objectives", "supervised", attribute=name), GENERATOR, WHO)
+        read = pretraining_task.additional_inputs(member("objectives", "supervised", attribute=name), GENERATOR, WHO)
         assert same(read["attribute"], values[:, place])
     objective = member("objectives", "supervised")
     params = start(objective, SHAPE)
@@ -72,7 +72,7 @@ def test_supervision_reads_the_attribute_it_names(batch: jax.Array) -> None:
 
 
 @pytest.mark.parametrize(
-    ("study", "objective", "what"),
+    ("study", "objective", "message"),
     [
         ("skin_tone", '{kind = "supervised", attribute = "pigmant"}', "no attribute 'pigmant'"),
         ("gaussian_control", '"supervised"', "gaussian has none"),
@@ -81,6 +81,6 @@ def test_supervision_reads_the_attribute_it_names(batch: jax.Array) -> None:
         ("gaussian_control", '"denoising"', "needs an encoder with tokens"),
     ],
 )
-def test_what_cannot_be_read_is_refused(study: str, objective: str, what: str) -> None:
-    with pytest.raises(InputError, match=what):
+def test_unavailable_inputs_raise(study: str, objective: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         load_study(f"studies/{study}.toml", set=[f"pretraining.objective={objective}"])

@@ -1,4 +1,4 @@
-"""Who is in a data set: shares are coupled, counts are exact and nested."""
+"""Sampling: shares are coupled between cohorts, counts of lists are exact and nested."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_realised_shares_and_prevalence_are_near_the_stated() -> None:
             assert abs(np.asarray(who.label)[inside].mean() - 0.2) < 4 * np.sqrt(0.16 / inside.sum())
 
 
-def test_a_share_of_0_or_1_is_nobody_or_everybody() -> None:
+def test_shares_of_0_and_1_are_exact() -> None:
     assert np.all(np.asarray(members(5_000, 1.0, 0.0).subgroup) == 0)
     assert np.all(np.asarray(members(5_000, 0.0, 1.0).subgroup) == 1)
     assert not np.any(np.asarray(members(5_000, 0.5, 0.0, 0.5).subgroup) == 1)
@@ -49,7 +49,7 @@ def test_raising_a_share_flips_subjects_one_way_only() -> None:
         last = who
 
 
-def test_raising_the_prevalence_makes_nobody_healthy() -> None:
+def test_raising_the_prevalence_only_adds_disease() -> None:
     rare, common = members(3_000, 0.5, 0.5, prevalence=0.1), members(3_000, 0.5, 0.5, prevalence=0.4)
     assert np.all(np.asarray(common.label) >= np.asarray(rare.label))
     assert jnp.array_equal(common.subgroup, rare.subgroup)
@@ -85,9 +85,9 @@ def test_budgets_are_nested() -> None:
     assert fifty[0].sum() == 25 and fifty[1].sum() == 25
 
 
-def shifts(**dials: float) -> tuple[Shift, ...]:
+def shifts(**values: float) -> tuple[Shift, ...]:
     """The second of two subgroups is shifted."""
-    return in_order({"b": Shift(**dials)}, ["a", "b"])
+    return in_order({"b": Shift(**values)}, ["a", "b"])
 
 
 def test_exact_counts_honour_a_prevalence_of_each_subgroup() -> None:
@@ -106,23 +106,23 @@ def test_exact_counts_honour_a_prevalence_of_each_subgroup() -> None:
     assert all(np.array_equal(a, b) for a, b in zip(plain, zero, strict=True))
 
 
-def test_wrong_records_come_in_nearly_exact_counts_of_every_prefix() -> None:
+def test_label_errors_have_nearly_exact_counts_in_every_prefix() -> None:
     subgroup, label = sampling.exact_counts({"a": 0.5, "b": 0.5}, 0.5, 4_000)
     for missed, false_alarm in [(0.3, 0.0), (0.05, 0.2), (1.0, 1.0)]:
-        told = sampling.recorded_labels(subgroup, label, shifts(missed=missed, false_alarm=false_alarm))
-        assert np.array_equal(told[subgroup == 0], label[subgroup == 0])
+        recorded = sampling.recorded_labels(subgroup, label, shifts(missed=missed, false_alarm=false_alarm))
+        assert np.array_equal(recorded[subgroup == 0], label[subgroup == 0])
         for n in (50, 200, 4_000):
             for truth, rate in ((1, missed), (0, false_alarm)):
                 those = (subgroup[:n] == 1) & (label[:n] == truth)
-                assert abs((told[:n] != label[:n])[those].sum() - rate * those.sum()) <= 3, (n, truth)
+                assert abs((recorded[:n] != label[:n])[those].sum() - rate * those.sum()) <= 3, (n, truth)
 
 
-def test_a_test_of_another_prevalence_counts_some_and_changes_nobody() -> None:
+def test_a_prevalence_shift_of_the_test_excludes_subjects_and_relabels_none() -> None:
     label = np.tile([0, 1], 2_000).astype(np.int32)
     for by in (-2.0, 1.0):
-        told = sampling.test_labels(label, shifts(prevalence=by, missed=0.25))
-        counted = told[1] >= 0
-        assert np.array_equal(told[0], label)
+        recorded = sampling.test_labels(label, shifts(prevalence=by, missed=0.25))
+        counted = recorded[1] >= 0
+        assert np.array_equal(recorded[0], label)
         assert label[counted].mean() == pytest.approx(shifted_prevalence(0.5, np.exp(by)), abs=0.002)
-        wrong = (told[1] != label)[counted & (label == 1)].mean()
-        assert wrong == pytest.approx(0.25, abs=0.02), "who is counted and who is recorded wrongly are independent"
+        wrong = (recorded[1] != label)[counted & (label == 1)].mean()
+        assert wrong == pytest.approx(0.25, abs=0.02), "inclusion and label errors are dependent"

@@ -1,4 +1,4 @@
-"""Small chunks, so that small sets span several and the last is filled up."""
+"""Small chunks, so that small sets span several chunks and the last is padded."""
 
 from __future__ import annotations
 

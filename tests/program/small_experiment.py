@@ -22,11 +22,11 @@ BRIEF = {"schedule": {"steps": 6, "batch": 8}, "augmentation": {}}
 
 
 def quiet(stage: str, step: int, steps: int) -> None:
-    """Nobody is told."""
+    """Report nothing."""
 
 
 def protocol(kind: str) -> Any:
-    """A member of the room, with short recipes and two draws where it has such fields."""
+    """A protocol with short recipes and two draws, where it has such fields."""
     fields = PROTOCOLS[kind].model_fields
     brief = {name: BRIEF for name in ("pretrained", "scratch") if name in fields}
     return member("protocols", kind, **brief | ({"draws": 2} if "draws" in fields else {}))
@@ -37,8 +37,8 @@ def finetuning(kind: str, labels: int = 16) -> Finetuning:
     return Finetuning(labels=labels, shares={"a": 0.5, "b": 0.5}, protocol=protocol(kind))
 
 
-def people() -> dict[str, Roster]:
-    """Who is in each set; always the same."""
+def small_rosters() -> dict[str, Roster]:
+    """Rosters of all sets; always the same."""
     return rosters.rosters(finetuning("linear_probe"), EVALUATION, ["a", "b"], POOL)
 
 
@@ -48,20 +48,20 @@ def pretrain(batch: Batch, largest: int = 64) -> Any:
 
 
 def finetuner(batch: Batch, params: Any) -> Finetuner:
-    """Ready to adapt."""
-    return Finetuner(batch, params, people(), EVALUATION)
+    """A finetuner of the batch."""
+    return Finetuner(batch, params, small_rosters(), EVALUATION)
 
 
 def scorer(one: Finetuner) -> Scorer:
-    """Ready to score what was adapted."""
-    return Scorer(one.batch, one.params, one.who, one.sets)
+    """A scorer with the images of a finetuner."""
+    return Scorer(one.batch, one.params, one.rosters, one.sets)
 
 
 def scores(one: Finetuner, kind: str, labels: int = 16) -> list[Scores]:
     """All draws of an arm."""
     arm = finetuning(kind, labels)
-    own = scorer(one)
-    return [own.score(one.adapt(arm, draw, quiet)) for draw in range(arm.protocol.draws)]
+    score_arm = scorer(one)
+    return [score_arm.score(one.adapt(arm, draw, quiet)) for draw in range(arm.protocol.draws)]
 
 
 def numbers(drawn: list[Scores]) -> list[np.ndarray]:

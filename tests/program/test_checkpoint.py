@@ -1,4 +1,4 @@
-"""A pretraining that was cut short goes on where it was, and ends with the same bits."""
+"""An interrupted pretraining run resumes from its checkpoint and gives the same bits."""
 
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,14 @@ KEYS = {1: ["a/replicate-0"], 2: ["a/replicate-0", "a/replicate-1"]}
 
 @pytest.fixture
 def cells(request: pytest.FixtureRequest) -> Batch:
-    """Of three segments."""
+    """Cells that train for three segments."""
     parts = {"generator": member("generators", "gaussian"), "encoder": member("encoders", "linear")}
     small = condition("reconstruction", **parts, steps=3 * optimisation.SEGMENT)
     return batch(*((small, replicate) for replicate in range(request.param)))
 
 
 def cut_short(cells: Batch, at: int, kept: Checkpoint) -> None:
-    """Pretrain until the segment that begins at this step."""
+    """Interrupt pretraining at the segment that begins at this step."""
 
     def report(stage: str, step: int, steps: int) -> None:
         if step == at:
@@ -38,7 +38,7 @@ def cut_short(cells: Batch, at: int, kept: Checkpoint) -> None:
 
 
 @pytest.mark.parametrize("cells", [1, 2], indirect=True)
-def test_what_is_resumed_has_the_same_bits(cells: Batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_run_gives_the_same_bits(cells: Batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint, "INTERVAL_S", 0.0)
     store, events, steps = EncoderStore(tmp_path), [], []
     keys = KEYS[len(cells.key)]
@@ -73,7 +73,7 @@ def test_a_damaged_or_foreign_state_is_not_resumed(
 
 
 @pytest.mark.parametrize("cells", [1], indirect=True)
-def test_states_are_kept_when_minutes_of_work_have_passed(
+def test_states_are_stored_at_the_stated_interval(
     cells: Batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]

@@ -1,4 +1,4 @@
-"""With all levers off a network trained to tell the subgroups apart cannot; takes minutes."""
+"""With all levers off, a network trained to separate the subgroups cannot; takes minutes."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from biasprop.interfaces import Params, Subjects
 from biasprop.nn import optimisation
 from biasprop.nn.heads import Head, log_loss
 from biasprop.population import sampling
-from tests.members import SEED, auc, member, unlike
+from tests.members import SEED, auc, differing, member
 
-PIECE = 500
+CHUNK = 500
 TESTED = 60_000
-"""Subjects apart from those who taught; the standard error of an AUC of one half is .0024."""
+"""Number of held-out subjects; the standard error of an AUC of .5 is .0024."""
 SCHEDULE = optimisation.Schedule(steps=600, batch=128)
 
 
 class Decoding(NamedTuple):
-    """Log loss of the subgroup on an endless stream of new subjects (a :class:`biasprop.nn.optimisation.TrainingTask`)."""
+    """Log loss of the subgroup on a stream of new subjects (a :class:`biasprop.nn.optimisation.TrainingTask`)."""
 
     generator: Any
     encoder: Any
@@ -33,12 +33,12 @@ class Decoding(NamedTuple):
     key: Any
 
     def members(self, rows: Any) -> Subjects:
-        """Half of them in each subgroup, as pretraining draws them."""
+        """Subjects with equal shares of both subgroups, drawn like a pretraining cohort."""
         own = keys.stream(self.key, keys.Stream.PRETRAIN_SUBJECTS)
         return sampling.cohort(own, rows, dict.fromkeys(self.generator.subgroups, 0.5), 0.5)
 
     def read(self, params: Params, who: Subjects) -> Any:
-        """Log-odds of being in the second subgroup."""
+        """Log-odds of the second subgroup."""
         return params["head"](self.encoder.apply(params["encoder"], jax.vmap(self.generator.render)(who)))
 
     def loss(self, params: Params, step: Any) -> Any:
@@ -51,13 +51,13 @@ _start, _segment = jax.jit(optimisation.start), jax.jit(optimisation.segment)
 
 
 @jax.jit
-def _judge(task: Decoding, params: Params, first: Any) -> Any:
-    who = task.members(first + jnp.arange(PIECE))
+def _score_chunk(task: Decoding, params: Params, first: Any) -> Any:
+    who = task.members(first + jnp.arange(CHUNK))
     return who.subgroup, task.read(params, who)
 
 
 def decoded(generator: Any) -> float:
-    """AUC with which the default encoder, trained for that, tells new members of the two subgroups apart."""
+    """AUC of the default encoder, trained to separate the subgroups, on held-out subjects."""
     encoder, key = ENCODERS["vit"](), keys.replicate(SEED, 0)
     task = Decoding(generator, encoder, SCHEDULE, key)
     head = Head(jnp.zeros(encoder.features), jnp.zeros(()))
@@ -65,7 +65,7 @@ def decoded(generator: Any) -> float:
     for _ in range(optimisation.segment_count(SCHEDULE.steps)):
         state, _ = _segment(task, state)
     taught = SCHEDULE.steps * SCHEDULE.batch
-    judged = [_judge(task, state.params, first) for first in range(taught, taught + TESTED, PIECE)]
+    judged = [_score_chunk(task, state.params, first) for first in range(taught, taught + TESTED, CHUNK)]
     subgroup, score = (np.concatenate([np.asarray(part) for part in parts]) for parts in zip(*judged, strict=True))
     return auc(subgroup, score)
 
@@ -73,6 +73,6 @@ def decoded(generator: Any) -> float:
 @pytest.mark.slow
 @pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("kind", GENERATORS)
-def test_a_trained_network_cannot_tell_subgroups_that_are_one(kind: str) -> None:
+def test_a_trained_network_cannot_separate_equal_subgroups(kind: str) -> None:
     assert abs(decoded(member("generators", kind, size=32)) - 0.5) < 0.01
-    assert decoded(unlike(kind, size=32)) > 0.6, "this network would find no subgroup anyway"
+    assert decoded(differing(kind, size=32)) > 0.6, "the network fails even if subgroups differ"

@@ -1,4 +1,4 @@
-"""Whether pretraining is worth having, with the settings that are shipped; takes minutes."""
+"""Pretraining with the shipped settings beats an untrained encoder; takes minutes."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tests.program.small_experiment import quiet, scorer
 
 STUDY = load_study(Path(__file__).parents[2] / "studies" / "skin_tone.toml")
 SEED = 990_003
-"""Of no study, and of no tuning."""
+"""A seed that no study and no tuning uses."""
 
 
 def probed(cell: Cell, labels: int) -> np.ndarray:
-    """AUC of a linear probe in each subgroup, mean of its draws."""
+    """AUC of a linear probe in each subgroup, mean over its draws."""
     batch = one_cell(cell.condition, keys.replicate(SEED, 0))
     params, diverged = pretrain.pretrain(batch, quiet)
     params = params["encoder"]

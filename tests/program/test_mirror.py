@@ -1,7 +1,7 @@
-"""The whole pipeline, mirrored, gives the mirrored answer: no seed noise, so that any asymmetry of it shows.
+"""Mirroring the whole pipeline mirrors its result, up to rounding, so that any left-right asymmetry shows.
 
 The same subjects are rendered as they are and mirrored left to right. The mirrored run starts from mirrored parameters
-and is augmented by mirrored views, so every activation is the other run's and the scores agree up to float error.
+and is augmented by mirrored views, so activations correspond and scores agree up to rounding.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from tests.members import batch, condition, member, one_of_each
 from tests.program.small_experiment import finetuner, finetuning, pretrain, quiet, scorer
 from tests.source_tree import ROOT
 
-CHANGES_NO_SIDE = {"flip": 0.0, "transpose": 0.0}
-"""A flip would make the mirror images one population, a transpose would turn left-right into up-down."""
+NO_FLIPS = {"flip": 0.0, "transpose": 0.0}
+"""A flip would merge the mirror images; a transposition would turn left-right into up-down."""
 
 
 class MirroredView(Augmentation):
-    """The view of a mirrored image that is the mirror image of the original's view: translations change their sign."""
+    """Augmentation whose view of a mirrored image is the mirror image of the original's view."""
 
     def view(self, key: Any, image: Any) -> Any:
         """One view."""
@@ -38,15 +38,15 @@ class MirroredView(Augmentation):
 
 
 class MirroredVit(ENCODERS["vit"]):  # pyright: ignore[reportGeneralTypeIssues]
-    """Starts from parameters under which a mirrored image has the tokens of the original in mirrored places."""
+    """Has initial parameters that give a mirrored image the tokens of the original at mirrored positions."""
 
     def init(self, key: Any, shape: tuple[int, int, int]) -> Any:
-        """Patch embedding and positions mirrored, all else as it is."""
+        """Initial parameters with mirrored patch embedding and positions."""
         return in_mirrored_places(super().init(key, shape), shape, self.patch)
 
 
 def in_mirrored_places(params: Any, shape: tuple[int, int, int], patch: int) -> Any:
-    """Parameters of a transformer that make of a mirrored image what these make of the image."""
+    """Parameters of a transformer that map a mirrored image to the features of the original."""
     side, channels = shape[0] // patch, shape[2]
     kernel = params["embed"]["kernel"].reshape(patch, patch, channels, -1)[:, ::-1]
     positions = params["positions"].reshape(side, side, -1)[:, ::-1]
@@ -55,11 +55,11 @@ def in_mirrored_places(params: Any, shape: tuple[int, int, int], patch: int) -> 
 
 
 def mirrored(kind: str) -> Any:
-    """A generator whose every image is the mirror image of what the original renders."""
+    """A generator that renders the mirror images of the original."""
 
     class Mirrored(GENERATORS[kind]):  # pyright: ignore[reportGeneralTypeIssues]
         def render(self, subject: Any) -> Any:
-            """The image, left and right exchanged."""
+            """The mirrored image."""
             return super().render(subject)[:, ::-1]
 
     return Mirrored
@@ -67,8 +67,8 @@ def mirrored(kind: str) -> Any:
 
 @pytest.fixture(scope="module")
 def tuners() -> list[tuple[Finetuner, Augmentation]]:
-    """After skewed pretraining on the original images, on mirrored ones from mirrored parameters, and on mirrored ones
-    from parameters that are not; each with views as it was pretrained on."""
+    """Finetuners after skewed pretraining on original images, on mirrored images from mirrored parameters, and on
+    mirrored images from unmirrored parameters; each with the augmentation it was pretrained with."""
     assert OBJECTIVES["contrastive"].model_fields["augmentation"].annotation is Augmentation
     original = member("generators", "dermoscopy", subgroups={"a": "light", "b": "dark"})
     mirror = mirrored("dermoscopy")(**dict(original))
@@ -78,7 +78,7 @@ def tuners() -> list[tuple[Finetuner, Augmentation]]:
         (mirror, MirroredVit, MirroredView),
         (mirror, ENCODERS["vit"], MirroredView),
     ):
-        augmentation = view(**CHANGES_NO_SIDE)
+        augmentation = view(**NO_FLIPS)
         objective = member("objectives", "contrastive").model_copy(update={"augmentation": augmentation})
         own = encoder(**dict(member("encoders", "vit")))
         told = condition(objective, (0.9, 0.1), generator=generator, encoder=own, steps=12, learning_rate=1e-3)
@@ -103,32 +103,30 @@ def test_mirrored_images_and_parameters_give_the_same_scores(
 ) -> None:
     here, there, elsewhere = (scores(*tuner, kind) for tuner in tuners)
     scale = here.std()
-    assert np.abs(there - here).max() < 0.01 * scale, "something in the pipeline tells left from right"
-    assert np.abs(elsewhere - here).max() > 0.1 * scale, "parameters make no difference, so this test is none"
+    assert np.abs(there - here).max() < 0.01 * scale, "the pipeline is not mirror-symmetric"
+    assert np.abs(elsewhere - here).max() > 0.1 * scale, "initial parameters make no difference"
 
 
-def test_a_mirrored_view_is_a_view_with_the_translation_turned_round() -> None:
+def test_a_mirrored_view_has_the_opposite_translation() -> None:
     """Nothing else changes sign: zoom, gain and offset are those of the original."""
     from biasprop import keys
 
     key, image = keys.replicate(1, 0), jnp.asarray(np.random.default_rng(3).random((8, 8, 3)))
-    still = CHANGES_NO_SIDE | {"shift": 0.0}
+    still = NO_FLIPS | {"shift": 0.0}
     symmetric = image + image[:, ::-1]
     assert np.allclose(
         MirroredView(**still).view(key, symmetric), Augmentation(**still).view(key, symmetric), atol=1e-6
     )
-    moved = [np.asarray(kind(**CHANGES_NO_SIDE).view(key, symmetric)) for kind in (MirroredView, Augmentation)]
+    moved = [np.asarray(kind(**NO_FLIPS).view(key, symmetric)) for kind in (MirroredView, Augmentation)]
     assert np.allclose(moved[0], moved[1][:, ::-1], atol=1e-6) and not np.allclose(*moved, atol=1e-2)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1_800)
-def test_a_study_of_mirror_images_and_its_conjugate_have_one_answer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The shipped null, small, from its file to its estimates; and the same with the subgroups' names exchanged and
-    every image mirrored, from mirrored parameters and on mirrored views: what the first says of one subgroup the other
-    says of the other, arm by arm, up to rounding and what 50 steps of training make of it."""
+def test_a_study_of_mirror_images_and_its_mirror_study_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shipped null study, scaled down, from its file to its estimates, against the same study with exchanged
+    subgroup names, mirrored images, parameters and views: results of the two subgroups are exchanged arm by arm, up to
+    rounding amplified by 50 training steps."""
     from biasprop import run_study
     from biasprop.statistics.estimate import estimates
     from biasprop.statistics.measures import measure
@@ -158,6 +156,6 @@ def test_a_study_of_mirror_images_and_its_conjugate_have_one_answer(
 
     scale = np.nanstd(here)
     assert np.isfinite(here).any() and here.shape == there.shape
-    assert np.nanmax(np.abs(there - here)) < 0.05 * scale, "something in the pipeline tells left from right"
+    assert np.nanmax(np.abs(there - here)) < 0.05 * scale, "the pipeline is not mirror-symmetric"
     assert np.allclose(estimated, other, atol=0.02, equal_nan=True) and np.isfinite(estimated).any()
-    assert np.nanmax(np.abs(elsewhere - here)) > 0.2 * scale, "parameters make no difference, so this test is none"
+    assert np.nanmax(np.abs(elsewhere - here)) > 0.2 * scale, "initial parameters make no difference"

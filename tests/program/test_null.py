@@ -1,4 +1,4 @@
-"""With every lever of the subgroups off, every paired difference is exactly 0."""
+"""If subgroups have equal levers, every paired difference is exactly 0."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from biasprop.generators import GENERATORS
 from biasprop.protocols import PROTOCOLS
 from biasprop.training import rendering
 from tests.members import batch, condition, member, one_of_each, same
-from tests.program.small_experiment import finetuner, people, pretrain, scores
+from tests.program.small_experiment import finetuner, pretrain, scores, small_rosters
 
 
 @pytest.fixture(scope="module", params=list(GENERATORS))
 def mixes(request: pytest.FixtureRequest) -> list[tuple[Any, Any]]:
-    """Cells and encoders of the two wholly skewed mixes of subgroups that are one."""
+    """Cells and encoders of the two extreme mixes of two equal subgroups."""
     generator = member("generators", request.param)
     cells = [batch((condition(shares=shares, generator=generator), 0)) for shares in [(1.0, 0.0), (0.0, 1.0)]]
     return [(cell, pretrain(cell)) for cell in cells]
@@ -26,10 +26,10 @@ def test_equal_subgroups_give_one_encoder_whatever_the_mix(mixes: Any) -> None:
     assert same(mixes[0][1], mixes[1][1])
 
 
-def test_twins_of_equal_subgroups_are_one(mixes: Any) -> None:
-    sets = rendering.render_sets(mixes[0][0], people())
+def test_twins_of_equal_subgroups_are_identical(mixes: Any) -> None:
+    sets = rendering.render_sets(mixes[0][0], small_rosters())
     assert same(*sets.test)
-    latents = rendering.latents(mixes[0][0], people()).test
+    latents = rendering.latents(mixes[0][0], small_rosters()).test
     assert same(latents[:, :, 0], latents[:, :, 1])
 
 

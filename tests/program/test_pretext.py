@@ -15,15 +15,15 @@ from tests.members import batch, condition
 
 
 def first_batch(one: Batch, params: Any) -> Any:
-    """Whose the strangers of the first batch are, and the objective on all of them."""
+    """Subgroups of the held-out subjects of the first batch, and the objective on all of them."""
     task = PretrainingTask(*one)
     members = task.held_out_subjects(jnp.int32(0))
     return members.subgroup, task.loss_on(params, members, jnp.int32(0))
 
 
 @pytest.mark.parametrize("objective", ["contrastive", "denoising"])
-def test_subgroups_make_up_the_whole(objective: str) -> None:
-    """Each counted by its part of the batch, they are the objective's own mean."""
+def test_losses_of_subgroups_average_to_the_objective(objective: str) -> None:
+    """Weighted by their shares of the batch, they average to the objective."""
     one = batch((condition(objective=objective, batch=32), 0))
     params = pretrain.untrained(one)
     losses = pretrain.pretext_losses(one, params, 1)
@@ -33,7 +33,7 @@ def test_subgroups_make_up_the_whole(objective: str) -> None:
     np.testing.assert_allclose(losses[0] @ share, mean[0], rtol=2e-5)
 
 
-def test_strangers_are_the_same_for_every_mix() -> None:
+def test_held_out_subjects_are_the_same_for_every_mix() -> None:
     light, dark = (batch((condition(shares=(share, 1 - share)), 0)) for share in (1.0, 0.0))
     params = pretrain.untrained(light)
     np.testing.assert_array_equal(pretrain.pretext_losses(light, params, 1), pretrain.pretext_losses(dark, params, 1))

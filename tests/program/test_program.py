@@ -1,4 +1,4 @@
-"""The whole experiment: same key same answer, cells apart from their neighbours, common subjects, one program."""
+"""The whole experiment: reproducibility, independence of cells in a batch, shared subjects, one compiled program."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from tests.program.small_experiment import (
     finetuner,
     finetuning,
     numbers,
-    people,
     pretrain,
     scorer,
     scores,
+    small_rosters,
 )
 
 MIXES = [(1.0, 0.0), (0.9, 0.1), (0.5, 0.5), (0.0, 1.0)]
 
 
 def cell(tree: Any, i: int) -> Any:
-    """One cell of what a batch computed."""
+    """Result of one cell of a batch."""
     return jax.tree.map(lambda leaf: np.asarray(leaf)[i], tree)
 
 
 def close(a: Any, b: Any, atol: float = 1e-4) -> bool:
-    """Whether two trees hold the same numbers to a tolerance."""
+    """Whether two trees are equal within a tolerance."""
     pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
     return all(np.allclose(one, other, atol=atol, rtol=1e-4) for one, other in pairs)
 
@@ -51,12 +51,12 @@ def one() -> Batch:
 
 @pytest.fixture(scope="module")
 def encoder(one: Batch) -> Any:
-    """Its encoder."""
+    """Its encoder parameters."""
     return pretrain(one)
 
 
 @pytest.mark.parametrize("kind", one_of_each(OBJECTIVES, lambda cls: getattr(cls, "trains", True)))
-def test_pretraining_gives_the_same_bits_again(kind: str) -> None:
+def test_pretraining_is_reproducible(kind: str) -> None:
     first, second, other = (batch((condition(kind), replicate)) for replicate in (0, 0, 1))
     params = pretrain(first)
     assert same(params, pretrain(second))
@@ -66,7 +66,7 @@ def test_pretraining_gives_the_same_bits_again(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", PROTOCOLS)
-def test_adapting_gives_the_same_bits_again_in_any_order(kind: str, one: Batch, encoder: Any) -> None:
+def test_finetuning_gives_the_same_bits_in_any_order(kind: str, one: Batch, encoder: Any) -> None:
     before = jax.tree.map(np.array, encoder)
     straight = scores(finetuner(one, encoder), kind)
     again = finetuner(one, encoder)
@@ -77,7 +77,7 @@ def test_adapting_gives_the_same_bits_again_in_any_order(kind: str, one: Batch, 
     assert len(straight) == 2 and not same(straight[0].test, straight[1].test), "two draws label the same subjects"
 
 
-def test_an_encoder_without_attention_goes_all_the_way() -> None:
+def test_a_mixer_runs_through_the_whole_pipeline() -> None:
     encoder = member("encoders", "mixer")
     cells = [(condition("denoising", (share, 1 - share), encoder=encoder), 0) for share in (0.9, 0.1)]
     params, alone = pretrain(batch(*cells)), pretrain(batch(cells[1]))
@@ -93,7 +93,7 @@ def test_scores_have_the_declared_shapes(kind: str, one: Batch, encoder: Any) ->
     draw = scores(finetuner(one, encoder), kind, labels=8)[0]
     assert draw.test.shape == draw.separability.shape == (1, 2, EVALUATION.test)
     assert draw.selection.shape == (1, EVALUATION.selection) and draw.calibration.shape == (1, EVALUATION.calibration)
-    assert draw.selection_count == 8, "selection must see no more subjects than there are labels"
+    assert draw.selection_count == 8, "the validation set must not be larger than the labelled set"
     assert all(np.isfinite(values).all() for values in numbers([draw]))
     assert draw.diverged == [""] and not draw.unusable(0)
 
@@ -104,10 +104,10 @@ def test_labels_and_images_beyond_the_budget_cannot_change_anything(kind: str, o
     plain, spoilt = finetuner(one, encoder), finetuner(one, encoder)
     plain_scores = scores(plain, kind, labels)
     for name in ("train", "selection"):
-        roster = spoilt.who[name]
+        roster = spoilt.rosters[name]
         label = roster.label.copy()
         label[labels:] = 1 - label[labels:]
-        spoilt.who[name] = roster._replace(label=label)
+        spoilt.rosters[name] = roster._replace(label=label)
     for chunks in (spoilt.sets.train, spoilt.sets.selection):
         chunks[0] = chunks[0].at[:, labels:].set(7.0)
         chunks[1:] = [jnp.full_like(chunk, 7.0) for chunk in chunks[1:]]
@@ -120,33 +120,33 @@ def test_labels_and_images_beyond_the_budget_cannot_change_anything(kind: str, o
 
 @pytest.fixture(scope="module")
 def pair() -> tuple[list[tuple[Any, int]], Batch, Any]:
-    """Two unlike cells, the batch of both, and its encoders."""
+    """Two different cells, the batch of both, and its encoders."""
     cells = [(condition(shares=(0.9, 0.1)), 0), (condition(shares=(0.1, 0.9), learning_rate=1e-3), 1)]
     together = batch(*cells)
     return cells, together, pretrain(together)
 
 
-def test_pretraining_a_cell_alone_is_that_of_the_cell_in_a_batch(pair: Any) -> None:
+def test_pretraining_a_cell_alone_equals_pretraining_it_in_a_batch(pair: Any) -> None:
     cells, together, params = pair
     alone = [pretrain(batch(one)) for one in cells]
     both = finetuner(together, params)
-    # What the encoders say, not their parameters: those that change nothing (a key's bias) wander with the rounding.
+    # Features, not parameters: rounding changes parameters without effect, such as the bias of attention keys.
     features = scorer(both).features(params)
     for i in (0, 1):
         single = scorer(finetuner(batch(cells[i]), alone[i])).features(alone[i])
         mine, batched = cell(single, 0), cell(features, i)
         assert close((mine.calibration, mine.test), (batched.calibration, batched.test))
-        # Log-odds of 24 subjects who are all but separable: a flat minimum, where rounding of 1e-6 moves them by 2e-3.
+        # Probe of 24 nearly separable subjects: at a flat minimum, rounding of 1e-6 changes log-odds by 2e-3.
         assert close(mine.separability, batched.separability, atol=1e-2)
     assert not close(cell(features, 0), cell(features, 1), atol=1e-2)
 
 
 @pytest.mark.parametrize("kind", one_of_each(PROTOCOLS, lambda cls: cls.adapts_encoder))
-def test_adapting_a_cell_alone_is_that_of_the_cell_in_a_batch(kind: str, pair: Any) -> None:
+def test_finetuning_a_cell_alone_equals_finetuning_it_in_a_batch(kind: str, pair: Any) -> None:
     cells, together, params = pair
     side_by_side = scores(finetuner(together, params), kind)[0]
     for i in (0, 1):
-        # From the same encoder, so that only this stage's rounding is judged.
+        # From the same encoder, so that only the rounding of this stage matters.
         own = jax.tree.map(lambda leaf, i=i: leaf[i : i + 1], params)
         single = scores(finetuner(batch(cells[i]), own), kind)[0]
         for name in ("test", "selection", "calibration"):
@@ -154,13 +154,13 @@ def test_adapting_a_cell_alone_is_that_of_the_cell_in_a_batch(kind: str, pair: A
             assert np.allclose(mine, batched, atol=1e-3, rtol=1e-3), (kind, name)
 
 
-def test_everybody_looked_at_is_the_same_for_every_condition() -> None:
+def test_subjects_are_the_same_for_every_condition() -> None:
     other = condition("masked", shares=(1.0, 0.0), cohort=32, steps=9)
-    sets = [rendering.render_sets(batch((one, 0)), people()) for one in (condition(), other)]
+    sets = [rendering.render_sets(batch((one, 0)), small_rosters()) for one in (condition(), other)]
     assert same(*sets)
-    assert not same(sets[0].test, rendering.render_sets(batch((condition(), 1)), people()).test)
+    assert not same(sets[0].test, rendering.render_sets(batch((condition(), 1)), small_rosters()).test)
     assert len(sets[0].test) == 2, "one rendering of the test subjects for each subgroup"
-    who = people()
+    who = small_rosters()
     apart = [(getattr(sets[0], name), len(who[name].label)) for name in ("train", "selection", "calibration")]
     apart.append((sets[0].test[0], EVALUATION.test))
     everyone = np.concatenate([rendering.concatenated(chunks, n)[0].reshape(n, -1) for chunks, n in apart])
@@ -168,16 +168,16 @@ def test_everybody_looked_at_is_the_same_for_every_condition() -> None:
     assert len(np.unique(everyone.round(4), axis=0)) == len(everyone), "a subject is in two sets"
 
 
-def test_a_set_is_the_same_people_whatever_its_size() -> None:
+def test_a_larger_label_budget_keeps_the_subjects_of_a_smaller_one() -> None:
     small, large = (
         rosters.rosters(finetuning("linear_probe"), EVALUATION, ["a", "b"], pool) for pool in (POOL, 2 * POOL)
     )
     one = batch((condition(), 0))
     images = [rendering.concatenated(rendering.render_sets(one, who).train, POOL) for who in (small, large)]
-    assert same(*images), "a larger label budget moved the subjects of a smaller one"
+    assert same(*images), "a larger label budget changed the subjects of a smaller one"
 
 
-def test_cohorts_of_two_mixes_are_the_same_people() -> None:
+def test_cohorts_of_two_mixes_have_the_same_subjects() -> None:
     key, rows = batch((condition(), 0)).key[0], jnp.arange(64)
     cohorts = [pretraining_task.cohort_members(condition(shares=shares), key, rows) for shares in MIXES]
     for cohort in cohorts[1:]:
@@ -188,7 +188,7 @@ def test_cohorts_of_two_mixes_are_the_same_people() -> None:
 
 
 def test_test_subjects_are_twins_with_half_of_them_diseased() -> None:
-    who = people()
+    who = small_rosters()
     assert who["test"].label.sum() == EVALUATION.test // 2
     found = rendering.latents(batch((condition(), 0)), who)
     values = found.test
@@ -209,12 +209,12 @@ def test_one_program_serves_all_mixes_lengths_rates_budgets_and_replicates(one: 
     functions = [
         over_cells(optimisation.start),
         over_cells(optimisation.segment, donate=1),
-        over_cells(stages._initial),
+        over_cells(stages._initial_parameters),
         over_cells(pretraining_task._rendered_cohort),
         over_cells(adapt._fit),
         over_cells(adapt._finetuning_segment),
-        over_cells(score._read),
-        over_cells(score._separate),
+        over_cells(score._log_odds),
+        over_cells(score._separability),
         over_cells(rendering._render),
         over_cells(rendering._encode),
     ]
@@ -236,7 +236,7 @@ def test_one_program_serves_all_mixes_lengths_rates_budgets_and_replicates(one: 
     assert compiled(over_cells(optimisation.segment, donate=1)) == before[1] + 1, "structure does compile again"
 
 
-def test_progress_is_told_between_segments(one: Batch) -> None:
+def test_progress_is_reported_between_segments(one: Batch) -> None:
     told: list[tuple[str, int, int]] = []
     long = batch((condition(steps=optimisation.SEGMENT + 1), 0))
     stages.pretrain(long, lambda stage, step, steps: told.append((stage, step, steps)))
@@ -246,7 +246,7 @@ def test_progress_is_told_between_segments(one: Batch) -> None:
     ]
 
 
-def test_a_diverged_cell_is_told_apart() -> None:
+def test_a_diverged_cell_is_reported() -> None:
     sick = batch((condition(learning_rate=1.0, steps=40), 0))
     schedule = sick.condition.pretraining.schedule
     broken = schedule.model_copy(update={"learning_rate": np.full(1, np.nan)})
@@ -258,8 +258,8 @@ def test_a_diverged_cell_is_told_apart() -> None:
 
 
 @pytest.mark.parametrize("kind", ["linear_probe", "full"])
-def test_labelled_subjects_are_scored_as_everyone_is(kind: str, one: Batch, encoder: Any) -> None:
-    """By the head on features of their own images, as the adapted encoder has them."""
+def test_labelled_subjects_are_scored_by_encoder_and_head(kind: str, one: Batch, encoder: Any) -> None:
+    """Scores are the head applied to features of the adapted encoder."""
     tuner = finetuner(one, encoder)
     arm = finetuning(kind)
     adapted = tuner.adapt(arm, 0, lambda *_: None)

@@ -1,4 +1,4 @@
-"""Protocols that move a part: where each is another one, and what exactly it leaves alone."""
+"""Protocols that train a part of the encoder: special cases that equal another protocol, and frozen parameters."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_all_layers_are_full_fine_tuning() -> None:
     every, full = protocol("last_layers", layers=3), protocol("full")
     assert same(start(every), start(full))
     partly = every.task(ENCODER, PARAMS, True, *SETS, KEY)
-    assert not jax.tree.leaves(partly.encoder.stays)
+    assert not jax.tree.leaves(partly.encoder.frozen)
     whole = full.task(ENCODER, PARAMS, True, *SETS, KEY)
     assert jax.tree.structure(partly._replace(encoder=ENCODER)) == jax.tree.structure(whole)
     x = LABELLED[0][:2]
@@ -42,14 +42,14 @@ def test_all_layers_are_full_fine_tuning() -> None:
 # --- low rank --------------------------------------------------------------------------------------------------------
 
 
-def test_matrices_move_by_no_more_than_the_rank() -> None:
+def test_updates_have_at_most_the_stated_rank() -> None:
     for name, old, new in pairs(trained("low_rank")):
         adapted = name.startswith("['blocks']") and name.endswith("['kernel']")
         rank = np.linalg.matrix_rank(new.astype(np.float64) - old, tol=1e-5) if old.ndim == 2 else 0
         assert rank == (4 if adapted else 0), name
 
 
-def test_adapters_stand_for_any_change_of_a_matrix() -> None:
+def test_adapters_of_full_rank_can_represent_any_update() -> None:
     one = protocol("low_rank", rank=8, alpha=4.0)
     adapters = start(one)["encoder"]
     kernel = adapters["blocks"][0]["attention"]["out"]["kernel"]
@@ -70,8 +70,8 @@ def test_unfreezing_at_once_is_full_fine_tuning() -> None:
     assert not np.allclose(at_once, ENCODER.apply(trained("gradual_unfreezing"), x), atol=1e-2)
 
 
-def test_layers_join_in_from_the_last_to_the_first() -> None:
-    """In 50 of 50 steps every turn has come; where the last comes after 100 steps, only the last block's has."""
+def test_layers_are_unfrozen_from_last_to_first() -> None:
+    """After 50 of 50 steps all layers are trained; with unfreezing over 100 steps, only the last block is."""
     last = {name for name, _, _ in pairs(PARAMS) if name.startswith("['blocks'][1]") or name.startswith("['norm']")}
     after = pairs(trained("gradual_unfreezing", 1.0, 100))
     assert {name for name, old, new in after if not np.array_equal(old, new)} == last

@@ -1,4 +1,4 @@
-"""What every protocol that trains promises, over the table of protocols."""
+"""The contract of gradient protocols, over their table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from biasprop.protocols import PROTOCOLS
 from biasprop.training import adapt
 from tests.members import images, member, same, subjects
 
-TRAINERS = [kind for kind, cls in PROTOCOLS.items() if cls.adapts_encoder]  # pyright: ignore[reportAttributeAccessIssue]
+GRADIENT_METHODS = [kind for kind, cls in PROTOCOLS.items() if cls.adapts_encoder]  # pyright: ignore[reportAttributeAccessIssue]
 ENCODER = member("encoders", "vit", depth=2)
 PARAMS = ENCODER.init(jax.random.key(0), (16, 16, 3))
 LABELLED = images(member("generators", "dermoscopy"), subjects(16)), subjects(16).label
@@ -29,18 +29,18 @@ _train = jax.jit(adapt._finetuning_segment)
 
 
 def protocol(kind: str, **values: Any) -> Any:
-    """A member of the room with a short recipe of strong decay."""
+    """A protocol with a short recipe and strong weight decay."""
     return member("protocols", kind, **{"pretrained": RECIPE, "scratch": RECIPE} | values)
 
 
 def start(one: Any) -> Any:
-    """What moves, before the first step."""
+    """Initial trainable parameters."""
     return one.start(jax.random.key(1), ENCODER, PARAMS)
 
 
 @functools.cache
 def trained(kind: str, unfrozen_by: float = 0.5, steps: int = 50) -> Any:
-    """The whole encoder at the end of a segment, whether or not it is the best so far."""
+    """All encoder parameters at the end of a segment, whether or not they are the best so far."""
     recipe = RECIPE | {"schedule": RECIPE["schedule"] | {"steps": steps}}
     given = {"unfrozen_by": unfrozen_by} if "unfrozen_by" in PROTOCOLS[kind].model_fields else {}
     one = protocol(kind, pretrained=recipe, **given)
@@ -53,7 +53,7 @@ def trained(kind: str, unfrozen_by: float = 0.5, steps: int = 50) -> Any:
 
 
 def pairs(after: Any) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Every parameter of the encoder with what it was."""
+    """(path, before, after) of every parameter of the encoder."""
     leaves = jax.tree_util.tree_leaves_with_path(PARAMS)
     return [
         (jax.tree_util.keystr(path), np.asarray(leaf), np.asarray(other))
@@ -61,7 +61,7 @@ def pairs(after: Any) -> list[tuple[str, np.ndarray, np.ndarray]]:
     ]
 
 
-@pytest.mark.parametrize("kind", TRAINERS)
+@pytest.mark.parametrize("kind", GRADIENT_METHODS)
 def test_adapting_starts_from_the_encoder_as_it_is_and_a_head_at_chance(kind: str) -> None:
     one = protocol(kind)
     moved = start(one)
@@ -69,7 +69,7 @@ def test_adapting_starts_from_the_encoder_as_it_is_and_a_head_at_chance(kind: st
     assert not np.any(moved["head"](jnp.ones((2, ENCODER.features))))
 
 
-@pytest.mark.parametrize("kind", TRAINERS)
+@pytest.mark.parametrize("kind", GRADIENT_METHODS)
 def test_frozen_parameters_keep_their_bits_and_all_others_move(kind: str) -> None:
     one = protocol(kind)
     nudged = jax.tree.map(lambda leaf: leaf + 0.5, start(one)["encoder"])

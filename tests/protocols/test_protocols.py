@@ -1,4 +1,4 @@
-"""The linear probe against scikit-learn; full fine-tuning's budget and best-so-far."""
+"""The linear probe against scikit-learn; label budget and early stopping of full fine-tuning."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_probe_is_scikit_learns_logistic_regression(count: int, penalty: flo
     assert np.allclose(head(FEATURES), expected, atol=5e-3 * max(1.0, np.abs(expected).max()))
 
 
-def test_rows_beyond_the_budget_count_for_nothing() -> None:
+def test_rows_beyond_the_budget_are_ignored() -> None:
     count, few = jnp.int32(30), jnp.int32(20)
     other = FEATURES.at[30:].set(1e3), LABELS.at[30:].set(1 - LABELS[30:])
     chosen = FEATURES.at[20:].set(-1e3), LABELS.at[20:].set(1 - LABELS[20:])
@@ -55,7 +55,7 @@ def test_rows_beyond_the_budget_count_for_nothing() -> None:
     assert not same(plain, _fit(probe, FEATURES, LABELS, jnp.int32(31), FEATURES, LABELS, few))
 
 
-def test_the_penalty_with_the_lowest_selection_loss_is_kept() -> None:
+def test_the_penalty_of_lowest_validation_loss_is_chosen() -> None:
     probe, count = LinearProbe(penalties=(1e-4, 1e-2, 1.0, 10.0)), jnp.int32(24)
     kept = _fit(probe, FEATURES, LABELS, count, FEATURES[60:], LABELS[60:], jnp.int32(60))
     candidates = [_solve(FEATURES, LABELS, count, penalty) for penalty in probe.penalties]
@@ -92,7 +92,7 @@ def rendered() -> jax.Array:
 
 
 def task(x: jax.Array, y: jax.Array, count: int = 24, seen: int = 16, **schedule: Any) -> FinetuningTask:
-    """Fine-tuning on the first images, selection on all of them."""
+    """Fine-tuning on the first images, validation on all of them."""
     recipe = Recipe(
         schedule=Schedule.model_validate({"steps": 200, "batch": 8, "learning_rate": 1e-2} | schedule),
         augmentation=Augmentation(scale=0.1, shift=0.05, gain=0.05, offset=0.02),
@@ -103,7 +103,7 @@ def task(x: jax.Array, y: jax.Array, count: int = 24, seen: int = 16, **schedule
 
 
 def begin() -> Any:
-    """Untrained encoder, head of zeros."""
+    """An untrained encoder and a head of zeros."""
     return PROTOCOL.start(jax.random.key(1), ENCODER, ENCODER.init(jax.random.key(0), (16, 16, 3)))
 
 
@@ -113,7 +113,7 @@ def _train(one: FinetuningTask, state: optimisation.State, best: Any) -> Any:
 
 
 def train(one: FinetuningTask, segments: int) -> tuple[Any, list[float], list[Any]]:
-    """The best parameters and their loss, and every segment's judgement and end."""
+    """The best parameters with their loss, and the validation loss and parameters after every segment."""
     params = begin()
     state, best = optimisation.start(one, params), (params, jnp.float32(jnp.inf))
     judged, ends = [], []
@@ -131,7 +131,7 @@ def test_a_head_starts_at_chance(rendered: jax.Array) -> None:
     assert float(task(rendered, labels).validation_loss(start)) == pytest.approx(np.log(2), abs=1e-6)
 
 
-def test_images_beyond_the_budget_count_for_nothing(rendered: jax.Array) -> None:
+def test_images_beyond_the_budget_are_ignored(rendered: jax.Array) -> None:
     labels = subjects(32).label
     other = task(rendered.at[24:].set(50.0), labels.at[24:].set(1 - labels[24:]))
     assert same(train(task(rendered, labels), 1)[0], train(other, 1)[0])
@@ -140,7 +140,7 @@ def test_images_beyond_the_budget_count_for_nothing(rendered: jax.Array) -> None
 
 
 def test_the_best_end_of_a_segment_is_kept(rendered: jax.Array) -> None:
-    # Labels without meaning and a high rate: the loss on those who select wanders.
+    # With random labels and a high learning rate, the validation loss fluctuates.
     labels = jnp.asarray(np.random.default_rng(3).integers(0, 2, 32), jnp.int32)
     one = task(rendered, labels, count=12, seen=16, learning_rate=0.05)
     best, judged, ends = train(one, 4)

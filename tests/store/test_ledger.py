@@ -67,9 +67,9 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def modelled(condition: object) -> Ledger:
         return known("linear", "model", {"light": 0.9, "dark": 0.8})
 
-    monkeypatch.setattr("biasprop.difficulty.observers.modelled", modelled)
-    monkeypatch.setattr("biasprop.difficulty.observers.observed", observed)
-    monkeypatch.setattr("biasprop.difficulty.learner.learned", learned)
+    monkeypatch.setattr("biasprop.difficulty.observers.linear_model_rows", modelled)
+    monkeypatch.setattr("biasprop.difficulty.observers.observer_rows", observed)
+    monkeypatch.setattr("biasprop.difficulty.learner.learner_rows", learned)
     return calls
 
 

@@ -1,4 +1,4 @@
-"""The one optimiser loop: rate, length, segments, divergence."""
+"""The optimiser loop: learning rate, length, segments, divergence."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.members import compiled, same
 
 
 class Walk(NamedTuple):
-    """Pulls parameters to noisy targets; the loss stops being finite at a step of choice."""
+    """Least squares to noisy targets; the loss becomes NaN at a given step."""
 
     schedule: Schedule
     breaks_at: Any = -1
@@ -36,7 +36,7 @@ def _segment(task: Walk, state: optimisation.State) -> tuple[optimisation.State,
 
 
 def run(task: Walk) -> tuple[optimisation.State, np.ndarray]:
-    """The whole run, and its losses."""
+    """Final state and losses of a whole run."""
     state, losses = optimisation.start(task, PARAMS), []
     for _ in range(optimisation.segment_count(int(task.schedule.steps))):
         state, segment = _segment(task, state)
@@ -61,10 +61,10 @@ def test_a_run_takes_exactly_its_steps(steps: int) -> None:
     assert np.isfinite(losses).sum() == steps and np.isnan(losses[steps:]).all()
     assert int(state.diverged_at) == NOT_DIVERGED
     count = [int(leaf) for leaf in jax.tree.leaves(state.moments) if jnp.issubdtype(leaf.dtype, jnp.integer)]
-    assert count and all(taken == steps for taken in count), "the optimiser saw the standing steps"
+    assert count and all(taken == steps for taken in count), "the optimiser counted steps beyond the end"
     longer = Walk(Schedule(steps=steps, batch=2))
     again = _segment(longer, state)[0]
-    assert same(again.params, state.params), "a finished run moved"
+    assert same(again.params, state.params), "a finished run changed parameters"
 
 
 def test_segments_counts_up() -> None:

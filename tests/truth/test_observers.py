@@ -1,4 +1,4 @@
-"""The ledger's observers against closed forms, and a learner on a stream."""
+"""Observers of the difficulty ledger against closed forms, and its learner."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import norm
 
 from biasprop.difficulty import observers
-from biasprop.difficulty.learner import learned
-from biasprop.difficulty.observers import channels, exact, fisher, observed, widths
+from biasprop.difficulty.learner import learner_rows
+from biasprop.difficulty.observers import channels, exact_rows, fisher, observer_rows, widths
 from biasprop.nn.optimisation import Schedule
 from biasprop.statistics.difficulty import EQUAL, Ledger, z_of
 from biasprop.study.study import load_study
@@ -20,14 +20,19 @@ STUDY = load_study(ROOT / "studies" / "gaussian_control.toml")
 LAW = Law.of(STUDY.generator)
 
 
+def ideal_z(name: str) -> float:
+    """z of the prewhitening matched filter, the ideal observer of a subgroup."""
+    return float(LAW.z(np.linalg.solve(LAW.covariances[name], LAW.signal), name))
+
+
 @pytest.fixture(scope="module")
 def control() -> Ledger:
-    return observed(STUDY.pretraining_condition())
+    return observer_rows(STUDY.pretraining_condition())
 
 
 @pytest.fixture(scope="module")
 def skin() -> Ledger:
-    return observed(condition())
+    return observer_rows(condition())
 
 
 def of(ledger: Ledger, kind: str) -> dict[tuple[str, tuple[str, ...]], float]:
@@ -37,8 +42,8 @@ def of(ledger: Ledger, kind: str) -> dict[tuple[str, tuple[str, ...]], float]:
 def test_exact_rows_are_the_closed_form(control: Ledger) -> None:
     found = {names[0]: area for (_, names), area in of(control, "exact").items()}
     for name in STUDY.subgroups:
-        assert found[name] == pytest.approx(float(auc_of_z(LAW.ideal_z(name))), abs=1e-5)
-    gap = LAW.ideal_z("rows") - LAW.ideal_z("columns")
+        assert found[name] == pytest.approx(float(auc_of_z(ideal_z(name))), abs=1e-5)
+    gap = ideal_z("rows") - ideal_z("columns")
     assert control.physics(STUDY.subgroups) == pytest.approx((gap, gap), abs=1e-4)
     assert next(c for c in control.comparisons if c.kind == "exact").verdict == EQUAL
 
@@ -54,13 +59,13 @@ def test_the_distance_of_likelihood_ratios_is_that_of_simulated_ones() -> None:
         ratios.append(np.sort((images - law.signal / 2) @ prewhitened))
     x = np.concatenate(ratios)
     rows, wide = (np.searchsorted(each, x, side="right") / len(each) for each in ratios)
-    assert exact(generator).comparisons[0].distance == pytest.approx(np.abs(rows - wide).max(), abs=0.015)
+    assert exact_rows(generator).comparisons[0].distance == pytest.approx(np.abs(rows - wide).max(), abs=0.015)
     assert np.abs(rows - wide).max() > 0.2
 
 
 def test_the_bracket_holds_where_the_truth_is_known(control: Ledger) -> None:
-    """Lower rows, made from images alone, stay below the exact ones, and come close where channels are enough."""
-    known = {name: float(auc_of_z(LAW.ideal_z(name))) for name in STUDY.subgroups}
+    """Lower bounds from images alone are below the exact AUC, and close to it if channels suffice."""
+    known = {name: float(auc_of_z(ideal_z(name))) for name in STUDY.subgroups}
     lower = [row for row in control.rows if row.kind == "lower"]
     assert len(lower) == 4
     for row in lower:
@@ -81,16 +86,16 @@ def test_fisher_s_rule_on_known_channels_has_the_area_of_theory() -> None:
     assert 0.98 * ideal < rule @ shift / np.sqrt(rule @ covariance @ rule) <= ideal + 1e-12
 
 
-def test_band_powers_do_not_care_where_a_lesion_lies() -> None:
+def test_band_powers_are_invariant_to_translation() -> None:
     images = np.random.default_rng(0).uniform(size=(3, 16, 16, 3)).astype(np.float32)
     linear, both = widths((16, 16, 3))
     moved = channels(np.roll(images, (3, 5), (1, 2)))
-    assert channels(images).shape == (3, both) and linear >= observers.CHANNELS
+    assert channels(images).shape == (3, both) and linear >= observers.MIN_CHANNELS
     np.testing.assert_allclose(moved[:, linear:], channels(images)[:, linear:], atol=1e-4)
     assert np.abs(moved[:, :linear] - channels(images)[:, :linear]).max() > 0.1
 
 
-def test_skin_is_bracketed_and_nothing_about_it_is_called_exact(skin: Ledger) -> None:
+def test_skin_has_bounds_and_no_exact_row(skin: Ledger) -> None:
     assert {row.kind for row in skin.rows} == {"upper", "lower", "separability"}
     for name in ("a", "b"):
         low, high = skin.bracket(name)
@@ -101,18 +106,18 @@ def test_skin_is_bracketed_and_nothing_about_it_is_called_exact(skin: Ledger) ->
 
 
 def test_equal_subgroups_are_found_equal() -> None:
-    """Twins of two subgroups of one law are one image: every difference is 0, and nothing tells them apart."""
+    """Twins of equal subgroups are identical images: every difference is 0 and the separability is .5."""
     same = member("generators", "gaussian")
-    found = observed(condition("reconstruction", generator=same, encoder=member("encoders", "linear")))
+    found = observer_rows(condition("reconstruction", generator=same, encoder=member("encoders", "linear")))
     assert all(c.verdict == EQUAL and abs(c.value) < 1e-6 for c in found.comparisons)
     assert next(row.auc for row in found.rows if row.kind == "separability") == pytest.approx(0.5, abs=1e-6)
 
 
 def test_a_learner_learns_from_the_stream_and_stays_below_the_ideal() -> None:
     base = STUDY.pretraining_condition()
-    found = learned(base, Schedule(steps=300, batch=64, learning_rate=1e-2, weight_decay=0.0))
+    found = learner_rows(base, Schedule(steps=300, batch=64, learning_rate=1e-2, weight_decay=0.0))
     assert {row.kind for row in found.rows} == {"learner"}
     for row in found.rows:
-        assert row.auc > 0.75 and row.low < norm.cdf(LAW.ideal_z(row.subgroups[0]) / np.sqrt(2))
+        assert row.auc > 0.75 and row.low < norm.cdf(ideal_z(row.subgroups[0]) / np.sqrt(2))
         assert "ideal" not in row.observer and "19,200 images" in row.observer
     assert np.isfinite(found.learner(STUDY.subgroups)) and z_of(found.rows[0].auc) == found.rows[0].z

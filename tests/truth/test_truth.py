@@ -1,4 +1,4 @@
-"""What must come out of the control with known answers, against brute force and against the pipeline."""
+"""Closed-form answers of the Gaussian control against brute force and against the pipeline."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from biasprop.truth.expectation import (
     cohort_subspaces,
     expected,
     head,
+    incompatibility,
     label_sets,
     limit_head,
     limit_z,
-    refused,
 )
 from biasprop.truth.law import Law, auc_of_z, auc_sd, mean_z_of_test, z_sd
 from biasprop.truth.subspace import crossing, largest_angle, leading, principal
@@ -38,12 +38,12 @@ EQUAL = {"rows": 0.5, "columns": 0.5}
 
 
 def mixed(share: float) -> Design:
-    """The study's sizes at a share of rows."""
+    """The design of the study at a share of ``rows``."""
     return Design({"rows": share, "columns": 1 - share}, 0.1, 2_000, 3)
 
 
 def covariance(share: float) -> np.ndarray:
-    """Of the study's cohort at a share of rows."""
+    """Covariance of the study's cohort at a share of ``rows``."""
     return LAW.cohort_covariance(mixed(share).shares, 0.1)
 
 
@@ -59,8 +59,9 @@ def test_the_declared_law_is_that_of_the_images(g: int) -> None:
     score = x @ v
     assert score[label == 1].mean() - score[label == 0].mean() == pytest.approx(v @ LAW.signal, rel=0.05)
     assert np.cov(score[label == 0]) == pytest.approx(v @ LAW.covariances[name] @ v, rel=0.1)
-    assert auc(score, label) == pytest.approx(float(auc_of_z(LAW.ideal_z(name))), abs=0.012)
-    assert float(auc_of_z(LAW.ideal_z(name))) == pytest.approx(STUDY.generator.ideal_auc(name), abs=1e-5)
+    ideal = float(auc_of_z(LAW.z(v, name)))
+    assert auc(score, label) == pytest.approx(ideal, abs=0.012)
+    assert ideal == pytest.approx(STUDY.generator.ideal_auc(name), abs=1e-5)
 
 
 def test_the_spread_of_an_estimated_auc_is_exact() -> None:
@@ -137,19 +138,19 @@ def test_the_limit_is_no_linear_discriminant_but_near_it() -> None:
     assert 0.98 < cosine < 1 - 1e-6
     same = Law(LAW.signal, dict.fromkeys(LAW.covariances, LAW.covariances["rows"]))
     shared = np.linalg.solve(basis.T @ same.covariances["rows"] @ basis, basis.T @ LAW.signal)
-    assert np.allclose(limit_head(same, basis, EQUAL), shared, rtol=1e-4), "of one covariance it is the discriminant"
+    assert np.allclose(limit_head(same, basis, EQUAL), shared, rtol=1e-4), "with one covariance it is the discriminant"
 
 
-def test_other_studies_are_refused() -> None:
-    assert refused(STUDY) is None
-    assert "no law" in str(refused(load_study(ROOT / "studies" / "skin_tone.toml")))
+def test_studies_without_a_known_answer_are_named() -> None:
+    assert incompatibility(STUDY) is None
+    assert "no law" in str(incompatibility(load_study(ROOT / "studies" / "skin_tone.toml")))
 
 
 # --- the pipeline ----------------------------------------------------------------------------------------------------
 
 
 def condition(share: float, **schedule: Any) -> PretrainingCondition:
-    """The study's pretraining at a share of rows."""
+    """The pretraining condition of the study at a share of ``rows``."""
     pretraining = STUDY.pretraining.model_dump(mode="json")
     pretraining |= {"shares": dict(mixed(share).shares), "schedule": pretraining["schedule"] | schedule}
     return PretrainingCondition(
@@ -179,11 +180,11 @@ def test_models_are_recovered_from_scores() -> None:
     found, error = recovered.directions(scores, x)
     assert np.allclose(found, true, atol=1e-5) and error < 1e-4
     assert largest_angle(recovered.span(found, 3), np.linalg.svd(true)[2][:3].T) < 0.01
-    assert recovered.directions(scores**2, x)[1] > 0.1, "no linear model"
+    assert recovered.directions(scores**2, x)[1] > 0.1, "these scores are not linear"
 
 
 def test_test_estimates_cover_the_exact_auc_at_the_nominal_rate() -> None:
-    """First layer: encoder and head held, many test sets; the interval knows the estimate alone."""
+    """Encoder and head fixed, many test sets; the interval uses the estimate alone."""
     basis = principal(covariance(0.9), 3)
     direction = label_sets(LAW, basis, [50], 1, 1e-4, SEED, 1)[0, 0]
     sets, size = 400, 100
@@ -200,7 +201,7 @@ def test_test_estimates_cover_the_exact_auc_at_the_nominal_rate() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1_200)
 def test_the_intervals_of_the_study_cover_the_expectation(tmp_path: Path) -> None:
-    """Third layer, and the first two on the study's own models: half of its replicates."""
+    """Expectation over cohorts and labels, and law and subspace on the study's own models; half of its replicates."""
     from biasprop import run_study
     from biasprop.statistics.estimate import estimates
     from biasprop.statistics.measures import measure
@@ -211,7 +212,7 @@ def test_the_intervals_of_the_study_cover_the_expectation(tmp_path: Path) -> Non
     found = estimates(measures, study.estimands)
     known = estimates(expected(study, 40, SEED), study.estimands)
     assert [(e.name, e.arm) for e in found] == [(e.name, e.arm) for e in known]
-    # Contrasts of one replicate share images and noise: the family's limit is Bonferroni's, not a count of misses.
+    # Contrasts of one replicate are dependent, so the family is bounded by Bonferroni and not by a count of misses.
     level = float(t.ppf(1 - 0.005 / len(found), 5))
     for one, truth in zip(found, known, strict=True):
         reach = level * np.hypot(one.se, truth.se)

@@ -1,4 +1,4 @@
-"""A cohort that is kept is what it is when members are rendered as they are drawn."""
+"""A cached cohort equals one that is rendered batch by batch."""
 
 from __future__ import annotations
 
@@ -20,45 +20,44 @@ from tests.program.small_experiment import finetuner, scores
 TRAINED: dict[str, Any] = {kind: cls for kind, cls in OBJECTIVES.items() if getattr(cls, "trains", True)}
 
 
-def test_kept_images_are_the_cohorts() -> None:
+def test_cached_images_are_those_of_the_cohort() -> None:
     cells = batch((condition(cohort=20), 0), (condition(cohort=40), 1))
-    kept = pretraining_task.cached_cohort(cells)
-    assert kept is not None and kept.images.shape[1] >= 40
+    cached = pretraining_task.cached_cohort(cells)
+    assert cached is not None and cached.images.shape[1] >= 40
     rows = jnp.array([[3, 19, 0], [39, 7, 7]])
-    drawn = over_cells(lambda one, those: pretraining_task._objective_inputs(one.condition, one.key, those))(
-        cells, rows
-    )
-    taken = jax.vmap(lambda images, those: images[those])(kept.images, rows)
+    drawn = over_cells(lambda one, some: pretraining_task._objective_inputs(one.condition, one.key, some))(cells, rows)
+    taken = jax.vmap(lambda images, some: images[some])(cached.images, rows)
     np.testing.assert_allclose(taken, drawn.images, atol=1e-5)
 
 
 @pytest.mark.parametrize("objective", one_of_each(TRAINED, lambda cls: cls.reads))
-def test_a_step_is_the_same_with_what_is_kept(objective: str) -> None:
+def test_the_loss_is_the_same_with_and_without_the_cache(objective: str) -> None:
     cells = batch((condition(objective, cohort=24), 0))
-    params, shelf = pretrain.untrained(cells), pretraining_task.cached_cohort(cells)
-    assert shelf is not None and set(shelf.read) == set(TRAINED[objective].reads)
+    params, cached = pretrain.untrained(cells), pretraining_task.cached_cohort(cells)
+    assert cached is not None and set(cached.additional) == set(TRAINED[objective].reads)
     loss = over_cells(lambda task, own, step: task.loss(own, step))
-    tasks = [pretraining_task.PretrainingTask(*cells, shown) for shown in (shelf, None)]
+    tasks = [pretraining_task.PretrainingTask(*cells, inputs) for inputs in (cached, None)]
     for step in (0, 5):
-        kept, drawn = (loss(task, params, jnp.array([step])) for task in tasks)
-        np.testing.assert_allclose(kept, drawn, rtol=1e-5)
+        cached, drawn = (loss(task, params, jnp.array([step])) for task in tasks)
+        np.testing.assert_allclose(cached, drawn, rtol=1e-5)
 
 
-def test_a_cohort_beyond_the_shelf_is_rendered_as_it_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cohort_beyond_the_cache_is_not_cached(monkeypatch: pytest.MonkeyPatch) -> None:
     cells = batch((condition(cohort=40), 0))
     monkeypatch.setattr(memory, "IMAGE_CACHE_BYTES", 4 * 40 * math.prod(cells.condition.generator.shape))
     fits = pretraining_task.cached_cohort(cells, largest=1_000)
-    assert fits is not None and fits.images.shape[1] < 40 + rendering.CHUNK, "no more room than there is"
+    assert fits is not None and fits.images.shape[1] < 40 + rendering.CHUNK, "more images than the cache holds"
     monkeypatch.setattr(memory, "IMAGE_CACHE_BYTES", memory.IMAGE_CACHE_BYTES - 1)
     assert pretraining_task.cached_cohort(cells) is None
 
 
 @pytest.mark.parametrize("kind", ["linear_probe", "full"])
-def test_judges_beyond_the_shelf_are_scored_as_those_who_are_kept(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_re_rendered_subjects_get_the_scores_of_cached_ones(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     cells = batch((condition(), 0))
     encoder = pretrain.untrained(cells)["encoder"]
-    kept = finetuner(cells, encoder)
+    cached = finetuner(cells, encoder)
     monkeypatch.setattr(memory, "IMAGE_CACHE_BYTES", 0)
     rendered = finetuner(cells, encoder)
-    assert isinstance(kept.sets.calibration, list) and isinstance(rendered.sets.calibration, rendering.RerenderedImages)
-    assert same(scores(kept, kind), scores(rendered, kind))
+    assert isinstance(cached.sets.calibration, list)
+    assert isinstance(rendered.sets.calibration, rendering.RerenderedImages)
+    assert same(scores(cached, kind), scores(rendered, kind))

@@ -1,4 +1,4 @@
-"""Every dial in every stage moves what it is for, by as much as it says, and nothing else."""
+"""Every shift in every stage changes its quantity by the stated amount, and nothing else."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from biasprop.training.batching import Batch, stream
 from tests.members import batch, images, latents, member
 
 N = 600
-MOVED = {
+SHIFTED = {
     "prevalence": -1.0,
     "presentation": 0.6,
     "acquisition": 0.7,
@@ -30,13 +30,13 @@ MOVED = {
     "marker_healthy": 0.25,
     "marker_diseased": 0.75,
 }
-"""Dial -> how far it is turned for the second of two subgroups."""
+"""Shift -> its value for the second of two subgroups."""
 STAGES = ("pretraining", "finetuning", "evaluation")
 ANNOTATION = ("missed", "false_alarm")
 
 
-class Seen(NamedTuple):
-    """Everyone in a stage, as rendered and as recorded."""
+class Rendered(NamedTuple):
+    """Images, labels and latents of all subjects of a stage."""
 
     images: np.ndarray
     subgroup: np.ndarray
@@ -45,9 +45,9 @@ class Seen(NamedTuple):
     severity: np.ndarray
 
 
-def world(kind: str, where: str, **dials: float) -> tuple[Batch, Finetuning, Evaluation]:
-    """One cell whose second subgroup has these dials in one stage."""
-    equal, shifts = {"a": 0.5, "b": 0.5}, {"b": Shift(**dials)}
+def cell_and_conditions(kind: str, where: str, **values: float) -> tuple[Batch, Finetuning, Evaluation]:
+    """One cell whose second subgroup has these shifts in one stage, and its conditions."""
+    equal, shifts = {"a": 0.5, "b": 0.5}, {"b": Shift(**values)}
     own = {name: {"shifts": shifts} if name == where else {} for name in STAGES}
     condition = PretrainingCondition(
         generator=member("generators", kind),
@@ -59,10 +59,10 @@ def world(kind: str, where: str, **dials: float) -> tuple[Batch, Finetuning, Eva
 
 
 @functools.cache
-def seen(kind: str, stage: str, dial: str | None = None, by: float | None = None) -> Seen:
-    """Who is in a stage with one dial turned."""
-    turned = {} if dial is None else {dial: MOVED[dial] if by is None else by}
-    one, finetuning, evaluation = world(kind, stage, **turned)
+def rendered_stage(kind: str, stage: str, shift: str | None = None, by: float | None = None) -> Rendered:
+    """Subjects of a stage with one shift."""
+    turned = {} if shift is None else {shift: SHIFTED[shift] if by is None else by}
+    one, finetuning, evaluation = cell_and_conditions(kind, stage, **turned)
     generator = one.condition.generator
     severity = generator.latent_names.index("severity")
     if stage == "pretraining":
@@ -70,38 +70,38 @@ def seen(kind: str, stage: str, dial: str | None = None, by: float | None = None
         who = pretraining_task.cohort_members(condition, one.key[0], jnp.arange(N))
         drawn = np.asarray(latents(condition.generator, who))[:, severity]
         rest = (np.asarray(who.subgroup), np.asarray(who.label), np.asarray(who.label))
-        return Seen(np.asarray(images(condition.generator, who)), *rest, drawn)
+        return Rendered(np.asarray(images(condition.generator, who)), *rest, drawn)
     who = rosters.rosters(finetuning, evaluation, ["a", "b"], 4)
     told = rendering.latents(one, who)
     if stage == "finetuning":
         pixels = rendering.concatenated(rendering.rendered(one, stream(one, Stream.SELECTION), who["selection"]), N)[0]
         roster = who["selection"]
-        return Seen(pixels, roster.subgroup, roster.label, roster.recorded, told.selection[0, severity])
+        return Rendered(pixels, roster.subgroup, roster.label, roster.recorded, told.selection[0, severity])
     sets = rendering.render_sets(one, who)
     twins = np.concatenate([rendering.concatenated(chunks, N)[0] for chunks in sets.test])
     label = np.tile(who["test"].label, 2)
     judged = rosters.test_labels(evaluation, ["a", "b"])
     recorded = label if judged is None else judged.ravel()
-    return Seen(twins, np.repeat([0, 1], N), label, recorded, told.test[0, severity].ravel())
+    return Rendered(twins, np.repeat([0, 1], N), label, recorded, told.test[0, severity].ravel())
 
 
 @pytest.fixture(scope="module", autouse=True)
-def forgotten_images() -> Iterator[None]:
-    """Hundreds of megabytes that nobody else needs."""
+def release_images() -> Iterator[None]:
+    """Release hundreds of megabytes."""
     yield
-    seen.cache_clear()
+    rendered_stage.cache_clear()
 
 
 @jax.jit
-def _read(pixels: Any) -> tuple[Any, Any]:
-    return jax.vmap(canvas.grain)(pixels), jax.vmap(canvas.marked)(pixels) > 0.2
+def _noise_and_marker(pixels: Any) -> tuple[Any, Any]:
+    return jax.vmap(canvas.noise_sd)(pixels), jax.vmap(canvas.marker_contrast)(pixels) > 0.2
 
 
-def measured(who: Seen, subgroup: int) -> dict[str, float]:
-    """What each dial is for, in one subgroup; the last four read from pixels."""
+def measured(who: Rendered, subgroup: int) -> dict[str, float]:
+    """The quantity of each shift in one subgroup; the last three are measured from pixels."""
     inside = (who.subgroup == subgroup) & (who.recorded >= 0)
     ill, well = inside & (who.label == 1), inside & (who.label == 0)
-    grain, marked = (np.asarray(values) for values in _read(who.images))
+    grain, marked = (np.asarray(values) for values in _noise_and_marker(who.images))
     return {
         "prevalence": who.label[inside].mean(),
         "presentation": who.severity[ill].mean() - who.severity[well].mean(),
@@ -113,88 +113,93 @@ def measured(who: Seen, subgroup: int) -> dict[str, float]:
     }
 
 
-each_dial = pytest.mark.parametrize("dial", MOVED)
-each_stage = pytest.mark.parametrize("stage", STAGES)
-each_kind = pytest.mark.parametrize("kind", GENERATORS)
+every_shift = pytest.mark.parametrize("shift", SHIFTED)
+every_stage = pytest.mark.parametrize("stage", STAGES)
+every_generator = pytest.mark.parametrize("kind", GENERATORS)
 
 
-@each_dial
-@each_stage
-@each_kind
-def test_a_dial_moves_its_quantity_in_its_subgroup_and_no_other(kind: str, stage: str, dial: str) -> None:
-    off, on = seen(kind, stage), seen(kind, stage, dial)
+@every_shift
+@every_stage
+@every_generator
+def test_a_shift_changes_its_quantity_in_its_subgroup_only(kind: str, stage: str, shift: str) -> None:
+    off, on = rendered_stage(kind, stage), rendered_stage(kind, stage, shift)
     for subgroup in (0, 1):
         before, after = measured(off, subgroup), measured(on, subgroup)
-        # Other people are diseased under another prevalence, and in exact counts others stand in a subgroup's places.
-        tolerance = 0.08 if dial == "prevalence" else 0.0
-        for name in set(before) - ({dial} if subgroup else set()):
+        # Another prevalence makes other subjects diseased, and changes the subgroup of positions in exact counts.
+        tolerance = 0.08 if shift == "prevalence" else 0.0
+        for name in set(before) - ({shift} if subgroup else set()):
             assert abs(after[name] - before[name]) <= tolerance, (subgroup, name)
-    own, n = after[dial] - before[dial], np.sum(on.subgroup == 1) / (1 if dial == "prevalence" else 2)
-    if dial in ANNOTATION and stage == "pretraining":
-        assert own == 0  # nobody reads a label there
-    elif dial == "presentation":
-        assert own == pytest.approx(MOVED[dial], abs=1e-4)
-    elif dial == "acquisition":
-        assert own > 0.2  # by how much: see the next test
+    own, n = after[shift] - before[shift], np.sum(on.subgroup == 1) / (1 if shift == "prevalence" else 2)
+    if shift in ANNOTATION and stage == "pretraining":
+        assert own == 0  # labels are not used there
+    elif shift == "presentation":
+        assert own == pytest.approx(SHIFTED[shift], abs=1e-4)
+    elif shift == "acquisition":
+        assert own > 0.2  # the amount is tested below
     else:
-        rate = 1 / (1 + np.exp(1.0)) if dial == "prevalence" else MOVED[dial]
-        drawn = stage == "pretraining" or dial.startswith("marker")
+        rate = 1 / (1 + np.exp(1.0)) if shift == "prevalence" else SHIFTED[shift]
+        drawn = stage == "pretraining" or shift.startswith("marker")
         interval = 3.3 * np.sqrt(rate * (1 - rate) / n) if drawn else 4 / n
-        assert after[dial] == pytest.approx(rate, abs=interval) and abs(own) > 0.1
+        assert after[shift] == pytest.approx(rate, abs=interval) and abs(own) > 0.1
 
 
-@each_kind
-def test_noise_grows_by_as_much_as_the_dial_says(kind: str) -> None:
-    """In squares, so that what anatomy adds to the reading cancels."""
-    half, whole = MOVED["acquisition"] / 2, MOVED["acquisition"]
-    worlds = (seen(kind, "pretraining"), *(seen(kind, "pretraining", "acquisition", by) for by in (half, whole)))
-    zero, one, two = (np.mean(np.asarray(_read(w.images)[0])[w.subgroup == 1] ** 2) for w in worlds)
+@every_generator
+def test_noise_grows_by_the_stated_factor(kind: str) -> None:
+    """Variances are compared, so that the contribution of anatomy cancels."""
+    half, whole = SHIFTED["acquisition"] / 2, SHIFTED["acquisition"]
+    stages = (
+        rendered_stage(kind, "pretraining"),
+        *(rendered_stage(kind, "pretraining", "acquisition", by) for by in (half, whole)),
+    )
+    zero, one, two = (np.mean(np.asarray(_noise_and_marker(w.images)[0])[w.subgroup == 1] ** 2) for w in stages)
     assert (one - zero) / (two - zero) == pytest.approx(np.expm1(2 * half) / np.expm1(2 * whole), rel=0.1)
 
 
-@each_kind
-def test_pixels_change_only_where_a_dial_reaches(kind: str) -> None:
-    off = seen(kind, "pretraining")
+@every_generator
+def test_a_shift_changes_only_its_pixels(kind: str) -> None:
+    off = rendered_stage(kind, "pretraining")
     size = off.images.shape[1]
-    place = np.broadcast_to(np.asarray(canvas.mark(jnp.zeros((size, size)), jnp.int32(1), 1.0)) > 0, (size, size))
-    for dial in MOVED:
-        on = seen(kind, "pretraining", dial)
+    place = np.broadcast_to(
+        np.asarray(canvas.draw_marker(jnp.zeros((size, size)), jnp.int32(1), 1.0)) > 0, (size, size)
+    )
+    for shift in SHIFTED:
+        on = rendered_stage(kind, "pretraining", shift)
         changed = (on.images != off.images).any(axis=-1)
-        assert not changed[off.subgroup == 0].any(), (dial, "the other subgroup")
-        if dial in ANNOTATION:
+        assert not changed[off.subgroup == 0].any(), (shift, "the other subgroup")
+        if shift in ANNOTATION:
             assert not changed.any(), "annotation must leave pixels alone"
             continue
         assert changed.any()
-        if dial == "presentation":
+        if shift == "presentation":
             assert not changed[off.label == 0].any()
-        if dial.startswith("marker"):
-            assert not changed[:, ~place].any() and not changed[off.label != (dial == "marker_diseased")].any()
-        if dial == "prevalence":
+        if shift.startswith("marker"):
+            assert not changed[:, ~place].any() and not changed[off.label != (shift == "marker_diseased")].any()
+        if shift == "prevalence":
             flipped = on.label != off.label
             assert not changed[~flipped].any() and changed[flipped].any(axis=(1, 2)).all()
 
 
-@each_dial
+@every_shift
 @pytest.mark.parametrize("stage", STAGES)
-def test_turning_a_dial_further_moves_subjects_one_way(stage: str, dial: str) -> None:
-    none, half, whole = (seen("gaussian", stage, dial, part * MOVED[dial]) for part in (0.0, 0.5, 1.0))
-    if dial in ANNOTATION:
+def test_a_larger_shift_changes_subjects_one_way(stage: str, shift: str) -> None:
+    none, half, whole = (rendered_stage("gaussian", stage, shift, part * SHIFTED[shift]) for part in (0.0, 0.5, 1.0))
+    if shift in ANNOTATION:
         wrong = [who.recorded != who.label for who in (none, half, whole)]
         assert not wrong[0].any() and np.all(wrong[2] >= wrong[1])
-    elif dial.startswith("marker"):
-        there = [np.asarray(_read(who.images)[1]) for who in (none, half, whole)]
+    elif shift.startswith("marker"):
+        there = [np.asarray(_noise_and_marker(who.images)[1]) for who in (none, half, whole)]
         assert not there[0].any() and np.all(there[2] >= there[1])
-    elif dial == "prevalence" and stage == "pretraining":
+    elif shift == "prevalence" and stage == "pretraining":
         assert np.all(whole.label <= half.label) and np.all(half.label <= none.label)
-    elif dial == "prevalence" and stage == "evaluation":
-        assert np.all(whole.label == none.label), "disease is a subject's own"
+    elif shift == "prevalence" and stage == "evaluation":
+        assert np.all(whole.label == none.label), "twins share the true label"
         assert np.all((whole.recorded >= 0) <= (half.recorded >= 0)) and np.all(none.recorded >= 0)
 
 
-@each_kind
-def test_dials_at_0_are_no_dials(kind: str) -> None:
-    zero = seen(kind, "pretraining")
-    one, *_ = world(kind, "nowhere")
+@every_generator
+def test_shifts_of_0_are_no_shifts(kind: str) -> None:
+    zero = rendered_stage(kind, "pretraining")
+    one, *_ = cell_and_conditions(kind, "nowhere")
     condition = jax.tree.map(lambda leaf: leaf[0], one.condition)
     assert condition.pretraining.shifts == {} and "shifts" not in Evaluation().model_dump()
     who = pretraining_task.cohort_members(condition, one.key[0], jnp.arange(N))
@@ -203,15 +208,15 @@ def test_dials_at_0_are_no_dials(kind: str) -> None:
     assert np.allclose(images(condition.generator, who), zero.images, atol=1e-5)
 
 
-def test_twins_have_what_their_subgroup_brings_and_share_the_rest() -> None:
-    """The second subgroup's twins are diseased as the first's are, whatever is done to the second."""
-    for dial in MOVED:
-        one, other = np.split(seen("gaussian", "evaluation", dial).label, 2)
-        assert np.array_equal(one, other), dial
+def test_twins_have_the_same_true_label() -> None:
+    """Shifts of the second subgroup do not change the true labels of its twins."""
+    for shift in SHIFTED:
+        one, other = np.split(rendered_stage("gaussian", "evaluation", shift).label, 2)
+        assert np.array_equal(one, other), shift
 
 
-def test_wrong_records_are_what_is_learned_and_the_truth_is_what_is_kept() -> None:
-    one, finetuning, evaluation = world("gaussian", "finetuning", missed=0.5)
+def test_training_uses_recorded_labels_and_never_true_ones() -> None:
+    one, finetuning, evaluation = cell_and_conditions("gaussian", "finetuning", missed=0.5)
     brief = finetuning.model_copy(update={"labels": 60, "protocol": member("protocols", "linear_probe")})
     small = evaluation.model_copy(update={"test": 40, "selection": 40, "calibration": 40})
     params = pretrain.untrained(one)["encoder"]
@@ -224,11 +229,11 @@ def test_wrong_records_are_what_is_learned_and_the_truth_is_what_is_kept() -> No
         for learned in ("train", "selection"):
             roster = who[learned]
             if name == "right":
-                finetuner.who[learned] = roster._replace(recorded=roster.label)
+                finetuner.rosters[learned] = roster._replace(recorded=roster.label)
             elif name == "truth hidden":
-                finetuner.who[learned] = roster._replace(label=1 - roster.label)
+                finetuner.rosters[learned] = roster._replace(label=1 - roster.label)
         scores[name] = (
-            score.Scorer(one, params, finetuner.who, finetuner.sets)
+            score.Scorer(one, params, finetuner.rosters, finetuner.sets)
             .score(finetuner.adapt(brief, 0, lambda *_: None))
             .test
         )
