@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from biasprop.report.tidy_table import dataframe as dataframe
     from biasprop.run import run_study as run_study
     from biasprop.store.view import open_cube as open_cube
-    from biasprop.study.study import load_study as load_study
+    from biasprop.study.load import load_study as load_study
 
 __version__ = "0.1.0"
 
@@ -28,7 +28,7 @@ __all__ = ["NUMERICS", "__version__", "dataframe", "load_study", "open_cube", "r
 
 _HOMES = {
     "dataframe": "biasprop.report.tidy_table",
-    "load_study": "biasprop.study.study",
+    "load_study": "biasprop.study.load",
     "open_cube": "biasprop.store.view",
     "run_study": "biasprop.run",
 }

@@ -91,7 +91,7 @@ def run_study(
     from biasprop.execution.progress import make
     from biasprop.report import results
     from biasprop.study import design
-    from biasprop.study.study import load_study
+    from biasprop.study.load import load_study
 
     if not hasattr(study, "factors"):
         study = load_study(study)  # pyright: ignore[reportArgumentType]
@@ -127,8 +127,8 @@ def _answered(given: argparse.Namespace) -> int:
 
 def _run(given: argparse.Namespace) -> int:
     _check(given)
-    from biasprop.study import design, plan
-    from biasprop.study.study import load_study
+    from biasprop.study import arm_status, design, plan
+    from biasprop.study.load import load_study
 
     study = load_study(given.study, given.set, given.scale, given.smoke, given.replicates)
     only = design.parse_choices(study, given.only)
@@ -157,7 +157,10 @@ def _run(given: argparse.Namespace) -> int:
     if given.scheduler:
         planned = replace(planned, device=f"workers of {given.scheduler}, time and memory of one")
     if given.plan or given.list:
-        print(*(planned.lines() if given.plan else plan.listing(cells, plan.arm_status(study, cells, store))), sep="\n")
+        print(
+            *(planned.lines() if given.plan else arm_status.listing(cells, arm_status.arm_status(study, cells, store))),
+            sep="\n",
+        )
         return 0
     if not given.quiet:
         print(planned.line(), file=sys.stderr)
@@ -167,7 +170,7 @@ def _run(given: argparse.Namespace) -> int:
     elif not shard:
         _restate(study, store)
     if shard:
-        status = plan.arm_status(study, cells, store)
+        status = arm_status.arm_status(study, cells, store)
         print(_shard_line(given, study, store, cells, status))
         return _judge(given, cells, status, store, lost)
     entries = _entries(study, store)
@@ -185,7 +188,7 @@ def _run(given: argparse.Namespace) -> int:
             tidy_table.tabulated(results.summarise(study, results.open_study_cube(study, store).load(), entries)),
             given.csv,
         )
-    status = plan.arm_status(study, cells, store)
+    status = arm_status.arm_status(study, cells, store)
     if given.json:
         print(json.dumps(_object(study, store, cells, status, report), allow_nan=False))
     else:
@@ -351,9 +354,9 @@ def _judge(
 ) -> int:
     """Name the arms that went wrong, and why; 3 if there are any."""
     from biasprop.status import LACKS, Status
-    from biasprop.study.plan import causes
+    from biasprop.study.arm_status import divergence_causes
 
-    why = causes(store) if set(status.values()) & set(LACKS) else {}
+    why = divergence_causes(store) if set(status.values()) & set(LACKS) else {}
     wrong = [
         f"{LACKS[status[index, arm.name]]}: {cell.name}: {arm.name}{why.get((arm.name, cell.replicate), '')}"
         for index, cell in enumerate(cells)

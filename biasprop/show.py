@@ -67,7 +67,7 @@ def show(study_file: Path, out: Path | None = None, overrides: Sequence[str] = (
     if problems:
         raise InputError(problems)
 
-    from biasprop.study.study import load_study
+    from biasprop.study.load import load_study
 
     study = load_study(study_file, set=tuple(overrides))
     from biasprop.report.figures import contact_sheet

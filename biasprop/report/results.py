@@ -54,7 +54,8 @@ def study_of(cube: xr.Dataset, store: Path) -> Study:
         InputError: its text is no valid study any more.
     """
     from biasprop.component import InputError
-    from biasprop.study.study import Origin, remake
+    from biasprop.study.load import remake
+    from biasprop.study.study import Origin
 
     told = cube.attrs.get("overrides", {})
     overrides: dict[str, Any] = told if isinstance(told, dict) else {"set": None}

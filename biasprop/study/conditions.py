@@ -6,11 +6,12 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from biasprop.component import Component, OneOf, Traced
+from biasprop.component import Component, Definition, OneOf, Traced
 from biasprop.encoders import ENCODERS
 from biasprop.generators import GENERATORS, SOURCES
 from biasprop.mitigations import MITIGATIONS, PRETRAINING_MITIGATIONS
 from biasprop.nn.optimisation import Schedule
+from biasprop.nn.views import Augmentation
 from biasprop.objectives import OBJECTIVES
 from biasprop.population.shifts import Shifts, no_shifts
 from biasprop.protocols import PROTOCOLS
@@ -140,3 +141,47 @@ class FinetuningCondition(Component):
     """Labels and protocol."""
     evaluation: Evaluation
     """Who judges."""
+
+
+class Conditions(Definition):
+    """The part of a study that makes one condition, all of which but the sizes of the evaluation levels can set."""
+
+    generator: Annotated[Any, OneOf(GENERATORS)]
+    """Who is imaged, and how."""
+    encoder: Annotated[Any, OneOf(ENCODERS)]
+    """What learns."""
+    pretraining: Pretraining
+    """From whom the encoder learns, and by which objective."""
+    finetuning: Finetuning
+    """Label budget, its demographics, and the protocol."""
+    evaluation: Evaluation = Evaluation()
+    """Sizes of the sets that select, calibrate and test."""
+
+    def pretraining_condition(self) -> PretrainingCondition:
+        """What an encoder depends on."""
+        pretraining = self._with_prescribed_views(self.pretraining)
+        return PretrainingCondition(generator=self.generator, encoder=self.encoder, pretraining=pretraining)
+
+    def finetuning_condition(self) -> FinetuningCondition:
+        """What an arm depends on beyond its encoder."""
+        finetuning = self.finetuning
+        if finetuning.skew_matched:
+            update = {"shares": self.pretraining.shares, "skew_matched": False}
+            finetuning = finetuning.model_copy(update=update)
+        return FinetuningCondition(finetuning=self._with_prescribed_views(finetuning), evaluation=self.evaluation)
+
+    def _with_prescribed_views(self, stage: Any) -> Any:
+        """A stage with the augmentation that the generator's difficulty prescribes, if it prescribes one."""
+        prescribed = dict(self.generator.difficulty.views)
+        return _with_views(stage, prescribed) if prescribed else stage
+
+
+def _with_views(part: Any, prescribed: dict[str, float]) -> Any:
+    """A definition in which every augmentation has the prescribed values."""
+    if isinstance(part, Augmentation):
+        return part.model_copy(update=prescribed)
+    if not isinstance(part, Definition):
+        return part
+    return part.model_copy(
+        update={name: _with_views(getattr(part, name), prescribed) for name in type(part).model_fields}
+    )

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from biasprop.component import InputError
 from biasprop.hardware import memory
-from biasprop.population import rosters
-from biasprop.study import consistency
 from biasprop.study.conditions import FinetuningCondition, PretrainingCondition
-from biasprop.study.factors import EVALUATION_SHIFTS, PRETRAINING_SIDE, Label, Level, content
+from biasprop.study.coords import coords
+from biasprop.study.factors import PRETRAINING_SIDE, Label, Level, combinations, content
+from biasprop.study.location import get_at
 from biasprop.study.problems import suggestion
 from biasprop.study.study import Study
 
 if TYPE_CHECKING:
     from biasprop.store.layout import Layout
-
-MATCHED = ("finetuning", "skew_matched")
-"""What makes the labelled subjects follow the pretraining cohort."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +63,7 @@ def cells(study: Study, only: Mapping[str, Sequence[Label]] | None = None) -> li
     """
     kept = {name: [x for x in study.levels(name) if _level_is_chosen(name, x.label, only)] for name in study.factors}
     grouped: dict[str, tuple[PretrainingCondition, str, list[Arm]]] = {}
-    for levels in consistency.combinations(kept):
+    for levels in combinations(kept):
         conditions = study.with_levels(levels)
         pretraining = conditions.pretraining_condition()
         arm = Arm({name: level.label for name, level in levels.items()}, conditions.finetuning_condition())
@@ -138,7 +132,9 @@ def layout(study: Study) -> Layout:
             conditions = study.with_levels({name: level})
             every.append(conditions)
             dumped = conditions.model_dump(mode="json")
-            levels.append((level.label, content({".".join(map(str, p)): _at(dumped, p) for p in level.moves})))
+            levels.append(
+                (level.label, content({".".join(map(str, key)): get_at(dumped, key) for key in level.settings}))
+            )
         factors.append(Factor(name, tuple(levels)))
     return Layout(
         factors=tuple(factors),
@@ -149,7 +145,7 @@ def layout(study: Study) -> Layout:
         test=study.evaluation.test,
         selection=study.evaluation.selection,
         calibration=study.evaluation.calibration,
-        coords=_coords(study),
+        coords=coords(study),
     )
 
 
@@ -174,52 +170,6 @@ def planned_draws(condition: FinetuningCondition) -> int:
     return condition.finetuning.protocol.draws
 
 
-def _coords(study: Study) -> dict[str, tuple[tuple[str, ...], list[Any]]]:
-    """``share``, ``cohort_size``, ``label_share``, ``objective`` and ``judged_label`` of each level of the factor that
-    moves them; NaN where another factor moves them as well."""
-    moving = {name: {path[:2] for level in study.levels(name) for path in level.moves} for name in study.factors}
-    mix = next((name for name, paths in moving.items() if ("pretraining", "shares") in paths), None)
-    task = next((name for name, paths in moving.items() if ("pretraining", "objective") in paths), mix)
-    coords: dict[str, tuple[tuple[str, ...], list[Any]]] = {}
-    if mix is not None:
-        shares = []
-        for pretraining in _pretrainings(study, mix):
-            own = pretraining.shares if pretraining.sees_subjects else {}
-            shares.append([own.get(subgroup, math.nan) for subgroup in study.subgroups])
-        coords["share"] = ((mix, "subgroup"), shares)
-        elsewhere = any(("pretraining", "cohort") in paths for name, paths in moving.items() if name != mix)
-        sizes = [math.nan if elsewhere else float(p.cohort) for p in _pretrainings(study, mix)]
-        coords["cohort_size"] = ((mix,), sizes)
-    coords["label_share"] = _label_shares(study, moving)
-    if task is not None:
-        coords["objective"] = ((task,), [pretraining.objective.kind for pretraining in _pretrainings(study, task)])
-    judge = next((name for name, paths in moving.items() if EVALUATION_SHIFTS in paths), None)
-    everyone = [study.with_levels({judge: level}) for level in study.levels(judge)] if judge is not None else [study]
-    judged = [rosters.test_labels(conditions.evaluation, study.subgroups) for conditions in everyone]
-    if any(labels is not None for labels in judged):
-        truth = np.full((len(study.subgroups), study.evaluation.test), None)  # which the cube has anyhow
-        values = [(truth if labels is None else labels).tolist() for labels in judged]
-        dims = ("subgroup", "subject")
-        coords["judged_label"] = (dims, values[0]) if judge is None else ((judge, *dims), values)
-    return coords
-
-
-def _label_shares(study: Study, moving: Mapping[str, set[Any]]) -> tuple[tuple[str, ...], list[Any]]:
-    """Shares of the subgroups among the labelled subjects, [factor's level, subgroup] or [subgroup]."""
-    composed = [name for name, paths in moving.items() if {("finetuning", "shares"), MATCHED} & paths]
-    unknown = [math.nan] * len(study.subgroups)
-    if len(composed) > 1:
-        return ("subgroup",), unknown
-    every = [study.with_levels({composed[0]: level}) for level in study.levels(composed[0])] if composed else [study]
-    labelled = [conditions.finetuning for conditions in every]
-    shares = [unknown if f.skew_matched else [f.shares.get(name, 0.0) for name in study.subgroups] for f in labelled]
-    return ((composed[0], "subgroup"), shares) if composed else (("subgroup",), shares[0])
-
-
-def _pretrainings(study: Study, factor: str) -> list[Any]:
-    return [study.with_levels({factor: level}).pretraining for level in study.levels(factor)]
-
-
 def _cell_label(levels: Mapping[str, Level]) -> str:
     named = [f"{level.label}" for level in levels.values() if level.sides() & set(PRETRAINING_SIDE)]
     return ", ".join(named) or "base"
@@ -236,9 +186,3 @@ def _reads_as(text: str, label: Label) -> bool:
         return float(text) == float(label)
     except ValueError:
         return False
-
-
-def _at(table: Any, path: Sequence[str | int]) -> Any:
-    for part in path:
-        table = table.get(part, {}) if isinstance(table, dict) else table[part]  # a dump leaves empty tables out
-    return table

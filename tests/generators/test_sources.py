@@ -13,7 +13,7 @@ from biasprop.component import InputError
 from biasprop.generators import SOURCES
 from biasprop.keys import at_each
 from biasprop.study.conditions import PretrainingCondition
-from biasprop.study.study import load_study
+from biasprop.study.load import load_study
 from biasprop.training.batching import Batch, over_cells
 from biasprop.training.pretrain import untrained
 from biasprop.training.pretraining_task import PretrainingTask, cached_cohort

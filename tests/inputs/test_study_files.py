@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from biasprop.component import InputError
-from biasprop.study.study import load_study
+from biasprop.study.load import load_study
 
 EXAMPLE = (Path(__file__).parent / "example.toml").read_text()
 

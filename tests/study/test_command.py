@@ -19,7 +19,8 @@ from biasprop.execution.provenance import attributes
 from biasprop.nn.optimisation import Schedule
 from biasprop.store.store import Store
 from biasprop.study import design, plan
-from biasprop.study.study import Study, load_study
+from biasprop.study.load import load_study
+from biasprop.study.study import Study
 from biasprop.study.timings import Timings
 
 ROOT = Path(__file__).parents[2]
