@@ -1,20 +1,26 @@
-"""What the store has of a study's arms: status of each, and why some have no result."""
+"""What a store has of a study's arms: the status of each, and why some have no result."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from biasprop.status import Status
-from biasprop.study.design import Cell
-from biasprop.study.study import Study
+from biasprop.status import LACKS, Status
+
+if TYPE_CHECKING:
+    from biasprop.study.design import Cell
+    from biasprop.study.study import Study
+
+ArmStatus = Mapping[tuple[int, str], Status]
+"""(Position of a cell in a list of cells, name of an arm) -> worst status of the arm's planned draws."""
 
 
 def arm_status(study: Study, cells: Sequence[Cell], store: Path) -> dict[tuple[int, str], Status]:
-    """Status of every arm: (position of its cell, its name) -> worst status of its planned draws."""
-    found = {(index, arm.name): Status.OPEN for index, cell in enumerate(cells) for arm in cell.arms}
+    """The status of every arm of these cells, see :data:`ArmStatus`; OPEN for all if there is no store."""
+    every = {(index, arm.name): Status.OPEN for index, cell in enumerate(cells) for arm in cell.arms}
     if not store.exists():
-        return found
+        return every
     from biasprop.store.store import Store
 
     opened = Store.open(store, writable=False)
@@ -25,24 +31,42 @@ def arm_status(study: Study, cells: Sequence[Cell], store: Path) -> dict[tuple[i
                 draws = status[opened.index(arm.levels, cell.replicate)][: arm.draws]
             except KeyError:  # a level or replicate that the store does not have yet
                 continue
-            found[index, arm.name] = Status.OPEN if (draws == Status.OPEN).any() else Status(max(draws))
-    return found
+            every[index, arm.name] = Status.OPEN if (draws == Status.OPEN).any() else Status(max(draws))
+    return every
+
+
+def cells_done(cells: Sequence[Cell], status: ArmStatus) -> int:
+    """Number of cells without an open arm."""
+    return sum(all(status[index, arm.name] != Status.OPEN for arm in cell.arms) for index, cell in enumerate(cells))
+
+
+def missing_results(cells: Sequence[Cell], status: ArmStatus, store: Path) -> list[str]:
+    """One line for each arm without a result, with the reason."""
+    if not set(status.values()) & set(LACKS):
+        return []
+    causes = divergence_causes(store)
+    return [
+        f"{LACKS[status[index, arm.name]]}: {cell.name}: {arm.name}{causes.get((arm.name, cell.replicate), '')}"
+        for index, cell in enumerate(cells)
+        for arm in cell.arms
+        if status[index, arm.name] in LACKS
+    ]
 
 
 def divergence_causes(store: Path) -> dict[tuple[str, int], str]:
-    """Why draws of arms diverged, as the event log has it: (an arm's name, replicate) -> words to put behind it."""
+    """Why draws of arms diverged, from the event log: (name of the arm, replicate) -> words that end a line."""
     from biasprop.store.store import Store
 
-    found = {}
+    causes = {}
     for event in Store.open(store, writable=False).events():
         if event.get("event") == "arm":
             name, _, replicate = event["arm"].rpartition(", replicate ")
-            found[name, int(replicate)] = "".join(f"; {draw}: {why}" for draw, why in event.get("why", {}).items())
-    return found
+            causes[name, int(replicate)] = "".join(f"; {draw}: {why}" for draw, why in event.get("why", {}).items())
+    return causes
 
 
-def listing(cells: Sequence[Cell], status: dict[tuple[int, str], Status]) -> list[str]:
-    """Every cell with its arms and their status, one line an arm."""
+def listing(cells: Sequence[Cell], status: ArmStatus) -> list[str]:
+    """Every cell, and below it one line per arm with its status."""
     lines = []
     for index, cell in enumerate(cells):
         lines.append(cell.name)

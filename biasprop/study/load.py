@@ -51,7 +51,7 @@ def remake(origin: Origin) -> Study:
         if origin.scale is None:
             problems = scale_problems(source.table)
         if origin.smoke and not problems:
-            # --set is applied again to the small numbers, which come from the study without it: so it is not made small.
+            # The small numbers come from the study without --set, which is then applied again: it is not made small.
             plain = validate(table)[0] if overridden.assigned else study
             small = small_table(table, study, plain or study)
             overridden = with_options(small, origin.set, origin.replicates, source.table)

@@ -43,7 +43,7 @@ def validate(table: dict[str, Any]) -> tuple[Study | None, list[Problem]]:
 
 
 def scale_problems(table: Mapping[str, Any]) -> list[Problem]:
-    """What would be wrong with a valid study under each of its scales, located at the scale: known before it is used."""
+    """What is wrong with a valid study under each of its scales, located at the scale, so that it is known before use."""
     return [
         problem.below(("scale", name))
         for name, over in table.get("scale", {}).items()
