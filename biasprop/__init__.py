@@ -5,7 +5,7 @@
 >>> cube = biasprop.open_cube("results/skin_tone-...")
 >>> table = biasprop.dataframe("results/skin_tone-...")
 
-Importing the package loads nothing else; each public name loads what it needs when it is first used.
+Importing the package loads nothing else; each public name loads its module when it is first used.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 NUMERICS = 3
-"""Part of every digest; raised by one with every entry under "Numerics" in the changelog, that is whenever the same
-study would give other numbers."""
+"""Version of the numbers, part of every digest: increased by one with every entry under "Numerics" in the changelog,
+when the same study gives other numbers."""
 
 __all__ = ["NUMERICS", "__version__", "dataframe", "load_study", "open_cube", "run_study"]
 

@@ -1,4 +1,4 @@
-"""Coordinates of the cube beyond its dims: what the levels of a factor, or the study, say about shares and labels."""
+"""Coordinates of the cube beyond its dims: shares, cohort sizes, objectives and labels that levels of a factor set."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _objective(study: Study) -> Coord | None:
 
 
 def _judged_label(study: Study) -> Coord | None:
-    """Labels that test twins are evaluated against, if shifts record some of them wrongly.
+    """Labels that test twins are evaluated against, -1 where a twin does not count, if shifts make them differ.
 
     [factor that sets the shifts, subgroup, subject] or [subgroup, subject]; None stands for the true label, which the
     cube has as ``label``.
@@ -95,7 +95,7 @@ COORDS: dict[str, Callable[[Study], Coord | None]] = {
     "objective": _objective,
     "judged_label": _judged_label,
 }
-"""Name of a coordinate -> what makes it; None where the study has no such coordinate."""
+"""Name of a coordinate -> the function that makes it, which returns None where the study has no such coordinate."""
 
 
 def _factors_of(study: Study, *keys: Location) -> list[str]:
@@ -110,7 +110,7 @@ def _factor_of(study: Study, *keys: Location) -> str | None:
 
 
 def _conditions(study: Study, factor: str | None) -> list[Conditions]:
-    """The base condition with each level of a factor; without a factor itself."""
+    """The base condition with each level of a factor, or as it is without a factor."""
     return [study.with_levels({factor: level}) for level in study.levels(factor)] if factor is not None else [study]
 
 

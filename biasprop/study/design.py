@@ -1,4 +1,4 @@
-"""From factors and levels to what is run: cells (one pretraining, one replicate) and the arms on each."""
+"""From factors and levels to what is run: cells (one pretraining condition and replicate) and the arms on each."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ class Arm:
     """One fine-tuning condition on a cell, with all its draws: the unit of storage."""
 
     levels: dict[str, Label]
-    """Level of every factor, in the study's order: the arm's place in the cube."""
+    """Factor -> label of its level, in the study's order: the position of the arm in the cube."""
     condition: FinetuningCondition
 
     @property
     def name(self) -> str:
-        """How messages call the arm."""
+        """Name of the arm in messages."""
         return ", ".join(f"{factor} {label}" for factor, label in self.levels.items())
 
     @property
     def draws(self) -> int:
-        """Draws that are planned for it."""
+        """Planned number of label sets."""
         return planned_draws(self.condition)
 
 
@@ -46,24 +46,24 @@ class Cell:
     replicate: int
     arms: tuple[Arm, ...]
     label: str
-    """What tells its pretraining condition apart, such as ``all dark``."""
+    """The levels that make its pretraining condition, such as ``all dark``."""
 
     @property
     def name(self) -> str:
-        """How messages call the cell."""
+        """Name of the cell in messages."""
         return f"{self.label}, replicate {self.replicate}"
 
 
 def cells(study: Study, only: Mapping[str, Sequence[Label]] | None = None) -> list[Cell]:
-    """The cells of a study, replicate by replicate, so that the first replicates are complete first.
+    """The cells of a study, replicate by replicate, so that early replicates are completed first.
 
     Args:
         study: a valid study.
         only: factor -> levels to keep, from :func:`parse_choices`; a factor left out keeps all its levels.
     """
-    kept = {name: [x for x in study.levels(name) if _level_is_chosen(name, x.label, only)] for name in study.factors}
+    chosen = {name: [x for x in study.levels(name) if _level_is_chosen(name, x.label, only)] for name in study.factors}
     grouped: dict[str, tuple[PretrainingCondition, str, list[Arm]]] = {}
-    for levels in combinations(kept):
+    for levels in combinations(chosen):
         conditions = study.with_levels(levels)
         pretraining = conditions.pretraining_condition()
         arm = Arm({name: level.label for name, level in levels.items()}, conditions.finetuning_condition())
@@ -91,16 +91,16 @@ def parse_choices(study: Study, assignments: Sequence[str], option: str = "--onl
 
     Args:
         study: has the factors.
-        assignments: one choice each; several of one factor keep all of those levels.
-        option: of the command line, which gave them.
+        assignments: one choice each; several of one factor choose all of those levels.
+        option: of the command line, for messages.
 
     Returns:
         Factor -> labels to keep; empty keeps everything.
 
     Raises:
-        InputError: a choice names no factor or no level.
+        InputError: there is no such factor or level.
     """
-    kept: dict[str, list[Label]] = {}
+    chosen: dict[str, list[Label]] = {}
     problems: list[str] = []
     for assignment in assignments:
         name, equals, wanted = (part.strip() for part in assignment.partition("="))
@@ -114,16 +114,16 @@ def parse_choices(study: Study, assignments: Sequence[str], option: str = "--onl
         match = next((label for label in labels if _reads_as(wanted, label)), None)
         if match is None:
             problems.append(f"{option} {assignment}: {name} has no level {wanted!r}; {suggestion(wanted, labels)}")
-        elif match not in kept.setdefault(name, []):
-            kept[name].append(match)
+        elif match not in chosen.setdefault(name, []):
+            chosen[name].append(match)
     if problems:
         raise InputError(problems)
-    return kept
+    return chosen
 
 
 def layout(study: Study) -> Layout:
     """The shape of the study's cube."""
-    from biasprop.store.layout import Factor, Layout  # here, because a plan needs cells and no zarr
+    from biasprop.store.layout import Factor, Layout  # here, because a plan needs cells but not zarr
 
     factors, every = [], []
     for name in study.factors:
@@ -150,7 +150,7 @@ def layout(study: Study) -> Layout:
 
 
 def bytes_per_cell(study: Study) -> float:
-    """What a cell holds and computes with at its peak, in bytes, see :func:`biasprop.hardware.memory.image_bytes`."""
+    """Peak memory of a cell in bytes, see :func:`biasprop.hardware.memory.image_bytes`."""
     every = cells(study)
     largest = largest_cohort(every)
     cohort = max(
@@ -161,12 +161,12 @@ def bytes_per_cell(study: Study) -> float:
 
 
 def largest_cohort(every: Sequence[Cell]) -> int:
-    """Members of the largest pretraining cohort of any of these cells."""
+    """Size of the largest pretraining cohort of these cells."""
     return max(int(cell.condition.pretraining.cohort) for cell in every)
 
 
 def planned_draws(condition: FinetuningCondition) -> int:
-    """How many label sets an arm draws in each replicate."""
+    """Number of label sets that an arm draws in each replicate."""
     return condition.finetuning.protocol.draws
 
 
@@ -180,6 +180,7 @@ def _level_is_chosen(name: str, label: Label, only: Mapping[str, Sequence[Label]
 
 
 def _reads_as(text: str, label: Label) -> bool:
+    """Whether the text of a command line names a label; numbers are compared as numbers."""
     if isinstance(label, str):
         return text == label
     try:

@@ -99,7 +99,7 @@ def read_factor(factor: Mapping[str, Any] | Factor) -> ReadFactor:
     problems: list[Problem] = []
     location = parse_key(key) if isinstance(key, str) else ()
     if isinstance(key, str) and not location:
-        problems.append(Problem(("key",), f"{key!r} is no key; write a dotted key such as finetuning.labels"))
+        problems.append(Problem(("key",), f"{key!r} is not a key; write a dotted key such as finetuning.labels"))
     for index, value in enumerate(values[:MAX_LEVELS] if isinstance(values, list | tuple) else ()):
         level = _named_level(value) if isinstance(value, Mapping) and "set" in value else _plain_level(location, value)
         if isinstance(level, Level):
@@ -152,7 +152,7 @@ def _named_level(value: Mapping[str, Any]) -> Level | Problem:
     locations = {key: parse_key(key) for key in settings}
     for key, location in locations.items():
         if not location:
-            return Problem(("set", key), f"{key!r} is no key; write a dotted key such as finetuning.labels")
+            return Problem(("set", key), f"{key!r} is not a key; write a dotted key such as finetuning.labels")
     return Level(
         name,
         {locations[key]: new for key, new in settings.items()},

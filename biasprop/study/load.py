@@ -51,7 +51,7 @@ def remake(origin: Origin) -> Study:
         if origin.scale is None:
             problems = scale_problems(source.table)
         if origin.smoke and not problems:
-            # The small numbers come from the study without --set, which is then applied again: it is not made small.
+            # Levels are made small without --set, which is applied afterwards, so that its values stay as given.
             plain = validate(table)[0] if overridden.assigned else study
             small = small_table(table, study, plain or study)
             overridden = with_options(small, origin.set, origin.replicates, source.table)

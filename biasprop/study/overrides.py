@@ -111,7 +111,7 @@ def override(table: dict[str, Any], assignment: str) -> tuple[Location, Any]:
         raise InputError(f"--set {assignment}: has to be KEY=VALUE, such as --set finetuning.labels=500")
     location = parse_key(key)
     if not location:
-        raise InputError(f"--set {assignment}: {key.strip()!r} is no key; write a dotted key such as a.b")
+        raise InputError(f"--set {assignment}: {key.strip()!r} is not a key; write a dotted key such as a.b")
     value = _parse_value(text)
     if len(location) > MAX_DEPTH:
         raise InputError(f"--set {assignment}: nested too deeply; at most {MAX_DEPTH} levels")

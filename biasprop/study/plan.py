@@ -78,7 +78,11 @@ class Plan:
     def _time(self) -> str:
         if self.cells == self.cells_done:
             return "nothing to run"
-        source = "timings recorded on this machine" if self.measured > 0.99 else "counts; nothing recorded here yet"
+        source = (
+            "timings recorded on this machine"
+            if self.measured > 0.99
+            else "counts; no timings recorded on this machine yet"
+        )
         if 0.01 < self.measured <= 0.99:
             source = f"{self.measured:.0%} timings recorded on this machine, the rest counts"
         return f"about {duration(self.seconds)} (from {source})"

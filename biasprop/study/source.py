@@ -118,7 +118,7 @@ def exceeded_limit(table: Any) -> tuple[Location, str] | None:
         pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
         count += len(value) if isinstance(value, dict | list) else 0
         if count > MAX_ITEMS:
-            return location[:1], f"too much for a study file, which has at most {MAX_ITEMS} keys and values"
+            return location[:1], f"too many keys and values; a study file has at most {MAX_ITEMS}"
         for part, child in pairs:
             if isinstance(part, str) and len(part) > MAX_KEY_LENGTH:
                 return location, f"a key has {len(part)} characters; at most {MAX_KEY_LENGTH} are allowed"

@@ -1,4 +1,4 @@
-"""A valid study: its base condition, what is varied about it, and the estimands stated beforehand."""
+"""A valid study and what it was made from."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Origin:
     scale: str | None = None
     """Name of the table of overrides that was applied."""
     smoke: bool = False
-    """Whether its numbers were made small."""
+    """Whether the numbers were made small."""
     replicates: int | None = None
     """Replicates given on the command line."""
     assigned: dict[str, Any] = field(default_factory=dict)
@@ -40,20 +40,20 @@ class Origin:
 
 
 class Study(Conditions):
-    """What we want to know: a base condition, what is varied about it, and the estimands stated beforehand."""
+    """A base condition, what is varied about it, and the estimands stated beforehand."""
 
     title: Annotated[str, Field(min_length=1, max_length=200)]
     """Short name of the study."""
     question: Annotated[str, Field(min_length=1, max_length=2_000)]
     """What it asks, in a sentence or two."""
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)]
-    """Owns all randomness; studies with one seed share encoders."""
+    """Determines all random numbers; studies with the same seed share encoders."""
     replicates: Annotated[int, Field(ge=1, le=10_000)]
     """Independent repetitions of every arm."""
     factors: Annotated[dict[str, Factor], Field(min_length=1, max_length=MAX_FACTORS)]
     """What is varied: name of the cube's dim -> levels."""
     estimands: Annotated[tuple[Estimand, ...], Field(min_length=1, max_length=MAX_ESTIMANDS)]
-    """What the study claims to measure, stated before it runs; exactly one is primary."""
+    """What the study measures, stated before it runs; exactly one is primary."""
     scale: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Named tables of overrides for larger machines, nested as the study is."""
 

@@ -20,8 +20,8 @@ from biasprop.study.study import Study
 def validate(table: dict[str, Any]) -> tuple[Study | None, list[Problem]]:
     """The study that the tables describe, or None and every problem found.
 
-    The checks read the tables as the file has them, so that each runs even where others found something; the last two
-    need what the first ones have passed.
+    Checks read the tables as the file has them, so that one finds problems even where others did; levels are checked
+    once the base condition is valid, and combinations of levels once everything else is.
     """
     factors = read_factors(table)
     problems = value_problems(table)
@@ -43,7 +43,7 @@ def validate(table: dict[str, Any]) -> tuple[Study | None, list[Problem]]:
 
 
 def scale_problems(table: Mapping[str, Any]) -> list[Problem]:
-    """What is wrong with a valid study under each of its scales, located at the scale, so that it is known before use."""
+    """What is wrong with a valid study under each of its scales, located at the scale, so that it is known early."""
     return [
         problem.below(("scale", name))
         for name, over in table.get("scale", {}).items()

@@ -79,8 +79,8 @@ def test_images_that_are_kept_are_those_that_are_drawn(kind: str) -> None:
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        ('pretraining.objective="next_scan"', "next_scan needs subjects, and natural_textures shows none"),
-        ('pretraining.mitigation="resampling"', "resampling needs subjects, and natural_textures shows none"),
+        ('pretraining.objective="next_scan"', "next_scan needs subjects, and natural_textures has none"),
+        ('pretraining.mitigation="resampling"', "resampling needs subjects, and natural_textures has none"),
     ],
 )
 def test_what_needs_subjects_is_refused(change: str, what: str) -> None:

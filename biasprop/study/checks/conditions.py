@@ -55,7 +55,8 @@ def _shift_problems(conditions: Conditions) -> list[Problem]:
                 what = f"there is no such subgroup; {suggestion(name, subgroups)}"
                 problems.append(Problem((stage, "shifts", name), what))
             if conditions.generator.difficulty.kind == "symmetric" and (shift.marker_healthy or shift.marker_diseased):
-                what = "puts a marker into a corner, which tells left from right; difficulty = symmetric allows none"
+                what = "puts a marker into a corner, so that images are not symmetric; "
+                what += "leave it out, or choose a difficulty other than symmetric"
                 problems.append(Problem((stage, "shifts", name), what))
     return problems
 
@@ -80,7 +81,7 @@ def _pretraining_problems(conditions: Conditions) -> list[Problem]:
         }
         problems += [
             Problem(
-                ("pretraining", name), f"{getattr(pretraining, name).kind} needs subjects, and {source.kind} shows none"
+                ("pretraining", name), f"{getattr(pretraining, name).kind} needs subjects, and {source.kind} has none"
             )
             for name, needs in needs_subjects.items()
             if needs
@@ -111,7 +112,7 @@ def _finetuning_problems(finetuning: Finetuning) -> list[Problem]:
         problems.append(Problem(("finetuning", "mitigation"), why))
     prevalence = _recorded_prevalence(finetuning)
     if finetuning.labels * min(prevalence, 1 - prevalence) < 1:
-        what = f"is {finetuning.labels}; with prevalence {prevalence:g} one class has no label at all"
+        what = f"is {finetuning.labels}; at a recorded prevalence of {prevalence:g} one class has no label"
         problems.append(Problem(("finetuning", "labels"), what))
     return problems
 

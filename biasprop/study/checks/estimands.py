@@ -37,7 +37,7 @@ def estimand_problems(table: Mapping[str, Any], factors: Mapping[str, ReadFactor
         if labels:
             wrong += [*_factor_problems(estimand, labels), *_level_problems(estimand, labels)]
         if names[index] in names[:index]:
-            wrong.insert(0, Problem(("name",), f"{names[index]!r} is the name of an earlier estimand as well"))
+            wrong.insert(0, Problem(("name",), f"{names[index]!r} is also the name of an earlier estimand"))
         problems += [problem.below(location) for problem in wrong or _order_problems(estimand, factors)]
     return problems + _primary_problems(estimands, labels, problems)
 
@@ -66,9 +66,9 @@ def _factor_problems(estimand: dict[str, Any], labels: Labels) -> list[Problem]:
     if budget is None:
         return problems
     if factors.get("factor") == budget:
-        problems.append(Problem(("budget",), f"{budget!r} is the factor the contrast runs over as well"))
+        problems.append(Problem(("budget",), f"{budget!r} is also the factor that the contrast runs over"))
     if any(isinstance(label, str) for label in labels.get(budget) or ()):
-        problems.append(Problem(("budget",), f"the levels of {budget} are no numbers; it has to hold label budgets"))
+        problems.append(Problem(("budget",), f"the levels of {budget} are not numbers; they have to be label budgets"))
     elif estimand.get("kind") == "amplification" and _fixes_largest(estimand, labels, budget):
         what = f"is {estimand['at'][budget]}, the largest budget, with which it is compared: 0 by definition"
         problems.append(Problem(("at", budget), what))
@@ -132,9 +132,9 @@ def _primary_problems(estimands: list[dict[str, Any]], labels: Labels, known: li
     problems: list[Problem] = []
     primaries = [index for index, estimand in enumerate(estimands) if estimand.get("primary") is True]
     if not primaries:
-        return [Problem(("estimands",), "none is primary; write primary = true in exactly one")]
+        return [Problem(("estimands",), "no estimand is primary; set primary = true in exactly one")]
     for index in primaries[1:]:
-        what = f"estimand {primaries[0]} is primary already; exactly one is"
+        what = f"estimand {primaries[0]} is primary already; only one can be"
         problems.append(Problem(("estimands", index, "primary"), what))
     location: Location = ("estimands", primaries[0])
     if len(primaries) == 1 and not any(p.location[:2] == location for p in known):

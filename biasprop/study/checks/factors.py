@@ -46,11 +46,11 @@ def factor_problems(table: Mapping[str, Any], factors: Mapping[str, ReadFactor])
                 for other, owner in owners.items():
                     shorter = min(len(key), len(other))
                     if owner != name and key[:shorter] == other[:shorter]:
-                        problems.append(Problem(place, f"{dotted(key)} is already moved by the factor {owner}"))
+                        problems.append(Problem(place, f"{dotted(key)} is already set by the factor {owner}"))
                 owners.setdefault(key, name)
     shifting = list(dict.fromkeys(name for key, name in owners.items() if key[:2] == EVALUATION_SHIFTS))
     for name in shifting[1:]:
-        what = f"moves {dotted(EVALUATION_SHIFTS)}, as the factor {shifting[0]} does; one factor may"
+        what = f"sets {dotted(EVALUATION_SHIFTS)}, as the factor {shifting[0]} does; only one factor may"
         problems.append(Problem(("factors", name), what))
     return list(dict.fromkeys(problems))
 
@@ -71,9 +71,9 @@ def grid_problem(table: Mapping[str, Any], factors: Mapping[str, ReadFactor]) ->
 def _name_problem(name: str) -> str | None:
     """Why a factor cannot have this name, or None."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        return "is no name for a factor; it becomes a dim: lower-case letters, digits and _"
+        return "cannot be the name of a factor, which becomes a dim: use lower-case letters, digits and _"
     if name in RESERVED:
-        return "is no name for a factor; the cube uses it itself"
+        return "cannot be the name of a factor; the cube uses this name itself"
     return None
 
 
@@ -82,7 +82,7 @@ def _key_problem(key: Location, table: Mapping[str, Any]) -> str | None:
     roots = (*PRETRAINING_SIDE, *FINETUNING_SIDE)
     if key[0] not in roots and key[:2] != EVALUATION_SHIFTS:
         same = key[0] in Conditions.model_fields
-        why = "is the same for all arms" if same else "names nothing that a level can move"
+        why = "is the same for all arms" if same else "is not a key that a level can set"
         return f"{dotted(key)} {why}; a key starts with one of these; {suggestion(key[0], roots)}"
     for end in range(1, len(key)):
         allowed = allowed_keys(Conditions, table, key[:end])
@@ -90,5 +90,5 @@ def _key_problem(key: Location, table: Mapping[str, Any]) -> str | None:
             continue
         if str(key[end]) not in allowed:
             owner = dotted(key[:end])
-            return f"{dotted(key)} names nothing: {owner} has no {key[end]!r}; {suggestion(key[end], allowed)}"
+            return f"{dotted(key)} does not exist: {owner} has no {key[end]!r}; {suggestion(key[end], allowed)}"
     return None

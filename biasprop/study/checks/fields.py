@@ -1,4 +1,4 @@
-"""Every key by itself: values that no study can have, and what pydantic finds, in the words of a study file."""
+"""Every key by itself: values that no study can have, and the errors of pydantic in terms of a study file."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def value_problems(table: Any, location: Location = ()) -> list[Problem]:
     if isinstance(table, float) and not math.isfinite(table):
         return [Problem(location, f"is {table}; has to be a finite number")]
     if not isinstance(table, str | int | float):
-        return [Problem(location, f"is the date or time {table}; dates mean nothing here, quote it if it is text")]
+        return [Problem(location, f"is the date or time {table}; dates are not allowed; put text in quotes")]
     return []
 
 

@@ -66,7 +66,7 @@ def _budget_problems(conditions: Conditions, levels: Mapping[str, Level]) -> lis
         return []
     key: Location = ("finetuning", "labels")
     what = f"{dotted(key)} is {labels}; has to be at most pretraining.cohort, here {pretraining.cohort}: "
-    what += "who is labelled would outnumber who was pretrained on"
+    what += "more subjects would be labelled than pretrained on"
     for name, level in levels.items():
         if key in level.settings:
             return [Problem(("factors", name), f"level {level.label!r}: {what}")]
