@@ -5,7 +5,7 @@
 >>> cube = biasprop.open_cube("results/skin_tone-...")
 >>> table = biasprop.dataframe("results/skin_tone-...")
 
-Importing the package loads nothing else; each public name loads what it needs when it is first used.
+Importing the package loads nothing else; each public name loads its module when it is first used.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from biasprop.report.tidy_table import dataframe as dataframe
     from biasprop.run import run_study as run_study
     from biasprop.store.view import open_cube as open_cube
-    from biasprop.study.study import load_study as load_study
+    from biasprop.study.load import load_study as load_study
 
 __version__ = "0.1.0"
 
 NUMERICS = 3
-"""Part of every digest; raised by one with every entry under "Numerics" in the changelog, that is whenever the same
-study would give other numbers."""
+"""Version of the numbers, part of every digest: increased by one with every entry under "Numerics" in the changelog,
+when the same study gives other numbers."""
 
 __all__ = ["NUMERICS", "__version__", "dataframe", "load_study", "open_cube", "run_study"]
 
 _HOMES = {
     "dataframe": "biasprop.report.tidy_table",
-    "load_study": "biasprop.study.study",
+    "load_study": "biasprop.study.load",
     "open_cube": "biasprop.store.view",
     "run_study": "biasprop.run",
 }

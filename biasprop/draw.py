@@ -1,6 +1,6 @@
-"""`python -m biasprop.draw STORE MEASURE --x FACTOR`: any measure of a study over any two of its factors.
+"""`python -m biasprop.draw STORE MEASURE --x FACTOR`: any measure of a study over one or two of its factors.
 
-Nothing is computed again and nothing but the picture is written.
+Reads stored scores, and writes only the picture.
 """
 
 from __future__ import annotations
@@ -14,33 +14,39 @@ from pathlib import Path
 def arguments() -> argparse.ArgumentParser:
     """The command line; imports nothing heavy."""
     parser = argparse.ArgumentParser(
-        prog="python -m biasprop.draw", description="Draw a measure of a study over its factors."
+        prog="python -m biasprop.draw", description="Draw a measure of a study over one or two of its factors."
     )
     parser.add_argument("store", type=Path, metavar="STORE", help="folder of the store, results/STUDY-DIGEST")
     parser.add_argument("measure", metavar="MEASURE", help="such as auc, z_gap, sensitivity or separability")
-    parser.add_argument("--x", required=True, metavar="FACTOR", help="along the x axis")
-    parser.add_argument("--by", metavar="FACTOR", help="a curve for each of its levels")
-    parser.add_argument("--at", action="append", default=[], metavar="FACTOR=LEVEL", help="fix a factor")
-    parser.add_argument("--subgroups", nargs="+", metavar="NAME", help="A and B of a gap, or whom to show")
+    parser.add_argument("--x", required=True, metavar="FACTOR", help="factor of the x axis")
+    parser.add_argument("--by", metavar="FACTOR", help="one curve per level of this factor")
+    parser.add_argument(
+        "--at",
+        action="append",
+        default=[],
+        metavar="FACTOR=LEVEL",
+        help="fix another factor at a level (may be repeated)",
+    )
+    parser.add_argument("--subgroups", nargs="+", metavar="NAME", help="A and B of a gap, or the subgroups to show")
     parser.add_argument("--out", type=Path, metavar="FILE", help="picture: .png, .svg or .pdf (default: MEASURE.png)")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Draw it.
+    """Run the command.
 
     Args:
         argv: arguments without the program's name; by default those of the process.
 
     Returns:
-        0, or 2 if the store or an argument cannot be used (the problems are on stderr).
+        0, or 2 if the store or an argument is invalid (problems are printed on stderr).
     """
-    given = arguments().parse_args(argv)
+    options = arguments().parse_args(argv)
     from biasprop.component import InputError
     from biasprop.report.plotting import NotApplicable
 
     try:
-        file = draw(given.store, given.measure, given.x, given.by, given.at, given.subgroups, given.out)
+        file = draw(options.store, options.measure, options.x, options.by, options.at, options.subgroups, options.out)
     except InputError as error:
         print(*error.problems, sep="\n", file=sys.stderr)
         return 2
@@ -60,17 +66,17 @@ def draw(
     subgroups: Sequence[str] | None = None,
     out: Path | None = None,
 ) -> Path:
-    """Draw a measure of a store.
+    """Draw a measure of a store over one or two of its factors.
 
     Args:
-        store: its folder.
+        store: folder of the store.
         measure, x, by, subgroups: see :func:`biasprop.report.figures.curves.draw`.
-        at: ``FACTOR=LEVEL`` each.
-        out: picture to write; its suffix is the format. By default ``<measure>.png`` in the working directory.
+        at: ``FACTOR=LEVEL`` choices, one level per factor.
+        out: picture to write; its suffix gives the format. By default ``<measure>.png`` in the working directory.
 
     Raises:
-        InputError: the store, the format, the folder or a name cannot be used.
-        DoesNotFit: too much is left to draw.
+        InputError: the store, the format, the folder or a name is invalid.
+        NotApplicable: too many levels are left to draw.
     """
     from biasprop.component import InputError
     from biasprop.report import results
@@ -86,8 +92,8 @@ def draw(
     cube = open_cube(store).load()
     study = results.study_of(cube, store.resolve())
     fixed = design.parse_choices(study, at, "--at")
-    if twice := [name for name, levels in fixed.items() if len(levels) > 1]:
-        raise InputError([f"--at {name}: give one level" for name in twice])
+    if several := [name for name, levels in fixed.items() if len(levels) > 1]:
+        raise InputError([f"--at {name}: give one level" for name in several])
     levels = {name: levels[0] for name, levels in fixed.items()}
     measures = measured(cube, study.evaluation.target_specificity)
     figure = curves.draw(measures, measure, x, by, at=levels, subgroups=subgroups)

@@ -1,7 +1,7 @@
 """`python -m biasprop.show STUDY`: the contact sheet of a study's generator.
 
-Twins side by side with the lesion (or whatever bears the disease) outlined, subgroups x labels; below them every lever
-that the generator measures, from low to high. Nothing is trained and nothing but the picture is written.
+Twins side by side, subgroups x labels, with the lesion (or other sign of the disease) outlined; below them every lever
+that the generator measures, from low to high. Nothing is trained, and only the picture is written.
 """
 
 from __future__ import annotations
@@ -14,30 +14,34 @@ from pathlib import Path
 
 def arguments() -> argparse.ArgumentParser:
     """The command line; imports nothing heavy."""
-    parser = argparse.ArgumentParser(prog="python -m biasprop.show", description="Contact sheet of a study's twins.")
+    parser = argparse.ArgumentParser(
+        prog="python -m biasprop.show", description="Draw the contact sheet of a study's generator."
+    )
     parser.add_argument("study", type=Path, metavar="STUDY", help="study file (TOML)")
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="picture: .png, .svg or .pdf (default: STUDY's name, .png)"
+        "--out", type=Path, metavar="FILE", help="picture: .png, .svg or .pdf (default: name of STUDY, .png)"
     )
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key of the study")
-    parser.add_argument("--subjects", type=int, default=0, metavar="N", help="subjects for each label")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="set a key, such as generator.size=64"
+    )
+    parser.add_argument("--subjects", type=int, default=0, metavar="N", help="subjects per label")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Draw it.
+    """Run the command.
 
     Args:
         argv: arguments without the program's name; by default those of the process.
 
     Returns:
-        0, or 2 if the study or an argument cannot be used (the problems are on stderr).
+        0, or 2 if the study or an argument is invalid (problems are printed on stderr).
     """
-    given = arguments().parse_args(argv)
+    options = arguments().parse_args(argv)
     from biasprop.component import InputError
 
     try:
-        file = show(given.study, given.out, given.set, given.subjects)
+        file = show(options.study, options.out, options.set, options.subjects)
     except InputError as error:
         print(*error.problems, sep="\n", file=sys.stderr)
         return 2
@@ -50,12 +54,12 @@ def show(study_file: Path, out: Path | None = None, overrides: Sequence[str] = (
 
     Args:
         study_file: the study.
-        out: picture to write; its suffix is the format. By default ``<study>.png`` in the working directory.
+        out: picture to write; its suffix gives the format. By default ``<study>.png`` in the working directory.
         overrides: ``key=value``, as for ``biasprop.run``.
-        subjects: for each label, at most 200; 0 fills two lines.
+        subjects: per label, at most 200; 0 fills two lines.
 
     Raises:
-        InputError: the study, the format, the folder or the number cannot be used.
+        InputError: the study, the format, the folder or the number of subjects is invalid.
     """
     from biasprop.component import InputError
     from biasprop.report.plotting import save, unwritable
@@ -67,7 +71,7 @@ def show(study_file: Path, out: Path | None = None, overrides: Sequence[str] = (
     if problems:
         raise InputError(problems)
 
-    from biasprop.study.study import load_study
+    from biasprop.study.load import load_study
 
     study = load_study(study_file, set=tuple(overrides))
     from biasprop.report.figures import contact_sheet

@@ -89,7 +89,7 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
     from biasprop.bench.timing import load, timed
     from biasprop.hardware import device
     from biasprop.study import design
-    from biasprop.study.study import load_study
+    from biasprop.study.load import load_study
 
     study = load_study(given.study, tuple(given.set), given.scale, given.smoke)
     device.prepare()

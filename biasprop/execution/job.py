@@ -32,7 +32,8 @@ from biasprop.store.store import Store
 from biasprop.study import design
 from biasprop.study.conditions import PretrainingCondition
 from biasprop.study.design import Arm, Cell
-from biasprop.study.study import Origin, Study, remake
+from biasprop.study.load import remake
+from biasprop.study.study import Origin, Study
 from biasprop.training import adapt, pretrain, rendering, score
 from biasprop.training.batching import Batch
 

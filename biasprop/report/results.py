@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from biasprop.difficulty import ledger
 from biasprop.report import difficulty
 from biasprop.store import json_cache
+from biasprop.store.ledger import read as read_ledger
 from biasprop.store.store import Store
 
 if TYPE_CHECKING:
@@ -30,13 +31,27 @@ def make_report(study: Study, store: Path, entries: Sequence[Entry]) -> dict[str
     """Tables, estimates and figures; from the store's cache while scores, ledger, estimands and code are the same."""
     from biasprop.report import figures
 
-    width = max(get_terminal_size().columns, 100) if sys.stdout.isatty() else TABLE_WIDTH
-    key = _key(study, store, entries, width)
+    width = _table_width()
+    key = _key(study, store, ledger.as_json(entries), width)
     found = json_cache.cached(store, key, lambda: _make(study, store, entries, width))
     if not figures.intact(store / "figures", found["figures"]):
         found = _make(study, store, entries, width)
     # What is kept may be someone else's: nothing in it steers the terminal.
     return found | {"tables": "".join(c for c in found["tables"] if c.isprintable() or c == "\n")}
+
+
+def cached_estimates(study: Study, store: Path) -> list[dict[str, Any]]:
+    """Estimates of the last report, if it is of this study, these scores, this ledger and this code; else none.
+
+    Computes nothing; a report for a terminal is found on terminals of the same width.
+    """
+    stored_ledger = read_ledger(store)
+    for width in dict.fromkeys((_table_width(), TABLE_WIDTH)) if stored_ledger else ():
+        key = _key(study, store, stored_ledger, width)
+        report = json_cache.read(store / "cache" / f"{key}.json", key)
+        if report is not None:
+            return report["estimates"]
+    return []
 
 
 def summarise(study: Study, cube: xr.Dataset, entries: Sequence[Entry]) -> Summary:
@@ -54,7 +69,8 @@ def study_of(cube: xr.Dataset, store: Path) -> Study:
         InputError: its text is no valid study any more.
     """
     from biasprop.component import InputError
-    from biasprop.study.study import Origin, remake
+    from biasprop.study.load import remake
+    from biasprop.study.study import Origin
 
     told = cube.attrs.get("overrides", {})
     overrides: dict[str, Any] = told if isinstance(told, dict) else {"set": None}
@@ -81,13 +97,18 @@ def open_study_cube(study: Study, store: Path) -> xr.Dataset:
     return open_cube(store, shown, study.replicates)
 
 
-def _key(study: Study, store: Path, entries: Sequence[Entry], width: int) -> str:
+def _table_width() -> int:
+    """Columns of the terminal, or :data:`TABLE_WIDTH`."""
+    return max(get_terminal_size().columns, 100) if sys.stdout.isatty() else TABLE_WIDTH
+
+
+def _key(study: Study, store: Path, ledger_json: Any, width: int) -> str:
     root = Path(__file__).parents[1]
     files = [root / "difficulty" / "ledger.py"]
     files += [file for room in ("metrics", "statistics", "report") for file in sorted((root / room).rglob("*.py"))]
     code = hashlib.blake2b(b"".join(file.read_bytes() for file in files), digest_size=16).hexdigest()
     scores = Store.open(store, writable=False).scores_digest()
-    parts = [scores, code, study.model_dump(mode="json"), ledger.as_json(entries), width, str(store.resolve())]
+    parts = [scores, code, study.model_dump(mode="json"), ledger_json, width, str(store.resolve())]
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
 
 

@@ -1,28 +1,22 @@
-"""From factors and levels to what is run: cells (one pretraining, one replicate) and the arms on each."""
+"""From factors and levels to what is run: cells (one pretraining condition and replicate) and the arms on each."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from biasprop.component import InputError
 from biasprop.hardware import memory
-from biasprop.population import rosters
-from biasprop.study import consistency
 from biasprop.study.conditions import FinetuningCondition, PretrainingCondition
-from biasprop.study.factors import EVALUATION_SHIFTS, PRETRAINING_SIDE, Label, Level, content
+from biasprop.study.coords import coords
+from biasprop.study.factors import PRETRAINING_SIDE, Label, Level, combinations, content
+from biasprop.study.location import get_at
 from biasprop.study.problems import suggestion
 from biasprop.study.study import Study
 
 if TYPE_CHECKING:
     from biasprop.store.layout import Layout
-
-MATCHED = ("finetuning", "skew_matched")
-"""What makes the labelled subjects follow the pretraining cohort."""
 
 
 @dataclass(frozen=True)
@@ -30,17 +24,17 @@ class Arm:
     """One fine-tuning condition on a cell, with all its draws: the unit of storage."""
 
     levels: dict[str, Label]
-    """Level of every factor, in the study's order: the arm's place in the cube."""
+    """Factor -> label of its level, in the study's order: the position of the arm in the cube."""
     condition: FinetuningCondition
 
     @property
     def name(self) -> str:
-        """How messages call the arm."""
+        """Name of the arm in messages."""
         return ", ".join(f"{factor} {label}" for factor, label in self.levels.items())
 
     @property
     def draws(self) -> int:
-        """Draws that are planned for it."""
+        """Planned number of label sets."""
         return planned_draws(self.condition)
 
 
@@ -52,24 +46,24 @@ class Cell:
     replicate: int
     arms: tuple[Arm, ...]
     label: str
-    """What tells its pretraining condition apart, such as ``all dark``."""
+    """The levels that make its pretraining condition, such as ``all dark``."""
 
     @property
     def name(self) -> str:
-        """How messages call the cell."""
+        """Name of the cell in messages."""
         return f"{self.label}, replicate {self.replicate}"
 
 
 def cells(study: Study, only: Mapping[str, Sequence[Label]] | None = None) -> list[Cell]:
-    """The cells of a study, replicate by replicate, so that the first replicates are complete first.
+    """The cells of a study, replicate by replicate, so that early replicates are completed first.
 
     Args:
         study: a valid study.
         only: factor -> levels to keep, from :func:`parse_choices`; a factor left out keeps all its levels.
     """
-    kept = {name: [x for x in study.levels(name) if _level_is_chosen(name, x.label, only)] for name in study.factors}
+    chosen = {name: [x for x in study.levels(name) if _level_is_chosen(name, x.label, only)] for name in study.factors}
     grouped: dict[str, tuple[PretrainingCondition, str, list[Arm]]] = {}
-    for levels in consistency.combinations(kept):
+    for levels in combinations(chosen):
         conditions = study.with_levels(levels)
         pretraining = conditions.pretraining_condition()
         arm = Arm({name: level.label for name, level in levels.items()}, conditions.finetuning_condition())
@@ -97,16 +91,16 @@ def parse_choices(study: Study, assignments: Sequence[str], option: str = "--onl
 
     Args:
         study: has the factors.
-        assignments: one choice each; several of one factor keep all of those levels.
-        option: of the command line, which gave them.
+        assignments: one choice each; several of one factor choose all of those levels.
+        option: of the command line, for messages.
 
     Returns:
         Factor -> labels to keep; empty keeps everything.
 
     Raises:
-        InputError: a choice names no factor or no level.
+        InputError: there is no such factor or level.
     """
-    kept: dict[str, list[Label]] = {}
+    chosen: dict[str, list[Label]] = {}
     problems: list[str] = []
     for assignment in assignments:
         name, equals, wanted = (part.strip() for part in assignment.partition("="))
@@ -120,16 +114,16 @@ def parse_choices(study: Study, assignments: Sequence[str], option: str = "--onl
         match = next((label for label in labels if _reads_as(wanted, label)), None)
         if match is None:
             problems.append(f"{option} {assignment}: {name} has no level {wanted!r}; {suggestion(wanted, labels)}")
-        elif match not in kept.setdefault(name, []):
-            kept[name].append(match)
+        elif match not in chosen.setdefault(name, []):
+            chosen[name].append(match)
     if problems:
         raise InputError(problems)
-    return kept
+    return chosen
 
 
 def layout(study: Study) -> Layout:
     """The shape of the study's cube."""
-    from biasprop.store.layout import Factor, Layout  # here, because a plan needs cells and no zarr
+    from biasprop.store.layout import Factor, Layout  # here, because a plan needs cells but not zarr
 
     factors, every = [], []
     for name in study.factors:
@@ -138,7 +132,9 @@ def layout(study: Study) -> Layout:
             conditions = study.with_levels({name: level})
             every.append(conditions)
             dumped = conditions.model_dump(mode="json")
-            levels.append((level.label, content({".".join(map(str, p)): _at(dumped, p) for p in level.moves})))
+            levels.append(
+                (level.label, content({".".join(map(str, key)): get_at(dumped, key) for key in level.settings}))
+            )
         factors.append(Factor(name, tuple(levels)))
     return Layout(
         factors=tuple(factors),
@@ -149,12 +145,12 @@ def layout(study: Study) -> Layout:
         test=study.evaluation.test,
         selection=study.evaluation.selection,
         calibration=study.evaluation.calibration,
-        coords=_coords(study),
+        coords=coords(study),
     )
 
 
 def bytes_per_cell(study: Study) -> float:
-    """What a cell holds and computes with at its peak, in bytes, see :func:`biasprop.hardware.memory.image_bytes`."""
+    """Peak memory of a cell in bytes, see :func:`biasprop.hardware.memory.image_bytes`."""
     every = cells(study)
     largest = largest_cohort(every)
     cohort = max(
@@ -165,59 +161,13 @@ def bytes_per_cell(study: Study) -> float:
 
 
 def largest_cohort(every: Sequence[Cell]) -> int:
-    """Members of the largest pretraining cohort of any of these cells."""
+    """Size of the largest pretraining cohort of these cells."""
     return max(int(cell.condition.pretraining.cohort) for cell in every)
 
 
 def planned_draws(condition: FinetuningCondition) -> int:
-    """How many label sets an arm draws in each replicate."""
+    """Number of label sets that an arm draws in each replicate."""
     return condition.finetuning.protocol.draws
-
-
-def _coords(study: Study) -> dict[str, tuple[tuple[str, ...], list[Any]]]:
-    """``share``, ``cohort_size``, ``label_share``, ``objective`` and ``judged_label`` of each level of the factor that
-    moves them; NaN where another factor moves them as well."""
-    moving = {name: {path[:2] for level in study.levels(name) for path in level.moves} for name in study.factors}
-    mix = next((name for name, paths in moving.items() if ("pretraining", "shares") in paths), None)
-    task = next((name for name, paths in moving.items() if ("pretraining", "objective") in paths), mix)
-    coords: dict[str, tuple[tuple[str, ...], list[Any]]] = {}
-    if mix is not None:
-        shares = []
-        for pretraining in _pretrainings(study, mix):
-            own = pretraining.shares if pretraining.sees_subjects else {}
-            shares.append([own.get(subgroup, math.nan) for subgroup in study.subgroups])
-        coords["share"] = ((mix, "subgroup"), shares)
-        elsewhere = any(("pretraining", "cohort") in paths for name, paths in moving.items() if name != mix)
-        sizes = [math.nan if elsewhere else float(p.cohort) for p in _pretrainings(study, mix)]
-        coords["cohort_size"] = ((mix,), sizes)
-    coords["label_share"] = _label_shares(study, moving)
-    if task is not None:
-        coords["objective"] = ((task,), [pretraining.objective.kind for pretraining in _pretrainings(study, task)])
-    judge = next((name for name, paths in moving.items() if EVALUATION_SHIFTS in paths), None)
-    everyone = [study.with_levels({judge: level}) for level in study.levels(judge)] if judge is not None else [study]
-    judged = [rosters.test_labels(conditions.evaluation, study.subgroups) for conditions in everyone]
-    if any(labels is not None for labels in judged):
-        truth = np.full((len(study.subgroups), study.evaluation.test), None)  # which the cube has anyhow
-        values = [(truth if labels is None else labels).tolist() for labels in judged]
-        dims = ("subgroup", "subject")
-        coords["judged_label"] = (dims, values[0]) if judge is None else ((judge, *dims), values)
-    return coords
-
-
-def _label_shares(study: Study, moving: Mapping[str, set[Any]]) -> tuple[tuple[str, ...], list[Any]]:
-    """Shares of the subgroups among the labelled subjects, [factor's level, subgroup] or [subgroup]."""
-    composed = [name for name, paths in moving.items() if {("finetuning", "shares"), MATCHED} & paths]
-    unknown = [math.nan] * len(study.subgroups)
-    if len(composed) > 1:
-        return ("subgroup",), unknown
-    every = [study.with_levels({composed[0]: level}) for level in study.levels(composed[0])] if composed else [study]
-    labelled = [conditions.finetuning for conditions in every]
-    shares = [unknown if f.skew_matched else [f.shares.get(name, 0.0) for name in study.subgroups] for f in labelled]
-    return ((composed[0], "subgroup"), shares) if composed else (("subgroup",), shares[0])
-
-
-def _pretrainings(study: Study, factor: str) -> list[Any]:
-    return [study.with_levels({factor: level}).pretraining for level in study.levels(factor)]
 
 
 def _cell_label(levels: Mapping[str, Level]) -> str:
@@ -230,15 +180,10 @@ def _level_is_chosen(name: str, label: Label, only: Mapping[str, Sequence[Label]
 
 
 def _reads_as(text: str, label: Label) -> bool:
+    """Whether the text of a command line names a label; numbers are compared as numbers."""
     if isinstance(label, str):
         return text == label
     try:
         return float(text) == float(label)
     except ValueError:
         return False
-
-
-def _at(table: Any, path: Sequence[str | int]) -> Any:
-    for part in path:
-        table = table.get(part, {}) if isinstance(table, dict) else table[part]  # a dump leaves empty tables out
-    return table

@@ -1,4 +1,4 @@
-"""The digest: one name for everything that a study's numbers depend on."""
+"""The digest: a hash of everything that a study's numbers depend on, which names its store."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ def digest(
 ) -> str:
     """The blake2b digest of a study.
 
-    Levels, replicates, title, question and estimands are left out, so that levels and replicates can be added to a
-    store and a claim can be reworded; whatever was said by ``--set`` is in it, so that a study altered on the command
-    line never shares a store with the study in the file.
+    It leaves out levels, replicates, title, question and estimands, so that levels and replicates can be added to a
+    store and estimands can be reworded. It includes every ``--set``, so that a study changed on the command line never
+    shares a store with the study in the file.
 
     Args:
-        base: the base condition with all defaults filled in, evaluation included.
+        base: tables of the base condition with defaults filled in, evaluation included.
         seed: of the study.
         subgroups: their names in order, which is the order of a dim.
-        factors: names of the factors; they are dims.
+        factors: names of the factors, which are dims.
         smoke: whether the numbers were made small.
-        scale: name of the table of overrides, if one was applied.
+        scale: name of the scale, if one was applied.
         assigned: the overrides of the command line, dotted key -> value.
 
     Returns:
         64 hexadecimal digits.
     """
-    whole = {
+    content = {
         "base": base,
         "seed": seed,
         "subgroups": list(subgroups),
@@ -48,5 +48,5 @@ def digest(
         "set": dict(assigned),
         "numerics": NUMERICS,
     }
-    text = json.dumps(whole, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.blake2b(text.encode(), digest_size=32).hexdigest()

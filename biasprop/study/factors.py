@@ -1,19 +1,20 @@
-"""Factors and their levels: what a study varies, and which keys each level moves."""
+"""Factors and their levels: what a study varies, and which keys each level sets."""
 
 from __future__ import annotations
 
+import copy
+import itertools
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 from pydantic.json_schema import WithJsonSchema
 
 from biasprop.component import Definition
-from biasprop.study.problems import Problem, dotted, suggestion
-from biasprop.study.source import Location, key_path
+from biasprop.study.location import Location, dotted, parse_key, set_at
+from biasprop.study.problems import Problem, suggestion
 
 PRETRAINING_SIDE = ("generator", "encoder", "pretraining")
 """Tables whose keys define a cell; a change in one of them needs another encoder or another test set."""
@@ -22,24 +23,16 @@ FINETUNING_SIDE = ("finetuning",)
 """Tables whose keys define an arm."""
 
 EVALUATION_SHIFTS: Location = ("evaluation", "shifts")
-"""What may vary between arms of who judges them; the rest of the evaluation is the same for all."""
+"""The only part of the evaluation that may differ between arms."""
 
-DIMS = ("replicate", "draw", "subgroup", "subject", "latent", "selection", "calibration")
-COORDS = ("share", "cohort_size", "label_share", "objective", "judged_label")
-VARIABLES = (
-    *("score", "train_auc", "separability_score", "label", "latents", "realised_share", "pretext_loss"),
-    *("selection_score", "selection_label", "selection_subgroup", "selection_latents"),
-    *("calibration_score", "calibration_label", "calibration_subgroup", "calibration_latents"),
-    *("status", "seconds", "fingerprint", "checksum"),
-)
-RESERVED = frozenset((*DIMS, *COORDS, *VARIABLES))
-"""Names the cube uses itself."""
+MAX_FACTORS = 12
+"""Factors of a study."""
 
 MAX_LEVELS = 1_000
 """Levels of one factor."""
 
 Label = str | int | float
-"""How a level is called: its coordinate in the cube."""
+"""Name of a level: its coordinate in the cube."""
 
 _LEVEL_SCHEMA = {
     "anyOf": [
@@ -65,7 +58,7 @@ class Factor(Definition):
         Field(min_length=1, max_length=MAX_LEVELS),
         WithJsonSchema({"type": "array", "minItems": 1, "items": _LEVEL_SCHEMA}),
     ]
-    """Values of ``key``, or tables ``{ name = "...", set = { "dotted.key" = value, ... } }`` that move several keys."""
+    """Values of ``key``, or tables ``{ name = "...", set = { "dotted.key" = value, ... } }`` that set several keys."""
 
 
 @dataclass(frozen=True)
@@ -74,46 +67,69 @@ class Level:
 
     label: Label
     """Its coordinate in the cube."""
-    moves: dict[Location, Any]
-    """Key -> value, as the study file has it."""
-    places: dict[Location, Location]
-    """Key -> where in the level's own table its value stands."""
+    settings: dict[Location, Any]
+    """Key of the study -> value, as the study file has it."""
+    written_at: dict[Location, Location]
+    """Key of the study -> location of its value inside the level."""
 
     def sides(self) -> set[str]:
-        """The tables of the study that it moves."""
-        return {str(path[0]) for path in self.moves}
+        """The tables of the study that it sets keys of."""
+        return {str(key[0]) for key in self.settings}
 
 
-def levels(factor: Mapping[str, Any] | Factor) -> tuple[list[Level], list[Problem]]:
-    """Read the levels of a factor.
+class ReadFactor(NamedTuple):
+    """The levels of a factor that could be read, and what is wrong with the others (locations inside the factor)."""
 
-    Args:
-        factor: the factor, or its table as the file has it.
+    levels: list[Level]
+    problems: list[Problem]
 
-    Returns:
-        The levels that could be read, and what is wrong with the others (locations relative to the factor).
-    """
+
+def read_factors(table: Mapping[str, Any]) -> dict[str, ReadFactor]:
+    """Read the factors of a study's tables, valid or not; entries that are not tables, or too many, are left out."""
+    factors = table.get("factors")
+    tables = {n: f for n, f in factors.items() if isinstance(f, dict)} if isinstance(factors, dict) else {}
+    return {name: read_factor(factor) for name, factor in itertools.islice(tables.items(), MAX_FACTORS)}
+
+
+def read_factor(factor: Mapping[str, Any] | Factor) -> ReadFactor:
+    """Read the levels of a factor, given as a definition or as the table of a study file."""
     table = {"key": factor.key, "levels": factor.levels} if isinstance(factor, Factor) else factor
-    key, given = table.get("key"), table.get("levels")
-    found: list[Level] = []
+    key, values = table.get("key"), table.get("levels")
+    levels: list[Level] = []
     problems: list[Problem] = []
-    path = _path(key)
-    if isinstance(key, str) and not path:
-        problems.append(Problem(("key",), f"{key!r} is no key; write a dotted key such as finetuning.labels"))
-    values = given if isinstance(given, list | tuple) else ()
-    for index, value in enumerate(values[:MAX_LEVELS]):
-        level = _named(value) if isinstance(value, Mapping) and "set" in value else _plain(path, value)
+    location = parse_key(key) if isinstance(key, str) else ()
+    if isinstance(key, str) and not location:
+        problems.append(Problem(("key",), f"{key!r} is not a key; write a dotted key such as finetuning.labels"))
+    for index, value in enumerate(values[:MAX_LEVELS] if isinstance(values, list | tuple) else ()):
+        level = _named_level(value) if isinstance(value, Mapping) and "set" in value else _plain_level(location, value)
         if isinstance(level, Level):
-            found.append(level)
+            levels.append(level)
         else:
             problems.append(level.below(("levels", index)))
-    if not problems:
-        problems = _ambiguous(found)
-    return found, problems
+    return ReadFactor(levels, problems or _ambiguities(levels))
+
+
+def combinations(levels: Mapping[str, Sequence[Level]]) -> Iterator[dict[str, Level]]:
+    """Every combination of one level per factor; the last factor varies fastest."""
+    for combination in itertools.product(*levels.values()):
+        yield dict(zip(levels, combination, strict=True))
+
+
+def with_settings(table: Mapping[str, Any], levels: Iterable[Level]) -> dict[str, Any]:
+    """A copy of a study's tables with the keys of some levels set.
+
+    Raises:
+        KeyError: a key leads into something that has no keys; its argument says so.
+    """
+    changed = copy.deepcopy(dict(table))
+    for level in levels:
+        for key, value in level.settings.items():
+            set_at(changed, key, value)
+    return changed
 
 
 def content(value: Any) -> str:
-    """Canonical JSON of a value: equal exactly where two levels mean the same."""
+    """Canonical JSON of a value: equal exactly if two levels mean the same."""
     return json.dumps(value, sort_keys=True, default=str)
 
 
@@ -123,37 +139,30 @@ def same_label(a: Any, b: Any) -> bool:
     return a == b if all(numbers) else type(a) is type(b) and a == b
 
 
-def name_problem(name: str) -> str | None:
-    """Why a factor cannot be called so, or None."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        return "is no name for a factor; it becomes a dim: lower-case letters, digits and _"
-    if name in RESERVED:
-        return "is no name for a factor; the cube uses it itself"
-    return None
-
-
-def _path(key: Any) -> Location:
-    return key_path(key) if isinstance(key, str) else ()
-
-
-def _named(value: Mapping[str, Any]) -> Level | Problem:
+def _named_level(value: Mapping[str, Any]) -> Level | Problem:
+    """``{ name = "...", set = { "dotted.key" = value, ... } }``."""
     if set(value) - {"name", "set"}:
         wrong = sorted(set(value) - {"name", "set"})[0]
         return Problem((wrong,), f"there is no such key here; {suggestion(wrong, ('name', 'set'))}")
-    name, moves = value.get("name"), value["set"]
+    name, settings = value.get("name"), value["set"]
     if not isinstance(name, str) or not name.strip():
         return Problem(("name",), "is missing; a level that sets keys needs a name in quotes")
-    if not isinstance(moves, Mapping) or not moves:
+    if not isinstance(settings, Mapping) or not settings:
         return Problem(("set",), 'has to be a table of dotted keys, such as { "pretraining.cohort" = 5000 }')
-    paths = {key: _path(key) for key in moves}
-    for key, path in paths.items():
-        if not path:
-            return Problem(("set", key), f"{key!r} is no key; write a dotted key such as finetuning.labels")
-    return Level(name, {paths[k]: v for k, v in moves.items()}, {paths[k]: ("set", k) for k in moves})
+    locations = {key: parse_key(key) for key in settings}
+    for key, location in locations.items():
+        if not location:
+            return Problem(("set", key), f"{key!r} is not a key; write a dotted key such as finetuning.labels")
+    return Level(
+        name,
+        {locations[key]: new for key, new in settings.items()},
+        {locations[key]: ("set", key) for key in settings},
+    )
 
 
-def _plain(path: Location, value: Any) -> Level | Problem:
-    if not path:
+def _plain_level(key: Location, value: Any) -> Level | Problem:
+    """A value of the factor's key; its label is the value, or its kind."""
+    if not key:
         return Problem((), "needs the factor's key, or a name and a set: { name = ..., set = { key = value } }")
     if isinstance(value, Mapping) and isinstance(value.get("kind"), str):
         label: Label = value["kind"]
@@ -162,28 +171,29 @@ def _plain(path: Location, value: Any) -> Level | Problem:
     elif isinstance(value, str | int | float):
         label = value
     else:
-        return Problem((), f'needs a name: {{ name = "...", set = {{ "{dotted(path)}" = ... }} }}')
-    return Level(label, {path: value}, {path: ()})
+        return Problem((), f'needs a name: {{ name = "...", set = {{ "{dotted(key)}" = ... }} }}')
+    return Level(label, {key: value}, {key: ()})
 
 
-def _ambiguous(found: list[Level]) -> list[Problem]:
+def _ambiguities(levels: list[Level]) -> list[Problem]:
+    """Labels of mixed types, and levels of the same label or content."""
     problems = []
-    if len({isinstance(level.label, str) for level in found}) > 1:
+    if len({isinstance(level.label, str) for level in levels}) > 1:
         problems.append(Problem(("levels",), "mixes numbers and names; give all levels numbers or all levels names"))
     labels: dict[tuple[bool, Label], int] = {}
     contents: dict[str, int] = {}
-    for index, level in enumerate(found):
+    for index, level in enumerate(levels):
         same = labels.setdefault((isinstance(level.label, str), level.label), index)
-        equal = contents.setdefault(_moves(level), index)
+        equal = contents.setdefault(_content_of(level), index)
         if same < index:
             what = f"has the label {level.label!r} of level {same}; labels have to differ"
         elif equal < index:
-            what = f"sets exactly what level {equal} ({found[equal].label!r}) sets; levels have to differ"
+            what = f"sets exactly what level {equal} ({levels[equal].label!r}) sets; levels have to differ"
         else:
             continue
         problems.append(Problem(("levels", index), what))
     return problems
 
 
-def _moves(level: Level) -> str:
-    return content([[dotted(path), value] for path, value in sorted(level.moves.items(), key=str)])
+def _content_of(level: Level) -> str:
+    return content([[dotted(key), value] for key, value in sorted(level.settings.items(), key=str)])

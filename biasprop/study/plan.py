@@ -1,38 +1,35 @@
-"""What a run would do: cells, arms, minutes, memory, device, store, and what the design can resolve."""
+"""What a run would do: cells, arms, time, memory, device, store, and the contrast that the design can resolve."""
 
 from __future__ import annotations
 
-import json
 import math
-import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from biasprop.hardware import device
 from biasprop.status import TO_DO, Status
-from biasprop.store import json_cache, safe_files
+from biasprop.study.arm_status import ArmStatus, arm_status
 from biasprop.study.design import Cell, bytes_per_cell
 from biasprop.study.study import Study
 from biasprop.study.timings import Timings, duration, guessed_arm, guessed_pretraining
 
 ASSUMED_SD = 0.08
-"""Sd between replicates of a swap contrast on z where none has been measured yet (1,000 test subjects a class and
-subgroup alone give about 0.05 when twins share everything but their tone)."""
+"""Sd between replicates of a swap contrast on z, until one is measured (1,000 test subjects per class and subgroup
+alone give about 0.05 when twins share everything but their tone)."""
 
 SHORT_RUN_S = 30.0
-"""Seconds of computing for which processes do not pay: each of them has to start, and to load or compile every program
-by itself."""
+"""Seconds of computing up to which processes do not pay: each has to start, and to load or compile every program."""
 
 WORKER_MEMORY_GB = 0.45
-"""GB a compute process takes before it holds any image (JAX, its libraries and compiled programs)."""
+"""GB of a compute process before it holds any image (JAX, its libraries and compiled programs)."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to do for a study and what is there already."""
+    """What a study has to do, and what exists already."""
 
     cells: int
     cells_done: int
@@ -45,10 +42,11 @@ class Plan:
     memory: float
     """GB over all processes."""
     workers: int
+    """Compute processes."""
     device: str
     store: Path
-    there: str
-    """What exists already, in words."""
+    state: str
+    """What the store has, in words."""
     difficulty: tuple[str, ...]
     """Difficulty modes of the cells, in words."""
     others: tuple[str, ...]
@@ -65,7 +63,6 @@ class Plan:
 
     def lines(self) -> list[str]:
         """The plan in full."""
-        found = [f"             also of this study: {other}" for other in self.others]
         return [
             f"cells        {self.cells - self.cells_done} of {self.cells} to do",
             f"arms         {self.arms - self.arms_done} of {self.arms} to do",
@@ -73,58 +70,53 @@ class Plan:
             f"time         {self._time()}",
             f"memory       about {self.memory:.1f} GB",
             f"device       {self.device}, {self.workers or 'no'} worker process{'es' * (self.workers != 1)}",
-            f"store        {self.store} ({self.there})",
-            *found,
+            f"store        {self.store} ({self.state})",
+            *(f"             also of this study: {other}" for other in self.others),
             f"resolves     {self.resolves}",
         ]
 
     def _time(self) -> str:
         if self.cells == self.cells_done:
             return "nothing to run"
-        source = "timings recorded on this machine" if self.measured > 0.99 else "counts; nothing recorded here yet"
+        source = (
+            "timings recorded on this machine"
+            if self.measured > 0.99
+            else "counts; no timings recorded on this machine yet"
+        )
         if 0.01 < self.measured <= 0.99:
             source = f"{self.measured:.0%} timings recorded on this machine, the rest counts"
         return f"about {duration(self.seconds)} (from {source})"
 
 
 def plan(
-    study: Study, cells: Sequence[Cell], out: Path, workers: int | None = None, *, resolution: bool = True
+    study: Study,
+    cells: Sequence[Cell],
+    out: Path,
+    workers: int | None = None,
+    *,
+    resolution: bool = True,
+    estimates: Sequence[Mapping[str, Any]] = (),
 ) -> Plan:
-    """Plan a run; reads what is there and writes nothing.
+    """Plan a run; reads the store and writes nothing.
 
     Args:
         study: a valid study.
         cells: those to run, from ``design.cells``.
         out: the folder of stores.
-        workers: compute processes; by default one per core, or none on an accelerator and for what is :data:`SHORT_RUN_S`.
-        resolution: also say what the design can resolve, for which statistics have to be loaded.
+        workers: compute processes; by default one per core, or none on an accelerator or for at most
+            :data:`SHORT_RUN_S` of computing.
+        resolution: also say what the design can resolve, which loads statistics.
+        estimates: of this study and its stored scores, as JSON has them; they give the sd between replicates.
     """
     store = study.store(out)
     status = arm_status(study, cells, store)
-    done = [all(status[index, name] not in TO_DO for name in _names(cell)) for index, cell in enumerate(cells)]
-    timings = Timings(out)
-    seconds = recorded = 0.0
-    paid: set[tuple[str, int]] = set()
-    for index, cell in enumerate(cells):
-        todo = [arm for arm in cell.arms if status[index, arm.name] in TO_DO]
-        if not todo:
-            continue
-        encoder = (cell.condition.model_dump_json(), cell.replicate)
-        known = timings.pretraining(cell.condition)
-        if encoder not in paid:
-            seconds += guessed_pretraining(cell.condition) if known is None else known
-            recorded += known or 0.0
-        paid.add(encoder)
-        for arm in todo:
-            known = timings.arm(cell.condition, arm.condition)
-            seconds += guessed_arm(cell.condition, arm.condition) if known is None else known
-            recorded += known or 0.0
+    seconds, recorded = _seconds(cells, status, Timings(out))
     processes = workers
     if processes is None:
         processes = device.processes() if seconds > SHORT_RUN_S else 0
     return Plan(
         cells=len(cells),
-        cells_done=sum(done),
+        cells_done=sum(not _arms_to_do(index, cell, status) for index, cell in enumerate(cells)),
         arms=len(status),
         arms_done=sum(value not in TO_DO for value in status.values()),
         seconds=seconds / max(processes, 1),
@@ -133,92 +125,70 @@ def plan(
         workers=processes,
         device=f"CPU with {device.cores()} cores" if device.is_cpu() else device.kind(),
         store=store,
-        there=_there(store, status),
+        state=_state(store, status),
         difficulty=tuple(dict.fromkeys(cell.condition.generator.difficulty.words for cell in cells)),
-        others=_others(study, store),
-        resolves=_resolves(study, store) if resolution else "",
+        others=_other_stores(study, store),
+        resolves=_resolves(study, estimates) if resolution else "",
     )
 
 
-def arm_status(study: Study, cells: Sequence[Cell], store: Path) -> dict[tuple[int, str], Status]:
-    """Status of every arm: (position of its cell, its name) -> worst status of its planned draws."""
-    found = {(index, arm.name): Status.OPEN for index, cell in enumerate(cells) for arm in cell.arms}
-    if not store.exists():
-        return found
-    from biasprop.store.store import Store
+def _arms_to_do(index: int, cell: Cell, status: ArmStatus) -> list[Any]:
+    return [arm for arm in cell.arms if status[index, arm.name] in TO_DO]
 
-    opened = Store.open(store, writable=False)
-    status = opened.status()
+
+def _seconds(cells: Sequence[Cell], status: ArmStatus, timings: Timings) -> tuple[float, float]:
+    """Seconds that one process takes for what is left, and how many of them rest on recorded timings."""
+    seconds = recorded = 0.0
+    pretrained: set[tuple[str, int]] = set()
     for index, cell in enumerate(cells):
-        for arm in cell.arms:
-            try:
-                draws = status[opened.index(arm.levels, cell.replicate)][: arm.draws]
-            except KeyError:  # a level or replicate that the store does not have yet
-                continue
-            found[index, arm.name] = Status.OPEN if (draws == Status.OPEN).any() else Status(max(draws))
-    return found
+        arms = _arms_to_do(index, cell, status)
+        if not arms:
+            continue
+        encoder = (cell.condition.model_dump_json(), cell.replicate)
+        if encoder not in pretrained:
+            known = timings.pretraining(cell.condition)
+            seconds += guessed_pretraining(cell.condition) if known is None else known
+            recorded += known or 0.0
+        pretrained.add(encoder)
+        for arm in arms:
+            known = timings.arm(cell.condition, arm.condition)
+            seconds += guessed_arm(cell.condition, arm.condition) if known is None else known
+            recorded += known or 0.0
+    return seconds, recorded
 
 
-def causes(store: Path) -> dict[tuple[str, int], str]:
-    """Why draws of arms diverged, as the event log has it: (an arm's name, replicate) -> words to put behind it."""
-    from biasprop.store.store import Store
-
-    found = {}
-    for event in Store.open(store, writable=False).events():
-        if event.get("event") == "arm":
-            name, _, replicate = event["arm"].rpartition(", replicate ")
-            found[name, int(replicate)] = "".join(f"; {draw}: {why}" for draw, why in event.get("why", {}).items())
-    return found
-
-
-def listing(cells: Sequence[Cell], status: dict[tuple[int, str], Status]) -> list[str]:
-    """Every cell with its arms and their status, one line an arm."""
-    lines = []
-    for index, cell in enumerate(cells):
-        lines.append(cell.name)
-        lines += [f"  {status[index, arm.name].words:<12} {arm.name}" for arm in cell.arms]
-    return lines
-
-
-def _names(cell: Cell) -> list[str]:
-    return [arm.name for arm in cell.arms]
-
-
-def _there(store: Path, status: dict[tuple[int, str], Status]) -> str:
+def _state(store: Path, status: ArmStatus) -> str:
     if not store.exists():
         return "does not exist yet"
     counts = Counter(status.values())
-    return ", ".join(f"{counts[each]} {each.words}" for each in Status if counts[each]) + " arms"
+    return ", ".join(f"{counts[value]} {value.words}" for value in Status if counts[value]) + " arms"
 
 
-def _others(study: Study, store: Path) -> tuple[str, ...]:
+def _other_stores(study: Study, store: Path) -> tuple[str, ...]:
     if not store.parent.is_dir():
         return ()
     return tuple(str(p) for p in sorted(store.parent.glob(f"{study.stem}-{'[0-9a-f]' * 12}")) if p != store)
 
 
-def _resolves(study: Study, store: Path) -> str:
+def _resolves(study: Study, estimates: Sequence[Mapping[str, Any]]) -> str:
     from biasprop.statistics.tests import resolvable
 
     primary = next(estimand for estimand in study.estimands if estimand.primary)
-    sd = _measured_sd(store, primary.name)
+    sd = _measured_sd(estimates, primary.name)
     smallest = resolvable(ASSUMED_SD if sd is None else sd, study.replicates)
-    source = f"an assumed sd of {ASSUMED_SD:g}" if sd is None else f"the stored sd of {sd:.3g}"
     if math.isnan(smallest):
         return f"nothing with {study.replicates} replicate; at least 2 are needed"
+    source = f"an assumed sd of {ASSUMED_SD:g}" if sd is None else f"the stored sd of {sd:.3g}"
     return (
         f"{primary.name} of {smallest:.2g} on {primary.scale} with {study.replicates} replicates "
         f"(power 80 %, level 5 %, {source}; margin {primary.margin:g})"
     )
 
 
-def _measured_sd(store: Path, name: str) -> float | None:
-    """Sd between replicates of the primary estimand, as the last table of the store has it."""
-    try:
-        newest = max((store / "cache").glob("*.json"), key=os.path.getmtime)
-        rows: list[Any] = json.loads(safe_files.read_bytes(newest, json_cache.MAX_BYTES))["content"]["estimates"]
-        row = next(row for row in rows if row["name"] == name)
-        sd = float(row["se"]) * math.sqrt(row["replicates"])
-        return sd if sd > 0 else None
-    except (OSError, ValueError, KeyError, TypeError, StopIteration):
+def _measured_sd(estimates: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    """Sd between replicates of the estimate of this name; None if it has no standard error."""
+    row = next((row for row in estimates if row["name"] == name), None)
+    if row is None or row["se"] is None:
         return None
+    sd = row["se"] * math.sqrt(row["replicates"])
+    return sd if sd > 0 else None

@@ -1,15 +1,18 @@
-"""Any study made small: the same factors, levels and estimands on one structure that runs in seconds.
+"""Small numbers for any study: the same factors, levels and estimands on one structure that runs in seconds.
 
-It rewrites numbers of the study and is gone; nothing that runs later knows of it.
+Only the tables of the study are rewritten; nothing that runs later distinguishes a small study from another.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from biasprop.study.source import Location
+from biasprop.study.location import Location, get_at
+
+if TYPE_CHECKING:
+    from biasprop.study.study import Study
 
 STRUCTURE: dict[str, int] = {
     "size": 16,
@@ -24,7 +27,7 @@ STRUCTURE: dict[str, int] = {
     "projection": 16,
     "batch": 16,
 }
-"""Name of a whole-number key, in whichever component -> the number it gets: one structure for all studies."""
+"""Name of a whole-number key, in any component -> its small value: one structure for all studies."""
 
 MAX_VALUES: dict[str, int] = {
     "cohort": 256,
@@ -36,55 +39,68 @@ MAX_VALUES: dict[str, int] = {
     "calibration": 120,
     "pretext": 64,
 }
-"""Name of a whole-number key -> the most it may be."""
+"""Name of a whole-number key -> its largest value."""
 
 REPLICATES = 2
 
 RUNGS: dict[str, int] = {"labels": 16, "cohort": 128, "steps": 25, "size": 16, "width": 8, "depth": 1}
-"""Name of a key that a factor varies -> size of one step of its small ladder (1 step for the lowest level)."""
+"""Name of a key that a factor varies -> distance between its small values, which start at one distance from 0."""
 
-Filled = Mapping[str, Sequence[Mapping[Location, Any]]]
+Settings = Mapping[Location, Any]
+"""Key of the study -> value, of one level."""
 
 
-def smoke(base: Mapping[str, Any], table: Mapping[str, Any], filled: Filled) -> dict[str, Any]:
-    """Rewrite a valid study to small numbers.
+def small_table(table: Mapping[str, Any], study: Study, plain: Study) -> dict[str, Any]:
+    """The tables of a valid study with small numbers.
 
     Args:
-        base: its condition with all defaults filled in.
-        table: the study as its file has it.
-        filled: factor -> for each level, what each moved key is with defaults filled in.
+        table: the study's tables without ``--set``.
+        study: the study with ``--set``, which gives the base condition.
+        plain: the study without ``--set``, which gives the levels.
 
     Returns:
-        The table of the small study. Varied numbers stay apart and in order; estimands name the new ones.
+        New tables. Numbers that a factor varies stay distinct and in order, and estimands name the new levels.
     """
-    small = copy.deepcopy(dict(table)) | {name: _shrunk(value) for name, value in base.items()}
+    base = {name: _small(value) for name, value in study.base_table().items()}
+    small = copy.deepcopy(dict(table)) | base
     small["replicates"] = min(REPLICATES, table["replicates"])
     small.pop("scale", None)
     renamed: dict[str, dict[Any, Any]] = {}
     for name, factor in small["factors"].items():
-        ladder = _ladder(filled[name])
+        every = _settings(plain, name)
+        ladder = _ladder(every)
         renamed[name] = {}
-        for index, (level, moves) in enumerate(zip(factor["levels"], filled[name], strict=True)):
-            new = {path: ladder.get((path, _number(value)), _shrunk(value)) for path, value in moves.items()}
+        for index, (level, settings) in enumerate(zip(factor["levels"], every, strict=True)):
+            new = {key: ladder.get((key, _number(value)), _small(value)) for key, value in settings.items()}
             if isinstance(level, dict) and "set" in level:
-                keys = dict(zip(new, level["set"], strict=True))
-                # A dump leaves out what is off, and there is nothing to make small in it.
-                level["set"] |= {keys[path]: value for path, value in new.items() if value != {}}
-            else:
-                (value,) = new.values()
-                if isinstance(value, dict) and "kind" not in value and (isinstance(level, str) or not value):
-                    continue  # a preset by name: its numbers are no sizes, and the name is its label; or what is off
-                factor["levels"][index] = value
-                if isinstance(level, int | float) and not isinstance(level, bool):
-                    renamed[name][level] = value
+                written = dict(zip(new, level["set"], strict=True))
+                # A dumped model omits tables that are off, and nothing in them could be made small.
+                level["set"] |= {written[key]: value for key, value in new.items() if value != {}}
+                continue
+            (value,) = new.values()
+            if isinstance(value, dict) and "kind" not in value and (isinstance(level, str) or not value):
+                continue  # a preset by its name, which is the label and has no sizes; or a table that is off
+            factor["levels"][index] = value
+            if isinstance(level, int | float) and not isinstance(level, bool):
+                renamed[name][level] = value
     for estimand in small["estimands"]:
-        _rename(estimand, renamed)
+        _rename_levels(estimand, renamed)
     return small
 
 
-def _shrunk(value: Any, key: str = "") -> Any:
+def _settings(study: Study, factor: str) -> list[Settings]:
+    """What each level of a factor sets, with defaults filled in."""
+    every = []
+    for level in study.levels(factor):
+        dumped = study.with_levels({factor: level}).model_dump(mode="json")
+        every.append({key: get_at(dumped, key) for key in level.settings})
+    return every
+
+
+def _small(value: Any, key: str = "") -> Any:
+    """A value with every whole number in it made small, by the name of its key."""
     if isinstance(value, dict):
-        return {name: _shrunk(child, name) for name, child in value.items()}
+        return {name: _small(child, name) for name, child in value.items()}
     if not isinstance(value, int) or isinstance(value, bool):
         return value
     return STRUCTURE.get(key, min(value, MAX_VALUES.get(key, value)))
@@ -94,26 +110,26 @@ def _number(value: Any) -> int | float | None:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _ladder(filled: Sequence[Mapping[Location, Any]]) -> dict[tuple[Location, Any], int]:
-    """(key, number) -> small number, for every key of :data:`STRUCTURE` or :data:`MAX_VALUES` that the levels move."""
+def _ladder(every: Sequence[Settings]) -> dict[tuple[Location, Any], int]:
+    """(key, number) -> small number, for every key of :data:`STRUCTURE` or :data:`MAX_VALUES` that levels set."""
     ladder: dict[tuple[Location, Any], int] = {}
-    for path in {path for moves in filled for path in moves}:
-        name = str(path[-1])
-        values = sorted({moves[path] for moves in filled if isinstance(_number(moves.get(path)), int)})
+    for key in {key for settings in every for key in settings}:
+        name = str(key[-1])
+        values = sorted({settings[key] for settings in every if isinstance(_number(settings.get(key)), int)})
         small = (STRUCTURE | MAX_VALUES).get(name)
         if small is not None:
             rung = RUNGS.get(name, small)
-            ladder |= {(path, value): rung * (step + 1) for step, value in enumerate(values)}
+            ladder |= {(key, value): rung * (step + 1) for step, value in enumerate(values)}
     return ladder
 
 
-def _rename(estimand: dict[str, Any], renamed: Mapping[str, Mapping[Any, Any]]) -> None:
-    """Make an estimand name the small levels."""
-    own = renamed.get(estimand.get("factor", ""), {})
+def _rename_levels(estimand: dict[str, Any], renamed: Mapping[str, Mapping[Any, Any]]) -> None:
+    """Replace the levels that an estimand names by the small ones, in place."""
+    contrasted = renamed.get(estimand.get("factor", ""), {})
     if "skewed" in estimand:
-        estimand["skewed"] = [own.get(level, level) for level in estimand["skewed"]]
+        estimand["skewed"] = [contrasted.get(level, level) for level in estimand["skewed"]]
     if "reference" in estimand:
-        estimand["reference"] = own.get(estimand["reference"], estimand["reference"])
+        estimand["reference"] = contrasted.get(estimand["reference"], estimand["reference"])
     for field in ("at", "denominator"):
         for factor, level in estimand.get(field, {}).items():
             estimand[field][factor] = renamed.get(factor, {}).get(level, level)

@@ -16,7 +16,7 @@ from biasprop.bench.operations import FORWARD, Recorded, flops, products, record
 from biasprop.bench.programs import buffers
 from biasprop.bench.stages import batch as first_replicates
 from biasprop.nn import optimisation
-from biasprop.study.study import load_study
+from biasprop.study.load import load_study
 from biasprop.training import pretrain, pretraining_task
 from biasprop.training.batching import over_cells
 from tests.members import batch, condition

@@ -30,7 +30,7 @@ def main() -> None:
 
     from biasprop.bench.stages import Workload
     from biasprop.hardware import device
-    from biasprop.study.study import load_study
+    from biasprop.study.load import load_study
 
     device.prepare()
     workload = Workload(load_study(given.study, tuple(given.set)), given.width)

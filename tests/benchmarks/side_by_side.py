@@ -167,7 +167,7 @@ def overrides(study: Path, part: float) -> list[str]:
     """``--set`` words that leave a part of all training steps, in whole segments: we compute no others."""
     from biasprop.nn.optimisation import SEGMENT
     from biasprop.study import design
-    from biasprop.study.study import load_study
+    from biasprop.study.load import load_study
 
     whole = load_study(study)
     protocols = {
@@ -197,7 +197,7 @@ def main() -> None:
     from biasprop.bench.timing import load
     from biasprop.hardware import device
     from biasprop.study import design
-    from biasprop.study.study import load_study
+    from biasprop.study.load import load_study
     from tests.benchmarks.images import export
 
     device.prepare()

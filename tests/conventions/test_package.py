@@ -80,7 +80,7 @@ def test_options_in_the_readme_exist() -> None:
 
 
 def test_the_mix_ratio_of_the_readme_adds_a_level_and_moves_nothing(tmp_path: Path) -> None:
-    from biasprop.study.study import load_study
+    from biasprop.study.load import load_study
 
     (line,) = re.findall(r"<!-- level -->\n```toml\n(.+)\n```", README)
     shipped = ROOT / "studies" / "skin_tone.toml"
@@ -96,7 +96,7 @@ def test_the_mix_ratio_of_the_readme_adds_a_level_and_moves_nothing(tmp_path: Pa
 
 
 def test_a_mix_is_ablated_by_count_with_the_levels_the_readme_shows(tmp_path: Path) -> None:
-    from biasprop.study.study import load_study
+    from biasprop.study.load import load_study
 
     (lines,) = re.findall(r"<!-- levels -->\n```toml\n(.+?)\n```", README, re.DOTALL)
     text = (ROOT / "studies" / "skin_tone.toml").read_text(encoding="utf-8")
@@ -113,10 +113,10 @@ def test_a_mix_is_ablated_by_count_with_the_levels_the_readme_shows(tmp_path: Pa
 
 
 def test_the_committed_schema_is_current() -> None:
-    from biasprop.study.study import schema
+    from biasprop.study.schema import schema
 
     committed = ROOT / "biasprop" / "study" / "study.schema.json"
-    assert json.loads(committed.read_text(encoding="utf-8")) == schema(), "run python -m biasprop.study.study"
+    assert json.loads(committed.read_text(encoding="utf-8")) == schema(), "run python -m biasprop.study.schema"
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from biasprop.execution import progress, sweep
 from biasprop.store.store import Store
 from biasprop.store.view import open_cube
 from biasprop.study import design
-from biasprop.study.study import Study, load_study
+from biasprop.study.load import load_study
+from biasprop.study.study import Study
 
 ROOT = Path(__file__).parents[2]
 STUDY = Path(__file__).with_name("small.toml")

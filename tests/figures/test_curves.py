@@ -15,7 +15,7 @@ from biasprop.component import InputError
 from biasprop.report.figures import curves
 from biasprop.report.plotting import DOUBLE, SINGLE, NotApplicable, save
 from biasprop.statistics.measures import measure, per_replicate
-from biasprop.study.study import load_study
+from biasprop.study.load import load_study
 from tests.synthetic import synthetic_cube
 
 STUDY = Path(__file__).with_name("study.toml")

@@ -16,7 +16,8 @@ from biasprop.report import figures, plotting
 from biasprop.report.figures import FIGURES, contact_sheet, draw_all, skipped
 from biasprop.statistics.estimate import Estimate, estimates
 from biasprop.statistics.measures import measure
-from biasprop.study.study import Study, load_study
+from biasprop.study.load import load_study
+from biasprop.study.study import Study
 from tests.synthetic import synthetic_cube
 
 STUDY = Path(__file__).with_name("study.toml")

@@ -15,7 +15,7 @@ from biasprop.component import InputError
 from biasprop.report import figures, plotting
 from biasprop.statistics.estimate import estimates
 from biasprop.statistics.measures import measure
-from biasprop.study.study import load_study
+from biasprop.study.load import load_study
 from paper import make, numbers
 from tests.synthetic import synthetic_cube
 

@@ -13,7 +13,7 @@ from biasprop.component import InputError
 from biasprop.generators import SOURCES
 from biasprop.keys import at_each
 from biasprop.study.conditions import PretrainingCondition
-from biasprop.study.study import load_study
+from biasprop.study.load import load_study
 from biasprop.training.batching import Batch, over_cells
 from biasprop.training.pretrain import untrained
 from biasprop.training.pretraining_task import PretrainingTask, cached_cohort
@@ -79,8 +79,8 @@ def test_cached_images_equal_rendered_ones(kind: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ('pretraining.objective="next_scan"', "next_scan needs subjects, and natural_textures shows none"),
-        ('pretraining.mitigation="resampling"', "resampling needs subjects, and natural_textures shows none"),
+        ('pretraining.objective="next_scan"', "next_scan needs subjects, and natural_textures has none"),
+        ('pretraining.mitigation="resampling"', "resampling needs subjects, and natural_textures has none"),
     ],
 )
 def test_conditions_that_need_subjects_raise(change: str, message: str) -> None:

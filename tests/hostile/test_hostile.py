@@ -22,7 +22,7 @@ from biasprop.store.encoders import EncoderStore, encoder_key
 from biasprop.store.store import Store
 from biasprop.store.variables import VARIABLES
 from biasprop.store.view import open_cube
-from biasprop.study.study import load_study
+from biasprop.study.load import load_study
 from tests.store import small
 from tests.store.conftest import empty, filled, full, impatient  # noqa: F401 - fixtures
 

@@ -31,7 +31,7 @@ from hypothesis import strategies as st
 from biasprop.component import InputError
 from biasprop.encoders import ENCODERS
 from biasprop.study import design, plan
-from biasprop.study.study import load_study
+from biasprop.study.load import load_study
 from tests.inputs.test_command import command
 
 ROOT = Path(__file__).parents[2]

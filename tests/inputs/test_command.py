@@ -49,7 +49,7 @@ def test_bad_input_is_exit_code_2_without_traceback_or_trace(
     [
         (("x.toml", "--smok"), "did you mean --smoke?"),
         (("x.toml", "--replicates", "few"), "invalid int value: 'few'"),
-        (("x.toml", "--power", "wide"), "--power: invalid float value: 'wide'\n"),
+        (("x.toml", "--precision", "wide"), "--precision: invalid float value: 'wide'\n"),
         (("x.toml", "-q", "-v"), "not allowed with argument"),
         ((), "the following arguments are required: STUDY"),
     ],

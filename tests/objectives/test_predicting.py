@@ -11,7 +11,7 @@ import pytest
 
 from biasprop.component import InputError
 from biasprop.nn.layers import patchify
-from biasprop.study.study import load_study
+from biasprop.study.load import load_study
 from biasprop.training import pretraining_task
 from tests.members import images, member, same, subjects
 from tests.objectives.test_objective_contract import ENCODER, GENERATOR, KEY, start

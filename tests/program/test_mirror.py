@@ -19,7 +19,8 @@ from biasprop.generators import GENERATORS
 from biasprop.nn.views import Augmentation
 from biasprop.objectives import OBJECTIVES
 from biasprop.protocols import PROTOCOLS
-from biasprop.study.study import Origin, Study, remake
+from biasprop.study.load import remake
+from biasprop.study.study import Origin, Study
 from biasprop.training.adapt import Finetuner
 from tests.members import batch, condition, member, one_of_each
 from tests.program.small_experiment import finetuner, finetuning, pretrain, quiet, scorer

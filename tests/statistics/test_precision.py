@@ -96,7 +96,7 @@ def test_the_command_makes_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     study = str(ROOT / "tests" / "figures" / "study.toml")
-    assert run.main([study, "--power", "0.05"]) == 0
+    assert run.main([study, "--precision", "0.05"]) == 0
     assert "not enough replicates in the store" in capsys.readouterr().out
     monkeypatch.setattr(Path, "exists", lambda path: True)
     monkeypatch.setattr(
@@ -104,7 +104,7 @@ def test_the_command_makes_nothing(
         lambda study, store: synthetic_cube(replicates=6, draws=1, subjects=60),
     )
     monkeypatch.setattr(Path, "is_dir", lambda path: True)
-    assert run.main([study, "--power", "0.05"]) == 0
+    assert run.main([study, "--precision", "0.05"]) == 0
     text = capsys.readouterr().out
     assert (
         "half-width 0.05" in text
@@ -117,5 +117,5 @@ def test_the_command_makes_nothing(
 
 @pytest.mark.parametrize("word", ["0", "-0.1", "nan", "inf"])
 def test_a_bad_width_is_refused(word: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run.main(["x.toml", f"--power={word}"]) == 2
-    assert capsys.readouterr().err.strip() == f"--power {float(word):g}: has to be a half-width above 0"
+    assert run.main(["x.toml", f"--precision={word}"]) == 2
+    assert capsys.readouterr().err.strip() == f"--precision {float(word):g}: has to be a half-width above 0"

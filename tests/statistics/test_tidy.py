@@ -11,7 +11,7 @@ import pytest
 from biasprop.report import tidy_table
 from biasprop.report.tables import summarise
 from biasprop.statistics.summary import Summary
-from biasprop.study.study import load_study
+from biasprop.study.load import load_study
 from tests.synthetic import synthetic_cube
 
 STUDY = Path(__file__).parents[1] / "figures" / "study.toml"

@@ -13,7 +13,8 @@ from biasprop.store import json_cache
 from biasprop.store.ledger import FILE, read, write
 from biasprop.store.store import Store
 from biasprop.store.view import open_cube
-from biasprop.study.study import Origin, Study, load_study, remake
+from biasprop.study.load import load_study, remake
+from biasprop.study.study import Origin, Study
 from tests.source_tree import ROOT
 from tests.store import small
 

@@ -12,7 +12,7 @@ from biasprop.store.netcdf import export_netcdf
 from biasprop.store.store import Store
 from biasprop.store.variables import VARIABLES
 from biasprop.store.view import open_cube
-from biasprop.study.factors import RESERVED
+from biasprop.study.checks.factors import RESERVED
 from tests.store import small
 
 ARM = {"pretraining": "50/50", "labels": 200}

@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 
 from biasprop import run
+from biasprop.arguments import arguments
 from biasprop.execution import progress
 from biasprop.execution.provenance import attributes
 from biasprop.nn.optimisation import Schedule
 from biasprop.store.store import Store
 from biasprop.study import design, plan
-from biasprop.study.study import Study, load_study
+from biasprop.study.load import load_study
+from biasprop.study.study import Study
 from biasprop.study.timings import Timings
 
 ROOT = Path(__file__).parents[2]
@@ -41,6 +43,26 @@ def test_help_and_wrong_arguments_import_nothing_heavy() -> None:
     assert done.stdout.strip() == ""
 
 
+def test_former_spellings_of_options_are_accepted_and_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert arguments().parse_args(["x.toml", "--power", "0.1"]).precision == 0.1
+    assert arguments().parse_args(["x.toml", "--ledger"]).difficulty
+    with pytest.raises(SystemExit):
+        run.main(["--help"])
+    text = capsys.readouterr().out
+    assert "--precision" in text and "--power" not in text and "--ledger" not in text
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"), [("--precison", "--precision"), ("--powr", "--precision"), ("--legder", "--difficulty")]
+)
+def test_a_misspelt_option_is_corrected_to_its_current_name(
+    wrong: str, meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        run.main(["x.toml", wrong])
+    assert left.value.code == 2 and capsys.readouterr().err.endswith(f"; did you mean {meant}?\n")
+
+
 def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         run.main(["--help"])
@@ -55,8 +77,8 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         "--only",
         "--replicates",
         "--workers",
-        "--power",
-        "--ledger",
+        "--precision",
+        "--difficulty",
     ):
         assert option in text
     for option in ("--out", "--json", "--netcdf", "-q", "-v"):
@@ -169,6 +191,27 @@ def test_a_run_reports_one_json_object_and_a_second_run_computes_nothing(
     assert "0 of 8 cells to do" in second.err
 
 
+def test_a_plan_takes_the_sd_from_the_report_of_the_stored_scores_or_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], sweeps: list[str]
+) -> None:
+    words = [str(EXAMPLE), "--smoke", "--out", str(tmp_path)]
+    assert run.main([*words, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    primary = next(row for row in report["estimates"] if row["primary"])
+    measured = f"the stored sd of {primary['se'] * primary['replicates'] ** 0.5:.3g}"
+    (cache,) = Path(report["store"]).glob("cache/*.json")
+    foreign = json.loads(cache.read_text())
+    foreign["content"]["estimates"] = [row | {"se": 9.0} for row in foreign["content"]["estimates"]]
+    cache.with_name("0" * 32 + ".json").write_text(json.dumps(foreign))  # newer, and of other scores
+    assert run.main([*words, "--plan"]) == 0
+    assert measured in capsys.readouterr().out
+    assert run.main([*words, "--plan", "--set", "replicates=3"]) == 0
+    assert "an assumed sd" in capsys.readouterr().out, "another study"
+    cache.unlink()
+    assert run.main([*words, "--plan"]) == 0
+    assert "an assumed sd" in capsys.readouterr().out
+
+
 def test_a_damaged_arm_of_a_finished_study_is_named_and_computed_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], sweeps: list[str]
 ) -> None:
@@ -204,7 +247,7 @@ def test_a_ledger_is_kept_with_every_run_and_printed_with_a_learner_when_asked_f
     monkeypatch.setattr("biasprop.difficulty.learner.SCHEDULE", Schedule(steps=50, batch=32))
     monkeypatch.setattr("biasprop.generators.dermoscopy.LESIONS", 2)
     words = [str(EXAMPLE), "--smoke", "--out", str(tmp_path)]
-    assert run.main([*words, "--ledger", "-q"]) == 0, "without a store"
+    assert run.main([*words, "--difficulty", "-q"]) == 0, "without a store"
     assert "learner" in capsys.readouterr().out and list(tmp_path.iterdir()) == []
     assert run.main([*words, "-q"]) == 0
     shown = capsys.readouterr().out
@@ -213,7 +256,7 @@ def test_a_ledger_is_kept_with_every_run_and_printed_with_a_learner_when_asked_f
     (store,) = tmp_path.glob("example-*")
     (file,) = store.glob("ledger.json")
     kept = file.read_bytes()
-    assert run.main([*words, "--ledger", "--json", "-q"]) == 0
+    assert run.main([*words, "--difficulty", "--json", "-q"]) == 0
     (entry,) = json.loads(capsys.readouterr().out)["ledger"]["entries"]
     assert {"lower", "upper", "model", "learner", "separability"} == {row["kind"] for row in entry["rows"]}
     file.write_bytes(kept[:50])

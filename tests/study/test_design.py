@@ -9,7 +9,8 @@ import pytest
 
 from biasprop.component import InputError
 from biasprop.study import design
-from biasprop.study.study import Study, load_study
+from biasprop.study.load import load_study
+from biasprop.study.study import Study
 
 EXAMPLE = Path(__file__).parents[1] / "inputs" / "example.toml"
 

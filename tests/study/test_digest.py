@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from biasprop.study import digest as digests
-from biasprop.study.study import Study, load_study, remake
+from biasprop.study.load import load_study, remake
+from biasprop.study.study import Study
 
 EXAMPLE = (Path(__file__).parents[1] / "inputs" / "example.toml").read_text()
 Load = Callable[..., Study]

@@ -9,9 +9,10 @@ import pytest
 
 from biasprop.encoders import ENCODERS
 from biasprop.study import design
+from biasprop.study.load import load_study
+from biasprop.study.overrides import merge, override
 from biasprop.study.smoke import MAX_VALUES, REPLICATES, STRUCTURE
-from biasprop.study.source import merge, override, parse
-from biasprop.study.study import load_study
+from biasprop.study.source import parse
 
 EXAMPLE = Path(__file__).parents[1] / "inputs" / "example.toml"
 

@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 import jax
 from biasprop.execution import progress, sweep
-from biasprop.study.study import load_study
+from biasprop.study.load import load_study
 study, out, devices, width = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 assert jax.local_device_count() == devices
 study = load_study(study)

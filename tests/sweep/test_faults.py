@@ -14,8 +14,8 @@ from biasprop.execution import job, progress, sweep
 from biasprop.status import Status
 from biasprop.store.store import Store
 from biasprop.store.view import open_cube
-from biasprop.study import design, plan
-from biasprop.study.study import load_study
+from biasprop.study import arm_status, design
+from biasprop.study.load import load_study
 from biasprop.training import adapt, pretrain
 from biasprop.training.batching import Batch
 
@@ -85,7 +85,7 @@ def test_what_diverges_is_marked_with_step_and_cause_and_alone(
     why = "pretraining: the update of step 0 is not finite"
     told = [event["why"] for event in store.events() if event["event"] == "arm" and "why" in event]
     assert told == [{"draw 0": why}] * 4
-    causes = plan.causes(store.path)
+    causes = arm_status.divergence_causes(store.path)
     assert why in causes["pretraining all a, labels 16, protocol full", 1]
     assert not causes["pretraining all b, labels 16, protocol full", 1]
 

@@ -67,7 +67,7 @@ import os, signal, sys, time
 from biasprop.execution import interrupt
 from biasprop import run
 
-def torn(given):
+def torn(options):
     try:
         if number := int(sys.argv[1]):
             os.kill(os.getpid(), number)
@@ -76,8 +76,8 @@ def torn(given):
         raise AttributeError("'Stream' object has no attribute 'pos'")
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what runs in the background, such as these tests
-interrupt.heed()
-run._answered = torn
+interrupt.install_handlers()
+run._run_or_explain = torn
 sys.exit(run.main(["study.toml"]))
 """
 

@@ -24,8 +24,9 @@ from biasprop.execution.job import encoder_digest
 from biasprop.status import Status
 from biasprop.store.store import Store
 from biasprop.store.view import open_cube
-from biasprop.study import design, plan
-from biasprop.study.study import Study, load_study
+from biasprop.study import arm_status, design
+from biasprop.study.load import load_study
+from biasprop.study.study import Study
 
 ROOT = Path(__file__).parents[2]
 STUDY = ROOT / "studies" / "skin_tone.toml"
@@ -60,7 +61,7 @@ def arms(store: Store) -> Counter[str]:
 def ended(study: Study, out: Path, only: dict[str, list]) -> set[tuple[object, Status]]:
     """What became of the chosen arms of each protocol."""
     cells = design.cells(study, only)
-    status = plan.arm_status(study, cells, study.store(out))
+    status = arm_status.arm_status(study, cells, study.store(out))
     return {(arm.levels["protocol"], status[i, arm.name]) for i, cell in enumerate(cells) for arm in cell.arms}
 
 

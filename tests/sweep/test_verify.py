@@ -14,7 +14,7 @@ from biasprop.component import InputError
 from biasprop.execution import verify
 from biasprop.store.store import Store
 from biasprop.store.variables import DATA
-from biasprop.study.study import load_study
+from biasprop.study.load import load_study
 
 STUDY = Path(__file__).parents[1] / "torture" / "small.toml"
 WORDS = ["--only", "pretraining=all a", "--only", "labels=16", "-q", "--workers", "0"]

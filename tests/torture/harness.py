@@ -19,7 +19,8 @@ import xarray as xr
 
 from biasprop.store.store import Store
 from biasprop.store.view import open_cube
-from biasprop.study.study import Study, load_study
+from biasprop.study.load import load_study
+from biasprop.study.study import Study
 
 ROOT = Path(__file__).parents[2]
 STUDY = Path(__file__).with_name("small.toml")

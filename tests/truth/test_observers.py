@@ -11,7 +11,7 @@ from biasprop.difficulty.learner import learner_rows
 from biasprop.difficulty.observers import channels, exact_rows, fisher, observer_rows, widths
 from biasprop.nn.optimisation import Schedule
 from biasprop.statistics.difficulty import EQUAL, Ledger, z_of
-from biasprop.study.study import load_study
+from biasprop.study.load import load_study
 from biasprop.truth.law import Law, auc_of_z
 from tests.members import condition, member
 from tests.source_tree import ROOT

@@ -12,7 +12,7 @@ from scipy.stats import norm, t
 from biasprop import keys
 from biasprop.metrics import auc
 from biasprop.study.conditions import Pretraining, PretrainingCondition
-from biasprop.study.study import load_study
+from biasprop.study.load import load_study
 from biasprop.training import pretrain
 from biasprop.training.batching import one_cell
 from biasprop.truth import recovered

@@ -1,0 +1,92 @@
+"""What `python -m biasprop.run` prints: the JSON object, the line of a shard, ``--precision`` and ``--difficulty``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from biasprop.study import arm_status
+
+if TYPE_CHECKING:
+    from biasprop.status import Status
+    from biasprop.study.design import Cell
+    from biasprop.study.study import Study
+
+
+def json_object(
+    study: Study,
+    store: Path,
+    cells: Sequence[Cell],
+    status: Mapping[tuple[int, str], Status],
+    report: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> str:
+    """The object of ``--json``, on one line.
+
+    Args:
+        study: that was run.
+        store: folder of its cube.
+        cells: of the run.
+        status: of their arms, from :func:`biasprop.study.arm_status.arm_status`.
+        report: from :func:`biasprop.report.results.make_report`; gives the estimates.
+        more: further keys.
+    """
+    from biasprop.report.tables import as_json
+
+    done = arm_status.cells_done(cells, status)
+    whole = as_json([], study=study.stem, digest=study.digest, store=store, done=done, total=len(cells))
+    estimates = {"estimates": report["estimates"]} if report else {}
+    return json.dumps(whole | estimates | more, allow_nan=False)
+
+
+def shard_line(shard: tuple[int, int], cells: Sequence[Cell], status: Mapping[tuple[int, str], Status]) -> str:
+    """What a shard prints instead of a report."""
+    k, n = shard
+    done = arm_status.cells_done(cells, status)
+    return f"shard {k}/{n}: {done} of its {len(cells)} cells done; run without --shard for the report"
+
+
+def figure_lines(report: Mapping[str, Any]) -> list[str]:
+    """The folder of the figures, and why some were not drawn."""
+    pictures = [path for path in report["figures"] if path.endswith(".png")]
+    skipped = [f"no figure {name}: {why}" for name, why in report["skipped"].items()]
+    return [f"figures: {Path(pictures[0]).parent}" if pictures else "no figures", *skipped]
+
+
+def precision_text(study: Study, store: Path, half_width: float) -> str:
+    """The table of ``--precision``, by the replicates in the store, if it exists."""
+    from biasprop.report import results, tables
+    from biasprop.statistics.measures import measure
+    from biasprop.statistics.precision import precision
+
+    measures = None
+    if store.exists():
+        measures = measure(results.open_study_cube(study, store).load(), study.evaluation.target_specificity)
+    return tables.precision_text(precision(measures, study.estimands, half_width), half_width, results.TABLE_WIDTH)
+
+
+def difficulty_text(study: Study, store: Path, *, as_json: bool, tell: Callable[[str], None]) -> str:
+    """The tables, or the JSON object, of ``--difficulty``.
+
+    Trains a network where none was trained before; the store, if it exists, keeps the ledger.
+
+    Args:
+        study: whose generators.
+        store: folder of its cube.
+        as_json: one JSON object on one line instead of tables.
+        tell: called with lines of progress.
+    """
+    from biasprop.difficulty import ledger
+    from biasprop.report import difficulty, results, tables
+
+    stored = store.exists()
+    entries = ledger.load_or_compute(study, store if stored else None, learn=True, tell=tell)
+    if stored:
+        ledger.save(store, entries)
+    if as_json:
+        content = {"study": study.stem, "digest": study.digest, "ledger": ledger.as_json(entries)}
+        return json.dumps(content, allow_nan=False) + "\n"
+    summary = results.summarise(study, results.open_study_cube(study, store).load(), entries) if stored else None
+    return tables.text(difficulty.tables(study, entries, summary), results.TABLE_WIDTH)

@@ -1,0 +1,74 @@
+"""What a store has of a study's arms: the status of each, and why some have no result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from biasprop.status import LACKS, Status
+
+if TYPE_CHECKING:
+    from biasprop.study.design import Cell
+    from biasprop.study.study import Study
+
+ArmStatus = Mapping[tuple[int, str], Status]
+"""(Position of a cell in a list of cells, name of an arm) -> worst status of the arm's planned draws."""
+
+
+def arm_status(study: Study, cells: Sequence[Cell], store: Path) -> dict[tuple[int, str], Status]:
+    """The status of every arm of these cells, see :data:`ArmStatus`; OPEN for all if there is no store."""
+    every = {(index, arm.name): Status.OPEN for index, cell in enumerate(cells) for arm in cell.arms}
+    if not store.exists():
+        return every
+    from biasprop.store.store import Store
+
+    opened = Store.open(store, writable=False)
+    status = opened.status()
+    for index, cell in enumerate(cells):
+        for arm in cell.arms:
+            try:
+                draws = status[opened.index(arm.levels, cell.replicate)][: arm.draws]
+            except KeyError:  # a level or replicate that the store does not have yet
+                continue
+            every[index, arm.name] = Status.OPEN if (draws == Status.OPEN).any() else Status(max(draws))
+    return every
+
+
+def cells_done(cells: Sequence[Cell], status: ArmStatus) -> int:
+    """Number of cells without an open arm."""
+    return sum(all(status[index, arm.name] != Status.OPEN for arm in cell.arms) for index, cell in enumerate(cells))
+
+
+def missing_results(cells: Sequence[Cell], status: ArmStatus, store: Path) -> list[str]:
+    """One line for each arm without a result, with the reason."""
+    if not set(status.values()) & set(LACKS):
+        return []
+    causes = divergence_causes(store)
+    return [
+        f"{LACKS[status[index, arm.name]]}: {cell.name}: {arm.name}{causes.get((arm.name, cell.replicate), '')}"
+        for index, cell in enumerate(cells)
+        for arm in cell.arms
+        if status[index, arm.name] in LACKS
+    ]
+
+
+def divergence_causes(store: Path) -> dict[tuple[str, int], str]:
+    """Why draws of arms diverged, from the event log: (name of the arm, replicate) -> words that end a line."""
+    from biasprop.store.store import Store
+
+    causes = {}
+    for event in Store.open(store, writable=False).events():
+        if event.get("event") == "arm":
+            name, _, replicate = event["arm"].rpartition(", replicate ")
+            causes[name, int(replicate)] = "".join(f"; {draw}: {why}" for draw, why in event.get("why", {}).items())
+    return causes
+
+
+def listing(cells: Sequence[Cell], status: ArmStatus) -> list[str]:
+    """Every cell, and below it one line per arm with its status."""
+    lines = []
+    for index, cell in enumerate(cells):
+        lines.append(cell.name)
+        lines += [f"  {status[index, arm.name].words:<12} {arm.name}" for arm in cell.arms]
+    return lines

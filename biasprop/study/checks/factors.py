@@ -1,0 +1,94 @@
+"""Names of factors, what their levels set, and the size of the grid they make."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from biasprop.store.variables import VARIABLES
+from biasprop.study.checks.fields import allowed_keys
+from biasprop.study.conditions import Conditions
+from biasprop.study.coords import COORDS
+from biasprop.study.factors import EVALUATION_SHIFTS, FINETUNING_SIDE, PRETRAINING_SIDE, ReadFactor
+from biasprop.study.location import Location, dotted
+from biasprop.study.problems import Problem, suggestion
+
+MAX_COMBINATIONS = 10_000
+"""Combinations of levels; more are taken for a mistake."""
+
+MAX_ARMS = 200_000
+"""Combinations of levels times replicates."""
+
+RESERVED = frozenset(
+    ("replicate", *COORDS, *VARIABLES, *(dim for variable in VARIABLES.values() for dim in variable.dims))
+)
+"""Names that the cube uses itself."""
+
+
+def factor_problems(table: Mapping[str, Any], factors: Mapping[str, ReadFactor]) -> list[Problem]:
+    """Names and levels of factors, keys that no level may set, and keys that two factors set."""
+    problems: list[Problem] = []
+    owners: dict[Location, str] = {}
+    for name, factor in factors.items():
+        location: Location = ("factors", name)
+        if why := _name_problem(name):
+            problems.append(Problem(location, why))
+        problems += [problem.below(location) for problem in factor.problems]
+        for index, level in enumerate(factor.levels):
+            for key in level.settings:
+                inside = level.written_at[key]
+                place: Location = (*location, "levels", index, *inside) if inside else (*location, "key")
+                if why := _key_problem(key, table):
+                    problems.append(Problem(place, why))
+                    continue
+                for other, owner in owners.items():
+                    shorter = min(len(key), len(other))
+                    if owner != name and key[:shorter] == other[:shorter]:
+                        problems.append(Problem(place, f"{dotted(key)} is already set by the factor {owner}"))
+                owners.setdefault(key, name)
+    shifting = list(dict.fromkeys(name for key, name in owners.items() if key[:2] == EVALUATION_SHIFTS))
+    for name in shifting[1:]:
+        what = f"sets {dotted(EVALUATION_SHIFTS)}, as the factor {shifting[0]} does; only one factor may"
+        problems.append(Problem(("factors", name), what))
+    return list(dict.fromkeys(problems))
+
+
+def grid_problem(table: Mapping[str, Any], factors: Mapping[str, ReadFactor]) -> Problem | None:
+    """A grid that is too large, counted before anything is made of it."""
+    count = math.prod(max(len(factor.levels), 1) for factor in factors.values())
+    if count > MAX_COMBINATIONS:
+        what = f"make {count} combinations of levels; at most {MAX_COMBINATIONS} are allowed"
+        return Problem(("factors",), what)
+    replicates = table.get("replicates")
+    if isinstance(replicates, int) and count * replicates > MAX_ARMS:
+        what = f"is {replicates}; with {count} combinations of levels that makes {count * replicates} arms; at most "
+        return Problem(("replicates",), f"{what}{MAX_ARMS} are allowed")
+    return None
+
+
+def _name_problem(name: str) -> str | None:
+    """Why a factor cannot have this name, or None."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        return "cannot be the name of a factor, which becomes a dim: use lower-case letters, digits and _"
+    if name in RESERVED:
+        return "cannot be the name of a factor; the cube uses this name itself"
+    return None
+
+
+def _key_problem(key: Location, table: Mapping[str, Any]) -> str | None:
+    """Why a level cannot set this key, or None."""
+    roots = (*PRETRAINING_SIDE, *FINETUNING_SIDE)
+    if key[0] not in roots and key[:2] != EVALUATION_SHIFTS:
+        same = key[0] in Conditions.model_fields
+        why = "is the same for all arms" if same else "is not a key that a level can set"
+        return f"{dotted(key)} {why}; a key starts with one of these; {suggestion(key[0], roots)}"
+    for end in range(1, len(key)):
+        allowed = allowed_keys(Conditions, table, key[:end])
+        if allowed is None:  # a table with free names, or a component whose kind another level decides
+            continue
+        if str(key[end]) not in allowed:
+            owner = dotted(key[:end])
+            return f"{dotted(key)} does not exist: {owner} has no {key[end]!r}; {suggestion(key[end], allowed)}"
+    return None

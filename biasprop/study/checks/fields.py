@@ -1,0 +1,190 @@
+"""Every key by itself: values that no study can have, and the errors of pydantic in terms of a study file."""
+
+from __future__ import annotations
+
+import math
+import re
+import types
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from biasprop.component import OneOf
+from biasprop.study.location import Location
+from biasprop.study.problems import MAX_PROBLEMS, Problem, suggestion
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_WANTED = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "string_type": "text in quotes",
+    "bool_type": "true or false",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+    "list_type": "an array",
+    "tuple_type": "an array",
+    "finite_number": "a finite number",
+}
+"""Type of pydantic's error -> what the value has to be."""
+
+_BOUNDS = {
+    "greater_than": ("gt", "above"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "below"),
+    "less_than_equal": ("le", "at most"),
+    "too_short": ("min_length", "of length at least"),
+    "string_too_short": ("min_length", "of length at least"),
+    "too_long": ("max_length", "of length at most"),
+    "string_too_long": ("max_length", "of length at most"),
+}
+"""Type of pydantic's error -> key of the bound in its context, and words before the bound."""
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Characters that control a terminal or the direction of text; line breaks and tabs are allowed."""
+
+
+def value_problems(table: Any, location: Location = ()) -> list[Problem]:
+    """Values that TOML allows and a study does not: dates, infinities, not-a-number, control characters."""
+    if isinstance(table, Mapping):
+        wrong = [
+            Problem((*location, key), "has a control character in its name") for key in table if _CONTROL.search(key)
+        ]
+        return wrong + [p for key, value in table.items() for p in value_problems(value, (*location, key))]
+    if isinstance(table, str) and (match := _CONTROL.search(table)):
+        return [Problem(location, f"has the control character {match[0]!r} in it")]
+    if isinstance(table, list):
+        return [p for index, value in enumerate(table) for p in value_problems(value, (*location, index))]
+    if isinstance(table, float) and not math.isfinite(table):
+        return [Problem(location, f"is {table}; has to be a finite number")]
+    if not isinstance(table, str | int | float):
+        return [Problem(location, f"is the date or time {table}; dates are not allowed; put text in quotes")]
+    return []
+
+
+def validate_fields(model: type[Model], table: Any) -> tuple[Model | None, list[Problem]]:
+    """Validate a parsed TOML table; the model, or None and what pydantic found."""
+    try:
+        return model.model_validate(_with_tuples(table)), []
+    except ValidationError as error:
+        problems = []
+        for detail in error.errors(include_url=False)[:MAX_PROBLEMS]:
+            location = _without_tags(detail["loc"], table)
+            problems.append(Problem(location, _words(detail, location, model, table)))
+        return None, list(dict.fromkeys(problems))
+
+
+def allowed_keys(model: type[BaseModel], table: Any, location: Location) -> tuple[str, ...] | None:
+    """The keys that the table at ``location`` may have; None if any key is allowed, or the location is unknown."""
+    owner = _model_at(model, (), table, location)
+    return tuple(owner.model_fields) if owner is not None else None
+
+
+def _with_tuples(value: Any) -> Any:
+    """A parsed table with tuples for arrays, which strict validation needs.
+
+    Strict validation of JSON accepts arrays for tuples, but not inside a component that may also be a bare string.
+    """
+    if isinstance(value, Mapping):
+        return {key: _with_tuples(child) for key, child in value.items()}
+    return tuple(_with_tuples(child) for child in value) if isinstance(value, list | tuple) else value
+
+
+def _without_tags(location: Location, table: Any) -> Location:
+    """pydantic's location without the kinds of components, which are not keys of a study file."""
+    parts: list[str | int] = []
+    value = table
+    for part in location:
+        if isinstance(value, Mapping) and part not in value and value.get("kind") == part:
+            continue
+        if isinstance(value, str) and value == part:
+            continue
+        parts.append(part)
+        value = _child(value, part)
+    return tuple(parts)
+
+
+def _words(detail: Any, location: Location, model: type[BaseModel], table: Any) -> str:
+    """One error of pydantic, such as ``is -3; has to be at least 4``."""
+    kind, context, value = detail["type"], detail.get("ctx", {}), _short(detail.get("input"))
+    if kind == "missing":
+        owner = _model_at(model, (), table, location[:-1])
+        field = owner.model_fields.get(str(location[-1])) if owner else None
+        meaning = (field.description or "").partition("\n")[0].rstrip(".;:") if field else ""
+        return f"is missing and has no default ({meaning[:1].lower()}{meaning[1:]})" if meaning else "is missing"
+    if kind == "extra_forbidden":
+        allowed = allowed_keys(model, table, location[:-1]) or ()
+        return f"there is no such key here; {suggestion(location[-1], allowed)}"
+    if kind in ("literal_error", "enum"):
+        return f"is {value}; {suggestion(detail['input'], _quoted(context['expected']))}"
+    if kind == "union_tag_invalid":
+        return f"there is no kind {context['tag']!r}; {suggestion(context['tag'], _quoted(context['expected_tags']))}"
+    if kind == "union_tag_not_found":
+        return f"its kind is missing; {suggestion('', _kinds_at(model, table, location))}"
+    if kind in _WANTED:
+        return f"is {value}; has to be {_WANTED[kind]}"
+    if kind in _BOUNDS:
+        name, words = _BOUNDS[kind]
+        return f"is {value}; has to be {words} {context[name]}"
+    message = str(context["error"]) if kind == "value_error" else detail["msg"]
+    names = message.partition("allowed: ")[2]
+    if names and isinstance(detail["input"], str):
+        question = suggestion(detail["input"], names.split(", ")).rpartition("; ")
+        message += f"; {question[2]}" if question[1] else ""
+    return message
+
+
+def _quoted(text: Any) -> list[str]:
+    return re.findall("'([^']*)'", str(text))
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return "a table"
+    if isinstance(value, list | tuple):
+        return "an array" if len(value) else "an empty array"
+    words = repr(value)
+    return words if len(words) <= 60 else f"{words[:57]}..."
+
+
+def _model_at(annotation: Any, metadata: Any, table: Any, location: Location) -> type[BaseModel] | None:
+    """The model of the table at a location, by the kinds that the tables name."""
+    for mark in metadata:
+        if isinstance(mark, OneOf):
+            kind = table if isinstance(table, str) else table.get("kind") if isinstance(table, Mapping) else None
+            if not (isinstance(kind, str) and kind in mark.table):
+                return None
+            return _model_at(mark.table[kind], (), table, location)
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _model_at(get_args(annotation)[0], get_args(annotation)[1:], table, location)
+    if origin in (Union, types.UnionType):
+        models = (_model_at(member, (), table, location) for member in get_args(annotation))
+        return next((model for model in models if model is not None), None)
+    child = _child(table, location[0]) if location else None
+    if origin in (dict, list, tuple):
+        return _model_at(get_args(annotation)[origin is dict], (), child, location[1:]) if location else None
+    if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        return None
+    if not location:
+        return annotation
+    field = annotation.model_fields.get(str(location[0]))
+    return _model_at(field.annotation, field.metadata, child, location[1:]) if field else None
+
+
+def _kinds_at(model: type[BaseModel], table: Any, location: Location) -> Iterable[str]:
+    """The kinds that the component at a location may have."""
+    owner = _model_at(model, (), table, location[:-1])
+    field = owner.model_fields.get(str(location[-1])) if owner and location else None
+    return next((mark.table for mark in field.metadata if isinstance(mark, OneOf)), ()) if field else ()
+
+
+def _child(table: Any, part: str | int) -> Any:
+    if isinstance(table, Mapping):
+        return table.get(part)
+    return table[part] if isinstance(table, list) and isinstance(part, int) and part < len(table) else None

@@ -1,0 +1,51 @@
+"""From tables to a :class:`Study`, or everything that is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from biasprop.study.checks.conditions import condition_problems
+from biasprop.study.checks.estimands import estimand_problems
+from biasprop.study.checks.factors import factor_problems, grid_problem
+from biasprop.study.checks.fields import validate_fields, value_problems
+from biasprop.study.checks.levels import combination_problems, level_problems
+from biasprop.study.conditions import Conditions
+from biasprop.study.factors import read_factors
+from biasprop.study.overrides import merge
+from biasprop.study.problems import Problem
+from biasprop.study.study import Study
+
+
+def validate(table: dict[str, Any]) -> tuple[Study | None, list[Problem]]:
+    """The study that the tables describe, or None and every problem found.
+
+    Checks read the tables as the file has them, so that one finds problems even where others did; levels are checked
+    once the base condition is valid, and combinations of levels once everything else is.
+    """
+    factors = read_factors(table)
+    problems = value_problems(table)
+    found = {problem.location for problem in problems}
+    study, wrong = validate_fields(Study, table)
+    problems += [problem for problem in wrong if problem.location not in found]
+    problems += factor_problems(table, factors)
+    problems += estimand_problems(table, factors)
+    if too_large := grid_problem(table, factors):
+        return None, [*problems, too_large]
+    base = {name: table[name] for name in Conditions.model_fields if name in table}
+    conditions, _ = validate_fields(Conditions, base)
+    if conditions is not None:
+        problems += condition_problems(conditions)
+        problems += level_problems(base, factors, problems)
+    if study is not None and not problems:
+        problems += combination_problems(study)
+    return (None if problems else study), list(dict.fromkeys(problems))
+
+
+def scale_problems(table: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with a valid study under each of its scales, located at the scale, so that it is known early."""
+    return [
+        problem.below(("scale", name))
+        for name, over in table.get("scale", {}).items()
+        for problem in validate(merge(dict(table), over))[1]
+    ]
