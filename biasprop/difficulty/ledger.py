@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 SHIFTED_TEST_NOTE = (
     "The test set of this study is shifted (evaluation.shifts) and the images of the ledger are not, so no row applies "
-    "to it; if a marker is correlated with the disease, not even the upper bound does."
+    "to it: not even the upper one, if a marker is correlated with the disease."
 )
 """Note beside a ledger whose images differ from those of the test set."""
 
