@@ -70,7 +70,7 @@ def draw(
 
     Raises:
         InputError: the store, the format, the folder or a name cannot be used.
-        DoesNotFit: too much is left to draw.
+        NotApplicable: too many panels or curves are left.
     """
     from biasprop.component import InputError
     from biasprop.report import results

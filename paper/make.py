@@ -79,6 +79,7 @@ def make(results: Path, name: str | None = None, out: Path = HERE) -> None:
     from paper.pages import replace
 
     collected: list[numbers.Number] = []
+    drawing = {figure: draw for figure, (draw, _) in FIGURES.items()}
     for store, cube in stores.newest(results, name).items():
         study = study_of(cube, store)
         if study.digest != cube.attrs["digest"]:
@@ -87,7 +88,7 @@ def make(results: Path, name: str | None = None, out: Path = HERE) -> None:
         measures = measure(cube, study.evaluation.target_specificity)
         summary = summary_of(measures, study.estimands)
         folder = out / "output" / study.stem
-        files = draw_all(cube, summary.estimates, folder, study, {figure: draw for figure, (draw, _) in FIGURES.items()})
+        files = draw_all(cube, summary.estimates, folder, study, drawing)
         print(f"{store.name}: {len(files)} files in {folder}")
         for figure, reason in skipped(folder).items():
             print(f"{store.name}: no {figure}: {reason}")

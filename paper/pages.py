@@ -104,8 +104,8 @@ def gallery(studies: Path, results: Mapping[str, Result]) -> str:
 
 
 INTRODUCTION = (
-    "Every study of this folder, with the answer that its last run gave. `python -m biasprop.run studies/NAME.toml` runs "
-    "one; `python -m paper.make` then renews its result, its page and this gallery. What the words mean is in "
+    "Every study of this folder, with the answer that its last run gave. `python -m biasprop.run studies/NAME.toml` "
+    "runs one; `python -m paper.make` then renews its result, its page and this gallery. What the words mean is in "
     "[the methods](../paper/methods.md)."
 )
 
@@ -211,7 +211,7 @@ def _estimates(estimates: Sequence[Result]) -> list[str]:
 
 
 ESTIMATES = (
-    "Values of contrasts are on z = sqrt(2) times the inverse normal CDF of the AUC unless the estimand says otherwise. "
+    "Contrasts are on z = sqrt(2) times the inverse normal CDF of the AUC unless the estimand says otherwise. "
     "The primary estimand is tested at 5 %; all others are adjusted by Holm's procedure: *p differs* is the adjusted p "
     "value of the test against 0, to which the adjusted interval belongs, and *p inside* that of the equivalence test "
     "against the margin. Numbers in the last column refer to the notes below; a dash is a value that is not defined."
@@ -241,9 +241,9 @@ def _levels(result: Result) -> list[str]:
         missing = ", ".join(f"{count} {why}" for why, count in level["missing"].items() if count)
         rows.append([*shown, str(level["replicates"]), missing or DASH])
     text = (
-        "Means over replicates, with 95 % t intervals in brackets. Sensitivity and specificity are those of one threshold "
-        f"for all subgroups, set at a specificity of {result['target_specificity']:g} on the calibration set. *Missing*: "
-        "replicates in which a draw of the arm has not run, diverged or failed."
+        "Means over replicates, with 95 % t intervals in brackets. Sensitivity and specificity are at one threshold "
+        f"for all subgroups, set at a specificity of {result['target_specificity']:g} on the calibration set. "
+        "*Missing*: replicates in which a draw of the arm has not run, diverged or failed."
     )
     return [_filled(text), _table(head, rows, left=tuple(range(len(factors))))]
 

@@ -81,7 +81,8 @@ def _level(row: LevelRow) -> dict[str, Any]:
         "replicates": row.replicates,
         "missing": row.missing,
         "subgroups": {
-            name: {measure: means[measure]._asdict() for measure in BY_SUBGROUP} for name, means in row.subgroups.items()
+            name: {measure: means[measure]._asdict() for measure in BY_SUBGROUP}
+            for name, means in row.subgroups.items()
         },
         "across": {measure: row.across[measure]._asdict() for measure in ACROSS if measure in row.across},
         "levelling_down": row.levelling_down,

@@ -74,7 +74,7 @@ def ledger_table(
     brackets = [bracket(*ledger.bracket(name)) for name in pair]
     table.add_row("range of the ideal observer", "bracket", *brackets, DASH, DASH, DASH, f"{verdict} ({basis})")
     table.caption = (
-        "exact: AUC of the ideal observer; lower, upper: bounds on it; model: AUC of the ideal observer of a simplified "
+        "exact: AUC of the ideal observer; lower, upper: bounds on it; model: AUC of the ideal observer of a simpler "
         "model; learner: a trained\nnetwork, which bounds the ideal observer from below and is not ideal itself. "
         "separability: AUC of telling the two subgroups apart.\nKS of LLR: largest Kolmogorov-Smirnov distance between "
         "the log-likelihood ratios of the subgroups. Brackets use the lower ends of\n95 % intervals over test subjects."
@@ -110,8 +110,8 @@ def parts_table(parts: Sequence[Parts], pair: tuple[str, str]) -> Table:
         levels = [str(level) for level in row.arm.values()]
         table.add_row(*levels, swap, with_interval(gap, signed=True), *cells, str(gap.replicates), note)
     caption = (
-        "The swap contrast comes first, because asymmetries that add to z cancel in it. The terms depend on the order in "
-        "which they are taken: physics\n(ideal observer), learner (network from scratch on many balanced labels), "
+        "The swap contrast comes first, because asymmetries that add to z cancel in it. The terms depend on the order "
+        "in which they are taken: physics\n(ideal observer), learner (network from scratch on many balanced labels), "
         "adaptation (balanced pretraining, this protocol and budget), skew\n(this mix). Taken in another order they "
         "would differ. Only skew is an effect of the mix."
     )

@@ -1,4 +1,4 @@
-"""The report of a store: tables, estimates and figures, cached in it until scores, study, ledger or code change."""
+"""The report of a store: tables, estimates and figures, cached there until scores, study, ledger or code change."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TABLE_WIDTH = 200
 
 
 def make_report(study: Study, store: Path, entries: Sequence[Entry]) -> dict[str, Any]:
-    """Return tables, estimates and figures; from the store's cache while scores, ledger, study and code are the same."""
+    """Return tables, estimates and figures; from the cache while scores, ledger, study and code are the same."""
     from biasprop.report import figures
 
     width = max(get_terminal_size().columns, 100) if sys.stdout.isatty() else TABLE_WIDTH

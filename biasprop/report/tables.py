@@ -50,8 +50,8 @@ def as_json(
 
 
 def tables(summary: Summary, difficulty: Sequence[Table] = ()) -> list[Table]:
-    """Return the tables of a summary: discrimination, operating point, calibration and optimism of every arm, the pretext
-    loss where it was measured, then the estimates.
+    """Return the tables of a summary: discrimination, operating point, calibration and optimism of every arm, the
+    pretext loss where it was measured, then the estimates.
 
     Args:
         summary: of the study.
@@ -77,7 +77,7 @@ def text(tables: Sequence[Table], width: int) -> str:
 
 def precision_text(found: Sequence[Precision], half_width: float, width: int = 160) -> str:
     """Return what ``--precision`` prints: for every estimand and arm the replicates that the half-width needs."""
-    title = f"Replicates needed for 95 % intervals of half-width {half_width:g}, given the sd between those in the store"
+    title = f"Replicates needed for 95 % intervals of half-width {half_width:g}, from the sd between those in the store"
     table = empty_table(title)
     for name in ("estimand", "arm"):
         table.add_column(name, overflow="fold")
@@ -192,8 +192,8 @@ def _pretext(rows: Sequence[LevelRow]) -> Table:
 def _estimates(summary: Summary) -> Table:
     columns = ("value", "95 % interval", "adjusted interval", "SE", "p differs", "p inside", "method", "reps")
     title = (
-        "Estimates. The primary one (*) is tested unadjusted, all others are adjusted by Holm's procedure: their tests\n"
-        "against 0 (adjusted interval, p differs) and, separately, their equivalence tests (p inside the margin)."
+        "Estimates. The primary one (*) is tested unadjusted, all others are adjusted by Holm's procedure: their\n"
+        "tests against 0 (adjusted interval, p differs) and, separately, their equivalence tests (p inside the margin)."
     )
     table = empty_table(title)
     notes: dict[str, int] = {}

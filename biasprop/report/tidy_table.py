@@ -49,7 +49,7 @@ def tabulated(summary: Summary) -> pd.DataFrame:
         One row per estimate. ``table`` is *estimand* (stated in the study), *level* (a measure of a subgroup or of an
         arm as a whole) or *part* (a term of a gap on z); ``name`` is the estimand, the measure or the term;
         ``subgroup`` is the subgroup it is of (of a contrast: A, which a positive value favours) and ``against`` is B.
-        One column for each factor, empty where the estimate runs over it. ``value``, ``low`` and ``high`` are the mean over
+        One column per factor, empty where the estimate runs over it. ``value``, ``low`` and ``high`` are the mean over
         ``replicates`` replicates and its plain 95 % interval; the other columns are those of
         :class:`biasprop.statistics.summary.Estimate`, empty for levels and parts.
     """

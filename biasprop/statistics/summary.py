@@ -81,7 +81,7 @@ class LevelRow:
     across: dict[str, Mean]
     """Measure -> mean; gaps are A - B."""
     levelling_down: bool | None
-    """Whether the gap is smaller than at the reference only because the better subgroup lost; None without a reference."""
+    """Whether the gap is smaller than at the reference only because the better subgroup lost; None: no reference."""
 
 
 @dataclass(frozen=True)
