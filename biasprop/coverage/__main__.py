@@ -101,7 +101,7 @@ def _tables(covered: Sequence[Any], wrong: Sequence[Any], studies: int) -> list[
     error = 100 * min(row.error for row in covered)
     lines = [
         f"Coverage of 95 % intervals in {studies} simulated studies, %, and below it their median width. Monte Carlo",
-        f"standard error {error:.2f}; ! = more than {ERRORS:g} of them from 95 (adjusted: below 95); /n = defined in n %",
+        f"standard error {error:.2f}; ! = more than {ERRORS:g} of them from 95 (adjusted: below); /n = defined in n %",
         "of the studies; in brackets: not offered by the package.",
         head,
     ]

@@ -2,8 +2,8 @@
 
 A figure is a function ``draw(cube, estimates, study) -> matplotlib.figure.Figure``, decorated with
 ``plotting.style()``, that raises ``plotting.NotApplicable`` with a reason if the study lacks what it shows. ``cube`` is
-as ``biasprop.open_cube`` gives it, with the measure ``z`` added where :func:`draw_all` calls it; ``estimates`` are those
-of the study. The same arguments give the same bytes.
+as ``biasprop.open_cube`` gives it, with the measure ``z`` added where :func:`draw_all` calls it; ``estimates`` are
+those of the study. The same arguments give the same bytes.
 
 To add one, write a file with such a function here and one line in :data:`FIGURES`; for the manuscript also a caption in
 ``paper/figures``. ``curves`` and ``coverage`` have other arguments and are not in the table.
