@@ -1,1 +1,5 @@
-"""What a manuscript needs from the results: figures, numbers, methods. Run ``python -m paper.make``."""
+"""Figures, numbers, result pages and methods for a manuscript. Run ``python -m paper.make``.
+
+``stores`` finds the stores of studies, ``numbers`` collects citable numbers, ``study_result`` makes the JSON of a
+study, ``pages`` writes its page and the gallery of studies from that JSON, ``figures`` has the captions.
+"""

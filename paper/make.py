@@ -1,23 +1,30 @@
-"""`python -m paper.make`: figures and numbers of every finished study under ``results/``.
+"""`python -m paper.make`: figures, numbers, results and pages of every finished study under ``results/``.
 
 Writes ``paper/output/<study>/`` (figures), ``paper/numbers.json`` (each number with its store, the arm it belongs to
-and the function that made it) and ``paper/numbers.tex`` (the same as macros, and the captions). Nothing is trained.
+and the function that made it), ``paper/numbers.tex`` (the same as macros, and the captions), and for each study whose
+arms have all run ``paper/results/<study>.json`` with one figure beside it. From the JSON files alone it writes
+``paper/results/<study>.md`` and the gallery ``studies/README.md``; ``--pages`` does only that. Nothing is trained.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from biasprop.statistics.summary import Summary
+
 HERE = Path(__file__).parent
+
+PAGE_FIGURES = ("persistence", "learning_curves", "skew_against_auc", "forest")
+"""Figures that may stand on a study's page: the first of them that could be drawn."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,16 +36,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0, or 2 if there is nothing to make it from.
     """
-    parser = argparse.ArgumentParser(prog="python -m paper.make", description="Draw figures and collect numbers.")
-    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="where the stores lie")
-    parser.add_argument("--study", metavar="NAME", help="one study, or one store by its folder's name, and no other")
-    parser.add_argument("--out", type=Path, default=HERE, metavar="DIR", help="where to write (paper/)")
+    parser = argparse.ArgumentParser(
+        prog="python -m paper.make", description="Draw figures, collect numbers, and write results, pages and gallery."
+    )
+    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="folder of the stores")
+    parser.add_argument("--study", metavar="NAME", help="only this study, or the store with this folder name")
+    parser.add_argument(
+        "--out", type=Path, default=HERE, metavar="DIR", help="where to write (paper/); elsewhere no gallery is written"
+    )
+    parser.add_argument("--pages", action="store_true", help="only pages and gallery, from paper/results/*.json")
     given = parser.parse_args(argv)
 
     from biasprop.component import InputError
 
     try:
-        make(given.results, given.study, given.out)
+        if not given.pages:
+            make(given.results, given.study, given.out)
+        write_pages(given.out)
     except InputError as error:
         print(*error.problems, sep="\n", file=sys.stderr)
         return 2
@@ -46,84 +60,86 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def make(results: Path, name: str | None = None, out: Path = HERE) -> None:
-    """Draw figures and collect numbers.
+    """Draw figures, collect numbers and write the JSON of every finished study.
 
     Args:
         results: folder of stores.
         name: a study's name, or a store's; None takes the newest store of every study.
-        out: folder of ``output/``, ``numbers.json`` and ``numbers.tex``.
+        out: folder of ``output/``, ``results/``, ``numbers.json`` and ``numbers.tex``.
 
     Raises:
         InputError: there is no such store, or a store cannot be read.
     """
     from biasprop.report.figures import draw_all, skipped
     from biasprop.report.results import study_of
-    from biasprop.statistics.estimate import estimates
     from biasprop.statistics.measures import measure
-    from paper import numbers
+    from biasprop.statistics.summary import summary_of
+    from paper import numbers, stores
     from paper.figures import FIGURES
+    from paper.pages import replace
 
     collected: list[numbers.Number] = []
-    for store, cube in stores(results, name).items():
+    drawing = {figure: draw for figure, (draw, _) in FIGURES.items()}
+    for store, cube in stores.newest(results, name).items():
         study = study_of(cube, store)
         if study.digest != cube.attrs["digest"]:
             print(f"{store.name}: left out: this version of the package would give it other numbers; run it again")
             continue
         measures = measure(cube, study.evaluation.target_specificity)
-        found = estimates(measures, study.estimands)
+        summary = summary_of(measures, study.estimands)
         folder = out / "output" / study.stem
-        files = draw_all(cube, found, folder, study, {figure: draw for figure, (draw, _) in FIGURES.items()})
+        files = draw_all(cube, summary.estimates, folder, study, drawing)
         print(f"{store.name}: {len(files)} files in {folder}")
         for figure, reason in skipped(folder).items():
             print(f"{store.name}: no {figure}: {reason}")
-        collected += numbers.of_estimates(study.stem, store.name, found)
+        collected += numbers.of_estimates(study.stem, store.name, summary.estimates)
         collected += numbers.of_levels(study.stem, store.name, measures)
+        print(f"{store.name}: {write_result(store, cube, summary, files, out / 'results')}")
     captions = {figure: caption for figure, (_, caption) in FIGURES.items()}
-    _write(out / "numbers.json", json.dumps([number.entry() for number in collected], indent=1) + "\n")
-    _write(out / "numbers.tex", numbers.macros(collected, captions))
+    replace(out / "numbers.json", json.dumps([number.entry() for number in collected], indent=1) + "\n")
+    replace(out / "numbers.tex", numbers.macros(collected, captions))
     print(f"{len(collected)} numbers in {out / 'numbers.json'} and {out / 'numbers.tex'}")
 
 
-def stores(results: Path, name: str | None) -> dict[Path, xr.Dataset]:
-    """The newest store of each study, by name, with its cube.
+def write_result(store: Path, cube: xr.Dataset, summary: Summary, figures: Sequence[Path], folder: Path) -> str:
+    """Write a study's JSON and the figure of its page, if all arms of the store have run.
 
-    Unless a store is named outright, only those count that were run as their study file says: no smoke runs, nothing
-    overridden (a named scale of the file is part of it).
+    Args:
+        store: its folder; its name gives that of the study.
+        cube: of the store.
+        summary: of the cube.
+        figures: files that were drawn.
+        folder: where the JSON goes.
 
-    Raises:
-        InputError: there is none, or the one that is named cannot be read.
+    Returns:
+        What was done, in words.
     """
-    from biasprop.component import InputError
-    from biasprop.store.view import open_cube
+    from biasprop.status import Status
+    from paper import stores, study_result
+    from paper.pages import replace
 
-    newest: dict[str, tuple[Path, xr.Dataset]] = {}
-    for metadata in sorted(results.glob("*-*/zarr.json"), key=lambda file: file.stat().st_mtime):
-        store = metadata.parent
-        stem = store.name.rpartition("-")[0]
-        if name not in (None, stem, store.name):
-            continue
-        try:
-            cube = open_cube(store)
-        except InputError as error:  # such as a store of an earlier format
-            if name is not None:
-                raise
-            print(f"left out: {error}", file=sys.stderr)
-            continue
-        told = cube.attrs.get("overrides")
-        overrides = told if isinstance(told, dict) else {}
-        if name == store.name or not (overrides.get("smoke") or overrides.get("set")):
-            newest[stem] = store, cube
-    if not newest:
-        what = f"of {name!r}" if name else "of any study"
-        raise InputError(f"{results}: there is no store {what}; run `python -m biasprop.run STUDY` first")
-    return dict(newest[stem] for stem in sorted(newest))
+    if missing := int((cube["status"] == Status.OPEN).any("draw").sum()):
+        return f"no result: {missing} arms have not run"
+    name = stores.stem_of(store)
+    pictures: Mapping[str, Path] = {file.stem: file for file in figures if file.suffix == ".png"}
+    figure = next((each for each in PAGE_FIGURES if each in pictures), None)
+    value = study_result.result(name, cube, summary, stores.provenance(store, cube), figure)
+    replace(folder / f"{name}.json", study_result.dumps(value))
+    picture = folder / f"{name}.png"
+    if figure:
+        shutil.copyfile(pictures[figure], picture)
+    else:
+        picture.unlink(missing_ok=True)
+    return f"result in {folder / name}.json"
 
 
-def _write(file: Path, text: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, file)
+def write_pages(out: Path = HERE) -> None:
+    """Write the page of every result in ``out/results`` and, for the default folder, the gallery of studies."""
+    from paper import pages
+
+    own = out.resolve() == HERE.resolve()
+    for file in pages.write(out / "results", pages.GALLERY if own else None):
+        print(file)
 
 
 if __name__ == "__main__":

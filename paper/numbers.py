@@ -1,4 +1,4 @@
-"""The numbers a manuscript may cite, each with where it comes from."""
+"""Numbers for a manuscript to cite, each with its provenance."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FIELDS = (
     *("value", "low", "high", "adjusted_low", "adjusted_high", "se"),
     *("p_difference", "p_equivalence", "replicates", "verdict"),
 )
-"""What of an estimate is a number to cite."""
+"""Fields of an estimate that can be cited."""
 
 
 @dataclass(frozen=True)
@@ -25,15 +25,15 @@ class Number:
 
     study: str
     store: str
-    """Folder of the store; ends in the digest."""
+    """Name of the store's folder, which ends in the digest."""
     function: str
-    """Dotted name of the function that made it."""
+    """Dotted name of the function that computed it."""
     selector: dict[str, Any]
-    """Dim -> level: the arm, and the subgroup if it is about one."""
+    """Dim -> level: the arm, and the subgroup if it is of one."""
     quantity: str
-    """What it is, such as an estimand's name."""
+    """Name of the quantity, such as an estimand's name."""
     field: str
-    """Which part of it: value, low, high ..."""
+    """Part of it: value, low, high ..."""
     value: float | int | str
 
     @property
@@ -43,7 +43,7 @@ class Number:
         return letters(" ".join([self.study, self.quantity, *levels, self.field]))
 
     def text(self) -> str:
-        """As a reader sees it."""
+        """Return the number as text."""
         if isinstance(self.value, str):
             return self.value
         if not math.isfinite(self.value):
@@ -55,7 +55,7 @@ class Number:
         return f"{self.value:.3f}" if self.quantity == "AUC" else f"{self.value:.2f}"
 
     def entry(self) -> dict[str, Any]:
-        """For JSON; NaN is null."""
+        """Return the entry for JSON; NaN is null."""
         undefined = isinstance(self.value, float) and not math.isfinite(self.value)
         where = {"study": self.study, "store": self.store, "function": self.function, "selector": self.selector}
         what = {"quantity": self.quantity, "field": self.field, "value": None if undefined else self.value}
@@ -63,7 +63,7 @@ class Number:
 
 
 def of_estimates(study: str, store: str, estimates: Sequence[Any]) -> list[Number]:
-    """The fields of every estimate of a study."""
+    """Return the fields of every estimate of a study."""
     function = "biasprop.statistics.estimate.estimates"
     return [
         Number(study, store, function, dict(row.arm), row.name, field, getattr(row, field))
@@ -73,10 +73,10 @@ def of_estimates(study: str, store: str, estimates: Sequence[Any]) -> list[Numbe
 
 
 def of_levels(study: str, store: str, measures: xr.Dataset) -> list[Number]:
-    """AUC of every arm and subgroup: mean over replicates and 95 % t interval, taken on z.
+    """Return the AUC of every arm and subgroup: mean over replicates and 95 % t interval, computed on z.
 
     Args:
-        study, store: where the measures come from.
+        study, store: names of the study and of the store's folder.
         measures: from ``statistics.measures.measure``.
     """
     import numpy as np
@@ -99,10 +99,10 @@ def of_levels(study: str, store: str, measures: xr.Dataset) -> list[Number]:
 
 
 def macros(numbers: Sequence[Number], captions: Mapping[str, str]) -> str:
-    """A LaTeX file of ``\\newcommand`` macros.
+    """Return a LaTeX file of ``\\newcommand`` macros.
 
     Raises:
-        ValueError: two numbers would have one macro.
+        ValueError: two numbers would have the same macro.
     """
     lines = ["% Made by python -m paper.make; edits are lost."]
     seen: dict[str, Number] = {}
@@ -116,7 +116,7 @@ def macros(numbers: Sequence[Number], captions: Mapping[str, str]) -> str:
 
 
 def letters(words: str) -> str:
-    """Letters only, each word with a capital but the first: ``skin_tone 50/50`` is ``skinToneFiveZeroFiveZero``."""
+    """Return letters only, words capitalised but the first: ``skin_tone 50/50`` is ``skinToneFiveZeroFiveZero``."""
     spelled = re.sub(r"-(?=\d)", " minus ", words)
     spelled = re.sub(r"(?<=\d)\.(?=\d)", " point ", spelled)
     spelled = re.sub(r"\d", lambda digit: f" {DIGITS[int(digit.group())]} ", spelled)

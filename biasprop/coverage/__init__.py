@@ -1,10 +1,11 @@
-"""Do the intervals cover, and do the verdicts keep their level? `python -m biasprop.coverage` shows it.
+"""Checks of the statistics on simulated studies: coverage of intervals, error rates of verdicts.
 
-``simulated`` draws studies from a known truth with the variances, correlations and skewness of stored ones,
-``intervals`` counts how often the package's own intervals hold that truth, ``verdicts`` how often its verdicts are
-wrong. Nothing is imported here.
+``python -m biasprop.coverage`` prints them. ``simulated`` draws studies from a known truth with the variances,
+correlations and skewness of stored ones, ``intervals`` counts how often the package's intervals contain that truth,
+``verdicts`` how often its verdicts are wrong. To check another interval, add a ``Candidate`` and its cases in
+``intervals``; to check another verdict, add a rate in ``verdicts.rates``. Nothing is imported here.
 """
 
 ERRORS = 4.0
-"""Monte Carlo standard errors that a share may lie from what it should be. Of the some 180 shares on offer in a table
-one lies further by chance in 1 table of 100."""
+"""Monte Carlo standard errors by which a share may differ from its nominal value. By chance, one of the about 180
+shares on offer in a table differs by more in 1 table of 100."""

@@ -1,10 +1,10 @@
-"""`python -m biasprop.coverage`: the tables, on studies simulated from a known truth.
+"""`python -m biasprop.coverage`: coverage of intervals and error rates of verdicts on simulated studies.
 
-An interval is on offer at a number of replicates only if the share of studies in which it holds the truth is 95 %
-within Monte Carlo error; a verdict only if it is wrong in at most 5 % of them. What is not on offer, some of it wrong
-on purpose, goes through the same check.
+The package offers an interval at a number of replicates only if the share of studies in which it contains the truth is
+95 % within Monte Carlo error, and a verdict only if it is wrong in at most 5 % of them. Others, some of them wrong on
+purpose, go through the same check.
 
-Exit codes: 0 everything on offer passes; 2 bad input; 3 something on offer does not (it is named).
+Exit codes: 0 everything offered passes; 2 bad input; 3 something offered fails (it is named).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SEED = 20_262
 STUDIES = 10_000
 REPLICATES = (2, 3, 4, 5, 6, 8, 10, 15, 20, 30)
 WIDE = 80
-"""Columns of the names in the tables."""
+"""Width of the column of names, in characters."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,14 +35,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="python -m biasprop.coverage",
-        description="Do the intervals cover, and do the verdicts keep their level? On simulated studies, in a minute.",
-        epilog="exit codes: 0 everything on offer passes, 2 bad input, 3 something on offer does not",
+        description="Coverage of intervals and error rates of verdicts on simulated studies; takes about a minute.",
+        epilog="exit codes: 0 everything offered passes, 2 bad input, 3 something offered fails",
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--studies", type=int, default=STUDIES, metavar="N", help=f"simulated studies ({STUDIES})")
-    add("--seed", type=int, default=SEED, metavar="N", help=f"of the simulated studies ({SEED})")
-    add("--normal", action="store_true", help="normal results instead of skewed ones")
+    add("--studies", type=int, default=STUDIES, metavar="N", help=f"number of simulated studies ({STUDIES})")
+    add("--seed", type=int, default=SEED, metavar="N", help=f"seed of the simulated studies ({SEED})")
+    add("--normal", action="store_true", help="simulate normal results instead of skewed ones")
     add("--json", action="store_true", help="one JSON object on stdout instead of tables")
     add("--figure", type=Path, metavar="FILE", help="draw coverage against replicates (.png, .svg or .pdf)")
     given = parser.parse_args(argv)
@@ -61,8 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     wrong = rates(given.seed, given.studies, REPLICATES, **skew)
     if given.json:
         found = {"intervals": covered, "verdicts": wrong}
-        made = {name: [asdict(each) | {"passes": each.passes} for each in part] for name, part in found.items()}
-        print(json.dumps(_finite({"seed": given.seed, "studies": given.studies} | made), allow_nan=False))
+        shares = {name: [asdict(row) | {"passes": row.passes} for row in table] for name, table in found.items()}
+        print(json.dumps(_finite({"seed": given.seed, "studies": given.studies} | shares), allow_nan=False))
     else:
         print(*_tables(covered, wrong, given.studies), sep="\n")
     if given.figure:
@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         save(draw(covered, ERRORS), given.figure.with_suffix(""), [given.figure.suffix[1:]])
     failed = [row for row in (*covered, *wrong) if row.offered and not row.passes]
     if failed:
-        print("on offer, but not as stated:", *failed, sep="\n", file=sys.stderr)
+        print("offered, but fails the check:", *failed, sep="\n", file=sys.stderr)
     return 3 if failed else 0
 
 
@@ -101,8 +101,8 @@ def _tables(covered: Sequence[Any], wrong: Sequence[Any], studies: int) -> list[
     error = 100 * min(row.error for row in covered)
     lines = [
         f"Coverage of 95 % intervals in {studies} simulated studies, %, and below it their median width. Monte Carlo",
-        f"standard error {error:.2f}; ! more than {ERRORS:g} of them from 95 (adjusted: below 95); / n: given in n %",
-        "of the studies only; in brackets: not on offer.",
+        f"standard error {error:.2f}; ! = more than {ERRORS:g} of them from 95 (adjusted: below); /n = defined in n %",
+        "of the studies; in brackets: not offered by the package.",
         head,
     ]
     for key in dict.fromkeys((row.interval, row.estimand) for row in covered):
@@ -111,7 +111,7 @@ def _tables(covered: Sequence[Any], wrong: Sequence[Any], studies: int) -> list[
         lines.append(" " * WIDE + "".join(f"{row.width:>10.3f}" for row in group))
     lines += [
         "",
-        f"Wrong verdicts, % of the studies; allowed: {100 * wrong[0].limit:g}; not on offer: in brackets",
+        f"Wrong verdicts, % of the studies; allowed: {100 * wrong[0].limit:g}; in brackets: not offered by the package",
         head,
     ]
     for name in dict.fromkeys(rate.error for rate in wrong):

@@ -1,4 +1,4 @@
-"""How often intervals hold the truth, at few and at many replicates."""
+"""Coverage: how often intervals contain the truth, by number of replicates."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from biasprop.statistics.intervals import MIN_FIELLER, fieller_bounds, t_interva
 from biasprop.statistics.tests import ALPHA, difference_p, holm
 
 RESAMPLES = 999
-"""Of each bootstrap interval."""
+"""Resamples of each bootstrap interval."""
 FEWER = 4
-"""Halving budgets take long: one study in so many is enough."""
+"""Halving budgets are slow, so one study in this many is used."""
 FADING = np.array([0.20, 0.16, 0.08, 0.03])
 """Swap contrasts at 50 to 5,000 labels whose halving budget is 1,000."""
 
@@ -37,23 +37,23 @@ class Row:
     estimand: str
     replicates: int
     offered: bool
-    """Whether the package gives it at so few replicates."""
+    """Whether the package gives it at this number of replicates."""
     given: float
     """Share of studies in which it is defined."""
     coverage: float
-    """Share of those in which it holds the truth."""
+    """Share of those in which it contains the truth."""
     error: float
-    """Monte Carlo standard error of a share that is what it should be."""
+    """Monte Carlo standard error of the coverage at its nominal level."""
     level: float
-    """What it should be."""
+    """Nominal coverage."""
     width: float
-    """Median."""
+    """Median width."""
     at_least: bool = False
-    """Whether more than that is right as well."""
+    """Whether a coverage above the level passes too."""
 
     @property
     def passes(self) -> bool:
-        """Whether the share is what it should be, within :data:`ERRORS`."""
+        """Whether the coverage is nominal within :data:`ERRORS`."""
         short = self.level - self.coverage
         return (short if self.at_least else abs(short)) <= ERRORS * self.error
 
@@ -66,7 +66,7 @@ class Candidate:
     bounds: Callable[..., Bounds]
     """Samples [study, replicate], one or a pair, and the level -> low and high [study]."""
     offered: float
-    """From how many replicates on; infinite for one that is not."""
+    """Fewest replicates at which it is offered; infinite if it never is."""
 
 
 def _t(values: NDArray, level: float) -> Bounds:
@@ -122,7 +122,7 @@ def rows(seed: int, studies: int, replicates: Sequence[int], skew: Any = SKEW, l
     Args:
         seed: of the simulated studies.
         studies: how many.
-        replicates: the first so many of each study.
+        replicates: numbers of replicates; the first ones of each study are used.
         skew: of the parts of the deviations; 0 is normal.
         level: of the intervals.
     """
@@ -137,8 +137,8 @@ def rows(seed: int, studies: int, replicates: Sequence[int], skew: Any = SKEW, l
 
 
 def _adjusted(values: NDArray, truths: NDArray) -> list[Row]:
-    """Adjusted intervals of a family of contrasts: none of them may miss its truth too often. That they all hold it at
-    once is not promised; their factors follow the p values, down to 1.
+    """Count coverage of the adjusted intervals of a family of contrasts, each of which has to cover. Simultaneous
+    coverage is counted too, but not promised, because the factors follow the p values down to 1.
 
     Args:
         values: [study, estimate, replicate].
@@ -185,7 +185,7 @@ def _swap(z: xr.DataArray, protocol: str = "full", labels: int = 200) -> xr.Data
 
 
 def _cases(seed: int, studies: int, most: int, skew: Any) -> Iterator[Case]:
-    """What is estimated (full fine-tuning on 200 labels unless said otherwise), and by which interval."""
+    """Yield estimands (full fine-tuning on 200 labels unless stated) and their intervals."""
     z, means = simulate(seed, studies, most, skew=skew), labelled(MEANS)
     for name, protocol, labels in (
         ("", "full", 200),
@@ -194,11 +194,13 @@ def _cases(seed: int, studies: int, most: int, skew: Any) -> Iterator[Case]:
     ):
         levels, true_levels = (each.sel(protocol=protocol, labels=labels) for each in (z, means))
         auc = ndtr(levels.sel(pretraining="to A", subgroup="B").values / np.sqrt(2))
-        # Without a closed form; the error of this mean is that of an interval / sqrt(studies).
+        # No closed form; the error of this mean is that of one interval divided by sqrt(studies).
         yield f"AUC{name}", T, (auc,), float(auc.mean())
         gaps, true_gaps = gap(levels, SUBGROUPS), gap(true_levels, SUBGROUPS)
         yield f"gap{name}", T, (gaps.sel(pretraining="to A").values,), float(true_gaps.sel(pretraining="to A"))
-        excess, true_excess = (excess_gap(g, "pretraining", "even").sel(pretraining="to A") for g in (gaps, true_gaps))
+        excess, true_excess = (
+            excess_gap(g, "pretraining", "balanced").sel(pretraining="to A") for g in (gaps, true_gaps)
+        )
         yield f"excess gap{name}", T, (excess.values,), float(true_excess)
         common, true_common = (common_gap(g, "pretraining", ("to A", "to B")) for g in (gaps, true_gaps))
         yield f"common gap{name}", T, (common.values,), float(true_common)
@@ -222,7 +224,7 @@ def _cases(seed: int, studies: int, most: int, skew: Any) -> Iterator[Case]:
 
 
 def _halvings(seed: int, studies: int, most: int, skew: Any) -> NDArray[np.float64]:
-    """The halving budget that each replicate of a linear probe has by itself [study, replicate]; infinite if none."""
+    """Halving budgets of single replicates of a linear probe [study, replicate]; infinite if not reached."""
     z = simulate(seed, max(studies // FEWER, 1), most, with_contrast(FADING), skew)
     gaps = gap(z.sel(protocol="linear_probe"), SUBGROUPS)
     curves = swap_contrast(gaps, "pretraining", ("to A", "to B")).transpose("study", "replicate", "labels")

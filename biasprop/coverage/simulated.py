@@ -1,10 +1,10 @@
-"""Replicate-level results as stored studies have them, simulated from a known truth: what statistics are checked on.
+"""Simulated replicate-level results with a known truth, like those of stored studies, on which statistics are checked.
 
 One simulated study is the z = sqrt(2) * inverse normal CDF of the AUC of every pretraining mix, subgroup, protocol and
-label budget, paired by replicate. Around their means the six values of an arm (3 mixes x 2 subgroups) are taken apart
+label budget, paired by replicate. Around their means the six values of an arm (3 mixes x 2 subgroups) are decomposed
 into six orthonormal directions: mean, A - B and curvature over the mixes, times mean and difference of the subgroups.
-A direction's deviation is the sum of what all arms of a replicate share, what the label budgets of a linear probe on
-one frozen encoder share, and what an arm has alone; each is skewed.
+The deviation along a direction is the sum of a part shared by all arms of a replicate, a part shared by the label
+budgets of a linear probe on one frozen encoder, and a part of the arm alone; each is skewed.
 
 Source of the numbers: the shipped study ``skin_tone`` (seed 20261, its six replicates, Numerics 2). Means are its
 means; variances are moments of its six replicates, covariances within a direction averaged over budgets, negative ones
@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 if TYPE_CHECKING:
     import xarray as xr
 
-MIXES = ("to A", "even", "to B")
+MIXES = ("to A", "balanced", "to B")
 """Levels of the factor ``pretraining``: skewed to subgroup A, balanced, skewed to subgroup B."""
 SUBGROUPS = ("A", "B")
 PROTOCOLS = ("linear_probe", "full")
@@ -45,9 +45,9 @@ OVER_SUBGROUPS = np.array([[1, 1], [1, -1]]) / np.sqrt(2)
 """Orthonormal directions; A - B over the mixes times the difference of the subgroups is the swap contrast itself."""
 
 REPLICATE = np.array([[0.141, 0.026], [0.041, 0.032], [0.013, 0.0]])
-"""Sd that all arms of a replicate share [direction over mixes, direction over subgroups]."""
+"""Sd of the part shared by all arms of a replicate [direction over mixes, direction over subgroups]."""
 ENCODER = np.array([[0.049, 0.023], [0.014, 0.032], [0.071, 0.037]])
-"""Sd that the linear probes of a replicate share, because they read the same encoders."""
+"""Sd of the part shared by the linear probes of a replicate, which use the same encoders."""
 ARM = np.array(
     [
         [[0.021, 0.076, 0.212], [0.033, 0.045, 0.130]],
@@ -55,13 +55,13 @@ ARM = np.array(
         [[0.031, 0.061, 0.108], [0.021, 0.027, 0.064]],
     ]
 )
-"""Sd of an arm alone: linear probe, full fine-tuning, full fine-tuning on 50 labels (last axis)."""
+"""Sd of the part of an arm alone: linear probe, full fine-tuning, full fine-tuning on 50 labels (last axis)."""
 
 SKEW = np.array([[0.9, 0.6], [0.6, 0.6], [0.6, 0.6]])
 """Skewness of each part of a direction; sums of parts have less."""
 
 BLOCK = 2**17
-"""Normal values drawn at a time, so that one compiled program serves all sizes."""
+"""Normal values per draw, so that one compiled program serves all sizes."""
 
 
 def simulate(
@@ -70,8 +70,8 @@ def simulate(
     """Simulate the z of whole studies.
 
     Args:
-        seed: everything is a function of it and of the sizes.
-        studies, replicates: how many.
+        seed: of the random numbers.
+        studies, replicates: numbers of them.
         means: [pretraining, subgroup, protocol, labels].
         skew: skewness of the parts of the deviations, >= 0, one for all or [direction over mixes, direction over
             subgroups]; 0 is normal.
@@ -99,7 +99,7 @@ def simulate(
 
 
 def labelled(z: NDArray[np.float64]) -> xr.DataArray:
-    """z or its means with named dims: (study, replicate,) pretraining, subgroup, protocol, labels."""
+    """Return z or its means with named dims: (study, replicate,) pretraining, subgroup, protocol, labels."""
     import xarray as xr
 
     names = ("pretraining", "subgroup", "protocol", "labels")
@@ -108,16 +108,17 @@ def labelled(z: NDArray[np.float64]) -> xr.DataArray:
 
 
 def skewed(normal: NDArray[np.float64], skew: ArrayLike) -> NDArray[np.float64]:
-    """Standard normal values made skewed: shifted lognormal with mean 0, variance 1 and this skewness (>= 0)."""
+    """Transform standard normal values to skewed ones: shifted lognormal, mean 0, variance 1, this skewness (>= 0)."""
     # Skewness (w + 2) sqrt(w - 1) with w = exp(s^2), solved for w (Johnson, Biometrika 36, 1949).
-    k = np.maximum(np.asarray(skew, np.float64), 1e-3)  # as good as 0, where numerator and denominator vanish
+    k = np.maximum(np.asarray(skew, np.float64), 1e-3)  # practically 0, where numerator and denominator vanish
     cube = ((2 + k**2 + np.sqrt(k**4 + 4 * k**2)) / 2) ** (1 / 3)
     w = cube + 1 / cube - 1
     return (np.exp(np.sqrt(np.log(w)) * normal) - np.sqrt(w)) / np.sqrt(w * (w - 1))
 
 
 def with_contrast(beta: float | NDArray[np.float64]) -> NDArray[np.float64]:
-    """Means in which the skewed mixes differ from the even one by exactly this swap contrast, half in each subgroup.
+    """Return means in which the skewed mixes differ from the balanced one by exactly this swap contrast, half in each
+    subgroup.
 
     Args:
         beta: swap contrast on z, one for all arms or [protocol, labels].

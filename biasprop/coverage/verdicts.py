@@ -1,4 +1,4 @@
-"""How often verdicts are wrong where the truth is known to be nothing, or to lie on the edge of the margin."""
+"""Error rates of verdicts where the true contrast is 0 or lies on the edge of the margin."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ WEAK = 0.06
 
 @dataclass(frozen=True)
 class Rate:
-    """How often studies say something wrong."""
+    """Share of studies with one kind of wrong verdict."""
 
     error: str
-    """What is said, of which estimand, though what is true."""
+    """The estimand, the verdict and the truth."""
     replicates: int
     offered: bool
-    """Whether the package says it in this way."""
+    """Whether the package decides this way."""
     rate: float
     limit: float
-    """What it must not exceed."""
+    """Largest rate allowed."""
     studies: int
 
     @property
@@ -56,7 +56,7 @@ def rates(seed: int, studies: int, replicates: Sequence[int], skew: Any = SKEW) 
     Args:
         seed: of the simulated studies.
         studies: how many.
-        replicates: the first so many of each study.
+        replicates: numbers of replicates; the first ones of each study are used.
         skew: of the parts of the deviations; 0 is normal.
     """
     most = max(replicates)
@@ -68,8 +68,8 @@ def rates(seed: int, studies: int, replicates: Sequence[int], skew: Any = SKEW) 
     ):
         values = family(simulate(seed, studies, most, with_contrast(beta), skew))
         for n in replicates:
-            for who, offered, share in _wrong(values[..., :n], wrong):
-                found.append(Rate(f"{who}: {name}", n, offered, share, ALPHA, studies))
+            for estimates, offered, share in _wrong(values[..., :n], wrong):
+                found.append(Rate(f"{estimates}: {name}", n, offered, share, ALPHA, studies))
     x, y = _retention(simulate(seed, studies, most, with_contrast(_edge()), skew))
     z = simulate(seed, studies, most, with_contrast(0.0), skew).sel(protocol="linear_probe")
     curves = _swaps(z).transpose("study", "replicate", "labels").values
@@ -91,11 +91,11 @@ def rates(seed: int, studies: int, replicates: Sequence[int], skew: Any = SKEW) 
 
 
 def _wrong(values: NDArray[np.float64], wrong: Sequence[str]) -> Iterator[tuple[str, bool, float]]:
-    """Share of studies with a wrong verdict: as the package has them, and in two ways that it has not.
+    """Yield the share of studies with a wrong verdict, as the package decides and in two ways that it does not.
 
     Args:
         values: [study, estimate, replicate].
-        wrong: the verdicts that are.
+        wrong: the verdicts that are wrong.
     """
     p = np.stack([difference_p(values), equivalence_p(values, MARGIN)], axis=-1)
     primary = np.arange(values.shape[1]) == PRIMARY
@@ -121,7 +121,7 @@ def _swaps(z: xr.DataArray) -> xr.DataArray:
 
 def family(z: xr.DataArray) -> NDArray[np.float64]:
     """Swap contrast and excess gap of every arm [study, estimate, replicate]."""
-    excess = excess_gap(gap(z, SUBGROUPS), "pretraining", "even").sel(pretraining="to A")
+    excess = excess_gap(gap(z, SUBGROUPS), "pretraining", "balanced").sel(pretraining="to A")
     both = [each.stack(arm=("protocol", "labels")) for each in (_swaps(z), excess)]
     return np.concatenate([each.transpose("study", "arm", "replicate").values for each in both], axis=1)
 

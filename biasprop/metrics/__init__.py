@@ -1,11 +1,13 @@
-"""What a set of scores says: plain functions of scores, labels and weights, vectorised over leading axes.
+"""Metrics: functions of scores, labels and weights, vectorised over leading axes. NumPy, SciPy and pandas (for ranks).
 
-Every member takes ``scores[..., n]`` (log-odds of disease), ``labels[..., n]`` (0 or 1) and ``weight[..., n]`` (0 or 1;
-None means all 1) and returns one value per leading index. An entry counts where its weight is 1, its label is not
-negative and its score is no NaN; anything else is padding and changes nothing. What is undefined is NaN, never 0 or 1;
-the counts ``n`` and ``n_positive`` stand beside it. NumPy and SciPy only.
+A metric takes ``scores[..., n]`` (log-odds of disease), ``labels[..., n]`` (0 or 1) and ``weight[..., n]`` (0 or 1;
+None means all 1) and returns one value per leading index. An entry counts if its weight is 1, its label is not negative
+and its score is not NaN; other entries are padding and change nothing. An undefined value is NaN, never 0 or 1; the
+counts ``n`` and ``n_positive`` say why.
 
-A new metric is one file and one line in a table below; it then appears in every cube's measures.
+To add a metric, write it in a file of its own and add one line to the table below that has its signature
+(:data:`METRICS`, :data:`THRESHOLD_METRICS` or :data:`TWIN_METRICS`); ``statistics.measures.measure`` then computes it
+for every cube.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Area under the ROC curve, and the probit scale on which gaps are read."""
+"""Area under the ROC curve, and the probit scale on which gaps are taken."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def auc(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -
         [...] in [0, 1]; NaN where a class is empty.
     """
     mask = counted(scores, labels, weight)
-    # Padding ranks above everything that counts, so it moves no rank; an infinite score that counts stays below it.
+    # Padding ranks above all entries that count, so it changes no rank; infinite scores that count are clipped.
     limit = np.finfo(np.asarray(scores).dtype if np.asarray(scores).dtype.kind == "f" else np.float64).max
     ranks = midranks(np.where(mask, np.clip(scores, -limit, limit), np.inf))
     positive = mask & (np.asarray(labels) == 1)
@@ -39,7 +39,7 @@ def auc(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -
 
 def midranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
     """Ranks from 1 along the last axis [..., n], the mean rank for ties; no value may be NaN."""
-    # scipy.stats ranks as well, but takes half a second to import, and every process ranks.
+    # scipy.stats.rankdata would do, but importing scipy.stats takes half a second in every process.
     rows = values.reshape(math.prod(values.shape[:-1]), values.shape[-1])
     return pd.DataFrame(rows).rank(axis=1).to_numpy().reshape(values.shape)
 
@@ -47,7 +47,7 @@ def midranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
 def z_of_auc(auc: ArrayLike, n: ArrayLike, n_positive: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """The probit scale z = sqrt(2) * inverse normal CDF of the AUC: the distance d' of two unit normals.
 
-    An AUC of 0 or 1 is moved in by half a pair, 0.5 / (positives * negatives), because its z would be infinite.
+    An AUC of 0 or 1 is moved inwards by half a pair, 0.5 / (positives * negatives), because its z would be infinite.
 
     Args:
         auc: [...] in [0, 1] or NaN.

@@ -1,7 +1,7 @@
 """Calibration intercept and slope by logistic recalibration (Cox, Biometrika 45, 1958; Van Calster et al., 2019).
 
 logit P(disease) = a + b * score. The slope is b with both free (1 is perfect, below 1 is too confident); the intercept
-is a with b held at 1 (0 is perfect, negative means that risks are too high). Both are NaN where fewer than 50 of a
+is a with b fixed at 1 (0 is perfect, negative means that risks are too high). Both are NaN where fewer than 50 of a
 class count, where the scores separate the classes (the maximum-likelihood slope is infinite) or where they do not vary.
 """
 
@@ -14,7 +14,7 @@ from scipy.special import expit, logit
 from biasprop.metrics.counts import counted
 
 MIN_PER_CLASS = 50
-"""Fewer of a class do not carry a calibration fit."""
+"""Fewest subjects of each class for a calibration fit."""
 STEPS = 60
 TOLERANCE = 1e-9
 
@@ -60,7 +60,7 @@ def _fits(x: NDArray[np.float64], y: NDArray[np.float64], mask: NDArray[np.bool_
 
 
 def _newton_intercept(x: NDArray[np.float64], y: NDArray[np.float64], m: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Solve sum(expit(a + x)) = sum(y) per row; the sum rises in a, so a bracket keeps every Newton step honest."""
+    """Solve sum(expit(a + x)) = sum(y) per row; the sum increases in a, so Newton steps are kept in a bracket."""
     total = y.sum(axis=-1)
     centre = logit(total / m.sum(axis=-1))
     spread = np.abs(x).max(axis=-1)
@@ -80,11 +80,11 @@ def _newton_intercept(x: NDArray[np.float64], y: NDArray[np.float64], m: NDArray
 
 
 def _newton_slope(x: NDArray[np.float64], y: NDArray[np.float64], m: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Maximise the likelihood over intercept and slope per row: Newton's steps, halved while they lose likelihood."""
+    """Maximise the likelihood over intercept and slope per row: Newton steps, halved while the likelihood falls."""
     count = m.sum(axis=-1)
     mean = (x * m).sum(axis=-1) / count
     sd = np.sqrt((np.square(x - mean[:, None]) * m).sum(axis=-1) / count)
-    u = (x - mean[:, None]) / sd[:, None] * m  # standardised: one scale for every model's log-odds
+    u = (x - mean[:, None]) / sd[:, None] * m  # standardised, so that the tolerance is the same for all models
     a, b = logit(y.sum(axis=-1) / count), np.zeros(len(x))
     target, target_u = y.sum(axis=-1), np.einsum("rn,rn->r", y, u)
     active = np.arange(len(x))
@@ -103,7 +103,7 @@ def _newton_slope(x: NDArray[np.float64], y: NDArray[np.float64], m: NDArray[np.
         hbb = np.einsum("rn,rn,rn->r", w, ur, ur)
         determinant = np.maximum(haa * hbb - hab * hab, 1e-300)
         da, db = (hbb * ga - hab * gb) / determinant, (haa * gb - hab * ga) / determinant
-        # Newton's steps overshoot only far from the optimum; near it the check would cost more than the step.
+        # Newton steps overshoot only far from the optimum; near it the check would cost more than the step.
         large = np.flatnonzero(np.hypot(da, db) > 1.0)
         if len(large):
             rows = active[large]
@@ -119,5 +119,5 @@ def _newton_slope(x: NDArray[np.float64], y: NDArray[np.float64], m: NDArray[np.
         active = active[np.hypot(da, db) > TOLERANCE]
         if not len(active):
             break
-    b[active] = np.nan  # no optimum found: undefined rather than wrong
+    b[active] = np.nan  # not converged
     return b / sd

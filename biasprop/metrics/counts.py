@@ -1,4 +1,4 @@
-"""Which entries count, and how many there are."""
+"""Entries that count, and their number."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def counted(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> NDArray[np.bool_]:
-    """Whether an entry counts: weight 1, label 0 or 1, score no NaN.
+    """Return whether an entry counts: weight 1, label 0 or 1, score not NaN.
 
     Args:
         scores: [..., n] log-odds.
@@ -30,10 +30,10 @@ def counted(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = Non
 
 
 def n(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> NDArray[np.int64]:
-    """How many entries count: [..., n] -> [...]."""
+    """Number of entries that count: [..., n] -> [...]."""
     return counted(scores, labels, weight).sum(axis=-1)
 
 
 def n_positive(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> NDArray[np.int64]:
-    """How many of the entries that count have the disease: [..., n] -> [...]."""
+    """Number of diseased entries that count: [..., n] -> [...]."""
     return (counted(scores, labels, weight) & (np.asarray(labels) == 1)).sum(axis=-1)

@@ -40,7 +40,7 @@ def _bin_sums(
 def ece(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> NDArray[np.float64]:
     """Mean over 15 bins of equal mass, weighted by their counts, of |share diseased - mean probability|.
 
-    It is never 0 for a finite sample: read it beside :func:`ece_expected`.
+    It is above 0 for finite samples even under perfect calibration: compare it with :func:`ece_expected`.
 
     Args:
         scores: [..., n] log-odds; the probability is their logistic function.
@@ -58,12 +58,12 @@ def ece_expected(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None 
     """The expectation of :func:`ece` if every label were drawn with its own predicted probability.
 
     A bin's sum of (label - p) then has mean 0 and variance V = sum of p (1 - p), and E|normal(0, V)| = sqrt(2 V / pi):
-    the normal approximation of a bin's sum of Bernoulli variables. Roelofs et al. (AISTATS 2022) measure how far above
-    the truth binned estimates lie for this reason.
+    the normal approximation of a bin's sum of Bernoulli variables. Roelofs et al. (AISTATS 2022) measure this upward
+    bias of binned estimates.
 
     Args:
         scores: [..., n] log-odds.
-        labels: [..., n]; only whether they are there matters.
+        labels: [..., n]; used only to know which entries count.
         weight: [..., n], 0 or 1.
 
     Returns:

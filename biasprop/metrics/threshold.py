@@ -1,4 +1,4 @@
-"""The operating threshold, and what a decision at it gets right. A subject is called diseased if score > threshold."""
+"""Operating threshold, and sensitivity and specificity at it. A subject is called diseased if score > threshold."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def operating_threshold(
 ) -> NDArray[np.float64]:
     """The smallest observed score of a healthy subject at which the specificity reaches the target.
 
-    Meant for the pooled calibration set: one threshold common to all subgroups, never set on the scores it judges.
+    Meant for the pooled calibration set: one threshold for all subgroups, never set on the test scores.
 
     Args:
         scores: [..., n] log-odds of the calibration subjects.
@@ -32,7 +32,7 @@ def operating_threshold(
     healthy = counted(scores, labels, weight) & (np.asarray(labels) == 0)
     ordered = np.sort(np.where(healthy, scores, np.nan), axis=-1)  # NaN goes last
     negatives = healthy.sum(axis=-1)
-    # 0.95 * 20 may come out a hair above 19 and would then ask for one healthy subject too many.
+    # 0.95 * 20 may round to slightly above 19, which would ask for one healthy subject too many.
     needed = np.ceil(target_specificity * negatives - 1e-9).astype(int)
     index = np.maximum(needed - 1, 0)
     return np.take_along_axis(ordered, index[..., None], axis=-1)[..., 0].astype(np.float64)
@@ -66,5 +66,5 @@ def specificity(
 def underdiagnosis(
     scores: ArrayLike, labels: ArrayLike, threshold: ArrayLike, weight: ArrayLike | None = None
 ) -> NDArray[np.float64]:
-    """Underdiagnosis rate, the share of the diseased that are missed (false negative rate, disease positive)."""
+    """Underdiagnosis rate, the share of the diseased that are not called diseased (false negative rate)."""
     return 1.0 - sensitivity(scores, labels, threshold, weight)

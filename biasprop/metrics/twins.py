@@ -1,4 +1,4 @@
-"""What a subject's decision owes to the subgroup it is rendered as, everything else held."""
+"""Effect of the rendered subgroup on a subject's score and decision, with all other latents held."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def _whole(scores: NDArray[np.floating], weight: ArrayLike | None) -> NDArray[np.bool_]:
-    """Subjects all of whose twins have a score: [..., n]."""
+    """Return subjects all of whose twins have a score: [..., n]."""
     whole = np.asarray(~np.isnan(scores).any(axis=-2))
     return whole if weight is None else whole & (np.asarray(weight) == 1)
 
@@ -41,7 +41,7 @@ def score_shift(
 
     Args:
         scores: [..., subgroup, n] log-odds of the same subjects rendered as each subgroup.
-        threshold: not used; a shift has none. It is here because all twin metrics are called alike.
+        threshold: not used; all twin metrics have the same signature.
         weight: [..., n], 0 or 1.
 
     Returns:

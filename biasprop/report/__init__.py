@@ -1,6 +1,8 @@
-"""What a study says: tables, a paragraph, a table for pandas, JSON and figures, all from one summary.
+"""Reports of a study: tables, a paragraph, a table for pandas, JSON and figures, all from one ``Summary``.
 
-:mod:`.results` makes all of it from a store and keeps it there, :mod:`.tables` and :mod:`.difficulty` lay out tables,
-:mod:`.text_summary` writes the answer in words, :mod:`.tidy_table` is ``biasprop.dataframe``, :mod:`.figures` has one
-file a figure, and :mod:`.plotting` what figures share.
+:mod:`.results` makes them from a store and caches them there. A report is a function of a
+:class:`biasprop.statistics.summary.Summary` and computes no statistic of its own: :mod:`.tables` and
+:mod:`.difficulty` lay out tables, :mod:`.text_summary` writes the answer in words, :mod:`.tidy_table` is
+``biasprop.dataframe``. :mod:`.figures` has one file per figure and says how to add one; :mod:`.plotting` has what
+figures share. To add a table, write a function that returns a ``rich`` table and list it in ``tables.tables``.
 """

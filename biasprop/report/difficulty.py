@@ -1,4 +1,4 @@
-"""Tables of how hard each subgroup is, and of what a gap is made of."""
+"""Tables of the difficulty ledger (how hard each subgroup is) and of the terms of a gap."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from biasprop.report.tables import DASH, between, empty_table, number, stated
+from biasprop.report.tables import DASH, bracket, empty_table, number, with_interval
 from biasprop.statistics.summary import LevelRow, Mean, Parts, Summary
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def tables(study: Study, entries: Sequence[Entry], summary: Summary | None = None) -> list[Table]:
-    """The ledger of every generator and, with a summary of the cube, what its gaps are made of."""
+    """Return the ledger of every generator and, with a summary of the cube, the terms of its gaps."""
     pair = sorted(study.estimands, key=lambda estimand: not estimand.primary)[0].subgroups
     found = []
     for entry in entries:
@@ -36,21 +36,23 @@ def tables(study: Study, entries: Sequence[Entry], summary: Summary | None = Non
 def ledger_table(
     ledger: Ledger, title: str, pair: tuple[str, str], levels: Sequence[LevelRow] = (), note: str = ""
 ) -> Table:
-    """What is known about how hard two subgroups are.
+    """Return what is known about how hard two subgroups are.
 
     Args:
         ledger: of one generator and encoder.
-        title: whose.
+        title: names the generator and the arms that the ledger is of.
         pair: the subgroups.
-        levels: arms of the study's cube, if there is one; they say how well features tell subgroups apart.
-        note: what has to be said beside it.
+        levels: arms of the study's cube, if there is one; the separability of their features is added as a row.
+        note: remark below the table.
     """
     from biasprop.statistics.difficulty import equally_hard
 
-    table = empty_table(f"Difficulty ledger, {title}: what observers reach who know the subgroup")
+    table = empty_table(
+        f"Difficulty ledger, {title}: AUC that observers reach who know the subgroup, before any pretraining"
+    )
     table.add_column("observer", overflow="fold")
-    table.add_column("row is")
-    heads = (*(f"AUC {name}" for name in pair), "told apart", "difference", "KS of LLR")
+    table.add_column("type of row")
+    heads = (*(f"AUC {name}" for name in pair), "separability", "difference", "KS of LLR")
     for name in heads:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict")
@@ -60,64 +62,68 @@ def ledger_table(
         own = [rows.get((observer, kind, (name,))) for name in pair]
         apart = rows.get((observer, kind, pair))
         test = tests.get((observer, kind, pair))
-        cells = [DASH if row is None else stated(Mean(row.auc, row.low, row.high, 0)) for row in (*own, apart)]
-        difference = DASH if test is None else stated(Mean(test.value, test.low, test.high, 0), signed=True)
-        far = DASH if test is None else number(test.distance)
-        table.add_row(observer, kind, *cells, difference, far, test.verdict if test else "")
+        cells = [DASH if row is None else with_interval(Mean(row.auc, row.low, row.high, 0)) for row in (*own, apart)]
+        difference = DASH if test is None else with_interval(Mean(test.value, test.low, test.high, 0), signed=True)
+        distance = DASH if test is None else number(test.distance)
+        table.add_row(observer, kind, *cells, difference, distance, test.verdict if test else "")
     probed = [row.across["separability"].value for row in levels]
     probed = [value for value in probed if not math.isnan(value)]
     if probed:
-        table.add_row("probe of features, all arms", "separability", DASH, DASH, between(min(probed), max(probed)))
-    verdict, why = equally_hard(ledger, pair)
-    ends = [between(*ledger.bracket(name)) for name in pair]
-    table.add_row("the ideal observer lies in", "bracket", *ends, DASH, DASH, DASH, f"{verdict} ({why})")
+        table.add_row("probe of features, all arms", "separability", DASH, DASH, bracket(min(probed), max(probed)))
+    verdict, basis = equally_hard(ledger, pair)
+    brackets = [bracket(*ledger.bracket(name)) for name in pair]
+    table.add_row("range of the ideal observer", "bracket", *brackets, DASH, DASH, DASH, f"{verdict} ({basis})")
     table.caption = (
-        "exact: the ideal observer's AUC; lower, upper: bounds of it; model: the ideal observer's of a simpler law; "
-        "learner: a trained network,\nwhich bounds the ideal observer from below and never is it. Brackets use the "
-        "lower ends of intervals (95 %, over test subjects)." + (f"\n{note}" if note else "")
+        "exact: AUC of the ideal observer; lower, upper: bounds on it; model: AUC of the ideal observer of a simpler "
+        "model; learner: a trained\nnetwork, which bounds the ideal observer from below and is not ideal itself. "
+        "separability: AUC of telling the two subgroups apart.\nKS of LLR: largest Kolmogorov-Smirnov distance between "
+        "the log-likelihood ratios of the subgroups. Brackets use the lower ends of\n95 % intervals over test subjects."
+        + (f"\n{note}" if note else "")
     )
     table.caption_justify = "left"
     return table
 
 
 def parts_table(parts: Sequence[Parts], pair: tuple[str, str]) -> Table:
-    """What every gap is made of, the swap contrast first."""
+    """Return the terms of every gap, the swap contrast first."""
     table = empty_table(
-        f"What each gap {pair[0]} - {pair[1]} is made of, on z: gap = physics + learner + adaptation + skew "
+        f"Terms of each gap {pair[0]} - {pair[1]} on z: gap = physics + learner + adaptation + skew "
         "[95 % t interval over replicates]"
     )
-    bracketed = any(math.isnan(each.terms["physics"].value) for each in parts)
+    bracketed = any(math.isnan(row.terms["physics"].value) for row in parts)
     for name in parts[0].arm:
         table.add_column(name)
-    shown = ("physics and learner",) if bracketed else ("learner",)
-    for name in ("swap contrast", "gap", "physics", *shown, "adaptation", "skew", "reps", "note"):
+    learner = "physics and learner" if bracketed else "learner"
+    for name in ("swap contrast", "gap", "physics", learner, "adaptation", "skew", "reps", "note"):
         table.add_column(name, justify="right", no_wrap=True)
     notes: dict[str, int] = {}
-    before = None
-    for each in parts:
-        physics = each.terms["physics"].value
-        cells = [between(*each.bracket, signed=True) if math.isnan(physics) else number(physics, signed=True)]
-        cells += [stated(each.terms[name], signed=True) for name in (*shown, "adaptation", "skew")]
+    previous = None
+    for row in parts:
+        physics = row.terms["physics"].value
+        cells = [bracket(*row.bracket, signed=True) if math.isnan(physics) else number(physics, signed=True)]
+        cells += [with_interval(row.terms[name], signed=True) for name in (learner, "adaptation", "skew")]
         # Arms that differ only in their mix have one swap contrast.
-        swap = "" if each.swap == before else stated(each.swap, signed=True)
-        before = each.swap
-        gap = each.terms["gap"]
-        note = str(notes.setdefault(each.reason, len(notes) + 1)) if each.reason else ""
-        levels = [str(level) for level in each.arm.values()]
-        table.add_row(*levels, swap, stated(gap, signed=True), *cells, str(gap.replicates), note)
-    order = (
-        "The swap contrast leads: what adds to z cancels in it. The terms depend on the order in which they are taken: "
-        "physics, then learner,\nthen adaptation, then skew; taken apart in another order they would be others. Only "
-        "skew is the mix's."
+        swap = "" if row.swap == previous else with_interval(row.swap, signed=True)
+        previous = row.swap
+        gap = row.terms["gap"]
+        note = str(notes.setdefault(row.reason, len(notes) + 1)) if row.reason else ""
+        levels = [str(level) for level in row.arm.values()]
+        table.add_row(*levels, swap, with_interval(gap, signed=True), *cells, str(gap.replicates), note)
+    caption = (
+        "The swap contrast comes first, because asymmetries that add to z cancel in it. The terms depend on the order "
+        "in which they are taken: physics\n(ideal observer), learner (network from scratch on many balanced labels), "
+        "adaptation (balanced pretraining, this protocol and budget), skew\n(this mix). Taken in another order they "
+        "would differ. Only skew is an effect of the mix."
     )
     if bracketed:
-        order += "\nPhysics is known only within its bracket; the learner's part is what is left of the sum."
-    table.caption = "\n".join([order, *(f"{number:>3} {note}" for note, number in notes.items())])
+        caption += "\nPhysics is known only within its bracket, so the sum of physics and learner is given beside it."
+    table.caption = "\n".join([caption, *(f"{number:>3} {note}" for note, number in notes.items())])
     table.caption_justify = "left"
     return table
 
 
 def _kind_order(row: tuple[str, str]) -> int:
+    """Position of a (kind, observer) by its kind."""
     from biasprop.statistics.difficulty import KINDS
 
     return KINDS.index(row[0])

@@ -1,11 +1,11 @@
-"""One look for every figure: style, sizes, colours, deterministic files, and the panels that figures are made of.
+"""Shared by all figures: style, sizes, colours, deterministic files, and elements such as curves and legends.
 
-Matplotlib is imported inside functions only, so that a run whose figures are up to date does not pay for it; pyplot and
+Matplotlib is imported inside functions only, so that a run whose figures are up to date does not import it; pyplot and
 its global state are never used. Widths are those of a two-column page, in inches.
 
 Colours are those of Okabe and Ito (2008), "Color Universal Design", which people with any of the common colour vision
-deficiencies can tell apart; a marker or a line style always goes with a colour, so that a figure also survives a
-black-and-white printer.
+deficiencies can tell apart; a marker or a line style always goes with a colour, so that figures can also be read in
+black and white.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ PALE = "#e9e9e9"
 SUBGROUP_COLOURS = ("#0072B2", "#D55E00", "#56B4E9", "#E69F00")
 """Okabe-Ito blue, vermillion, sky blue, orange: subgroups, in the study's order."""
 ARM_COLOURS = ("#009E73", "#CC79A7", "#000000")
-"""Okabe-Ito green, purple, black: ways of fine-tuning; never the colour of a subgroup."""
+"""Okabe-Ito green, purple, black: fine-tuning conditions; never the colour of a subgroup."""
 CURVE_COLOURS = (*ARM_COLOURS, *SUBGROUP_COLOURS)
-"""Curves of a figure whose subgroups have panels of their own."""
+"""Curves of a figure with one panel per subgroup."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 FORMATS = ("svg", "pdf", "png")
 
@@ -80,12 +80,12 @@ STYLE: dict[str, Any] = {
 
 
 class NotApplicable(Exception):
-    """A study has not what a figure shows (no factor of label budgets, say); the message gives the reason."""
+    """A study lacks what a figure shows, such as a factor of label budgets; the message gives the reason."""
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw and save inside it (also usable as a decorator); starts from Matplotlib's defaults, not the user's."""
+    """Context manager and decorator in which figures are drawn and saved; ignores the user's Matplotlib settings."""
     import matplotlib
 
     with matplotlib.rc_context():
@@ -96,10 +96,10 @@ def style() -> Iterator[None]:
 
 
 def page(width: float, height: float) -> Figure:
-    """An empty figure.
+    """Return an empty figure.
 
     Args:
-        width, height: inches; `width` is :data:`SINGLE` or :data:`DOUBLE` in a paper.
+        width, height: in inches; `width` is :data:`SINGLE` or :data:`DOUBLE` in a paper.
     """
     from matplotlib.figure import Figure
 
@@ -107,7 +107,7 @@ def page(width: float, height: float) -> Figure:
 
 
 def unwritable(file: Path) -> list[str]:
-    """Why a picture cannot be written to a file, a line each."""
+    """Return the reasons why a picture cannot be written to a file."""
     problems = []
     if file.suffix.removeprefix(".") not in FORMATS:
         problems.append(f"{file}: no such format; allowed: {', '.join('.' + suffix for suffix in FORMATS)}")
@@ -118,14 +118,14 @@ def unwritable(file: Path) -> list[str]:
 
 @style()
 def lay_out(figure: Figure) -> None:
-    """Lay a figure out, once for all formats, which takes longer than to write one; and with the resolution that it is
-    written with, for text is not as wide in every one."""
+    """Lay a figure out once for all formats, because layout is slower than writing; at the resolution of the saved
+    file, because the width of text depends on it."""
     import matplotlib
 
     figure.set_dpi(matplotlib.rcParams["savefig.dpi"])
     if figure.axes and (engine := figure.get_layout_engine()):
-        engine.execute(figure)  # and no more of what drawing does, which is done for each format
-    figure.set_layout_engine(None)  # "none" would leave a placeholder, for which every savefig draws twice
+        engine.execute(figure)  # only layout; drawing follows for each format
+    figure.set_layout_engine(None)  # "none" would leave a placeholder that makes every savefig draw twice
 
 
 @style()
@@ -133,12 +133,12 @@ def save(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[P
     """Write a figure; the same figure gives the same bytes.
 
     Args:
-        figure: what to write.
-        stem: path without suffix; its folder is made.
+        figure: the figure.
+        stem: path without suffix; its folder is created.
         formats: suffixes.
 
     Returns:
-        The files written, each one whole or not at all.
+        The files; each is written whole or not at all.
     """
     dates: dict[str, dict[str, Any]] = {
         "svg": {"Date": None, "Creator": None},
@@ -158,12 +158,12 @@ def save(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[P
 
 
 def colours(names: Sequence[str], table: Sequence[str] = SUBGROUP_COLOURS) -> dict[str, str]:
-    """A colour for each name, in order; where a table ends they repeat, and markers tell them apart."""
+    """Return a colour for each name, in order; they repeat where the table ends, and markers differ."""
     return {name: table[i % len(table)] for i, name in enumerate(names)}
 
 
 def markers(names: Sequence[str]) -> dict[str, str]:
-    """A marker for each name, in order."""
+    """Return a marker for each name, in order."""
     return {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(names)}
 
 
@@ -179,15 +179,15 @@ def series(
     spread: float = 0.0,
     line: Literal["-", "--", ":", ""] = "-",
 ) -> None:
-    """One curve: pale points of the replicates, the mean, and its interval.
+    """Draw one curve: pale points of the replicates, the mean, and its interval.
 
     Args:
-        axes: drawn on.
+        axes: to draw on.
         x: positions [x].
         replicates: one value per replicate [replicate, x]; NaN where there is none.
         summary: mean, low and high [x].
-        colour, marker, label, line: how the curve looks and what the legend calls it.
-        spread: half the width, in units of x, over which the points of one position are laid out.
+        colour, marker, label, line: look of the curve and its name in the legend.
+        spread: half the width, in units of x, over which the points of one position are spread.
     """
     at = np.asarray(x, float)
     mean, low, high = (np.asarray(part, float) for part in summary)
@@ -214,7 +214,7 @@ def series(
 def reference(
     axes: Axes, mean: float, low: float, high: float, *, colour: str = GREY, label: str | None = None, line: str = "--"
 ) -> None:
-    """A level that has no place on the x axis: a horizontal line in the pale band of its interval."""
+    """Draw a value that has no position on the x axis: a horizontal line in a pale band, its interval."""
     if not np.isfinite(mean):
         return
     if np.isfinite(low) and np.isfinite(high):
@@ -223,14 +223,14 @@ def reference(
 
 
 def margin_band(axes: Axes, margin: float, *, vertical: bool = False, label: str | None = None) -> None:
-    """The equivalence band, from -`margin` to +`margin`, and the line of no difference."""
+    """Draw the equivalence margin, from -`margin` to +`margin`, and a line at 0."""
     span, line = (axes.axvspan, axes.axvline) if vertical else (axes.axhspan, axes.axhline)
     span(-margin, margin, color=PALE, linewidth=0, zorder=-2, label=label)
     line(0.0, color=INK, linewidth=0.6, zorder=-1)
 
 
 def legend(figure: Figure, columns: int) -> None:
-    """One legend above all panels: every label once, curves before references."""
+    """Add one legend above all panels: every label once, curves before references."""
     from matplotlib.container import ErrorbarContainer
 
     found: dict[str, Any] = {}
@@ -243,7 +243,7 @@ def legend(figure: Figure, columns: int) -> None:
 
 
 def inner_ticks(axes: Axes, *names: Literal["x", "y"]) -> None:
-    """Fix the ticks of these axes to those inside the view: Matplotlib keeps the next ones beyond, unseen."""
+    """Fix the ticks of these axes to those in view; Matplotlib also keeps the next ones outside."""
     for name in names:
         low, high = sorted(getattr(axes, f"get_{name}lim")())
         axis = getattr(axes, f"{name}axis")
@@ -251,10 +251,10 @@ def inner_ticks(axes: Axes, *names: Literal["x", "y"]) -> None:
 
 
 def budget_axis(axes: Axes, budgets: Sequence[float]) -> NDArray[np.floating]:
-    """A logarithmic axis of label budgets with a tick at each studied one and no other.
+    """Make a logarithmic axis of label budgets with a tick at each budget.
 
     Returns:
-        The budgets' positions: their decimal logarithms, so that curves can be set apart by adding.
+        Positions of the budgets: their decimal logarithms, to which offsets between curves can be added.
     """
     positions = np.log10(np.asarray(budgets, float))
     axes.set_xticks(positions, [plain(budget) for budget in budgets])
@@ -262,7 +262,7 @@ def budget_axis(axes: Axes, budgets: Sequence[float]) -> NDArray[np.floating]:
 
 
 def plain(level: object) -> str:
-    """A level as a reader would write it: ``linear_probe`` is ``linear probe``, 1000.0 is 1,000."""
+    """Return a level as text: ``linear_probe`` is ``linear probe``, 1000.0 is 1,000."""
     if isinstance(level, str):
         return level.replace("_", " ")
     number = float(level)  # pyright: ignore[reportArgumentType]

@@ -1,4 +1,4 @@
-"""What a study's store comes to: tables, estimates and figures, kept with it until something they rest on changes."""
+"""The report of a store: tables, estimates and figures, cached there until scores, study, ledger or code change."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TABLE_WIDTH = 200
 
 
 def make_report(study: Study, store: Path, entries: Sequence[Entry]) -> dict[str, Any]:
-    """Tables, estimates and figures; from the store's cache while scores, ledger, estimands and code are the same."""
+    """Return tables, estimates and figures; from the cache while scores, ledger, study and code are the same."""
     from biasprop.report import figures
 
     width = _table_width()
@@ -36,7 +36,7 @@ def make_report(study: Study, store: Path, entries: Sequence[Entry]) -> dict[str
     found = json_cache.cached(store, key, lambda: _make(study, store, entries, width))
     if not figures.intact(store / "figures", found["figures"]):
         found = _make(study, store, entries, width)
-    # What is kept may be someone else's: nothing in it steers the terminal.
+    # The cache may come from someone else: no control characters reach the terminal.
     return found | {"tables": "".join(c for c in found["tables"] if c.isprintable() or c == "\n")}
 
 
@@ -55,25 +55,26 @@ def cached_estimates(study: Study, store: Path) -> list[dict[str, Any]]:
 
 
 def summarise(study: Study, cube: xr.Dataset, entries: Sequence[Entry]) -> Summary:
-    """Estimates of the study's estimands, with what the difficulty ledger knows."""
-    from biasprop.report import tables
+    """Return all numbers of a study: its estimates, levels, and gaps decomposed with the difficulty ledger."""
+    from biasprop.statistics.measures import measure
+    from biasprop.statistics.summary import summary_of
 
-    places = ledger.places(study, entries)
-    return tables.summarise(cube, study.estimands, study.evaluation.target_specificity, places)
+    measures = measure(cube, study.evaluation.target_specificity)
+    return summary_of(measures, study.estimands, ledger.places(study, entries))
 
 
 def study_of(cube: xr.Dataset, store: Path) -> Study:
-    """The study that a store was made from, with the overrides it was run with.
+    """Return the study that a store was made from, with the overrides it was run with.
 
     Raises:
-        InputError: its text is no valid study any more.
+        InputError: the stored text is missing or no longer a valid study.
     """
     from biasprop.component import InputError
     from biasprop.study.load import remake
     from biasprop.study.study import Origin
 
-    told = cube.attrs.get("overrides", {})
-    overrides: dict[str, Any] = told if isinstance(told, dict) else {"set": None}
+    stored = cube.attrs.get("overrides", {})
+    overrides: dict[str, Any] = stored if isinstance(stored, dict) else {"set": None}
     text, given, scale = cube.attrs.get("study"), overrides.get("set", []), overrides.get("scale")
     words = [text, *given, scale or ""] if isinstance(given, list) else [None]
     if not all(isinstance(word, str) for word in words):
@@ -90,7 +91,7 @@ def study_of(cube: xr.Dataset, store: Path) -> Study:
 
 
 def open_study_cube(study: Study, store: Path) -> xr.Dataset:
-    """The cube with the study's levels and replicates, in its order."""
+    """Open the cube with the study's levels and replicates, in the study's order."""
     from biasprop.store.view import open_cube
 
     shown = {name: [level.label for level in study.levels(name)] for name in study.factors}
@@ -113,7 +114,7 @@ def _key(study: Study, store: Path, ledger_json: Any, width: int) -> str:
 
 
 def _make(study: Study, store: Path, entries: Sequence[Entry], width: int) -> dict[str, Any]:
-    from biasprop.report import figures, tables, text_summary  # here, because what is kept needs no matplotlib
+    from biasprop.report import figures, tables, text_summary  # here, because a cached report needs no Matplotlib
 
     cube = open_study_cube(study, store).load()
     summary = summarise(study, cube, entries)

@@ -1,7 +1,6 @@
-"""What a study prints: tables of levels and estimates, of difficulty and of what a gap is made of; the JSON object.
+"""Tables of levels, estimates and planned precision, and the JSON object of ``--json``, all made from a ``Summary``.
 
-Everything printed is first put into one ``Summary``, so that tables, JSON and the cache cannot disagree.
-Nothing heavy is imported until it is needed: a finished study is reported from its cache within moments.
+Heavy libraries are imported only where they are used, because a finished study is reported from its cache.
 """
 
 from __future__ import annotations
@@ -16,52 +15,26 @@ from biasprop.statistics.estimand import KINDS
 from biasprop.statistics.summary import Estimate, LevelRow, Mean, Summary, plain, where
 
 if TYPE_CHECKING:
-    import xarray as xr
     from rich.table import Table
 
-    from biasprop.statistics.decomposition import Place
-    from biasprop.statistics.estimand import Estimand
     from biasprop.statistics.precision import Precision
 
 DASH = "-"
 """What a table shows for NaN."""
 
 
-def summarise(
-    cube: xr.Dataset, estimands: Sequence[Estimand], target_specificity: float, places: Sequence[Place] = ()
-) -> Summary:
-    """Compute every number a study prints from its stored scores.
-
-    Args:
-        cube: as ``biasprop.open_cube`` gives it; it may be partly filled.
-        estimands: of the study.
-        target_specificity: at which the common threshold is set, in (0, 1].
-        places: arms whose gap is taken apart.
-    """
-    from biasprop.statistics.decomposition import decompose
-    from biasprop.statistics.estimate import estimates
-    from biasprop.statistics.levels import compared, levels
-    from biasprop.statistics.measures import measure
-
-    measures = measure(cube, target_specificity)
-    found = estimates(measures, estimands)
-    pair = compared(measures, estimands)
-    parts = decompose(measures, places, pair, estimands) if pair else []
-    return Summary(found, levels(measures, estimands), target_specificity, parts)
-
-
 def as_json(
     estimates: Sequence[Estimate], *, study: str, digest: str, store: Path | str, done: int, total: int
 ) -> dict[str, Any]:
-    """The object that ``--json`` prints, NaN as null.
+    """Return the object that ``--json`` prints, NaN as null.
 
     Args:
-        estimates: from ``estimates`` or a summary.
-        study: its name.
-        digest: of the study.
-        store: folder of the cube; made absolute.
-        done: cells that are finished.
-        total: cells of the study.
+        estimates: of the study.
+        study: name of the study.
+        digest: digest of the study.
+        store: folder of the store; made absolute.
+        done: number of finished cells.
+        total: number of cells of the study.
 
     Returns:
         study, digest, store, cells {done, total}, estimates [{name, arm, value, low, high, method, replicates, verdict,
@@ -77,26 +50,22 @@ def as_json(
 
 
 def tables(summary: Summary, difficulty: Sequence[Table] = ()) -> list[Table]:
-    """Rich tables of a summary: discrimination, operating point and calibration of every arm, then the estimates.
+    """Return the tables of a summary: discrimination, operating point, calibration and optimism of every arm, the
+    pretext loss where it was measured, then the estimates.
 
     Args:
         summary: of the study.
-        difficulty: tables of :func:`ledger_table` and :func:`parts_table`, to stand before the estimates.
+        difficulty: tables from :mod:`biasprop.report.difficulty`, placed before the estimates.
     """
-    own = (_discrimination, _operating_point, _calibration, _fit) if summary.levels else ()
-    groups = [make(summary) for make in own]
-    asked = [row for row in summary.levels if any(e["pretext_loss"].replicates for e in row.subgroups.values())]
-    groups += [_pretext(asked)] if asked else []
-    return [*groups, *difficulty, _estimates(summary)]
-
-
-def as_text(summary: Summary, width: int = 160) -> str:
-    """The tables as plain text, at most ``width`` columns wide."""
-    return text(tables(summary), width)
+    by_arm = (_discrimination, _operating_point, _calibration, _optimism) if summary.levels else ()
+    levels = [make(summary) for make in by_arm]
+    measured = [row for row in summary.levels if any(m["pretext_loss"].replicates for m in row.subgroups.values())]
+    levels += [_pretext(measured)] if measured else []
+    return [*levels, *difficulty, _estimates(summary)]
 
 
 def text(tables: Sequence[Table], width: int) -> str:
-    """Tables as plain text, at most ``width`` columns wide."""
+    """Return tables as plain text, at most ``width`` columns wide."""
     from rich.console import Console
 
     console = Console(width=width, no_color=True, force_terminal=False)
@@ -107,8 +76,8 @@ def text(tables: Sequence[Table], width: int) -> str:
 
 
 def precision_text(found: Sequence[Precision], half_width: float, width: int = 160) -> str:
-    """What ``--power`` prints: for every estimand and arm the replicates that intervals so wide need."""
-    title = f"Replicates for a 95 % interval of half-width {half_width:g}, by the sd of those in the store"
+    """Return what ``--precision`` prints: for every estimand and arm the replicates that the half-width needs."""
+    title = f"Replicates needed for 95 % intervals of half-width {half_width:g}, from the sd between those in the store"
     table = empty_table(title)
     for name in ("estimand", "arm"):
         table.add_column(name, overflow="fold")
@@ -119,32 +88,39 @@ def precision_text(found: Sequence[Precision], half_width: float, width: int = 1
         needed = [DASH if count is None else str(count) for count in (row.expected, row.likely)]
         numbers = [str(row.replicates), number(row.half_width), *needed]
         table.add_row(row.name, where(row.arm) or DASH, *numbers, row.reason)
-    table.caption = "needed: the expected half-width is that; for 80 %: it is at most that with probability 80 %"
+    table.caption = (
+        f"needed: fewest replicates with an expected half-width of at most {half_width:g}; "
+        "for 80 %: fewest with which it is at most that with probability 80 %"
+    )
     table.caption_justify = "left"
     return text([table], width)
 
 
-def between(low: float, high: float, signed: bool = False) -> str:
+def bracket(low: float, high: float, signed: bool = False) -> str:
+    """Return a value that lies between two bounds as text: one number where they agree."""
     if low == high:
         return number(low, 3, signed)
-    return _bounds(low, high, signed) if math.isfinite(low) and math.isfinite(high) else DASH
+    return bounds(low, high, signed) if math.isfinite(low) and math.isfinite(high) else DASH
 
 
 def _discrimination(summary: Summary) -> Table:
     first = summary.levels[0]
-    moved = any(row.moved for row in summary.levels)
+    any_moved = any(row.moved for row in summary.levels)
     columns = [*(f"AUC {name}" for name in first.subgroups), "worst", "AUC gap", "z gap", "down", "reps", "missing"]
-    title = "Discrimination: mean over replicates [95 % t interval]. Gaps are {}; down = levelling down{}."
     pair = " - ".join(first.compared) or "not defined for one subgroup"
-    note = "; moved = AUCs of 0 or 1 moved in by half a pair" if moved else ""
-    table = _table(title.format(pair, note), first, columns + ["moved"] * moved)
+    title = (
+        f"Discrimination: AUC of each subgroup, mean over replicates [95 % t interval]. Gaps are {pair};\n"
+        "down = levelling down: the gap is smaller only because the better subgroup lost"
+    )
+    title += "; moved = AUCs of 0 or 1, moved by half a pair" if any_moved else ""
+    table = _table(title, first, columns + ["moved"] * any_moved)
     for row in summary.levels:
         cells = [_interval(entry["auc"]) for entry in row.subgroups.values()]
         cells += [_value(row.across["worst_auc"]), _value(row.across.get("auc_gap"), signed=True)]
         cells += [_interval(row.across.get("z_gap"), signed=True)]
         cells += [{None: DASH, True: "yes", False: "no"}[row.levelling_down], str(row.replicates)]
         cells += [", ".join(f"{n} {why}" for why, n in row.missing.items() if n) or DASH]
-        table.add_row(*_arm(row), *cells, *[str(row.moved)] * moved)
+        table.add_row(*_arm(row), *cells, *[str(row.moved)] * any_moved)
     return table
 
 
@@ -153,7 +129,10 @@ def _operating_point(summary: Summary) -> Table:
     heads = {"sensitivity": "sens.", "specificity": "spec.", "underdiagnosis": "underdiag."}
     columns = ["threshold", *(f"{head}\n{subgroup}" for head in heads.values() for subgroup in first.subgroups)]
     columns += ["twin\nflips", "score\nshift", "separa-\nbility"]
-    title = f"Decisions at one threshold for all (specificity {summary.target_specificity:g} on the calibration set)"
+    title = (
+        "Operating point: one threshold for all subgroups, set at a specificity of "
+        f"{summary.target_specificity:g} on the calibration set"
+    )
     table = _table(title, first, columns)
     for row in summary.levels:
         cells = [_value(row.across["threshold"], signed=True)]
@@ -173,7 +152,10 @@ def _calibration(summary: Summary) -> Table:
     }
     heads |= {"n": "n", "n_positive": "n+"}
     columns = [f"{head}\n{subgroup}" for head in heads.values() for subgroup in first.subgroups]
-    title = "Calibration: perfect is intercept 0, slope 1 and the expected ECE; n subjects, n+ with the disease"
+    title = (
+        "Calibration: perfect is intercept 0, slope 1 and an ECE equal to its expected value; "
+        "n test subjects, n+ with the disease"
+    )
     table = _table(title, first, columns)
     for row in summary.levels:
         entries = [(name, entry[name]) for name in heads for entry in row.subgroups.values()]
@@ -183,10 +165,10 @@ def _calibration(summary: Summary) -> Table:
     return table
 
 
-def _fit(summary: Summary) -> Table:
+def _optimism(summary: Summary) -> Table:
     first = summary.levels[0]
-    columns = [f"AUC {what}\n{subgroup}" for what in ("of labelled", "less test's") for subgroup in first.subgroups]
-    title = "Fit: AUC on the labelled subjects themselves, and what of it test twins do not bear out [95 % t interval]"
+    columns = [f"{head}\n{subgroup}" for head in ("training AUC", "optimism") for subgroup in first.subgroups]
+    title = "Optimism: training AUC (on the labelled subjects) minus test AUC [95 % t interval]"
     table = _table(title, first, columns)
     for row in summary.levels:
         entries = row.subgroups.values()
@@ -196,7 +178,7 @@ def _fit(summary: Summary) -> Table:
 
 
 def _pretext(rows: Sequence[LevelRow]) -> Table:
-    title = "Pretext loss on strangers: mean over replicates [95 % t interval]; arms of one encoder once"
+    title = "Pretext loss on held-out subjects: mean over replicates [95 % t interval]; one row per encoder"
     table = _table(title, rows[0], list(rows[0].subgroups))
     shown: set[tuple[Mean, ...]] = set()
     for row in rows:
@@ -210,8 +192,8 @@ def _pretext(rows: Sequence[LevelRow]) -> Table:
 def _estimates(summary: Summary) -> Table:
     columns = ("value", "95 % interval", "adjusted interval", "SE", "p differs", "p inside", "method", "reps")
     title = (
-        "Estimates. Holm over all but the primary one (*), which stands as it is: over their difference tests\n"
-        "(adjusted interval, p differs) and, apart from these, over their equivalence tests (p inside)."
+        "Estimates. The primary one (*) is tested unadjusted, all others are adjusted by Holm's procedure: their\n"
+        "tests against 0 (adjusted interval, p differs) and, separately, their equivalence tests (p inside the margin)."
     )
     table = empty_table(title)
     notes: dict[str, int] = {}
@@ -228,11 +210,11 @@ def _estimates(summary: Summary) -> Table:
             estimate.name + ("*" if estimate.primary else ""),
             where(estimate.arm) or DASH,
             number(estimate.value, digits, signed),
-            _bounds(estimate.low, estimate.high, signed),
-            _bounds(estimate.adjusted_low, estimate.adjusted_high, signed),
+            bounds(estimate.low, estimate.high, signed),
+            bounds(estimate.adjusted_low, estimate.adjusted_high, signed),
             number(estimate.se),
-            _p(estimate.adjusted_p_difference),
-            _p(estimate.adjusted_p_equivalence),
+            p_value(estimate.adjusted_p_difference),
+            p_value(estimate.adjusted_p_equivalence),
             estimate.method or DASH,
             str(estimate.replicates),
             estimate.verdict,
@@ -253,6 +235,7 @@ def _table(title: str, first: LevelRow, columns: Sequence[str]) -> Table:
 
 
 def empty_table(title: str) -> Table:
+    """Return a table without columns, in the style of all tables."""
     from rich import box
     from rich.table import Table
 
@@ -264,14 +247,17 @@ def _arm(row: LevelRow) -> list[str]:
 
 
 def number(value: float, digits: int = 3, signed: bool = False) -> str:
+    """Return a number as text, NaN as :data:`DASH`."""
     return DASH if math.isnan(value) else f"{value:{'+' if signed else ''}.{digits}f}"
 
 
-def _p(value: float) -> str:
+def p_value(value: float) -> str:
+    """Return a p value as text, NaN as :data:`DASH`."""
     return DASH if math.isnan(value) else ("<0.0001" if value < 0.0001 else f"{value:.4f}")
 
 
-def _bounds(low: float, high: float, signed: bool) -> str:
+def bounds(low: float, high: float, signed: bool = False) -> str:
+    """Return an interval as text, NaN as :data:`DASH`."""
     return DASH if math.isnan(low) else f"[{number(low, 3, signed)}, {number(high, 3, signed)}]"
 
 
@@ -282,10 +268,10 @@ def _value(mean: Mean | None, digits: int = 3, signed: bool = False) -> str:
 def _interval(mean: Mean | None, signed: bool = False) -> str:
     if mean is None or math.isnan(mean.value):
         return DASH
-    return f"{number(mean.value, 3, signed)} {_bounds(mean.low, mean.high, signed)}"
+    return f"{number(mean.value, 3, signed)} {bounds(mean.low, mean.high, signed)}"
 
 
-def stated(mean: Mean, signed: bool = False) -> str:
-    """A value that may be known, which then has no interval."""
-    known = math.isnan(mean.low) or mean.low == mean.high
-    return _value(mean, 3, signed) if known else _interval(mean, signed)
+def with_interval(mean: Mean, signed: bool = False) -> str:
+    """Return a value and its interval as text; without the interval where there is none or the value is exact."""
+    exact = math.isnan(mean.low) or mean.low == mean.high
+    return _value(mean, 3, signed) if exact else _interval(mean, signed)

@@ -1,6 +1,6 @@
-"""A study's answer in one paragraph: nothing but estimates of its summary, in words; what was not resolved is said too.
+"""A study's answer in one paragraph: its estimates in words, including those that are not resolved.
 
-Every number stands in the tables and in ``biasprop.dataframe`` under the name it has here.
+Every number is also in the tables and in ``biasprop.dataframe``, under the same name.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from biasprop.statistics.verdict import ERASED, NOT_REACHED, NOT_RESOLVED, PERSI
 ORDER = (PERSISTS, REVERSED, ERASED, NOT_RESOLVED, REACHED, NOT_REACHED)
 
 MAX_NAMED = 8
-"""Estimates of one verdict that are named with their numbers; of more only the range of values is told."""
+"""Most estimates of one verdict that are named with their numbers; of more only the range of values is given."""
 
 
 def paragraph(summary: Summary, width: int = 100) -> str:
-    """The answer.
+    """Return the answer.
 
     Args:
         summary: of a study, which may be partly run.
-        width: columns of a line.
+        width: columns per line.
     """
     primary = [estimate for estimate in summary.estimates if estimate.primary]
     sentences = [_primary(estimate) for estimate in primary]
@@ -52,7 +52,7 @@ def _group(word: str, group: Sequence[Estimate], also: bool) -> str:
 
 
 def _levels(levels: Sequence[LevelRow]) -> str:
-    """Gaps are read beside levels: the best and the worst arm of every subgroup."""
+    """The arms with the lowest and the highest AUC of every subgroup, because gaps are read beside levels."""
     parts = []
     for subgroup in levels[0].subgroups:
         known = [(row.subgroups[subgroup]["auc"].value, row) for row in levels]

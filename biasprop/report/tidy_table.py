@@ -1,4 +1,4 @@
-"""Everything a study prints as one tidy table: a row an estimate, for pandas, R or a spreadsheet."""
+"""All numbers of a study as one tidy table: one row per estimate, for pandas, R or a spreadsheet."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ HOW_MUCH += ("p_difference", "p_equivalence", "adjusted_p_difference", "adjusted
 
 
 def dataframe(store: str | Path) -> pd.DataFrame:
-    """All estimates of a store.
+    """Return all numbers of a store.
 
     Args:
-        store: its folder; it may be partly filled.
+        store: the folder of the store, which may be partly filled.
 
     Returns:
         See :func:`tabulated`.
 
     Raises:
-        InputError: there is no such store, it is damaged, or its study is no valid one any more.
+        InputError: there is no such store, it is damaged, or its study is no longer valid.
     """
     from biasprop.difficulty import ledger
     from biasprop.report import results
@@ -43,13 +43,13 @@ def dataframe(store: str | Path) -> pd.DataFrame:
 
 
 def tabulated(summary: Summary) -> pd.DataFrame:
-    """A summary as a table.
+    """Return a summary as a table.
 
     Returns:
-        One row an estimate. ``table`` is *estimand* (what the study states), *level* (what a subgroup, or an arm as a
-        whole, gets) or *part* (of a gap on z taken apart); ``name`` is the estimand, the measure or the part;
-        ``subgroup`` is whom it is about (of a contrast: A, whom a positive value favours) and ``against`` is B. One
-        column for each factor, empty where the estimate runs over it. ``value``, ``low`` and ``high`` are the mean over
+        One row per estimate. ``table`` is *estimand* (stated in the study), *level* (a measure of a subgroup or of an
+        arm as a whole) or *part* (a term of a gap on z); ``name`` is the estimand, the measure or the term;
+        ``subgroup`` is the subgroup it is of (of a contrast: A, which a positive value favours) and ``against`` is B.
+        One column per factor, empty where the estimate runs over it. ``value``, ``low`` and ``high`` are the mean over
         ``replicates`` replicates and its plain 95 % interval; the other columns are those of
         :class:`biasprop.statistics.summary.Estimate`, empty for levels and parts.
     """
@@ -58,7 +58,7 @@ def tabulated(summary: Summary) -> pd.DataFrame:
     rows = [*_estimands(summary.estimates), *_levels(summary.levels), *_parts(summary.parts)]
     table = pd.DataFrame(rows, columns=["arm", *WHAT, *HOW_MUCH])
     factors = dict.fromkeys(name for one in (*summary.levels, *summary.estimates) for name in one.arm)
-    # A factor may be called like a column of ours; then ours stays what it is.
+    # A factor may have the name of another column, which then keeps it.
     columns = {name: name if name not in table.columns else f"factor {name}" for name in factors}
     arms = table.pop("arm")
     for name, column in columns.items():
@@ -68,7 +68,7 @@ def tabulated(summary: Summary) -> pd.DataFrame:
 
 
 def write_csv(table: pd.DataFrame, file: Path) -> None:
-    """Write a table, whole or not at all; what is undefined is an empty field."""
+    """Write a table, whole or not at all; undefined values are empty fields."""
     partial = file.with_name(f".{file.name}.{os.getpid()}")
     table.to_csv(partial, index=False)
     os.replace(partial, file)
@@ -84,14 +84,14 @@ def _estimands(estimates: list[Estimate]) -> Iterator[dict[str, Any]]:
 
 def _levels(levels: list[LevelRow]) -> Iterator[dict[str, Any]]:
     for row in levels:
-        own = {"table": "level", "arm": row.arm}
+        shared = {"table": "level", "arm": row.arm}
         for subgroup, measures in row.subgroups.items():
             for name, mean in measures.items():
-                yield own | {"name": name, "subgroup": subgroup} | mean._asdict()
+                yield shared | {"name": name, "subgroup": subgroup} | mean._asdict()
         a, b = row.compared or (None, None)
         for name, mean in row.across.items():
             between = {"subgroup": a, "against": b} if name.endswith("_gap") else {}
-            yield own | {"name": name} | between | mean._asdict()
+            yield shared | {"name": name} | between | mean._asdict()
 
 
 def _parts(parts: list[Parts]) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Areas under the curve of one observer in several subgroups, whose subjects are the same: joint standard errors.
 
-Every subject is seen healthy and diseased, once in every subgroup (twins of label and subgroup). The area is then a
+Every subject is rendered healthy and diseased in every subgroup (twins of label and subgroup). The area is then a
 U-statistic over pairs of different subjects, and its variance follows from each subject's own component: DeLong's
 estimate (Biometrics 44, 1988) with the subject as the cluster that holds one image of each class (Obuchowski,
 Biometrics 53, 1997).
@@ -27,7 +27,7 @@ class Areas(NamedTuple):
     """[k, k]."""
 
     def interval(self, weights: ArrayLike) -> tuple[float, float, float]:
-        """A weighted sum of the areas with its 95 % normal interval: value, low, high.
+        """Return a weighted sum of the areas with its 95 % normal interval: value, low, high.
 
         Args:
             weights: [k]; ``(1, 0)`` is the first area, ``(1, -1)`` a difference.
@@ -38,11 +38,11 @@ class Areas(NamedTuple):
 
 
 def paired_areas(low: ArrayLike, high: ArrayLike) -> Areas:
-    """P(score of one subject in the high state > score of another one in the low state), ties counting half.
+    """Estimate P(score of one subject in the high state > score of another in the low state), ties counting half.
 
     Args:
-        low: [k, n] scores of n subjects without what is looked for (disease), k times over (subgroups).
-        high: [k, n] scores of the same subjects with it.
+        low: [k, n] scores of n subjects in the low state (healthy), in each of k subgroups.
+        high: [k, n] scores of the same subjects in the high state (diseased).
 
     Returns:
         Areas of the k rows and their covariance. Subjects are independent; everything of one subject may correlate.

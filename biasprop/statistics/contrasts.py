@@ -1,7 +1,7 @@
-"""Paired contrasts of one measure between subgroups and levels. Every one keeps the dim ``replicate``.
+"""Paired contrasts of one measure between subgroups and levels. All of them keep the dim ``replicate``.
 
-All conditions of a replicate share its random numbers, so a difference taken inside a replicate is a paired difference;
-a replicate that lacks one of the values is NaN in it.
+All conditions of a replicate share random numbers, so a difference within a replicate is a paired difference. A
+replicate that lacks one of the values is NaN.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def gap(values: xr.DataArray, subgroups: tuple[str, str]) -> xr.DataArray:
 
 
 def excess_gap(gaps: xr.DataArray, factor: str, reference: Hashable) -> xr.DataArray:
-    """g(level) - g(reference level) for every other level of the factor; dims as given."""
+    """g(level) - g(reference level) for every other level of the factor, with the dims of ``gaps``."""
     others = [level for level in gaps[factor].values.tolist() if level != reference]
     return gaps.sel({factor: others}) - gaps.sel({factor: reference}, drop=True)
 
@@ -40,7 +40,7 @@ def swap_contrast(gaps: xr.DataArray, factor: str, skewed: tuple[Hashable, Hasha
 
     Args:
         gaps: dims (..., factor, replicate).
-        factor: the factor that holds the skewed levels.
+        factor: the factor that has the skewed levels.
         skewed: the level skewed to A and the level skewed to B.
 
     Returns:
@@ -62,7 +62,7 @@ def common_gap(gaps: xr.DataArray, factor: str, skewed: tuple[Hashable, Hashable
 def halving_budget(beta: ArrayLike, budgets: Sequence[float]) -> tuple[float, float]:
     """The first budget at which |beta| falls below half of its maximum over the studied budgets and stays there.
 
-    A fall needs a height to fall from, so the answer lies beyond the budget of the maximum.
+    The halving budget is larger than the budget of the maximum.
 
     Args:
         beta: [budget] swap contrasts.
@@ -105,18 +105,18 @@ def label_efficiency(
 ) -> NDArray[np.float64]:
     """Labels with which a reference reaches what a level reaches with ``labels``, over ``labels``.
 
-    The reference's learning curve is straight in z against ln(labels) between neighbouring budgets; the first place
-    where it is as high counts.
+    The reference's learning curve is linear in z against ln(labels) between neighbouring budgets; its first crossing
+    counts.
 
     Args:
         reached: [replicate] z(AUC) of the level at ``labels``; NaN = the replicate is not there.
         labels: > 0.
         reference: [replicate, budget] z(AUC) of the reference; a replicate that lacks a value is NaN.
-        budgets: [budget] > 0, rising.
+        budgets: [budget] > 0, increasing.
 
     Returns:
-        [replicate] ratios; 0 where the reference is as high at its fewest labels, infinite where it is so at none:
-        the ratio is then only known to be below fewest / labels, or above most / labels.
+        [replicate] ratios; 0 where the reference reaches it at its smallest budget, infinite where it reaches it at no
+        budget: the ratio is then only known to be below smallest / labels, or above largest / labels.
     """
     x = np.log(np.asarray(budgets, np.float64))
     ratios = np.full(len(reference), np.nan)
@@ -136,22 +136,22 @@ def label_efficiency(
 def levelling_down(
     values: xr.DataArray, subgroups: tuple[str, str], factor: str, reference: Hashable, margin: float
 ) -> xr.DataArray:
-    """Whether a level narrows the gap by taking from the better subgroup only.
+    """Flag levels that narrow the gap only by lowering the better subgroup.
 
     True where the gap is smaller than at the reference while the better subgroup (the one that is better at the
-    reference) falls by more than the margin and the worse one does not rise. Read from means over replicates.
+    reference) falls by more than the margin and the worse one does not rise. Computed from means over replicates.
 
     Args:
         values: z or AUC with dims (..., replicate, subgroup).
         subgroups: the two that are compared.
-        factor: the factor that holds the reference.
-        reference: its level that is compared with.
+        factor: the factor that has the reference level.
+        reference: the level that others are compared with.
         margin: on the scale of ``values``, > 0.
 
     Returns:
         Boolean, the dims of ``values`` without replicate and subgroup; False where a value is missing.
     """
-    # Only replicates that have both arms count, so that a diverged one cannot pass for a fall.
+    # Only replicates with both arms count, so that a diverged one does not look like a fall.
     values = values.sel(subgroup=list(subgroups))
     base = values.sel({factor: reference}, drop=True).broadcast_like(values)
     both = values.notnull() & base.notnull()

@@ -1,10 +1,12 @@
-"""What a gap is made of: physics + learner + adaptation + skew, an identity inside every replicate.
+"""Decomposition of a gap: physics + learner + adaptation + skew, an identity within every replicate.
 
-    gap = physics (of the ideal observer) + learner (what a network trained from scratch on plenty of balanced labels
-    shows beyond that) + adaptation (what the 50/50-pretrained model shows beyond that at this budget and protocol)
-    + skew (the excess gap over 50/50)
+    gap = physics (gap of the ideal observer)
+        + learner (gap of a network trained from scratch on plenty of balanced labels, minus that)
+        + adaptation (gap of the model pretrained on 50/50 at this budget and protocol, minus that)
+        + skew (gap of the arm, minus that: the excess gap over 50/50)
 
-Only the last is the mix's. The terms depend on the order in which they are taken apart, so the swap contrast leads.
+Only the last term is an effect of the mix. The terms depend on the order in which they are taken, so reports give the
+swap contrast first.
 """
 
 from __future__ import annotations
@@ -23,29 +25,29 @@ from biasprop.statistics.intervals import t_interval
 from biasprop.statistics.measures import per_replicate
 from biasprop.statistics.summary import NAN, Mean, Parts
 
-TERMS = ("gap", "physics", "learner", "physics and learner", "adaptation", "skew")
-"""What a gap is split into; ``physics and learner`` is the sum of the two, known also where they are not."""
-
 
 @dataclass(frozen=True)
 class Place:
-    """An arm and the arms it is held against; None where the study has none."""
+    """An arm and the arms it is compared with; None where the study has none."""
 
     arm: dict[str, Level]
-    even: dict[str, Level] | None
+    balanced: dict[str, Level] | None
     """The same arm after pretraining on equal shares of the subgroups."""
     plenty: dict[str, Level] | None
     """Full fine-tuning from scratch on the largest budget of balanced labels."""
     ledger: Ledger
-    """Of the arm's generator and encoder; empty where the arm is judged by shifted images, of which none knows."""
+    """Of the arm's generator and encoder; empty where the test images are shifted, which ledgers do not cover."""
 
 
-def split(observed: NDArray, even: NDArray, plenty: NDArray | float, physics: float) -> dict[str, NDArray[np.float64]]:
-    """The terms of a gap, each [replicate]; they add up to it exactly (up to rounding).
+def split(
+    observed: NDArray, balanced: NDArray, plenty: NDArray | float, physics: float
+) -> dict[str, NDArray[np.float64]]:
+    """Split a gap into terms, each [replicate], that add up to it (up to rounding); ``physics and learner`` is the sum
+    of these two, which may be known where they are not.
 
     Args:
         observed: [replicate] gaps of the arm.
-        even: [replicate] gaps of the same arm after pretraining on the 50/50 mix.
+        balanced: [replicate] gaps of the same arm after pretraining on the 50/50 mix.
         plenty: [replicate] gaps of scratch on plenty of balanced labels, or one gap for all.
         physics: the ideal observer's gap; NaN if it is not known.
     """
@@ -55,33 +57,33 @@ def split(observed: NDArray, even: NDArray, plenty: NDArray | float, physics: fl
         "physics": np.full(observed.shape, physics),
         "learner": known - physics,
         "physics and learner": known,
-        "adaptation": even - known,
-        "skew": observed - even,
+        "adaptation": balanced - known,
+        "skew": observed - balanced,
     }
 
 
 def decompose(
     measures: xr.Dataset, places: Sequence[Place], pair: tuple[str, str], estimands: Sequence[Estimand] = ()
 ) -> list[Parts]:
-    """Take the gap of every arm apart.
+    """Decompose the gap of every arm.
 
     Args:
         measures: from ``measure``.
-        places: the arms, and what they are held against.
+        places: the arms, and the arms they are compared with.
         pair: A and B.
-        estimands: of the study; the first one with two skewed levels (the primary one before others) says whose swap
-            contrast leads.
+        estimands: of the study; the first one with two skewed levels (the primary one before others) defines the swap
+            contrast.
 
     Returns:
-        One for each place; arms of one budget and protocol, which have one swap contrast, stand together.
+        One entry per place; arms of one budget and protocol, which share a swap contrast, are consecutive.
     """
     gaps = gap(per_replicate(measures, "z"), pair)
     skewed = next((e for e in sorted(estimands, key=lambda e: not e.primary) if e.skewed and e.factor), None)
-    together: dict[str, list[Parts]] = {}
+    blocks: dict[str, list[Parts]] = {}
     for place in places:
         elsewhere = {name: level for name, level in place.arm.items() if not skewed or name != skewed.factor}
-        together.setdefault(str(elsewhere), []).append(_parts(gaps, place, pair, skewed))
-    return [parts for each in together.values() for parts in each]
+        blocks.setdefault(str(elsewhere), []).append(_parts(gaps, place, pair, skewed))
+    return [parts for block in blocks.values() for parts in block]
 
 
 def _parts(gaps: xr.DataArray, place: Place, pair: tuple[str, str], estimand: Estimand | None) -> Parts:
@@ -91,19 +93,19 @@ def _parts(gaps: xr.DataArray, place: Place, pair: tuple[str, str], estimand: Es
         learner = place.ledger.learner(pair)
         reason = "learner: trained for the ledger"
         if np.isnan(learner):
-            reason = "no scratch on plenty of balanced labels: neither an arm of the study nor in the ledger (--ledger)"
+            reason = "no scratch on plenty of balanced labels in the study or its ledger (see --difficulty)"
     terms = split(
         gaps.sel(place.arm).values,
-        _of(gaps, place.even),
+        _of(gaps, place.balanced),
         learner if place.plenty is None else _of(gaps, place.plenty),
         low if low == high else NAN,
     )
     if not place.ledger.rows:
-        reason += "; physics: not known of a shifted test"
-    if place.even is None:
+        reason += "; physics: not known for a shifted test"
+    if place.balanced is None:
         reason += "; no arm pretrained on equal shares"
-    there = [~np.isnan(values) for values in terms.values()]
-    whole = there[0] & np.all([each for each in there if each.any()] or there[:1], axis=0)
+    present = [~np.isnan(values) for values in terms.values()]
+    whole = present[0] & np.all([mask for mask in present if mask.any()] or present[:1], axis=0)
     if not whole.any():
         reason = "no replicate has every arm that is needed"
     return Parts(

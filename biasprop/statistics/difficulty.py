@@ -1,7 +1,7 @@
-"""The difficulty ledger: how hard each subgroup is before anything is pretrained, as plain rows that say how they know.
+"""The difficulty ledger: how hard each subgroup is before anything is pretrained, as rows that state what they rest on.
 
-A row is about one observer in one subgroup. Nothing is imported here that renders, trains or takes long
-to load: rows are made by ``biasprop.truth``, kept as JSON, and read, compared and printed without JAX.
+A row is the AUC of one observer in one subgroup. Rows are made by ``biasprop.difficulty``, kept as JSON, and read,
+compared and printed without JAX; nothing that renders or trains is imported here.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from biasprop.statistics.areas import Areas
 
 Kind = Literal["exact", "model", "lower", "upper", "learner", "separability"]
-"""What a row's area is: ``exact``, the ideal observer's; ``lower`` or ``upper``, a bound of it; ``model``, the ideal
-observer's of a simpler law than that of the images; ``learner``, what a trained network reaches (a bound from below,
-and never the ideal observer); ``separability``, of telling two subgroups apart."""
+"""Type of a row's AUC: ``exact``, that of the ideal observer; ``lower`` or ``upper``, a bound on it; ``model``, that of
+the ideal observer of a simplified model of the images; ``learner``, that of a trained network (a bound from below,
+never called ideal); ``separability``, that of telling two subgroups apart."""
 
 KINDS: tuple[str, ...] = get_args(Kind)
 """All of them, in the order of tables."""
@@ -36,18 +36,18 @@ EQUAL, DIFFERENT, NOT_RESOLVED = f"equal within {MARGIN:g}", "different", "not r
 
 @dataclass(frozen=True)
 class Row:
-    """What one observer reaches in one subgroup."""
+    """AUC of one observer in one subgroup."""
 
     observer: str
     kind: Kind
     subgroups: tuple[str, ...]
-    """The one whose disease is looked for; of a separability, the two that are told apart."""
+    """The subgroup; for a separability, the two subgroups that are told apart."""
     auc: float
     low: float = NAN
-    """95 % interval of an area that was estimated; NaN of one that is known."""
+    """95 % interval of an estimated AUC; NaN of an exact one."""
     high: float = NAN
     subjects: int = 0
-    """How many it was estimated from, each seen in every state; 0 of one that is known."""
+    """Number of subjects it was estimated from, each rendered in every state; 0 of an exact one."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -55,13 +55,13 @@ class Row:
 
     @property
     def z(self) -> float:
-        """sqrt(2) * inverse normal CDF of the area."""
+        """sqrt(2) * inverse normal CDF of the AUC."""
         return z_of(self.auc)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One observer in two subgroups."""
+    """Difference of one observer's AUC between two subgroups."""
 
     observer: str
     kind: Kind
@@ -69,18 +69,18 @@ class Comparison:
     value: float
     """AUC of the first minus AUC of the second."""
     low: float
-    """95 % interval; the value itself where it is known."""
+    """95 % interval; the value itself where it is exact."""
     high: float
     verdict: str
     """``equal within .02``, ``different`` or ``not resolved``: see :func:`judged`."""
     distance: float = NAN
-    """Largest over both labels of the Kolmogorov-Smirnov distance between the laws of the log-likelihood ratio; only
-    of exact rows."""
+    """Kolmogorov-Smirnov distance between the distributions of the log-likelihood ratio, the larger of both labels;
+    only of exact rows."""
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """Everything known about the difficulty of one generator."""
+    """Rows and comparisons of one generator."""
 
     rows: tuple[Row, ...]
     comparisons: tuple[Comparison, ...]
@@ -89,10 +89,10 @@ class Ledger:
         return Ledger(self.rows + other.rows, self.comparisons + other.comparisons)
 
     def bracket(self, subgroup: str) -> tuple[float, float]:
-        """Lowest and highest AUC the ideal observer of a subgroup can have; equal where it is known, [0.5, 1] at worst.
+        """Lowest and highest AUC the ideal observer of a subgroup can have; equal where it is exact, [0.5, 1] at worst.
 
-        What any observer reaches the ideal one reaches as well, so a learner bounds it from below; an area that was
-        estimated does so with the lower end of its interval.
+        The AUC of any observer, learners included, is a lower bound; an estimated one counts with the lower end of its
+        interval.
         """
         own = [row for row in self.rows if row.subgroups == (subgroup,)]
         for row in own:
@@ -103,7 +103,7 @@ class Ledger:
         return max([0.5, *reached]), min([1.0, *bounds])
 
     def physics(self, pair: tuple[str, str]) -> tuple[float, float]:
-        """Lowest and highest gap z(AUC of A) - z(AUC of B) of the ideal observer; equal where it is known."""
+        """Lowest and highest gap z(AUC of A) - z(AUC of B) of the ideal observer; equal where exact."""
         (a_low, a_high), (b_low, b_high) = (tuple(map(z_of, self.bracket(name))) for name in pair)
         return a_low - b_high, a_high - b_low
 
@@ -113,49 +113,49 @@ class Ledger:
         return found.get(pair[:1], NAN) - found.get(pair[1:], NAN)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, NaN as null."""
+        """Return plain values, NaN as null."""
         return plain(asdict(self))
 
     @classmethod
-    def from_json(cls, told: Mapping[str, Any]) -> Ledger:
-        """The inverse of :meth:`to_json`.
+    def from_json(cls, value: Mapping[str, Any]) -> Ledger:
+        """Inverse of :meth:`to_json`.
 
         Raises:
             KeyError, TypeError, ValueError: it is damaged.
         """
         return cls(
-            tuple(Row(**_numbers(row)) for row in told["rows"]),
-            tuple(Comparison(**_numbers(row)) for row in told["comparisons"]),
+            tuple(Row(**_numbers(row)) for row in value["rows"]),
+            tuple(Comparison(**_numbers(row)) for row in value["comparisons"]),
         )
 
 
 def known(observer: str, kind: Kind, auc: Mapping[str, float], distance: Mapping[Any, float] | None = None) -> Ledger:
-    """Rows of an observer whose areas are known, and what they say about each two subgroups.
+    """Make rows of an observer whose AUCs are known exactly, and the comparison of each pair of subgroups.
 
     Args:
-        observer: what tables call it.
+        observer: its name in tables.
         kind: of the rows.
-        auc: subgroup -> area.
+        auc: subgroup -> AUC.
         distance: pair of subgroups -> Kolmogorov-Smirnov distance, see :class:`Comparison`.
     """
     rows = tuple(Row(observer, kind, (name,), area) for name, area in auc.items())
     found = []
     for pair in itertools.combinations(auc, 2):
         value = auc[pair[0]] - auc[pair[1]]
-        far = (distance or {}).get(pair, NAN)
-        found.append(Comparison(observer, kind, pair, value, value, value, judged(value, value), far))
+        apart = (distance or {}).get(pair, NAN)
+        found.append(Comparison(observer, kind, pair, value, value, value, judged(value, value), apart))
     return Ledger(rows, tuple(found))
 
 
 def estimated(observer: str, kind: Kind, subgroups: Sequence[str], areas: Areas, subjects: int) -> Ledger:
-    """Rows of an observer whose areas were estimated on the same subjects, and the test of each two of them.
+    """Make rows of an observer whose AUCs were estimated on the same subjects, and the comparison of each pair.
 
     Args:
-        observer: what tables call it.
+        observer: its name in tables.
         kind: of the rows.
         subgroups: [k] names.
         areas: of the k subgroups.
-        subjects: from how many.
+        subjects: number of subjects.
     """
     unit = np.eye(len(subgroups))
     rows = []
@@ -170,23 +170,23 @@ def estimated(observer: str, kind: Kind, subgroups: Sequence[str], areas: Areas,
 
 
 def separated(observer: str, pair: tuple[str, str], areas: Areas, subjects: int) -> Ledger:
-    """The row of an observer who tells two subgroups apart.
+    """Make the row of an observer that tells two subgroups apart.
 
     Args:
-        observer: what tables call it.
+        observer: its name in tables.
         pair: the subgroups.
-        areas: one.
-        subjects: from how many.
+        areas: of one row.
+        subjects: number of subjects.
     """
     value, low, high = areas.interval([1.0])
     return Ledger((Row(observer, "separability", pair, value, max(low, 0.0), min(high, 1.0), subjects),), ())
 
 
 def judged(low: float, high: float) -> str:
-    """What the 95 % interval of a difference of AUC says.
+    """Return the verdict on the 95 % interval of a difference of AUC.
 
     ``equal within .02`` if it lies inside the margin, which is two one-sided tests at 2.5 % each; ``different`` if it
-    is not but leaves 0 out; else ``not resolved``.
+    does not and excludes 0; else ``not resolved``.
     """
     if max(-low, high) < MARGIN:
         return EQUAL
@@ -194,11 +194,11 @@ def judged(low: float, high: float) -> str:
 
 
 def equally_hard(ledger: Ledger, pair: tuple[str, str]) -> tuple[str, str]:
-    """Whether two subgroups are equally hard for the ideal observer, and what that rests on.
+    """Return whether two subgroups are equally hard for the ideal observer, and the basis of that verdict.
 
-    Known areas are compared as they are. Otherwise brackets that do not overlap are ``different``; ``equal within .02``
+    Exact AUCs are compared directly. Otherwise brackets that do not overlap are ``different``; ``equal within .02``
     takes more than brackets that overlap: both ends must be equal, the lower ones by the test of the best lower
-    observer. Brackets wide enough to overlap although their lower ends differ resolve nothing.
+    observer. Brackets that overlap although their lower ends differ are ``not resolved``.
     """
     (a_low, a_high), (b_low, b_high) = (ledger.bracket(name) for name in pair)
     if a_low == a_high and b_low == b_high:
@@ -217,7 +217,7 @@ def _reached(ledger: Ledger, test: Comparison) -> float:
 
 
 def normal_distance(one: tuple[float, float], other: tuple[float, float]) -> float:
-    """Kolmogorov-Smirnov distance of two normal laws, each (mean, sd > 0).
+    """Kolmogorov-Smirnov distance between two normal distributions, each (mean, sd > 0).
 
     The distance of their CDFs is largest where the densities cross, at the roots of a quadratic.
     """
@@ -229,7 +229,7 @@ def normal_distance(one: tuple[float, float], other: tuple[float, float]) -> flo
 
 
 def z_of(auc: float) -> float:
-    """sqrt(2) * inverse normal CDF of an area; infinite at 0 and 1."""
+    """sqrt(2) * inverse normal CDF of an AUC; infinite at 0 and 1."""
     return float(math.sqrt(2) * ndtri(auc))
 
 

@@ -1,4 +1,4 @@
-"""What a study asks, stated before anything runs."""
+"""Estimands: the contrasts that a study file states before anything runs."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ Level = str | int | float
 
 
 class Kind(NamedTuple):
-    """What a kind of estimand needs and how its values are read."""
+    """Fields that a kind of estimand needs, and how its values are read."""
 
     needs: tuple[str, ...] = ()
-    """Fields it needs; every other one of ``OPTIONAL`` is forbidden to it."""
+    """Required fields; all other fields of ``OPTIONAL`` are forbidden."""
     over: tuple[str, ...] = ("factor", "budget")
-    """Those of them whose factor the contrast runs over, so that no level of it can be fixed."""
+    """Required fields whose factor the contrast runs over, so that ``at`` cannot fix a level of it."""
     sign: Literal["positive", "either"] = "either"
-    """The sign a claim expects unless the estimand says otherwise."""
+    """Expected sign unless the estimand gives another."""
     unit: str = ""
-    """Of its values; empty for a difference on the estimand's scale."""
+    """Unit of its values; empty for a difference on the estimand's scale."""
     of_gaps: bool = True
-    """Whether it is made of gaps between A and B, or of B's level alone."""
+    """Whether it is a function of gaps between A and B, or of B's level alone."""
     digits: int = 3
     """Decimals of its values in tables."""
     tested: bool = True
@@ -41,7 +41,7 @@ KINDS: dict[str, Kind] = {
     "halving_budget": Kind(("factor", "skewed", "budget"), unit="labels", digits=0, tested=False),
     "amplification": Kind(("factor", "skewed", "budget"), over=("factor",), sign="positive"),
     "exchange_rate": Kind(
-        ("factor", "budget"), over=("factor",), sign="positive", unit="labels an image", of_gaps=False
+        ("factor", "budget"), over=("factor",), sign="positive", unit="labels per image", of_gaps=False
     ),
     "label_efficiency": Kind(
         ("factor", "reference", "budget"), over=(), unit="times the labels", of_gaps=False, digits=2, tested=False
@@ -51,10 +51,10 @@ OPTIONAL = ("factor", "skewed", "reference", "budget", "denominator")
 
 
 class Estimand(Definition):
-    """One contrast a study claims to measure: which, between whom, on which scale, against which margin."""
+    """One contrast that a study measures: its kind, subgroups, arm, scale and margin."""
 
     name: Annotated[str, Field(min_length=1)]
-    """What tables and figures call it."""
+    """Name in tables and figures."""
 
     kind: Literal[
         "gap",
@@ -71,13 +71,13 @@ class Estimand(Definition):
     g(skewed to B), and common_gap half of their sum, which is 0 if the two are equal and opposite; retention = swap
     contrast / swap contrast of the denominator arm; halving_budget = first budget at which the swap contrast falls
     below half of its maximum over the budgets and stays there; amplification = swap contrast - swap contrast at the
-    largest budget, which is positive where few labels amplify what the mix did; exchange_rate = labels of B that raise
-    z(AUC_B) as much as one pretraining image of B in the place of one of A; label_efficiency = labels with which the
-    reference level reaches the AUC of B, over those with which a level has it."""
+    largest budget, which is positive where few labels amplify the effect of the mix; exchange_rate = labels of B that
+    raise z(AUC_B) as much as one pretraining image of B in the place of one of A; label_efficiency = labels with which
+    the reference level reaches the AUC of B, divided by the labels with which a level reaches it."""
 
     subgroups: Annotated[tuple[str, str], Field(min_length=2, max_length=2)]
     """A and B, the two subgroups a gap is taken between; a positive gap favours A. An exchange_rate and a
-    label_efficiency are B's."""
+    label_efficiency are of B alone."""
 
     factor: str | None = None
     """The factor the contrast runs over, usually the pretraining mix (all kinds but gap)."""
@@ -104,10 +104,10 @@ class Estimand(Definition):
 
     margin: Annotated[float, Field(gt=0)] = 0.10
     """Equivalence margin: a value this close to 0 counts as erased. On the estimand's scale (0.10 on z is about 0.016
-    AUC at an AUC of 0.85); for retention a share of the denominator, for exchange_rate labels an image."""
+    AUC at an AUC of 0.85); for retention a share of the denominator, for exchange_rate labels per image."""
 
     sign: Literal["positive", "negative", "either"] | None = None
-    """The sign the claim expects. Left out: positive for swap_contrast and retention (a mix skewed to A favours A),
+    """The expected sign. Left out: positive for swap_contrast and retention (a mix skewed to A favours A),
     amplification and exchange_rate, either for the others."""
 
     primary: bool = False
@@ -141,23 +141,23 @@ class Estimand(Definition):
         return self
 
     def _contrasted(self) -> tuple[str, ...]:
-        """The factors the contrast runs over. What is compared with one level of a factor (a reference, the largest
-        budget) has levels of its own there."""
+        """The factors the contrast runs over; not those with one level that all others are compared with (a reference,
+        the largest budget)."""
         names = (getattr(self, field) for field in KINDS[self.kind].over)
         return tuple(name for name in names if name is not None)
 
     @property
     def expected(self) -> int:
-        """The sign a value that bears the claim out would have: 1, -1, or 0 for either."""
+        """The expected sign of the value: 1, -1, or 0 for either."""
         return {"positive": 1, "negative": -1, "either": 0}[self.sign or KINDS[self.kind].sign]
 
     def free(self, factors: Sequence[str]) -> tuple[str, ...]:
-        """The factors that give one estimate for each of their levels.
+        """Return the factors that give one estimate for each of their levels.
 
         Args:
-            factors: the names of the study's factors.
+            factors: names of the study's factors.
 
         Returns:
-            Those that neither ``at`` fixes nor the contrast runs over, in the study's order.
+            Factors that ``at`` does not fix and the contrast does not run over, in the study's order.
         """
         return tuple(name for name in factors if name not in {*self.at, *self._contrasted()})

@@ -1,4 +1,4 @@
-"""The estimands of a study, estimated: value, plain and adjusted interval, tests and verdict for each arm."""
+"""Estimates of a study's estimands: value, plain and adjusted interval, tests and verdict for each arm."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def estimates(measures: xr.Dataset, estimands: Sequence[Estimand]) -> list[Estim
     """Estimate every estimand at every arm it asks for.
 
     Draws are averaged within a replicate on the estimand's scale first; the replicate is the unit. The primary estimand
-    is tested at 5 % as it is; all others are adjusted together by Holm's procedure, the difference tests and the
-    equivalence tests each among themselves.
+    is tested unadjusted at 5 %; all others are adjusted by Holm's procedure, difference tests and equivalence tests
+    separately.
 
     Args:
-        measures: what ``measure`` made of the study's cube, which may be partly filled.
+        measures: from ``measure``; its cube may be partly filled.
         estimands: of the study, in its order.
 
     Returns:
-        One estimate an estimand and arm, in the order of the estimands and the cube's levels. Where arms are not there
-        (yet), the value is NaN and the reason says what is missing.
+        One estimate per estimand and arm, in the order of the estimands and the cube's levels. Where arms are missing,
+        the value is NaN and the reason says what is missing.
     """
     found = [contrast for estimand in estimands for contrast in paired(measures, estimand)]
     tested = [c for c in found if KINDS[c.estimand.kind].tested]
@@ -42,11 +42,11 @@ def estimates(measures: xr.Dataset, estimands: Sequence[Estimand]) -> list[Estim
 
 
 def adjust(p: NDArray, primary: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Holm's procedure over all but the primary estimand, each kind of test by itself.
+    """Apply Holm's procedure to all but the primary estimand, to each kind of test separately.
 
     Args:
-        p: [estimate, test] of the difference and the equivalence tests; NaN = cannot be had (yet).
-        primary: [estimate], whether it is tested as it is.
+        p: [estimate, test] p values of the difference and the equivalence tests; NaN = not available.
+        primary: [estimate], whether it is tested unadjusted.
 
     Returns:
         Adjusted p values and the factors of :func:`holm` (1 for the primary estimand), both [estimate, test].
@@ -68,11 +68,11 @@ def _judged(contrast: Paired, p: NDArray, adjusted: NDArray, factor: NDArray) ->
         scaled = contrast.values if contrast.denominator is None else contrast.values / np.nanmean(contrast.denominator)
         needed = replicates_to_resolve(plain.value, float(np.nanstd(scaled, ddof=1)), estimand.margin, alpha)
         remark = "more than 10000 replicates would be needed"
-        if needed:  # that many at 80 % power: having them already only means bad luck
+        if needed:  # with 80 % power, so a study of that size can still fail to resolve it
             remark = f"about {max(needed, empty.replicates + 1)} replicates would resolve it"
         if max(-wide.low, wide.high) < estimand.margin:
             remark += "; adjusted among the equivalence tests (p inside) it is not inside the margin"
-    why_not = plain.reason if empty.replicates or not contrast.reason else ""  # nothing there: one reason is enough
+    why_not = plain.reason if empty.replicates or not contrast.reason else ""  # no replicates: one reason is enough
     return replace(
         empty,
         value=plain.value,
@@ -92,11 +92,11 @@ def _judged(contrast: Paired, p: NDArray, adjusted: NDArray, factor: NDArray) ->
 
 
 def halving(contrast: Paired) -> Estimate:
-    """The halving budget of the mean curve: an answer without an interval, because none that covers is known.
+    """Estimate the halving budget of the mean curve, without an interval, because none is known that covers.
 
-    It is stated only where the largest swap contrast of the curve differs from 0, tested at 5 % / number of budgets:
-    the largest of several would pass a test at the whole level too easily. What each replicate says by itself stands in
-    the reason.
+    It is given only where the largest swap contrast of the curve differs from 0, tested at 5 % / number of budgets,
+    because the largest of several passes a test at 5 % too easily. The reason lists the halving budgets of single
+    replicates.
 
     Args:
         contrast: values [replicate, budget].
@@ -109,7 +109,7 @@ def halving(contrast: Paired) -> Estimate:
     value, top = halving_budget(curves.mean(axis=0), contrast.budgets)
     highest = curves[:, contrast.budgets.index(top)]
     if not difference_p(highest) < ALPHA / len(contrast.budgets):
-        reason = f"the largest swap contrast, at {top:g}, is not told from 0"
+        reason = f"the largest swap contrast, at {top:g}, does not differ from 0"
         return replace(empty, reason="; ".join(part for part in (contrast.reason, reason) if part))
     each = Counter(halving_budget(curve, contrast.budgets)[0] for curve in curves)
     alone = ", ".join(
@@ -126,21 +126,21 @@ def halving(contrast: Paired) -> Estimate:
 
 
 def efficiency(contrast: Paired) -> Estimate:
-    """The label-efficiency ratio: the median over replicates, with the interval of a median.
+    """Estimate the label-efficiency ratio: the median over replicates, with the interval of a median.
 
-    A median at which the reference never has so high an AUC, or has it with its fewest labels, is no number: NaN, with
-    the bound in words and, where it is known, as the interval's finite end.
+    A median is NaN if the reference reaches the AUC at no budget or already at its smallest; the reason says so, and
+    the interval has the finite bound where there is one.
     """
     empty, plain = _empty(contrast), contrast.interval(1 - ALPHA)
     if not empty.replicates:
         return replace(empty, method=plain.method)
-    there = contrast.values[~np.isnan(contrast.values)]
-    beyond, below = int(np.isinf(there).sum()), int((there == 0).sum())
-    said = [contrast.reason, plain.reason]
+    ratios = contrast.values[~np.isnan(contrast.values)]
+    beyond, below = int(np.isinf(ratios).sum()), int((ratios == 0).sum())
+    reasons = [contrast.reason, plain.reason]
     if beyond:
-        said.append(f"the reference never reaches it in {beyond} of {len(there)} replicates")
+        reasons.append(f"the reference never reaches it in {beyond} of {len(ratios)} replicates")
     if below:
-        said.append(f"the reference has it with its fewest labels in {below} of {len(there)} replicates")
+        reasons.append(f"the reference reaches it with its fewest labels in {below} of {len(ratios)} replicates")
     stated = 0 < plain.value < np.inf
     return replace(
         empty,
@@ -149,12 +149,12 @@ def efficiency(contrast: Paired) -> Estimate:
         high=plain.high,
         method=plain.method,
         verdict=NOT_REACHED if np.isinf(plain.value) else REACHED,
-        reason="; ".join(part for part in said if part),
+        reason="; ".join(part for part in reasons if part),
     )
 
 
 UNTESTED = {"halving_budget": halving, "label_efficiency": efficiency}
-"""What states the kinds that are compared with nothing."""
+"""Kind -> function that estimates it, for kinds without tests."""
 
 
 def _empty(contrast: Paired) -> Estimate:

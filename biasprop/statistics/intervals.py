@@ -1,6 +1,6 @@
-"""Intervals over replicates: Student's t, and Fieller's for a ratio. The replicate is the unit.
+"""Intervals over replicates: Student's t, Fieller's for a ratio, and order statistics for a median.
 
-Only intervals that cover are here; ``python -m biasprop.coverage`` shows that they do, and what others would do.
+The replicate is the unit. ``python -m biasprop.coverage`` shows that these intervals cover, and how others would do.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import bdtr, stdtrit
 
 MIN_FIELLER = 4
-"""With 3 replicates the condition on the denominator picks studies in which the ratio's interval under-covers."""
+"""Fewest replicates for an interval of a ratio. With 3, the studies whose denominator differs from 0 are those in which
+the interval covers too rarely."""
 
 
 class Interval(NamedTuple):
@@ -36,7 +37,7 @@ def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
     """Mean over replicates with Student's interval, mean +- t(n - 1) * sd / sqrt(n).
 
     Args:
-        values: [replicate]; NaN = the replicate is not there.
+        values: [replicate]; NaN = the replicate is missing.
         level: coverage, in (0, 1).
 
     Returns:
@@ -53,11 +54,11 @@ def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
 
 
 def t_intervals(values: xr.DataArray, level: float | NDArray[np.float64] = 0.95) -> xr.Dataset:
-    """:func:`t_interval` along the dim ``replicate`` of every arm at once.
+    """Compute :func:`t_interval` along the dim ``replicate`` for every arm at once.
 
     Args:
-        values: dims (..., replicate); NaN = the replicate is not there.
-        level: coverage, in (0, 1), one for all or [...].
+        values: dims (..., replicate); NaN = the replicate is missing.
+        level: coverage, in (0, 1), scalar or [...].
 
     Returns:
         value, low, high, se and replicates (those used), without the dim ``replicate``; no interval below two.
@@ -72,14 +73,14 @@ def t_intervals(values: xr.DataArray, level: float | NDArray[np.float64] = 0.95)
 
 
 def median_interval(values: ArrayLike, level: float = 0.95) -> Interval:
-    """Median over replicates between two order statistics, which covers whatever the law of the values is.
+    """Median over replicates with an interval between two order statistics, which covers for any distribution.
 
-    The k-th smallest and the k-th largest of n values hold the median with probability 1 - 2 P(B < k), B binomial
+    The k-th smallest and the k-th largest of n values enclose the median with probability 1 - 2 P(B < k), B binomial
     (n, 1/2); k is the largest for which that is at least the level (Thompson, Ann. Math. Stat. 7, 1936). Values may be
-    infinite, as those of what was not reached are.
+    infinite.
 
     Args:
-        values: [replicate]; NaN = the replicate is not there.
+        values: [replicate]; NaN = the replicate is missing.
         level: coverage, in (0, 1).
 
     Returns:
@@ -87,7 +88,7 @@ def median_interval(values: ArrayLike, level: float = 0.95) -> Interval:
     """
     values = np.sort(_present(values))
     n = len(values)
-    # The middle pair is compared before it is halved: between two infinite values lies no number.
+    # The middle pair is compared before it is averaged, because the mean of two infinite values may be NaN.
     middle = np.nan if not n else _halfway(values[(n - 1) // 2], values[n // 2])
     k = int((2 * bdtr(np.arange(n), n, 0.5) <= 1 - level).sum())
     if not k:
@@ -104,11 +105,11 @@ def _halfway(low: float, high: float) -> float:
 def fieller_interval(numerator: ArrayLike, denominator: ArrayLike, level: float = 0.95) -> Interval:
     """Ratio of two paired means with Fieller's interval (:func:`fieller_bounds`).
 
-    If the denominator's own interval holds 0, Fieller's set is unbounded and the ratio is not defined: NaN with the
-    reason. Below 4 replicates the interval is not offered: NaN bounds with the reason.
+    If the denominator's interval contains 0, Fieller's set is unbounded and the ratio is undefined: NaN with the
+    reason. Below 4 replicates there is no interval: NaN bounds with the reason.
 
     Args:
-        numerator: [replicate]; NaN = the replicate is not there.
+        numerator: [replicate]; NaN = the replicate is missing.
         denominator: [replicate], of the same replicates.
         level: coverage, in (0, 1).
 
@@ -138,14 +139,14 @@ def fieller_bounds(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Low and high of Fieller's interval (Fieller, J. R. Stat. Soc. B 16, 1954).
 
-    It holds every r for which a paired t test does not reject mean(x - r * y) = 0.
+    It contains every r for which a paired t test does not reject mean(x - r * y) = 0.
 
     Args:
-        x, y: numerators and denominators [..., replicate] of the same replicates, all there.
+        x, y: numerators and denominators [..., replicate] of the same replicates, none missing.
         level: coverage, in (0, 1).
 
     Returns:
-        Two arrays [...]; NaN where the interval of the denominator's mean holds 0, because that set is then unbounded.
+        Two arrays [...]; NaN where the interval of the denominator's mean contains 0, which makes the set unbounded.
     """
     n = x.shape[-1]
     a, b = x.mean(axis=-1), y.mean(axis=-1)
@@ -157,10 +158,10 @@ def fieller_bounds(
 def ratio_bounds(
     a: ArrayLike, b: ArrayLike, vaa: ArrayLike, vab: ArrayLike, vbb: ArrayLike, t: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """All r with (a - r b)^2 <= t^2 (vaa - 2 r vab + r^2 vbb), for means a and b with these (co)variances.
+    """Solve for all r with (a - r b)^2 <= t^2 (vaa - 2 r vab + r^2 vbb), for means a and b with these (co)variances.
 
     Returns:
-        Low and high, of the arguments' common shape; NaN where b^2 <= t^2 vbb, so that the set has no end.
+        Low and high, of the arguments' common shape; NaN where b^2 <= t^2 vbb, where the set is unbounded.
     """
     a, b, vaa, vab, vbb = (np.asarray(value, np.float64) for value in (a, b, vaa, vab, vbb))
     # A quadratic in r, square r^2 - 2 middle r + constant <= 0; where it opens upwards the set is an interval.

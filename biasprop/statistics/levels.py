@@ -1,4 +1,4 @@
-"""The level of every measure at every arm. Gaps and worst subgroups are only read beside these."""
+"""Levels: every measure at every arm, averaged over replicates. Gaps are read beside them."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ BY_SUBGROUP = (
     "n",
     "n_positive",
 )
-"""Measures given for each subgroup, beside pretext_loss."""
+"""Measures of each subgroup, beside pretext_loss."""
 ACROSS = ("worst_auc", "threshold", "flip_rate", "score_shift")
-"""Measures given for an arm as a whole, beside auc_gap, z_gap and separability."""
+"""Measures of an arm as a whole, beside auc_gap, z_gap and separability."""
 
 
 def compared(measures: xr.Dataset, estimands: Sequence[Estimand]) -> tuple[str, str] | None:
-    """A and B of the primary estimand (else of the first one, else the first two subgroups); None with one subgroup."""
+    """Return A and B of the primary (else the first) estimand, else the first two subgroups; None with one subgroup."""
     for estimand in sorted(estimands, key=lambda e: not e.primary):
         return estimand.subgroups
     names = [str(name) for name in measures["subgroup"].values]
@@ -43,7 +43,7 @@ def compared(measures: xr.Dataset, estimands: Sequence[Estimand]) -> tuple[str, 
 
 
 def reference_level(measures: xr.Dataset, estimands: Sequence[Estimand]) -> tuple[str, Level] | None:
-    """The factor and level that narrower gaps are held against.
+    """Return the factor and level that gaps are compared with.
 
     The reference of an excess gap where one is stated; otherwise the level whose pretraining shares are equal.
     """
@@ -60,15 +60,15 @@ def reference_level(measures: xr.Dataset, estimands: Sequence[Estimand]) -> tupl
 
 
 def levels(measures: xr.Dataset, estimands: Sequence[Estimand] = ()) -> list[LevelRow]:
-    """Every arm's levels, in the order of the cube.
+    """Return the levels of every arm, in the order of the cube.
 
     Args:
         measures: from ``measure``.
-        estimands: of the study; they say which subgroups are compared, on which margin and against which reference.
+        estimands: of the study; they give the subgroups that are compared, the margin and the reference.
 
     Returns:
-        One row an arm. Draws are averaged within replicate first (gaps: on their own scale); what is undefined in a
-        replicate is left out of that mean, and the mean says from how many replicates it is.
+        One row per arm. Draws are averaged within a replicate first (gaps: on their own scale). Replicates in which a
+        measure is undefined are left out of its mean, which has the number of replicates it is from.
     """
     factors = [str(name) for name in measures["status"].dims if name not in ("replicate", "draw")]
     pair = compared(measures, estimands)
@@ -117,7 +117,7 @@ def _levelling_down(
 
 
 def _means(values: xr.DataArray, dims: Sequence[str]) -> NDArray[np.float64]:
-    """Means over replicates as an array [*dims, (value, low, high, replicates)]."""
+    """Return means over replicates as an array [*dims, (value, low, high, replicates)]."""
     table = t_intervals(values)
     return np.stack([table[name].transpose(*dims).values for name in Mean._fields], axis=-1)
 

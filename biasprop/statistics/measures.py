@@ -1,4 +1,4 @@
-"""Stored scores -> one value per arm, replicate, draw and subgroup. Nothing is averaged here."""
+"""Measures: one value per arm, replicate, draw and subgroup from stored scores. Only ``per_replicate`` averages."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from biasprop.metrics import METRICS, THRESHOLD_METRICS, TWIN_METRICS, auc, oper
 from biasprop.status import Status
 
 ROWS = 64
-"""Arm-draws reduced at a time: about 2 MB of scores, which stays in the processor's cache."""
+"""Draws of arms reduced at a time: about 2 MB of scores, which stays in the processor's cache."""
 
 
 def measure(cube: xr.Dataset, target_specificity: float) -> xr.Dataset:
     """Reduce a cube's scores to measures.
 
-    Scores are log-odds, so calibration reads the probability expit(score). The threshold is one for all subgroups of an
-    arm and draw; it comes from the calibration set alone. Measures called ``own_`` are a sensitivity analysis: what
-    thresholds set for each subgroup apart, on its own part of the calibration set, would do.
+    Scores are log-odds, so calibration uses the probability expit(score). One threshold serves all subgroups of an arm
+    and draw; it is set on the calibration set alone. Measures called ``own_`` are a sensitivity analysis: they use a
+    threshold per subgroup, set on the calibration subjects of that subgroup.
 
     Args:
         cube: as ``biasprop.open_cube`` gives it; only draws of status 1 are read.
@@ -31,7 +31,7 @@ def measure(cube: xr.Dataset, target_specificity: float) -> xr.Dataset:
         calibration_intercept, calibration_slope, ece, ece_expected, n, n_positive, train_auc (of the labelled subjects
         themselves), optimism (train_auc - auc), own_threshold, own_sensitivity, own_specificity, own_underdiagnosis.
         Per (factors, replicate, draw): threshold, flip_rate, score_shift, worst_auc, status. Per (factors, replicate):
-        separability. Per (factors, replicate, subgroup): pretext_loss. NaN (counts: 0) where a draw is not there.
+        separability. Per (factors, replicate, subgroup): pretext_loss. NaN (counts: 0) where a draw is missing.
         attrs: target_specificity.
     """
     status = cube["status"].values
@@ -77,15 +77,15 @@ def measure(cube: xr.Dataset, target_specificity: float) -> xr.Dataset:
     variables["pretext_loss"] = (seen, cube["pretext_loss"].transpose(*seen).values)
     variables["separability"] = (dims[:-1], np.where(done, separability.reshape(replicates), np.nan))
 
-    kept = [name for name, coord in cube.coords.items() if set(coord.dims) <= {*dims, "subgroup"}]
-    return xr.Dataset(variables, {name: cube.coords[name] for name in kept}, {"target_specificity": target_specificity})
+    coords = {name: coord for name, coord in cube.coords.items() if set(coord.dims) <= {*dims, "subgroup"}}
+    return xr.Dataset(variables, coords, {"target_specificity": target_specificity})
 
 
 def per_replicate(measures: xr.Dataset, name: str) -> xr.DataArray:
     """Average a measure over the draws of a replicate.
 
-    A replicate counts only whole: if a planned draw is open, diverged, failed or undefined, it is NaN, because an
-    average over the draws that went well would hide the others.
+    A replicate is NaN if any of its planned draws is open, diverged, failed or undefined, because an average over the
+    other draws would hide that.
 
     Args:
         measures: from :func:`measure`.
@@ -101,9 +101,9 @@ def per_replicate(measures: xr.Dataset, name: str) -> xr.DataArray:
 
 
 def judged_labels(cube: xr.Dataset) -> NDArray:
-    """What twins are judged against: [factors, replicate, 1 or subgroup, subject].
+    """Return the labels that twins' scores are compared with: [factors, replicate, 1 or subgroup, subject].
 
-    The coord ``judged_label`` where there is one (-1 is not counted, NaN is the truth), else the truth.
+    The coord ``judged_label`` where there is one (-1 is not counted, NaN is the true label), else the true label.
     """
     truth = cube["label"].values[..., None, :]
     if "judged_label" not in cube.coords:
@@ -115,7 +115,7 @@ def judged_labels(cube: xr.Dataset) -> NDArray:
 def _own_thresholds(
     cube: xr.Dataset, scores: NDArray, labels: NDArray, arm: tuple[NDArray, ...], target_specificity: float
 ) -> NDArray[np.float64]:
-    """Threshold at which each subgroup's own calibration subjects reach the specificity: [row, subgroup]."""
+    """Return the threshold at which each subgroup's calibration subjects reach the specificity: [row, subgroup]."""
     subgroup = cube["calibration_subgroup"].values[arm]
     own = [
         _rows(lambda s, y, w: operating_threshold(s, y, target_specificity, w), scores, labels, subgroup == g)
@@ -125,7 +125,7 @@ def _own_thresholds(
 
 
 def _rows(metric: Callable[..., NDArray], *arguments: NDArray) -> NDArray:
-    """Apply a metric to blocks of rows; the result's first axis is the rows again."""
+    """Apply a metric to blocks of rows and concatenate the results along the first axis."""
     if not len(arguments[0]):
         return metric(*arguments)
     blocks = range(0, len(arguments[0]), ROWS)
@@ -133,17 +133,17 @@ def _rows(metric: Callable[..., NDArray], *arguments: NDArray) -> NDArray:
 
 
 def _placed(values: NDArray, where: tuple[NDArray, ...], shape: tuple[int, ...]) -> NDArray:
-    """Rows back into the grid of arms; counts are 0 and everything else NaN where there is no row."""
+    """Put rows back into the grid of arms; counts are 0 and everything else NaN where there is no row."""
     grid = np.zeros(shape, values.dtype) if values.dtype.kind == "i" else np.full(shape, np.nan)
     grid[where] = values
     return grid
 
 
 def _separability(scores: NDArray) -> NDArray[np.float64]:
-    """AUC of the subgroup probe between the twins of two subgroups: [arm, 2, subject] -> [arm].
+    """Return the AUC of the subgroup probe on the twins of two subgroups: [arm, 2, subject] -> [arm].
 
-    Entry k holds the score, for a twin rendered as subgroup k, of being the last subgroup. With more than two subgroups
-    only the score of a twin's own subgroup is stored, which tells no twins apart: NaN.
+    Entry k has the log-odds, of a twin rendered as subgroup k, of being the last subgroup rather than the first. The
+    probe separates the first and the last subgroup; with more than two the measure is NaN.
     """
     if scores.shape[1] != 2:
         return np.full(len(scores), np.nan)

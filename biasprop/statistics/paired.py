@@ -1,4 +1,4 @@
-"""An estimand at one arm: what each replicate says, before any interval."""
+"""Paired values of an estimand at one arm, one per replicate, before any interval."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Paired:
-    """The paired differences of one arm, or, for a retention and an exchange rate, numerators and denominators."""
+    """Paired differences of one arm, or numerators and denominators of a ratio (retention, exchange rate)."""
 
     estimand: Estimand
     arm: dict[str, Level]
@@ -35,8 +35,8 @@ class Paired:
     reason: str
 
     def interval(self, level: float) -> Interval:
-        """The interval at a confidence level: Fieller's for a ratio of means, that of the median for ratios that may be
-        without end, else Student's t."""
+        """Return the interval at a confidence level: Fieller's for a ratio of means, that of the median for ratios that
+        may be infinite, else Student's t."""
         if self.estimand.kind == "label_efficiency":
             return median_interval(self.values, level)
         if self.denominator is not None:
@@ -44,7 +44,7 @@ class Paired:
         return t_interval(self.values, level)
 
     def tests(self) -> tuple[float, float]:
-        """p of the difference and of the equivalence test; a ratio that is not defined has no test."""
+        """Return p of the difference and of the equivalence test; NaN for a ratio that is not defined."""
         if self.denominator is None:
             return float(difference_p(self.values)), float(equivalence_p(self.values, self.estimand.margin))
         if np.isnan(self.interval(1 - ALPHA).value):
@@ -54,16 +54,16 @@ class Paired:
 
 
 def paired(measures: xr.Dataset, estimand: Estimand) -> list[Paired]:
-    """An estimand's paired values at every arm it asks for, in the order of the cube's levels.
+    """Return an estimand's paired values at every arm it asks for, in the order of the cube's levels.
 
     Args:
         measures: from ``measure``.
-        estimand: a level or factor of it that the measures lack gives NaN and the reason.
+        estimand: where it names a level or factor that the measures lack, values are NaN and the reason says so.
 
     Returns:
-        One for each combination of the levels of its free factors. A reference, the largest budget of an amplification
-        and the denominator of a retention are left out: compared with themselves they are 0 and 1 by definition. So are
-        mixes of an exchange rate: it is one number for all of them.
+        One entry for each combination of the levels of its free factors. A reference, the largest budget of an
+        amplification and the denominator of a retention are left out, because compared with themselves they are 0 or 1
+        by definition. Mixes of an exchange rate are left out too, because it is one number for all of them.
     """
     factors = [str(name) for name in measures["status"].dims if name not in ("replicate", "draw")]
     free = estimand.free(factors)
@@ -73,10 +73,11 @@ def paired(measures: xr.Dataset, estimand: Estimand) -> list[Paired]:
         values = contrasts.gap(values, estimand.subgroups)
     else:
         values = values.sel(subgroup=estimand.subgroups[1], drop=True)
-    every = [_paired(measures, values, estimand, dict(zip(free, each, strict=True))) for each in product(*levels)]
+    arms = [dict(zip(free, chosen, strict=True)) for chosen in product(*levels)]
+    contrasts_of_arms = [_paired(measures, values, estimand, arm) for arm in arms]
     if not estimand.denominator:
-        return every
-    return [each for each in every if not estimand.denominator.items() <= each.arm.items()]
+        return contrasts_of_arms
+    return [contrast for contrast in contrasts_of_arms if not estimand.denominator.items() <= contrast.arm.items()]
 
 
 def _varies(measures: xr.Dataset, estimand: Estimand, factor: str, level: Level) -> bool:
@@ -90,33 +91,33 @@ def _largest(measures: xr.Dataset, budget: str | None) -> Level:
 
 
 class _Asked(NamedTuple):
-    """An estimand at one arm of the measures."""
+    """An estimand, one arm, and the measures it is computed from."""
 
     measures: xr.Dataset
     z: xr.DataArray
-    """[replicate, factors] gaps, or the level of B alone where the kind is of no gap."""
+    """[replicate, factors] gaps, or the level of B for kinds that are not functions of gaps."""
     estimand: Estimand
     arm: dict[str, Level]
 
     def without(self, name: str) -> dict[str, Level]:
-        """The arm, all levels of one of its factors."""
+        """Return the arm without one of its factors."""
         return {factor: level for factor, level in self.arm.items() if factor != name}
 
     def levels(self, name: str) -> list[Level]:
-        """All there are of a factor."""
+        """Return the levels of a factor."""
         return self.measures[name].values.tolist()
 
-    def most(self) -> dict[str, Level]:
-        """The arm at the largest budget."""
-        return self.arm | {_given(self.estimand.budget): _largest(self.measures, self.estimand.budget)}
+    def at_largest_budget(self) -> dict[str, Level]:
+        """Return the arm at the largest budget."""
+        return self.arm | {_required(self.estimand.budget): _largest(self.measures, self.estimand.budget)}
 
     def beta(self) -> xr.DataArray:
-        """Swap contrasts of all arms."""
-        return contrasts.swap_contrast(self.z, _given(self.estimand.factor), _given(self.estimand.skewed))
+        """Return the swap contrasts of all arms."""
+        return contrasts.swap_contrast(self.z, _required(self.estimand.factor), _required(self.estimand.skewed))
 
 
 class _Found(NamedTuple):
-    """What each replicate says, see :class:`Paired`, and why it says nothing."""
+    """Values of each replicate, see :class:`Paired`, and why they are missing."""
 
     values: xr.DataArray | NDArray[np.float64]
     denominator: xr.DataArray | NDArray[np.float64] | None = None
@@ -127,8 +128,8 @@ class _Found(NamedTuple):
 Places = list[dict[str, Level]]
 
 
-def _given(field: T | None) -> T:
-    """A field that the estimand's validator has seen to."""
+def _required(field: T | None) -> T:
+    """Narrow the type of a field that the estimand's validator requires."""
     assert field is not None
     return field
 
@@ -136,7 +137,7 @@ def _given(field: T | None) -> T:
 def _paired(measures: xr.Dataset, z: xr.DataArray, estimand: Estimand, chosen: dict[str, Level]) -> Paired:
     at = {name: level for name, level in estimand.at.items() if name in z.dims} | chosen
     arm = {str(name): at[str(name)] for name in z.dims if name in at}  # in the study's order
-    asked, (needed, values) = _Asked(measures, z, estimand, arm), _MADE[estimand.kind]
+    asked, (needed, values) = _Asked(measures, z, estimand, arm), VALUES[estimand.kind]
     named = {*estimand.at, *(estimand.denominator or ()), estimand.factor, estimand.budget} - {None}
     absent = sorted(str(name) for name in named if name not in z.dims)
     places = [] if absent else needed(asked)
@@ -151,7 +152,7 @@ def _paired(measures: xr.Dataset, z: xr.DataArray, estimand: Estimand, chosen: d
     return Paired(estimand, arm, np.asarray(found.values), below, found.budgets, reason)
 
 
-# --- what each kind needs, and what it makes of it -------------------------------------------------------------------
+# --- the arms that each kind needs, and its values -------------------------------------------------------------------
 
 
 def _alone(asked: _Asked) -> Places:
@@ -163,18 +164,18 @@ def _gap(asked: _Asked) -> _Found:
 
 
 def _with_reference(asked: _Asked) -> Places:
-    return [asked.arm, asked.arm | {_given(asked.estimand.factor): _given(asked.estimand.reference)}]
+    return [asked.arm, asked.arm | {_required(asked.estimand.factor): _required(asked.estimand.reference)}]
 
 
 def _excess_gap(asked: _Asked) -> _Found:
-    factor = _given(asked.estimand.factor)
+    factor = _required(asked.estimand.factor)
     excess = contrasts.excess_gap(asked.z.sel(asked.without(factor)), factor, asked.estimand.reference)
     return _Found(excess.sel({factor: asked.arm[factor]}))
 
 
 def _skewed(asked: _Asked, *arms: dict[str, Level]) -> Places:
-    factor = _given(asked.estimand.factor)
-    return [arm | {factor: mix} for arm in arms or (asked.arm,) for mix in _given(asked.estimand.skewed)]
+    factor = _required(asked.estimand.factor)
+    return [arm | {factor: mix} for arm in arms or (asked.arm,) for mix in _required(asked.estimand.skewed)]
 
 
 def _swap_contrast(asked: _Asked) -> _Found:
@@ -182,49 +183,49 @@ def _swap_contrast(asked: _Asked) -> _Found:
 
 
 def _common_gap(asked: _Asked) -> _Found:
-    common = contrasts.common_gap(asked.z, _given(asked.estimand.factor), _given(asked.estimand.skewed))
+    common = contrasts.common_gap(asked.z, _required(asked.estimand.factor), _required(asked.estimand.skewed))
     return _Found(common.sel(asked.arm))
 
 
 def _with_denominator(asked: _Asked) -> Places:
-    return _skewed(asked, asked.arm, asked.arm | _given(asked.estimand.denominator))
+    return _skewed(asked, asked.arm, asked.arm | _required(asked.estimand.denominator))
 
 
 def _retention(asked: _Asked) -> _Found:
     beta = asked.beta()
-    below = beta.sel(asked.arm | _given(asked.estimand.denominator))
+    below = beta.sel(asked.arm | _required(asked.estimand.denominator))
     above = beta.sel(asked.arm).where(below.notnull())
     return _Found(above, below.where(above.notnull()))
 
 
 def _over_budgets(asked: _Asked) -> Places:
-    budget = _given(asked.estimand.budget)
+    budget = _required(asked.estimand.budget)
     return _skewed(asked, *(asked.arm | {budget: level} for level in asked.levels(budget)))
 
 
 def _halving_budget(asked: _Asked) -> _Found:
-    budget = _given(asked.estimand.budget)
+    budget = _required(asked.estimand.budget)
     curve = asked.beta().sel(asked.arm).transpose("replicate", budget)
     return _Found(curve, budgets=tuple(float(level) for level in curve[budget].values))
 
 
 def _with_most(asked: _Asked) -> Places:
-    return _skewed(asked, asked.arm, asked.most())
+    return _skewed(asked, asked.arm, asked.at_largest_budget())
 
 
 def _amplification(asked: _Asked) -> _Found:
     beta = asked.beta()
-    return _Found(beta.sel(asked.arm).values - beta.sel(asked.most()).values)
+    return _Found(beta.sel(asked.arm).values - beta.sel(asked.at_largest_budget()).values)
 
 
 def _with_curve(asked: _Asked) -> Places:
-    budget = _given(asked.estimand.budget)
+    budget = _required(asked.estimand.budget)
     _, reference = _with_reference(asked)
     return [asked.arm, *(reference | {budget: level} for level in asked.levels(budget))]
 
 
 def _label_efficiency(asked: _Asked) -> _Found:
-    budget, (_, reference) = _given(asked.estimand.budget), _with_reference(asked)
+    budget, (_, reference) = _required(asked.estimand.budget), _with_reference(asked)
     elsewhere = {name: level for name, level in reference.items() if name != budget}
     curve = asked.z.sel(elsewhere).transpose("replicate", budget).sortby(budget)
     labels, z = float(asked.arm[budget]), asked.z.sel(asked.arm).values
@@ -232,15 +233,15 @@ def _label_efficiency(asked: _Asked) -> _Found:
 
 
 def _surface(asked: _Asked) -> Places:
-    factor, budget = _given(asked.estimand.factor), _given(asked.estimand.budget)
+    factor, budget = _required(asked.estimand.factor), _required(asked.estimand.budget)
     mixes = _mixes(asked.measures, asked.estimand)
     return [asked.arm | {factor: mix, budget: level} for mix in mixes for level in asked.levels(budget)]
 
 
 def _exchange_rate(asked: _Asked) -> _Found:
-    """What one pretraining image of B in the place of one of A adds to z, and what one label of B adds."""
+    """Return what one pretraining image of B in the place of one of A adds to z, and what one label of B adds."""
     measures, z, estimand, arm = asked
-    factor, budget, subgroup = _given(estimand.factor), _given(estimand.budget), estimand.subgroups[1]
+    factor, budget, subgroup = _required(estimand.factor), _required(estimand.budget), estimand.subgroups[1]
     missing = np.full(z.sizes["replicate"], np.nan)
     mixes = _mixes(measures, estimand)
     if len(mixes) < 2 or z.sizes[budget] < 2:
@@ -249,12 +250,12 @@ def _exchange_rate(asked: _Asked) -> _Found:
     share = measures["share"].sel({factor: mixes, "subgroup": subgroup}).values
     sizes = measures["cohort_size"].sel({factor: mixes}).values
     if not (sizes == sizes[0]).all():
-        why = "the mixes differ in more than their shares: their cohorts are not equally large"
+        why = "the mixes differ in more than their shares: their cohorts differ in size"
         return _Found(missing, missing, why=why)
     labelled = measures["label_share"].sel(subgroup=subgroup)
     labelled = labelled.sel({name: arm[str(name)] for name in labelled.dims if name in arm}).values
     if labelled.ndim or not labelled > 0:
-        return _Found(missing, missing, why=f"how many labels are of {subgroup} is not one number above 0")
+        return _Found(missing, missing, why=f"the share of {subgroup} among the labels is not one number above 0")
     surface = z.sel(asked.without(budget) | {factor: mixes}).transpose("replicate", factor, budget)
     by_share, by_log = contrasts.learning_surface(surface.values, share, z[budget].values)
     labels = float(labelled) * float(arm[budget])
@@ -262,7 +263,7 @@ def _exchange_rate(asked: _Asked) -> _Found:
 
 
 def _mixes(measures: xr.Dataset, estimand: Estimand) -> list[Level]:
-    """Levels of its factor whose pretraining cohort holds nobody but A and B."""
+    """Return the levels of its factor whose pretraining cohort consists of A and B only."""
     levels = measures[estimand.factor].values.tolist()
     if "share" not in measures.coords or estimand.factor not in measures["share"].dims:
         return []
@@ -270,7 +271,7 @@ def _mixes(measures: xr.Dataset, estimand: Estimand) -> list[Level]:
     return [level for level in levels if abs(float(both.sel({estimand.factor: level})) - 1) < 1e-6]
 
 
-_MADE: dict[str, tuple[Callable[[_Asked], Places], Callable[[_Asked], _Found]]] = {
+VALUES: dict[str, tuple[Callable[[_Asked], Places], Callable[[_Asked], _Found]]] = {
     "gap": (_alone, _gap),
     "excess_gap": (_with_reference, _excess_gap),
     "swap_contrast": (_skewed, _swap_contrast),
@@ -281,11 +282,11 @@ _MADE: dict[str, tuple[Callable[[_Asked], Places], Callable[[_Asked], _Found]]] 
     "exchange_rate": (_surface, _exchange_rate),
     "label_efficiency": (_with_curve, _label_efficiency),
 }
-"""Kind -> the arms it is made of, which must be there, and its values."""
+"""Kind -> the arms it needs, and its values."""
 
 
 def _left_out(measures: xr.Dataset, gaps: xr.DataArray, needed: list[dict[str, Level]]) -> str:
-    """Which replicates lack a value, and why; empty if none does."""
+    """Say how many replicates lack a value, and why; empty if none does."""
     lacks: dict[int, str] = {}
     for place in needed:
         here, status = gaps.sel(place).values, measures["status"].sel(place).values

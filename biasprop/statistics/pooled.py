@@ -1,4 +1,4 @@
-"""What an audit that does not stratify would see: measures of a test population of any mix of subgroups."""
+"""Measures of a test population of any mix of subgroups: what an audit that does not stratify would report."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from biasprop.status import Status
 
 
 def pooled(cube: xr.Dataset, measures: xr.Dataset, shares: ArrayLike) -> xr.Dataset:
-    """Measures of all subgroups together, without the sampling of another test set.
+    """Compute measures of all subgroups together, without drawing another test set.
 
     A diseased subject of the mix is of subgroup g with probability a_g, proportional to share x prevalence, and a
     healthy one with b_g, proportional to share x (1 - prevalence). So the AUC of the mix is the sum over g and h of
     a_g b_h P(score of a diseased subject of g > score of a healthy one of h), its sensitivity the sum of a_g times the
-    subgroup's, and its specificity that of b_g times the subgroup's. Scores of two subgroups are compared across, which
-    no subgroup's own AUC does: a mix can be below, and above, all of its subgroups.
+    subgroup's, and its specificity that of b_g times the subgroup's. Pairs of two subgroups
+    count too, so the AUC of a mix can be below or above that of all its subgroups.
 
     Args:
         cube: as ``biasprop.open_cube`` gives it.
@@ -29,7 +29,7 @@ def pooled(cube: xr.Dataset, measures: xr.Dataset, shares: ArrayLike) -> xr.Data
 
     Returns:
         auc, sensitivity and specificity (at the common threshold), each (factors, replicate, mix); draws averaged, NaN
-        where a replicate is not whole.
+        where a draw of the replicate is missing.
     """
     share = xr.DataArray(np.asarray(shares, np.float64), dims=("mix", "subgroup"))
     prevalence = measures["n_positive"] / measures["n"].where(measures["n"] > 0)
@@ -41,8 +41,8 @@ def pooled(cube: xr.Dataset, measures: xr.Dataset, shares: ArrayLike) -> xr.Data
         "sensitivity": (diseased * measures["sensitivity"]).sum("subgroup", skipna=False),
         "specificity": (healthy * measures["specificity"]).sum("subgroup", skipna=False),
     }
-    told = xr.Dataset(found).assign(status=measures["status"])
-    return xr.Dataset({name: per_replicate(told, name) for name in found})
+    by_draw = xr.Dataset(found).assign(status=measures["status"])
+    return xr.Dataset({name: per_replicate(by_draw, name) for name in found})
 
 
 def _across(cube: xr.Dataset) -> xr.DataArray:
@@ -65,11 +65,11 @@ def _area(one: NDArray, diseased: NDArray, other: NDArray, healthy: NDArray) -> 
 
 
 def mixes(subgroups: Sequence[str], varied: str, shares: ArrayLike) -> NDArray[np.float64]:
-    """[mix, subgroup] in which one subgroup has these shares and the others split the rest evenly.
+    """Return mixes [mix, subgroup] in which one subgroup has these shares and the others split the rest equally.
 
     Args:
         subgroups: all of them, at least two.
-        varied: the one whose share is given.
+        varied: the subgroup whose share is given.
         shares: [mix] in [0, 1].
     """
     share = np.asarray(shares, np.float64)[:, None]

@@ -1,4 +1,4 @@
-"""How many replicates an interval of a given width needs, judged by those there are."""
+"""Number of replicates that an interval of a given width needs, estimated from those in a store."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ TOO_FEW = "not enough replicates in the store"
 
 @dataclass(frozen=True)
 class Precision:
-    """What an interval of one estimand at one arm costs."""
+    """Replicates that an interval of one estimand at one arm needs."""
 
     name: str
     arm: dict[str, Level]
     replicates: int
-    """Those in the store that have every value the contrast needs."""
+    """Number in the store that have every value the contrast needs."""
     half_width: float
-    """Half of the width of their interval; NaN without one."""
+    """Half-width of their interval; NaN without one."""
     expected: int | None
-    """Replicates whose interval is expected to have the half-width asked for; None if more than 10,000 or unknown."""
+    """Replicates at which the expected half-width is the requested one; None if more than 10,000 or unknown."""
     likely: int | None
-    """Replicates whose interval has it with probability 80 %, which allows for the sd being an estimate itself; None
-    also for a retention, whose interval has no simple law."""
+    """Replicates at which the half-width is at most the requested one with probability 80 %, which allows for the sd
+    being an estimate itself; None also for a ratio, whose interval has no simple distribution."""
     reason: str
     """Why a number is missing; empty if none is."""
 
 
 def precision(measures: xr.Dataset | None, estimands: Sequence[Estimand], half_width: float) -> list[Precision]:
-    """The replicates that every estimand needs at every arm it asks for.
+    """Return the replicates that every estimand needs at every arm it asks for.
 
     Args:
         measures: from ``measure``; None if there is no store.
@@ -56,7 +56,7 @@ def _precision(contrast: Paired, half_width: float) -> Precision:
     values, below = contrast.values[whole], contrast.denominator
     if not KINDS[contrast.estimand.kind].tested:
         return replace(
-            nothing, reason=f"a {contrast.estimand.kind.replace('_', ' ')} has no interval that an sd foretells"
+            nothing, reason=f"a {contrast.estimand.kind.replace('_', ' ')} has no interval that follows from an sd"
         )
     if n < 2:
         parts = (TOO_FEW, contrast.reason)
@@ -76,12 +76,12 @@ def _precision(contrast: Paired, half_width: float) -> Precision:
 
 
 def expected_half_width(sd: float, known: int, replicates: int, level: float = 1 - ALPHA) -> float:
-    """Expected half-width of the t interval of some replicates: t(n - 1) * E[s] / sqrt(n), with E[s] = c4(n) * sigma.
+    """Expected half-width of the t interval: t(n - 1) * E[s] / sqrt(n), with E[s] = c4(n) * sigma.
 
     Args:
-        sd: observed sd between the replicates that are known, whose expectation is c4(known) * sigma for normal values.
-        known: how many these are, >= 2.
-        replicates: how many there will be, >= 2.
+        sd: observed sd between known replicates, whose expectation is c4(known) * sigma for normal values.
+        known: number of known replicates, >= 2.
+        replicates: number of replicates of the interval, >= 2.
         level: of the interval.
     """
     return _quantile(replicates, level) * c4(replicates) / c4(known) * sd / np.sqrt(replicates)
@@ -93,9 +93,9 @@ def c4(n: int) -> float:
 
 
 def chance(half_width: float, sd: float, known: int, replicates: int, level: float = 1 - ALPHA) -> float:
-    """Probability that the t interval of further replicates is at most so wide.
+    """Probability that the t interval of new replicates has at most the given half-width.
 
-    The squared ratio of two sds of one normal law has the F law, so the estimate's own error is in it.
+    The squared ratio of two sds of one normal distribution has an F distribution, so the error of ``sd`` is included.
 
     Args:
         half_width: > 0.
@@ -112,7 +112,7 @@ def _quantile(replicates: int, level: float) -> float:
 
 
 def _ratio_half_width(x: np.ndarray, y: np.ndarray, replicates: int) -> float:
-    """Half-width of Fieller's interval at other replicates with these means and covariances; infinite if unbounded."""
+    """Half-width of Fieller's interval at another number of replicates, given these; infinite if unbounded."""
     (vaa, vab), (_, vbb) = (np.cov(x, y) / replicates).tolist()
     t = _quantile(replicates, 1 - ALPHA) * c4(replicates) / c4(len(x))
     low, high = ratio_bounds(x.mean(), y.mean(), vaa, vab, vbb, t)

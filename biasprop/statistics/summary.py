@@ -1,23 +1,26 @@
-"""Every number a study prints, as plain records that JSON can hold. Nothing heavy is imported here."""
+"""All numbers of a study as plain records that JSON can hold. Heavy libraries are imported only where they are used."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from biasprop.statistics.verdict import NOT_RESOLVED
 
 if TYPE_CHECKING:
-    from biasprop.statistics.estimand import Level
+    import xarray as xr
+
+    from biasprop.statistics.decomposition import Place
+    from biasprop.statistics.estimand import Estimand, Level
 
 NAN = math.nan
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """One number a study claims, with everything needed to judge it. NaN where the reason says so.
+    """One estimate with its intervals, tests and verdict. NaN where the reason says so.
 
     ``low`` and ``high`` bound the plain 95 % interval; the adjusted one has level 1 - 5 % / (factor of Holm's procedure
     in the difference tests), so it excludes 0 exactly if the adjusted difference test does. For the primary estimand,
@@ -61,44 +64,44 @@ class Mean(NamedTuple):
 
 @dataclass(frozen=True)
 class LevelRow:
-    """One arm: what each subgroup gets, what lies between them, and what went missing."""
+    """Levels of one arm: measures of each subgroup and of the arm as a whole, and counts of missing replicates."""
 
     arm: dict[str, Level]
     """Factor -> level."""
     replicates: int
-    """Replicates all of whose planned draws are there."""
+    """Number of replicates whose planned draws are all there."""
     missing: dict[str, int]
     """Replicates with a draw that diverged, failed, or has not run."""
     moved: int
-    """How many AUCs of 0 or 1 were moved in by half a pair before z."""
+    """Number of AUCs of 0 or 1 that were moved by half a pair before z was taken."""
     subgroups: dict[str, dict[str, Mean]]
     """Subgroup -> measure -> mean."""
     compared: tuple[str, ...]
-    """A and B of the gaps; empty with one subgroup."""
+    """A and B of the gaps; empty if there is only one subgroup."""
     across: dict[str, Mean]
     """Measure -> mean; gaps are A - B."""
     levelling_down: bool | None
-    """Whether the gap is narrower than at the reference only because the better subgroup lost; None without one."""
+    """Whether the gap is smaller than at the reference only because the better subgroup lost; None: no reference."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """A gap on z taken apart: means over the replicates that have every term there is."""
+    """Terms of a gap on z: means over the replicates that have all of them."""
 
     arm: dict[str, Level]
     swap: Mean
-    """Swap contrast of the arm's budget and protocol; of no replicate where no estimand has one."""
+    """Swap contrast of the arm's budget and protocol; NaN from 0 replicates where no estimand has one."""
     terms: dict[str, Mean]
-    """Term -> mean; of no replicate where it cannot be had."""
+    """Term -> mean; NaN from 0 replicates where it is not known."""
     bracket: tuple[float, float]
-    """Lowest and highest physics."""
+    """Lowest and highest possible value of the term ``physics``."""
     reason: str
-    """Where the learner is from, and why a term is missing."""
+    """Source of the term ``learner``, and why a term is missing."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The estimates, the levels beside which they are read, and what gaps are made of."""
+    """Estimates, the levels they are read beside, and the terms of gaps."""
 
     estimates: list[Estimate]
     levels: list[LevelRow]
@@ -106,17 +109,35 @@ class Summary:
     parts: list[Parts] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """The same as a JSON object, NaN as null."""
+        """Return the summary as a JSON object, NaN as null."""
         return plain(asdict(self))
 
 
+def summary_of(measures: xr.Dataset, estimands: Sequence[Estimand], places: Sequence[Place] = ()) -> Summary:
+    """Compute estimates, levels and terms of gaps from measures.
+
+    Args:
+        measures: from ``statistics.measures.measure``; its cube may be partly filled.
+        estimands: of the study.
+        places: arms whose gap is decomposed.
+    """
+    from biasprop.statistics.decomposition import decompose
+    from biasprop.statistics.estimate import estimates
+    from biasprop.statistics.levels import compared, levels
+
+    pair = compared(measures, estimands)
+    parts = decompose(measures, places, pair, estimands) if pair else []
+    target_specificity = measures.attrs["target_specificity"]
+    return Summary(estimates(measures, estimands), levels(measures, estimands), target_specificity, parts)
+
+
 def where(arm: Mapping[str, Level]) -> str:
-    """An arm in words: names of levels as they are, numbers with their factor."""
+    """Return an arm in words: names of levels as they are, numbers with their factor."""
     return ", ".join(level if isinstance(level, str) else f"{name} {level:g}" for name, level in arm.items())
 
 
 def plain(value: Any) -> Any:
-    """A value of JSON: NaN as null, tuples as lists, NumPy numbers as Python's."""
+    """Return a value that JSON can hold: NaN and infinity as null, tuples as lists, NumPy numbers as Python's."""
     if isinstance(value, Mapping):
         return {str(name): plain(entry) for name, entry in value.items()}
     if isinstance(value, list | tuple):

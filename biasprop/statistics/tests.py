@@ -6,18 +6,18 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import nctdtr, stdtr, stdtrit  # a plan waits for it, and scipy.stats takes twice as long
+from scipy.special import nctdtr, stdtr, stdtrit  # a plan imports this module, and scipy.stats takes twice as long
 
 ALPHA = 0.05
-"""Level of every test, before adjustment."""
+"""Level of every test before adjustment."""
 POWER = 0.8
-"""Power that plans and advice on replicates aim at."""
+"""Power at which numbers of replicates are recommended."""
 MAX_REPLICATES = 10_000
-"""Advice beyond this is no advice."""
+"""Largest number of replicates that is recommended."""
 
 
 def _statistic(values: ArrayLike, null: float) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Student's t that the mean along the last axis is ``null``, and its degrees of freedom; NaN below two values."""
+    """Return Student's t that the mean along the last axis is ``null``, and degrees of freedom; NaN below 2 values."""
     values = np.asarray(values, np.float64)
     there = ~np.isnan(values)
     n = there.sum(axis=-1)
@@ -25,7 +25,7 @@ def _statistic(values: ArrayLike, null: float) -> tuple[NDArray[np.float64], NDA
         mean = np.where(there, values, 0.0).sum(axis=-1) / n
         spread = np.where(there, values - mean[..., None], 0.0)
         shift, se = mean - null, np.sqrt((spread**2).sum(axis=-1) / (n - 1) / n)
-        # A point mass is certain either way.
+        # Values without spread: the statistic is 0 or infinite.
         t = np.where(se == 0.0, np.where(shift == 0.0, 0.0, np.copysign(np.inf, shift)), shift / se)
     return np.where(n > 1, t, np.nan), np.maximum(n - 1, 1)
 
@@ -34,7 +34,7 @@ def difference_p(values: ArrayLike) -> NDArray[np.float64]:
     """Two-sided p of the paired t test that the mean over replicates is 0; NaN below two replicates.
 
     Args:
-        values: [..., replicate] paired differences; NaN = the replicate is not there.
+        values: [..., replicate] paired differences; NaN = the replicate is missing.
     """
     t, df = _statistic(values, 0.0)
     return 2 * stdtr(df, -np.abs(t))
@@ -43,12 +43,12 @@ def difference_p(values: ArrayLike) -> NDArray[np.float64]:
 def equivalence_p(values: ArrayLike, margin: float) -> NDArray[np.float64]:
     """p of the test that the mean lies inside (-margin, margin): two one-sided t tests (Schuirmann, 1987).
 
-    Each counts twice, so that p is below 5 % exactly if the 95 % interval lies inside the margin. Tested at the whole
-    level, one-sided tests of values as skewed as those of stored studies are wrong too often at the margin's edge
+    p values are doubled, so that p is below 5 % exactly if the 95 % interval lies inside the margin. One-sided tests at
+    5 % are wrong too often at the edge of the margin for values as skewed as those of stored studies
     (``python -m biasprop.coverage``).
 
     Args:
-        values: [..., replicate] paired differences; NaN = the replicate is not there.
+        values: [..., replicate] paired differences; NaN = the replicate is missing.
         margin: > 0, in the units of ``values``.
 
     Returns:
@@ -60,7 +60,7 @@ def equivalence_p(values: ArrayLike, margin: float) -> NDArray[np.float64]:
 
 
 def ratio_equivalence_p(numerator: ArrayLike, denominator: ArrayLike, margin: float) -> NDArray[np.float64]:
-    """p of the test that |mean(numerator) / mean(denominator)| < margin, as :func:`equivalence_p` counts it.
+    """p of the test that |mean(numerator) / mean(denominator)| < margin, doubled as in :func:`equivalence_p`.
 
     By Fieller's argument r < margin is mean(numerator - margin * denominator) < 0 where the denominator is positive;
     where it is negative both are turned around.
@@ -84,13 +84,13 @@ def holm(p: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Holm's step-down adjustment (Scand. J. Stat. 6, 1979).
 
     Args:
-        p: [test] p values; NaN = stated but not (yet) to be had. It stays NaN and counts as a test of the family all
-            the same, so that leaving arms out never makes the others look better.
+        p: [test] p values; NaN = stated but not available (yet). It stays NaN and still counts as a test of the family,
+            so that missing arms never reduce the adjustment of the others.
 
     Returns:
         Adjusted p values in [0, 1], and the factor by which each p value was multiplied (m for the smallest of m, down
         to 1; larger where a smaller p value's product overtakes it). A test passes at level alpha exactly if its own p
-        is below alpha / factor, so an interval at level 1 - alpha / factor tells the same story.
+        is below alpha / factor, so an interval at level 1 - alpha / factor agrees with it.
     """
     p = np.asarray(p, np.float64)
     adjusted, factor = np.full(p.shape, np.nan), np.full(p.shape, np.nan)
@@ -118,11 +118,11 @@ def power_of(contrast: float, sd: float, replicates: int, alpha: float = ALPHA) 
 
 
 def resolvable(sd: float, replicates: int, power: float = POWER, alpha: float = ALPHA) -> float:
-    """The smallest contrast that a design resolves: the one whose paired t test has the power asked for.
+    """Smallest contrast that a design resolves: the one at which the paired t test has the given power.
 
     Args:
         sd: standard deviation of the contrast between replicates, >= 0.
-        replicates: how many there will be.
+        replicates: number of replicates.
         power: in (alpha, 1).
         alpha: two-sided level.
 
@@ -137,7 +137,7 @@ def resolvable(sd: float, replicates: int, power: float = POWER, alpha: float = 
     def enough(errors: float) -> bool:
         return power_of(errors / np.sqrt(replicates), 1.0, replicates, alpha) >= power
 
-    low, high = 0.0, 1.0  # standard errors; grown by hand, because SciPy's noncentral t gives NaN far beyond the answer
+    low, high = 0.0, 1.0  # in standard errors; bisection, because SciPy's noncentral t is NaN far beyond the solution
     while not enough(high):
         low, high = high, 1.5 * high
     while low < (middle := (low + high) / 2) < high:
@@ -148,19 +148,19 @@ def resolvable(sd: float, replicates: int, power: float = POWER, alpha: float = 
 def replicates_to_resolve(
     mean: float, sd: float, margin: float, alpha: float = ALPHA, power: float = POWER
 ) -> int | None:
-    """The fewest replicates that would resolve a contrast, if its mean and spread are what they look like now.
+    """Fewest replicates that would resolve a contrast whose mean and sd are as estimated.
 
-    Resolved means that the difference test or the equivalence test, whichever is nearer, has the power asked for.
+    Resolved means that the difference test or the equivalence test has the given power.
 
     Args:
-        mean: of the contrast over the replicates there are.
+        mean: of the contrast over the replicates so far.
         sd: between them.
         margin: equivalence margin.
         alpha: level of the (adjusted) test.
         power: in (0, 1).
 
     Returns:
-        At least 2; None if more than 10,000 would be needed or nothing is known.
+        At least 2; None if more than 10,000 would be needed or mean or sd is not finite.
     """
     inside = margin - abs(mean)
 
@@ -174,10 +174,10 @@ def replicates_to_resolve(
 
 
 def fewest(enough: Callable[[int], bool]) -> int | None:
-    """The fewest replicates that are enough, from 2 on; None if 10,000 are not.
+    """Fewest replicates that are enough, from 2 on; None if 10,000 are not.
 
     Args:
-        enough: whether so many are; once it is true it stays true.
+        enough: whether a number of replicates is enough; monotone.
     """
     if not enough(MAX_REPLICATES):
         return None

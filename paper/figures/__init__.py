@@ -1,4 +1,8 @@
-"""Figures of the manuscript, one file a figure: a caption and ``draw(cube, estimates, study) -> Figure``."""
+"""Figures of the manuscript, one file per figure.
+
+A figure is a file with ``draw(cube, estimates, study) -> Figure``, as in ``biasprop.report.figures``, and a ``CAPTION``
+that can be read without the text. To add one, write the file and one line in :data:`FIGURES`.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,4 +32,4 @@ FIGURES: dict[str, tuple[Callable[..., Any], str]] = {
     "eigenvalue_crossing": (eigenvalue_crossing.draw, eigenvalue_crossing.CAPTION),
     "known_answer": (known_answer.draw, known_answer.CAPTION),
 }
-"""Name -> how it is drawn and what is written below it."""
+"""Name -> function that draws it, and its caption."""

@@ -1,4 +1,4 @@
-"""Where a bottleneck changes its mind: eigenvalues of the cohort and AUC against the share, across a crossing."""
+"""Eigenvalues of the cohort's covariance and AUC against the share, across a crossing of eigenvalues."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CAPTION = (
 )
 
 COHORTS = 20
-"""Simulated cohorts behind a dashed line."""
+"""Simulated cohorts per dashed line."""
 
 
 @style()
@@ -30,11 +30,11 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
 
     Args:
         cube: its shares are marked.
-        estimates: not looked at.
-        study: of a kind whose answer is known.
+        estimates: not used.
+        study: one whose answer is known in closed form.
 
     Raises:
-        DoesNotFit: it is not known, or there are not two subgroups.
+        NotApplicable: the answer is not known, or there are not two subgroups.
     """
     from biasprop.truth.expectation import Design, cohort_subspaces, incompatibility, limit_head, limit_z
     from biasprop.truth.law import Law, auc_of_z

@@ -1,4 +1,4 @@
-"""The three layers of the control with known answers: what the pipeline found beside what it must find."""
+"""The three layers of the control with known answers: results of the pipeline beside their theoretical values."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ CAPTION = (
 )
 
 COHORTS = 48
-"""Simulated cohorts behind an expectation."""
+"""Simulated cohorts per expectation."""
 
 
 @style()
 def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
-    """Draw the three layers and the way to the limit.
+    """Draw the three layers and the approach to the limit.
 
     Args:
-        cube: every arm finished.
-        estimates: not looked at.
-        study: of a kind whose answer is known, with one swap contrast at least.
+        cube: with every arm finished.
+        estimates: not used.
+        study: one whose answer is known, with at least one swap contrast.
 
     Raises:
-        DoesNotFit: the answer is not known, or an arm is not finished.
+        NotApplicable: the answer is not known, or an arm is not finished.
     """
     from biasprop.report.figures.facets import measured, summary, z_by_replicate
     from biasprop.statistics.contrasts import gap, swap_contrast
@@ -60,7 +60,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     from biasprop.truth.law import Law, auc_of_z, z_sd
     from biasprop.truth.subspace import largest_angle, principal
 
-    if reason := refused_here(study, cube):
+    if reason := incompatibility(study, cube):
         raise NotApplicable(reason)
     estimand = next(e for e in study.estimands if e.kind == "swap_contrast")
     law, k = Law.of(study.generator), study.encoder.features
@@ -130,7 +130,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     first, second = estimand.subgroups
     found.set_ylabel(f"z({plain(first)}) \N{MINUS SIGN} z({plain(second)})")
     found.set_xlabel("labels")
-    found.legend(ncols=2, title=f"{np.sum(held)} of {np.size(held)} intervals hold the expectation")
+    found.legend(ncols=2, title=f"{np.sum(held)} of {np.size(held)} intervals contain the expectation")
 
     for i, (colour, cohort) in enumerate(zip(ARM_COLOURS, sizes, strict=False)):
         beta = swap_contrast(truths[cohort], estimand.factor, estimand.skewed).transpose("replicate", "labels").values
@@ -147,11 +147,11 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     return figure
 
 
-def refused_here(study: Any, cube: xr.Dataset) -> str | None:
-    """Why the figure cannot be drawn of a study, or None."""
-    from biasprop.truth.expectation import incompatibility
+def incompatibility(study: Any, cube: xr.Dataset) -> str | None:
+    """Return why the figure does not apply to a study, or None."""
+    from biasprop.truth import expectation
 
-    if reason := incompatibility(study):
+    if reason := expectation.incompatibility(study):
         return reason
     if not {"pretraining", "labels"} <= set(cube.dims) or set(study.factors) != {"pretraining", "labels"}:
         return "needs the factors pretraining and labels, and no other"

@@ -1,4 +1,4 @@
-"""How much of the skew labels undo."""
+"""Persistence of the pretraining skew."""
 
 from biasprop.report.figures.persistence import draw as draw
 

@@ -141,7 +141,7 @@ def test_what_does_not_fit_is_left_out_with_a_reason(
 
     no_share = whole.isel(pretraining=0, drop=True).drop_vars(["share", "objective"], errors="ignore")
     draw_all(no_share, [], tmp_path, study)
-    assert skipped(tmp_path)["share_curves"] == "no factor moves the pretraining share"
+    assert skipped(tmp_path)["share_curves"] == "no factor varies the pretraining share"
 
 
 def test_nothing_is_drawn_from_an_empty_cube(study: Study) -> None:

@@ -8,15 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import xarray as xr
 
 from biasprop import show
-from biasprop.component import InputError
 from biasprop.report import figures, plotting
 from biasprop.statistics.estimate import estimates
 from biasprop.statistics.measures import measure
 from biasprop.study.load import load_study
-from paper import make, numbers
+from paper import make, numbers, stores
 from tests.synthetic import synthetic_cube
 
 STUDY = Path(__file__).with_name("study.toml")
@@ -32,6 +30,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     cube.attrs |= {"study": STUDY.read_text(encoding="utf-8"), "digest": load_study(STUDY).digest}
     monkeypatch.setattr("biasprop.store.view.open_cube", lambda path: cube, raising=False)
     monkeypatch.setattr(figures, "draw_all", lambda *given: [])
+    monkeypatch.setattr(stores, "provenance", lambda store, cube: stores.Provenance(None, {}, {}))
     make.make(tmp_path / "results", None, tmp_path / "paper")
     return tmp_path / "paper"
 
@@ -84,33 +83,12 @@ def test_undefined_is_null_and_said() -> None:
         numbers.macros([number, number], {})
 
 
-def test_the_newest_store_of_each_study_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-
-    overrides = {"a-0000": {"smoke": True}, "a-0001": {"set": ["seed=2"]}, "b-3333": {"scale": "paper"}}
-    monkeypatch.setattr(
-        "biasprop.store.view.open_cube",
-        lambda path: xr.Dataset(attrs={"overrides": overrides.get(path.name, {})}),
-        raising=False,
-    )
-    for age, name in enumerate(("a-0000", "a-0001", "a-1111", "a-2222", "b-3333")):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "zarr.json").write_text("{}")
-        os.utime(tmp_path / name / "zarr.json", (1_000 - age, 1_000 - age))
-    (tmp_path / "encoders").mkdir()
-    assert [store.name for store in make.stores(tmp_path, None)] == ["a-1111", "b-3333"]
-    assert [store.name for store in make.stores(tmp_path, "a-2222")] == ["a-2222"]
-    assert [store.name for store in make.stores(tmp_path, "a-0000")] == ["a-0000"]
-    with pytest.raises(InputError, match="no store of 'c'"):
-        make.stores(tmp_path, "c")
-
-
 def test_a_store_of_other_numerics_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cube = synthetic_cube(replicates=2, subjects=20)
     cube.attrs["study"] = STUDY.read_text(encoding="utf-8")
-    monkeypatch.setattr(make, "stores", lambda results, name: {tmp_path / "demo-0123456789ab": cube})
+    monkeypatch.setattr(stores, "newest", lambda results, name: {tmp_path / "demo-0123456789ab": cube})
     make.make(tmp_path, None, tmp_path / "paper")
     assert "demo-0123456789ab: left out" in capsys.readouterr().out
     assert json.loads((tmp_path / "paper" / "numbers.json").read_text()) == []

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from biasprop.report import text_summary
-from biasprop.report.tables import summarise
-from biasprop.statistics.summary import Summary
+from biasprop.statistics.measures import measure
+from biasprop.statistics.summary import Summary, summary_of
 from biasprop.study.load import load_study
 from tests.synthetic import synthetic_cube
 
@@ -20,7 +20,8 @@ STUDY = Path(__file__).parents[1] / "figures" / "study.toml"
 @pytest.fixture(scope="module")
 def summary() -> Summary:
     study = load_study(STUDY)
-    return summarise(synthetic_cube(replicates=6, subjects=200), study.estimands, study.evaluation.target_specificity)
+    measures = measure(synthetic_cube(replicates=6, subjects=200), study.evaluation.target_specificity)
+    return summary_of(measures, study.estimands)
 
 
 def test_every_verdict_is_told_with_its_count(summary: Summary) -> None:
@@ -49,7 +50,7 @@ def test_every_number_is_an_estimate(summary: Summary) -> None:
 def test_nothing_is_made_up_where_nothing_has_run(summary: Summary) -> None:
     cube = synthetic_cube(replicates=3, subjects=60)
     cube["status"][...] = 0
-    nothing = summarise(cube, load_study(STUDY).estimands, 0.9)
+    nothing = summary_of(measure(cube, 0.9), load_study(STUDY).estimands)
     text = text_summary.paragraph(nothing, width=10_000)
     assert "undefined" in text and text.endswith("No arm is finished.") and not re.search(r"[+-]\d\.\d{3}", text)
     assert text_summary.paragraph(replace(nothing, estimates=[], levels=[])) == ""

@@ -218,7 +218,7 @@ def test_halving_budget(cube: xr.Dataset, measures: xr.Dataset) -> None:
     none = synthetic_cube({"pretraining": ("all light", "all dark"), "labels": (50, 200)}, effect=0.0, subjects=100)
     (flat,) = estimates(measure(none, 0.8), [stated])
     assert flat.verdict == "not resolved"
-    assert "not told from 0" in flat.reason
+    assert "does not differ from 0" in flat.reason
 
 
 def test_arms_that_are_not_there_say_so(cube: xr.Dataset) -> None:
@@ -281,7 +281,7 @@ def test_differences_that_are_all_0_are_erased_with_no_width(cube: xr.Dataset) -
     for one in found:
         if one.kind in ("retention", "halving_budget"):
             assert np.isnan([one.value, one.low, one.high]).all() and one.verdict == "not resolved"
-            assert "holds 0" in one.reason or "not told from 0" in one.reason
+            assert "holds 0" in one.reason or "does not differ from 0" in one.reason
         else:
             assert (one.value, one.low, one.high, one.adjusted_low, one.adjusted_high, one.se) == (0,) * 6
             assert one.p_difference == 1 and one.p_equivalence == 0 and one.verdict == "erased" and not one.reason

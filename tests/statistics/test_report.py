@@ -17,8 +17,10 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import recall_score, roc_auc_score
 
-from biasprop.report.tables import as_json, as_text, summarise, tables
+from biasprop.report.tables import as_json, tables, text
 from biasprop.statistics.estimand import Estimand
+from biasprop.statistics.measures import measure
+from biasprop.statistics.summary import Summary, summary_of
 from biasprop.store.json_cache import cached
 from tests.synthetic import synthetic_cube
 
@@ -69,6 +71,10 @@ def t_p(values: np.ndarray, alternative: str = "two-sided") -> float:
 def t_bounds(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
     found = stats.ttest_1samp(values, 0.0).confidence_interval(level)
     return float(found.low), float(found.high)
+
+
+def summarised(cube: xr.Dataset, estimands: list[Estimand] = ESTIMANDS) -> Summary:
+    return summary_of(measure(cube, TARGET), estimands)
 
 
 class Oracle:
@@ -155,7 +161,7 @@ def oracle(cube: xr.Dataset) -> dict[tuple[Any, ...], Oracle]:
 
 @pytest.fixture(scope="module")
 def printed(cube: xr.Dataset) -> list[list[list[str]]]:
-    return [cells(table) for table in tables(summarise(cube, ESTIMANDS, TARGET))]
+    return [cells(table) for table in tables(summarised(cube))]
 
 
 def test_every_number_of_the_discrimination_table(cube, oracle, printed) -> None:
@@ -199,7 +205,7 @@ def test_every_number_of_the_calibration_table(oracle, printed) -> None:
     assert printed[2] == expected
 
 
-def test_every_number_of_the_fit_table(oracle, printed) -> None:
+def test_every_number_of_the_optimism_table(oracle, printed) -> None:
     expected = []
     for arm, o in oracle.items():
         row = [*map(str, arm), *(o.mean(f"labelled {name}") for name in PAIR)]
@@ -287,13 +293,13 @@ def test_levels_and_words_vary_enough_to_test_anything(printed) -> None:
 
 
 def test_the_json_object(cube: xr.Dataset, tmp_path: Path) -> None:
-    summary = summarise(cube, ESTIMANDS, TARGET)
+    summary = summarised(cube)
     found = as_json(summary.estimates, study="toy", digest="ab", store=tmp_path / "x", done=2, total=3)
-    text = json.dumps(found, allow_nan=False)
+    written = json.dumps(found, allow_nan=False)
     assert list(found) == ["study", "digest", "store", "cells", "estimates"]
     assert found["cells"] == {"done": 2, "total": 3}
     assert Path(found["store"]).is_absolute()
-    read = json.loads(text)["estimates"]
+    read = json.loads(written)["estimates"]
     assert {"name", "arm", "value", "low", "high", "method", "replicates", "verdict"} <= set(read[0])
     assert read[0]["arm"] == {"labels": 50, "protocol": "full"}
     assert read[-1]["low"] is None  # a halving budget has no interval: NaN is null
@@ -302,12 +308,12 @@ def test_the_json_object(cube: xr.Dataset, tmp_path: Path) -> None:
 
 
 def test_notes_say_what_the_numbers_do_not(cube: xr.Dataset) -> None:
-    text = as_text(summarise(cube, ESTIMANDS, TARGET), width=200)
-    assert "1 of 5 replicates left out: 1 diverged" in text
-    assert "light - dark" in text
-    assert "nan" not in text.lower()
+    shown = text(tables(summarised(cube)), 200)
+    assert "1 of 5 replicates left out: 1 diverged" in shown
+    assert "light - dark" in shown
+    assert "nan" not in shown.lower()
     empty = synthetic_cube({"pretraining": ("all light", "all dark")}, 2, 1, 20, open_arms=4)
-    nothing = as_text(summarise(empty, [ESTIMANDS[2].model_copy(update={"at": {}})], TARGET))
+    nothing = text(tables(summarised(empty, [ESTIMANDS[2].model_copy(update={"at": {}})])), 160)
     assert "2 of 2 replicates left out: 2 not run" in nothing
     assert "nan" not in nothing.lower()
 
@@ -356,7 +362,7 @@ def test_pretext_losses_stand_once_an_encoder() -> None:
     drawn = np.random.default_rng(0).normal(3.0, 0.2, (2, 5, 2)).astype("f4")
     told = xr.DataArray(drawn, dims=("pretraining", "replicate", "subgroup"))
     cube["pretext_loss"] = told.broadcast_like(cube["pretext_loss"]).transpose(*cube["pretext_loss"].dims)
-    table = tables(summarise(cube, ESTIMANDS[:1], TARGET))[4]
+    table = tables(summarised(cube, ESTIMANDS[:1]))[4]
     assert table.title is not None and str(table.title).startswith("Pretext loss")
     values = [[f"{number(x.mean(), 3)} {bounds(*t_bounds(x))}" for x in own.T] for own in drawn.astype(float)]
     assert cells(table) == [["all light", "50", *values[0]], ["all dark", "50", *values[1]]]

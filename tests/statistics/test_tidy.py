@@ -1,4 +1,4 @@
-"""The tidy table: a row an estimate, every number that of the summary."""
+"""The tidy table: one row per estimate, every number that of the summary."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from biasprop.report import tidy_table
-from biasprop.report.tables import summarise
-from biasprop.statistics.summary import Summary
+from biasprop.statistics.measures import measure
+from biasprop.statistics.summary import Summary, summary_of
 from biasprop.study.load import load_study
 from tests.synthetic import synthetic_cube
 
@@ -21,7 +21,7 @@ STUDY = Path(__file__).parents[1] / "figures" / "study.toml"
 def summary() -> Summary:
     study = load_study(STUDY)
     cube = synthetic_cube(replicates=4, subjects=120, diverged=1, open_arms=2)
-    return summarise(cube, study.estimands, study.evaluation.target_specificity)
+    return summary_of(measure(cube, study.evaluation.target_specificity), study.estimands)
 
 
 def test_every_estimate_is_a_row(summary: Summary) -> None:
@@ -63,5 +63,5 @@ def test_what_is_written_is_read_back(summary: Summary, tmp_path: Path) -> None:
 
 def test_a_factor_called_like_a_column_keeps_the_column() -> None:
     cube = synthetic_cube({"pretraining": ("all light", "50/50", "all dark"), "name": ("x", "y")}, replicates=3)
-    table = tidy_table.tabulated(summarise(cube, [], 0.9))
+    table = tidy_table.tabulated(summary_of(measure(cube, 0.9), []))
     assert set(table["factor name"]) == {"x", "y"} and "auc" in set(table["name"])

@@ -251,8 +251,8 @@ def test_a_ledger_is_kept_with_every_run_and_printed_with_a_learner_when_asked_f
     assert "learner" in capsys.readouterr().out and list(tmp_path.iterdir()) == []
     assert run.main([*words, "-q"]) == 0
     shown = capsys.readouterr().out
-    assert "Difficulty ledger" in shown and "is made of" in shown
-    assert shown.index("The swap contrast leads") < shown.index("Estimates.")
+    assert "Difficulty ledger" in shown and "Terms of each gap" in shown
+    assert shown.index("The swap contrast comes first") < shown.index("Estimates.")
     (store,) = tmp_path.glob("example-*")
     (file,) = store.glob("ledger.json")
     kept = file.read_bytes()

@@ -1,7 +1,12 @@
-"""Figures of one study, one file a figure; the table is the only place that names them all.
+"""Figures of one study, one file per figure.
 
-Every figure is ``draw(cube, estimates, study) -> Figure`` and raises ``plotting.DoesNotFit`` with a reason when the
-study has not what it shows.
+A figure is a function ``draw(cube, estimates, study) -> matplotlib.figure.Figure``, decorated with
+``plotting.style()``, that raises ``plotting.NotApplicable`` with a reason if the study lacks what it shows. ``cube`` is
+as ``biasprop.open_cube`` gives it, with the measure ``z`` added where :func:`draw_all` calls it; ``estimates`` are
+those of the study. The same arguments give the same bytes.
+
+To add one, write a file with such a function here and one line in :data:`FIGURES`; for the manuscript also a caption in
+``paper/figures``. ``curves`` and ``coverage`` have other arguments and are not in the table.
 """
 
 from __future__ import annotations
@@ -40,7 +45,7 @@ FIGURES: dict[str, Callable[..., Any]] = {
     "forest": forest.draw,
 }
 RECORD = "drawn.json"
-"""Beside the figures: what they were drawn from, and why any of them is missing."""
+"""File beside the figures: a digest of what they were drawn from, and the reasons why some are missing."""
 
 
 def draw_all(
@@ -50,17 +55,17 @@ def draw_all(
     study: Any,
     table: Mapping[str, Callable[..., Any]] = FIGURES,
 ) -> list[Path]:
-    """Draw every figure that the study has the data for; does nothing if they are there and up to date.
+    """Draw every figure that applies to the study, unless they exist and are up to date.
 
     Args:
         cube: as ``biasprop.open_cube`` gives it.
-        estimates: as ``statistics.estimates`` gives them.
+        estimates: from ``statistics.estimate.estimates``.
         folder: made if missing; also holds :data:`RECORD`.
         study: the loaded study.
-        table: name -> what draws it.
+        table: name -> function that draws it.
 
     Returns:
-        The files, old or new. :func:`skipped` gives the figures that are missing and why.
+        All files, drawn now or before. :func:`skipped` gives the figures that are missing and why.
     """
     folder = Path(folder)
     source = drawn_from(cube, study, table)
@@ -75,7 +80,7 @@ def draw_all(
             files += save(draw(cube, estimates, study), folder / name)
         except NotApplicable as reason:
             reasons[name] = str(reason)
-            for suffix in FORMATS:  # of an earlier state of the study
+            for suffix in FORMATS:  # drawn when the study was different
                 (folder / f"{name}.{suffix}").unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     json_cache.write_or_raise(
@@ -85,19 +90,19 @@ def draw_all(
 
 
 def intact(folder: Path, files: Iterable[str]) -> bool:
-    """Whether these files of the folder are there, byte for byte as they were drawn."""
+    """Return whether these files of the folder exist, byte for byte as they were drawn."""
     drawn = _record(folder).get("files", {})
     names = [Path(file).name for file in files]
     return all(name in drawn and drawn[name] == _hash(folder / name) for name in names)
 
 
 def skipped(folder: Path) -> dict[str, str]:
-    """Figures that :func:`draw_all` left out, each with the reason."""
+    """Return the figures that :func:`draw_all` left out, each with the reason."""
     return dict(_record(Path(folder)).get("skipped", {}))
 
 
 def drawn_from(cube: xr.Dataset, study: Any, table: Mapping[str, Any] = FIGURES) -> str:
-    """Digest of all that the figures show: arms' checksums and statuses, levels, the study and this room's code."""
+    """Return a digest of what figures depend on: checksums and status of arms, levels, study, code of figures."""
     digest = hashlib.blake2b(",".join(table).encode(), digest_size=16)
     for name in ("checksum", "status"):
         digest.update(cube[name].values.tobytes())
@@ -114,11 +119,11 @@ def drawn_from(cube: xr.Dataset, study: Any, table: Mapping[str, Any] = FIGURES)
 
 
 def _record(folder: Path) -> dict[str, Any]:
-    """What the folder says of itself; nothing if it is missing or damaged (it is never a source, only a cache)."""
+    """Return the record of a folder; empty if it is missing or damaged."""
     record = json_cache.read(folder / RECORD)
     return record if isinstance(record, dict) and isinstance(record.get("files"), dict) else {}
 
 
 def _hash(file: Path) -> str:
-    """Of a file's bytes; empty where there is none."""
+    """Return the hash of a file's bytes; empty if there is no file."""
     return hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest() if file.is_file() else ""

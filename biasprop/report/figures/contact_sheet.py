@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = 12
-"""Images beside each other."""
+"""Images per line."""
 COHORT = 512
-"""Subjects among whom the lowest and the highest of a lever are sought."""
+"""Subjects from which low to high values of a lever are selected."""
 GAP, INSET, HEAD, LEVER = 0.1, 0.01, 0.45, 1.3
-"""White between twins of different subjects and around every image, room for a heading, height of a line of levers;
-all in widths of an image."""
+"""Space between twins of different subjects, around every image and for a heading, and height of a line of levers, in
+widths of an image."""
 
 
 class Tiles(NamedTuple):
@@ -42,8 +42,8 @@ def render(study: Any, subjects: int, *, levers: bool) -> Tiles:
     Args:
         study: its generator and seed are used.
         subjects: how many subjects for each label.
-        levers: also seek, among :data:`COHORT` subjects with both labels, low to high values of every lever that the
-            generator measures.
+        levers: also select, from :data:`COHORT` subjects with both labels, images with low to high values of every
+            lever that the generator measures.
     """
 
     from biasprop import keys
@@ -57,7 +57,7 @@ def render(study: Any, subjects: int, *, levers: bool) -> Tiles:
     names = tuple(condition.generator.subgroups)
     owner = keys.stream(keys.replicate(study.seed, 0), keys.Stream.TEST)
     shifts = in_order(study.evaluation.shifts, names)
-    # In the chunks in which a study renders its sets: what it has compiled serves here, and the other way round.
+    # In the chunks in which a study renders its sets, so that both share compiled programs.
     cell = one_cell(condition, owner)
 
     def drawn(subgroup: int, label: NDArray[np.integer]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
@@ -98,15 +98,15 @@ def draw(
     """Draw the contact sheet.
 
     Args:
-        cube, estimates: not looked at; every figure has the same arguments.
-        study: whose generator is shown.
-        subjects: for each label; 0 fills two lines of :data:`COLUMNS` images.
-        levers: add a line per measured lever, from low to high.
+        cube, estimates: not used; all figures have the same arguments.
+        study: its generator is shown.
+        subjects: number per label; 0 fills two lines of :data:`COLUMNS` images.
+        levers: add one line per measured lever, from low to high.
     """
     groups = len(study.generator.subgroups)
     across = max(1, COLUMNS // groups)
     tiles = render(study, subjects or 2 * across, levers=levers)
-    # Everything is placed on one axes in widths of an image, so that images line up across blocks.
+    # All on one axes, in widths of an image, so that images are aligned across blocks.
     width = across * (groups + GAP) - GAP
     margin = 1.0 if levers else 0.3
     lines = -(-tiles.twins.shape[1] // across)
@@ -169,7 +169,7 @@ def _image(axes: Axes, image: NDArray[np.floating], left: float, top: float) -> 
 
 def _outline(axes: Axes, mask: NDArray[np.floating], left: float, top: float) -> None:
     if not mask.min() < 0.5 < mask.max():
-        return  # nothing to outline: a healthy subject of a generator that draws only disease
+        return  # no lesion: a healthy subject of a generator that draws only disease
     height, width = mask.shape
     x, y = left + (np.arange(width) + 0.5) / width, top + (np.arange(height) + 0.5) / height
     axes.contour(x, y, mask, levels=[0.5], colors="white", linewidths=0.5, linestyles="dashed")

@@ -1,6 +1,6 @@
-"""Coverage of intervals against the number of replicates, with the band of Monte Carlo error.
+"""Coverage of intervals against the number of replicates, with a band of Monte Carlo error.
 
-Not a figure of a study: it shows what ``python -m biasprop.coverage`` counts, so it is not in the room's table.
+Not a figure of a study and not in the table of figures: it shows what ``python -m biasprop.coverage`` counts.
 """
 
 from __future__ import annotations
@@ -17,29 +17,28 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LOWEST = 0.80
-"""Shares below it are drawn at the edge."""
+"""Coverage below this is drawn at the edge."""
 
 
 @style()
 def draw(rows: Sequence[Any], errors: float) -> Figure:
-    """Draw what is on offer (left) and what is not (right), one line an estimand and interval.
+    """Draw intervals that the package offers (left) and those it does not (right), one line per estimand and interval.
 
     Args:
-        rows: as ``biasprop.coverage.intervals.rows`` gives them; those that may cover more than their level are left
-            out.
-        errors: half of the band, in Monte Carlo standard errors.
+        rows: from ``biasprop.coverage.intervals.rows``; those that may cover more than their level are left out.
+        errors: half-width of the band, in Monte Carlo standard errors.
     """
     rows = [row for row in rows if not row.at_least]
     figure = page(DOUBLE, 3.2)
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
     level, error = rows[0].level, min(row.error for row in rows)
-    for axes, offered, title in zip(panels, (True, False), ("on offer", "not on offer"), strict=True):
+    for axes, offered, title in zip(panels, (True, False), ("offered", "not offered"), strict=True):
         axes.axhspan(level - errors * error, level + errors * error, color=PALE, linewidth=0, zorder=-2)
         axes.axhline(level, color=INK, linewidth=0.6, zorder=-1)
         axes.set_title(title)
         axes.set_xlabel("replicates")
         _panel(axes, [row for row in rows if row.offered == offered], by_interval=not offered)
-    panels[0].set_ylabel("share of studies whose interval holds the truth")
+    panels[0].set_ylabel("share of studies whose interval contains the truth")
     panels[0].set_ylim(LOWEST - 0.01, 1.005)
     ticks = sorted({row.replicates for row in rows})
     panels[0].set_xscale("log")
@@ -50,7 +49,7 @@ def draw(rows: Sequence[Any], errors: float) -> Figure:
 
 
 def _panel(axes: Axes, rows: Sequence[Any], *, by_interval: bool) -> None:
-    """Colours tell kinds of estimand apart where all intervals are right, and intervals where none is."""
+    """Colours distinguish estimands among offered intervals, and intervals among the others."""
     groups = list(dict.fromkeys((row.interval, row.estimand) for row in rows))
     names = list(dict.fromkeys(_name(row, by_interval) for row in rows))
     for group in groups:

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 GAPS = {"auc_gap": "auc", "z_gap": "z"}
-"""Measure taken between two subgroups -> what it is a difference of."""
+"""Difference between two subgroups -> the measure it is a difference of."""
 
 DECADES = 20
-"""Numbers whose largest is more than this many times their smallest lie on a logarithmic axis."""
+"""Levels whose largest is more than this many times their smallest are drawn on a logarithmic axis."""
 
 
 @style()
@@ -56,13 +56,13 @@ def draw(
         measures: from ``statistics.measures.measure``.
         measure: one of its variables, or ``auc_gap`` or ``z_gap``.
         x: the factor along the x axis.
-        by: the factor with a curve for each level; None draws one curve.
+        by: the factor with one curve per level; None draws one curve.
         at: factor -> the level it is fixed at.
-        subgroups: A and B of a gap (by default the first and the last), or those that are shown (by default all).
+        subgroups: A and B of a gap (by default the first and the last), or the subgroups to show (by default all).
 
     Raises:
         InputError: there is no such measure, factor, level or subgroup.
-        DoesNotFit: too many panels or curves are left, or no arm is finished.
+        NotApplicable: too many panels or curves are left, or no arm is finished.
     """
     at = dict(at or {})
     values = _values(measures, measure, x, by, at, subgroups)
@@ -110,7 +110,7 @@ def draw(
 
 
 def measures_of(measures: xr.Dataset) -> list[str]:
-    """The measures that can be drawn."""
+    """Return the measures that can be drawn."""
     own = [str(name) for name, values in measures.data_vars.items() if "replicate" in values.dims and name != "status"]
     return sorted([*own, *GAPS])
 
@@ -118,7 +118,7 @@ def measures_of(measures: xr.Dataset) -> list[str]:
 def _values(
     measures: xr.Dataset, measure: str, x: str, by: str | None, at: dict[str, Any], subgroups: Sequence[str] | None
 ) -> xr.DataArray:
-    """What is drawn: (factors that are not fixed, replicate, and subgroup where the measure has it)."""
+    """Return the values to draw: (factors that are not fixed, replicate, and subgroup where the measure has it)."""
     from biasprop.statistics.contrasts import gap
     from biasprop.statistics.measures import per_replicate
 
@@ -155,7 +155,7 @@ def _values(
 
 
 def _axis(levels: list[Any]) -> tuple[np.ndarray, list[str]]:
-    """Positions of levels and their ticks: words in order, numbers where they are, or their logarithms if far apart."""
+    """Return positions and tick labels of levels: words in order, numbers at their value or its logarithm."""
     ticks = [plain(level) for level in levels]
     if any(isinstance(level, str) for level in levels):
         return np.arange(len(levels), dtype=float), ticks
@@ -166,7 +166,7 @@ def _axis(levels: list[Any]) -> tuple[np.ndarray, list[str]]:
 
 
 def _called(measure: str, values: xr.DataArray) -> str:
-    """A measure as a reader would write it."""
+    """Return the axis label of a measure."""
     if measure in GAPS:
         return f"gap in {plain(GAPS[measure]).upper() if GAPS[measure] == 'auc' else 'z'}\n{values.attrs['between']}"
     return "AUC" if measure == "auc" else plain(measure)

@@ -1,4 +1,4 @@
-"""How a study's factors fall into the panels of a figure, and what its curves are drawn from."""
+"""Assignment of a study's factors to the panels of a figure, and the values that curves are drawn from."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     import xarray as xr
 
 MAX_ROWS = 8
-"""More rows of panels than this no page holds."""
+"""Most rows of panels that fit on a page."""
 STORED = ("replicate", "draw", "subgroup")
 
 
 @dataclass(frozen=True)
 class Facets:
-    """Which dim of a cube plays which part.
+    """The roles of a cube's dims in a figure.
 
     Attributes:
-        pretraining: the dim along which the share (or whatever else of pretraining) moves.
-        budget: the dim of label budgets, or None if the study has one budget only.
-        rows: a selector for every combination of the levels of all other factors.
+        pretraining: the dim along which the pretraining share (or another property of pretraining) varies.
+        budget: the dim of label budgets, or None if the study has only one.
+        rows: one selector for every combination of the levels of all other factors.
     """
 
     pretraining: str
@@ -35,22 +35,22 @@ class Facets:
     rows: tuple[dict[str, Any], ...]
 
     @classmethod
-    def of(cls, z: xr.DataArray, study: Any, moved: str = "share") -> Facets:
-        """Read the parts off the cube's coords and the factors' keys.
+    def of(cls, z: xr.DataArray, study: Any, varied: str = "share") -> Facets:
+        """Derive the roles from the cube's coords and the keys of the factors.
 
         Args:
-            z: of the cube, with its coords.
-            study: its factors.
-            moved: coord of what moves along the dim of pretraining, ``share`` or ``objective``.
+            z: z(AUC) of the cube, with its coords.
+            study: the loaded study.
+            varied: coord that varies along the dim of pretraining, ``share`` or ``objective``.
 
         Raises:
-            DoesNotFit: no factor moves that, there are too many combinations, or no arm is finished.
+            NotApplicable: no factor varies it, there are too many combinations, or no arm is finished.
         """
         if z.isnull().all():
             raise NotApplicable("no replicate of any arm is finished")
-        if moved not in z.coords:
-            raise NotApplicable(f"no factor moves the pretraining {moved}")
-        pretraining = str(next(dim for dim in z[moved].dims if dim != "subgroup"))
+        if varied not in z.coords:
+            raise NotApplicable(f"no factor varies the pretraining {varied}")
+        pretraining = str(next(dim for dim in z[varied].dims if dim != "subgroup"))
         keys = {name: getattr(factor, "key", None) for name, factor in study.factors.items()}
         budget = next((name for name, key in keys.items() if key == "finetuning.labels"), None)
         factors = [str(dim) for dim in z.dims if dim not in STORED]
@@ -61,27 +61,27 @@ class Facets:
             raise NotApplicable(f"{len(rows)} combinations of {', '.join(others)}: at most {MAX_ROWS} rows fit")
         return cls(pretraining, budget, rows)
 
-    def budgets(self, z: xr.DataArray, least: int = 1) -> str:
-        """The dim of label budgets.
+    def budgets(self, z: xr.DataArray, at_least: int = 1) -> str:
+        """Return the dim of label budgets.
 
         Raises:
-            DoesNotFit: there are fewer of them than so many.
+            NotApplicable: there are fewer than ``at_least`` budgets.
         """
-        if self.budget is None or z.sizes[self.budget] < least:
+        if self.budget is None or z.sizes[self.budget] < at_least:
             raise NotApplicable("no factor varies finetuning.labels")
         return self.budget
 
 
-def counted(study: Any, subgroups: Sequence[str]) -> str:
-    """The subgroup whose share is an x axis: the second one of the primary contrast, else the last one."""
+def share_axis_subgroup(study: Any, subgroups: Sequence[str]) -> str:
+    """Return the subgroup whose share is the x axis: B of the primary estimand, else the last subgroup."""
     return next((e.subgroups[1] for e in study.estimands if e.primary), subgroups[-1])
 
 
 def stated_swap(study: Any) -> Any:
-    """The study's first swap contrast on z, which says subgroups, skewed levels and margin.
+    """Return the study's first swap contrast on z, which gives subgroups, skewed levels and margin.
 
     Raises:
-        DoesNotFit: there is none.
+        NotApplicable: there is none.
     """
     for estimand in study.estimands:
         if estimand.kind == "swap_contrast" and estimand.scale == "z":
@@ -90,38 +90,38 @@ def stated_swap(study: Any) -> Any:
 
 
 def row_title(row: dict[str, Any]) -> str:
-    """What a row of panels is called."""
+    """Return the title of a row of panels."""
     return ", ".join(plain(level) for level in row.values())
 
 
 def row_place(row: dict[str, Any]) -> str:
-    """The same with the factors' names, where levels of several factors may be called alike."""
+    """Return the title with the names of factors, for figures in which levels alone may be ambiguous."""
     return ", ".join(f"{plain(name)} {plain(level)}" for name, level in row.items())
 
 
 def measured(cube: xr.Dataset, study: Any) -> xr.Dataset:
-    """The cube with its measure z, which every curve is drawn from; taken once for all figures."""
+    """Return the cube with the measure z, computed once for all figures."""
     from biasprop.statistics.measures import measure
 
     return cube if "z" in cube else cube.assign(z=measure(cube, study.evaluation.target_specificity)["z"])
 
 
 def z_by_replicate(cube: xr.Dataset, study: Any) -> xr.DataArray:
-    """z(AUC) of every arm [factors..., replicate, subgroup], draws averaged; NaN where an arm is not whole."""
+    """Return z(AUC) of every arm [factors..., replicate, subgroup], draws averaged; NaN where a draw is missing."""
     from biasprop.statistics.measures import per_replicate
 
     return per_replicate(measured(cube, study), "z")
 
 
 def auc_of(z: NDArray[np.floating]) -> NDArray[np.floating]:
-    """The AUC whose z this is."""
+    """Return the AUC of a z."""
     from scipy.special import ndtr
 
     return ndtr(z / np.sqrt(2))
 
 
 def summary(values: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]]:
-    """Mean, low and high end of the 95 % t interval over replicates: [replicate, x] -> three times [x]."""
+    """Return mean, low and high of the 95 % t interval over replicates: [replicate, x] -> three arrays [x]."""
     from biasprop.statistics.intervals import t_interval
 
     found = [t_interval(column) for column in values.T]

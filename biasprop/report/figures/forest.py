@@ -1,4 +1,4 @@
-"""Every stated estimand with its plain and adjusted interval, the equivalence band and the verdict."""
+"""Forest plot: every estimate with its plain and adjusted interval, equivalence margin and verdict."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROW = 0.185
-"""Height of a row, inches."""
+"""Height of one row, inches."""
 VERDICTS = {"erased": "#009E73", "persists": "#D55E00", "reversed": "#CC79A7"}
 """Colour of each verdict; anything else is grey."""
 
 
 @style()
 def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
-    """Draw the forest plot: a panel per unit, a row per estimate; thick = plain interval, thin = adjusted.
+    """Draw the forest plot: one panel per unit, one row per estimate; thick = plain interval, thin = adjusted.
 
     Args:
-        cube, study: not looked at; every figure has the same arguments.
-        estimates: as ``statistics.estimate.estimates`` gives them.
+        cube, study: not used; all figures have the same arguments.
+        estimates: from ``statistics.estimate.estimates``.
 
     Raises:
-        DoesNotFit: no estimate is defined.
+        NotApplicable: no estimate is defined.
     """
     panels: dict[str, list[Any]] = {}
     for estimate in sorted(estimates, key=lambda estimate: not estimate.primary):
@@ -59,10 +59,10 @@ def _panel(axes: Axes, rows: Sequence[Any], names: Sequence[str]) -> None:
         colour = VERDICTS.get(row.verdict, GREY)
         weight = "bold" if row.primary else "normal"
         for low, high, width in ((row.adjusted_low, row.adjusted_high, 0.8), (row.low, row.high, 2.6)):
-            if np.isfinite(low) and not np.isnan(high):  # which may be without end
+            if np.isfinite(low) and not np.isnan(high):  # which may be infinite
                 axes.hlines(y, low, min(high, right), color=colour, linewidth=width, zorder=3)
                 for beyond, edge, shape in ((low < left, left, "<"), (high > right, right, ">")):
-                    if beyond:  # the interval goes on outside the panel
+                    if beyond:  # the interval continues outside the panel
                         axes.plot(edge, y, shape, color=colour, markersize=3, clip_on=False, zorder=3)
         if np.isfinite(row.value):
             shape, size = ("D", 28) if row.primary else ("o", 20)
@@ -94,7 +94,7 @@ def _panel(axes: Axes, rows: Sequence[Any], names: Sequence[str]) -> None:
 
 
 def _limits(rows: Sequence[Any]) -> tuple[float, float]:
-    """Room for 0, the margin and every plain interval; an adjusted one may be cut, or one ratio would flatten all."""
+    """Limits that include 0, the margin and every plain interval; adjusted ones are cut if they are much wider."""
     margin = max(row.margin for row in rows) if KINDS[rows[0].kind].tested else 0.0
     plain_ends = np.array([[row.value, row.low, row.high] for row in rows], float)
     ends = np.append(plain_ends[np.isfinite(plain_ends)], [-margin, margin, 0.0])
@@ -106,7 +106,7 @@ def _limits(rows: Sequence[Any]) -> tuple[float, float]:
 
 
 def _name(row: Any, estimates: Sequence[Any]) -> str:
-    """The stated name, and the levels that tell estimates of that name apart."""
+    """Return the name of an estimand and the levels by which its estimates differ."""
     arms = [other.arm for other in estimates if other.name == row.name]
     varied = {dim: level for dim, level in row.arm.items() if any(arm.get(dim) != level for arm in arms)}
     where = ", ".join(f"{plain(level)} labels" if dim == "labels" else plain(level) for dim, level in varied.items())

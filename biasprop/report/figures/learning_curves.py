@@ -1,4 +1,4 @@
-"""Learning curves: AUC of each subgroup against the label budget, a curve for every pretraining."""
+"""Learning curves: AUC of each subgroup against the label budget, one curve per pretraining."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
 @style()
 def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
-    """Draw AUC against labels: a column for every subgroup, a row for every way of fine-tuning.
+    """Draw AUC against labels: one column per subgroup, one row per fine-tuning condition.
 
     Args:
         cube: as ``biasprop.open_cube`` gives it.
-        estimates: not looked at.
-        study: its factors say which dim is the label budget.
+        estimates: not used.
+        study: its factors give the dim of the label budget.
 
     Raises:
-        DoesNotFit: label budgets or pretraining do not vary, or there are too many arms.
+        NotApplicable: label budgets or pretraining do not vary, or there are too many arms.
     """
     z = z_by_replicate(cube, study)
     facets = Facets.of(z, study, "objective")

@@ -1,4 +1,4 @@
-"""The persistence curve: swap contrast against label budget, with the equivalence band and the gap of scratch."""
+"""Persistence curve: swap contrast against label budget, with the equivalence margin and the gap of scratch."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
 
     Args:
         cube: as ``biasprop.open_cube`` gives it.
-        estimates: not looked at: the curve has every budget, stated as an estimand or not.
-        study: its first swap contrast says subgroups, skewed levels and margin.
+        estimates: not used: the curve has every budget, stated as an estimand or not.
+        study: its first swap contrast gives subgroups, skewed levels and margin.
 
     Raises:
-        DoesNotFit: no swap contrast is stated, or label budgets do not vary.
+        NotApplicable: no swap contrast is stated, or label budgets do not vary.
     """
     from biasprop.statistics.contrasts import gap, swap_contrast
 
@@ -69,7 +69,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
         margin_band(axes, estimand.margin, label=f"margin \N{PLUS-MINUS SIGN}{estimand.margin:g}")
         for k, (title, row) in enumerate(zip(titles, facets.rows, strict=True)):
             drawn = values.sel(row).transpose("replicate", budget).values
-            step = min(0.07, 0.7 * nearest / len(titles))  # so that no curve's point comes near the next budget
+            step = min(0.07, 0.7 * nearest / len(titles))  # so that points stay nearest to their own budget
             at = positions + step * (k - (len(titles) - 1) / 2)
             look = {"colour": hues[title], "marker": shapes[title], "label": title, "spread": 0.35 * step}
             series(axes, at, drawn, summary(drawn), **look)

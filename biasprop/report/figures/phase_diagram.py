@@ -1,4 +1,4 @@
-"""Phase diagram: where a skewed mix still shows, by label budget; each field coloured by its verdict."""
+"""Phase diagram: excess gap of each pretraining mix by label budget, coloured by verdict."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from biasprop.statistics.summary import Estimate
 
 ROW = 0.24
-"""Height of a mix, inches."""
+"""Height of one mix, inches."""
 
 
 @style()
 def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
-    """Draw the excess gap of every mix over the balanced one, at every budget, a panel for every other arm.
+    """Draw the excess gap of every mix over the balanced one at every budget, one panel per other arm.
 
-    The verdicts are this figure's own: Holm's procedure runs over all its fields, which the study may not have stated
-    as estimands. A gap that follows the mix's skew persists, one against it is reversed.
+    The verdicts are computed for this figure: Holm's procedure covers all its fields, which the study may not have
+    stated as estimands. A gap that follows the skew of the mix persists, one against it is reversed.
 
     Args:
         cube: as ``biasprop.open_cube`` gives it.
-        estimates: not looked at.
-        study: its estimands say subgroups, margin and the reference.
+        estimates: not used.
+        study: its estimands give subgroups, margin and the reference.
 
     Raises:
-        DoesNotFit: no factor moves the share or the budget, or no mix is balanced.
+        NotApplicable: no factor varies the share or the budget, or no mix is balanced.
     """
     from biasprop.statistics.levels import compared, reference_level
 
@@ -70,7 +70,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
 
 
 def _fields(measures: xr.Dataset, study: Any, facets: Facets, pair: tuple[str, str], reference: Any) -> list[Estimate]:
-    """The excess gap of every mix at every arm, judged as one family."""
+    """Estimate the excess gap of every mix at every arm, adjusted as one family."""
     from biasprop.statistics.estimand import Estimand
     from biasprop.statistics.estimate import estimates
 

@@ -1,4 +1,4 @@
-"""AUC of each subgroup against the pretraining share: a column of panels per label budget, a row per other arm."""
+"""AUC of each subgroup against the pretraining share: one column of panels per label budget, one row per other arm."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from biasprop.report.figures.facets import Facets, auc_of, counted, row_title, summary, z_by_replicate
+from biasprop.report.figures.facets import Facets, auc_of, row_title, share_axis_subgroup, summary, z_by_replicate
 from biasprop.report.plotting import DOUBLE, SINGLE, colours, legend, markers, page, plain, reference, series, style
 
 if TYPE_CHECKING:
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
 @style()
 def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
-    """Draw AUC against share: pale points are replicates, lines their mean with a t interval, bands no pretraining.
+    """Draw AUC against share: pale points are replicates, lines means with t intervals, bands without pretraining.
 
     Means and intervals are taken on z(AUC) and shown as AUC.
 
     Args:
         cube: as ``biasprop.open_cube`` gives it.
         estimates: the primary one names the subgroup whose share is the x axis.
-        study: its factors say which dim is the label budget.
+        study: its factors give the dim of the label budget.
 
     Raises:
-        DoesNotFit: the share does not vary, or there are too many arms.
+        NotApplicable: the share does not vary, or there are too many arms.
     """
     z = z_by_replicate(cube, study)
     facets = Facets.of(z, study)
     subgroups = [str(name) for name in z["subgroup"].values]
-    varied = counted(study, subgroups)
+    varied = share_axis_subgroup(study, subgroups)
     budgets = z[facets.budget].values.tolist() if facets.budget else [None]
     width = DOUBLE if len(budgets) > 1 else SINGLE
     figure = page(width, 0.55 + 1.35 * len(facets.rows))

@@ -1,4 +1,4 @@
-"""Swap contrast against overall AUC: a protocol that learns less is not taken for one that forgets more."""
+"""Swap contrast against overall AUC, so that protocols are compared where they are equally good."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
 
 @style()
 def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
-    """Draw a curve for every arm but the budget, which moves along it; curves are compared where they are as far right.
+    """Draw one curve per fine-tuning condition, along which the label budget varies; compare curves at equal AUC.
 
     The AUC is that of both subgroups under both skewed mixes, averaged on z, so that neither the skew nor the
-    difference in difficulty moves it.
+    difference in difficulty changes it.
 
     Args:
         cube: as ``biasprop.open_cube`` gives it.
-        estimates: not looked at: the curves have every budget, stated as an estimand or not.
-        study: its first swap contrast says subgroups, skewed levels and margin.
+        estimates: not used: the curves have every budget, stated as an estimand or not.
+        study: its first swap contrast gives subgroups, skewed levels and margin.
 
     Raises:
-        DoesNotFit: no swap contrast is stated, budgets do not vary, or there is one arm only.
+        NotApplicable: no swap contrast is stated, budgets do not vary, or there is only one fine-tuning condition.
     """
     from biasprop.statistics.contrasts import gap, swap_contrast
 
@@ -65,9 +65,9 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     for title, row in zip(titles, facets.rows, strict=True):
         mean, low, high = summary(beta.sel(row).transpose("replicate", budget).values)
         x = auc_of(summary(overall.sel(row).transpose("replicate", budget).values)[0])
-        nobody = np.empty((0, len(x)))  # points of replicates would lie beside the curve: each has an AUC of its own
-        series(axes, x, nobody, (mean, low, high), colour=hues[title], marker=shapes[title], label=title)
-        # Over the marker of the smallest budget: a curve may turn back, so its ends have to be told apart.
+        no_points = np.empty((0, len(x)))  # replicates have other AUCs, so their points would not lie on the curve
+        series(axes, x, no_points, (mean, low, high), colour=hues[title], marker=shapes[title], label=title)
+        # The smallest budget has a hollow marker, because a curve may turn back.
         axes.plot(x[:1], mean[:1], shapes[title], color=hues[title], markerfacecolor="white", zorder=4)
     ends = f"{plain(budgets[0])} labels, on to {plain(budgets[-1])}"
     axes.plot([], [], "o", color=INK, markerfacecolor="white", label=ends)

@@ -1,4 +1,4 @@
-"""What hides behind an overall figure: AUC, sensitivity and specificity of a test population as its mix moves."""
+"""AUC, sensitivity and specificity of a test population against its mix, beside those of each subgroup."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from biasprop.report.figures.facets import MAX_ROWS, STORED, auc_of, counted, summary
+from biasprop.report.figures.facets import MAX_ROWS, STORED, auc_of, share_axis_subgroup, summary
 from biasprop.report.plotting import DOUBLE, INK, NotApplicable, colours, legend, page, plain, reference, style
 
 if TYPE_CHECKING:
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHARES = np.linspace(0, 1, 21)
-"""Of the subgroup on the x axis."""
+"""Shares of the subgroup on the x axis."""
 
 LINES = ("-", "--", ":", "-.")
 
 
 @style()
 def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
-    """Draw the measures of all test subjects together against the share of one subgroup among them; the subgroups' own
-    do not depend on it and are level. Bands are 95 % t intervals over replicates, of AUC taken on z.
+    """Draw the measures of all test subjects together against the share of one subgroup among them; those of single
+    subgroups are horizontal lines. Bands are 95 % t intervals over replicates, for AUC computed on z.
 
     Args:
         cube: as ``biasprop.open_cube`` gives it.
-        estimates: not looked at.
+        estimates: not used.
         study: its primary estimand names the subgroup on the x axis.
 
     Raises:
-        DoesNotFit: there is one subgroup, there are too many arms, or no arm is finished.
+        NotApplicable: there is one subgroup, there are too many arms, or no arm is finished.
     """
     from scipy.special import ndtri
 
@@ -50,7 +50,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     if len(rows) > MAX_ROWS:
         raise NotApplicable(f"{len(rows)} arms: at most {MAX_ROWS} rows fit")
     measures = measure(cube, study.evaluation.target_specificity)
-    varied = counted(study, names)
+    varied = share_axis_subgroup(study, names)
     shares = np.concatenate([mixes(names, varied, SHARES), np.eye(len(names))])
     found = pooled(cube, measures, shares)
     if found["auc"].isnull().all():
@@ -80,6 +80,6 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
                 axes.set_title("AUC" if name == "auc" else name)
             if j == 0:
                 axes.set_ylabel("\n".join(plain(level) for level in row.values()))
-    figure.supxlabel(f"share of {plain(varied)} in the test", fontsize=8)
+    figure.supxlabel(f"share of {plain(varied)} in the test population", fontsize=8)
     legend(figure, 1 + len(names))
     return figure

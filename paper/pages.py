@@ -1,0 +1,295 @@
+"""Pages of results and the gallery of studies, written from ``paper/results/*.json`` and the study files alone."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from paper.study_result import FORMAT
+
+Result = Mapping[str, Any]
+"""The JSON of one study, as ``paper.study_result`` makes it."""
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+STUDIES = HERE.parent / "studies"
+GALLERY = STUDIES / "README.md"
+
+GENERATED = "<!-- Written by `python -m paper.make --pages`; edits are lost. -->"
+WIDTH = 120
+"""Columns of a line of prose."""
+
+
+def write(results: Path = RESULTS, gallery_file: Path | None = GALLERY) -> list[Path]:
+    """Write the page of every result, and the gallery; needs no store.
+
+    Args:
+        results: folder of the JSON files.
+        gallery_file: where the gallery goes; None leaves it out.
+
+    Returns:
+        The files written.
+
+    Raises:
+        InputError: a JSON file cannot be read or has another format.
+    """
+    found = read(results)
+    texts = {results / f"{name}.md": page(value) for name, value in found.items()}
+    if gallery_file is not None:
+        texts[gallery_file] = gallery(STUDIES, found)
+    for file, text in texts.items():
+        replace(file, text)
+    return list(texts)
+
+
+def read(results: Path = RESULTS) -> dict[str, Result]:
+    """All results of a folder, by study.
+
+    Raises:
+        InputError: a file cannot be read or has another format.
+    """
+    from biasprop.component import InputError
+
+    found: dict[str, Result] = {}
+    for file in sorted(results.glob("*.json")):
+        try:
+            value = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{file}: cannot be read ({error})") from error
+        if not isinstance(value, dict) or value.get("format") != FORMAT:
+            raise InputError(f"{file}: not of format {FORMAT}; run `python -m paper.make` with the study's store")
+        found[file.stem] = value
+    return found
+
+
+def replace(file: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, file)
+
+
+def page(result: Result) -> str:
+    """The page of a study: question, provenance, answer, estimates, levels, notes."""
+    parts = [GENERATED, f"# {result['title']}", _filled(result["question"]), _filled(_provenance(result))]
+    parts += ["## Answer", _filled(result["answer"])]
+    if result["figure"]:
+        parts += [_picture(result, ""), _filled(_caption(result["figure"]))]
+    parts += ["## Estimates", *_estimates(result["estimates"])]
+    if result["levels"]:
+        parts += ["## Levels", *_levels(result)]
+    return "\n\n".join(parts) + "\n"
+
+
+def gallery(studies: Path, results: Mapping[str, Result]) -> str:
+    """One section for every study file of a folder.
+
+    Args:
+        studies: the folder.
+        results: study -> its JSON; a study without one is said not to have been run.
+    """
+    from biasprop.study.study import load_study
+
+    parts = [GENERATED, "# Studies", _filled(INTRODUCTION)]
+    for file in sorted(studies.glob("*.toml")):
+        study = load_study(file)
+        parts += [f"## {study.title}", _filled(study.question), f"{_size(study, file.name)}"]
+        parts += _outcome(results.get(file.stem), file)
+    return "\n\n".join(parts) + "\n"
+
+
+INTRODUCTION = (
+    "Every study of this folder, with the answer that its last run gave. `python -m biasprop.run studies/NAME.toml` "
+    "runs one; `python -m paper.make` then renews its result, its page and this gallery. What the words mean is in "
+    "[the methods](../paper/methods.md)."
+)
+
+PLACE = "../paper/results/"
+"""Folder of the pages, seen from the gallery."""
+
+
+def _size(study: Any, file: str) -> str:
+    from biasprop.study import design
+
+    cells = design.cells(study)
+    arms = sum(len(cell.arms) for cell in cells)
+    factors = ", ".join(f"{name} ({len(study.levels(name))})" for name in study.factors)
+    return "\n".join(
+        [
+            f"- file: [`{file}`]({file}), seed {study.seed}",
+            f"- size: {len(cells):,} cells and {arms:,} arms from {study.replicates} replicates; "
+            f"factors (levels): {factors or 'none'}",
+        ]
+    )
+
+
+def _outcome(result: Result | None, file: Path) -> list[str]:
+    if result is None:
+        return ["*It has not been run with this version yet.*"]
+    link = f"[All estimates and levels]({PLACE}{result['study']}.md)"
+    if result["digest"] != _digest(file, result["scale"]):
+        return [
+            "*It has not been run with this version yet*: the study file or the package gives other numbers now. "
+            f"Results of an earlier version: {link}."
+        ]
+    cost = "" if result["minutes"] is None else f" in {_minutes(result['minutes'])} of computing"
+    parts = [_filled(result["answer"]), f"{link}; {result['replicates']} replicates{cost}."]
+    return [*parts, _picture(result, PLACE)] if result["figure"] else parts
+
+
+def _digest(file: Path, scale: str | None) -> str | None:
+    """What a store of the study would have now; None where the file has no such scale."""
+    from biasprop.component import InputError
+    from biasprop.study.study import load_study
+
+    try:
+        return load_study(file, scale=scale).digest
+    except InputError:
+        return None
+
+
+def _picture(result: Result, folder: str) -> str:
+    name = result["figure"].replace("_", " ")
+    return f"![{result['title']}: {name}]({folder}{result['study']}.png)"
+
+
+def _caption(figure: str) -> str:
+    from paper.figures import FIGURES
+
+    return FIGURES[figure][1] if figure in FIGURES else ""
+
+
+def _minutes(minutes: float) -> str:
+    return f"{minutes:.0f} minutes" if minutes >= 10 else f"{minutes:.1f} minutes"
+
+
+def _provenance(result: Result) -> str:
+    """Where the numbers come from, in one line."""
+    versions = result["versions"]
+    package = f"biasprop {versions['biasprop']}" if "biasprop" in versions else "biasprop"
+    words = [f"Study `{result['study']}` (digest `{result['digest']}`)", f"{package}, numerics {result['numerics']}"]
+    if result["scale"]:
+        words.append(f"scale {result['scale']}")
+    words.append(f"{result['arms']} arms in each of {result['replicates']} replicates")
+    if result["date"]:
+        words.append(f"computed until {result['date']}")
+    if result["minutes"] is not None:
+        words.append(f"{_minutes(result['minutes'])} of computing, summed over processes")
+    words += [f"on {entry['fingerprint']} ({entry['arms']} arms)" for entry in result["computed_on"]]
+    return "; ".join(words) + "."
+
+
+def _estimates(estimates: Sequence[Result]) -> list[str]:
+    from biasprop.report.tables import p_value
+    from biasprop.statistics.estimand import KINDS
+    from biasprop.statistics.summary import where
+
+    head = ("estimand", "arm", "value", "95 % interval", "adjusted interval", "p differs", "p inside", "replicates")
+    notes: dict[str, int] = {}
+    rows = []
+    for one in estimates:
+        kind = KINDS[one["kind"]]
+        shown = [
+            one["name"] + (" (primary)" if one["primary"] else ""),
+            where(one["arm"]) or DASH,
+            _number(one["value"], kind.digits, kind.tested),
+            _interval(one["low"], one["high"], kind.tested),
+            _interval(one["adjusted_low"], one["adjusted_high"], kind.tested),
+            *(p_value(_float(one[f"adjusted_p_{test}"])) for test in ("difference", "equivalence")),
+            str(one["replicates"]),
+            one["verdict"],
+            str(notes.setdefault(one["reason"], len(notes) + 1)) if one["reason"] else "",
+        ]
+        rows.append(shown)
+    parts = [_filled(ESTIMATES), _table([*head, "verdict", "note"], rows, left=(0, 1, 8))]
+    return [*parts, "\n".join(f"{number}. {note}" for note, number in notes.items())] if notes else parts
+
+
+ESTIMATES = (
+    "Contrasts are on z = sqrt(2) times the inverse normal CDF of the AUC unless the estimand says otherwise. "
+    "The primary estimand is tested at 5 %; all others are adjusted by Holm's procedure: *p differs* is the adjusted p "
+    "value of the test against 0, to which the adjusted interval belongs, and *p inside* that of the equivalence test "
+    "against the margin. Numbers in the last column refer to the notes below; a dash is a value that is not defined."
+)
+
+
+def _levels(result: Result) -> list[str]:
+    levels = result["levels"]
+    factors, subgroups = list(levels[0]["arm"]), list(levels[0]["subgroups"])
+    pair = " - ".join(result["compared"])
+    head = [*factors, *(f"AUC {name}" for name in subgroups), "worst AUC"]
+    head += [f"z gap {pair}"] if pair else []
+    for measure in ("sensitivity", "specificity"):
+        head += [f"{measure} {name}" for name in subgroups]
+    head += [f"subjects (diseased) {name}" for name in subgroups]
+    head += ["levelling down", "replicates", "missing"]
+    rows = []
+    for level in levels:
+        own = [level["subgroups"][name] for name in subgroups]
+        shown = [str(value) for value in level["arm"].values()]
+        shown += [_mean(means["auc"]) for means in own] + [_mean(level["across"]["worst_auc"], interval=False)]
+        shown += [_mean(level["across"]["z_gap"], signed=True)] if pair else []
+        for measure in ("sensitivity", "specificity"):
+            shown += [_mean(means[measure], interval=False) for means in own]
+        shown += [f"{_count(means['n'])} ({_count(means['n_positive'])})" for means in own]
+        shown.append({None: DASH, True: "yes", False: "no"}[level["levelling_down"]])
+        missing = ", ".join(f"{count} {why}" for why, count in level["missing"].items() if count)
+        rows.append([*shown, str(level["replicates"]), missing or DASH])
+    text = (
+        "Means over replicates, with 95 % t intervals in brackets. Sensitivity and specificity are at one threshold "
+        f"for all subgroups, set at a specificity of {result['target_specificity']:g} on the calibration set. "
+        "*Missing*: replicates in which a draw of the arm has not run, diverged or failed."
+    )
+    return [_filled(text), _table(head, rows, left=tuple(range(len(factors))))]
+
+
+DASH = "-"
+"""What stands for a value that is not defined."""
+
+
+def _float(value: float | str | None) -> float:
+    """A number of the JSON: null is NaN, ``inf`` without end."""
+    return math.nan if value is None else float(value)
+
+
+def _number(value: float | str | None, digits: int = 3, signed: bool = False) -> str:
+    from biasprop.report.tables import number
+
+    return number(_float(value), digits, signed)
+
+
+def _interval(low: Any, high: Any, signed: bool) -> str:
+    from biasprop.report.tables import bounds
+
+    return bounds(_float(low), _float(high), signed)
+
+
+def _mean(mean: Result, *, interval: bool = True, signed: bool = False) -> str:
+    value = _number(mean["value"], signed=signed)
+    return f"{value} {_interval(mean['low'], mean['high'], signed)}" if interval and value != DASH else value
+
+
+def _count(mean: Result) -> str:
+    return _number(mean["value"], 0)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int]) -> str:
+    """A Markdown table; columns that are not in ``left`` are right-aligned."""
+
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    rule = ["---" if i in left else "---:" for i in range(len(head))]
+    return "\n".join([line(head), line(rule), *map(line, rows)])
+
+
+def _filled(text: str) -> str:
+    """Prose in lines of :data:`WIDTH` columns."""
+    import textwrap
+
+    return textwrap.fill(" ".join(text.split()), WIDTH, break_on_hyphens=False, break_long_words=False)

@@ -1,0 +1,153 @@
+"""Where the stores of studies lie, and what a store says of where its numbers come from: the only place that knows."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+METADATA = ("zarr.json", "cube.zarr/zarr.json")
+"""What a folder holds that is a store; its time of change is the store's age."""
+
+TABLES = ("overrides", "versions", "estimands", "ledger")
+"""Attributes that are tables or lists; a store may keep them as JSON text."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """When, for how long and on what a store was computed; nothing that names a machine, a user or a folder."""
+
+    date: str | None
+    """Day on which the last arm was computed, YYYY-MM-DD in UTC; None where the event log does not say."""
+    minutes: dict[str, float]
+    """Stage -> minutes of computing, summed over processes; empty where the store does not know."""
+    fingerprints: dict[str, int]
+    """Software and hardware in words -> arms computed on it."""
+
+
+def newest(results: Path, name: str | None = None) -> dict[Path, xr.Dataset]:
+    """The newest store of each study, by name, with its cube.
+
+    Unless a store is named outright, only those count that were run as their study file says: no smoke runs, nothing
+    overridden (a named scale of the file is part of it).
+
+    Args:
+        results: folder of stores.
+        name: a study's name, or the name of a store's folder; None for all studies.
+
+    Raises:
+        InputError: there is none, or the one that is named cannot be read.
+    """
+    from biasprop.component import InputError
+    from biasprop.store.view import open_cube
+
+    found: dict[str, tuple[Path, xr.Dataset]] = {}
+    for store in folders(results):
+        stem = stem_of(store)
+        if name not in (None, stem, store.name):
+            continue
+        try:
+            cube = open_cube(store)
+        except InputError as error:  # such as a store of an earlier format
+            if name is not None:
+                raise
+            print(f"left out: {error}", file=sys.stderr)
+            continue
+        overrides = attribute(cube, "overrides", {})
+        if name == store.name or not (overrides.get("smoke") or overrides.get("set")):
+            found[stem] = store, cube
+    if not found:
+        which = f"of {name!r}" if name else "of any study"
+        raise InputError(f"{results}: there is no store {which}; run `python -m biasprop.run STUDY` first")
+    return dict(found[stem] for stem in sorted(found))
+
+
+def folders(results: Path) -> list[Path]:
+    """The stores in a folder, oldest first."""
+    ages = {
+        folder: file.stat().st_mtime
+        for folder in results.glob("*-*")
+        for file in (folder / metadata for metadata in METADATA)
+        if file.is_file()
+    }
+    return sorted(ages, key=lambda folder: (ages[folder], folder.name))
+
+
+def stem_of(store: Path) -> str:
+    """Name of the study of a store."""
+    return store.name.rpartition("-")[0]
+
+
+def attribute(cube: xr.Dataset, name: str, default: Any = None) -> Any:
+    """An attribute of a cube; one of :data:`TABLES` is decoded where it is JSON text, and ``default`` if damaged."""
+    value = cube.attrs.get(name, default)
+    if name in TABLES:
+        try:
+            value = json.loads(value) if isinstance(value, str) else value
+        except ValueError:
+            return default
+        return value if isinstance(value, dict | list) else default
+    return value
+
+
+def provenance(path: Path, cube: xr.Dataset) -> Provenance:
+    """Read where a store's numbers come from.
+
+    Args:
+        path: the store's folder.
+        cube: of that store; its finished arms are counted.
+    """
+    from biasprop.store.store import Store
+
+    store = Store.open(path, writable=False)
+    events = store.events()
+    days = [str(event["time"])[:10] for event in events if event.get("event") == "arm" and "time" in event]
+    numbers = Counter(cube["fingerprint"].values.ravel().tolist())
+    counts: Counter[str] = Counter()
+    for number, arms in numbers.items():
+        if number:  # 0 is absent
+            counts[in_words(store.fingerprint(int(number)) or {})] += arms
+    fingerprints = dict(sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])))
+    return Provenance(max(days, default=None), _minutes(events, cube), fingerprints)
+
+
+def _minutes(events: list[dict[str, Any]], cube: xr.Dataset) -> dict[str, float]:
+    """By stage from the event log; of arms alone where the log has no stages."""
+    import numpy as np
+
+    seconds: Counter[str] = Counter()
+    for event in events:
+        if event.get("event") == "cells" and isinstance(event.get("seconds"), dict):
+            seconds.update({str(stage): float(spent) for stage, spent in event["seconds"].items()})
+    if not seconds:
+        arms = float(np.nansum(cube["seconds"].values))
+        seconds = Counter({"arms": arms} if arms > 0 else {})
+    return {stage: spent / 60 for stage, spent in seconds.items()}
+
+
+def in_words(fingerprint: Mapping[str, Any]) -> str:
+    """Software and hardware of a fingerprint in one line; settings that hold a path are left out."""
+    known = {name: value for name, value in fingerprint.items() if value not in ("", None)}
+    words = [f"{name} {known.pop(name)}" for name in ("jax", "jaxlib") if name in known]
+    words += [str(known.pop(name)) for name in ("device", "instructions") if name in known]
+    if "threads" in known:
+        count = str(known.pop("threads"))
+        words.append(f"{count} thread{'s' if count != '1' else ''}")
+    if "precision" in known:
+        words.append(f"{known.pop('precision')} precision")
+    if "width" in known:
+        width = known.pop("width")
+        words.append(f"{width} cell{'s' if width != 1 else ''} per batch and device")
+    if "devices" in known:
+        words.append(f"{known.pop('devices')} devices")
+    if "flags" in known:
+        flags = [flag for flag in str(known.pop("flags")).split() if "/" not in flag]
+        words += [f"XLA flags {' '.join(flags)}"] if flags else []
+    return ", ".join(words) or "not recorded"
