@@ -93,7 +93,7 @@ def gallery(studies: Path, results: Mapping[str, Result]) -> str:
         studies: the folder.
         results: study -> its JSON; a study without one is said not to have been run.
     """
-    from biasprop.study.study import load_study
+    from biasprop.study.load import load_study
 
     parts = [GENERATED, "# Studies", _filled(INTRODUCTION)]
     for file in sorted(studies.glob("*.toml")):
@@ -145,7 +145,7 @@ def _outcome(result: Result | None, file: Path) -> list[str]:
 def _digest(file: Path, scale: str | None) -> str | None:
     """What a store of the study would have now; None where the file has no such scale."""
     from biasprop.component import InputError
-    from biasprop.study.study import load_study
+    from biasprop.study.load import load_study
 
     try:
         return load_study(file, scale=scale).digest

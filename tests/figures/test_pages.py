@@ -14,7 +14,8 @@ import xarray as xr
 from biasprop.component import InputError
 from biasprop.statistics.measures import measure
 from biasprop.statistics.summary import Summary, summary_of
-from biasprop.study.study import Study, load_study
+from biasprop.study.load import load_study
+from biasprop.study.study import Study
 from paper import make, pages, stores, study_result
 from tests.source_tree import ROOT
 from tests.synthetic import synthetic_cube
