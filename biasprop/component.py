@@ -3,10 +3,10 @@
 Every part of an experiment (generator, encoder, objective, protocol, ...) is one frozen, typed definition. The same
 class is the TOML schema, the defaults, the documentation and, through :class:`Component`, a JAX pytree: its levers
 (floats, :data:`Count` fields and nested components) are leaves that can be traced, stacked and mapped without
-compiling again; ints, strings, bools and tuples are static, so the *structure* of a condition is its compile group.
+recompilation; ints, strings, bools and tuples are static, so the *structure* of a condition is its compile group.
 
 Values are validated once, when a study is loaded. Flattening and rebuilding for tracing bypasses validation, because a
-traced leaf is no float.
+traced leaf is not a float.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pydantic_core import core_schema
 
 
 class InputError(Exception):
-    """What the user gave cannot be used; carries every problem found, one line each (exit code 2)."""
+    """Invalid input from the user, with every problem that was found, one line each (exit code 2)."""
 
     def __init__(self, problems: list[str] | str):
         self.problems = [problems] if isinstance(problems, str) else list(problems)
@@ -30,7 +30,7 @@ class InputError(Exception):
 
 
 class Unfinished(Exception):
-    """A sweep could not go on; what is finished is stored, and the same command goes on from there (exit code 3)."""
+    """A sweep ended early; finished arms are stored, and the same command continues from there (exit code 3)."""
 
 
 class Definition(BaseModel):
@@ -48,19 +48,19 @@ class Definition(BaseModel):
 
 
 class Traced:
-    """Annotation mark: this integer is a leaf, realised by indices or masks inside a static maximum."""
+    """Annotation: this integer is a leaf, realised by indices or masks within a static maximum."""
 
 
 Count = Annotated[int, Traced()]
-"""A number of things (labels, subjects, steps) that may vary without compiling again."""
+"""A number of things (labels, subjects, steps) that may vary without recompilation."""
 
 
 @dataclass(frozen=True)
 class OneOf:
-    """Annotation mark: any member of a room's table, chosen by its ``kind``; a bare string means the defaults.
+    """Annotation: any member of a room's table, chosen by its ``kind``; a bare string means the defaults.
 
     Args:
-        table: the room's literal table, kind -> component class.
+        table: kind -> component class, the literal table of a folder such as ``objectives``.
     """
 
     table: Mapping[str, type[Definition]]
@@ -80,10 +80,10 @@ def _by_kind(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Preset:
-    """Annotation mark: a table, or the name of a preset that stands for one.
+    """Annotation: a table, or the name of a preset that stands for one.
 
-    A key set below a name (``--set``, or a level of a factor) makes a table of it whose ``kind`` is the name; the other
-    keys then go on top of the preset's.
+    Setting a key below a name (``--set``, or a level of a factor) turns it into a table whose ``kind`` is the name; the
+    other keys then override the preset's.
 
     Args:
         table: name -> values.
@@ -98,13 +98,13 @@ class Preset:
         return {"anyOf": [{"enum": list(self.table)}, handler(schema)]}
 
     def _values(self, value: Any) -> Any:
-        own = {name: v for name, v in value.items() if name != "kind"} if isinstance(value, Mapping) else {}
+        overrides = {name: v for name, v in value.items() if name != "kind"} if isinstance(value, Mapping) else {}
         name = value.get("kind") if isinstance(value, Mapping) else value
         if not isinstance(name, str):
             return value
         if name not in self.table:
-            raise ValueError(f"no preset {name!r}; allowed: {', '.join(self.table)}")
-        return {**self.table[name], **own}
+            raise ValueError(f"there is no preset {name!r}; allowed: {', '.join(self.table)}")
+        return {**self.table[name], **overrides}
 
 
 class Component(Definition):
@@ -113,14 +113,14 @@ class Component(Definition):
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
-        import jax  # here, so that definitions which need no tracing stay free of JAX
+        import jax  # imported here, so that definitions that are never traced do not need JAX
 
         jax.tree_util.register_pytree_with_keys(cls, _flatten_with_keys, lambda aux, leaves: _rebuild(cls, aux, leaves))
 
 
 @functools.cache
 def levers(cls: type[Definition]) -> tuple[str, ...]:
-    """The names of a definition's fields that are leaves, in the order they are declared."""
+    """Names of a definition's fields that are leaves, in the order of declaration."""
     return tuple(name for name, field in cls.model_fields.items() if _is_lever(field.annotation, field.metadata))
 
 
@@ -147,7 +147,7 @@ def _flatten_with_keys(component: Component) -> tuple[list[tuple[Any, Any]], tup
     orders: list[tuple[str, tuple[str, ...] | None]] = []
     for name in dynamic:
         value = getattr(component, name)
-        if isinstance(value, dict):  # JAX would sort the keys; a study's order of subgroups is kept
+        if isinstance(value, dict):  # JAX would sort the keys; the study's order of subgroups is kept
             orders.append((name, tuple(value)))
             children += [(key(f"{name}.{k}"), v) for k, v in value.items()]
         else:

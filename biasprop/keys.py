@@ -3,7 +3,7 @@
 The only file that makes or folds keys. A key is ``fold_in(fold_in(key(seed), replicate), STREAM)``, then an index of a
 subject, a draw or a step, then, inside a generator, the frozen integer of one latent. Nothing is ever split by
 position and no condition, cell or place in a grid enters a key, so every contrast between conditions is a paired
-difference under common random numbers, and replicates, subjects and levels can be added later without moving one old
+difference under common random numbers, and replicates, subjects and levels can be added later without changing any old
 number. Integers in these tables are never reused and never renumbered.
 """
 
@@ -16,7 +16,7 @@ from jaxtyping import Array, Int, Key
 
 
 class Stream(enum.IntEnum):
-    """What a replicate's randomness is for."""
+    """What a replicate's randomness is for. 8 is retired: it was DRAW, which is not used any more."""
 
     INIT = 0
     PRETRAIN_SUBJECTS = 1
@@ -26,7 +26,6 @@ class Stream(enum.IntEnum):
     TEST = 5
     AUGMENT = 6
     ORDER = 7
-    DRAW = 8
     BOOTSTRAP = 9
     HEAD = 10
     FINETUNE_ORDER = 11
@@ -37,7 +36,7 @@ class Stream(enum.IntEnum):
 
 
 class Subject(enum.IntEnum):
-    """What a subject's key is for, outside its generator's latents (which count from 0)."""
+    """What a subject's key is for, apart from its generator's latents (which are numbered from 0)."""
 
     SUBGROUP = 1_000
     LABEL = 1_001

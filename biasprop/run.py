@@ -196,7 +196,7 @@ def _answer(options: argparse.Namespace, study: Study, store: Path) -> int:
         if not options.quiet:
             print(line, file=sys.stderr)
 
-    print(command_output.difficulty_text(study, store, as_json=options.json, tell=tell), end="")
+    print(command_output.difficulty_text(study, store, as_json=options.json, report=tell), end="")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What became of an arm: the numbers that a store holds, and their words."""
+"""Status of an arm: the integers that a store holds, and their names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import enum
 
 
 class Status(enum.IntEnum):
-    """What became of one draw of an arm; frozen, because stores hold the numbers. Only OK is valid data."""
+    """Status of one draw of an arm; the integers are frozen, because stores hold them. Only OK is valid data."""
 
     OPEN = 0
     OK = 1
@@ -16,12 +16,12 @@ class Status(enum.IntEnum):
 
     @property
     def words(self) -> str:
-        """As messages say it."""
+        """The name as it is written in messages."""
         return self.name.lower().replace("_", " ")
 
 
 TO_DO = (Status.OPEN, Status.FAILED)
-"""Of a draw that is still to be computed."""
+"""Statuses of a draw that is still to be computed."""
 
 LACKS = {Status.OPEN: "not run", Status.DIVERGED: "diverged", Status.FAILED: "failed"}
-"""Why a draw has no result, for readers of tables; from the first on, a later reason outweighs an earlier one."""
+"""Why a draw has no result, as tables say it; where several apply to an arm, the last one is shown."""

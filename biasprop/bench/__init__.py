@@ -1,5 +1,6 @@
-"""How fast a study runs on this machine, held against what its own matrix products reach alone.
+"""How fast a study runs on this machine, compared with its matrix products timed on their own.
 
-``python -m biasprop.bench STUDY`` is the command; :mod:`biasprop.bench.operations` counts the products of the very
-functions that run, :mod:`biasprop.bench.ceilings` times them alone, :mod:`biasprop.bench.stages` is what is timed.
+``python -m biasprop.bench STUDY`` is the command; :mod:`biasprop.bench.operations` counts the matrix products of the
+functions that a run calls, :mod:`biasprop.bench.ceilings` times them on their own, :mod:`biasprop.bench.stages` defines
+the stages that are timed.
 """

@@ -1,9 +1,9 @@
 """`python -m biasprop.bench STUDY`: how fast this machine runs a study, and how far that is from its own ceiling.
 
-The ceiling of a stage is the time its matrix products take alone, each compiled for itself at the shapes that the stage
-has, in the better of two orders of axes and with its result where the last one lay; what a stage achieves is that time
-over its own. Products are counted by walking the functions that run. Everything is timed untrained, which takes as long
-as trained, and nothing is written.
+The ceiling of a stage is the time its matrix products take on their own: each is compiled separately with the shapes
+of the stage, in the faster of two orders of axes, and writes into the memory of the previous result. What a stage
+achieves is that time divided by its own. Products are counted in the traced functions. Networks are untrained, which
+takes as long as trained, and no results are written.
 
 Exit codes: 0 done, 1 a bug, 2 bad input, 130 interrupted.
 """
@@ -25,19 +25,37 @@ def arguments() -> argparse.ArgumentParser:
     """The command line; imports nothing heavy."""
     parser = argparse.ArgumentParser(
         prog="python -m biasprop.bench",
-        description="How fast this machine runs a study, and how far that is from its matrix products alone.",
+        description="How fast this machine runs a study, compared with its matrix products on their own.",
         epilog="exit codes: 0 done, 1 bug, 2 bad input, 130 interrupted",
         allow_abbrev=False,
     )
     add = parser.add_argument
     add("study", type=Path, metavar="STUDY", help="study file (TOML)")
-    add("--only", action="append", default=[], metavar="PART", help=f"{', '.join(PARTS)} (may be repeated)")
-    add("--quick", action="store_true", help="fewer timings; programs are compiled from the cache only")
-    add("--repeats", type=int, metavar="N", help="timings of each thing (7; quick: 3)")
-    add("--width", type=int, default=0, metavar="N", help="cells in a batch (what fits the device; 1 on a CPU)")
-    add("--smoke", action="store_true", help="the study with small numbers")
+    add(
+        "--only",
+        action="append",
+        default=[],
+        metavar="PART",
+        help=f"only this part: {', '.join(PARTS)} (repeatable)",
+    )
+    add("--quick", action="store_true", help="fewer timings, and no compilation without the cache")
+    add("--repeats", type=int, metavar="N", help="timings per item (default 7; with --quick 3)")
+    add(
+        "--width",
+        type=int,
+        default=0,
+        metavar="N",
+        help="cells per batch (default: as many as fit; 1 on a CPU)",
+    )
+    add("--smoke", action="store_true", help="the same study with small numbers")
     add("--scale", metavar="NAME", help="apply the study's table [scale.NAME]")
-    add("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key of the study")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override a key, such as encoder.width=32",
+    )
     add("--json", action="store_true", help="one JSON object on stdout instead of tables")
     add("-q", "--quiet", action="store_true", help="no progress")
     return parser
@@ -60,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         _check(given)
-        found = measured(given)
+        found = measure(given)
     except InputError as error:
         print(*error.problems, sep="\n", file=sys.stderr)
         return 2
@@ -76,14 +94,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measured(given: argparse.Namespace) -> dict[str, Any]:
-    """Everything asked for, as the JSON object has it.
+def measure(given: argparse.Namespace) -> dict[str, Any]:
+    """Measure what is asked for, as one JSON object.
 
     Raises:
         InputError: the study cannot be used.
     """
     from biasprop.bench import programs, scaling
-    from biasprop.bench.ceilings import Alone, by_role
+    from biasprop.bench.ceilings import ProductTimer, rate_by_role
     from biasprop.bench.operations import flops
     from biasprop.bench.stages import Workload
     from biasprop.bench.timing import load, timed
@@ -105,17 +123,19 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
         "machine": {"before": load()},
         "repeats": repeats,
     }
-    workload, alone = Workload(study, width), Alone(repeats)
+    workload, timer = Workload(study, width), ProductTimer(repeats)
     if set(parts) & {"ceilings", "stages", "compile"}:
         found["stages"], found["ceilings"] = [], []
         for stage in workload.stages():
-            _tell(given, f"{stage.name} ...")
+            _progress(given, f"timing {stage.name}")
             counts = stage.count()
-            ceilings = alone.ceilings(counts, stage.work)
-            products = alone.total(counts) / sharing
+            ceilings = timer.ceilings(counts, stage.work)
+            products = timer.total(counts) / sharing
             if stage.name == "pretraining step" or not found["ceilings"]:
-                found["ceilings"] = [each.as_json() for each in ceilings]
-                found["roles"] = {"stage": stage.name} | {role: rate / 1e9 for role, rate in by_role(ceilings).items()}
+                found["ceilings"] = [ceiling.as_json() for ceiling in ceilings]
+                found["roles"] = {"stage": stage.name} | {
+                    role: rate / 1e9 for role, rate in rate_by_role(ceilings).items()
+                }
             row: dict[str, Any] = {"stage": stage.name, "unit": stage.unit, "work": stage.work}
             row |= {"flops": flops(counts) / stage.work, "products_s": products / stage.work}
             if "stages" in parts:
@@ -125,13 +145,13 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
             found["stages"].append(row)
         found["memory"] = programs.peak_memory()
     if "compile" in parts:
-        _tell(given, f"{len(workload.programs)} programs ...")
-        made = programs.costs(workload.programs.values(), compile=not given.quick)
-        found["programs"] = [cost._asdict() for cost in made]
+        _progress(given, f"compiling {len(workload.programs)} programs")
+        costs = programs.costs(workload.programs.values(), compile=not given.quick)
+        found["programs"] = [cost._asdict() for cost in costs]
     if "scaling" in parts and workload.cell.condition.pretraining.objective.trains:
         found["scaling"] = []
         for point in scaling.points(study, min(repeats, 3), not device.is_cpu()):
-            _tell(given, f"{point.axis} {point.at}: {1e6 * point.seconds:.0f} us")
+            _progress(given, f"{point.axis} {point.at}: {1e6 * point.seconds:.0f} us")
             found["scaling"].append(point._asdict())
     found["machine"]["after"] = load()
     return found
@@ -152,7 +172,7 @@ def _check(given: argparse.Namespace) -> None:
         raise InputError(problems)
 
 
-def _tell(given: argparse.Namespace, line: str) -> None:
+def _progress(given: argparse.Namespace, line: str) -> None:
     if not given.quiet:
         print(line, file=sys.stderr, flush=True)
 

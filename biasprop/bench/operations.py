@@ -1,4 +1,4 @@
-"""The matrix products of a function, counted by walking what JAX traces of it: true for any encoder and objective."""
+"""The matrix products of a function, counted in its jaxpr, for any encoder and objective."""
 
 from __future__ import annotations
 
@@ -22,49 +22,49 @@ FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT = "forward", "input gradient", "weight 
 
 
 class Product(NamedTuple):
-    """One kind of matrix product: equal ones take equally long."""
+    """One kind of matrix product: those that are equal here take equally long."""
 
     role: str
     """``forward``, ``input gradient`` or ``weight gradient``."""
     primitive: Any
     params: tuple[tuple[str, Any], ...]
     operands: tuple[tuple[tuple[int, ...], str], ...]
-    """Shape and type of both."""
+    """Shape and dtype of both operands."""
 
     def run(self, *operands: Array) -> Array:
-        """The product itself."""
+        """Compute the product."""
         return self.primitive.bind(*operands, **dict(self.params))
 
     @property
     def flops(self) -> float:
-        """Multiplications and additions: twice the size of the result times what is summed over."""
+        """Multiplications and additions: twice the size of the result times the number of summed terms."""
         (left, _), (right, _) = self.operands
-        told = dict(self.params)
+        params = dict(self.params)
         if self.primitive.name == "dot_general":
-            (contracted, _), (batched, _) = told["dimension_numbers"]
+            (contracted, _), (batched, _) = params["dimension_numbers"]
             result = math.prod(left) * math.prod(right)
             summed = math.prod(left[i] for i in contracted)
             return 2.0 * result / summed / math.prod(left[i] for i in batched)
-        kernel = [right[i] for i in told["dimension_numbers"].rhs_spec[1:]]
+        kernel = [right[i] for i in params["dimension_numbers"].rhs_spec[1:]]
         return 2.0 * math.prod(self.result) * math.prod(kernel)
 
     @property
-    def laid_out(self) -> Product:
-        """The same product of operands in the plainest order: batches first, what is summed over last on the left and
-        next on the right, and one axis of each sort. A convolution stays as it is."""
+    def plain(self) -> Product:
+        """The same product with operands (batch, rows, summed) and (batch, summed, columns), at most one axis of each.
+        A convolution is returned unchanged."""
         if self.primitive.name != "dot_general":
             return self
-        told = dict(self.params)
-        (left, kind), (right, other) = self.operands
-        (over, _), (batches, _) = told["dimension_numbers"]
+        params = dict(self.params)
+        (left, left_dtype), (right, right_dtype) = self.operands
+        (over, _), (batches, _) = params["dimension_numbers"]
         batch = [math.prod(left[i] for i in batches)] if batches else []
         summed = math.prod(left[i] for i in over)
         rows = math.prod(left) // math.prod((*batch, summed))
         columns = math.prod(right) // math.prod((*batch, summed))
         n = len(batch)
-        told["dimension_numbers"] = (((n + 1,), (n,)), (tuple(range(n)), tuple(range(n))))
-        operands = (((*batch, rows, summed), kind), ((*batch, summed, columns), other))
-        return self._replace(params=tuple(told.items()), operands=operands)
+        params["dimension_numbers"] = (((n + 1,), (n,)), (tuple(range(n)), tuple(range(n))))
+        operands = (((*batch, rows, summed), left_dtype), ((*batch, summed, columns), right_dtype))
+        return self._replace(params=tuple(params.items()), operands=operands)
 
     @property
     def result(self) -> tuple[int, ...]:
@@ -74,7 +74,7 @@ class Product(NamedTuple):
 
     @property
     def name(self) -> str:
-        """``128x16x64 . 64x192``, the operands' shapes."""
+        """The operands' shapes, such as ``128x16x64 . 64x192``."""
         return " . ".join("x".join(map(str, shape)) for shape, _ in self.operands)
 
 
@@ -83,20 +83,20 @@ Counts = Counter[Product]
 
 
 def flops(counts: Counts) -> float:
-    """Operations of all products."""
+    """Number of operations of all products."""
     return sum(times * product.flops for product, times in counts.items())
 
 
 def products(function: Callable[..., Any], *arguments: Any, parameters: Sequence[tuple[int, ...]] = ()) -> Counts:
     """The products of one call.
 
-    A loop of a length that depends on data (a fit to tolerance) is counted as often as it turns with these arguments.
+    A loop whose length depends on data (a fit to a tolerance) is counted as often as it runs with these arguments.
 
     Args:
-        function: traceable, compiled or not.
+        function: a function that JAX can trace, compiled or not.
         arguments: of the call.
-        parameters: shapes of the trained arrays; a product of a backward pass with one of them as its result, in any
-            order of axes, is a weight's gradient.
+        parameters: shapes of the trained arrays; a product of a backward pass whose result has one of these shapes, in
+            any order of axes, counts as a weight gradient.
 
     Raises:
         ValueError: such a loop lies inside another loop.
@@ -117,14 +117,14 @@ class Counting:
             _follow(traced.jaxpr, traced.consts, leaves, found)
             return found
 
-        self._turns = jax.jit(turns) if _has_open_loop(traced.jaxpr) else None  # XLA drops what decides no length
+        self._turns = jax.jit(turns) if _has_open_loop(traced.jaxpr) else None  # XLA removes what no length depends on
 
     def __call__(self, *arguments: Any) -> Counts:
         """The products of one call."""
         turns = self._turns(*jax.tree.leaves(arguments)) if self._turns else ()
-        return self._counted(tuple(int(each) for each in turns))
+        return self._counted(tuple(int(count) for count in turns))
 
-    @functools.cache  # noqa: B019 - as long as the program it counts
+    @functools.cache  # noqa: B019 - lives as long as the program it counts
     def _counted(self, turns: tuple[int, ...]) -> Counts:
         return _count(self._jaxpr, self._weights, iter(turns))
 
@@ -135,11 +135,11 @@ class Program(NamedTuple):
     name: str
     compiled: Any
     arguments: Any
-    """A tree of shapes and types."""
+    """A pytree of shapes and dtypes."""
 
 
 class Recorded(NamedTuple):
-    """What ran."""
+    """Products and programs that ran."""
 
     counts: Counts
     programs: dict[Any, Program]
@@ -147,14 +147,14 @@ class Recorded(NamedTuple):
 
 @contextmanager
 def recorded(parameters: Sequence[tuple[int, ...]] = ()) -> Iterator[Recorded]:
-    """Listens to an experiment: every compiled program called inside, and the products of all calls together."""
+    """Record every compiled program that an experiment calls inside, and the products of all calls together."""
     from biasprop.training import adapt, pretrain, pretraining_task, rendering, score
     from biasprop.training.batching import over_cells
 
     found = Recorded(Counter(), {})
     known: dict[Any, Counting] = {}
 
-    def listening(function: Callable[..., Any], **how: Any) -> Callable[..., Any]:
+    def recording(function: Callable[..., Any], **how: Any) -> Callable[..., Any]:
         compiled = over_cells(function, **how)
 
         def call(*arguments: Any) -> Any:
@@ -171,7 +171,7 @@ def recorded(parameters: Sequence[tuple[int, ...]] = ()) -> Iterator[Recorded]:
 
     with ExitStack() as patched:
         for module in (pretrain, pretraining_task, adapt, score, rendering):
-            patched.enter_context(mock.patch.object(module, "over_cells", listening))
+            patched.enter_context(mock.patch.object(module, "over_cells", recording))
         yield found
 
 
@@ -188,10 +188,10 @@ def _count(jaxpr: Any, weights: set[tuple[int, ...]], turns: Iterator[int]) -> C
         elif _is_open_loop(equation):
             times = next(turns)
         counted = [_count(inner, weights, turns) for inner in _inner(equation)]
-        if name == "cond":  # one branch is taken: the costliest counts
+        if name == "cond":  # one branch is taken: the most expensive one counts
             counted = [max(counted, key=flops)]
-        for own in counted:
-            for product, count in own.items():
+        for inner_counts in counted:
+            for product, count in inner_counts.items():
                 found[product] += times * count
     return found
 
@@ -207,18 +207,18 @@ def _product(equation: Any, weights: set[tuple[int, ...]]) -> Product:
 
 
 def _inner(equation: Any) -> list[Any]:
-    """The jaxprs an equation runs."""
-    if equation.primitive.name == "custom_linear_solve":  # its others check it or differentiate it
+    """The jaxprs that an equation runs."""
+    if equation.primitive.name == "custom_linear_solve":  # its other jaxprs check or differentiate it
         return [equation.params["jaxprs"].solve.jaxpr]
     found = []
     for value in equation.params.values():
-        every = value if isinstance(value, tuple | list) else (value,)
-        found += [inner for inner in (getattr(each, "jaxpr", each) for each in every) if hasattr(inner, "eqns")]
+        items = value if isinstance(value, tuple | list) else (value,)
+        found += [inner for inner in (getattr(item, "jaxpr", item) for item in items) if hasattr(inner, "eqns")]
     return found
 
 
 def _is_open_loop(equation: Any) -> bool:
-    """Whether it is a loop of unknown length that computes products."""
+    """Whether an equation is a loop of unknown length that computes products."""
     return equation.primitive.name == "while" and any(_has_product(inner) for inner in _inner(equation))
 
 
@@ -233,7 +233,7 @@ def _has_open_loop(jaxpr: Any) -> bool:
 
 
 def _follow(jaxpr: Any, consts: Sequence[Any], arguments: Sequence[Any], found: list[Int[Array, ""]]) -> list[Any]:
-    """Compute a jaxpr, and note the length of each open loop on the way."""
+    """Compute a jaxpr and append the length of each open loop to ``found``."""
     values = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *arguments], strict=True))
 
     def value(var: Any) -> Any:
@@ -261,14 +261,13 @@ def _follow_loop(params: Any, given: Sequence[Any], found: list[Int[Array, ""]])
         raise ValueError("a loop whose length depends on data lies inside another one: it cannot be counted")
     n, m = params["cond_nconsts"], params["body_nconsts"]
     of_condition, of_body, start = given[:n], given[n : n + m], given[n + m :]
-    ask, turn = jax.extend.core.jaxpr_as_fun(condition), jax.extend.core.jaxpr_as_fun(body)
+    evaluate, run_body = jax.extend.core.jaxpr_as_fun(condition), jax.extend.core.jaxpr_as_fun(body)
 
     def goes_on(state: tuple[list[Any], Any]) -> Any:
-        answer = ask(*of_condition, *state[0])[0]
-        return jnp.any(answer)
+        return jnp.any(evaluate(*of_condition, *state[0])[0])
 
     def step(state: tuple[list[Any], Any]) -> tuple[list[Any], Any]:
-        return list(turn(*of_body, *state[0])), state[1] + 1
+        return list(run_body(*of_body, *state[0])), state[1] + 1
 
     results, turns = jax.lax.while_loop(goes_on, step, (list(start), jnp.int32(0)))
     found.append(turns)

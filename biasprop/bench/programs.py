@@ -1,4 +1,4 @@
-"""What it costs to have a study's programs: tracing, lowering, compiling, and the buffers they hold."""
+"""Cost of a study's compiled programs: tracing, lowering, compiling, and the memory of their buffers."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from biasprop.bench.operations import Program
 
 
 class Cost(NamedTuple):
-    """One program of a stage."""
+    """Cost of one program."""
 
     name: str
     trace: float
-    """Seconds to follow the Python code."""
+    """Seconds to trace the Python code."""
     lower: float
-    """Seconds to write it down for the compiler."""
+    """Seconds to lower it to StableHLO."""
     compile: float | None
-    """Seconds to compile it, the cache of compiled programs left out; None where that was not asked for."""
+    """Seconds to compile it without the compile cache; None if that was not asked for."""
     load: float
-    """Seconds to get it from the cache, where a second process finds it."""
+    """Seconds to load it from the compile cache, as every later process does."""
     buffers: dict[str, int]
-    """Bytes of its arguments, results and what it computes with."""
+    """Bytes of arguments, results and temporary buffers."""
 
 
 def costs(programs: Iterable[Program], *, compile: bool = True) -> Iterator[Cost]:
@@ -35,42 +35,42 @@ def costs(programs: Iterable[Program], *, compile: bool = True) -> Iterator[Cost
 
     Args:
         programs: from :func:`biasprop.bench.operations.recorded`.
-        compile: also compile each without the cache, which takes as long as a first run.
+        compile: also compile each without the cache, as a first run does.
     """
     for program in programs:
-        _made(program)  # fills the cache if it was not there
-        trace, lower, load, whole = _made(program)
-        alone = None
+        _compile(program)  # fills the cache
+        trace, lower, load, compiled = _compile(program)
+        without_cache = None
         if compile:
             with _without_cache():
-                *_, alone, _ = _made(program)
-        yield Cost(program.name, trace, lower, alone, load, buffers(whole))
+                *_, without_cache, _ = _compile(program)
+        yield Cost(program.name, trace, lower, without_cache, load, buffers(compiled))
 
 
-def _made(program: Program) -> tuple[float, float, float, Any]:
-    """Seconds to trace, lower and compile a program, as if for the first time in this process, and what came of it."""
+def _compile(program: Program) -> tuple[float, float, float, Any]:
+    """Compile a program as in a new process: seconds to trace, lower and compile, and the compiled program."""
     jax.clear_caches()
     began = time.perf_counter()
     traced = program.compiled.trace(*program.arguments)
     after_trace = time.perf_counter()
     lowered = traced.lower()
     after_lower = time.perf_counter()
-    whole = lowered.compile()
-    return after_trace - began, after_lower - after_trace, time.perf_counter() - after_lower, whole
+    compiled = lowered.compile()
+    return after_trace - began, after_lower - after_trace, time.perf_counter() - after_lower, compiled
 
 
 def buffers(compiled: Any) -> dict[str, int]:
     """Bytes of a compiled program's arguments, results and temporary buffers."""
-    told = compiled.memory_analysis()
+    analysis = compiled.memory_analysis()
     return {
-        "arguments": int(told.argument_size_in_bytes),
-        "results": int(told.output_size_in_bytes),
-        "temporary": int(told.temp_size_in_bytes),
+        "arguments": int(analysis.argument_size_in_bytes),
+        "results": int(analysis.output_size_in_bytes),
+        "temporary": int(analysis.temp_size_in_bytes),
     }
 
 
 def peak_memory() -> dict[str, int]:
-    """Bytes this process held at most, and those on its accelerator if there is one."""
+    """Peak memory of this process in bytes, and that on its accelerator if there is one."""
     unit = 1 if sys.platform == "darwin" else 1024
     found = {"process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
     on_device = (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
@@ -83,7 +83,7 @@ def _without_cache() -> Iterator[None]:
 
     def use(cache: bool) -> None:
         jax.config.update("jax_enable_compilation_cache", cache)
-        compilation_cache.reset_cache()  # or the setting is not looked at again
+        compilation_cache.reset_cache()  # otherwise the setting is not read again
 
     before = jax.config.values["jax_enable_compilation_cache"]  # pyright: ignore[reportAttributeAccessIssue]
     use(False)

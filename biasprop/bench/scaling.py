@@ -1,4 +1,4 @@
-"""What a pretraining step costs against image size, batch, cells in a batch, and the number of cells of a study."""
+"""Time of a pretraining step against image size, batch size, cells in a batch, and number of cells of a study."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from biasprop.study.study import Study
 from biasprop.training import pretrain
 
 SIZES = (0.5, 1, 2)
-"""Image sizes over the study's own."""
+"""Image sizes, as multiples of the study's."""
 
 BATCHES = (0.25, 1, 4)
-"""Images a step over the study's own."""
+"""Images per step, as multiples of the study's."""
 
 WIDTHS = (1, 2, 4)
-"""Cells in a batch, on a CPU."""
+"""Numbers of cells in a batch, on a CPU."""
 
 WIDTHS_ON_DEVICE = (1, 2, 4, 8, 16, 32, 64)
-"""The same on an accelerator."""
+"""Numbers of cells in a batch, on an accelerator."""
 
 
 class Point(NamedTuple):
-    """The cost at one place of an axis."""
+    """One measurement on one axis."""
 
     axis: str
     at: int
     seconds: float
-    """For one image; for one cell where the axis counts cells."""
+    """Per image; per cell on the axis ``cell of the study``."""
     compiled: int
-    """Programs that had to be compiled for it."""
+    """Number of programs that had to be compiled for it."""
 
 
 def points(study: Study, repeats: int, wide: bool) -> Iterator[Point]:
-    """Every axis.
+    """Measure along every axis.
 
     Args:
-        study: with a pretraining that trains.
-        repeats: timings at each place, of which the best counts.
-        wide: the accelerator's widths.
+        study: with an objective that trains.
+        repeats: timings of each point, of which the best counts.
+        wide: use the numbers of cells for an accelerator.
     """
     size, images = study.generator.shape[0], study.pretraining.schedule.batch
     for factor in SIZES:
@@ -61,38 +61,38 @@ def points(study: Study, repeats: int, wide: bool) -> Iterator[Point]:
 
 
 def _step(axis: str, at: int, make: Callable[[], Workload], repeats: int) -> Point:
-    with _compilations() as compiled:
+    with _Compilations() as compiled:
         stage = next(iter(make().pretrain()))
         seconds = timed(stage.run, repeats).best / stage.work
     return Point(axis, at, seconds, compiled.count)
 
 
 def _cells(study: Study) -> Iterator[Point]:
-    """One segment of each of the first pretraining conditions and replicates: only the first is compiled."""
-    found = [cell for cell in design.cells(study) if cell.condition.pretraining.objective.trains]
-    for number, cell in enumerate(found[:3] + found[-1:], start=1):
-        with _compilations() as compiled:
+    """One segment of each of the first cells: only the first one should compile programs."""
+    trained = [cell for cell in design.cells(study) if cell.condition.pretraining.objective.trains]
+    for number, cell in enumerate(trained[:3] + trained[-1:], start=1):
+        with _Compilations() as compiled:
             began = time.perf_counter()
-            own = batch(shortened(cell.condition, SEGMENT), study.seed, 1)
-            jax.block_until_ready(pretrain.pretrain(own, lambda stage, step, steps: None))
+            short = batch(shortened(cell.condition, SEGMENT), study.seed, 1)
+            jax.block_until_ready(pretrain.pretrain(short, lambda stage, step, steps: None))
             seconds = time.perf_counter() - began - compiled.seconds
         yield Point("cell of the study", number, seconds, compiled.count)
 
 
 def changed(part: Any, name: str, value: int) -> Any:
-    """A definition with every whole number of this name, however deep, set to a value."""
+    """A copy of a definition with every integer of this name, at any depth, set to ``value``."""
     if isinstance(part, dict):
         return {key: changed(child, name, value) for key, child in part.items()}
     if not isinstance(part, Definition):
         return part
-    own = {field: changed(getattr(part, field), name, value) for field in type(part).model_fields}
-    if isinstance(own.get(name), int):
-        own[name] = value
-    return part.model_copy(update=own)
+    fields = {field: changed(getattr(part, field), name, value) for field in type(part).model_fields}
+    if isinstance(fields.get(name), int):
+        fields[name] = value
+    return part.model_copy(update=fields)
 
 
-class _compilations:
-    """Counts and times what is traced, lowered and compiled inside."""
+class _Compilations:
+    """Counts compilations inside, and times tracing, lowering and compiling."""
 
     def __init__(self) -> None:
         self.count, self.seconds = 0, 0.0
@@ -102,7 +102,7 @@ class _compilations:
             self.seconds += duration_secs
             self.count += event.endswith("backend_compile_duration")
 
-    def __enter__(self) -> _compilations:
+    def __enter__(self) -> _Compilations:
         jax.monitoring.register_event_duration_secs_listener(self._listen)
         return self
 

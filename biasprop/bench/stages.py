@@ -1,4 +1,4 @@
-"""What is timed: the stages of one cell, by the functions that a run calls."""
+"""The stages that are timed: those of one cell, by the functions that a run calls."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ from biasprop.training import adapt, batching, pretrain, pretraining_task, rende
 from biasprop.training.batching import Batch, stream
 
 FINETUNED = 4 * SEGMENT
-"""Steps of a fine-tuning that is timed: enough that joining its images at the start does not show."""
+"""Steps of the timed fine-tuning: enough to make the joining of its images at the start negligible."""
 
 
 class Stage(NamedTuple):
-    """Something to be timed."""
+    """A stage of a run."""
 
     name: str
     unit: str
-    """What it does several of."""
+    """What work is counted in: ``image`` or ``fit``."""
     work: int
-    """How many."""
+    """Number of units in one run."""
     run: Callable[[], Any]
     count: Callable[[], Counts]
-    """The matrix products of one run."""
+    """Returns the matrix products of one run."""
 
 
 class Workload:
-    """One cell of a study, or ``width`` replicates of it as a batch: untrained, which takes as long as trained."""
+    """One cell of a study, or ``width`` replicates of it as a batch, with untrained networks."""
 
     def __init__(self, study: Study, width: int = 1):
         self.study, self.width = study, width
@@ -57,33 +57,33 @@ class Workload:
         self.programs: dict[Any, Program] = {}
 
     def stages(self) -> Iterator[Stage]:
-        """Those that the study has, in the order of a run."""
+        """The stages that the study has, in the order of a run."""
         yield from (self._render(), *self._augment(), *self.pretrain(), *self._adapt(), self._evaluate())
 
     @functools.cached_property
     def shapes(self) -> list[tuple[int, ...]]:
-        """Of all trained arrays, alone and in a batch."""
+        """Shapes of all trained arrays, with and without the axis of the batch of cells."""
         leaves = [leaf.shape for leaf in jax.tree.leaves(pretrain.untrained(self.batch))]
         return [shape for leaf in leaves for shape in (leaf, leaf[1:])]
 
     @functools.cached_property
-    def who(self) -> dict[str, rosters.Roster]:
-        """Everyone who is looked at."""
+    def roster(self) -> dict[str, rosters.Roster]:
+        """Subjects of fine-tuning and evaluation, by set."""
         first = self.cell.arms[0].condition
-        pool = max(int(arm.condition.finetuning.labels) for arm in self.cell.arms)
-        return rosters.rosters(first.finetuning, first.evaluation, list(self.study.subgroups), pool)
+        labels = max(int(arm.condition.finetuning.labels) for arm in self.cell.arms)
+        return rosters.rosters(first.finetuning, first.evaluation, list(self.study.subgroups), labels)
 
     @functools.cached_property
     def sets(self) -> rendering.ImageSets:
-        """Their images."""
-        return rendering.render_sets(self.batch, self.who)
+        """Images of the subjects."""
+        return rendering.render_sets(self.batch, self.roster)
 
     def pretrain(self) -> Iterator[Stage]:
         """A segment of pretraining, if the study has any."""
         schedule = self.cell.condition.pretraining.schedule
         if self.cell.condition.pretraining.objective.trains:
-            shelf = pretraining_task.cached_cohort(self.batch)
-            task = pretraining_task.PretrainingTask(*self.batch, shelf)
+            cached = pretraining_task.cached_cohort(self.batch)
+            task = pretraining_task.PretrainingTask(*self.batch, cached)
 
             def run() -> Any:
                 state = batching.over_cells(optimisation.start)(task, pretrain.untrained(self.batch))
@@ -101,22 +101,24 @@ class Workload:
         return Stage(name, unit, work, run, count)
 
     def _finetuner(self) -> adapt.Finetuner:
-        """One that has learned nothing yet."""
-        return adapt.Finetuner(self.batch, self.params, self.who, self.study.evaluation, self.sets)
+        """A new fine-tuner of the untrained encoder."""
+        return adapt.Finetuner(self.batch, self.params, self.roster, self.study.evaluation, self.sets)
 
     def _render(self) -> Stage:
-        roster = self.who["selection"]
+        selection = self.roster["selection"]
         key = stream(self.batch, Stream.SELECTION)
-        work = -(-len(roster.label) // rendering.CHUNK) * rendering.CHUNK * self.width
-        return self._stage("render", "image", work, lambda: rendering.rendered(self.batch, key, roster))
+        work = -(-len(selection.label) // rendering.CHUNK) * rendering.CHUNK * self.width
+        return self._stage("render", "image", work, lambda: rendering.rendered(self.batch, key, selection))
 
     def _augment(self) -> Iterator[Stage]:
         augmentation = next(augmentations([self.cell.condition, *(arm.condition for arm in self.cell.arms)]), None)
         if augmentation is not None:
             images = self.sets.selection[0][0]
-            own = keys.at_each(keys.replicate(self.study.seed, 0), jnp.arange(len(images)))
+            view_keys = keys.at_each(keys.replicate(self.study.seed, 0), jnp.arange(len(images)))
             run = jax.jit(jax.vmap(augmentation.view))
-            yield Stage("view", "image", len(images), lambda: run(own, images), lambda: products(run, own, images))
+            yield Stage(
+                "view", "image", len(images), lambda: run(view_keys, images), lambda: products(run, view_keys, images)
+            )
 
     def _adapt(self) -> Iterator[Stage]:
         arms = [arm.condition for arm in self.cell.arms]
@@ -128,44 +130,44 @@ class Workload:
             work = FINETUNED * recipe.schedule.batch * self.width
             chunks = self.sets.train
             yield self._stage(
-                "fine-tuning step", "image", work, lambda: self._finetuner().train(finetuning, 0, chunks, _nobody)[1:]
+                "fine-tuning step", "image", work, lambda: self._finetuner().train(finetuning, 0, chunks, _silent)[1:]
             )
         fitted = [arm.finetuning for arm in arms if not arm.finetuning.protocol.adapts_encoder]
         if fitted:
             yield self._stage("probe", "fit", len(fitted) * self.width, functools.partial(self._adapted, fitted))
 
     def _adapted(self, arms: list[Finetuning]) -> list[adapt.Adapted]:
-        """The first draw of some arms of one encoder that has learned nothing yet."""
+        """The first draw of some arms, from an untrained encoder."""
         finetuner = self._finetuner()
-        return [finetuner.adapt(arm, 0, _nobody) for arm in arms]
+        return [finetuner.adapt(arm, 0, _silent) for arm in arms]
 
     def _scorer(self) -> score.Scorer:
-        """One that has looked at nobody yet."""
-        return score.Scorer(self.batch, self.params, self.who, self.sets)
+        """A new scorer, without cached features."""
+        return score.Scorer(self.batch, self.params, self.roster, self.sets)
 
     def _evaluate(self) -> Stage:
         features = self.cell.condition.encoder.features
         head = Head(jnp.zeros((self.width, features)), jnp.zeros(self.width))
-        nobody = np.zeros((self.width, 1, features), np.float32), 1
-        adapted = adapt.Adapted(self.params, head, *nobody, *nobody, [""] * self.width)
-        sizes = (len(self.who["calibration"].label), *(len(self.who["test"].label) for _ in self.study.subgroups))
+        empty = np.zeros((self.width, 1, features), np.float32), 1
+        adapted = adapt.Adapted(self.params, head, *empty, *empty, [""] * self.width)
+        sizes = (len(self.roster["calibration"].label), *(len(self.roster["test"].label) for _ in self.study.subgroups))
         work = sum(-(-n // rendering.CHUNK) * rendering.CHUNK for n in sizes) * self.width
         return self._stage("evaluation", "image", work, lambda: self._scorer().score(adapted))
 
 
 def batch(condition: PretrainingCondition, seed: int, width: int) -> Batch:
     """The first ``width`` replicates of a condition."""
-    ready = calibration_cache.with_calibration(condition)
-    stacked = jax.tree.map(lambda leaf: np.stack([np.asarray(leaf)] * width), ready)
+    calibrated = calibration_cache.with_calibration(condition)
+    stacked = jax.tree.map(lambda leaf: np.stack([np.asarray(leaf)] * width), calibrated)
     return Batch(stacked, jnp.stack([keys.replicate(seed, replicate) for replicate in range(width)]))
 
 
 def shortened(part: Any, steps: int) -> Any:
-    """A definition whose every training takes so many steps."""
+    """A copy of a definition in which every training takes ``steps`` steps."""
     if not isinstance(part, Definition):
         return part
-    own = {name: shortened(getattr(part, name), steps) for name in type(part).model_fields}
-    return part.model_copy(update=own | ({"steps": steps} if isinstance(part, Schedule) else {}))
+    fields = {name: shortened(getattr(part, name), steps) for name in type(part).model_fields}
+    return part.model_copy(update=fields | ({"steps": steps} if isinstance(part, Schedule) else {}))
 
 
 def augmentations(parts: Any) -> Iterator[Augmentation]:
@@ -177,5 +179,5 @@ def augmentations(parts: Any) -> Iterator[Augmentation]:
             yield from augmentations([getattr(part, name) for name in type(part).model_fields])
 
 
-def _nobody(stage: str, step: int, steps: int) -> None:
-    """Nobody is told."""
+def _silent(stage: str, step: int, steps: int) -> None:
+    """Report nothing."""

@@ -1,4 +1,4 @@
-"""What was measured, as tables for people."""
+"""Measurements as text tables."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 MAX_ROWS = 12
-"""Kinds of products that are shown."""
+"""Number of kinds of products that are shown."""
 
 
 def text(found: Mapping[str, Any]) -> str:
     """All tables of one measurement.
 
     Args:
-        found: the JSON object of the command.
+        found: the JSON object of ``measure``.
     """
     from biasprop.report import tables
 
@@ -21,11 +21,11 @@ def text(found: Mapping[str, Any]) -> str:
     loads = f"load {machine['before']['load']} before, {machine['after']['load']} after"
     head = (
         f"{found['study']}: {mark['device']} ({mark['instructions']}), jax {mark['jax']}, "
-        f"{mark['threads'] or 'all'} thread(s), {found['width']} cell(s) in a batch; "
+        f"{mark['threads'] or 'all'} thread(s), {found['width']} cell(s) per batch; "
         f"{loads}, {machine['after']['cores']} cores\n\n"
     )
-    made = [_stages(found), _ceilings(found), _programs(found), _scaling(found)]
-    return head + tables.text([table for table in made if table is not None], 140) + _memory(found)
+    sections = [_stages(found), _ceilings(found), _programs(found), _scaling(found)]
+    return head + tables.text([table for table in sections if table is not None], 140) + _memory(found)
 
 
 def _table(title: str, *columns: str) -> Any:
@@ -42,9 +42,11 @@ def _stages(found: Mapping[str, Any]) -> Any:
     rows = found.get("stages", [])
     if not rows:
         return None
-    title = f"Stages, for one image or fit; best and median of {found['repeats']}, spread is half the quartile range"
+    title = (
+        f"Stages, per image or fit; best and median of {found['repeats']} timings; spread: half the interquartile range"
+    )
     table = _table(
-        title, "stage", "of", "best us", "median us", "spread", "MFLOP", "GFLOP/s", "products us", "achieved"
+        title, "stage", "per", "best us", "median us", "spread", "MFLOP", "GFLOP/s", "products us", "achieved"
     )
     for row in rows:
         timed = "best_s" in row
@@ -70,7 +72,11 @@ def _ceilings(found: Mapping[str, Any]) -> Any:
     stage = roles.pop("stage")
     rates = ", ".join(f"{role} {rate:.1f}" for role, rate in roles.items())
     table = _table(
-        f"Matrix products of the {stage}, alone, GFLOP/s: {rates}", "role", "shapes", "us an image", "GFLOP/s"
+        f"Matrix products of the {stage} on their own, GFLOP/s: {rates}",
+        "role",
+        "shapes",
+        "us per image",
+        "GFLOP/s",
     )
     for row in rows[:MAX_ROWS]:
         table.add_row(
@@ -86,7 +92,7 @@ def _programs(found: Mapping[str, Any]) -> Any:
     rows = sorted(found.get("programs", []), key=lambda row: -(row["trace"] + row["lower"] + row["load"]))
     if not rows:
         return None
-    table = _table("Programs, seconds", "program", "trace", "lower", "compile", "from cache", "MB temporary")
+    table = _table("Compiled programs, seconds", "program", "trace", "lower", "compile", "from cache", "MB temporary")
     for row in rows:
         compiled = "" if row["compile"] is None else f"{row['compile']:.2f}"
         cells = (f"{row['trace']:.2f}", f"{row['lower']:.2f}", compiled, f"{row['load']:.2f}")
@@ -102,7 +108,7 @@ def _scaling(found: Mapping[str, Any]) -> Any:
     if not rows:
         return None
     table = _table(
-        "A pretraining step; for one image, for a segment where cells are counted", "against", "at", "us", "compiled"
+        "A pretraining step, us per image; for cells of the study, us per segment", "axis", "value", "us", "compiled"
     )
     for row in rows:
         table.add_row(row["axis"], str(row["at"]), f"{1e6 * row['seconds']:.1f}", str(row["compiled"]))

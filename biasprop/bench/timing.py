@@ -1,4 +1,4 @@
-"""Repeated timings: the best of n, the median and the spread, with the machine's load beside them."""
+"""Repeated timings: best, median and spread; and the load of the machine."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ import jax
 
 
 class Seconds(NamedTuple):
-    """Timings of one thing."""
+    """Repeated timings."""
 
-    each: tuple[float, ...]
+    timings: tuple[float, ...]
 
     @property
     def best(self) -> float:
-        """The shortest: what the machine can do when nothing disturbs it."""
-        return min(self.each)
+        """The shortest: the time without disturbance."""
+        return min(self.timings)
 
     @property
     def median(self) -> float:
-        """The middle one."""
-        return statistics.median(self.each)
+        """The median."""
+        return statistics.median(self.timings)
 
     @property
     def spread(self) -> float:
-        """Half the interquartile range over the median; half the range where there are fewer than four."""
-        ordered = sorted(self.each)
+        """Half the interquartile range divided by the median; half the range if there are fewer than four timings."""
+        ordered = sorted(self.timings)
         if len(ordered) >= 4:
             low, _, high = statistics.quantiles(ordered, n=4, method="inclusive")
         else:
@@ -37,36 +37,36 @@ class Seconds(NamedTuple):
         return (high - low) / 2 / self.median if self.median else 0.0
 
     def as_json(self, work: float = 1.0) -> dict[str, Any]:
-        """Seconds for one of ``work`` things: best, median, spread and number of timings."""
+        """Seconds per unit of ``work``: best, median, spread and number of timings."""
         return {
             "best_s": self.best / work,
             "median_s": self.median / work,
             "spread": round(self.spread, 4),
-            "timings": len(self.each),
+            "timings": len(self.timings),
         }
 
 
-def timed(run: Callable[[], Any], repeats: int, at_least: float = 0.0) -> Seconds:
-    """Time a function, after one call that is not timed.
+def timed(run: Callable[[], Any], repeats: int, min_seconds: float = 0.0) -> Seconds:
+    """Time a function, after two calls to warm up.
 
     Args:
-        run: what it returns is waited for.
-        repeats: timings.
-        at_least: seconds a timing lasts; a shorter function is called several times in a row.
+        run: function to time; its result is waited for.
+        repeats: number of timings.
+        min_seconds: minimum duration of a timing; a shorter function is called several times in a row.
     """
     jax.block_until_ready(run())
     began = time.perf_counter()
     jax.block_until_ready(run())
-    calls = max(1, min(10_000, round(at_least / max(time.perf_counter() - began, 1e-7))))
-    found = []
+    calls = max(1, min(10_000, round(min_seconds / max(time.perf_counter() - began, 1e-7))))
+    timings = []
     for _ in range(repeats):
         began = time.perf_counter()
         jax.block_until_ready([run() for _ in range(calls)])
-        found.append((time.perf_counter() - began) / calls)
-    return Seconds(tuple(found))
+        timings.append((time.perf_counter() - began) / calls)
+    return Seconds(tuple(timings))
 
 
 def load() -> dict[str, Any]:
-    """Load averages over 1, 5 and 15 minutes, and cores: timings of a busy machine are ratios at best."""
+    """Load averages over 1, 5 and 15 minutes, and number of cores: absolute timings of a busy machine mean little."""
     averages = os.getloadavg() if hasattr(os, "getloadavg") else ()
     return {"load": [round(value, 2) for value in averages], "cores": os.cpu_count()}

@@ -1,4 +1,4 @@
-"""Ending early: Ctrl-C and SIGTERM are one thing, and what opens or closes things is not torn by them."""
+"""Ctrl-C and SIGTERM: both end a run in the same way, and neither interrupts code that opens or closes resources."""
 
 from __future__ import annotations
 
@@ -14,56 +14,65 @@ _received: list[int] = []
 
 
 def install_handlers() -> None:
-    """Make both signals raise :class:`KeyboardInterrupt`, and be remembered; for a command, which owns its process. One
-    that is ignored stays so: a shell starts what runs in the background deaf to Ctrl-C."""
+    """Make both signals raise :class:`KeyboardInterrupt`; for a command, which owns its process.
+
+    A signal that is ignored stays ignored: a shell starts background processes with SIGINT ignored.
+    """
     for number in SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _interrupt)
 
 
 def was_interrupted() -> bool:
-    """Whether one of the signals came since :func:`install_handlers`. Whatever fails then may have failed of it: a library that is
-    torn in the middle of a file, say, closes that file and raises what its own torn state makes of it."""
+    """Whether one of the signals came since :func:`install_handlers`.
+
+    An error afterwards may be a consequence: a library that is interrupted while it writes a file, for instance, may
+    raise another error as it closes that file.
+    """
     return bool(_received)
 
 
 def ignore_signals() -> None:
-    """Ignore both signals from now on; for a command that only has to exit, with the code it has."""
+    """Ignore both signals from now on; for a command that has nothing left to do but exit."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
 def signals_ignored() -> Iterator[None]:
-    """Ignore both signals meanwhile; for what ends by itself within seconds. Outside the main thread nothing changes,
-    since signals are never handled there."""
+    """Ignore both signals inside; for code that ends by itself within seconds.
+
+    Does nothing outside the main thread, where Python never handles signals.
+    """
     with _handled_by(signal.SIG_IGN):
         yield
 
 
 @contextmanager
 def signals_deferred() -> Iterator[None]:
-    """Heed both signals only at the end; for what has to be whole before it can be closed. Blocking them would not do:
-    the system then gives them to another thread, and Python handles them in the main one all the same.
+    """Handle both signals only at the end; for what has to be complete before it can be closed.
+
+    Blocking them would not work: the system would deliver them to another thread, and Python handles them in the main
+    thread all the same.
 
     Raises:
-        KeyboardInterrupt: at the end, if one came, also where what was begun then failed: other processes of the group
+        KeyboardInterrupt: at the end, if a signal came, also if the code inside failed: other processes of the group
             got the signal as well and may have died of it.
     """
-    came: list[int] = []
+    received: list[int] = []
 
     def remember(number: int, _frame: object) -> None:
-        came.append(number)
+        received.append(number)
         _received.append(number)
 
     with _handled_by(remember):
         try:
             yield
         except Exception as error:
-            if came:
+            if received:
                 raise KeyboardInterrupt from error
             raise
-    if came:
+    if received:
         raise KeyboardInterrupt
 
 
@@ -81,5 +90,5 @@ def _handled_by(handler: Callable[..., Any] | signal.Handlers) -> Iterator[None]
     try:
         yield
     finally:
-        for number, usual in before.items():
-            signal.signal(number, usual)
+        for number, previous in before.items():
+            signal.signal(number, previous)

@@ -1,4 +1,4 @@
-"""What a person sees while a study runs: live bars on a terminal, plain lines elsewhere, all on stderr."""
+"""Progress of a run: live bars on a terminal, plain lines elsewhere, all on stderr."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from biasprop.status import Status
 from biasprop.study.timings import duration
 
 DONE = "done"
-"""The stage that ends a cell."""
+"""Stage reported when a cell has ended."""
 
 HEARTBEAT_S = 30.0
-"""Seconds after which a log without news gets a line all the same."""
+"""Seconds after which plain output gets a line even if no cell has finished."""
 
 
 class Progress(Protocol):
-    """What a sweep tells while it runs; every call is cheap and none may raise."""
+    """Receives what happens in a sweep; calls are cheap and must not raise."""
 
     def start(self, total_cells: int, done_cells: int) -> None:
-        """The sweep begins; so many cells were finished before."""
+        """The sweep begins; ``done_cells`` of the cells were finished before."""
         ...
 
     def cell(self, name: str, stage: str, step: int, steps: int) -> None:
-        """A cell is at ``step`` of ``steps`` of a stage; the stage :data:`DONE` ends it."""
+        """A cell is at ``step`` of ``steps`` of a stage; at stage :data:`DONE` it has ended."""
         ...
 
     def arm(self, name: str, status: int, seconds: float) -> None:
@@ -33,11 +33,11 @@ class Progress(Protocol):
         ...
 
     def say(self, line: str) -> None:
-        """Something the user should know."""
+        """Show a line to the user."""
         ...
 
     def split(self, seconds: Mapping[str, float]) -> None:
-        """The sweep has computed all; what went into each stage, over all processes."""
+        """Everything is computed; seconds by stage, summed over all processes."""
         ...
 
     def finish(self) -> None:
@@ -46,12 +46,12 @@ class Progress(Protocol):
 
 
 def make(quiet: bool = False, verbose: bool = False, stream: TextIO | None = None) -> Progress:
-    """The progress display that fits where stderr goes.
+    """The progress display: bars if stderr is a terminal, else lines.
 
     Args:
-        quiet: say nothing but which arms diverged or failed.
-        verbose: a line for every arm.
-        stream: instead of stderr.
+        quiet: show only arms that diverged or failed.
+        verbose: show a line for every arm.
+        stream: where to write instead of stderr.
     """
     target: TextIO = sys.stderr if stream is None else stream
     if quiet or verbose or not target.isatty():
@@ -60,36 +60,36 @@ def make(quiet: bool = False, verbose: bool = False, stream: TextIO | None = Non
 
 
 class _Clock:
-    """Counts cells and guesses how long the rest takes, from the fraction of work done since the start."""
+    """Counts cells and estimates the remaining time from the mean time per cell since the start."""
 
     def __init__(self, total: int, done: int):
-        self.total, self.done, self.before = total, done, done
+        self.total, self.done, self.done_before = total, done, done
         self.began = time.monotonic()
-        self.inside: dict[str, tuple[str, int, int]] = {}
+        self.running: dict[str, tuple[str, int, int]] = {}
         """Running cell -> its stage, step and steps."""
 
-    def tell(self, name: str, stage: str, step: int, steps: int) -> None:
+    def update(self, name: str, stage: str, step: int, steps: int) -> None:
         if stage == DONE:
-            self.inside.pop(name, None)
+            self.running.pop(name, None)
             self.done += 1
         else:
-            self.inside[name] = (stage, step, steps)
+            self.running[name] = (stage, step, steps)
 
     def left(self) -> str:
-        """Time left, in words; empty until the first cell of this run is finished."""
-        finished = self.done - self.before
+        """Remaining time in words; empty until the first cell of this run has finished."""
+        finished = self.done - self.done_before
         if finished <= 0:
             return ""
         return duration((time.monotonic() - self.began) / finished * (self.total - self.done))
 
 
 class Lines:
-    """Plain lines for logs: one for each finished cell, or after :data:`HEARTBEAT_S` seconds without one."""
+    """Plain lines for logs: one for each finished cell, and after :data:`HEARTBEAT_S` seconds without any."""
 
     def __init__(self, stream: TextIO, *, quiet: bool = False, verbose: bool = False):
         self.stream, self.quiet, self.verbose = stream, quiet, verbose
         self.clock = _Clock(0, 0)
-        self.said = time.monotonic()
+        self.last_line = time.monotonic()
 
     def start(self, total_cells: int, done_cells: int) -> None:
         """See :class:`Progress`."""
@@ -97,11 +97,11 @@ class Lines:
 
     def cell(self, name: str, stage: str, step: int, steps: int) -> None:
         """See :class:`Progress`."""
-        self.clock.tell(name, stage, step, steps)
+        self.clock.update(name, stage, step, steps)
         if stage == DONE:
             self.say(f"{self._count()} {name}{self._left()}")
-        elif time.monotonic() - self.said >= HEARTBEAT_S:
-            running = "; ".join(f"{cell}: {_stage(*where)}" for cell, where in self.clock.inside.items())
+        elif time.monotonic() - self.last_line >= HEARTBEAT_S:
+            running = "; ".join(f"{cell}: {_stage(*position)}" for cell, position in self.clock.running.items())
             self.say(f"{self._count()} running: {running}{self._left()}")
 
     def arm(self, name: str, status: int, seconds: float) -> None:
@@ -113,7 +113,7 @@ class Lines:
 
     def say(self, line: str) -> None:
         """See :class:`Progress`."""
-        self.said = time.monotonic()
+        self.last_line = time.monotonic()
         if not self.quiet:
             print(line, file=self.stream, flush=True)
 
@@ -133,7 +133,7 @@ class Lines:
 
 
 class Bars:
-    """Live bars for a terminal: all cells on one, the steps inside each running cell on one each."""
+    """Live bars for a terminal: one for all cells, and one for each running cell and its steps."""
 
     def __init__(self, stream: TextIO):
         from rich.console import Console
@@ -148,29 +148,29 @@ class Bars:
         )
         self.bars = RichProgress(*columns, console=Console(file=stream), transient=True)
         self.clock = _Clock(0, 0)
-        self.whole: Any = None
-        self.running: dict[str, Any] = {}
+        self.total_bar: Any = None
+        self.cell_bars: dict[str, Any] = {}
 
     def start(self, total_cells: int, done_cells: int) -> None:
         """See :class:`Progress`."""
         self.clock = _Clock(total_cells, done_cells)
         self.bars.start()
-        self.whole = self.bars.add_task("cells", total=total_cells, completed=done_cells, note="")
+        self.total_bar = self.bars.add_task("cells", total=total_cells, completed=done_cells, note="")
 
     def cell(self, name: str, stage: str, step: int, steps: int) -> None:
         """See :class:`Progress`."""
-        if self.whole is None:
+        if self.total_bar is None:
             return
-        self.clock.tell(name, stage, step, steps)
+        self.clock.update(name, stage, step, steps)
         if stage == DONE:
-            if name in self.running:
-                self.bars.remove_task(self.running.pop(name))
-        elif name in self.running:
-            self.bars.update(self.running[name], completed=step, total=max(steps, 1), note=stage)
+            if name in self.cell_bars:
+                self.bars.remove_task(self.cell_bars.pop(name))
+        elif name in self.cell_bars:
+            self.bars.update(self.cell_bars[name], completed=step, total=max(steps, 1), note=stage)
         else:
-            self.running[name] = self.bars.add_task(f"  {name}", total=max(steps, 1), completed=step, note=stage)
+            self.cell_bars[name] = self.bars.add_task(f"  {name}", total=max(steps, 1), completed=step, note=stage)
         left = self.clock.left()
-        self.bars.update(self.whole, completed=self.clock.done, note=f"about {left} left" if left else "")
+        self.bars.update(self.total_bar, completed=self.clock.done, note=f"about {left} left" if left else "")
 
     def arm(self, name: str, status: int, seconds: float) -> None:
         """See :class:`Progress`."""
@@ -191,7 +191,7 @@ class Bars:
 
 
 def shares(seconds: Mapping[str, float]) -> str:
-    """Seconds by stage as a line: ``computed for 12 min: compile 8 %, pretrain 60 %, ...``."""
+    """Seconds by stage as a line: ``computed for 12 min: compile 8%, pretrain 60%, ...``."""
     total = sum(seconds.values())
     parts = ", ".join(f"{stage} {spent / total:.0%}" for stage, spent in seconds.items()) if total else "nothing"
     return f"computed for {duration(total)}: {parts}"

@@ -1,4 +1,4 @@
-"""What a store says about where its numbers come from."""
+"""Where the numbers of a store come from: study, versions, commit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "xarray", "zarr
 
 
 def attributes(study: Study) -> dict[str, Any]:
-    """The attributes of a study's store: its text as read, how it was overridden, versions, commit, estimands."""
+    """The attributes of a study's store: text of the study file, overrides, versions, commit, estimands."""
     origin = study.origin
     return {
         "study": origin.text,
@@ -32,7 +32,7 @@ def attributes(study: Study) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of this package and of the libraries that make its numbers."""
+    """Versions of this package and of the libraries that its numbers depend on."""
     found = {"biasprop": __version__}
     for name in LIBRARIES:
         try:
@@ -44,7 +44,7 @@ def versions() -> dict[str, str]:
 
 @functools.cache
 def code() -> str:
-    """Hash (16 hex digits) of this package's source: two checkouts of one version need not compute alike."""
+    """Hash (16 hex digits) of this package's source; two checkouts of one version may compute differently."""
     root = Path(__file__).parents[1]
     digest = hashlib.blake2b(digest_size=8)
     for file in sorted(root.rglob("*.py")):
@@ -53,10 +53,10 @@ def code() -> str:
 
 
 def commit() -> str | None:
-    """The commit of the code, with ``-dirty`` if it was changed since; None outside a checkout."""
+    """The commit of the code, with ``-dirty`` if files have changed since; None outside a checkout."""
     here = str(Path(__file__).parent)
     try:
-        # Inside another project's checkout this package is not tracked, and that project's commit says nothing.
+        # Installed inside another project's checkout, this file is not tracked, and that commit means nothing.
         _git(here, "ls-files", "--error-unmatch", __file__)
         return _git(here, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     except (OSError, subprocess.SubprocessError):

@@ -1,9 +1,9 @@
-"""Run a study's cells: which go together, on what, and which are whose. No science in here.
+"""Run a study's cells: which are missing, which are computed together, and where. No science in here.
 
-On CPUs every cell is a task of a dask cluster of one-threaded processes; the store is the only truth, so a task that is
-lost, repeated or killed changes nothing but time. On an accelerator cells of one structure run as batches of a fixed
-width, composed from the study's full list of cells and never from what happens to be left. A batch is one task, so an
-encoder is pretrained once, whoever computes.
+On CPUs every cell is a job of a dask cluster of single-threaded processes. On an accelerator, cells of one structure
+are computed as batches of a fixed width, formed from the study's full list of cells and not from those that are left.
+A batch is one job, so an encoder is pretrained once. What is stored is done: a job that is lost, repeated or killed
+costs nothing but time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from biasprop.component import InputError
-from biasprop.execution import engine
+from biasprop.execution import clusters, engine
 from biasprop.execution.progress import Progress
 from biasprop.execution.provenance import attributes
 from biasprop.hardware import environment
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shard:
-    """Part ``k`` of ``n`` of a study's batches, for array jobs: a static choice that nobody has to coordinate."""
+    """Part ``k`` of ``n`` of a study's batches, for array jobs: a fixed assignment that needs no coordination."""
 
     k: int
     n: int
 
     def has(self, name: str) -> bool:
-        """Whether the batch that begins with the cell of this name is in this part."""
+        """Whether the batch whose first cell has this name is in this part."""
         return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") % self.n == self.k
 
 
@@ -64,31 +64,31 @@ def run(
 
     Args:
         study: what to compute.
-        store_path: its store, made or grown as needed.
+        store_path: its store, created or extended as needed.
         only: factor -> levels to compute, from ``design.chosen``.
-        workers: compute processes; 0 computes in this process; by default one a core, or none on an accelerator.
-        progress: is told what happens.
-        width: cells that a device computes at once, by default what fits (1 on a CPU).
-        arms: (position in ``design.cells``, position in the cell) of those to compute, instead of ``only``.
+        workers: compute processes; 0 computes in this process; by default one per core, or 0 on an accelerator.
+        progress: display that is kept up to date.
+        width: cells that a device computes at once, by default as many as fit (1 on a CPU).
+        arms: (position in ``design.cells``, position in the cell) of the arms to compute, instead of ``only``.
         scheduler: address or file of a dask scheduler whose workers compute instead.
         shard: compute only this part.
 
     Returns:
-        The cells that were given up because every worker that computed them died, a line each; the others are done.
+        One line for each cell that was given up because its workers died; all others are done.
 
     Raises:
-        InputError: the store cannot be used or written, the scheduler or one of its workers cannot be used.
+        InputError: the store cannot be used or written, or the scheduler or one of its workers cannot be used.
         Unfinished: the scheduler or all workers are gone.
     """
     from biasprop.hardware import device
 
     environment.configure()
     with ExitStack() as closing:
-        client = closing.enter_context(engine.connect(scheduler)) if scheduler else None
+        client = closing.enter_context(clusters.connect(scheduler)) if scheduler else None
         processes = 0 if client else device.processes() if workers is None else workers
-        needs = design.bytes_per_cell(study)
-        if not client and needs * max(processes, 1) > device.memory() and (processes or device.is_cpu()):
-            raise InputError(_too_large(needs, processes))
+        bytes_per_cell = design.bytes_per_cell(study)
+        if not client and bytes_per_cell * max(processes, 1) > device.memory() and (processes or device.is_cpu()):
+            raise InputError(_too_large(bytes_per_cell, processes))
         store = Store.create_or_grow(store_path, design.layout(study), attributes(study))
         cells = design.cells(study)
         wanted = {
@@ -96,56 +96,56 @@ def run(
         }
         wanted = wanted if arms is None else set(arms)
 
-        def crew(client: Any) -> engine.WorkerPool:
-            told = (str(store.path.resolve()), study.digest, needs)
-            return engine.WorkerPool(client, told, lambda event: _show(progress, event), progress.say)
+        def worker_pool(client: Any) -> engine.WorkerPool:
+            needs = (str(store.path.resolve()), study.digest, bytes_per_cell)
+            return engine.WorkerPool(client, needs, lambda event: _show(progress, event), progress.say)
 
-        team = crew(client) if client else None
+        pool = worker_pool(client) if client else None
         if width is None:
-            width = team.width if team else 1 if processes else device.width(needs)
-        sharing = 1 if team or processes else device.count()
-        batches = [b for b in _batches(cells, width, sharing) if shard is None or shard.has(cells[b[0]].name)]
+            width = pool.width if pool else 1 if processes else device.width(bytes_per_cell)
+        devices = 1 if pool or processes else device.count()
+        batches = [b for b in _batches(cells, width, devices) if shard is None or shard.has(cells[b[0]].name)]
         wanted &= {(i, k) for batch in batches for i in batch for k in range(len(cells[i].arms))}
         store.mend((cells[i].arms[k].levels, cells[i].replicate) for i, k in sorted(wanted))
         todo = _open(store, cells, wanted)
         jobs = _jobs(study, batches, todo, store)
-        named = {i for i, _ in wanted}
-        progress.start(len(named), len(named) - len({i for i, _ in todo}))
+        wanted_cells = {i for i, _ in wanted}
+        progress.start(len(wanted_cells), len(wanted_cells) - len({i for i, _ in todo}))
         if not jobs:
             return []
         store.begin(len(todo))
         if processes:
-            team = crew(closing.enter_context(engine.local_cluster(min(processes, len(jobs)))))
+            pool = worker_pool(closing.enter_context(clusters.local_cluster(min(processes, len(jobs)))))
 
         def is_open(job: Job) -> bool:
             return bool(_open(store, cells, {(i, k) for i in job.members for k in job.wanted}))
 
         def compute(jobs: list[Job]) -> Iterator[tuple[Job, dict[str, Any]]]:
-            return team.compute(jobs, is_open) if team else _here(jobs, progress)
+            return pool.compute(jobs, is_open) if pool else _compute_here(jobs, progress)
 
         timings, seconds = Timings(Path(store_path).parent), Counter[str]()
         try:
-            for job, spent in _unclaimed_first(jobs, compute):
+            for job, spent in _unlocked_first(jobs, compute):
                 _record(timings, job, cells, spent)
                 seconds.update(spent["seconds"])
         finally:
             timings.save()
         progress.split(seconds)
         return [
-            f"given up: {cells[i].name}: {why}"
-            for job, why in (team.lost if team else ())
+            f"given up: {cells[i].name}: {reason}"
+            for job, reason in (pool.given_up if pool else ())
             for i in sorted({*job.members})
         ]
 
 
-def _too_large(needs: float, processes: int) -> str:
+def _too_large(bytes_per_cell: float, processes: int) -> str:
     from biasprop.hardware import device
 
-    fits = int(device.memory() / needs)
+    fits = int(device.memory() / bytes_per_cell)
     advice = f"give --workers {fits}" if fits else "make generator.size, finetuning.labels or evaluation.test smaller"
-    count = f"{processes} processes that need" if processes > 1 else "a process that needs"
-    each, there = gigabytes(needs), gigabytes(device.memory())
-    return f"--workers: {count} about {each} each do not fit into the {there} of this machine; {advice}"
+    need = f"{processes} processes need" if processes > 1 else "a process needs"
+    per_cell, available = gigabytes(bytes_per_cell), gigabytes(device.memory())
+    return f"--workers: {need} about {per_cell} each, more than the {available} of this machine; {advice}"
 
 
 def share(study: Study, shard: Shard, workers: int | None = None) -> set[str]:
@@ -160,7 +160,7 @@ def share(study: Study, shard: Shard, workers: int | None = None) -> set[str]:
 
 
 def _open(store: Store, cells: list[Cell], wanted: set[tuple[int, int]]) -> set[tuple[int, int]]:
-    """Those of the wanted arms, as (cell, position in the cell), that are still to be computed."""
+    """The wanted arms, as (cell, position in the cell), that are still to be computed."""
     status = store.status()
 
     def is_open(i: int, k: int) -> bool:
@@ -171,52 +171,54 @@ def _open(store: Store, cells: list[Cell], wanted: set[tuple[int, int]]) -> set[
 
 
 def _batches(cells: list[Cell], width: int, devices: int) -> list[tuple[int, ...]]:
-    """Positions of cells of one structure and with the same fine-tuning conditions, ``width`` for each of the devices
-    at a time; the last batch of a kind repeats its last cell. All are of one size, in every study: so they share
-    programs, and encoders, whose bits depend on it."""
+    """Group cells of one structure with the same fine-tuning conditions into batches, as positions in ``cells``.
+
+    A batch has ``width`` cells for each device; the last one of a group repeats its last cell. All are of one size, in
+    every study, so that studies share programs, and encoders, whose bits depend on that size.
+    """
     import jax
 
-    grouped: dict[Any, list[int]] = {}
+    groups: dict[Any, list[int]] = {}
     for i, cell in enumerate(cells):
         arms = tuple(arm.condition.model_dump_json() for arm in cell.arms)
-        grouped.setdefault((jax.tree.structure(cell.condition), arms), []).append(i)
+        groups.setdefault((jax.tree.structure(cell.condition), arms), []).append(i)
     batches, size = [], width * devices
-    for places in grouped.values():
-        for first in range(0, len(places), size):
-            batch = places[first : first + size]
+    for positions in groups.values():
+        for first in range(0, len(positions), size):
+            batch = positions[first : first + size]
             batches.append((*batch, *batch[-1:] * (size - len(batch))))
     return sorted(batches)
 
 
-def _unclaimed_first(
+def _unlocked_first(
     jobs: list[Job], compute: Callable[[list[Job]], Iterator[tuple[Job, dict[str, Any]]]]
 ) -> Iterator[tuple[Job, dict[str, Any]]]:
-    """Compute jobs; those whose cells another process has claimed come last, and wait for it to end or die."""
-    claimed = []
+    """Compute jobs; those with a cell that another process has locked come last, and wait until it ends or dies."""
+    locked = []
     for job, spent in compute(jobs):
-        if spent["claimed"]:
-            claimed.append(replace(job, wait=True))
+        if spent["locked"]:
+            locked.append(replace(job, wait=True))
         else:
             yield job, spent
-    if claimed:
-        yield from compute(claimed)
+    if locked:
+        yield from compute(locked)
 
 
 def _jobs(study: Study, batches: list[tuple[int, ...]], todo: set[tuple[int, int]], store: Store) -> list[Job]:
     """The batches that have an arm to compute, as jobs."""
     from biasprop.execution.job import Job
 
-    told = asdict(study.origin) | {"replicates": study.replicates}
-    origin = json.dumps(told, default=str)
-    place = store.path.resolve()
+    origin = json.dumps(asdict(study.origin) | {"replicates": study.replicates}, default=str)
+    path = store.path.resolve()
     jobs = []
     for batch in batches:
         if arms := sorted({k for i, k in todo if i in batch}):
-            jobs.append(Job(origin, batch, tuple(arms), str(place), str(place.parent / "encoders")))
+            jobs.append(Job(origin, batch, tuple(arms), str(path), str(path.parent / "encoders")))
     return jobs
 
 
-def _here(jobs: list[Job], progress: Progress) -> Iterator[tuple[Job, dict[str, Any]]]:
+def _compute_here(jobs: list[Job], progress: Progress) -> Iterator[tuple[Job, dict[str, Any]]]:
+    """Compute jobs in this process, one after another."""
     from biasprop.execution import job
     from biasprop.hardware import device
 
@@ -233,7 +235,7 @@ def _show(progress: Progress, event: Mapping[str, Any]) -> None:
 
 
 def _record(timings: Timings, job: Job, cells: list[Cell], spent: Mapping[str, Any]) -> None:
-    """Keep what a job took, a cell's share of it, for the next plan."""
+    """Keep the time that a job took per cell, for later plans."""
     members = len(set(job.members))
     cell = cells[job.members[0]]
     if "pretrain" in spent["seconds"]:

@@ -1,5 +1,5 @@
-"""What a run is computed on.
+"""The hardware that a run is computed on.
 
-:mod:`.environment` has what a process must be told before JAX starts in it, :mod:`.device` what bits depend on and
-where compiled programs are kept, :mod:`.memory` how much memory a cell needs.
+:mod:`.environment` has settings that a process needs before JAX starts in it, :mod:`.device` the fingerprint that bits
+depend on and the cache of compiled programs, :mod:`.memory` an estimate of the memory a cell needs.
 """

@@ -1,4 +1,4 @@
-"""What computes here: the fingerprint that bits depend on, the compile cache, and how many cells fit at once."""
+"""The device of this process: the fingerprint that bits depend on, the compile cache, and how many cells fit."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from typing import Any
 import jax
 
 MEMORY_FRACTION = 0.6
-"""Part of an accelerator's memory that a batch of cells may fill."""
+"""Fraction of an accelerator's memory that a batch of cells may use."""
 
 MAX_WIDTH = 16
-"""Most cells that one device computes at once. An H200 is nearly full with them (tests/benchmarks/README.md), and a
-batch that is filled up costs as much as one that is full."""
+"""Maximum number of cells that one device computes at once. More hardly speed up an H200 (tests/benchmarks/README.md),
+and a batch that is filled with repetitions costs as much as a full one."""
 
 XLA_THREAD_NAME = "tf_XLAEigen"
-"""Name that XLA gives to each thread of the pool its CPU programs run on."""
+"""Name of each thread of the pool that XLA runs CPU programs on."""
 
 
 def prepare() -> None:
-    """Settings that every computing process needs; call before the first compilation."""
+    """Set up the compile cache; call in every compute process before the first compilation."""
     jax.config.update("jax_compilation_cache_dir", str(cache_folder()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # small programs add up
 
 
 def cache_folder() -> Path:
-    """Where compiled programs are kept, apart for every kind of host, because one host's code can be illegal on
-    another's processor."""
+    """Folder of compiled programs, one per fingerprint: code compiled on one host may use instructions that another
+    processor lacks."""
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return root / "biasprop" / fingerprint_digest(fingerprint(1))
 
 
 @functools.cache
 def _instructions() -> str:
-    """The vector instructions of this processor, which decide how XLA orders sums."""
+    """The vector instructions of this processor, which decide the order in which XLA adds numbers."""
     try:
         flags = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
     except (OSError, StopIteration):
@@ -53,18 +53,21 @@ def _instructions() -> str:
 
 @functools.cache
 def _threads() -> int:
-    """Threads that XLA splits sums over on this CPU: those its pool really has, for ``NPROC`` counts only until JAX
-    starts its backend. Where the system does not list threads by name, what XLA would read now, in XLA's order."""
-    jax.devices()  # starts the pool, whole
+    """Number of threads that XLA splits sums over on this CPU.
+
+    Counts the threads of XLA's pool, because a change of ``NPROC`` has no effect after JAX has started its backend. On
+    systems that do not list threads by name, reads the variables that XLA reads, in XLA's order.
+    """
+    jax.devices()  # starts all threads of the pool
     with contextlib.suppress(OSError):
         count, before = _xla_threads(), -1
-        while count != before:  # a thread takes its name a moment after its start
+        while count != before:  # a thread is named a moment after it has started
             time.sleep(0.02)
             count, before = _xla_threads(), count
         if count:
             return count
-    told = next((os.environ[name] for name in ("PJRT_NPROC", "NPROC") if name in os.environ), "")
-    return int(told) if told.isdecimal() else os.cpu_count() or 1
+    variable = next((os.environ[name] for name in ("PJRT_NPROC", "NPROC") if name in os.environ), "")
+    return int(variable) if variable.isdecimal() else os.cpu_count() or 1
 
 
 def _xla_threads() -> int:
@@ -72,17 +75,17 @@ def _xla_threads() -> int:
 
 
 def fingerprint(width: int, devices: int = 1) -> dict[str, Any]:
-    """Everything that decides bits apart from the study: results are bit-equal for one fingerprint.
+    """Everything that decides bits apart from the study; results with one fingerprint are bit-equal.
 
     Args:
-        width: cells of a batch that one device computes.
-        devices: that share the batch.
+        width: cells of a batch that one device computes at once.
+        devices: number of devices that share the batch.
     """
     from importlib.metadata import version
 
     device = jax.devices()[0]
     flags = " ".join(sorted(os.environ.get("XLA_FLAGS", "").split()))
-    told = ({"flags": flags} if flags else {}) | ({"devices": devices} if devices > 1 else {})
+    optional = ({"flags": flags} if flags else {}) | ({"devices": devices} if devices > 1 else {})
     return {
         "jax": jax.__version__,
         "jaxlib": version("jaxlib"),
@@ -91,7 +94,7 @@ def fingerprint(width: int, devices: int = 1) -> dict[str, Any]:
         "threads": str(_threads()) if device.platform == "cpu" else "",
         "precision": jax.config.values["jax_default_matmul_precision"] or "default",  # pyright: ignore[reportAttributeAccessIssue]
         "width": width,
-    } | told
+    } | optional
 
 
 def fingerprint_digest(mark: dict[str, Any]) -> str:
@@ -100,12 +103,12 @@ def fingerprint_digest(mark: dict[str, Any]) -> str:
 
 
 def kind() -> str:
-    """What the device calls itself."""
+    """Name of the device, as JAX gives it."""
     return jax.devices()[0].device_kind
 
 
 def gpu_uuid() -> str | None:
-    """Names the one GPU that this process computes on, whatever number it has here; None where nobody can tell."""
+    """UUID of the one GPU that this process computes on, independent of its index; None if unknown or a CPU."""
     if is_cpu() or not shutil.which("nvidia-smi"):
         return None
     listed = subprocess.run(
@@ -118,17 +121,17 @@ def gpu_uuid() -> str | None:
 
 
 def is_cpu() -> bool:
-    """Whether cells are computed by processes (CPU) or as one batch (accelerator)."""
+    """Whether this process computes on a CPU, where each cell is a job of its own, and not on an accelerator."""
     return jax.default_backend() == "cpu"
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def memory() -> float:
-    """Bytes of this machine's memory; infinite where nobody can tell."""
+    """Bytes of this machine's memory; infinite if unknown."""
     try:
         return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (ValueError, OSError):
@@ -136,25 +139,25 @@ def memory() -> float:
 
 
 def processes() -> int:
-    """Compute processes where nobody asks for a number: one a core, or none (this one computes) on an accelerator."""
+    """Default number of compute processes: one per core, or 0 (this process computes) on an accelerator."""
     return cores() if is_cpu() else 0
 
 
 def count() -> int:
-    """Devices of this process."""
+    """Number of devices of this process."""
     return jax.local_device_count()
 
 
 def sharing(cells: int) -> int:
-    """Devices that share a batch of so many cells: all there are, or one where these cannot have equally many."""
+    """Number of devices that share a batch of ``cells``: all, or 1 if they cannot have equally many cells."""
     return 1 if cells % count() else count()
 
 
 def width(bytes_per_cell: float) -> int:
-    """Cells that one device computes at once: 1 on a CPU, as many as fit on an accelerator.
+    """Number of cells that one device computes at once: 1 on a CPU, else as many as fit, up to :data:`MAX_WIDTH`.
 
     Args:
-        bytes_per_cell: what a cell holds and computes with at its peak.
+        bytes_per_cell: peak memory of a cell.
     """
     if is_cpu():
         return 1

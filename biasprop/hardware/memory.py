@@ -1,4 +1,4 @@
-"""What a cell holds at its peak, from sizes alone: enough to refuse what no machine could compute."""
+"""Peak memory of a cell, estimated from sizes alone: enough to refuse a study that is far too large."""
 
 from __future__ import annotations
 
@@ -9,96 +9,99 @@ from typing import Any
 import numpy as np
 
 Key = tuple[str, ...]
-"""A key of a study, part by part."""
+"""A dotted key of a study, as its parts."""
 
 MAX_BYTES = 256e9
-"""Bytes a cell may need; no device has more."""
+"""Maximum estimate for a cell, on any machine; more is taken for a mistake in the study file. Whether a study fits this
+machine is checked when a run on CPUs starts."""
 
 IMAGE_CACHE_BYTES = 500_000_000
-"""Bytes of images that a cell keeps of its cohort, and later of those who calibrate and test: fewer are rendered once,
-more whenever they are drawn or looked at."""
+"""Size of the image cache of a cell: of the images of its pretraining cohort, and later of those of the calibration and
+test sets together (a test subject has one image per subgroup). Images that fit are rendered once; otherwise they are
+re-rendered whenever they are used. Images of the validation set and of labelled subjects are always kept."""
 
-_FEATURE = 8.0
-"""Bytes of a feature of someone who is looked at: itself, and its copy among those of the whole set."""
+_FEATURE_BYTES = 8.0
+"""Bytes per feature of a scored subject: a float32, and its copy in the array of the whole set."""
 
 _COPIES = 5
-"""Of every parameter while it is trained: itself, its gradient, two moments, and the best so far."""
+"""Copies of every parameter during training: itself, its gradient, two moments of the optimiser, the best so far."""
 
 
 def cached_members(pretraining: Any, largest: int = 0) -> int:
-    """Members of its cohort of whom a cell keeps what it is shown while it pretrains; 0 where they are rendered as they
-    are drawn.
+    """Number of cohort members whose images are cached during pretraining; 0 if they are re-rendered in every step.
 
     Args:
-        pretraining: a ``PretrainingCondition``, of one cell or, where its leaves are arrays, of several.
-        largest: size of the study's largest cohort, for which there is then room, so that one program serves all
-            cohorts that are no larger.
+        pretraining: a ``PretrainingCondition`` of one cell, or of several where its leaves are arrays.
+        largest: size of the study's largest cohort; the cache is made that large if it fits, so that one compiled
+            program serves all smaller cohorts as well.
     """
-    size, most = (
+    size, capacity = (
         int(np.max(pretraining.pretraining.cohort)),
         image_cache_capacity(pretraining) // images_per_subject(pretraining),
     )
-    return max(size, min(largest, most)) if size <= most else 0
+    return max(size, min(largest, capacity)) if size <= capacity else 0
 
 
 def images_per_subject(pretraining: Any) -> int:
-    """Images of a member of the cohort that the objective is shown."""
+    """Images of each cohort member that the objective reads: 2 if it reads follow-up images, else 1."""
     return 1 + ("follow_up" in pretraining.pretraining.objective.reads)
 
 
 def image_cache_capacity(pretraining: Any) -> int:
-    """How many images fit on the shelf.
+    """Number of images that fit into :data:`IMAGE_CACHE_BYTES`, as float32.
 
     Args:
-        pretraining: a ``PretrainingCondition``, of one cell or of several, or whatever has its parts.
+        pretraining: a ``PretrainingCondition`` of one cell or of several, or an object with the same parts.
     """
     return IMAGE_CACHE_BYTES // (4 * math.prod(pretraining.generator.shape))
 
 
 def image_bytes(pretraining: Any, cohort: int, labels: int, evaluation: Any) -> float:
-    """Bytes of images: a batch forward and backward, beside the kept cohort or, later, the labelled subjects, everyone
-    who selects and what is kept of those who calibrate and test, as much again for what is computed from them, and
-    features.
+    """Bytes of images and features that a cell needs at its peak.
+
+    Images are those of a training step forward and backward (40 per image of the batch), and either the cached cohort
+    or, if that is more, twice the later ones: labelled subjects, validation set, and calibration and test sets if they
+    are cached. The factor of two is for what is computed from them.
 
     Args:
-        pretraining: a ``PretrainingCondition``, or whatever has its parts: how large an image and a batch are.
-        cohort: images that are kept of the cohort, see :func:`cached_members`.
+        pretraining: a ``PretrainingCondition``, or an object with the same parts; has the sizes of images and batches.
+        cohort: number of cached images of the cohort, see :func:`cached_members`.
         labels: the largest label budget.
         evaluation: an ``Evaluation``.
     """
-    pixels, judges = (
+    pixels, evaluated = (
         math.prod(pretraining.generator.shape),
         evaluation.evaluated_images(len(pretraining.generator.subgroups)),
     )
-    others = evaluation.selection + (judges if judges <= image_cache_capacity(pretraining) else 0)
+    others = evaluation.selection + (evaluated if evaluated <= image_cache_capacity(pretraining) else 0)
     images = max(cohort, 2 * (labels + others)) + 40 * pretraining.pretraining.schedule.batch
-    return 4.0 * pixels * images + _FEATURE * pretraining.encoder.features * judges
+    return 4.0 * pixels * images + _FEATURE_BYTES * pretraining.encoder.features * evaluated
 
 
 def bytes_by_key(pretraining: Any, finetuning: Any) -> dict[Key, float]:
-    """Bytes that a cell needs at its peak, by the key that asks for them.
+    """Bytes that a cell needs at its peak, by the key of the study that causes them.
 
-    Images that are kept, and features, are shared out by how many each key asks for; a network holds its parameters
-    several times and the activations of a batch.
+    Images that are kept, and features, are attributed to the key that sets their number; a network holds several copies
+    of its parameters, and the activations of a batch.
 
     Args:
-        pretraining: a ``PretrainingCondition``, or whatever has its parts.
-        finetuning: a ``FinetuningCondition``, or whatever has its parts.
+        pretraining: a ``PretrainingCondition``, or an object with the same parts.
+        finetuning: a ``FinetuningCondition``, or an object with the same parts.
     """
     shape = pretraining.generator.shape
     parameters, activations = pretraining.encoder.counts(shape)
     evaluation, stage = finetuning.evaluation, finetuning.finetuning
     image = 8.0 * math.prod(shape)
-    kept = evaluation.evaluated_images(len(pretraining.generator.subgroups)) <= image_cache_capacity(pretraining)
-    judged = _FEATURE * pretraining.encoder.features + (image if kept else 0.0)
+    cached = evaluation.evaluated_images(len(pretraining.generator.subgroups)) <= image_cache_capacity(pretraining)
+    scored = _FEATURE_BYTES * pretraining.encoder.features + (image if cached else 0.0)
     batch = pretraining.pretraining.schedule.batch if pretraining.pretraining.objective.trains else 0
     if stage.protocol.adapts_encoder:
         batch = max(batch, stage.protocol.recipe(pretraining.pretraining.objective.trains).schedule.batch)
     twins = evaluation.test * len(pretraining.generator.subgroups)
     return {
         ("finetuning", "labels"): image * stage.labels,
-        ("evaluation", "test"): (judged + 8.0 * stage.protocol.draws) * twins,
-        ("evaluation", "calibration"): (judged + 4.0 * stage.protocol.draws) * evaluation.calibration,
+        ("evaluation", "test"): (scored + 8.0 * stage.protocol.draws) * twins,
+        ("evaluation", "calibration"): (scored + 4.0 * stage.protocol.draws) * evaluation.calibration,
         ("evaluation", "selection"): (image + 4.0 * stage.protocol.draws) * evaluation.selection,
         ("pretraining", "schedule", "batch"): batch * (20 * image + 8.0 * activations),
         ("encoder",): 4.0 * _COPIES * parameters,
@@ -106,22 +109,21 @@ def bytes_by_key(pretraining: Any, finetuning: Any) -> dict[Key, float]:
 
 
 def too_large(pretraining: Any, finetuning: Any) -> tuple[Key, str] | None:
-    """The key that asks for most, and why no machine could hold the cell; None where one can."""
+    """The key that needs most memory, and why the study is refused; None if it needs at most :data:`MAX_BYTES`."""
     parts = bytes_by_key(pretraining, finetuning)
     total = sum(parts.values())
     if total <= MAX_BYTES:
         return None
-    where = max(parts, key=parts.__getitem__)
-    split = _split(parts)
-    what = f"a cell would need about {gigabytes(total)} of memory ({split}); at most {gigabytes(MAX_BYTES)} is allowed"
-    return where, f"is too large: {what}"
+    key = max(parts, key=parts.__getitem__)
+    need = f"a cell would need about {gigabytes(total)} of memory ({_largest(parts)})"
+    return key, f"is too large: {need}; at most {gigabytes(MAX_BYTES)} is allowed"
 
 
 def gigabytes(amount: float) -> str:
-    """Bytes as a person says them."""
+    """Bytes in words, such as ``1.5 GB``."""
     return f"{amount / 1e9:,.0f} GB" if amount >= 1e10 else f"{amount / 1e9:.1f} GB"
 
 
-def _split(parts: Mapping[Key, float]) -> str:
+def _largest(parts: Mapping[Key, float]) -> str:
     ordered = sorted(parts.items(), key=lambda part: -part[1])
     return ", ".join(f"{gigabytes(amount)} for {'.'.join(map(str, key))}" for key, amount in ordered[:2])

@@ -11,7 +11,7 @@ import pytest
 from jaxtyping import Array, Float
 
 from biasprop.bench import ceilings
-from biasprop.bench.ceilings import Alone
+from biasprop.bench.ceilings import ProductTimer
 from biasprop.bench.operations import FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT, flops, products
 from biasprop.bench.timing import Seconds
 
@@ -81,28 +81,28 @@ def test_a_product_runs_alone() -> None:
     "equation, left, right",
     [("ni,io->on", (32, 5), (5, 7)), ("nqhc,nkhc->nhqk", (6, 4, 2, 3), (6, 5, 2, 3)), ("sn,sn->", (3, 4), (3, 4))],
 )
-def test_a_product_laid_out_is_as_much_work(equation: str, left: tuple[int, ...], right: tuple[int, ...]) -> None:
+def test_a_product_plain_is_as_much_work(equation: str, left: tuple[int, ...], right: tuple[int, ...]) -> None:
     x, y = (jax.random.normal(jax.random.key(i), shape) for i, shape in enumerate((left, right)))
     (product,) = products(lambda x, y: jnp.einsum(equation, x, y), x, y)
-    best = product.laid_out
+    best = product.plain
     assert best.flops == product.flops and np.prod(best.result) == np.prod(product.result)
     assert [np.prod(shape) for shape, _ in best.operands] == [np.prod(shape) for shape, _ in product.operands]
     given = [jax.random.normal(jax.random.key(i), shape) for i, (shape, _) in enumerate(best.operands)]
     np.testing.assert_allclose(best.run(*given), jnp.matmul(*given), rtol=1e-5, atol=1e-5)
-    assert best.laid_out == best
+    assert best.plain == best
 
 
-def test_an_outer_product_and_a_convolution_laid_out() -> None:
+def test_an_outer_product_and_a_convolution_plain() -> None:
     (outer,) = products(lambda x, y: jnp.einsum("i,j->ij", x, y), X[0], W[0])
-    assert outer.laid_out.flops == outer.flops and outer.laid_out.result == (5, 7)
+    assert outer.plain.flops == outer.flops and outer.plain.result == (5, 7)
     images, kernel = jnp.ones((4, 3, 8, 8)), jnp.ones((2, 3, 2, 2))
     (convolution,) = products(lambda x, k: jax.lax.conv(x, k, (2, 2), "VALID"), images, kernel)
-    assert convolution.laid_out == convolution
+    assert convolution.plain == convolution
 
 
 def test_a_product_alone_is_timed_at_its_best() -> None:
     (product,) = products(lambda x, w: jnp.einsum("ni,io->on", x, w), X, W)
-    alone = Alone(repeats=1)
+    alone = ProductTimer(repeats=1)
     assert 0 < alone.seconds(product) < 1
     assert len(alone._seconds) == 2 and alone.seconds(product) == min(alone._seconds.values())
 
@@ -116,5 +116,5 @@ def test_a_product_alone_needs_no_new_memory(monkeypatch: pytest.MonkeyPatch) ->
         return Seconds((1.0,))
 
     monkeypatch.setattr(ceilings, "timed", timed)
-    Alone(repeats=1).seconds(product)
+    ProductTimer(repeats=1).seconds(product)
     assert len(set(places[:5])) == 1

@@ -15,7 +15,7 @@ TAKEN_AND_FREED = """
 import resource
 from biasprop.hardware import environment
 
-environment.settle()
+environment.configure()
 bytearray(1 << 20)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(100):
@@ -30,7 +30,7 @@ atexit.register(lambda: print(gc.get_freeze_count() > 0))  # runs after all that
 from biasprop.hardware import environment
 
 gc.set_threshold(*map(int, sys.argv[1:]))
-environment.settle()
+environment.configure()
 print(*gc.get_threshold())
 """
 

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from biasprop.execution import job, progress, sweep
+from biasprop.execution import cells, progress, sweep
 from biasprop.status import Status
 from biasprop.store.store import Store
 from biasprop.store.view import open_cube
@@ -72,7 +72,7 @@ def test_what_diverges_is_marked_with_step_and_cause_and_alone(
         return Batch(condition.model_copy(update={"pretraining": pretraining}), key)
 
     clean = sound(2)
-    monkeypatch.setattr(job, "Batch", sick)
+    monkeypatch.setattr(cells, "Batch", sick)
     store = compute(tmp_path, 2)
     status = {
         (str(arm.levels["pretraining"]), value)

@@ -20,7 +20,7 @@ import pytest
 import xarray as xr
 
 from biasprop.execution import progress, sweep
-from biasprop.execution.job import encoder_digest
+from biasprop.execution.encoders import encoder_digest
 from biasprop.status import Status
 from biasprop.store.store import Store
 from biasprop.store.view import open_cube

@@ -1,0 +1,211 @@
+"""Computing a batch of cells: encoders, fine-tuning and scores of every open arm, and storing them."""
+
+from __future__ import annotations
+
+import itertools
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from biasprop import keys
+from biasprop.difficulty import calibration_cache
+from biasprop.execution.encoders import BatchEncoders
+from biasprop.execution.stage_timer import StageTimer
+from biasprop.hardware import device
+from biasprop.metrics import auc
+from biasprop.population import rosters
+from biasprop.status import TO_DO, Status
+from biasprop.store.encoders import EncoderStore
+from biasprop.store.store import Store
+from biasprop.study.design import Arm, Cell
+from biasprop.study.study import Study
+from biasprop.training import adapt, pretrain, rendering, score
+from biasprop.training.batching import Batch
+
+Report = Callable[[dict[str, Any]], None]
+"""Receives events: ``{"cell", "stage", "step", "steps"}`` within a cell, ``{"arm", "status", "seconds"}`` after one."""
+
+
+class CellBatch:
+    """Cells of one structure that are computed together.
+
+    Args:
+        study: that they belong to.
+        members: cells, the last one repeated where the batch is not full.
+        store: of the study.
+        encoders: store of pretrained encoders.
+        largest_cohort: size of the study's largest pretraining cohort.
+        timer: to which time is added.
+        report: called with events.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        members: list[Cell],
+        store: Store,
+        encoders: EncoderStore,
+        largest_cohort: int,
+        timer: StageTimer,
+        report: Report,
+    ):
+        self.study, self.members, self.store, self.timer, self.report = study, members, store, timer, report
+        devices = device.sharing(len(members))
+        self.fingerprint = device.fingerprint(len(members) // devices, devices)
+        conditions = [calibration_cache.with_calibration(cell.condition) for cell in members]
+        self.batch = Batch(
+            jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *conditions),
+            jnp.stack([keys.replicate(study.seed, cell.replicate) for cell in members]),
+        )
+        self.encoders = BatchEncoders(
+            self.batch,
+            members,
+            study.seed,
+            self.fingerprint,
+            encoders,
+            largest_cohort,
+            timer,
+            self._report_step,
+            store.log,
+        )
+
+    def run(self, arms: list[int]) -> None:
+        """Compute and store the arms at these positions of every member's list."""
+        params, diverged = self.encoders.load_or_pretrain()
+        with self.timer.stage("render"):
+            per_cell = {"realised_share": pretrain.realised_shares(self.batch)}
+        with self.timer.stage("evaluate"):
+            per_cell["pretext_loss"] = pretrain.pretext_losses(self.batch, params, self.study.evaluation.pretext)
+        params = params["encoder"]
+        # Sized by all arms of the study, wanted now or not, so that the same shapes are compiled every time.
+        conditions = [arm.condition for arm in self.members[0].arms]
+        labels = max(int(condition.finetuning.labels) for condition in conditions)
+        for first, group in itertools.groupby(sorted(arms, key=self._population), self._population):
+            with self.timer.stage("render"):
+                self._report_step("render", 0, 1)
+                finetuning, evaluation = conditions[first].finetuning, conditions[first].evaluation
+                roster = rosters.rosters(finetuning, evaluation, list(self.study.subgroups), labels)
+                finetuner = adapt.Finetuner(self.batch, params, roster, evaluation)
+                scorer = score.Scorer(self.batch, params, roster, finetuner.sets)
+                latents = rendering.latents(self.batch, roster)
+                jax.block_until_ready(finetuner.sets)
+            for k in group:
+                self._arm(k, finetuner, scorer, latents, per_cell, diverged)
+
+    def _population(self, k: int) -> int:
+        """Position of the first arm whose subjects come from the same populations as those of the k-th."""
+        conditions = [arm.condition for arm in self.members[0].arms]
+        drawn = [(c.finetuning.shares, c.finetuning.prevalence, c.finetuning.shifts, c.evaluation) for c in conditions]
+        return drawn.index(drawn[k])
+
+    def _arm(
+        self,
+        k: int,
+        finetuner: adapt.Finetuner,
+        scorer: score.Scorer,
+        latents: rendering.Latents,
+        per_cell: dict[str, np.ndarray],
+        diverged: list[str],
+    ) -> None:
+        """Fine-tune, score and store the k-th arm of every cell, all draws."""
+        began = time.monotonic()
+        first = self.members[0].arms[k]
+        try:
+            draws = [self._draw(first, draw, finetuner, scorer) for draw in range(first.draws)]
+        except Exception as error:  # an arm that cannot be computed must not stop the others
+            if len(self.members) > 1 and is_out_of_memory(error):
+                raise  # half of the batch may fit
+            draws = []
+            self.store.log({"event": "failed", "arm": first.name, "traceback": traceback.format_exc()})
+        seconds = time.monotonic() - began
+        for i, cell in enumerate(distinct(self.members)):
+            arm = cell.arms[k]
+            status, data, logged = [Status.FAILED] * arm.draws, {}, {}
+            if draws:
+                causes = [f"pretraining: {diverged[i]}" if diverged[i] else draw.unusable(i) for draw in draws]
+                status = [Status.DIVERGED if cause else Status.OK for cause in causes]
+                if any(causes):
+                    logged["why"] = {f"draw {draw}": cause for draw, cause in enumerate(causes) if cause}
+                data = _arm_data(i, draws, finetuner.rosters, latents) | {name: a[i] for name, a in per_cell.items()}
+            store_arm(self.store, cell, k, data, status, seconds, self.fingerprint, self.report, **logged)
+
+    def _draw(self, arm: Arm, draw: int, finetuner: adapt.Finetuner, scorer: score.Scorer) -> score.Scores:
+        with self.timer.stage("adapt", arm.name):
+            adapted = jax.block_until_ready(finetuner.adapt(arm.condition.finetuning, draw, self._report_step))
+        with self.timer.stage("evaluate", arm.name):
+            return scorer.score(adapted)
+
+    def _report_step(self, stage: str, step: int, steps: int) -> None:
+        for cell in distinct(self.members):
+            self.report({"cell": cell.name, "stage": stage, "step": step, "steps": steps})
+
+
+def distinct(members: list[Cell]) -> list[Cell]:
+    """The cells of a batch without the repetitions that fill it."""
+    return list({member.name: member for member in members}.values())
+
+
+def is_open(store: Store, cell: Cell, arm: Arm) -> bool:
+    """Whether an arm is still to be computed: never stored, or failed."""
+    draws = store.status_of(arm.levels, cell.replicate)[: arm.draws]
+    return bool(np.isin(draws, TO_DO).any())
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the device had too little memory."""
+    return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+
+
+def store_arm(
+    store: Store,
+    cell: Cell,
+    k: int,
+    data: dict[str, Any],
+    status: list[Status],
+    seconds: float,
+    fingerprint: dict[str, Any],
+    report: Report,
+    **logged: Any,
+) -> None:
+    """Store the k-th arm of a cell, unless it is stored already, and report it; ``logged`` goes into the event log."""
+    arm = cell.arms[k]
+    if not is_open(store, cell, arm):
+        return
+    store.write(arm.levels, cell.replicate, data, status, seconds, fingerprint)
+    name, worst = f"{arm.name}, replicate {cell.replicate}", int(max(status))
+    store.log({"event": "arm", "arm": name, "status": worst, "seconds": round(seconds, 3)} | logged)
+    report({"arm": name, "status": worst, "seconds": seconds})
+
+
+def _arm_data(
+    i: int, draws: list[score.Scores], roster: dict[str, rosters.Roster], latents: rendering.Latents
+) -> dict[str, Any]:
+    """Everything that is stored of one arm of the i-th cell."""
+    scores = {
+        name: np.stack([getattr(draw, name)[i] for draw in draws]) for name in ("test", "selection", "calibration")
+    }
+    selected = draws[0].selection_count
+    labels = len(draws[0].train[i])
+    recorded, subgroup = roster["train"].recorded[:labels], roster["train"].subgroup[:labels]
+    train_scores = np.stack([draw.train[i] for draw in draws])
+    train_auc = [auc(train_scores, recorded, subgroup == g) for g in range(scores["test"].shape[1])]
+    return {
+        "score": scores["test"].astype("f4"),
+        "train_auc": np.stack(train_auc, axis=-1).astype("f4"),
+        "separability_score": draws[0].separability[i].astype("f4"),
+        "label": roster["test"].label.astype("i1"),
+        "latents": latents.test[i].astype("f4"),
+        "selection_score": scores["selection"][:, :selected].astype("f4"),
+        "selection_label": roster["selection"].label[:selected].astype("i1"),
+        "selection_subgroup": roster["selection"].subgroup[:selected].astype("i1"),
+        "selection_latents": latents.selection[i][:, :selected].astype("f4"),
+        "calibration_score": scores["calibration"].astype("f4"),
+        "calibration_label": roster["calibration"].label.astype("i1"),
+        "calibration_subgroup": roster["calibration"].subgroup.astype("i1"),
+        "calibration_latents": latents.calibration[i].astype("f4"),
+    }
