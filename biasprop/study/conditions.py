@@ -48,7 +48,7 @@ class Pretraining(Component):
     prevalence: Prevalence = 0.5
     """P(disease | subgroup) in the cohort, equal in all subgroups unless a shift changes it."""
     shifts: Shifts = Field(default_factory=dict, exclude_if=no_shifts)
-    """Subgroup -> how its members in the cohort differ beyond their share; no labels of the cohort are used."""
+    """Subgroup -> how its members in the cohort differ beyond their share; their disease labels are not used."""
     objective: Annotated[Any, OneOf(OBJECTIVES)] = Field(default_factory=lambda: OBJECTIVES["contrastive"]())
     """Loss that is minimised."""
     schedule: Schedule = Schedule()

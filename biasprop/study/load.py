@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from biasprop.component import InputError
+from biasprop.study.messages import messages
 from biasprop.study.overrides import with_options, with_scale
-from biasprop.study.problems import messages
 from biasprop.study.smoke import small_table
 from biasprop.study.source import parse, read_text
 from biasprop.study.study import Origin, Study

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 from biasprop.component import InputError
+from biasprop.hardware.memory import IMAGE_CACHE_BYTES
+from biasprop.store.variables import VARIABLES
 from biasprop.study import design
+from biasprop.study.checks.factors import RESERVED
+from biasprop.study.conditions import Pretraining
 from biasprop.study.load import load_study
 from biasprop.study.study import Study
 
@@ -165,6 +169,14 @@ def test_a_cohort_that_another_factor_moves_has_no_one_size_a_mix(tmp_path: Path
     path.write_text(text.replace('200, protocol = "full" }', '200, size = 10000, protocol = "full" }'))
     sizes = design.layout(load_study(path)).coords["cohort_size"][1]
     assert all(math.isnan(size) for size in sizes)
+
+
+def test_no_factor_can_have_the_name_of_a_coordinate_or_variable_of_the_cube(study: Study) -> None:
+    assert {*design.layout(study).coords, *VARIABLES, "replicate", "draw", "subgroup", "subject"} <= RESERVED
+
+
+def test_the_study_file_says_how_many_images_are_cached() -> None:
+    assert f"{IMAGE_CACHE_BYTES // 10**6} MB of images" in str(Pretraining.model_fields["cohort"].description)
 
 
 def test_content_of_a_level_is_what_it_means_not_how_it_is_written(study: Study, tmp_path: Path) -> None:
