@@ -192,11 +192,11 @@ def _answer(options: argparse.Namespace, study: Study, store: Path) -> int:
         print(command_output.precision_text(study, store, options.precision), end="")
         return 0
 
-    def tell(line: str) -> None:
+    def report(line: str) -> None:
         if not options.quiet:
             print(line, file=sys.stderr)
 
-    print(command_output.difficulty_text(study, store, as_json=options.json, report=tell), end="")
+    print(command_output.difficulty_text(study, store, as_json=options.json, report=report), end="")
     return 0
 
 

@@ -61,7 +61,7 @@ def load_or_compute(
     *,
     learn: bool = False,
     schedule: Schedule | None = None,
-    tell: Callable[[str], None] = lambda line: None,
+    report: Callable[[str], None] = lambda line: None,
 ) -> list[Entry]:
     """The ledger of every generator and encoder of a study: from its store, else from the user's cache, else computed.
 
@@ -70,7 +70,7 @@ def load_or_compute(
         store: folder of its cube, if there is one.
         learn: also train the learner, which takes minutes; otherwise its row is included only if it is cached.
         schedule: schedule of the learner, if not the default.
-        tell: called with progress messages.
+        report: called with progress messages.
     """
     from biasprop.store.ledger import read
 
@@ -81,7 +81,7 @@ def load_or_compute(
         entry = next((entry for entry in (stored or {}).get("entries", []) if entry["key"] == key), None)
         ledger = Ledger.from_json(entry) if entry else None
         if ledger is None or (learn and not any(row.kind == "learner" for row in ledger.rows)):
-            ledger = _observer_rows(condition) + _learner_rows(condition, learn, schedule, tell)
+            ledger = _observer_rows(condition) + _learner_rows(condition, learn, schedule, report)
         entries.append(Entry(condition, where, ledger, SHIFTED_TEST_NOTE if key in shifted else ""))
     return entries
 
@@ -205,7 +205,7 @@ def _observer_rows(condition: PretrainingCondition) -> Ledger:
 
 
 def _learner_rows(
-    condition: PretrainingCondition, learn: bool, schedule: Schedule | None, tell: Callable[[str], None]
+    condition: PretrainingCondition, learn: bool, schedule: Schedule | None, report: Callable[[str], None]
 ) -> Ledger:
     from biasprop.difficulty.learner import SCHEDULE, learner_rows
     from biasprop.difficulty.observers import linear_model_rows
@@ -219,7 +219,7 @@ def _learner_rows(
 
     def report(step: int, steps: int) -> None:
         if step % (10 * max(steps // 100, 1)) == 0:
-            tell(
+            report(
                 f"learner: {condition.encoder.kind} from scratch on {condition.generator.kind}, step {step} of {steps}"
             )
 

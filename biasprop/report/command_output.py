@@ -67,7 +67,7 @@ def precision_text(study: Study, store: Path, half_width: float) -> str:
     return tables.precision_text(precision(measures, study.estimands, half_width), half_width, results.TABLE_WIDTH)
 
 
-def difficulty_text(study: Study, store: Path, *, as_json: bool, tell: Callable[[str], None]) -> str:
+def difficulty_text(study: Study, store: Path, *, as_json: bool, report: Callable[[str], None]) -> str:
     """The tables, or the JSON object, of ``--difficulty``.
 
     Trains a network where none was trained before; the store, if it exists, keeps the ledger.
@@ -76,13 +76,13 @@ def difficulty_text(study: Study, store: Path, *, as_json: bool, tell: Callable[
         study: whose generators.
         store: folder of its cube.
         as_json: one JSON object on one line instead of tables.
-        tell: called with lines of progress.
+        report: called with lines of progress.
     """
     from biasprop.difficulty import ledger
     from biasprop.report import difficulty, results, tables
 
     stored = store.exists()
-    entries = ledger.load_or_compute(study, store if stored else None, learn=True, tell=tell)
+    entries = ledger.load_or_compute(study, store if stored else None, learn=True, report=report)
     if stored:
         ledger.save(store, entries)
     if as_json:
