@@ -94,11 +94,12 @@ def stores(results: Path, name: str | None) -> dict[Path, xr.Dataset]:
         InputError: there is none, or the one that is named cannot be read.
     """
     from biasprop.component import InputError
+    from biasprop.report.results import overrides
     from biasprop.store.view import open_cube
 
     newest: dict[str, tuple[Path, xr.Dataset]] = {}
-    for metadata in sorted(results.glob("*-*/zarr.json"), key=lambda file: file.stat().st_mtime):
-        store = metadata.parent
+    found = {file.relative_to(results).parts[0]: file.stat().st_mtime for file in _metadata(results)}
+    for store in sorted(map(results.joinpath, found), key=lambda store: found[store.name]):
         stem = store.name.rpartition("-")[0]
         if name not in (None, stem, store.name):
             continue
@@ -109,14 +110,18 @@ def stores(results: Path, name: str | None) -> dict[Path, xr.Dataset]:
                 raise
             print(f"left out: {error}", file=sys.stderr)
             continue
-        told = cube.attrs.get("overrides")
-        overrides = told if isinstance(told, dict) else {}
-        if name == store.name or not (overrides.get("smoke") or overrides.get("set")):
+        recorded = overrides(cube) or {}
+        if name == store.name or not (recorded.get("smoke") or recorded.get("set")):
             newest[stem] = store, cube
     if not newest:
         what = f"of {name!r}" if name else "of any study"
         raise InputError(f"{results}: there is no store {what}; run `python -m biasprop.run STUDY` first")
     return dict(newest[stem] for stem in sorted(newest))
+
+
+def _metadata(results: Path) -> list[Path]:
+    """Of every store, those of earlier formats included, which then are named as left out."""
+    return [*results.glob("*-*/zarr.json"), *results.glob("*-*/cube.zarr/zarr.json")]
 
 
 def _write(file: Path, text: str) -> None:

@@ -119,7 +119,7 @@ def _locked_cells(store: Store, study: Study, members: list[Cell], wait: bool, t
     Yields:
         Whether it is; without ``wait`` another process may be at one of them.
     """
-    folder = store.path / "claims"
+    folder = store.path / "locks"
     folder.mkdir(exist_ok=True)
     names = {f"{encoder_digest(cell.condition, study.seed)}-{cell.replicate}": cell for cell in members}
     with ExitStack() as claims:

@@ -48,14 +48,19 @@ def write_or_raise(path: Path, content: Any, key: str = "") -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file, whole or not at all, whoever else writes it.
+    """:func:`write_bytes` of UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all, also with several writers.
 
     Raises:
         OSError: it cannot be written.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.partial")
     try:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_bytes(content)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

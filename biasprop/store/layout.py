@@ -107,25 +107,6 @@ class Layout:
         levels = {f.name: f.labels[i] for f, i in zip(self.factors, index[:-1], strict=True)}
         return levels, int(index[-1])
 
-    def select(self, levels: Mapping[str, Sequence[Label]], replicates: int | None = None) -> Layout:
-        """The part with these levels, in this order of factors and levels, and the first ``replicates``.
-
-        Raises:
-            KeyError: a factor or level is missing or unknown.
-        """
-        if set(levels) != set(self.dims[:-1]):
-            raise KeyError(f"the cube has the factors {self.dims[:-1]}, not {tuple(levels)}")
-        chosen = {name: [self.factor(name).position(label) for label in labels] for name, labels in levels.items()}
-        factors = tuple(
-            Factor(name, tuple(self.factor(name).levels[i] for i in positions)) for name, positions in chosen.items()
-        )
-        coords = {
-            name: (dims, [values[i] for i in chosen[dims[0]]] if dims[0] in chosen else values)
-            for name, (dims, values) in self.coords.items()
-        }
-        count = self.replicates if replicates is None else min(replicates, self.replicates)
-        return replace(self, factors=factors, coords=coords, replicates=count)
-
     def to_json(self) -> dict[str, Any]:
         """Plain values for the store's metadata; a missing number is None."""
         coords = {name: [list(dims), _nan_to_none(values)] for name, (dims, values) in self.coords.items()}

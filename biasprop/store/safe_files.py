@@ -6,9 +6,6 @@ import os
 import stat
 from pathlib import Path
 
-MAGIC = b"\x28\xb5\x2f\xfd"
-"""How a frame of Zstandard begins (RFC 8878, section 3.1.1)."""
-
 
 def read_bytes(file: Path, most: int) -> bytes:
     """The bytes of a plain file.
@@ -54,20 +51,3 @@ def links_in(folder: Path) -> list[str]:
             return sorted(entry.name for entry in entries if entry.is_symlink())
     except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-def unpacked(frame: bytes) -> int:
-    """How many bytes a frame of Zstandard says it unpacks to.
-
-    Raises:
-        ValueError: it does not say so, or it is no such frame.
-    """
-    if frame[:4] != MAGIC or len(frame) < 6:
-        raise ValueError("no Zstandard frame")
-    descriptor = frame[4]
-    single = bool(descriptor & 0b100000)
-    width = (1 if single else 0, 2, 4, 8)[descriptor >> 6]
-    start = 5 + (not single) + (0, 1, 2, 4)[descriptor & 0b11]
-    if not width or len(frame) < start + width:
-        raise ValueError("the frame does not say how much it unpacks to")
-    return int.from_bytes(frame[start : start + width], "little") + (256 if width == 2 else 0)

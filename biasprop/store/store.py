@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
+import shutil
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,17 @@ import zarr
 
 from biasprop.component import InputError
 from biasprop.status import Status
-from biasprop.store import attributes, documents, event_log, fingerprints, integrity, zarr_arrays
+from biasprop.store import event_log, fingerprints, group, integrity, metadata
 from biasprop.store.file_lock import locked
 from biasprop.store.integrity import Damage
 from biasprop.store.layout import Label, Layout, grow
 from biasprop.store.variables import DATA, VARIABLES
+
+LOCK = ".lock"
+"""Held while a store's metadata or an arm are written, or damage is mended."""
+
+ABANDONED_AFTER_S = 3600.0
+"""Seconds after which a half-made store is taken for that of a killed process, and removed."""
 
 _INCIDENTAL = {"versions", "commit"}
 """Attributes that alone are no reason to refuse a store which cannot be written."""
@@ -54,11 +61,10 @@ class Store:
             InputError: a stored level has another content, the store does not fit the study, is damaged, of a later
                 format or cannot be written; nothing has been changed then.
         """
-        path = Path(path)
-        fresh = attributes.attributes({}, layout, layout, attrs)
+        path = folder(path)
         try:
             if not path.exists():
-                zarr_arrays.make(path, layout, fresh)
+                _make(path, layout, metadata.attributes({}, layout, layout, attrs))
             opened = cls.open(path)
             if opened._wanted(layout, attrs) != opened.attrs:
                 opened = opened._locked_growth(layout, attrs)
@@ -71,56 +77,49 @@ class Store:
         """Open a store that exists, as workers and readers do.
 
         Args:
-            path: the store's folder.
-            writable: also mend damaged metadata from its copy (:meth:`verify` names it); otherwise nothing is written.
+            path: the store's folder, or the group in it.
+            writable: also mend damaged metadata from its copy (:meth:`verify` names it); otherwise the copy is read in
+                its place and nothing is written.
 
         Raises:
-            InputError: there is none, or it is damaged or of a later format.
+            InputError: there is none, or it is damaged or of another format.
         """
-        path = Path(path)
-        mended = []
-        if writable:
-            mended = _mended(path)
-        else:
-            zarr_arrays.check(path)
-        opened = cls._opened(path, writable)
+        path = folder(path)
+        mended = _mended(path) if writable else []
+        opened = cls(path, *group.open_group(path, writable=writable))
         opened._mended += mended
         return opened
 
-    @classmethod
-    def _opened(cls, path: Path, writable: bool = True) -> Store:
-        group, own = zarr_arrays.open_group(path, writable=writable)
-        layout = zarr_arrays.open_layout(path, own)
-        return cls(path, layout, zarr_arrays.open_arrays(path, group, layout), dict(group.attrs))
-
     def _wanted(self, wanted: Layout, attrs: Mapping[str, Any]) -> dict[str, Any]:
+        """The attributes the store gets for a study; its grown layout is among them."""
         digest = self.attrs.get("digest")
         if digest != attrs.get("digest"):
             raise InputError(f"{self.path}: the store is of digest {digest}, the study of {attrs.get('digest')}")
-        return attributes.attributes(self.attrs, grow(self.layout, wanted, self.path), wanted, attrs)
+        layout = grow(self.layout, wanted, self.path)
+        try:
+            return metadata.attributes(self.attrs, layout, wanted, attrs)
+        except (ValueError, TypeError, LookupError) as error:
+            raise InputError(f"{self.path}: the store's metadata is damaged ({error}); move it away") from error
 
     def _locked_growth(self, wanted: Layout, attrs: Mapping[str, Any]) -> Store:
-        """Grow and describe the store anew; where it cannot be written, only what is incidental may stay as it was."""
+        """Grow and describe the store; where it cannot be written, only what is incidental may stay as it was."""
         new = self._wanted(wanted, attrs)
         try:
-            with locked(self.path / zarr_arrays.LOCK):
-                return self._opened(self.path)._grow(wanted, attrs)  # another process may have grown it meanwhile
+            with locked(self.path / LOCK):  # another process may have grown it meanwhile
+                return Store(self.path, *group.open_group(self.path, writable=True))._grow(wanted, attrs)
         except OSError:
             if {name for name, value in new.items() if value != self.attrs.get(name)} - _INCIDENTAL:
                 raise
             return self
 
     def _grow(self, wanted: Layout, attrs: Mapping[str, Any]) -> Store:
-        new = self._wanted(wanted, attrs)
-        layout = Layout.from_json(new[zarr_arrays.OWN]["layout"])
+        new, layout = self._wanted(wanted, attrs), grow(self.layout, wanted, self.path)
         if layout.shape != self.layout.shape:
             sizes = ", ".join(f"{dim} {size}" for dim, size in zip(layout.dims, layout.shape, strict=True))
-            new["history"] = f"{new['history']}\n{attributes.now()}: grown to {sizes}"
-        now = documents.read(self.path)
-        grown = documents.resized(now, zarr_arrays.needed(self._arrays, layout))
-        grown[documents.GROUP] = now[documents.GROUP] | {"attributes": new}
-        documents.write(self.path, grown)
-        return self._opened(self.path)
+            new["history"] = f"{new['history']}\n{metadata.now()}: grown to {sizes}"
+        chunks = {name: array.chunks for name, array in self._arrays.items()}
+        metadata.write(self.path, metadata.files(layout, new, chunks))
+        return Store(self.path, *group.open_group(self.path, writable=True))
 
     def index(self, arm: Mapping[str, Label], replicate: int) -> tuple[int, ...]:
         """Where an arm lies in :meth:`status` and in the arrays on disk.
@@ -137,29 +136,19 @@ class Store:
     def status(self) -> np.ndarray:
         """Status of every draw, int8 ``[*factors, replicate, draw]`` in the store's order; unreadable is open."""
         try:
-            status = np.asarray(self._arrays["status"][(*self._all, slice(0, self.layout.draws))])
-        except zarr_arrays.UNREADABLE:
+            status = np.asarray(self._arrays["status"][...])
+        except group.UNREADABLE:
             status = np.full((*self.layout.shape, self.layout.draws), Status.OPEN, "i1")
             for index in np.ndindex(*self.layout.shape):
-                with contextlib.suppress(*zarr_arrays.UNREADABLE):
-                    status[index] = self._get("status", index)
+                with contextlib.suppress(*group.UNREADABLE):
+                    status[index] = self._arrays["status"][index]
         return _late_marked(status)
 
     def status_of(self, arm: Mapping[str, Label], replicate: int) -> np.ndarray:
         """Status of every draw of one arm (see :meth:`index`), from one small file however large the store is."""
-        with contextlib.suppress(*zarr_arrays.UNREADABLE):
-            return _late_marked(self._get("status", self.index(arm, replicate)))
+        with contextlib.suppress(*group.UNREADABLE):
+            return _late_marked(np.asarray(self._arrays["status"][self.index(arm, replicate)]))
         return np.full(self.layout.draws, Status.OPEN, "i1")
-
-    def _get(self, name: str, index: tuple[int, ...]) -> np.ndarray:
-        return zarr_arrays.read(self._arrays[name], index, VARIABLES[name].shape(self.layout.sizes))
-
-    def _set(self, name: str, index: tuple[int, ...], values: Any) -> None:
-        zarr_arrays.write(self._arrays[name], index, VARIABLES[name].shape(self.layout.sizes), values)
-
-    @property
-    def _all(self) -> tuple[slice, ...]:
-        return tuple(slice(0, size) for size in self.layout.shape)  # an array may be longer than the layout
 
     def write(
         self,
@@ -187,15 +176,17 @@ class Store:
         index = self.index(arm, replicate)
         states = self._states(status)
         arrays = self._checked(data, integrity.planned(states), required=bool((states == Status.OK).any()))
-        with locked(self.path / zarr_arrays.LOCK):  # against a process that checks and mends meanwhile
+        with locked(self.path / LOCK):  # against a process that checks and mends meanwhile
             if self._is_written(index):
-                self._set("status", index, Status.OPEN)  # a kill from here on must not leave old status over new data
-            for name, values in arrays.items():
-                self._set(name, index, values)
-            self._set("fingerprint", index, np.uint64(self._keep_fingerprint(fingerprint)))
-            self._set("checksum", index, integrity.checksum(arrays, integrity.planned(states)))
-            self._set("seconds", index, np.float32(seconds))
-            self._set("status", index, states)
+                # A kill from here on must not leave old status over new data.
+                group.write(self._arrays, index, {"status": np.int8(Status.OPEN)})
+            record = {
+                "fingerprint": np.uint64(self._keep_fingerprint(fingerprint)),
+                "checksum": integrity.checksum(arrays, integrity.planned(states)),
+                "seconds": np.float32(seconds),
+            }
+            group.write(self._arrays, index, arrays | record)
+            group.write(self._arrays, index, {"status": states})
 
     def array(self, name: str) -> zarr.Array:
         """A variable's array on disk, unmasked and in the store's order; for readers."""
@@ -203,8 +194,8 @@ class Store:
 
     def _is_written(self, index: tuple[int, ...]) -> bool:
         try:
-            return bool((self._get("status", index) != Status.OPEN).any())
-        except zarr_arrays.UNREADABLE:
+            return bool(np.any(np.asarray(self._arrays["status"][index]) != Status.OPEN))
+        except group.UNREADABLE:
             return True
 
     def _states(self, status: np.ndarray | Sequence[int]) -> np.ndarray:
@@ -273,17 +264,18 @@ class Store:
         Raises:
             OSError: there is damage, and the store cannot be written.
         """
-        found = [Damage(f"{self.path / name}: damaged; restored from its copy") for name in self._mended]
+        found = [Damage(f"{self.path / name}: damaged; restored") for name in self._mended]
         self._mended = []
         numbers: set[int] = set()
         for index in np.ndindex(*self.layout.shape) if arms is None else self._places(arms):
-            reason, number = integrity.inspect(self._arrays, index, self.layout)
+            reason, number = integrity.inspect(self._arrays, index)
             if reason is not None and repair:
-                with locked(self.path / zarr_arrays.LOCK):  # it may have been written just now
-                    reason, number = integrity.inspect(self._arrays, index, self.layout)
+                with locked(self.path / LOCK):  # it may have been written just now
+                    reason, number = integrity.inspect(self._arrays, index)
                     if reason is not None:
-                        for name in sorted(VARIABLES, key=lambda name: name != "status"):
-                            self._erase(name, index)
+                        empty = {name: variable.empty(self.layout.sizes) for name, variable in VARIABLES.items()}
+                        group.write(self._arrays, index, {"status": empty.pop("status")})
+                        group.write(self._arrays, index, empty)
             if reason is not None:
                 arm, replicate = self.layout.arm(index)
                 found.append(Damage(reason, arm, replicate))
@@ -343,16 +335,13 @@ class Store:
         found += [Damage(f"{self.path / event_log.FILE}: line {line} cannot be read; left out") for line in cut]
         return [damage for damage in found if damage.reason not in named or "restored" in damage.reason]
 
-    def _erase(self, name: str, index: tuple[int, ...]) -> None:
-        self._set(name, index, VARIABLES[name].empty(self.layout.sizes))
-
     def log(self, event: Mapping[str, Any]) -> None:
         """Append one line to ``events.jsonl`` (with time and process), whole also with several writers.
 
         Raises:
             OSError: it cannot be written.
         """
-        event_log.append(self.path, {"time": attributes.now(), "pid": os.getpid(), **event})
+        event_log.append(self.path, {"time": metadata.now(), "pid": os.getpid(), **event})
 
     def events(self) -> list[dict[str, Any]]:
         """The event log, oldest first; a line cut by a full disk or damaged is left out."""
@@ -364,34 +353,57 @@ class Store:
         Reads two small numbers an arm, no scores.
         """
         status = self.status()
-        with contextlib.suppress(*zarr_arrays.UNREADABLE):
-            sums = np.asarray(self._arrays["checksum"][self._all])
+        with contextlib.suppress(*group.UNREADABLE):
+            sums = np.asarray(self._arrays["checksum"][...])
             sums = np.where((status != Status.OPEN).any(-1), sums, 0)
-            view = json.dumps(self.attrs[zarr_arrays.OWN], sort_keys=True).encode()
-            return f"{integrity.hash64(view, status.tobytes(), sums.astype('<u8').tobytes()):016x}"
+            own = self.attrs[metadata.OWN].encode()
+            return f"{integrity.hash64(own, status.tobytes(), sums.astype('<u8').tobytes()):016x}"
         return f"unreadable-{os.urandom(4).hex()}"  # never equal: nothing cached is used, and the reader names the arm
 
 
-def _mended(path: Path) -> list[str]:
-    """Mend a store's documents before it is opened to be written; names of what was damaged."""
-    lock = path / zarr_arrays.LOCK
-    zarr_arrays.refuse_links(path)
+def folder(path: str | os.PathLike[str]) -> Path:
+    """The store's folder of a path to it, or to the group in it; ``~`` is the home folder."""
+    path = Path(path).expanduser()
+    return path.parent if path.name == metadata.GROUP else path
+
+
+def _make(path: Path, layout: Layout, attrs: Mapping[str, Any]) -> None:
+    """Make an empty store in one step: it is whole or not there; one that another process made first is left alone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.parent / f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}"
+    for old in path.parent.glob(f".{path.name}.*-*"):  # of processes that were killed while they made one
+        with contextlib.suppress(FileNotFoundError):  # its process has just finished and renamed it
+            if time.time() - old.stat().st_mtime > ABANDONED_AFTER_S:
+                shutil.rmtree(old)
     try:
-        found = []
-        if documents.damaged(path):  # or being written just now
-            with locked(lock):
-                found = documents.mend(path)
-        elif (path / documents.GROUP).is_file() and not documents.has_copy(path):
-            with locked(lock):
-                Store._opened(path)  # is what is copied whole?
-                found = [documents.COPY] if (path / documents.COPY).exists() else []
-                documents.copy(path)
-        return found
+        aside.mkdir()
+        metadata.write(aside, metadata.files(layout, attrs))
+        os.rename(aside, path)
+    except BaseException as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        if not (isinstance(error, OSError) and (path / metadata.COPY).exists()):
+            raise
+
+
+def _mended(path: Path) -> list[str]:
+    """Mend a store's metadata before it is opened to be written; names of the files that were damaged."""
+    group.refuse_links(path)
+    try:
+        if metadata.damaged(path):  # or being written just now
+            with locked(path / LOCK):
+                return [f"{metadata.GROUP}/{name}" for name in metadata.mend(path)]
+        if (path / metadata.GROUP / metadata.ROOT).is_file() and metadata.copied(path) is None:
+            with locked(path / LOCK):
+                layout, arrays, attrs = group.open_group(path, writable=True)  # is what is copied whole?
+                found = [metadata.COPY] if (path / metadata.COPY).exists() else []
+                chunks = {name: array.chunks for name, array in arrays.items()}
+                metadata.write(path, metadata.files(layout, attrs, chunks))
+                return found
     except OSError as error:
-        if wrong := documents.damaged(path):
-            why = error.strerror or error
-            raise InputError(f"{path / wrong[0]}: damaged, and cannot be written to mend it ({why})") from error
-        return []  # a store of before that cannot be written has no copy
+        if wrong := metadata.damaged(path):
+            name, why = path / metadata.GROUP / wrong[0], error.strerror or error
+            raise InputError(f"{name}: damaged, and cannot be written to mend it ({why})") from error
+    return []  # also for a store without a copy that cannot be written
 
 
 def _late_marked(status: np.ndarray) -> np.ndarray:

@@ -20,6 +20,12 @@ class Variable:
     absent: float = float("nan")
     """What stands where nothing is stored (also the fill value on disk)."""
     attrs: dict[str, Any] = field(default_factory=dict)
+    """Further CF attributes. There is no ``_FillValue``: integers stay integers in every reader, -1 or 0 is absent."""
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """CF attributes."""
+        return {"long_name": self.long_name, "units": "1", **self.attrs}
 
     def shape(self, sizes: dict[str, int]) -> tuple[int, ...]:
         """Shape inside one arm."""
