@@ -123,7 +123,8 @@ def open_group(path: Path, *, writable: bool) -> tuple[Layout, dict[str, zarr.Ar
     mode = "r+" if writable else "r"
     group = _guarded(path, lambda: zarr.open_group(folder, mode=mode, zarr_format=3, use_consolidated=True))
     with zarr.config.set(_PIPELINE):
-        arrays = {name: _guarded(path / name, lambda name=name: _array(group, layout, name)) for name in VARIABLES}
+        stored = _guarded(path, lambda: dict(group.arrays()))  # from the consolidated metadata: no file is read
+    arrays = {name: _guarded(path / name, lambda name=name: _checked(stored[name], layout, name)) for name in VARIABLES}
     return layout, arrays, attrs
 
 
@@ -175,11 +176,8 @@ def _layout(path: Path, own: Mapping[str, Any]) -> Layout:
     return layout
 
 
-def _array(group: zarr.Group, layout: Layout, name: str) -> zarr.Array:
+def _checked(array: zarr.Array, layout: Layout, name: str) -> zarr.Array:
     variable = VARIABLES[name]
-    array = group[name]
-    if not isinstance(array, zarr.Array):
-        raise ValueError("there is no array")
     if [codec.to_dict()["name"] for codec in array.metadata.codecs] != ["bytes", "zstd"]:  # pyright: ignore[reportAttributeAccessIssue]
         raise ValueError("the array is not packed as a store's arrays are")
     dims = (*layout.dims, *variable.dims)

@@ -131,9 +131,8 @@ def files(layout: Layout, attrs: Mapping[str, Any], chunks: Mapping[str, tuple[i
         )
         array[...] = values.astype(object) if kind == "U" else values
         array.resize(coordinate.values.shape)
-    found = {key: buffer.to_bytes() for key, buffer in content.items()}
-    names = [key.removesuffix(f"/{ROOT}") for key in found if key.endswith(f"/{ROOT}")]
-    arrays = {name: json.loads(found[f"{name}/{ROOT}"]) for name in names}
+    found = {key: buffer.to_bytes() for key, buffer in sorted(content.items())}
+    arrays = {name: json.loads(found[f"{name}/{ROOT}"]) for name in (*VARIABLES, *coords)}
     root = json.loads(found.pop(ROOT)) | {
         "consolidated_metadata": {"kind": "inline", "must_understand": False, "metadata": arrays}
     }
@@ -158,7 +157,7 @@ def write(store: Path, files: Files) -> None:
     text = {name: content.decode("latin-1") for name, content in files.items()}
     if json_cache.read(store / COPY) != text:
         json_cache.write_or_raise(store / COPY, text)
-    for name in _differing(store, files):
+    for name in differing(store, files):
         if linked := safe_files.first_link(store, f"{GROUP}/{name}"):
             raise OSError(f"{store / linked} is a link that leads out of the store; it is not written through")
         file = store / GROUP / name
@@ -187,9 +186,9 @@ def root(store: Path) -> bytes:
     return files[ROOT] if files else safe_files.read_bytes(store / GROUP / ROOT, json_cache.MAX_BYTES)
 
 
-def damaged(store: Path) -> list[str]:
-    """Files of the group that are not what the copy says; none where there is no sound copy. Writes nothing."""
-    return _differing(store, copied(store) or {})
+def differing(store: Path, files: Files) -> list[str]:
+    """Names of those files that lie in the group with another content, or not at all."""
+    return [name for name, content in files.items() if _content(store / GROUP / name, len(content)) != content]
 
 
 def mend(store: Path) -> list[str]:
@@ -199,14 +198,10 @@ def mend(store: Path) -> list[str]:
         OSError: one cannot be written.
     """
     files = copied(store) or {}
-    wrong = _differing(store, files)
+    wrong = differing(store, files)
     if wrong:
         write(store, files)
     return wrong
-
-
-def _differing(store: Path, files: Files) -> list[str]:
-    return [name for name, content in files.items() if _content(store / GROUP / name, len(content)) != content]
 
 
 def _content(file: Path, size: int) -> bytes | None:

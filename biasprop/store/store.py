@@ -389,10 +389,11 @@ def _mended(path: Path) -> list[str]:
     """Mend a store's metadata before it is opened to be written; names of the files that were damaged."""
     group.refuse_links(path)
     try:
-        if metadata.damaged(path):  # or being written just now
+        copy = metadata.copied(path)
+        if copy and metadata.differing(path, copy):  # damaged, or being written just now
             with locked(path / LOCK):
                 return [f"{metadata.GROUP}/{name}" for name in metadata.mend(path)]
-        if (path / metadata.GROUP / metadata.ROOT).is_file() and metadata.copied(path) is None:
+        if copy is None and (path / metadata.GROUP / metadata.ROOT).is_file():
             with locked(path / LOCK):
                 layout, arrays, attrs = group.open_group(path, writable=True)  # is what is copied whole?
                 found = [metadata.COPY] if (path / metadata.COPY).exists() else []
@@ -400,7 +401,7 @@ def _mended(path: Path) -> list[str]:
                 metadata.write(path, metadata.files(layout, attrs, chunks))
                 return found
     except OSError as error:
-        if wrong := metadata.damaged(path):
+        if wrong := metadata.differing(path, metadata.copied(path) or {}):
             name, why = path / metadata.GROUP / wrong[0], error.strerror or error
             raise InputError(f"{name}: damaged, and cannot be written to mend it ({why})") from error
     return []  # also for a store without a copy that cannot be written
