@@ -26,8 +26,8 @@ STUDY = Path(__file__).with_name("study.toml")
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A paper folder made from one store, without drawing (the figures have tests of their own)."""
     store = tmp_path / "results" / "demo-0123456789ab"
-    store.mkdir(parents=True)
-    (store / "zarr.json").write_text("{}")
+    (store / "cube.zarr").mkdir(parents=True)
+    (store / "cube.zarr" / "zarr.json").write_text("{}")
     cube = synthetic_cube(replicates=4, subjects=80, selection=8, calibration=80)
     cube.attrs |= {"study": STUDY.read_text(encoding="utf-8"), "digest": load_study(STUDY).digest}
     monkeypatch.setattr("biasprop.store.view.open_cube", lambda path: cube, raising=False)
@@ -90,13 +90,13 @@ def test_the_newest_store_of_each_study_counts(tmp_path: Path, monkeypatch: pyte
     overrides = {"a-0000": {"smoke": True}, "a-0001": {"set": ["seed=2"]}, "b-3333": {"scale": "paper"}}
     monkeypatch.setattr(
         "biasprop.store.view.open_cube",
-        lambda path: xr.Dataset(attrs={"overrides": overrides.get(path.name, {})}),
+        lambda path: xr.Dataset(attrs={"overrides": json.dumps(overrides.get(path.name, {}))}),
         raising=False,
     )
     for age, name in enumerate(("a-0000", "a-0001", "a-1111", "a-2222", "b-3333")):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "zarr.json").write_text("{}")
-        os.utime(tmp_path / name / "zarr.json", (1_000 - age, 1_000 - age))
+        (tmp_path / name / "cube.zarr").mkdir(parents=True)
+        (tmp_path / name / "cube.zarr" / "zarr.json").write_text("{}")
+        os.utime(tmp_path / name / "cube.zarr" / "zarr.json", (1_000 - age, 1_000 - age))
     (tmp_path / "encoders").mkdir()
     assert [store.name for store in make.stores(tmp_path, None)] == ["a-1111", "b-3333"]
     assert [store.name for store in make.stores(tmp_path, "a-2222")] == ["a-2222"]
