@@ -61,8 +61,8 @@ def coordinates(layout: Layout) -> dict[str, Coordinate]:
 
 def chunk_shape(coordinate: Coordinate, layout: Layout) -> tuple[int, ...]:
     """One chunk per level, so that a growth adds files and changes none."""
-    factors = {factor.name for factor in layout.factors}
-    per_dim = {"replicate": POSITIONS_PER_CHUNK, "draw": POSITIONS_PER_CHUNK} | dict.fromkeys(factors, 1)
+    per_dim = {factor.name: 1 for factor in layout.factors}
+    per_dim |= {"replicate": POSITIONS_PER_CHUNK, "draw": POSITIONS_PER_CHUNK}
     return tuple(
         per_dim.get(dim, max(size, 1)) for dim, size in zip(coordinate.dims, coordinate.values.shape, strict=True)
     )

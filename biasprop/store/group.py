@@ -149,8 +149,8 @@ def _outdated(path: Path, version: int | None) -> InputError:
     has, suffix = ("an old format", "old") if version is None else (f"format {version}", f"format{version}")
     aside = shlex.join(["mv", str(path), f"{path}.{suffix}"])
     return InputError(
-        f"{path}: the store has {has}, this version of biasprop reads {metadata.FORMAT}; move it aside and recompute it "
-        f"(from the encoders that are there) by: {aside} && python -m biasprop.run STUDY"
+        f"{path}: the store has {has}, this version of biasprop reads {metadata.FORMAT}; move it aside and recompute "
+        f"it (from the encoders that are there) by: {aside} && python -m biasprop.run STUDY"
     )
 
 

@@ -1,4 +1,4 @@
-"""What tells sound results from damaged ones: checksums of arms, and looking at one stored arm."""
+"""Checksums of arms, and the check of one stored arm."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def hash64(*parts: bytes) -> int:
 
 
 def planned(states: np.ndarray) -> int:
-    """How many draws an arm with these statuses has: those up to the last that is OK, diverged or failed."""
+    """Number of planned draws of an arm with these statuses: up to the last that is OK, diverged or failed."""
     return int(np.flatnonzero(np.isin(states, (Status.OK, Status.DIVERGED, Status.FAILED))).max(initial=-1)) + 1
 
 
@@ -47,7 +47,7 @@ def checksum(data: Mapping[str, np.ndarray], draws: int) -> np.uint64:
 
     Args:
         data: every variable of ``DATA``.
-        draws: how many of them count; what is not planned is no part of the hash, so a store can get more draws.
+        draws: number of planned draws; the others are no part of the hash, so a store can get more draws.
     """
     data = {name: data[name][:draws] if v.dims[0] == "draw" else data[name] for name, v in DATA.items()}
     parts = (
@@ -60,10 +60,10 @@ def inspect(arrays: Mapping[str, zarr.Array], index: tuple[int, ...]) -> tuple[s
     """Read one arm and compare it with its checksum.
 
     Returns:
-        What is wrong with it (None: sound, or not written yet), and its fingerprint where it is sound.
+        The damage (None: sound, or not written yet), and the fingerprint if it is sound.
     """
     values: dict[str, np.ndarray] = {}
-    for names in (("status",), (*DATA, *RECORD)):  # most arms of a growing store have no more than their status
+    for names in (("status",), (*DATA, *RECORD)):  # an open arm has nothing else
         for name, value in group.read(arrays, names, index).items():
             if isinstance(value, group.UNREADABLE):
                 return f"{name}: {str(value).partition(chr(10))[0] or type(value).__name__}", None

@@ -30,7 +30,7 @@ class Factor:
         return [label for label, _ in self.levels]
 
     def position(self, label: Label) -> int:
-        """Where a level lies along the dim.
+        """Position of a level along the dim.
 
         Raises:
             KeyError: there is no such level.
@@ -91,7 +91,7 @@ class Layout:
         raise KeyError(f"no factor {name!r} among {[factor.name for factor in self.factors]}")
 
     def index(self, arm: Mapping[str, Label], replicate: int) -> tuple[int, ...]:
-        """Where an arm lies along ``dims``.
+        """Position of an arm along ``dims``.
 
         Raises:
             KeyError: a factor or level is missing or unknown.
@@ -142,11 +142,11 @@ class Layout:
 
 
 def grow(stored: Layout, wanted: Layout, path: Path) -> Layout:
-    """The stored layout with the wanted levels, replicates and draws appended; nothing that exists moves or goes.
+    """The stored layout with the wanted levels, replicates and draws appended; nothing stored moves or is removed.
 
     Args:
         stored: what the store holds.
-        wanted: what a study asks for now; it may lack levels and replicates of the store.
+        wanted: what the study has now; it may lack levels and replicates of the store.
         path: the store, for messages.
 
     Raises:

@@ -147,7 +147,7 @@ def arm_chunk(name: str, layout: Layout) -> tuple[int, ...]:
 
 
 def write(store: Path, files: Files) -> None:
-    """Write those files that are not there yet, the copy first, the root last; a kill leaves what :func:`mend` completes.
+    """Write the files that differ, the copy first, the root last; after a kill :func:`mend` completes them.
 
     For the holder of the store's lock, or the maker of the store.
 

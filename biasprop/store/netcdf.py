@@ -1,4 +1,4 @@
-"""The cube as one netCDF file: what ``to_netcdf`` writes, but compressed, whole or not at all, and with clear errors."""
+"""The cube as one netCDF file: ``to_netcdf``, but compressed, whole or not at all, and with clear errors."""
 
 from __future__ import annotations
 

@@ -35,30 +35,31 @@ class Store:
     """A folder of results. Read ``layout`` for its names and sizes; arms are addressed by their levels' labels.
 
     Only the main process calls :meth:`create_or_grow`; workers call :meth:`open` and :meth:`write`. An arm is written
-    by whoever holds the claim of its cell (:mod:`biasprop.store.file_lock`); a write and a repair never meet.
+    by the process that holds the lock of its cell (:mod:`biasprop.store.file_lock`); the store's own lock keeps writes
+    and repairs apart.
     """
 
     def __init__(self, path: Path, layout: Layout, arrays: dict[str, zarr.Array], attrs: dict[str, Any]):
         self.path = path
         self.layout = layout
         self.attrs = attrs
-        """The store's attributes: study, digest, numerics, versions, commit, title, question, estimands, history."""
+        """The group's attributes, see :func:`biasprop.store.metadata.attributes`."""
         self._arrays = arrays
         self._known: set[int] = set()
         self._mended: list[str] = []
 
     @classmethod
     def create_or_grow(cls, path: str | os.PathLike[str], layout: Layout, attrs: Mapping[str, Any]) -> Store:
-        """Make the store, or open it and append what the study has and the store lacks.
+        """Make the store, or open it and append the study's levels, replicates and draws that it lacks.
 
         Args:
             path: the store's folder, made with its parents where it does not exist.
-            layout: what the study asks for now, in the study's order; it becomes the order of the cube.
-            attrs: study (text), digest, numerics, versions, commit, title, question, estimands: plain values. The
-                estimands are appended to a dated history when they differ from the last ones; the others replace.
+            layout: the study's layout; its order becomes the order of the cube.
+            attrs: study (text), digest, numerics, versions, commit, title, question, estimands, as JSON values, see
+                :func:`biasprop.store.metadata.attributes`.
 
         Raises:
-            InputError: a stored level has another content, the store does not fit the study, is damaged, of a later
+            InputError: a stored level has another content, the store does not fit the study, is damaged, of another
                 format or cannot be written; nothing has been changed then.
         """
         path = folder(path)
@@ -122,7 +123,7 @@ class Store:
         return Store(self.path, *group.open_group(self.path, writable=True))
 
     def index(self, arm: Mapping[str, Label], replicate: int) -> tuple[int, ...]:
-        """Where an arm lies in :meth:`status` and in the arrays on disk.
+        """Position of an arm in :meth:`status` and in the arrays on disk.
 
         Args:
             arm: factor -> label of its level, for every factor.
@@ -167,7 +168,7 @@ class Store:
                 may be shorter than the layout's and are filled up with NaN or -1. Empty where no draw is OK.
             status: of each draw, 1 to 4; a shorter one is filled up with 4 (not planned).
             seconds: wall time of the arm.
-            fingerprint: what the bits depend on (plain values); kept in ``fingerprints/``.
+            fingerprint: what the bits depend on, as JSON values; kept in ``fingerprints/``.
 
         Raises:
             KeyError: the arm is unknown.
@@ -200,11 +201,11 @@ class Store:
 
     def _states(self, status: np.ndarray | Sequence[int]) -> np.ndarray:
         states = np.full(self.layout.draws, Status.NOT_PLANNED, "i1")
-        given = np.asarray(status)
-        known = np.isin(given, [each for each in Status if each != Status.OPEN])
-        if given.ndim != 1 or len(given) > len(states) or not known.all():
-            raise ValueError(f"status holds one of 1 to 4 for each of {len(states)} draws, not {given!r}")
-        states[: len(given)] = given
+        per_draw = np.asarray(status)
+        known = np.isin(per_draw, [state for state in Status if state != Status.OPEN])
+        if per_draw.ndim != 1 or len(per_draw) > len(states) or not known.all():
+            raise ValueError(f"status holds one of 1 to 4 for each of {len(states)} draws, not {per_draw!r}")
+        states[: len(per_draw)] = per_draw
         return states
 
     def _checked(self, data: Mapping[str, np.ndarray], draws: int, *, required: bool) -> dict[str, np.ndarray]:
@@ -215,19 +216,19 @@ class Store:
         for name, variable in DATA.items():
             full = variable.empty(self.layout.sizes)
             if name in data:
-                given = np.asarray(data[name])
+                values = np.asarray(data[name])
                 padded = [dim in ("draw", "selection", "calibration") for dim in variable.dims]
-                fits = given.ndim == full.ndim and all(
+                fits = values.ndim == full.ndim and all(
                     has <= room if pad else has == room
-                    for has, room, pad in zip(given.shape, full.shape, padded, strict=True)
+                    for has, room, pad in zip(values.shape, full.shape, padded, strict=True)
                 )
                 if not fits:
-                    raise ValueError(f"{name} has shape {given.shape}, the store {full.shape} for {variable.dims}")
-                if not np.can_cast(given.dtype, full.dtype, "same_kind"):
-                    raise ValueError(f"{name} has type {given.dtype}, the store {full.dtype}")
-                if full.dtype.kind == "i" and given.size and (given.min() < -1 or given.max() > 127):
+                    raise ValueError(f"{name} has shape {values.shape}, the store {full.shape} for {variable.dims}")
+                if not np.can_cast(values.dtype, full.dtype, "same_kind"):
+                    raise ValueError(f"{name} has type {values.dtype}, the store {full.dtype}")
+                if full.dtype.kind == "i" and values.size and (values.min() < -1 or values.max() > 127):
                     raise ValueError(f"{name} holds values outside -1 to 127")
-                full[tuple(slice(0, size) for size in given.shape)] = given
+                full[tuple(slice(0, size) for size in values.shape)] = values
                 if "draw" in variable.dims:
                     full[draws:] = variable.absent
                 if full.dtype.kind == "f":
@@ -245,7 +246,7 @@ class Store:
         return number
 
     def fingerprint(self, number: int) -> dict[str, Any] | None:
-        """What a fingerprint of the cube stands for; None where its file is missing or damaged."""
+        """The content of a fingerprint of the cube; None where its file is missing or damaged."""
         return fingerprints.find(self.path, number)
 
     def verify(
@@ -254,12 +255,12 @@ class Store:
         """Recompute the checksums of stored arms, and of the files beside them, and compare.
 
         Args:
-            arms: (arm, replicate) to look at; those that the store has no room for are passed over. All where None.
-            repair: open damaged arms again, so that they are computed anew; restore a fingerprint from the event log;
-                log all damage. What cannot be restored, and is no result, is named once.
+            arms: (arm, replicate) to check; those that the store does not have are skipped. None checks all.
+            repair: open damaged arms again, so that they are computed again; restore fingerprints from the event log;
+                log all damage. Damage to what is no result and cannot be restored is named once.
 
         Returns:
-            Every damage found, in the store's order.
+            Every damage, in the store's order.
 
         Raises:
             OSError: there is damage, and the store cannot be written.
@@ -302,10 +303,10 @@ class Store:
             raise InputError(f"{self.path}: damaged, and cannot be written to mend it ({why}): {found}") from error
 
     def begin(self, arms: int) -> None:
-        """Log that a run begins.
+        """Log that a run begins, which also shows now, not after an hour, whether the store can be written.
 
         Raises:
-            InputError: the store cannot be written; better now than after an hour.
+            InputError: it cannot.
         """
         try:
             self.log({"event": "run", "arms": arms})
@@ -321,18 +322,18 @@ class Store:
 
     def _beside(self, numbers: set[int], repair: bool) -> list[Damage]:
         """Damage that touches no result: fingerprints that are lost, lines of the event log that cannot be read."""
-        events, cut = event_log.read(self.path)
+        events, unreadable = event_log.read(self.path)
         named = {event["why"] for event in events if event.get("event") == "damaged" and "why" in event}
         found = []
         for number, text in fingerprints.lost(self.path, numbers, events):
-            how = "restored from the event log" if text else "written again with the next arm that has it"
-            found.append(Damage(f"{fingerprints.file(self.path, number)}: missing or damaged; {how}"))
+            remedy = "restored from the event log" if text else "written again with the next arm that has it"
+            found.append(Damage(f"{fingerprints.file(self.path, number)}: missing or damaged; {remedy}"))
             if repair:
                 self._known.discard(number)
                 fingerprints.file(self.path, number).unlink(missing_ok=True)
             if repair and text:
                 fingerprints.write(self.path, number, text)
-        found += [Damage(f"{self.path / event_log.FILE}: line {line} cannot be read; left out") for line in cut]
+        found += [Damage(f"{self.path / event_log.FILE}: line {line} cannot be read; left out") for line in unreadable]
         return [damage for damage in found if damage.reason not in named or "restored" in damage.reason]
 
     def log(self, event: Mapping[str, Any]) -> None:
@@ -350,7 +351,7 @@ class Store:
     def scores_digest(self) -> str:
         """Hash (16 hex digits) of which arms are stored and of their data's checksums: changes when any result does.
 
-        Reads two small numbers an arm, no scores.
+        Reads two small numbers per arm, no scores.
         """
         status = self.status()
         with contextlib.suppress(*group.UNREADABLE):
@@ -358,7 +359,7 @@ class Store:
             sums = np.where((status != Status.OPEN).any(-1), sums, 0)
             own = self.attrs[metadata.OWN].encode()
             return f"{integrity.hash64(own, status.tobytes(), sums.astype('<u8').tobytes()):016x}"
-        return f"unreadable-{os.urandom(4).hex()}"  # never equal: nothing cached is used, and the reader names the arm
+        return f"unreadable-{os.urandom(4).hex()}"  # never equal: no cache is used, and the reader names the arm
 
 
 def folder(path: str | os.PathLike[str]) -> Path:

@@ -86,7 +86,8 @@ def _dataset(
     try:
         if set(order) != set(dims[:-1]):
             raise KeyError(f"the cube has the factors {dims[:-1]}, not {tuple(order)}")
-        chosen = {name: [store.layout.factor(name).position(label) for label in labels] for name, labels in order.items()}
+        factors = {name: store.layout.factor(name) for name in order}
+        chosen = {name: [factors[name].position(label) for label in labels] for name, labels in order.items()}
     except KeyError as error:
         raise InputError(f"{store.path}: {error.args[0]}") from None
     status = store.status()

@@ -35,8 +35,13 @@ BOMB = MAGIC + bytes([0b11100000]) + (10**12).to_bytes(8, "little") + b"\x01\x00
 """A frame of a few bytes that says it unpacks to a terabyte."""
 BLOCK = ((128 * 1024) << 3 | 0b010).to_bytes(3, "little") + b"\x00"
 SILENT_BOMB = MAGIC + b"\x00\x70" + 90 * BLOCK + bytes([BLOCK[0] | 1]) + BLOCK[1:]
-"""A frame of a few hundred bytes that does not say that it unpacks to 12 MB (RFC 8878: 91 blocks of one repeated byte)."""
-FRAMES = {"bomb": BOMB, "silent bomb": SILENT_BOMB, "two frames": compress(bytes(4_000), 1) * 20, "no frame": b"nonsense"}
+"""A frame of 370 bytes that unpacks to 12 MB and does not say so (RFC 8878: 91 blocks of one repeated byte)."""
+FRAMES = {
+    "bomb": BOMB,
+    "silent bomb": SILENT_BOMB,
+    "frames": compress(bytes(4_000), 1) * 20,
+    "no frame": b"nonsense",
+}
 
 
 def megabytes() -> float:
@@ -181,7 +186,9 @@ def test_only_the_stores_own_packing_is_unpacked(full: Store) -> None:  # noqa: 
         [{"name": "no.such", "configuration": {}}],
         [],
     ):
-        small.rewrite_root(full.path, lambda document, own, codecs=codecs: arrays(document)["score"].update(codecs=codecs))
+        small.rewrite_root(
+            full.path, lambda document, own, codecs=codecs: arrays(document)["score"].update(codecs=codecs)
+        )
         with pytest.raises(InputError, match="damaged"):
             open_cube(full.path)
 

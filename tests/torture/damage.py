@@ -83,7 +83,6 @@ def _harmed(content: bytes, harm: str, chosen: np.random.Generator) -> bytes:
 
 def _mended(out: Path, store: Path, file: Path, reference: Path) -> list[str]:
     """What is wrong after the same command has run again."""
-    place = file.relative_to(out)
     arms = _is_arm(file)
     in_cube = file.is_relative_to(store)
     # An encoder is read when an arm of it is open: open them all.
