@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import xarray as xr
 
+from biasprop.report.results import study_of
+from biasprop.store.view import open_cube
 from tests.torture import damage, disks, kills, writers
 from tests.torture.harness import Commands, chooser, store_in
 
@@ -41,6 +44,19 @@ def test_killed_runs_end_with_the_same_bits(
 ) -> None:
     tally = kills.kills(commands, tmp_path, whole[0], number, count, chooser(1), whole[1])
     assert tally.tried == count and not tally.faults, tally.faults
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_finished_study_opens_in_plain_xarray_without_a_warning(whole: tuple[Path, float], tmp_path: Path) -> None:
+    plain, cube = xr.open_zarr(whole[0] / "cube.zarr").load(), open_cube(whole[0]).load()
+    xr.testing.assert_equal(plain, cube)
+    assert {*plain.coords} == {*cube.coords} >= {"share", "cohort_size", "label_share", "objective", "replicate"}
+    assert study_of(cube, whole[0]).digest == plain.attrs["digest"]
+    for opened in (plain, cube):
+        opened.to_netcdf(tmp_path / "cube.nc", engine="h5netcdf")
+        with xr.open_dataset(tmp_path / "cube.nc", engine="h5netcdf") as back:
+            xr.testing.assert_equal(back.load(), cube)
+        assert back.attrs == opened.attrs
 
 
 def test_two_writers_share_the_work(whole: tuple[Path, float], tmp_path: Path) -> None:
