@@ -83,7 +83,7 @@ def _locked_cells(store: Store, study: Study, members: list[Cell], wait: bool, r
     Yields:
         Whether it is; without ``wait``, another process may have locked one of them.
     """
-    folder = store.path / "claims"
+    folder = store.path / "locks"
     folder.mkdir(exist_ok=True)
     names = {f"{encoder_digest(cell.condition, study.seed)}-{cell.replicate}": cell for cell in members}
     with ExitStack() as locks:

@@ -73,21 +73,29 @@ def study_of(cube: xr.Dataset, store: Path) -> Study:
     from biasprop.study.load import remake
     from biasprop.study.study import Origin
 
-    stored = cube.attrs.get("overrides", {})
-    overrides: dict[str, Any] = stored if isinstance(stored, dict) else {"set": None}
-    text, given, scale = cube.attrs.get("study"), overrides.get("set", []), overrides.get("scale")
-    words = [text, *given, scale or ""] if isinstance(given, list) else [None]
-    if not all(isinstance(word, str) for word in words):
+    recorded = overrides(cube)
+    text, assignments, scale = cube.attrs.get("study"), (recorded or {}).get("set", []), (recorded or {}).get("scale")
+    words = [text, *assignments, scale or ""] if isinstance(assignments, list) else [None]
+    if recorded is None or not all(isinstance(word, str) for word in words):
         raise InputError(f"{store}: the store does not say which study it is of")
     return remake(
         Origin(
             name=f"{store.name.rpartition('-')[0]}.toml",
             text=str(text),
-            set=tuple(given),
+            set=tuple(assignments),
             scale=scale,
-            smoke=bool(overrides.get("smoke")),
+            smoke=bool(recorded.get("smoke")),
         )
     )
+
+
+def overrides(cube: xr.Dataset) -> dict[str, Any] | None:
+    """How the study of a cube was overridden: ``set``, ``scale`` and ``smoke``; None where the attribute is damaged."""
+    try:
+        recorded = json.loads(cube.attrs.get("overrides", "{}"))
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return recorded if isinstance(recorded, dict) else None
 
 
 def open_study_cube(study: Study, store: Path) -> xr.Dataset:

@@ -20,7 +20,7 @@ from biasprop.store import safe_files
 from biasprop.store.file_lock import locked
 
 MAX_BYTES = 4_000_000_000
-"""Of one file; no encoder of these studies comes near it."""
+"""A larger file is not read; encoders of these studies are far smaller."""
 
 _INFO = "__info__"
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -31,7 +31,7 @@ class EncoderStore:
 
     Args:
         root: the folder, for example ``results/encoders``; made when the first encoder is saved.
-        report: called with one line about a file that is damaged and therefore counts as absent.
+        report: called with one line about a damaged file, which counts as absent.
     """
 
     def __init__(self, root: str | os.PathLike[str], report: Callable[[str], None] | None = None):
@@ -39,7 +39,7 @@ class EncoderStore:
         self._report = report or (lambda line: None)
 
     def path(self, key: str) -> Path:
-        """Where an encoder lies.
+        """The file of an encoder.
 
         Raises:
             ValueError: the key could lead outside the folder.
@@ -51,13 +51,13 @@ class EncoderStore:
 
     def load(self, key: str) -> dict[str, np.ndarray] | None:
         """An encoder's arrays in the order they were saved; None where it is absent or damaged (which is reported)."""
-        found = self._read(key)
-        return None if found is None else found[0]
+        content = self._read(key)
+        return None if content is None else content[0]
 
     def info(self, key: str) -> dict[str, Any] | None:
-        """What was saved beside an encoder; None where it is absent or damaged."""
-        found = self._read(key)
-        return None if found is None else found[1]
+        """The information saved with an encoder; None where it is absent or damaged."""
+        content = self._read(key)
+        return None if content is None else content[1]
 
     def save(self, key: str, arrays: Mapping[str, np.ndarray], info: Mapping[str, Any]) -> Path:
         """Store an encoder, whole or not at all; an existing one is replaced.
@@ -65,10 +65,10 @@ class EncoderStore:
         Args:
             key: see :func:`encoder_key`.
             arrays: name -> numbers; names are free text.
-            info: plain values worth keeping beside it (losses, seconds, fingerprint).
+            info: plain values to keep with it (losses, seconds, fingerprint).
 
         Raises:
-            ValueError: an array is not of a plain numeric type, or the key is no key.
+            ValueError: an array is not of a plain numeric type, or the key is not valid.
         """
         plain = {name: np.ascontiguousarray(array).reshape(np.shape(array)) for name, array in arrays.items()}
         for name, array in plain.items():
@@ -96,13 +96,11 @@ class EncoderStore:
 
     @contextmanager
     def claimed(self, keys: Iterable[str]) -> Iterator[None]:
-        """Be the only process that makes these encoders while inside; waits for another one that does, or its death."""
-        with ExitStack() as held:
-            for path in sorted(
-                {self.path(key) for key in keys}
-            ):  # in one order everywhere, so that nobody waits in a ring
+        """Hold the locks of these encoders inside the context; waits for a process that holds one, until it ends."""
+        with ExitStack() as locks:
+            for path in sorted({self.path(key) for key in keys}):  # one order everywhere, against deadlock
                 path.parent.mkdir(parents=True, exist_ok=True)
-                held.enter_context(locked(path.with_name(f".{path.stem}.lock")))
+                locks.enter_context(locked(path.with_name(f".{path.stem}.lock")))
             yield
 
     def _read(self, key: str) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
@@ -120,14 +118,14 @@ class EncoderStore:
                     raise ValueError("it unpacks to more than its size")
                 for member in archive.infolist():
                     with archive.open(member) as file:
-                        _claims_no_more(file, member.file_size)
+                        _check_array_size(file, member.file_size)
             with np.load(io.BytesIO(content), allow_pickle=False) as stored:
                 meta = json.loads(stored[_INFO].tobytes())
                 arrays = {name: stored[f"{number:05d}"] for number, name in enumerate(meta["names"])}
             if _checksum(arrays) != meta["checksum"]:
                 raise ValueError("it does not match its checksum")
             return arrays, dict(meta["info"])
-        except Exception as error:  # whatever a damaged archive raises in zipfile or NumPy, it is not an encoder
+        except Exception as error:  # zipfile and NumPy raise anything on damaged archives
             self._report(f"{path}: damaged and left out ({str(error) or type(error).__name__})")
             return None
 
@@ -137,8 +135,8 @@ def encoder_key(digest: str, fingerprint: str, replicate: int) -> str:
     return f"{digest}-{fingerprint}/replicate-{replicate}"
 
 
-def _claims_no_more(file: Any, size: int) -> None:
-    """NumPy makes room for what an array's header says before it reads on."""
+def _check_array_size(file: Any, size: int) -> None:
+    """Check the header: NumPy allocates what it says before it reads on."""
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(file)

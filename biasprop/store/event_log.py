@@ -1,4 +1,4 @@
-"""The event log of a store: one JSON object a line, appended whole by any number of processes, each with a checksum."""
+"""The event log of a store: one JSON object per line with a checksum, appended whole by any number of processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FILE = "events.jsonl"
 """Its name in the store's folder."""
 
 MAX_BYTES = 4_000_000_000
-"""Bytes of a log that are read."""
+"""A larger log is not read."""
 
 _CHECK = b', "check": "'
 
@@ -35,29 +35,29 @@ def append(store: Path, event: Mapping[str, Any]) -> None:
             line = b"\n" + line
         written = os.write(descriptor, line)
         if written < len(line):
-            os.write(descriptor, line[written:])  # says what is in the way
+            os.write(descriptor, line[written:])  # raises the reason
     finally:
         os.close(descriptor)
 
 
 def read(store: Path) -> tuple[list[dict[str, Any]], list[int]]:
-    """The events, oldest first, and the numbers (from 1) of lines that are no events: cut short or damaged."""
+    """The events, oldest first, and the numbers (from 1) of lines that cannot be read: cut short or damaged."""
     try:
         lines = safe_files.read_bytes(store / FILE, MAX_BYTES).split(b"\n")
     except FileNotFoundError:
         return [], []
-    events, cut = [], []
+    events, unreadable = [], []
     for number, line in enumerate(lines, 1):
         if line and (event := _event(line)) is not None:
             events.append(event)
         elif line:
-            cut.append(number)
-    return events, cut
+            unreadable.append(number)
+    return events, unreadable
 
 
 def _event(line: bytes) -> dict[str, Any] | None:
     head, mark, check = line.rpartition(_CHECK)
-    text = head + b"}" if mark else line  # older lines have none
+    text = head + b"}" if mark else line  # older lines have no checksum
     try:
         event = json.loads(text)
     except ValueError:

@@ -1,9 +1,9 @@
-"""Claims: which process does a piece of work, held by a lock that the system frees when its holder dies, however.
+"""File locks: which process does a piece of work. The system frees a lock when its holder ends, killed or not.
 
-A claim is an advisory lock (``flock``) on an empty file of its own, which stays. It also holds between machines where
-the file system carries locks: NFS 4, NFS 3 with a lock daemon, Lustre mounted with ``flock``. A file system that
-refuses locks makes every claim free: what two processes compute there is then computed twice, and still never wrong,
-because results are written whole, with checksums and their status last.
+A lock is advisory (``flock``), on a file of its own, which stays. It also holds between machines where the file system
+carries locks: NFS 4, NFS 3 with a lock daemon, Lustre mounted with ``flock``. On a file system without locks every lock
+is free: two processes may then compute the same work, and results are still right, because they are written whole,
+with checksums and their status last.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
-"""What a file system answers that has no locks."""
+"""Errors of a file system that has no locks."""
 
 
 @contextlib.contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Hold a claim while inside.
+    """Hold a lock inside the context.
 
     Args:
-        path: the lock's file, made where there is none; its folder exists. It holds who claimed it last, for people.
-        wait: until it is free.
+        path: the lock's file, made if it is missing; its folder exists. It names the last holder, for people.
+        wait: wait until it is free.
 
     Yields:
-        Whether it is held; only without ``wait`` can it not be.
+        Whether it is held; always True with ``wait``.
 
     Raises:
         OSError: the file cannot be made.

@@ -1,4 +1,4 @@
-"""What the fingerprints of a store stand for: files named by the hash of their text, and lines of the event log."""
+"""Fingerprints (what an arm's bits depend on): files named by the hash of their text, and lines of the event log."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ FOLDER = "fingerprints"
 
 
 def file(store: Path, number: int) -> Path:
-    """Where the text of a fingerprint lies."""
+    """The file with the text of a fingerprint."""
     return store / FOLDER / f"{number:016x}.json"
 
 
 def find(store: Path, number: int) -> dict[str, Any] | None:
-    """What a fingerprint stands for; None where its file is missing or damaged."""
+    """The content of a fingerprint; None where its file is missing or damaged."""
     try:
         text = safe_files.read_bytes(file(store, number), json_cache.MAX_BYTES)
         return json.loads(text) if hash64(text) == number else None
@@ -28,13 +28,13 @@ def find(store: Path, number: int) -> dict[str, Any] | None:
 
 
 def number_of(fingerprint: Mapping[str, Any]) -> tuple[int, str]:
-    """The hash of a fingerprint, and the text that it is of."""
+    """The hash of a fingerprint, and the hashed text."""
     text = json.dumps(dict(fingerprint), sort_keys=True, indent=1)
     return hash64(text.encode()), text
 
 
 def write(store: Path, number: int, text: str) -> None:
-    """Keep a fingerprint's text.
+    """Write a fingerprint's text.
 
     Raises:
         OSError: it cannot be written.
@@ -44,13 +44,13 @@ def write(store: Path, number: int, text: str) -> None:
 
 
 def event(number: int, text: str) -> dict[str, Any]:
-    """What the event log says of a fingerprint when it is first seen."""
+    """The event to log when a fingerprint is first stored."""
     return {"event": "fingerprint", "number": f"{number:016x}", "text": text}
 
 
 def lost(store: Path, numbers: Iterable[int], events: list[dict[str, Any]]) -> Iterator[tuple[int, str | None]]:
-    """(number, text) of those without a sound file; the text is the event log's, None where that has none either."""
-    logged = {told["number"]: str(told["text"]) for told in events if told.get("event") == "fingerprint"}
+    """(number, text) of fingerprints without a sound file; the text is from the event log, None if it is not there."""
+    logged = {entry["number"]: str(entry["text"]) for entry in events if entry.get("event") == "fingerprint"}
     for number in sorted(numbers):
         if find(store, number) is None:
             text = logged.get(f"{number:016x}")

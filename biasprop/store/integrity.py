@@ -1,4 +1,4 @@
-"""What tells sound results from damaged ones: checksums of arms, and looking at one stored arm."""
+"""Checksums of arms, and the check of one stored arm."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 import zarr
 
 from biasprop.status import Status
-from biasprop.store import zarr_arrays
-from biasprop.store.layout import Label, Layout
-from biasprop.store.variables import DATA, RECORD, VARIABLES
+from biasprop.store import group
+from biasprop.store.layout import Label
+from biasprop.store.variables import DATA, RECORD
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def hash64(*parts: bytes) -> int:
 
 
 def planned(states: np.ndarray) -> int:
-    """How many draws an arm with these statuses has: those up to the last that is OK, diverged or failed."""
+    """Number of planned draws of an arm with these statuses: up to the last that is OK, diverged or failed."""
     return int(np.flatnonzero(np.isin(states, (Status.OK, Status.DIVERGED, Status.FAILED))).max(initial=-1)) + 1
 
 
@@ -47,7 +47,7 @@ def checksum(data: Mapping[str, np.ndarray], draws: int) -> np.uint64:
 
     Args:
         data: every variable of ``DATA``.
-        draws: how many of them count; what is not planned is no part of the hash, so a store can get more draws.
+        draws: number of planned draws; the others are no part of the hash, so a store can get more draws.
     """
     data = {name: data[name][:draws] if v.dims[0] == "draw" else data[name] for name, v in DATA.items()}
     parts = (
@@ -56,25 +56,25 @@ def checksum(data: Mapping[str, np.ndarray], draws: int) -> np.uint64:
     return np.uint64(hash64(*parts))
 
 
-def inspect(arrays: Mapping[str, zarr.Array], index: tuple[int, ...], layout: Layout) -> tuple[str | None, int | None]:
+def inspect(arrays: Mapping[str, zarr.Array], index: tuple[int, ...]) -> tuple[str | None, int | None]:
     """Read one arm and compare it with its checksum.
 
     Returns:
-        What is wrong with it (None: sound, or not written yet), and its fingerprint where it is sound.
+        The damage (None: sound, or not written yet), and the fingerprint if it is sound.
     """
-    name = "status"
-    try:
-        states = zarr_arrays.read(arrays["status"], index, VARIABLES["status"].shape(layout.sizes))
-        if (states == Status.OPEN).all():
+    values: dict[str, np.ndarray] = {}
+    for names in (("status",), (*DATA, *RECORD)):  # an open arm has nothing else
+        for name, value in group.read(arrays, names, index).items():
+            if isinstance(value, group.UNREADABLE):
+                return f"{name}: {str(value).partition(chr(10))[0] or type(value).__name__}", None
+            if isinstance(value, BaseException):
+                raise value
+            values[name] = value
+        if (values["status"] == Status.OPEN).all():
             return None, None
-        if not np.isin(states, list(Status)).all():
+        if not np.isin(values["status"], list(Status)).all():
             return "status: values out of range", None
-        values: dict[str, np.ndarray] = {}
-        for name in (*DATA, *RECORD):
-            values[name] = zarr_arrays.read(arrays[name], index, VARIABLES[name].shape(layout.sizes))
-    except zarr_arrays.UNREADABLE as error:
-        return f"{name}: {str(error).partition(chr(10))[0] or type(error).__name__}", None
-    if checksum(values, planned(states)) != values["checksum"]:
+    if checksum(values, planned(values["status"])) != values["checksum"]:
         return "the data do not match their checksum", None
     if not values["fingerprint"]:
         return "the fingerprint is missing", None

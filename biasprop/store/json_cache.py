@@ -1,4 +1,4 @@
-"""JSON objects kept in files with a checksum, so that a damaged file is told from a sound one. Nothing heavy."""
+"""JSON values in files with a checksum, which shows damage. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any
 from biasprop.store import safe_files
 
 MAX_BYTES = 64_000_000
-"""Bytes of a file."""
+"""A larger file is not read."""
 
 
 def read(path: Path, key: str = "") -> Any:
-    """What was written under this key; None where the file is missing, damaged or of another key."""
+    """The value written with this key; None where the file is missing, damaged or of another key."""
     with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         stored = json.loads(safe_files.read_bytes(path, MAX_BYTES))
         if stored["checksum"] == _hash(key + json.dumps(stored["content"])):
@@ -26,7 +26,7 @@ def read(path: Path, key: str = "") -> Any:
 
 
 def write(path: Path, content: Any, key: str = "") -> None:
-    """Keep a JSON value, whole or not at all, whoever else writes it; a place that cannot be written is no error.
+    """Write a JSON value, whole or not at all, also with several writers; a failure to write is no error.
 
     Args:
         path: the file; its folder is made.
@@ -39,7 +39,7 @@ def write(path: Path, content: Any, key: str = "") -> None:
 
 
 def write_or_raise(path: Path, content: Any, key: str = "") -> None:
-    """As :func:`write`, into a folder that exists, for what must be kept.
+    """As :func:`write`, into a folder that exists; a failure to write is an error.
 
     Raises:
         OSError: it cannot be written.
@@ -48,26 +48,31 @@ def write_or_raise(path: Path, content: Any, key: str = "") -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file, whole or not at all, whoever else writes it.
+    """:func:`write_bytes` of UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all, also with several writers.
 
     Raises:
         OSError: it cannot be written.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.partial")
     try:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_bytes(content)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
 def cached(folder: Path, key: str, compute: Callable[[], Any]) -> Any:
-    """A JSON value kept under ``<folder>/cache/<key>.json``; a convenience, never a source.
+    """A JSON value from ``<folder>/cache/<key>.json``, or computed and written there; the file may be deleted.
 
     Args:
         folder: of a store, or of a user's caches.
         key: names everything the value depends on; letters and digits.
-        compute: makes the value where there is none that is sound.
+        compute: returns the value if there is no sound file.
     """
     path = Path(folder) / "cache" / f"{key}.json"
     content = read(path, key)

@@ -30,7 +30,7 @@ class Factor:
         return [label for label, _ in self.levels]
 
     def position(self, label: Label) -> int:
-        """Where a level lies along the dim.
+        """Position of a level along the dim.
 
         Raises:
             KeyError: there is no such level.
@@ -91,7 +91,7 @@ class Layout:
         raise KeyError(f"no factor {name!r} among {[factor.name for factor in self.factors]}")
 
     def index(self, arm: Mapping[str, Label], replicate: int) -> tuple[int, ...]:
-        """Where an arm lies along ``dims``.
+        """Position of an arm along ``dims``.
 
         Raises:
             KeyError: a factor or level is missing or unknown.
@@ -106,25 +106,6 @@ class Layout:
         """The arm's levels and the replicate at a position: the inverse of :meth:`index`."""
         levels = {f.name: f.labels[i] for f, i in zip(self.factors, index[:-1], strict=True)}
         return levels, int(index[-1])
-
-    def select(self, levels: Mapping[str, Sequence[Label]], replicates: int | None = None) -> Layout:
-        """The part with these levels, in this order of factors and levels, and the first ``replicates``.
-
-        Raises:
-            KeyError: a factor or level is missing or unknown.
-        """
-        if set(levels) != set(self.dims[:-1]):
-            raise KeyError(f"the cube has the factors {self.dims[:-1]}, not {tuple(levels)}")
-        chosen = {name: [self.factor(name).position(label) for label in labels] for name, labels in levels.items()}
-        factors = tuple(
-            Factor(name, tuple(self.factor(name).levels[i] for i in positions)) for name, positions in chosen.items()
-        )
-        coords = {
-            name: (dims, [values[i] for i in chosen[dims[0]]] if dims[0] in chosen else values)
-            for name, (dims, values) in self.coords.items()
-        }
-        count = self.replicates if replicates is None else min(replicates, self.replicates)
-        return replace(self, factors=factors, coords=coords, replicates=count)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for the store's metadata; a missing number is None."""
@@ -161,11 +142,11 @@ class Layout:
 
 
 def grow(stored: Layout, wanted: Layout, path: Path) -> Layout:
-    """The stored layout with the wanted levels, replicates and draws appended; nothing that exists moves or goes.
+    """The stored layout with the wanted levels, replicates and draws appended; nothing stored moves or is removed.
 
     Args:
         stored: what the store holds.
-        wanted: what a study asks for now; it may lack levels and replicates of the store.
+        wanted: what the study has now; it may lack levels and replicates of the store.
         path: the store, for messages.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The difficulty ledger beside the arrays of a store: a file of its own with a checksum, which no result depends on."""
+"""The difficulty ledger beside the group of a store: a file of its own with a checksum; no result depends on it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ FILE = "ledger.json"
 
 
 def read(store: Path) -> dict[str, Any] | None:
-    """What was kept; None where it is missing or damaged, so that it is made again."""
+    """The stored ledger; None where it is missing or damaged, and has to be computed again."""
     return json_cache.read(Path(store) / FILE)
 
 
-def write(store: Path, told: dict[str, Any]) -> None:
-    """Keep it, whole or not at all; a store that cannot be written stays without."""
-    json_cache.write(Path(store) / FILE, told)
+def write(store: Path, ledger: dict[str, Any]) -> None:
+    """Write the ledger, whole or not at all; a failure to write is no error."""
+    json_cache.write(Path(store) / FILE, ledger)

@@ -1,13 +1,11 @@
-"""The cube as one netCDF file, for readers outside Python."""
+"""The cube as one netCDF file: ``to_netcdf``, but compressed, whole or not at all, and with clear errors."""
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from biasprop.component import InputError
@@ -21,7 +19,7 @@ def export_netcdf(cube: xr.Dataset, file: str | os.PathLike[str]) -> Path:
         file: where to; its folder exists.
 
     Returns:
-        The file's absolute path. Attributes that netCDF cannot hold (tables, lists, booleans) are JSON text in it.
+        The file's absolute path.
 
     Raises:
         InputError: the folder is missing or cannot be written, or h5netcdf is not installed.
@@ -35,22 +33,15 @@ def export_netcdf(cube: xr.Dataset, file: str | os.PathLike[str]) -> Path:
         import h5netcdf  # noqa: F401 - an optional extra: only its presence matters here
     except ImportError:
         raise InputError("--netcdf needs h5netcdf: pip install 'biasprop[netcdf]'") from None
-    plain = cube.assign_attrs({name: _plain(value) for name, value in cube.attrs.items()})
     encoding: dict[Any, dict[str, Any]] = {
         name: {"zlib": True, "complevel": 4} for name, variable in cube.data_vars.items() if variable.size > 1
     }
     aside = target.with_name(f".{target.name}.{os.getpid()}-{os.urandom(4).hex()}")
     try:
-        plain.to_netcdf(aside, engine="h5netcdf", encoding=encoding)
+        cube.to_netcdf(aside, engine="h5netcdf", encoding=encoding)
         os.replace(aside, target)
     except OSError as error:
         raise InputError(f"{target}: cannot be written ({error.strerror or error})") from error
     finally:
         aside.unlink(missing_ok=True)
     return target
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, str | np.ndarray) or (isinstance(value, int | float) and not isinstance(value, bool)):
-        return value
-    return json.dumps(value, sort_keys=True)

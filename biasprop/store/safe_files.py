@@ -1,4 +1,4 @@
-"""Files that someone else may have made: read no further than expected, and never written through a link."""
+"""Files that someone else may have made: read up to an expected size, and never written through a link."""
 
 from __future__ import annotations
 
@@ -6,34 +6,31 @@ import os
 import stat
 from pathlib import Path
 
-MAGIC = b"\x28\xb5\x2f\xfd"
-"""How a frame of Zstandard begins (RFC 8878, section 3.1.1)."""
-
 
 def read_bytes(file: Path, most: int) -> bytes:
     """The bytes of a plain file.
 
     Args:
         file: its path.
-        most: bytes it may have.
+        most: largest size, bytes.
 
     Raises:
         FileNotFoundError: there is none.
         OSError: it cannot be read.
-        ValueError: it is no plain file (but a pipe, a device, a folder) or too large.
+        ValueError: it is not a plain file (but a pipe, a device, a folder) or too large.
     """
-    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would wait for its writer
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # opening a pipe would wait for its writer
     with os.fdopen(descriptor, "rb") as opened:
-        about = os.fstat(opened.fileno())
-        if not stat.S_ISREG(about.st_mode):
-            raise ValueError(f"{file.name} is no plain file")
-        if about.st_size > most:
-            raise ValueError(f"{file.name} has {about.st_size} bytes, more than the {most} that it may have")
+        info = os.fstat(opened.fileno())
+        if not stat.S_ISREG(info.st_mode):
+            raise ValueError(f"{file.name} is not a plain file")
+        if info.st_size > most:
+            raise ValueError(f"{file.name} has {info.st_size} bytes, more than the {most} that it may have")
         return opened.read(most + 1)
 
 
 def first_link(root: Path, key: str) -> str | None:
-    """The first part of a path below ``root`` that is a link, which may lead anywhere; None if none is.
+    """The first part of a path below ``root`` that is a link or ``..``, which may lead anywhere; None if there is none.
 
     Args:
         root: a folder, which itself may be a link.
@@ -41,33 +38,16 @@ def first_link(root: Path, key: str) -> str | None:
     """
     parts = key.split("/")
     for end in range(1, len(parts) + 1):
-        here = "/".join(parts[:end])
-        if parts[end - 1] == ".." or os.path.islink(os.path.join(root, here)):  # pathlib takes five times as long
-            return here
+        part = "/".join(parts[:end])
+        if parts[end - 1] == ".." or os.path.islink(os.path.join(root, part)):  # pathlib takes five times as long
+            return part
     return None
 
 
 def links_in(folder: Path) -> list[str]:
-    """Names of what lies in a folder and is a link; none where there is no folder."""
+    """Names of the links in a folder; empty if there is no folder."""
     try:
         with os.scandir(folder) as entries:
             return sorted(entry.name for entry in entries if entry.is_symlink())
     except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-def unpacked(frame: bytes) -> int:
-    """How many bytes a frame of Zstandard says it unpacks to.
-
-    Raises:
-        ValueError: it does not say so, or it is no such frame.
-    """
-    if frame[:4] != MAGIC or len(frame) < 6:
-        raise ValueError("no Zstandard frame")
-    descriptor = frame[4]
-    single = bool(descriptor & 0b100000)
-    width = (1 if single else 0, 2, 4, 8)[descriptor >> 6]
-    start = 5 + (not single) + (0, 1, 2, 4)[descriptor & 0b11]
-    if not width or len(frame) < start + width:
-        raise ValueError("the frame does not say how much it unpacks to")
-    return int.from_bytes(frame[start : start + width], "little") + (256 if width == 2 else 0)

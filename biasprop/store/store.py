@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
+import shutil
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,17 @@ import zarr
 
 from biasprop.component import InputError
 from biasprop.status import Status
-from biasprop.store import attributes, documents, event_log, fingerprints, integrity, zarr_arrays
+from biasprop.store import event_log, fingerprints, group, integrity, metadata
 from biasprop.store.file_lock import locked
 from biasprop.store.integrity import Damage
 from biasprop.store.layout import Label, Layout, grow
 from biasprop.store.variables import DATA, VARIABLES
+
+LOCK = ".lock"
+"""Held while a store's metadata or an arm are written, or damage is mended."""
+
+ABANDONED_AFTER_S = 3600.0
+"""Seconds after which a half-made store is taken for that of a killed process, and removed."""
 
 _INCIDENTAL = {"versions", "commit"}
 """Attributes that alone are no reason to refuse a store which cannot be written."""
@@ -28,37 +35,37 @@ class Store:
     """A folder of results. Read ``layout`` for its names and sizes; arms are addressed by their levels' labels.
 
     Only the main process calls :meth:`create_or_grow`; workers call :meth:`open` and :meth:`write`. An arm is written
-    by whoever holds the claim of its cell (:mod:`biasprop.store.file_lock`); a write and a repair never meet.
+    by the process that holds the lock of its cell (:mod:`biasprop.store.file_lock`); the store's own lock keeps writes
+    and repairs apart.
     """
 
     def __init__(self, path: Path, layout: Layout, arrays: dict[str, zarr.Array], attrs: dict[str, Any]):
         self.path = path
         self.layout = layout
         self.attrs = attrs
-        """The store's attributes: study, digest, numerics, versions, commit, title, question, estimands, history."""
+        """The group's attributes, see :func:`biasprop.store.metadata.attributes`."""
         self._arrays = arrays
         self._known: set[int] = set()
         self._mended: list[str] = []
 
     @classmethod
     def create_or_grow(cls, path: str | os.PathLike[str], layout: Layout, attrs: Mapping[str, Any]) -> Store:
-        """Make the store, or open it and append what the study has and the store lacks.
+        """Make the store, or open it and append the study's levels, replicates and draws that it lacks.
 
         Args:
             path: the store's folder, made with its parents where it does not exist.
-            layout: what the study asks for now, in the study's order; it becomes the order of the cube.
-            attrs: study (text), digest, numerics, versions, commit, title, question, estimands: plain values. The
-                estimands are appended to a dated history when they differ from the last ones; the others replace.
+            layout: the study's layout; its order becomes the order of the cube.
+            attrs: study (text), digest, numerics, versions, commit, title, question, estimands, as JSON values, see
+                :func:`biasprop.store.metadata.attributes`.
 
         Raises:
-            InputError: a stored level has another content, the store does not fit the study, is damaged, of a later
+            InputError: a stored level has another content, the store does not fit the study, is damaged, of another
                 format or cannot be written; nothing has been changed then.
         """
-        path = Path(path)
-        fresh = attributes.attributes({}, layout, layout, attrs)
+        path = folder(path)
         try:
             if not path.exists():
-                zarr_arrays.make(path, layout, fresh)
+                _make(path, layout, metadata.attributes({}, layout, layout, attrs))
             opened = cls.open(path)
             if opened._wanted(layout, attrs) != opened.attrs:
                 opened = opened._locked_growth(layout, attrs)
@@ -71,59 +78,52 @@ class Store:
         """Open a store that exists, as workers and readers do.
 
         Args:
-            path: the store's folder.
-            writable: also mend damaged metadata from its copy (:meth:`verify` names it); otherwise nothing is written.
+            path: the store's folder, or the group in it.
+            writable: also mend damaged metadata from its copy (:meth:`verify` names it); otherwise the copy is read in
+                its place and nothing is written.
 
         Raises:
-            InputError: there is none, or it is damaged or of a later format.
+            InputError: there is none, or it is damaged or of another format.
         """
-        path = Path(path)
-        mended = []
-        if writable:
-            mended = _mended(path)
-        else:
-            zarr_arrays.check(path)
-        opened = cls._opened(path, writable)
+        path = folder(path)
+        mended = _mended(path) if writable else []
+        opened = cls(path, *group.open_group(path, writable=writable))
         opened._mended += mended
         return opened
 
-    @classmethod
-    def _opened(cls, path: Path, writable: bool = True) -> Store:
-        group, own = zarr_arrays.open_group(path, writable=writable)
-        layout = zarr_arrays.open_layout(path, own)
-        return cls(path, layout, zarr_arrays.open_arrays(path, group, layout), dict(group.attrs))
-
     def _wanted(self, wanted: Layout, attrs: Mapping[str, Any]) -> dict[str, Any]:
+        """The attributes the store gets for a study; its grown layout is among them."""
         digest = self.attrs.get("digest")
         if digest != attrs.get("digest"):
             raise InputError(f"{self.path}: the store is of digest {digest}, the study of {attrs.get('digest')}")
-        return attributes.attributes(self.attrs, grow(self.layout, wanted, self.path), wanted, attrs)
+        layout = grow(self.layout, wanted, self.path)
+        try:
+            return metadata.attributes(self.attrs, layout, wanted, attrs)
+        except (ValueError, TypeError, LookupError) as error:
+            raise InputError(f"{self.path}: the store's metadata is damaged ({error}); move it away") from error
 
     def _locked_growth(self, wanted: Layout, attrs: Mapping[str, Any]) -> Store:
-        """Grow and describe the store anew; where it cannot be written, only what is incidental may stay as it was."""
+        """Grow and describe the store; where it cannot be written, only what is incidental may stay as it was."""
         new = self._wanted(wanted, attrs)
         try:
-            with locked(self.path / zarr_arrays.LOCK):
-                return self._opened(self.path)._grow(wanted, attrs)  # another process may have grown it meanwhile
+            with locked(self.path / LOCK):  # another process may have grown it meanwhile
+                return Store(self.path, *group.open_group(self.path, writable=True))._grow(wanted, attrs)
         except OSError:
             if {name for name, value in new.items() if value != self.attrs.get(name)} - _INCIDENTAL:
                 raise
             return self
 
     def _grow(self, wanted: Layout, attrs: Mapping[str, Any]) -> Store:
-        new = self._wanted(wanted, attrs)
-        layout = Layout.from_json(new[zarr_arrays.OWN]["layout"])
+        new, layout = self._wanted(wanted, attrs), grow(self.layout, wanted, self.path)
         if layout.shape != self.layout.shape:
             sizes = ", ".join(f"{dim} {size}" for dim, size in zip(layout.dims, layout.shape, strict=True))
-            new["history"] = f"{new['history']}\n{attributes.now()}: grown to {sizes}"
-        now = documents.read(self.path)
-        grown = documents.resized(now, zarr_arrays.needed(self._arrays, layout))
-        grown[documents.GROUP] = now[documents.GROUP] | {"attributes": new}
-        documents.write(self.path, grown)
-        return self._opened(self.path)
+            new["history"] = f"{new['history']}\n{metadata.now()}: grown to {sizes}"
+        chunks = {name: array.chunks for name, array in self._arrays.items()}
+        metadata.write(self.path, metadata.files(layout, new, chunks))
+        return Store(self.path, *group.open_group(self.path, writable=True))
 
     def index(self, arm: Mapping[str, Label], replicate: int) -> tuple[int, ...]:
-        """Where an arm lies in :meth:`status` and in the arrays on disk.
+        """Position of an arm in :meth:`status` and in the arrays on disk.
 
         Args:
             arm: factor -> label of its level, for every factor.
@@ -137,29 +137,19 @@ class Store:
     def status(self) -> np.ndarray:
         """Status of every draw, int8 ``[*factors, replicate, draw]`` in the store's order; unreadable is open."""
         try:
-            status = np.asarray(self._arrays["status"][(*self._all, slice(0, self.layout.draws))])
-        except zarr_arrays.UNREADABLE:
+            status = np.asarray(self._arrays["status"][...])
+        except group.UNREADABLE:
             status = np.full((*self.layout.shape, self.layout.draws), Status.OPEN, "i1")
             for index in np.ndindex(*self.layout.shape):
-                with contextlib.suppress(*zarr_arrays.UNREADABLE):
-                    status[index] = self._get("status", index)
+                with contextlib.suppress(*group.UNREADABLE):
+                    status[index] = self._arrays["status"][index]
         return _late_marked(status)
 
     def status_of(self, arm: Mapping[str, Label], replicate: int) -> np.ndarray:
         """Status of every draw of one arm (see :meth:`index`), from one small file however large the store is."""
-        with contextlib.suppress(*zarr_arrays.UNREADABLE):
-            return _late_marked(self._get("status", self.index(arm, replicate)))
+        with contextlib.suppress(*group.UNREADABLE):
+            return _late_marked(np.asarray(self._arrays["status"][self.index(arm, replicate)]))
         return np.full(self.layout.draws, Status.OPEN, "i1")
-
-    def _get(self, name: str, index: tuple[int, ...]) -> np.ndarray:
-        return zarr_arrays.read(self._arrays[name], index, VARIABLES[name].shape(self.layout.sizes))
-
-    def _set(self, name: str, index: tuple[int, ...], values: Any) -> None:
-        zarr_arrays.write(self._arrays[name], index, VARIABLES[name].shape(self.layout.sizes), values)
-
-    @property
-    def _all(self) -> tuple[slice, ...]:
-        return tuple(slice(0, size) for size in self.layout.shape)  # an array may be longer than the layout
 
     def write(
         self,
@@ -178,7 +168,7 @@ class Store:
                 may be shorter than the layout's and are filled up with NaN or -1. Empty where no draw is OK.
             status: of each draw, 1 to 4; a shorter one is filled up with 4 (not planned).
             seconds: wall time of the arm.
-            fingerprint: what the bits depend on (plain values); kept in ``fingerprints/``.
+            fingerprint: what the bits depend on, as JSON values; kept in ``fingerprints/``.
 
         Raises:
             KeyError: the arm is unknown.
@@ -187,15 +177,17 @@ class Store:
         index = self.index(arm, replicate)
         states = self._states(status)
         arrays = self._checked(data, integrity.planned(states), required=bool((states == Status.OK).any()))
-        with locked(self.path / zarr_arrays.LOCK):  # against a process that checks and mends meanwhile
+        with locked(self.path / LOCK):  # against a process that checks and mends meanwhile
             if self._is_written(index):
-                self._set("status", index, Status.OPEN)  # a kill from here on must not leave old status over new data
-            for name, values in arrays.items():
-                self._set(name, index, values)
-            self._set("fingerprint", index, np.uint64(self._keep_fingerprint(fingerprint)))
-            self._set("checksum", index, integrity.checksum(arrays, integrity.planned(states)))
-            self._set("seconds", index, np.float32(seconds))
-            self._set("status", index, states)
+                # A kill from here on must not leave old status over new data.
+                group.write(self._arrays, index, {"status": np.int8(Status.OPEN)})
+            record = {
+                "fingerprint": np.uint64(self._keep_fingerprint(fingerprint)),
+                "checksum": integrity.checksum(arrays, integrity.planned(states)),
+                "seconds": np.float32(seconds),
+            }
+            group.write(self._arrays, index, arrays | record)
+            group.write(self._arrays, index, {"status": states})
 
     def array(self, name: str) -> zarr.Array:
         """A variable's array on disk, unmasked and in the store's order; for readers."""
@@ -203,17 +195,17 @@ class Store:
 
     def _is_written(self, index: tuple[int, ...]) -> bool:
         try:
-            return bool((self._get("status", index) != Status.OPEN).any())
-        except zarr_arrays.UNREADABLE:
+            return bool(np.any(np.asarray(self._arrays["status"][index]) != Status.OPEN))
+        except group.UNREADABLE:
             return True
 
     def _states(self, status: np.ndarray | Sequence[int]) -> np.ndarray:
         states = np.full(self.layout.draws, Status.NOT_PLANNED, "i1")
-        given = np.asarray(status)
-        known = np.isin(given, [each for each in Status if each != Status.OPEN])
-        if given.ndim != 1 or len(given) > len(states) or not known.all():
-            raise ValueError(f"status holds one of 1 to 4 for each of {len(states)} draws, not {given!r}")
-        states[: len(given)] = given
+        per_draw = np.asarray(status)
+        known = np.isin(per_draw, [state for state in Status if state != Status.OPEN])
+        if per_draw.ndim != 1 or len(per_draw) > len(states) or not known.all():
+            raise ValueError(f"status holds one of 1 to 4 for each of {len(states)} draws, not {per_draw!r}")
+        states[: len(per_draw)] = per_draw
         return states
 
     def _checked(self, data: Mapping[str, np.ndarray], draws: int, *, required: bool) -> dict[str, np.ndarray]:
@@ -224,19 +216,19 @@ class Store:
         for name, variable in DATA.items():
             full = variable.empty(self.layout.sizes)
             if name in data:
-                given = np.asarray(data[name])
+                values = np.asarray(data[name])
                 padded = [dim in ("draw", "selection", "calibration") for dim in variable.dims]
-                fits = given.ndim == full.ndim and all(
+                fits = values.ndim == full.ndim and all(
                     has <= room if pad else has == room
-                    for has, room, pad in zip(given.shape, full.shape, padded, strict=True)
+                    for has, room, pad in zip(values.shape, full.shape, padded, strict=True)
                 )
                 if not fits:
-                    raise ValueError(f"{name} has shape {given.shape}, the store {full.shape} for {variable.dims}")
-                if not np.can_cast(given.dtype, full.dtype, "same_kind"):
-                    raise ValueError(f"{name} has type {given.dtype}, the store {full.dtype}")
-                if full.dtype.kind == "i" and given.size and (given.min() < -1 or given.max() > 127):
+                    raise ValueError(f"{name} has shape {values.shape}, the store {full.shape} for {variable.dims}")
+                if not np.can_cast(values.dtype, full.dtype, "same_kind"):
+                    raise ValueError(f"{name} has type {values.dtype}, the store {full.dtype}")
+                if full.dtype.kind == "i" and values.size and (values.min() < -1 or values.max() > 127):
                     raise ValueError(f"{name} holds values outside -1 to 127")
-                full[tuple(slice(0, size) for size in given.shape)] = given
+                full[tuple(slice(0, size) for size in values.shape)] = values
                 if "draw" in variable.dims:
                     full[draws:] = variable.absent
                 if full.dtype.kind == "f":
@@ -254,7 +246,7 @@ class Store:
         return number
 
     def fingerprint(self, number: int) -> dict[str, Any] | None:
-        """What a fingerprint of the cube stands for; None where its file is missing or damaged."""
+        """The content of a fingerprint of the cube; None where its file is missing or damaged."""
         return fingerprints.find(self.path, number)
 
     def verify(
@@ -263,27 +255,28 @@ class Store:
         """Recompute the checksums of stored arms, and of the files beside them, and compare.
 
         Args:
-            arms: (arm, replicate) to look at; those that the store has no room for are passed over. All where None.
-            repair: open damaged arms again, so that they are computed anew; restore a fingerprint from the event log;
-                log all damage. What cannot be restored, and is no result, is named once.
+            arms: (arm, replicate) to check; those that the store does not have are skipped. None checks all.
+            repair: open damaged arms again, so that they are computed again; restore fingerprints from the event log;
+                log all damage. Damage to what is no result and cannot be restored is named once.
 
         Returns:
-            Every damage found, in the store's order.
+            Every damage, in the store's order.
 
         Raises:
             OSError: there is damage, and the store cannot be written.
         """
-        found = [Damage(f"{self.path / name}: damaged; restored from its copy") for name in self._mended]
+        found = [Damage(f"{self.path / name}: damaged; restored") for name in self._mended]
         self._mended = []
         numbers: set[int] = set()
         for index in np.ndindex(*self.layout.shape) if arms is None else self._places(arms):
-            reason, number = integrity.inspect(self._arrays, index, self.layout)
+            reason, number = integrity.inspect(self._arrays, index)
             if reason is not None and repair:
-                with locked(self.path / zarr_arrays.LOCK):  # it may have been written just now
-                    reason, number = integrity.inspect(self._arrays, index, self.layout)
+                with locked(self.path / LOCK):  # it may have been written just now
+                    reason, number = integrity.inspect(self._arrays, index)
                     if reason is not None:
-                        for name in sorted(VARIABLES, key=lambda name: name != "status"):
-                            self._erase(name, index)
+                        empty = {name: variable.empty(self.layout.sizes) for name, variable in VARIABLES.items()}
+                        group.write(self._arrays, index, {"status": empty.pop("status")})
+                        group.write(self._arrays, index, empty)
             if reason is not None:
                 arm, replicate = self.layout.arm(index)
                 found.append(Damage(reason, arm, replicate))
@@ -310,10 +303,10 @@ class Store:
             raise InputError(f"{self.path}: damaged, and cannot be written to mend it ({why}): {found}") from error
 
     def begin(self, arms: int) -> None:
-        """Log that a run begins.
+        """Log that a run begins, which also shows now, not after an hour, whether the store can be written.
 
         Raises:
-            InputError: the store cannot be written; better now than after an hour.
+            InputError: it cannot.
         """
         try:
             self.log({"event": "run", "arms": arms})
@@ -329,22 +322,19 @@ class Store:
 
     def _beside(self, numbers: set[int], repair: bool) -> list[Damage]:
         """Damage that touches no result: fingerprints that are lost, lines of the event log that cannot be read."""
-        events, cut = event_log.read(self.path)
+        events, unreadable = event_log.read(self.path)
         named = {event["why"] for event in events if event.get("event") == "damaged" and "why" in event}
         found = []
         for number, text in fingerprints.lost(self.path, numbers, events):
-            how = "restored from the event log" if text else "written again with the next arm that has it"
-            found.append(Damage(f"{fingerprints.file(self.path, number)}: missing or damaged; {how}"))
+            remedy = "restored from the event log" if text else "written again with the next arm that has it"
+            found.append(Damage(f"{fingerprints.file(self.path, number)}: missing or damaged; {remedy}"))
             if repair:
                 self._known.discard(number)
                 fingerprints.file(self.path, number).unlink(missing_ok=True)
             if repair and text:
                 fingerprints.write(self.path, number, text)
-        found += [Damage(f"{self.path / event_log.FILE}: line {line} cannot be read; left out") for line in cut]
+        found += [Damage(f"{self.path / event_log.FILE}: line {line} cannot be read; left out") for line in unreadable]
         return [damage for damage in found if damage.reason not in named or "restored" in damage.reason]
-
-    def _erase(self, name: str, index: tuple[int, ...]) -> None:
-        self._set(name, index, VARIABLES[name].empty(self.layout.sizes))
 
     def log(self, event: Mapping[str, Any]) -> None:
         """Append one line to ``events.jsonl`` (with time and process), whole also with several writers.
@@ -352,7 +342,7 @@ class Store:
         Raises:
             OSError: it cannot be written.
         """
-        event_log.append(self.path, {"time": attributes.now(), "pid": os.getpid(), **event})
+        event_log.append(self.path, {"time": metadata.now(), "pid": os.getpid(), **event})
 
     def events(self) -> list[dict[str, Any]]:
         """The event log, oldest first; a line cut by a full disk or damaged is left out."""
@@ -361,37 +351,61 @@ class Store:
     def scores_digest(self) -> str:
         """Hash (16 hex digits) of which arms are stored and of their data's checksums: changes when any result does.
 
-        Reads two small numbers an arm, no scores.
+        Reads two small numbers per arm, no scores.
         """
         status = self.status()
-        with contextlib.suppress(*zarr_arrays.UNREADABLE):
-            sums = np.asarray(self._arrays["checksum"][self._all])
+        with contextlib.suppress(*group.UNREADABLE):
+            sums = np.asarray(self._arrays["checksum"][...])
             sums = np.where((status != Status.OPEN).any(-1), sums, 0)
-            view = json.dumps(self.attrs[zarr_arrays.OWN], sort_keys=True).encode()
-            return f"{integrity.hash64(view, status.tobytes(), sums.astype('<u8').tobytes()):016x}"
-        return f"unreadable-{os.urandom(4).hex()}"  # never equal: nothing cached is used, and the reader names the arm
+            own = self.attrs[metadata.OWN].encode()
+            return f"{integrity.hash64(own, status.tobytes(), sums.astype('<u8').tobytes()):016x}"
+        return f"unreadable-{os.urandom(4).hex()}"  # never equal: no cache is used, and the reader names the arm
+
+
+def folder(path: str | os.PathLike[str]) -> Path:
+    """The store's folder of a path to it, or to the group in it; ``~`` is the home folder."""
+    path = Path(path).expanduser()
+    return path.parent if path.name == metadata.GROUP else path
+
+
+def _make(path: Path, layout: Layout, attrs: Mapping[str, Any]) -> None:
+    """Make an empty store in one step: it is whole or not there; one that another process made first is left alone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.parent / f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}"
+    for old in path.parent.glob(f".{path.name}.*-*"):  # of processes that were killed while they made one
+        with contextlib.suppress(FileNotFoundError):  # its process has just finished and renamed it
+            if time.time() - old.stat().st_mtime > ABANDONED_AFTER_S:
+                shutil.rmtree(old)
+    try:
+        aside.mkdir()
+        metadata.write(aside, metadata.files(layout, attrs))
+        os.rename(aside, path)
+    except BaseException as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        if not (isinstance(error, OSError) and (path / metadata.COPY).exists()):
+            raise
 
 
 def _mended(path: Path) -> list[str]:
-    """Mend a store's documents before it is opened to be written; names of what was damaged."""
-    lock = path / zarr_arrays.LOCK
-    zarr_arrays.refuse_links(path)
+    """Mend a store's metadata before it is opened to be written; names of the files that were damaged."""
+    group.refuse_links(path)
     try:
-        found = []
-        if documents.damaged(path):  # or being written just now
-            with locked(lock):
-                found = documents.mend(path)
-        elif (path / documents.GROUP).is_file() and not documents.has_copy(path):
-            with locked(lock):
-                Store._opened(path)  # is what is copied whole?
-                found = [documents.COPY] if (path / documents.COPY).exists() else []
-                documents.copy(path)
-        return found
+        copy = metadata.copied(path)
+        if copy and metadata.differing(path, copy):  # damaged, or being written just now
+            with locked(path / LOCK):
+                return [f"{metadata.GROUP}/{name}" for name in metadata.mend(path)]
+        if copy is None and (path / metadata.GROUP / metadata.ROOT).is_file():
+            with locked(path / LOCK):
+                layout, arrays, attrs = group.open_group(path, writable=True)  # is what is copied whole?
+                found = [metadata.COPY] if (path / metadata.COPY).exists() else []
+                chunks = {name: array.chunks for name, array in arrays.items()}
+                metadata.write(path, metadata.files(layout, attrs, chunks))
+                return found
     except OSError as error:
-        if wrong := documents.damaged(path):
-            why = error.strerror or error
-            raise InputError(f"{path / wrong[0]}: damaged, and cannot be written to mend it ({why})") from error
-        return []  # a store of before that cannot be written has no copy
+        if wrong := metadata.differing(path, metadata.copied(path) or {}):
+            name, why = path / metadata.GROUP / wrong[0], error.strerror or error
+            raise InputError(f"{name}: damaged, and cannot be written to mend it ({why})") from error
+    return []  # also for a store without a copy that cannot be written
 
 
 def _late_marked(status: np.ndarray) -> np.ndarray:

@@ -12,14 +12,20 @@ from biasprop.status import Status
 
 @dataclass(frozen=True)
 class Variable:
-    """One variable of the cube inside one arm; the factors and the replicate stand before ``dims``."""
+    """One variable of the cube inside one arm; in the cube the factors and ``replicate`` precede ``dims``."""
 
     dims: tuple[str, ...]
     dtype: str
     long_name: str
     absent: float = float("nan")
-    """What stands where nothing is stored (also the fill value on disk)."""
+    """The value where nothing is stored (also the fill value on disk)."""
     attrs: dict[str, Any] = field(default_factory=dict)
+    """Further CF attributes. There is no ``_FillValue``: integers stay integers in every reader, -1 or 0 is absent."""
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """CF attributes."""
+        return {"long_name": self.long_name, "units": "1", **self.attrs}
 
     def shape(self, sizes: dict[str, int]) -> tuple[int, ...]:
         """Shape inside one arm."""
@@ -40,7 +46,7 @@ def _subgroups(dim: str, what: str) -> Variable:
 
 
 def _latents(dims: tuple[str, ...], what: str) -> Variable:
-    return Variable(("latent", *dims), "f4", f"key latents the generator drew for a {what}")
+    return Variable(("latent", *dims), "f4", f"latents the generator drew for a {what}")
 
 
 DATA: dict[str, Variable] = {
@@ -48,7 +54,7 @@ DATA: dict[str, Variable] = {
     "train_auc": Variable(
         ("draw", "subgroup"),
         "f4",
-        "AUC of the labelled subjects' own scores against what was recorded of them; NaN where a class has none",
+        "training AUC: scores of the fine-tuning subjects against their recorded labels; NaN without both classes",
     ),
     "separability_score": Variable(
         ("subgroup", "subject"),
@@ -63,18 +69,18 @@ DATA: dict[str, Variable] = {
     "pretext_loss": Variable(
         ("subgroup",),
         "f4",
-        "pretraining objective on strangers of each subgroup; NaN unless evaluation.pretext asks for it",
+        "pretraining objective on held-out subjects of each subgroup; NaN unless evaluation.pretext is set",
     ),
-    "selection_score": Variable(("draw", "selection"), "f4", "log-odds of disease for a selection subject"),
-    "selection_label": _labels("selection", "selection subject"),
-    "selection_subgroup": _subgroups("selection", "selection subject"),
-    "selection_latents": _latents(("selection",), "selection subject"),
+    "selection_score": Variable(("draw", "selection"), "f4", "log-odds of disease for a validation subject"),
+    "selection_label": _labels("selection", "validation subject"),
+    "selection_subgroup": _subgroups("selection", "validation subject"),
+    "selection_latents": _latents(("selection",), "validation subject"),
     "calibration_score": Variable(("draw", "calibration"), "f4", "log-odds of disease for a calibration subject"),
     "calibration_label": _labels("calibration", "calibration subject"),
     "calibration_subgroup": _subgroups("calibration", "calibration subject"),
     "calibration_latents": _latents(("calibration",), "calibration subject"),
 }
-"""What an arm's computation produces, in the order its checksum reads them."""
+"""What the computation of an arm produces, in the order its checksum reads them."""
 
 RECORD: dict[str, Variable] = {
     "seconds": Variable((), "f4", "wall time of the arm", attrs={"units": "s"}),
@@ -85,9 +91,9 @@ RECORD: dict[str, Variable] = {
         "i1",
         "status of the arm's draw",
         Status.OPEN,
-        {"flag_values": np.array(Status, "i1"), "flag_meanings": " ".join(each.name.lower() for each in Status)},
+        {"flag_values": np.array(Status, "i1"), "flag_meanings": " ".join(status.name.lower() for status in Status)},
     ),
 }
-"""What is known about an arm; ``status`` is last, because it is written last."""
+"""The record of an arm; ``status`` is last, because it is written last."""
 
 VARIABLES: dict[str, Variable] = DATA | RECORD

@@ -24,8 +24,8 @@ STUDY = Path(__file__).with_name("study.toml")
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A paper folder made from one store, without drawing (the figures have tests of their own)."""
     store = tmp_path / "results" / "demo-0123456789ab"
-    store.mkdir(parents=True)
-    (store / "zarr.json").write_text("{}")
+    (store / "cube.zarr").mkdir(parents=True)
+    (store / "cube.zarr" / "zarr.json").write_text("{}")
     cube = synthetic_cube(replicates=4, subjects=80, selection=8, calibration=80)
     cube.attrs |= {"study": STUDY.read_text(encoding="utf-8"), "digest": load_study(STUDY).digest}
     monkeypatch.setattr("biasprop.store.view.open_cube", lambda path: cube, raising=False)

@@ -3,6 +3,7 @@ they claim costs no memory."""
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -17,25 +18,30 @@ import pytest
 from numcodecs.zstd import compress
 
 from biasprop.component import InputError
-from biasprop.store import json_cache, safe_files
+from biasprop.store import group, json_cache, safe_files
 from biasprop.store.encoders import EncoderStore, encoder_key
+from biasprop.store.group import Folder
 from biasprop.store.store import Store
-from biasprop.store.variables import VARIABLES
 from biasprop.store.view import open_cube
 from biasprop.study.load import load_study
 from tests.store import small
-from tests.store.conftest import empty, filled, full, impatient  # noqa: F401 - fixtures
+from tests.store.conftest import empty, filled, full  # noqa: F401 - fixtures
 
 ROOT = Path(__file__).parents[2]
 ARM = {"pretraining": "50/50", "labels": 200}
 KEY = encoder_key("0123456789abcdef", "fedcba9876543210", 3)
-BOMB = (
-    compress(np.zeros(1, "u1").tobytes(), 1)[:4]
-    + bytes([0b11100000])
-    + (10**12).to_bytes(8, "little")
-    + b"\x01\x00\x00"
-)
+MAGIC = compress(b"x", 1)[:4]
+BOMB = MAGIC + bytes([0b11100000]) + (10**12).to_bytes(8, "little") + b"\x01\x00\x00"
 """A frame of a few bytes that says it unpacks to a terabyte."""
+BLOCK = ((128 * 1024) << 3 | 0b010).to_bytes(3, "little") + b"\x00"
+SILENT_BOMB = MAGIC + b"\x00\x70" + 90 * BLOCK + bytes([BLOCK[0] | 1]) + BLOCK[1:]
+"""A frame of 370 bytes that unpacks to 12 MB and does not say so (RFC 8878: 91 blocks of one repeated byte)."""
+FRAMES = {
+    "bomb": BOMB,
+    "silent bomb": SILENT_BOMB,
+    "frames": compress(bytes(4_000), 1) * 20,
+    "no frame": b"nonsense",
+}
 
 
 def megabytes() -> float:
@@ -43,27 +49,37 @@ def megabytes() -> float:
 
 
 def chunk(store: Store, name: str) -> Path:
-    return store.path.joinpath(name, "c", *map(str, store.index(ARM, 1)), *("0" for _ in VARIABLES[name].dims))
+    return small.chunk(store, name, ARM, 1)
 
 
-def metadata(store: Store, name: str = "") -> Path:
-    return store.path / name / "zarr.json"
+def root(store: Store) -> Path:
+    return store.path / "cube.zarr" / "zarr.json"
 
 
-def change(file: Path, **new: object) -> None:
-    file.write_text(json.dumps(json.loads(file.read_text()) | new))
+def arrays(document: dict) -> dict:
+    """Metadata of every array in the metadata of the group."""
+    return document["consolidated_metadata"]["metadata"]
 
 
 # Frames and files.
 
 
-def test_what_a_frame_unpacks_to_is_read_from_its_head() -> None:
-    for size in (1, 255, 256, 300, 65_791, 65_792, 200_000):
-        assert safe_files.unpacked(compress(bytes(size), 3)) == size
-    assert safe_files.unpacked(BOMB) == 10**12
-    for nothing in (b"", b"abc", safe_files.MAGIC, safe_files.MAGIC + b"\x00" + b"\x00" * 20):
-        with pytest.raises(ValueError):
-            safe_files.unpacked(nothing)
+def test_a_chunk_that_unpacks_to_more_than_it_may_is_not_given_to_zarr(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, read_only=True)
+    folder.chunk_bytes = {"a": 65_792}
+    (tmp_path / "a").mkdir()
+    for size in (1, 255, 256, 300, 65_791, 65_792, 65_793, 200_000):
+        (tmp_path / "a" / "0").write_bytes(compress(bytes(size), 3))
+        if size <= 65_792:
+            assert asyncio.run(folder.get("a/0")).to_bytes() == (tmp_path / "a" / "0").read_bytes()  # type: ignore[union-attr]
+        else:
+            with pytest.raises(group.UNREADABLE):
+                asyncio.run(folder.get("a/0"))
+    for content in (*FRAMES.values(), b"", b"abc", MAGIC, MAGIC + b"\x00" + b"\x00" * 20):
+        (tmp_path / "a" / "0").write_bytes(content)
+        with pytest.raises(group.UNREADABLE):
+            asyncio.run(folder.get("a/0"))
+    assert asyncio.run(folder.get("a/1")) is None
 
 
 def test_only_plain_files_of_plausible_size_are_read(tmp_path: Path) -> None:
@@ -83,12 +99,12 @@ def test_only_plain_files_of_plausible_size_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["score", "status", "checksum"])
-@pytest.mark.parametrize("harm", ["bomb", "pipe", "device", "sparse"])
+@pytest.mark.parametrize("harm", [*FRAMES, "pipe", "device", "sparse"])
 def test_a_chunk_costs_no_more_than_an_arm(full: Store, name: str, harm: str) -> None:  # noqa: F811
     file = chunk(full, name)
     file.unlink()
-    if harm == "bomb":
-        file.write_bytes(BOMB)
+    if harm in FRAMES:
+        file.write_bytes(FRAMES[harm])
     elif harm == "pipe":
         os.mkfifo(file)
     elif harm == "device":
@@ -110,8 +126,7 @@ def test_a_chunk_costs_no_more_than_an_arm(full: Store, name: str, harm: str) ->
 
 
 def test_metadata_that_claims_too_much_is_refused(full: Store) -> None:  # noqa: F811
-    group = json.loads(metadata(full).read_text())
-    before = megabytes()
+    sound, before = root(full).read_bytes(), megabytes()
     for key, value in (
         ("test", 10**12),
         ("draws", 10**9),
@@ -119,15 +134,16 @@ def test_metadata_that_claims_too_much_is_refused(full: Store) -> None:  # noqa:
         ("replicates", 10**9),
         ("replicates", 10**30),
     ):
-        told = json.loads(json.dumps(group))
-        told["attributes"]["biasprop"]["layout"][key] = value
-        metadata(full).write_text(json.dumps(told))
-        for name in VARIABLES:  # as a consistent forger would
-            document = json.loads(metadata(full, name).read_text())
-            document["shape"] = [
-                min(value, 2**62) if size == 40 and key == "test" else size for size in document["shape"]
-            ]
-            metadata(full, name).write_text(json.dumps(document))
+
+        def forge(document: dict, own: dict, key: str = key, value: int = value) -> None:
+            own["layout"][key] = value
+            for array in arrays(document).values():  # as a consistent forger would
+                array["shape"] = [
+                    min(value, 2**62) if size == 40 and key == "test" else size for size in array["shape"]
+                ]
+
+        root(full).write_bytes(sound)
+        small.rewrite_root(full.path, forge)
         with pytest.raises(InputError, match="damaged"):
             open_cube(full.path)
     assert megabytes() - before < 200
@@ -147,18 +163,14 @@ def test_metadata_that_claims_too_much_is_refused(full: Store) -> None:  # noqa:
     ],
 )
 def test_a_forged_layout_is_bad_input(full: Store, wrong: dict) -> None:  # noqa: F811
-    group = json.loads(metadata(full).read_text())
-    group["attributes"]["biasprop"]["layout"] |= wrong
-    metadata(full).write_text(json.dumps(group))
+    small.rewrite_root(full.path, lambda document, own: own["layout"].update(wrong))
     with pytest.raises(InputError, match="damaged"):
         open_cube(full.path)
 
 
 @pytest.mark.parametrize("view", [3, [1], [["pretraining", 5]], [["pretraining", [["x"]]]], {"a": {}}])
 def test_a_forged_view_is_bad_input_or_nothing(full: Store, view: object) -> None:  # noqa: F811
-    group = json.loads(metadata(full).read_text())
-    group["attributes"]["biasprop"]["view"] = view
-    metadata(full).write_text(json.dumps(group))
+    small.rewrite_root(full.path, lambda document, own: own.update(view=view))
     try:
         assert open_cube(full.path).sizes["pretraining"] == 3
     except InputError as error:
@@ -166,8 +178,7 @@ def test_a_forged_view_is_bad_input_or_nothing(full: Store, view: object) -> Non
 
 
 def test_only_the_stores_own_packing_is_unpacked(full: Store) -> None:  # noqa: F811
-    document = json.loads(metadata(full, "score").read_text())
-    little, zstd = document["codecs"]
+    little, zstd = arrays(json.loads(root(full).read_text()))["score"]["codecs"]
     for codecs in (
         [little, {"name": "gzip", "configuration": {"level": 1}}],
         [little, zstd, zstd],
@@ -175,27 +186,30 @@ def test_only_the_stores_own_packing_is_unpacked(full: Store) -> None:  # noqa: 
         [{"name": "no.such", "configuration": {}}],
         [],
     ):
-        change(metadata(full, "score"), codecs=codecs)
+        small.rewrite_root(
+            full.path, lambda document, own, codecs=codecs: arrays(document)["score"].update(codecs=codecs)
+        )
         with pytest.raises(InputError, match="damaged"):
             open_cube(full.path)
 
 
 def test_metadata_that_is_large_deep_or_a_pipe_is_refused(full: Store) -> None:  # noqa: F811
-    sound = metadata(full).read_bytes()
+    sound = root(full).read_bytes()
+    (full.path / "metadata.json").unlink()
     before = megabytes()
-    with metadata(full).open("wb") as file:
+    with root(full).open("wb") as file:
         file.truncate(10**11)
     with pytest.raises(InputError, match="damaged"):
         open_cube(full.path)
-    metadata(full).write_bytes(b'{"a":' + b"[" * 1_000_000)
+    root(full).write_bytes(b'{"a":' + b"[" * 1_000_000)
     with pytest.raises(InputError, match="damaged"):
         open_cube(full.path)
-    metadata(full).unlink()
-    os.mkfifo(metadata(full))
+    root(full).unlink()
+    os.mkfifo(root(full))
     with pytest.raises(InputError, match=r"no result store|damaged"):
         open_cube(full.path)
-    metadata(full).unlink()
-    metadata(full).write_bytes(sound)
+    root(full).unlink()
+    root(full).write_bytes(sound)
     assert open_cube(full.path).sizes["labels"] == 2 and megabytes() - before < 300
 
 
@@ -208,7 +222,12 @@ def test_metadata_that_is_large_deep_or_a_pipe_is_refused(full: Store) -> None: 
         "fingerprints",
         "cache",
         "figures",
-        "score",
+        "locks",
+        "metadata.json",
+        "cube.zarr",
+        "cube.zarr/score",
+        "cube.zarr/labels",
+        "cube.zarr/zarr.json",
         "figures/forest.png",
         "cache/x.json",
     ],
@@ -221,7 +240,7 @@ def test_nothing_beside_the_arrays_is_written_through_a_link(full: Store, tmp_pa
         shutil.rmtree(link)
     link.parent.mkdir(exist_ok=True)
     link.unlink(missing_ok=True)
-    link.symlink_to(outside / "new" if "." in place else outside)
+    link.symlink_to(outside / "new" if "." in place and place != "cube.zarr" else outside)
     with pytest.raises(InputError, match="is a link that leads out"):
         Store.open(full.path)
     with pytest.raises(InputError, match="is a link that leads out"):
@@ -233,7 +252,7 @@ def test_nothing_beside_the_arrays_is_written_through_a_link(full: Store, tmp_pa
 def test_no_arm_is_written_through_a_link(full: Store, tmp_path: Path, depth: int) -> None:  # noqa: F811
     outside = tmp_path / "outside"
     file = chunk(full, "score")
-    place = full.path.joinpath(*file.relative_to(full.path).parts[:depth])
+    place = full.path.joinpath(*file.relative_to(full.path).parts[: depth + 1])
     place.rename(outside)
     place.symlink_to(outside)
     before = {path: path.read_bytes() for path in outside.rglob("*") if path.is_file()}
@@ -245,14 +264,11 @@ def test_no_arm_is_written_through_a_link(full: Store, tmp_path: Path, depth: in
 
 
 def test_old_and_new_formats_say_what_to_do(full: Store) -> None:  # noqa: F811
-    group = json.loads(metadata(full).read_text())
-    (full.path / "metadata.json").unlink()  # the copy from which an altered document would be mended
     for version, said in (
         (1, f"mv {full.path} {full.path}.format1 && python -m biasprop.run STUDY"),
         (99, "upgrade biasprop"),
     ):
-        group["attributes"]["biasprop"]["format"] = version
-        metadata(full).write_text(json.dumps(group))
+        small.rewrite_root(full.path, lambda document, own, version=version: own.update(format=version))
         with pytest.raises(InputError) as refused:
             open_cube(full.path)
         assert said in str(refused.value)

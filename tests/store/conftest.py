@@ -5,15 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from biasprop.store import zarr_arrays
 from biasprop.store.store import Store
 from tests.store import small
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody grows a store while these tests read it."""
-    monkeypatch.setattr(zarr_arrays, "GROWTH_TIMEOUT", 2)
 
 
 @pytest.fixture

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from biasprop.store.layout import Factor, Layout
 from biasprop.store.store import Store
+from biasprop.store.variables import VARIABLES
 
 MIXES = ("all light", "50/50", "scratch")
 ATTRS = {
@@ -84,9 +88,33 @@ def fill(store: Store) -> None:
         write(store, arm, replicate)
 
 
+def chunk(store: Store, name: str, arm, replicate: int) -> Path:
+    """The file of one variable of an arm."""
+    place = [*store.index(arm, replicate), *(0 for _ in VARIABLES[name].dims)]
+    return store.path.joinpath("cube.zarr", name, "c", *map(str, place))
+
+
 def files(path: Path) -> dict[str, bytes]:
-    """Every chunk file's bytes."""
-    return {str(file.relative_to(path)): file.read_bytes() for file in sorted(path.glob("*/c/**/*")) if file.is_file()}
+    """Every chunk file's bytes, coordinates included."""
+    group = path / "cube.zarr"
+    found = (file for file in sorted(group.rglob("*")) if file.is_file() and file.name != "zarr.json")
+    return {str(file.relative_to(group)): file.read_bytes() for file in found}
+
+
+def rewrite_root(path: Path, change: Callable[[dict[str, Any], dict[str, Any]], None]) -> None:
+    """Change the group's metadata as a forger would: whole, and without the copy that would show it.
+
+    Args:
+        path: the store.
+        change: is given the document and the store's own attribute in it, to be changed in place.
+    """
+    file = path / "cube.zarr" / "zarr.json"
+    document = json.loads(file.read_text())
+    own = json.loads(document["attributes"]["biasprop"])
+    change(document, own)
+    document["attributes"]["biasprop"] = json.dumps(own)
+    file.write_text(json.dumps(document))
+    (path / "metadata.json").unlink(missing_ok=True)
 
 
 def work(path: str, first: int, step: int) -> None:

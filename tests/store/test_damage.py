@@ -1,14 +1,14 @@
 """A flipped byte or a cut file is found, named, opened again, and never a traceback."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from biasprop.component import InputError
 from biasprop.status import Status
-from biasprop.store import documents
+from biasprop.store import json_cache, metadata
 from biasprop.store.store import Store
 from biasprop.store.variables import VARIABLES
 from biasprop.store.view import open_cube
@@ -18,9 +18,7 @@ ARM = {"pretraining": "50/50", "labels": 200}
 
 
 def chunk(store: Store, name: str, arm: dict = ARM, replicate: int = 1) -> Path:
-    """The file of one variable of an arm."""
-    place = [*store.index(arm, replicate), *(0 for _ in VARIABLES[name].dims)]
-    return store.path.joinpath(name, "c", *map(str, place))
+    return small.chunk(store, name, arm, replicate)
 
 
 def flip(file: Path, position: int) -> None:
@@ -125,29 +123,44 @@ def test_damaged_digest_is_never_equal(full: Store) -> None:
     assert len({before, full.scores_digest(), full.scores_digest()}) == 3
 
 
-@pytest.mark.parametrize("name", [documents.GROUP, "score/zarr.json", documents.COPY])
-@pytest.mark.parametrize("harm", ["flip", "cut"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cube.zarr/zarr.json",
+        "cube.zarr/score/zarr.json",
+        "cube.zarr/labels/zarr.json",
+        "cube.zarr/labels/c/1",
+        "cube.zarr/objective/0",
+        "metadata.json",
+    ],
+)
+@pytest.mark.parametrize("harm", ["flip", "cut", "remove"])
 def test_damaged_metadata_is_mended_and_named(full: Store, name: str, harm: str) -> None:
-    file = full.path / name
+    """Also the coordinates; readers see the same cube meanwhile."""
+    file, cube = full.path / name, open_cube(full.path).load()
     content = file.read_bytes()
     if harm == "flip":
-        flip(file, content.index(b"shape") if b"shape" in content else content.index(b"Small"))
-    else:
+        flip(file, len(content) // 2)
+    elif harm == "cut":
         file.write_bytes(content[: len(content) // 2])
-    if name != documents.COPY:
-        with pytest.raises(InputError, match=r"damaged; run the study again"):
-            open_cube(full.path)
-    (damage,) = Store.open(full.path).verify()
-    assert str(file) in damage.reason and "restored" in damage.reason
-    assert json.loads(file.read_bytes()) == json.loads(content)
-    assert not Store.open(full.path).verify() and full.events()[-1]["why"] == damage.reason
+    else:
+        file.unlink()
+    xr.testing.assert_identical(open_cube(full.path).load(), cube)
+    found = Store.open(full.path).verify()
+    assert file.read_bytes() == content and not Store.open(full.path).verify()
+    if name != metadata.COPY or harm != "remove":  # a copy that is missing is no damage
+        (damage,) = found
+        assert str(file) in damage.reason and "restored" in damage.reason
+        assert full.events()[-1]["why"] == damage.reason
 
 
-def test_a_store_of_before_gets_its_copy(full: Store) -> None:
-    copy = (full.path / documents.COPY).read_bytes()
-    (full.path / documents.COPY).unlink()
-    assert not Store.open(full.path).verify()
-    assert (full.path / documents.COPY).read_bytes() == copy
+def test_a_copy_that_leads_out_of_the_store_is_not_followed(full: Store) -> None:
+    outside = full.path.parent / "outside.json"
+    for name in ("../../outside.json", str(outside), "score/../../../outside.json"):
+        copy = {name: "x", "zarr.json": (full.path / "cube.zarr" / "zarr.json").read_text()}
+        json_cache.write_or_raise(full.path / metadata.COPY, copy)
+        assert "restored" in Store.open(full.path).verify()[0].reason
+        assert not outside.exists() and metadata.copied(full.path)
 
 
 def test_a_lost_fingerprint_comes_back_from_the_log_or_is_named_once(full: Store) -> None:

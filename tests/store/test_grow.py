@@ -1,30 +1,36 @@
 """A store grows by levels and replicates without touching what it has, and refuses what cannot be."""
 
-import itertools
 import json
 import os
+import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from biasprop.component import InputError
-from biasprop.store import documents, json_cache
-from biasprop.store.layout import Factor
+from biasprop.store import json_cache, metadata
+from biasprop.store.layout import Factor, Layout
 from biasprop.store.store import Store
 from biasprop.store.view import open_cube
 from tests.store import small
 
 GROWN = small.layout(("all dark", "all light", "50/50", "scratch"), (20, 50, 200), replicates=3)
+RETYPED = small.layout(("all dark", "all light", "50/50", "scratch"), (0.5, 50, 200), replicates=3)
+"""A growth that turns the integers of a coordinate into other numbers."""
 
 
 def test_growth_keeps_every_byte(full: Store) -> None:
     before = small.files(full.path)
     store = Store.create_or_grow(full.path, GROWN, small.ATTRS)
-    assert small.files(store.path) == before
+    grown = small.files(store.path)
+    assert grown.items() >= before.items()
+    added = {Path(name).parts[0] for name in grown.keys() - before.keys()}
+    assert added == {"pretraining", "labels", "share", "objective"}, "coordinates"
     assert store.layout.shape == (4, 3, 3)
     status = store.status()
     for arm, replicate in small.arms(full):
@@ -79,7 +85,7 @@ def test_growth_by_draws(tmp_path: Path) -> None:
         store.write(arm, replicate, small.data(arm, replicate, draws=1), [1], 1.0, {})
     before = small.files(store.path)
     store = Store.create_or_grow(store.path, many, small.ATTRS)
-    assert small.files(store.path) == before and not store.verify()
+    assert small.files(store.path).items() >= before.items() and not store.verify()
     arm, replicate = {"pretraining": "scratch", "labels": 50}, 1
     small.write(store, arm, replicate)
     assert not store.verify()
@@ -105,7 +111,7 @@ def test_changed_estimands_are_dated(full: Store) -> None:
     for margin in (0.1, 0.2, 0.2):
         attrs = small.ATTRS | {"estimands": [{"name": "swap contrast", "margin": margin}]}
         Store.create_or_grow(full.path, small.layout(), attrs)
-    history = open_cube(full.path).attrs["estimands"]
+    history = json.loads(open_cube(full.path).attrs["estimands"])
     assert [entry["estimands"][0]["margin"] for entry in history] == [0.1, 0.2]
     assert all(entry["date"].endswith("+00:00") for entry in history)
 
@@ -135,30 +141,44 @@ def test_another_digest_is_refused(full: Store) -> None:
 @pytest.mark.parametrize("moments", [[0, 1, -1], pytest.param(range(100), marks=pytest.mark.slow)])
 def test_interrupted_growth_is_finished(full: Store, monkeypatch: pytest.MonkeyPatch, moments: Sequence[int]) -> None:
     """The process died at any of the files that a growth writes: it has not begun, or whoever writes next ends it."""
-    put, before = json_cache.write_text, {file: file.read_bytes() for file in full.path.rglob("*") if file.is_file()}
-    files = len(documents.NAMES) + 1
-    for moment in sorted({moment % files for moment in moments}):
-        calls = itertools.count()
+    put, whole = json_cache.write_bytes, full.path.with_name("whole")
+    shutil.copytree(full.path, whole)
+    calls, old = iter(()), xr.open_zarr(full.path / "cube.zarr").load()
 
-        def killed(path: Path, text: str, calls: Iterator[int] = calls, moment: int = moment) -> None:
-            if next(calls) == moment:
-                raise KeyboardInterrupt
-            put(path, text)
+    def killed(path: Path, content: bytes) -> None:
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+        put(path, content)
 
+    written = _written(full, RETYPED)
+    assert {str(file.relative_to(full.path)) for file in written} >= {"metadata.json", "cube.zarr/labels/c.0"}
+    assert written[0].name == metadata.COPY and written[-1] == full.path / "cube.zarr" / "zarr.json"
+    new = xr.open_zarr(full.path / "cube.zarr").load()
+    for moment in sorted({moment % len(written) for moment in moments}):
+        shutil.rmtree(full.path)
+        shutil.copytree(whole, full.path)
+        calls = iter(range(1, moment + 1))
         with monkeypatch.context() as patched:
-            patched.setattr(json_cache, "write_text", killed)
+            patched.setattr(json_cache, "write_bytes", killed)
             with pytest.raises(KeyboardInterrupt):
-                Store.create_or_grow(full.path, GROWN, small.ATTRS)
-        if moment:
-            with pytest.raises(InputError, match="run the study again"):
-                open_cube(full.path)
+                Store.create_or_grow(full.path, RETYPED, small.ATTRS)
+        xr.testing.assert_equal(xr.open_zarr(full.path / "cube.zarr").load(), old)
         shape = (4, 3, 3, 3) if moment else (3, 2, 2, 3)
+        assert open_cube(full.path).load().status.shape == shape
         assert Store.open(full.path).status().shape == shape
         assert open_cube(full.path).load().score.shape[:3] == shape[:3]
-        assert Store.create_or_grow(full.path, GROWN, small.ATTRS).status().shape == (4, 3, 3, 3)
+        assert Store.create_or_grow(full.path, RETYPED, small.ATTRS).status().shape == (4, 3, 3, 3)
         assert not Store.open(full.path).verify()
-        for file, content in before.items():
-            file.write_bytes(content)
+        xr.testing.assert_equal(xr.open_zarr(full.path / "cube.zarr").load(), new)
+
+
+def _written(store: Store, layout: Layout) -> list[Path]:
+    """The files that a growth writes, in order."""
+    with pytest.MonkeyPatch.context() as patched:
+        put, files = json_cache.write_bytes, []
+        patched.setattr(json_cache, "write_bytes", lambda path, content: (files.append(path), put(path, content)))
+        Store.create_or_grow(store.path, layout, small.ATTRS)
+    return files
 
 
 def test_creating_at_once_makes_one_store(tmp_path: Path) -> None:
@@ -199,33 +219,40 @@ def test_unwritable_place_is_bad_input(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", '{"zarr_format": 3, "node_type": "group", "attributes": {}}'])
 def test_damaged_metadata_without_its_copy_is_bad_input(full: Store, text: str) -> None:
-    (full.path / "zarr.json").write_text(text)
-    (full.path / documents.COPY).unlink()
+    (full.path / "cube.zarr" / "zarr.json").write_text(text)
+    (full.path / metadata.COPY).unlink()
     for read in (open_cube, Store.open):
         with pytest.raises(InputError, match=f"{full.path}.*damaged"):
             read(full.path)
-    assert not (full.path / documents.COPY).exists()
+    assert not (full.path / metadata.COPY).exists()
 
 
 @pytest.mark.parametrize("version, advice", [(1, "mv .*format1 && python -m biasprop.run STUDY"), (99, "upgrade")])
 def test_other_formats_are_refused(full: Store, version: int, advice: str) -> None:
-    file = full.path / "zarr.json"
-    meta = json.loads(file.read_text())
-    meta["attributes"]["biasprop"]["format"] = version
-    file.write_text(json.dumps(meta))
-    documents.copy(full.path)
+    small.rewrite_root(full.path, lambda document, own: own.update(format=version))
     with pytest.raises(InputError, match=f"format {version}.*{advice}"):
         open_cube(full.path)
 
 
 def test_absurd_sizes_are_not_allocated(full: Store) -> None:
-    file = full.path / "zarr.json"
-    meta = json.loads(file.read_text())
-    meta["attributes"]["biasprop"]["layout"]["replicates"] = 10**12
-    file.write_text(json.dumps(meta))
-    documents.copy(full.path)
+    small.rewrite_root(full.path, lambda document, own: own["layout"].update(replicates=10**12))
     with pytest.raises(InputError, match="damaged"):
         open_cube(full.path)
+
+
+@pytest.mark.parametrize("version", [1, 2, 3, None])
+def test_a_store_whose_folder_is_the_group_is_moved_aside(tmp_path: Path, version: int | None) -> None:
+    path = tmp_path / "small-0123456789ab"
+    path.mkdir()
+    document = {"zarr_format": 3, "node_type": "group", "attributes": {"biasprop": {"format": version}}}
+    (path / "zarr.json").write_text(json.dumps(document))
+    has, aside = (f"format {version}", f"format{version}") if version else ("an old format", "old")
+    said = f"{path}: the store has {has}, .* by: mv {path} {path}.{aside} && python -m biasprop.run STUDY"
+    for refuse in (open_cube, Store.open, lambda path: Store.create_or_grow(path, small.layout(), small.ATTRS)):
+        with pytest.raises(InputError, match=said) as refused:
+            refuse(path)
+        assert len(refused.value.problems) == 1 and "\n" not in refused.value.problems[0]
+    assert os.listdir(path) == ["zarr.json"]
 
 
 def test_no_store_is_bad_input(tmp_path: Path) -> None:
@@ -234,7 +261,7 @@ def test_no_store_is_bad_input(tmp_path: Path) -> None:
 
 
 def test_links_are_not_written_through(full: Store, tmp_path: Path) -> None:
-    (full.path / "score").rename(tmp_path / "elsewhere")
-    (full.path / "score").symlink_to(tmp_path / "elsewhere")
+    (full.path / "cube.zarr" / "score").rename(tmp_path / "elsewhere")
+    (full.path / "cube.zarr" / "score").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(InputError, match="link"):
         Store.open(full.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def test_it_is_an_attribute_of_the_cube_and_moves_nothing_else(full: Store) -> N
     before, digest, attrs = small.files(full.path), full.scores_digest(), dict(full.attrs)
     assert "ledger" not in open_cube(full.path).attrs
     write(full.path, TOLD)
-    assert open_cube(full.path).attrs["ledger"] == TOLD
+    assert json.loads(open_cube(full.path).attrs["ledger"]) == TOLD
     again = Store.create_or_grow(full.path, small.layout(), small.ATTRS)
     assert again.scores_digest() == digest and again.attrs == attrs and small.files(full.path) == before
     assert not again.verify()

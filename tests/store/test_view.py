@@ -1,5 +1,8 @@
 """The cube as a reader sees it."""
 
+import json
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +10,7 @@ import pytest
 import xarray as xr
 
 from biasprop.component import InputError
+from biasprop.store import ledger
 from biasprop.store.layout import Factor
 from biasprop.store.netcdf import export_netcdf
 from biasprop.store.store import Store
@@ -53,8 +57,10 @@ def test_dims_types_and_attributes(full: Store) -> None:
         assert cube[name].dims == ("pretraining", "labels", "replicate", *variable.dims)
         assert cube[name].attrs["long_name"] and cube[name].attrs["units"]
     assert cube.attrs["Conventions"] == "CF-1.12" and "created" in cube.attrs["history"]
-    for name in ("study", "digest", "numerics", "versions", "title", "question"):
+    for name in ("study", "digest", "numerics", "title", "question"):
         assert cube.attrs[name] == small.ATTRS[name]
+    assert json.loads(cube.attrs["versions"]) == small.ATTRS["versions"] and "commit" not in cube.attrs
+    assert datetime.fromisoformat(cube.attrs["date_created"]).tzinfo
     assert not any("biasprop" in name for name in cube.attrs)
 
 
@@ -106,11 +112,46 @@ def test_mixed_labels_become_text(tmp_path: Path) -> None:
     assert open_cube(tmp_path / "store").labels.values.tolist() == ["50", "all"]
 
 
-@pytest.mark.filterwarnings("ignore:Object at")  # zarr wonders at what lies beside its arrays
-def test_zarr_readers_see_the_arrays(full: Store) -> None:
-    plain = xr.open_zarr(full.path, consolidated=False, chunks=None)
-    assert plain.score.dims == open_cube(full.path).score.dims
-    np.testing.assert_array_equal(plain.score, open_cube(full.path).score)
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("how", [{}, {"consolidated": False}, {"chunks": None}], ids=str)
+@pytest.mark.parametrize("state", ["finished", "partly finished", "grown"])
+def test_plain_xarray_sees_the_labelled_cube(full: Store, state: str, how: dict) -> None:
+    """Without a warning, and with the coordinates, types and attributes of the masked view."""
+    if state == "partly finished":
+        full.write(ARM, 1, {}, [3, 3, 3], 1.0, {})
+    elif state == "grown":
+        layout = small.layout((*small.MIXES, "all dark"), (50, 200, 0.5), replicates=3)
+        Store.create_or_grow(full.path, replace(layout, draws=4), small.ATTRS)
+    plain, cube = xr.open_zarr(full.path / "cube.zarr", **how).load(), open_cube(full.path).load()
+    unplanned = (cube.status == 4) & (plain.status == 0)  # a draw that the store got after the arm was written
+    assert unplanned.any() == (state == "grown")
+    xr.testing.assert_equal(plain.assign(status=xr.where(unplanned, np.int8(4), plain.status)), cube)
+    assert {*plain.coords} == {*cube.coords} >= {"share", "objective", "pretraining", "replicate", "latent"}
+    assert plain.labels.dtype.kind == ("f" if state == "grown" else "i") and plain.subgroup.values.tolist()
+    for name, variable in VARIABLES.items():
+        assert plain[name].dtype == np.dtype(variable.dtype) and plain[name].attrs["long_name"], name
+    assert plain.label.attrs["flag_meanings"] == "absent healthy disease"
+    assert np.isnan(plain.share.sel(pretraining="scratch")).all()
+    assert plain.attrs["Conventions"] == "CF-1.12" and plain.attrs["title"] == "Small"
+    assert plain.attrs["date_created"] == cube.attrs["date_created"]
+
+
+def test_missing_texts_and_numbers_of_coordinates(tmp_path: Path) -> None:
+    coords = {
+        "objective": (("pretraining",), ["contrastive", None, "scratch"]),
+        "cohort_size": (("pretraining",), [100, None, float("nan")]),
+    }
+    store = Store.create_or_grow(tmp_path / "store", replace(small.layout(), coords=coords), small.ATTRS)
+    for cube in (open_cube(store.path), xr.open_zarr(store.path / "cube.zarr")):
+        assert cube.objective.values.tolist() == ["contrastive", "", "scratch"]
+        np.testing.assert_array_equal(cube.cohort_size, [100, np.nan, np.nan])
+
+
+def test_the_folder_the_group_and_the_home_folder(full: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(full.path.parent))
+    cube = open_cube(full.path)
+    for path in (str(full.path), full.path / "cube.zarr", "~/store", "~/store/cube.zarr/"):
+        xr.testing.assert_identical(open_cube(path), cube)
 
 
 def test_netcdf_round_trip(partial: Store, tmp_path: Path) -> None:
@@ -121,9 +162,26 @@ def test_netcdf_round_trip(partial: Store, tmp_path: Path) -> None:
         back.load()
     xr.testing.assert_equal(back, cube)
     assert all(back[name].dtype == cube[name].dtype for name in cube.data_vars)
-    assert '"jax"' in back.attrs["versions"] and '"margin"' in back.attrs["estimands"]
-    assert back.attrs["title"] == "Small" and back.attrs["numerics"] == 1
+    assert back.attrs == cube.attrs and '"margin"' in back.attrs["estimands"]
     assert [f.name for f in tmp_path.iterdir() if f.is_file()] == ["cube.nc"]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("open_plain", [True, False])
+def test_to_netcdf_needs_no_help(partial: Store, tmp_path: Path, open_plain: bool) -> None:
+    """Strings, NaN and dates survive, also long texts."""
+    ledger.write(partial.path, {"entries": ["x" * 100_000]})
+    layout = replace(small.layout(), coords=small.layout().coords | {"note": (("pretraining",), ["\u00e9", None, ""])})
+    Store.create_or_grow(partial.path, layout, small.ATTRS | {"study": "# " + "\u00fc" * 100_000})
+    cube = xr.open_zarr(partial.path / "cube.zarr") if open_plain else open_cube(partial.path)
+    cube.to_netcdf(tmp_path / "cube.nc", engine="h5netcdf")
+    with xr.open_dataset(tmp_path / "cube.nc", engine="h5netcdf") as back:
+        back.load()
+    xr.testing.assert_equal(back, cube)
+    assert {*back.coords} == {*cube.coords} and back.attrs == cube.attrs
+    assert back.note.values.tolist() == ["\u00e9", "", ""] and back.pretraining.values.tolist() == [*small.MIXES]
+    assert datetime.fromisoformat(back.attrs["date_created"])
+    assert all(back[name].dtype == cube[name].dtype for name in cube.data_vars)
 
 
 def test_netcdf_without_a_place_is_bad_input(full: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

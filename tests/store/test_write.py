@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 
 from biasprop.store.store import Store
 from biasprop.store.variables import VARIABLES
@@ -41,7 +42,7 @@ def test_short_arm_is_filled_up(empty: Store) -> None:
 def test_the_status_of_one_arm_is_that_of_all(full: Store, tmp_path: Path) -> None:
     layout = replace(small.layout(), draws=4)
     store = Store.create_or_grow(full.path, layout, small.ATTRS)  # a draw more than these arms had
-    (store.path / "status" / "c" / "0" / "0" / "0" / "0").write_bytes(b"")
+    (store.path / "cube.zarr" / "status" / "c" / "0" / "0" / "0" / "0").write_bytes(b"")
     states = set()
     for arm, replicate in small.arms(store):
         one = store.status_of(arm, replicate)
@@ -53,18 +54,18 @@ def test_the_status_of_one_arm_is_that_of_all(full: Store, tmp_path: Path) -> No
 def test_one_arm_is_one_chunk(full: Store) -> None:
     arms = int(np.prod(full.layout.shape))
     for name in ("score", "latents", "status", "checksum"):
-        assert len([f for f in (full.path / name / "c").rglob("*") if f.is_file()]) == arms
+        assert len([f for f in (full.path / "cube.zarr" / name / "c").rglob("*") if f.is_file()]) == arms
 
 
 @pytest.mark.parametrize("draws", [3, 4])
-def test_files_are_those_that_zarr_writes(full: Store, draws: int) -> None:
+def test_files_are_those_that_plain_zarr_writes(full: Store, draws: int) -> None:
     """Also where an arm got a draw more than the store was made for, and where a chunk is left out as absent."""
     store = Store.create_or_grow(full.path, replace(small.layout(), draws=draws), small.ATTRS)
     store.write(ARM, 0, small.data(ARM, 0, draws=draws), [1] * draws, 1.0, {})
     store.write(ARM, 1, {}, [3] * draws, 1.0, {})
     for name in VARIABLES:
-        chunks = store.path / name / "c"
-        own, array = contents(chunks), store.array(name)
+        chunks = store.path / "cube.zarr" / name / "c"
+        own, array = contents(chunks), zarr.open_array(store.path / "cube.zarr" / name, mode="r+")
         values = array[...]
         shutil.rmtree(chunks)
         array[...] = values
@@ -75,19 +76,20 @@ def contents(folder: Path) -> dict[Path, bytes]:
     return {file.relative_to(folder): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
-def test_what_a_longer_store_holds_beyond_an_arm_stays(full: Store) -> None:
-    """Its arrays have grown and its layout has not: growth was cut short."""
-    grown = Store.create_or_grow(full.path, replace(small.layout(), draws=4), small.ATTRS)
-    grown.write(ARM, 0, small.data(ARM, 0, draws=4), [1, 1, 1, 2], 1.0, {})
-    short = Store(full.path, small.layout(), {name: grown.array(name) for name in VARIABLES}, grown.attrs)
-    short.write(ARM, 0, small.data(ARM, 0), [1, 1, 1], 1.0, {})
-    assert grown.status_of(ARM, 0).tolist() == [1, 1, 1, 2]
+def test_a_writer_may_have_opened_the_store_before_it_grew(full: Store) -> None:
+    grown = Store.create_or_grow(full.path, replace(small.layout(replicates=3), draws=4), small.ATTRS)
+    grown.write(ARM, 2, small.data(ARM, 2, draws=4), [1, 1, 1, 2], 1.0, {})
+    before = small.files(full.path)
+    full.write(ARM, 0, small.data(ARM, 0), [1, 1, 1], 1.0, {"device": "cpu", "threads": 1})
+    assert small.files(full.path) == before and not grown.verify()
+    assert grown.status_of(ARM, 0).tolist() == [1, 1, 1, 4] and grown.status_of(ARM, 2).tolist() == [1, 1, 1, 2]
 
 
 def test_what_is_damaged_is_written_over(full: Store) -> None:
     for name in VARIABLES:
-        for file in contents(full.path / name / "c" / "0" / "0" / "0"):
-            path = full.path / name / "c" / "0" / "0" / "0" / file
+        arm = full.path / "cube.zarr" / name / "c" / "0" / "0" / "0"
+        for file in contents(arm):
+            path = arm / file
             path.write_bytes(path.read_bytes()[:-3])
     arm, replicate = full.layout.arm((0, 0, 0))
     small.write(full, arm, replicate)
@@ -95,7 +97,7 @@ def test_what_is_damaged_is_written_over(full: Store) -> None:
 
 
 def test_an_arm_is_not_written_through_a_link(full: Store, tmp_path: Path) -> None:
-    first = full.path / "score" / "c" / "0"
+    first = full.path / "cube.zarr" / "score" / "c" / "0"
     first.rename(tmp_path / "elsewhere")
     first.symlink_to(tmp_path / "elsewhere")
     before = contents(tmp_path / "elsewhere")
@@ -144,9 +146,10 @@ def test_writing_again_replaces(full: Store) -> None:
     ],
 )
 def test_misfits_are_refused(empty: Store, change: dict, status: list[int], message: str) -> None:
+    before = small.files(empty.path)
     with pytest.raises(ValueError, match=message):
         empty.write(ARM, 0, small.data(ARM, 0) | change, status, 1.0, {})
-    assert not small.files(empty.path)
+    assert small.files(empty.path) == before
 
 
 def test_missing_data_are_refused(empty: Store) -> None:

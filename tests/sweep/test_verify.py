@@ -58,7 +58,7 @@ def test_the_same_bits_then_other_ones_on_this_and_another_fingerprint(
     assert verified(out, capsys) == (0, ["same bits"] * 4)
     assert verified(out, capsys, "2") == (0, ["same bits"] * 2)
     store = Store.open(load_study(STUDY).store(out))
-    file = store.path.joinpath("score", "c", *map(str, store.index(PROBE, 0)), "0", "0", "0")
+    file = store.path.joinpath("cube.zarr", "score", "c", *map(str, store.index(PROBE, 0)), "0", "0", "0")
     content = file.read_bytes()
     file.write_bytes(content[:-1])
     assert verified(out, capsys) == (4, ["damaged"] + ["same bits"] * 3)

@@ -13,9 +13,10 @@ import numpy as np
 
 from biasprop import run
 from biasprop.store.store import Store
+from biasprop.store.variables import VARIABLES
 from tests.torture.harness import STUDY, Tally, differences, store_in
 
-SILENT = ("claims", ".lock", ".md", "timings.json")
+SILENT = ("locks", ".lock", ".md", "timings.json")
 """Files that hold no result and nothing that a result hangs on."""
 
 
@@ -61,11 +62,16 @@ def command(out: Path, *words: str) -> tuple[int, str]:
 
 
 def _files(out: Path, store: Path, chosen: np.random.Generator, chunks: int) -> Iterator[Path]:
-    for folder in sorted(path for path in store.iterdir() if (path / "c").is_dir()):
+    for folder in (store / "cube.zarr" / name for name in VARIABLES):
         files = sorted(path for path in (folder / "c").rglob("*") if path.is_file())
         yield from [files[i] for i in sorted(chosen.permutation(len(files))[:chunks])]
-    rest = [path for path in out.rglob("*") if path.is_file() and "c" not in path.relative_to(out).parts]
+    rest = [path for path in out.rglob("*") if path.is_file() and not _is_arm(path)]
     yield from sorted(path for path in rest if not any(part in str(path) for part in SILENT) and path.stat().st_size)
+
+
+def _is_arm(file: Path) -> bool:
+    """Whether a file is a chunk of a variable, not of a coordinate."""
+    return any(folder.name == "c" and folder.parent.name in VARIABLES for folder in file.parents)
 
 
 def _harmed(content: bytes, harm: str, chosen: np.random.Generator) -> bytes:
@@ -77,12 +83,11 @@ def _harmed(content: bytes, harm: str, chosen: np.random.Generator) -> bytes:
 
 def _mended(out: Path, store: Path, file: Path, reference: Path) -> list[str]:
     """What is wrong after the same command has run again."""
-    place = file.relative_to(out)
-    arms = [name for name in place.parts if name == "c"]
+    arms = _is_arm(file)
     in_cube = file.is_relative_to(store)
     # An encoder is read when an arm of it is open: open them all.
     if not in_cube:
-        for stored in Store.open(store).path.glob("status/c/*/*/*/0/0"):
+        for stored in Store.open(store).path.glob("cube.zarr/status/c/*/*/*/0/0"):
             stored.unlink()
     before = len(Store.open(store).events()) if in_cube else 0
     code, said = command(out)

@@ -66,7 +66,7 @@ def kills(
                 tally.faults.append(f"exit code {code}: {said[-2000:]}")
             if alive and "Traceback" in said:
                 tally.faults.append(f"traceback: {said[-2000:]}")
-            if (store / "zarr.json").exists():
+            if store.exists():
                 now = finished(store)
                 tally.notes["before an arm was stored"] += alive and now == 0
                 if now < before:

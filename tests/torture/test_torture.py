@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import xarray as xr
 
+from biasprop.report.results import study_of
+from biasprop.store.view import open_cube
 from tests.torture import damage, disks, kills, writers
 from tests.torture.harness import Commands, chooser, store_in
 
@@ -43,6 +46,19 @@ def test_killed_runs_end_with_the_same_bits(
     assert tally.tried == count and not tally.faults, tally.faults
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_finished_study_opens_in_plain_xarray_without_a_warning(whole: tuple[Path, float], tmp_path: Path) -> None:
+    plain, cube = xr.open_zarr(whole[0] / "cube.zarr").load(), open_cube(whole[0]).load()
+    xr.testing.assert_equal(plain, cube)
+    assert {*plain.coords} == {*cube.coords} >= {"share", "cohort_size", "label_share", "objective", "replicate"}
+    assert study_of(cube, whole[0]).digest == plain.attrs["digest"]
+    for opened in (plain, cube):
+        opened.to_netcdf(tmp_path / "cube.nc", engine="h5netcdf")
+        with xr.open_dataset(tmp_path / "cube.nc", engine="h5netcdf") as back:
+            xr.testing.assert_equal(back.load(), cube)
+        assert back.attrs == opened.attrs
+
+
 def test_two_writers_share_the_work(whole: tuple[Path, float], tmp_path: Path) -> None:
     tally = writers.writers(tmp_path, whole[0], trials=2)
     assert tally.tried == 2 and not tally.faults, tally.faults
@@ -51,14 +67,16 @@ def test_two_writers_share_the_work(whole: tuple[Path, float], tmp_path: Path) -
 @pytest.mark.parametrize(
     "names, least",
     [
-        (r"/score/c/|^small-\w+/zarr.json|^encoders/.*-0.npz", 6),
+        (r"/score/c/|^small-\w+/cube.zarr/zarr.json|/cube.zarr/labels/c/0|^encoders/.*-0.npz", 8),
         pytest.param(
-            r"/score/c/|/status/c/|^small-\w+/zarr.json|^encoders/.*-0.npz|forest.png", 10, marks=pytest.mark.slow
+            r"/score/c/|/status/c/|^small-\w+/(cube.zarr/zarr|metadata).json|/labels/|^encoders/.*-0.npz|forest.png",
+            18,
+            marks=pytest.mark.slow,
         ),
     ],
 )
 def test_damaged_files_are_mended(whole: tuple[Path, float], tmp_path: Path, names: str, least: int) -> None:
-    """An arm's scores, the metadata, an encoder; as a slow test also a status and a figure."""
+    """An arm's scores, the metadata, a coordinate, an encoder; as a slow test also a status and a figure."""
     tally = damage.damages(tmp_path, whole[0], chooser(1), 1, names)
     assert tally.tried >= least and not tally.faults, tally.faults
 

@@ -36,7 +36,7 @@ def writers(folder: Path, reference: Path, trials: int) -> Tally:
         while not all((folder / f"{trial}-ended-{process.pid}").exists() for process in processes):
             if any(process.poll() for process in processes):
                 break
-            if (store / "zarr.json").exists():
+            if store.exists():
                 tally.notes["reads meanwhile"] += 1
                 tally.faults += _read(store, whole)
             time.sleep(0.05)

@@ -1,0 +1,215 @@
+"""What a store says about itself, kept twice, so that no result hangs on a single small file.
+
+Everything in the group apart from the arms' chunks follows from the layout and the attributes: the ``zarr.json`` of the
+group, which also holds those of all arrays (consolidated metadata), a ``zarr.json`` for each array, and the
+coordinates' chunks. ``metadata.json`` beside the group holds a copy of these files, with a checksum, and is written
+first: where a file differs from the copy, either it is damaged or a growth was cut short, and the copy is right. The
+group's own ``zarr.json`` is replaced last, so readers of the group alone see the store before a growth or after it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeAlias
+
+import numpy as np
+import zarr
+from zarr.codecs import ZstdCodec
+from zarr.storage import MemoryStore
+
+from biasprop.store import json_cache, safe_files
+from biasprop.store.coordinates import CHUNK_KEYS, POSITIONS_PER_CHUNK, chunk_shape, coordinates
+from biasprop.store.layout import Layout
+from biasprop.store.variables import DATA, VARIABLES
+
+FORMAT = 4
+"""Version of what lies on disk; a store of another one is refused. It rises when an arm's variables change."""
+
+GROUP = "cube.zarr"
+"""The zarr group in the store's folder."""
+
+ROOT = "zarr.json"
+"""The group's metadata within the group."""
+
+COPY = "metadata.json"
+"""The copy in the store's folder."""
+
+OWN = "biasprop"
+"""The attribute with what the store itself needs, as JSON text: format, layout and view (the study's order)."""
+
+CONVENTIONS = "CF-1.12"
+
+MAX_DRAWS = 1024
+"""Length of a status chunk along ``draw``: with room to grow, an arm's status stays one file, written in one step."""
+
+Files: TypeAlias = dict[str, bytes]
+"""Path within the group -> content."""
+
+
+def now() -> str:
+    """The time in UTC, to the second (ISO 8601)."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def attributes(old: Mapping[str, Any], layout: Layout, wanted: Layout, attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """The group's attributes for a study, all text or numbers: equal to ``old`` where nothing has changed.
+
+    Args:
+        old: the attributes so far; empty for a new store.
+        layout: everything the store holds or will hold, in the store's order.
+        wanted: what the study asks for, in the study's order.
+        attrs: the study's attributes. Tables and lists become JSON text, None is left out. The estimands join a dated
+            history when they differ from the last ones, the others replace.
+    """
+    history = json.loads(old.get("estimands", "[]"))
+    estimands = json.loads(json.dumps(attrs.get("estimands", [])))
+    if not history or history[-1]["estimands"] != estimands:
+        history.append({"date": now(), "estimands": estimands})
+    view = [[factor.name, factor.labels] for factor in wanted.factors]
+    return {
+        **{name: value for name, value in old.items() if name not in attrs},
+        **{name: as_attribute(value) for name, value in attrs.items() if value is not None},
+        "Conventions": CONVENTIONS,
+        "comment": "a draw is a result only where its status is 1 (ok); -1 in integers and NaN stand for absent",
+        "date_created": old.get("date_created", now()),
+        "estimands": json.dumps(history),
+        "history": old.get("history", f"{now()}: created by biasprop"),
+        OWN: json.dumps({"format": FORMAT, "layout": layout.to_json(), "view": view}),
+    }
+
+
+def as_attribute(value: Any) -> str | int | float:
+    """A value that zarr and netCDF attributes can hold: text and numbers as they are, anything else as JSON text."""
+    plain = isinstance(value, str | int | float) and not isinstance(value, bool)
+    return value if plain else json.dumps(value, sort_keys=True)
+
+
+def files(layout: Layout, attrs: Mapping[str, Any], chunks: Mapping[str, tuple[int, ...]] | None = None) -> Files:
+    """Every file of the group apart from the arms' chunks, the root last.
+
+    Args:
+        layout: what the store holds.
+        attrs: from :func:`attributes`.
+        chunks: the variables' chunk shapes if there is a store; its arms stay as they are cut.
+    """
+    content: dict[str, Any] = {}
+    group = zarr.create_group(MemoryStore(content), zarr_format=3, attributes=dict(attrs))
+    coords = coordinates(layout)
+    for name, variable in VARIABLES.items():
+        dims = (*layout.dims, *variable.dims)
+        auxiliary = [other for other, c in coords.items() if other not in c.dims and set(c.dims) <= set(dims)]
+        about = {key: np.asarray(value).tolist() for key, value in variable.attributes.items()}
+        about |= {"ancillary_variables": "status"} if name in DATA else {}
+        group.create_array(
+            name,
+            shape=layout.shape + variable.shape(layout.sizes),
+            chunks=chunks[name] if chunks else (1,) * len(layout.shape) + arm_chunk(name, layout),
+            dtype=variable.dtype,
+            fill_value=np.dtype(variable.dtype).type(variable.absent),
+            compressors=ZstdCodec(level=3, checksum=True),
+            dimension_names=dims,
+            attributes=about | ({"coordinates": " ".join(auxiliary)} if auxiliary else {}),
+        )
+    for name, coordinate in coords.items():
+        values, kind = coordinate.values, coordinate.values.dtype.kind
+        if name in ("replicate", "draw"):
+            values = np.arange(-(-len(values) // POSITIONS_PER_CHUNK) * POSITIONS_PER_CHUNK)
+        array = group.create_array(
+            name,
+            shape=values.shape,
+            chunks=chunk_shape(coordinate, layout),
+            dtype=str if kind == "U" else values.dtype,
+            fill_value={"U": "", "f": np.nan}.get(kind, 0),
+            compressors=ZstdCodec(level=3, checksum=True),
+            chunk_key_encoding=CHUNK_KEYS[kind],  # type: ignore[arg-type]
+            dimension_names=coordinate.dims,
+            attributes=coordinate.attrs,
+            config={"write_empty_chunks": True},
+        )
+        array[...] = values.astype(object) if kind == "U" else values
+        array.resize(coordinate.values.shape)
+    found = {key: buffer.to_bytes() for key, buffer in sorted(content.items())}
+    arrays = {name: json.loads(found[f"{name}/{ROOT}"]) for name in (*VARIABLES, *coords)}
+    root = json.loads(found.pop(ROOT)) | {
+        "consolidated_metadata": {"kind": "inline", "must_understand": False, "metadata": arrays}
+    }
+    return found | {ROOT: json.dumps(root, indent=2).encode()}
+
+
+def arm_chunk(name: str, layout: Layout) -> tuple[int, ...]:
+    """Shape of a variable's chunk within one arm."""
+    if name == "status":
+        return (MAX_DRAWS,)
+    return tuple(max(size, 1) for size in VARIABLES[name].shape(layout.sizes))
+
+
+def write(store: Path, files: Files) -> None:
+    """Write the files that differ, the copy first, the root last; after a kill :func:`mend` completes them.
+
+    For the holder of the store's lock, or the maker of the store.
+
+    Raises:
+        OSError: one cannot be written, or a link leads out of the store.
+    """
+    text = {name: content.decode("latin-1") for name, content in files.items()}
+    if json_cache.read(store / COPY) != text:
+        json_cache.write_or_raise(store / COPY, text)
+    for name in differing(store, files):
+        if linked := safe_files.first_link(store, f"{GROUP}/{name}"):
+            raise OSError(f"{store / linked} is a link that leads out of the store; it is not written through")
+        file = store / GROUP / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        json_cache.write_bytes(file, files[name])
+
+
+def copied(store: Path) -> Files | None:
+    """The files as the copy has them; None where it is missing or damaged."""
+    text = json_cache.read(store / COPY)
+    if not isinstance(text, dict) or ROOT not in text or not all(map(_is_inside, text)):
+        return None
+    try:
+        return {name: content.encode("latin-1") for name, content in text.items()}
+    except (AttributeError, ValueError):
+        return None
+
+
+def root(store: Path) -> bytes:
+    """The group's metadata: from the copy, or as it lies in the group where there is no sound copy.
+
+    Raises:
+        OSError, ValueError: it cannot be read.
+    """
+    files = copied(store)
+    return files[ROOT] if files else safe_files.read_bytes(store / GROUP / ROOT, json_cache.MAX_BYTES)
+
+
+def differing(store: Path, files: Files) -> list[str]:
+    """Names of those files that lie in the group with another content, or not at all."""
+    return [name for name, content in files.items() if _content(store / GROUP / name, len(content)) != content]
+
+
+def mend(store: Path) -> list[str]:
+    """Write damaged files again from the copy, for the holder of the store's lock; their names within the group.
+
+    Raises:
+        OSError: one cannot be written.
+    """
+    files = copied(store) or {}
+    wrong = differing(store, files)
+    if wrong:
+        write(store, files)
+    return wrong
+
+
+def _content(file: Path, size: int) -> bytes | None:
+    try:
+        return safe_files.read_bytes(file, size)
+    except (OSError, ValueError):
+        return None
+
+
+def _is_inside(name: str) -> bool:
+    return not {"", "..", "."} & set(name.split("/")) and not PurePosixPath(name).is_absolute()
