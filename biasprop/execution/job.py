@@ -298,7 +298,7 @@ class _Batch:
         ]
         if found := self._stored(members):
             return found
-        with self.encoders.claimed(members):  # another process, maybe of another study, may be making them
+        with self.encoders.locked(members):  # another process, maybe of another study, may be making them
             return self._stored(members) or self._pretrained(members)
 
     def _stored(self, members: list[str]) -> tuple[Params, list[str]] | None:

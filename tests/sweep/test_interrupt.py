@@ -76,7 +76,7 @@ def torn(given):
         raise AttributeError("'Stream' object has no attribute 'pos'")
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what runs in the background, such as these tests
-interrupt.heed()
+interrupt.install_handlers()
 run._answered = torn
 sys.exit(run.main(["study.toml"]))
 """
