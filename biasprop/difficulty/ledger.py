@@ -217,7 +217,7 @@ def _learner_rows(
         cached = json_cache.read(device.cache_folder() / "cache" / f"{key}.json", key)
         return Ledger.from_json(cached) if cached else Ledger((), ())
 
-    def report(step: int, steps: int) -> None:
+    def show(step: int, steps: int) -> None:
         if step % (10 * max(steps // 100, 1)) == 0:
             report(
                 f"learner: {condition.encoder.kind} from scratch on {condition.generator.kind}, step {step} of {steps}"
@@ -225,7 +225,7 @@ def _learner_rows(
 
     def compute() -> dict[str, Any]:
         device.prepare()
-        return (linear_model_rows(condition) + learner_rows(condition, recipe, report)).to_json()
+        return (linear_model_rows(condition) + learner_rows(condition, recipe, show)).to_json()
 
     return Ledger.from_json(json_cache.cached(device.cache_folder(), key, compute))
 

@@ -68,7 +68,7 @@ class BatchEncoders:
         ]
         if stored := self._load(keys):
             return stored
-        with self.store.claimed(keys):  # another process, maybe of another study, may be pretraining them
+        with self.store.locked(keys):  # another process, maybe of another study, may be pretraining them
             return self._load(keys) or self._pretrain(keys)
 
     def _load(self, keys: list[str]) -> tuple[Params, list[str]] | None:

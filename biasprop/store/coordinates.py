@@ -61,10 +61,10 @@ def coordinates(layout: Layout) -> dict[str, Coordinate]:
 
 def chunk_shape(coordinate: Coordinate, layout: Layout) -> tuple[int, ...]:
     """One chunk per level, so that a growth adds files and changes none."""
-    per_dim = {factor.name: 1 for factor in layout.factors}
+    per_dim: dict[str, int] = {factor.name: 1 for factor in layout.factors}
     per_dim |= {"replicate": POSITIONS_PER_CHUNK, "draw": POSITIONS_PER_CHUNK}
     return tuple(
-        per_dim.get(dim, max(size, 1)) for dim, size in zip(coordinate.dims, coordinate.values.shape, strict=True)
+        per_dim.get(dim, max(int(size), 1)) for dim, size in zip(coordinate.dims, coordinate.values.shape, strict=True)
     )
 
 

@@ -95,7 +95,7 @@ class EncoderStore:
         self.path(key).unlink(missing_ok=True)
 
     @contextmanager
-    def claimed(self, keys: Iterable[str]) -> Iterator[None]:
+    def locked(self, keys: Iterable[str]) -> Iterator[None]:
         """Hold the locks of these encoders inside the context; waits for a process that holds one, until it ends."""
         with ExitStack() as locks:
             for path in sorted({self.path(key) for key in keys}):  # one order everywhere, against deadlock
@@ -141,7 +141,7 @@ def _check_array_size(file: Any, size: int) -> None:
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(file)
     if dtype.hasobject or math.prod(shape) * dtype.itemsize > size:
-        raise ValueError("an array claims more than the file holds")
+        raise ValueError("an array is larger than the file")
 
 
 def _checksum(arrays: Mapping[str, np.ndarray]) -> str:

@@ -35,7 +35,7 @@ MAX_ARMS = 1_000_000
 """A layout of more arms than this is taken for damaged, not allocated."""
 
 MAX_ARM_BYTES = 2_000_000_000
-"""Of one arm, and of all statuses; a layout that claims more is taken for damaged."""
+"""Of one arm, and of all statuses; a larger layout is taken for damaged."""
 
 UNREADABLE = (ValueError, RuntimeError, OSError, TypeError, KeyError, MemoryError, AttributeError)
 """What zarr and its codecs raise on damaged bytes."""
@@ -169,10 +169,10 @@ def refuse_links(path: Path) -> None:
 def _layout(path: Path, own: Mapping[str, Any]) -> Layout:
     layout = _guarded(path, lambda: Layout.from_json(own["layout"]))
     if min((*layout.shape, *layout.sizes.values())) < 0 or math.prod(layout.shape) > MAX_ARMS:
-        raise InputError(f"{path}: the store's metadata is damaged (it claims {layout.shape} arms)")
+        raise InputError(f"{path}: the store's metadata is damaged ({layout.shape} arms)")
     arm = sum(_bytes(name, VARIABLES[name].shape(layout.sizes)) for name in VARIABLES)
     if max(arm, math.prod(layout.shape) * layout.draws) > MAX_ARM_BYTES:
-        raise InputError(f"{path}: the store's metadata is damaged (it claims {arm} bytes per arm)")
+        raise InputError(f"{path}: the store's metadata is damaged ({arm} bytes per arm)")
     return layout
 
 

@@ -9,7 +9,11 @@ group's own ``zarr.json`` is replaced last, so readers of the group alone see th
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import shutil
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -44,6 +48,9 @@ CONVENTIONS = "CF-1.12"
 
 MAX_DRAWS = 1024
 """Length of a status chunk along ``draw``: with room to grow, an arm's status stays one file, written in one step."""
+
+ABANDONED_AFTER_S = 3600.0
+"""Seconds after which a half-made store is taken for that of a killed process, and removed."""
 
 Files: TypeAlias = dict[str, bytes]
 """Path within the group -> content."""
@@ -144,6 +151,33 @@ def arm_chunk(name: str, layout: Layout) -> tuple[int, ...]:
     if name == "status":
         return (MAX_DRAWS,)
     return tuple(max(size, 1) for size in VARIABLES[name].shape(layout.sizes))
+
+
+def make(path: Path, layout: Layout, attrs: Mapping[str, Any]) -> None:
+    """Make an empty store in one step: it is whole or not there; one that another process made first is left alone.
+
+    Args:
+        path: the store's folder, which does not exist; its parents are made.
+        layout: the study's.
+        attrs: the study's, as for :func:`attributes`.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.parent / f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}"
+    for old in path.parent.glob(f".{path.name}.*-*"):  # of processes that were killed while they made one
+        with contextlib.suppress(FileNotFoundError):  # its process has just finished and renamed it
+            if time.time() - old.stat().st_mtime > ABANDONED_AFTER_S:
+                shutil.rmtree(old)
+    try:
+        aside.mkdir()
+        write(aside, files(layout, attributes({}, layout, layout, attrs)))
+        os.rename(aside, path)
+    except BaseException as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        if not (isinstance(error, OSError) and (path / COPY).exists()):
+            raise
 
 
 def write(store: Path, files: Files) -> None:

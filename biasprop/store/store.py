@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,9 +21,6 @@ from biasprop.store.variables import DATA, VARIABLES
 
 LOCK = ".lock"
 """Held while a store's metadata or an arm are written, or damage is mended."""
-
-ABANDONED_AFTER_S = 3600.0
-"""Seconds after which a half-made store is taken for that of a killed process, and removed."""
 
 _INCIDENTAL = {"versions", "commit"}
 """Attributes that alone are no reason to refuse a store which cannot be written."""
@@ -65,7 +60,7 @@ class Store:
         path = folder(path)
         try:
             if not path.exists():
-                _make(path, layout, metadata.attributes({}, layout, layout, attrs))
+                metadata.make(path, layout, attrs)
             opened = cls.open(path)
             if opened._wanted(layout, attrs) != opened.attrs:
                 opened = opened._locked_growth(layout, attrs)
@@ -366,24 +361,6 @@ def folder(path: str | os.PathLike[str]) -> Path:
     """The store's folder of a path to it, or to the group in it; ``~`` is the home folder."""
     path = Path(path).expanduser()
     return path.parent if path.name == metadata.GROUP else path
-
-
-def _make(path: Path, layout: Layout, attrs: Mapping[str, Any]) -> None:
-    """Make an empty store in one step: it is whole or not there; one that another process made first is left alone."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.parent / f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}"
-    for old in path.parent.glob(f".{path.name}.*-*"):  # of processes that were killed while they made one
-        with contextlib.suppress(FileNotFoundError):  # its process has just finished and renamed it
-            if time.time() - old.stat().st_mtime > ABANDONED_AFTER_S:
-                shutil.rmtree(old)
-    try:
-        aside.mkdir()
-        metadata.write(aside, metadata.files(layout, attrs))
-        os.rename(aside, path)
-    except BaseException as error:
-        shutil.rmtree(aside, ignore_errors=True)
-        if not (isinstance(error, OSError) and (path / metadata.COPY).exists()):
-            raise
 
 
 def _mended(path: Path) -> list[str]:

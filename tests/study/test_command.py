@@ -218,7 +218,9 @@ def test_a_damaged_arm_of_a_finished_study_is_named_and_computed_again(
     words = [str(EXAMPLE), "--smoke", "--out", str(tmp_path), "--json"]
     assert run.main(words) == 0
     first = json.loads(capsys.readouterr().out)
-    chunk = next(file for file in sorted((Path(first["store"]) / "score" / "c").rglob("*")) if file.is_file())
+    chunk = next(
+        file for file in sorted((Path(first["store"]) / "cube.zarr" / "score" / "c").rglob("*")) if file.is_file()
+    )
     content = bytearray(chunk.read_bytes())
     content[len(content) // 2] ^= 0x10
     chunk.write_bytes(content)
