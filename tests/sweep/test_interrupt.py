@@ -1,4 +1,4 @@
-"""What is opened is whole before Ctrl-C or SIGTERM is heeded."""
+"""Ctrl-C and SIGTERM are handled when what is being opened is complete."""
 
 import os
 import signal
@@ -14,14 +14,14 @@ from biasprop.execution import interrupt
 
 @pytest.fixture(autouse=True)
 def forgotten_signals(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is heard here must not turn an error of a later test's command into an interruption."""
+    """A signal received here must not turn an error in a later test into an interruption."""
     monkeypatch.setattr(interrupt, "_received", [])
 
 
 @pytest.mark.parametrize("number", interrupt.SIGNALS)
-def test_a_signal_is_heeded_at_the_end(number: signal.Signals) -> None:
-    """Also with threads that do not block it: the system gives it to any of them, and Python to the main one."""
-    before = [signal.getsignal(each) for each in interrupt.SIGNALS]
+def test_a_deferred_signal_is_handled_at_the_end(number: signal.Signals) -> None:
+    """Also with other threads, which the system may deliver it to; Python handles it in the main one."""
+    before = [signal.getsignal(known) for known in interrupt.SIGNALS]
     bystander = threading.Thread(target=time.sleep, args=(0.5,))
     bystander.start()
     reached = False
@@ -33,13 +33,13 @@ def test_a_signal_is_heeded_at_the_end(number: signal.Signals) -> None:
         reached = True
     assert reached
     bystander.join()
-    assert [signal.getsignal(each) for each in interrupt.SIGNALS] == before
+    assert [signal.getsignal(known) for known in interrupt.SIGNALS] == before
     with interrupt.signals_deferred():
         pass
 
 
 @pytest.mark.parametrize("number", interrupt.SIGNALS)
-def test_what_fails_after_a_signal_failed_of_it(number: signal.Signals) -> None:
+def test_an_error_after_a_signal_counts_as_interruption(number: signal.Signals) -> None:
     """As where a worker process dies of the same signal while it starts."""
     with pytest.raises(KeyboardInterrupt) as told, interrupt.signals_deferred():
         os.kill(os.getpid(), number)
@@ -50,8 +50,8 @@ def test_what_fails_after_a_signal_failed_of_it(number: signal.Signals) -> None:
         raise RuntimeError("a bug")
 
 
-def test_what_is_ignored_stays_ignored() -> None:
-    before = [signal.getsignal(each) for each in interrupt.SIGNALS]
+def test_an_ignored_signal_stays_ignored() -> None:
+    before = [signal.getsignal(known) for known in interrupt.SIGNALS]
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         interrupt.install_handlers()
@@ -62,12 +62,12 @@ def test_what_is_ignored_stays_ignored() -> None:
             signal.signal(number, usual)
 
 
-TORN = """
+INTERRUPTED = """
 import os, signal, sys, time
 from biasprop.execution import interrupt
 from biasprop import run
 
-def torn(given):
+def interrupted(given):
     try:
         if number := int(sys.argv[1]):
             os.kill(os.getpid(), number)
@@ -77,15 +77,15 @@ def torn(given):
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what runs in the background, such as these tests
 interrupt.install_handlers()
-run._answered = torn
+run._answered = interrupted
 sys.exit(run.main(["study.toml"]))
 """
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (0, 1)])
-def test_a_library_that_is_torn_was_interrupted(number: int, code: int) -> None:
-    """As matplotlib is in the middle of a PDF file; the same error without a signal is a bug."""
-    done = subprocess.run([sys.executable, "-c", TORN, str(int(number))], capture_output=True, text=True)
+def test_an_error_in_an_interrupted_library_counts_as_interruption(number: int, code: int) -> None:
+    """As in matplotlib while it writes a PDF file; the same error without a signal is a bug."""
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED, str(int(number))], capture_output=True, text=True)
     assert done.returncode == code
     assert ("Traceback" in done.stderr) == (code == 1)
     assert ("interrupted; to resume: python -m biasprop.run study.toml" in done.stderr) == (code == 130)
