@@ -97,7 +97,7 @@ def kills(folder: Path, trials: int, chance: random.Random) -> None:
 
 
 def schedulers(folder: Path, right: Path, trials: int, chance: random.Random) -> None:
-    """The scheduler is killed at a random moment; the command says how to resume, and does so with another scheduler."""
+    """The scheduler is killed at a random moment; the command says how to resume, which works with another one."""
     for trial in range(trials):
         out = folder / f"scheduler-{trial}"
         with Cluster(folder / f"first-{trial}") as made:

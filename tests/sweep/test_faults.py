@@ -142,7 +142,7 @@ def test_a_cell_that_does_not_fit_alone_has_failed_and_the_others_are_done(
     assert sorted(narrowed) == [1, 1, 2, 2]
 
 
-def test_other_errors_of_the_device_are_not_taken_for_lack_of_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_device_errors_are_not_taken_for_lack_of_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> Any:
         raise jax.errors.JaxRuntimeError("INTERNAL: a bug")
 
