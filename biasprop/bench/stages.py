@@ -25,7 +25,7 @@ from biasprop.study import design
 from biasprop.study.conditions import Finetuning, PretrainingCondition
 from biasprop.study.design import Cell
 from biasprop.study.study import Study
-from biasprop.training import adapt, batching, pretrain, pretraining_task, rendering, score
+from biasprop.training import adapt, pretrain, pretraining_task, rendering, score
 from biasprop.training.batching import Batch, stream
 
 FINETUNED = 4 * SEGMENT
@@ -86,8 +86,9 @@ class Workload:
             task = pretraining_task.PretrainingTask(*self.batch, cached)
 
             def run() -> Any:
-                state = batching.over_cells(optimisation.start)(task, pretrain.untrained(self.batch))
-                return batching.over_cells(optimisation.segment, donate=1)(task, state)
+                over_cells = pretrain.over_cells  # not from batching, because this one is recorded
+                state = over_cells(optimisation.start)(task, pretrain.untrained(self.batch))
+                return over_cells(optimisation.segment, donate=1)(task, state)
 
             yield self._stage("pretraining step", "image", SEGMENT * schedule.batch * self.width, run)
 

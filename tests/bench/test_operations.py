@@ -1,4 +1,4 @@
-"""Matrix products are counted as they run: by hand on small functions, whatever wraps them."""
+"""Counts of matrix products, against counts by hand on small functions."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_product_runs_alone() -> None:
     "equation, left, right",
     [("ni,io->on", (32, 5), (5, 7)), ("nqhc,nkhc->nhqk", (6, 4, 2, 3), (6, 5, 2, 3)), ("sn,sn->", (3, 4), (3, 4))],
 )
-def test_a_product_plain_is_as_much_work(equation: str, left: tuple[int, ...], right: tuple[int, ...]) -> None:
+def test_a_product_in_plain_order_is_as_much_work(equation: str, left: tuple[int, ...], right: tuple[int, ...]) -> None:
     x, y = (jax.random.normal(jax.random.key(i), shape) for i, shape in enumerate((left, right)))
     (product,) = products(lambda x, y: jnp.einsum(equation, x, y), x, y)
     best = product.plain
@@ -92,7 +92,7 @@ def test_a_product_plain_is_as_much_work(equation: str, left: tuple[int, ...], r
     assert best.plain == best
 
 
-def test_an_outer_product_and_a_convolution_plain() -> None:
+def test_an_outer_product_and_a_convolution_in_plain_order() -> None:
     (outer,) = products(lambda x, y: jnp.einsum("i,j->ij", x, y), X[0], W[0])
     assert outer.plain.flops == outer.flops and outer.plain.result == (5, 7)
     images, kernel = jnp.ones((4, 3, 8, 8)), jnp.ones((2, 3, 2, 2))
@@ -100,11 +100,11 @@ def test_an_outer_product_and_a_convolution_plain() -> None:
     assert convolution.plain == convolution
 
 
-def test_a_product_alone_is_timed_at_its_best() -> None:
+def test_the_faster_order_is_timed() -> None:
     (product,) = products(lambda x, w: jnp.einsum("ni,io->on", x, w), X, W)
-    alone = ProductTimer(repeats=1)
-    assert 0 < alone.seconds(product) < 1
-    assert len(alone._seconds) == 2 and alone.seconds(product) == min(alone._seconds.values())
+    timer = ProductTimer(repeats=1)
+    assert 0 < timer.seconds(product) < 1
+    assert len(timer._seconds) == 2 and timer.seconds(product) == min(timer._seconds.values())
 
 
 def test_a_product_alone_needs_no_new_memory(monkeypatch: pytest.MonkeyPatch) -> None:

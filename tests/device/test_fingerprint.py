@@ -1,4 +1,4 @@
-"""The fingerprint says what the backend is, not what the environment asked for too late."""
+"""The fingerprint has the threads of the backend, not a setting that came too late."""
 
 from __future__ import annotations
 

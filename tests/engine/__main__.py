@@ -1,8 +1,8 @@
-"""The long form: clusters whose workers and schedulers are killed at random, shards that start at once, odd workers.
+"""The long form: workers and schedulers killed at random, shards that start at once, unfit workers.
 
     python -m tests.engine --trials 20      (a quarter of an hour on two cores)
 
-Every trial ends with a store that equals, bit for bit, that of one process; counts are printed as they come.
+Every trial ends with a store that is bit-equal to that of a single process; counts are printed.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ from tests.engine.cluster import ENVIRONMENT, ROOT, STUDY, Cluster, compute, dif
 
 
 def check(condition: bool, what: object) -> None:
-    """Stop at the first thing that is not as promised."""
+    """Stop at the first failure."""
     if not condition:
         sys.exit(f"FAILED: {what}")
 
 
 LONGER = "pretraining.schedule.steps=20000"
-"""Makes a cell take seconds, so that kills fall while there is work."""
+"""Makes a cell take seconds, so that kills hit running jobs."""
 
 
 def whole(out: Path, study: Study) -> Path:
-    """The store of one process alone."""
+    """The store of a single process."""
     check(compute(study, out, workers=0) == [], "one process")
     return study.store(out)
 
 
 def same(out: Path, right: Path, study: Study) -> None:
-    """The study in this folder is whole and has the right bits."""
+    """Check that the study in this folder is complete and has the right bits."""
     check(len(stored(opened(study, out))) == planned(study), "an arm is missing")
     check(differ(study.store(out), right) == [], f"bits differ in {differ(study.store(out), right)}")
 
 
 def command(out: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the study by the command."""
+    """Run the study with the command."""
     line = [sys.executable, "-m", "biasprop.run", str(STUDY), "-q", "--json", "--out", str(out), *words]
     given = ENVIRONMENT | environment
     return subprocess.run(line, cwd=ROOT, env=given, capture_output=True, text=True, timeout=600)
@@ -56,7 +56,7 @@ def command(out: Path, *words: str, **environment: str) -> subprocess.CompletedP
 
 @contextmanager
 def meanwhile(act: Callable[[threading.Event], None]) -> Iterator[None]:
-    """Do something in a thread until the block ends."""
+    """Run ``act`` in a thread until the block ends."""
     over = threading.Event()
     thread = threading.Thread(target=act, args=(over,))
     thread.start()
@@ -68,7 +68,7 @@ def meanwhile(act: Callable[[threading.Event], None]) -> Iterator[None]:
 
 
 def kills(folder: Path, trials: int, chance: random.Random) -> None:
-    """Workers are killed at random moments, and replaced, until the study is whole."""
+    """Workers are killed at random moments, and replaced, until the study is complete."""
     study = small(LONGER)
     right = whole(folder / "longer", study)
     with Cluster(folder / "kills") as made:
@@ -89,7 +89,7 @@ def kills(folder: Path, trials: int, chance: random.Random) -> None:
 
             with meanwhile(kill):
                 while lost := compute(study, out, scheduler=str(made.file)):
-                    print(f"  given up, so once more: {lost}")
+                    print(f"  given up, so run again: {lost}")
             same(out, right, study)
             twice = sum(count > 1 for count in stored(opened(study, out)).values())
             took = time.monotonic() - began
@@ -97,7 +97,7 @@ def kills(folder: Path, trials: int, chance: random.Random) -> None:
 
 
 def schedulers(folder: Path, right: Path, trials: int, chance: random.Random) -> None:
-    """The scheduler is killed at a random moment; the command says how to resume, and does under another scheduler."""
+    """The scheduler is killed at a random moment; the command says how to resume, which works with another one."""
     for trial in range(trials):
         out = folder / f"scheduler-{trial}"
         with Cluster(folder / f"first-{trial}") as made:
@@ -123,11 +123,11 @@ def schedulers(folder: Path, right: Path, trials: int, chance: random.Random) ->
             done = command(out, "--scheduler", str(made.file))
         check(done.returncode == 0, done)
         same(out, right, small())
-        print(f"scheduler killed, trial {trial + 1}: exit 3 with {left} arms left, then whole", flush=True)
+        print(f"scheduler killed, trial {trial + 1}: exit 3 with {left} arms left, then complete", flush=True)
 
 
 def killer(folder: Path, right: Path) -> None:
-    """A cell that kills every worker is given up by the command; the others are done; then it is computed as well."""
+    """A cell that kills every worker is given up by the command, the others are done; later it is computed as well."""
     out = folder / "killer"
     done = command(out, "--workers", "2", DASK_DISTRIBUTED__WORKER__PRELOAD=deadly.__file__)
     check(done.returncode == 3 and "given up: " in done.stderr and "to resume: " in done.stderr, done)
@@ -135,11 +135,11 @@ def killer(folder: Path, right: Path) -> None:
     check(left == 2, f"{left} arms are left, not 2")
     check(command(out, "--workers", "2").returncode == 0, "the command that resumes")
     same(out, right, small())
-    print("a cell that kills its worker: exit 3, 2 arms left, then whole", flush=True)
+    print("a cell that kills its worker: exit 3, 2 arms left, then complete", flush=True)
 
 
 def shards(folder: Path, right: Path, parts: int) -> None:
-    """All parts of an array job start at once, one is put back into the queue; then the plain command reports."""
+    """All parts of an array job start at once, one of them twice; then the plain command reports."""
     out = folder / "shards"
     line = [sys.executable, "-m", "biasprop.run", str(STUDY), "-q", "--workers", "0", "--out", str(out)]
     every = [*range(parts), 0]
@@ -149,11 +149,11 @@ def shards(folder: Path, right: Path, parts: int) -> None:
     same(out, right, small())
     done = command(out)
     check(done.returncode == 0 and '"done": 8, "total": 8' in done.stdout, done)
-    print(f"{parts} shards and one of them again, all at once: whole, then the report", flush=True)
+    print(f"{parts} shards and one of them again, all at once: complete, then the report", flush=True)
 
 
-def odd(folder: Path) -> None:
-    """A worker that would give other bits is refused with one clear message, before anything is computed."""
+def unfit(folder: Path) -> None:
+    """A worker that would compute other bits is refused with one message, before anything is computed."""
     for words, environment, said in (
         ((), {"NPROC": "2"}, "XLA has 2 threads in it; start it with NPROC=1"),
         (("--nthreads", "2"), {}, "runs 2 jobs at once; start it with --nthreads 1"),
@@ -161,20 +161,20 @@ def odd(folder: Path) -> None:
     ):
         if "PYTHONPATH" in environment:
             shutil.copytree(ROOT / "biasprop", folder / "other" / "biasprop")
-            (folder / "other" / "biasprop" / "one_more.py").write_text("# a line more than there was\n")
-        with Cluster(folder / f"odd-{len(said)}") as made:
+            (folder / "other" / "biasprop" / "one_more.py").write_text("# one more line\n")
+        with Cluster(folder / f"unfit-{len(said)}") as made:
             made.add()
             made.add(*words, **environment)
-            time.sleep(15)  # until both have come
-            done = command(folder / "odd", "--scheduler", str(made.file))
+            time.sleep(15)  # until both have joined
+            done = command(folder / "unfit", "--scheduler", str(made.file))
         check(done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr, done)
         print(f"refused: {done.stderr.strip()}", flush=True)
 
 
 def main() -> int:
-    """Run what is asked for, or everything."""
+    """Run the given parts, or all of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", default=["kills", "schedulers", "killer", "shards", "odd"])
+    parser.add_argument("what", nargs="*", default=["kills", "schedulers", "killer", "shards", "unfit"])
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     told = parser.parse_args()
@@ -192,11 +192,11 @@ def main() -> int:
                     killer(folder, right)
                 elif what == "shards":
                     shards(folder, right, 4)
-                elif what == "odd":
-                    odd(folder)
+                elif what == "unfit":
+                    unfit(folder)
             except Unfinished as ended:
                 sys.exit(f"FAILED: {what}: {ended}")
-    print(f"all as promised, {time.monotonic() - began:.0f} s")
+    print(f"all passed, {time.monotonic() - began:.0f} s")
     return 0
 
 

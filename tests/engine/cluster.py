@@ -1,4 +1,4 @@
-"""A dask cluster of real processes on this machine, a small study for it, and ways to hurt both."""
+"""A dask cluster of real processes on this machine, a small study for it, and helpers to compare stores."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
 
 
 class Cluster:
-    """A scheduler and workers, each a process of its own, as a user starts them."""
+    """A scheduler and workers, each in a process of its own, as a user starts them."""
 
     def __init__(self, folder: Path):
         folder.mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ class Cluster:
         self.workers: list[subprocess.Popen[bytes]] = []
 
     def add(self, *words: str, **environment: str) -> subprocess.Popen[bytes]:
-        """Start one more worker."""
+        """Start another worker."""
         given = words or ("--nthreads", "1")
         fixed = ("--no-nanny", "--no-dashboard", "--memory-limit", "0", "--local-directory", str(self.folder))
         self.workers.append(self._start("worker", *given, *fixed, **environment))
@@ -62,7 +62,7 @@ class Cluster:
 
 
 class After(progress.Lines):
-    """Shows nothing; after so many stored arms it does something, once."""
+    """Shows nothing; calls ``act`` once, after ``arms`` stored arms."""
 
     def __init__(self, arms: int, act: Callable[[], object]):
         super().__init__(sys.stderr, quiet=True)
@@ -85,12 +85,12 @@ def small(*overrides: str) -> Study:
 
 
 def compute(study: Study, out: Path, shown: progress.Progress | None = None, **how: object) -> list[str]:
-    """Run it; what was given up."""
+    """Run a study; returns what was given up."""
     return sweep.run(study, study.store(out), progress=shown or progress.make(quiet=True), **how)  # type: ignore[arg-type]
 
 
 def opened(study: Study, out: Path) -> Store:
-    """The store of the study, to read."""
+    """The store of the study, read-only."""
     return Store.open(study.store(out), writable=False)
 
 
@@ -100,24 +100,24 @@ def stored(store: Store) -> Counter[str]:
 
 
 def planned(study: Study) -> int:
-    """Arms of the study."""
+    """Number of arms of the study."""
     return len(design.arms(study))
 
 
 def encoders(out: Path) -> list[Path]:
-    """Pretrained encoders."""
+    """Files of pretrained encoders."""
     return sorted((out / "encoders").rglob("*.npz"))
 
 
 def differ(one: Path, other: Path) -> list[str]:
-    """Names of the variables of two stores that are not equal bit for bit, wall times apart."""
+    """Names of the variables of two stores that are not bit-equal, apart from times."""
     first, second = open_cube(one).load(), open_cube(other).load()
     names = [name for name in first.data_vars if name != "seconds"]
     return [str(name) for name in names if first[name].values.tobytes() != second[name].values.tobytes()]
 
 
 def same_but_open(one: Path, whole: Path) -> bool:
-    """Whether every finished arm of a store is that of a whole one, bit for bit."""
+    """Whether every finished arm of a store is bit-equal to that of a complete one."""
     first, second = open_cube(one).load(), open_cube(whole).load()
     done = first.status == 1
     score = np.where(done.values[..., None, None], first.score.values, 0)

@@ -1,4 +1,4 @@
-"""What goes wrong in numbers or memory stays where it went wrong."""
+"""A failure of numbers or memory affects the arms it occurs in and no others."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def compute(out: Path, width: int) -> Store:
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Store]:
-    """The study with nothing wrong, at some width."""
+    """The study computed without faults, at a given width."""
     made: dict[int, Store] = {}
     return lambda width: (
         made.get(width) or made.setdefault(width, compute(tmp_path_factory.mktemp(f"sound{width}"), width))
@@ -41,7 +41,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Store]:
 
 
 def scores(store: Store, name: str) -> bytes:
-    """Of one mix, bit for bit."""
+    """Scores of one mix, as bytes."""
     return open_cube(store.path).score.sel(pretraining=name, labels=16).values.tobytes()
 
 
@@ -52,16 +52,16 @@ def test_pretext_losses_are_kept_where_a_study_asks(sound: Callable[[int], Store
     assert to_a.sel(subgroup="a") < to_b.sel(subgroup="a") and to_b.sel(subgroup="b") < to_a.sel(subgroup="b")
 
 
-def test_what_fills_a_batch_up_is_kept_once(sound: Callable[[int], Store]) -> None:
+def test_repetitions_that_fill_a_batch_are_stored_once(sound: Callable[[int], Store]) -> None:
     for what, count in (("encoder", 4), ("arm", 8)):
         kept = [event[what] for event in sound(3).events() if event["event"] == what]
         assert len(kept) == len(set(kept)) == count
 
 
-def test_what_diverges_is_marked_with_step_and_cause_and_alone(
+def test_divergence_is_stored_with_step_and_cause_and_affects_no_other_cell(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sound: Callable[[int], Store]
 ) -> None:
-    """One cell of each batch has a learning rate that is no number; what is compiled is the same."""
+    """One cell of each batch has a learning rate of NaN; the compiled program is the same."""
 
     def sick(condition: Any, key: Any) -> Batch:
         schedule = condition.pretraining.schedule
@@ -80,7 +80,7 @@ def test_what_diverges_is_marked_with_step_and_cause_and_alone(
         for value in store.status()[store.index(arm.levels, cell.replicate)][: arm.draws]
     }
     assert status == {("all a", Status.DIVERGED), ("all b", Status.OK)}
-    assert scores(store, "all b") == scores(clean, "all b"), "neighbours are untouched"
+    assert scores(store, "all b") == scores(clean, "all b"), "other cells of the batch are unchanged"
     assert np.isnan(open_cube(store.path).score.sel(pretraining="all a", labels=16)).all()
     why = "pretraining: the update of step 0 is not finite"
     told = [event["why"] for event in store.events() if event["event"] == "arm" and "why" in event]
@@ -142,7 +142,7 @@ def test_a_cell_that_does_not_fit_alone_has_failed_and_the_others_are_done(
     assert sorted(narrowed) == [1, 1, 2, 2]
 
 
-def test_other_errors_of_the_device_are_not_taken_for_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_device_errors_are_not_taken_for_lack_of_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> Any:
         raise jax.errors.JaxRuntimeError("INTERNAL: a bug")
 

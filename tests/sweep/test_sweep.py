@@ -35,7 +35,7 @@ FEW = {"labels": [16, 32]}
 
 
 LONGER = "pretraining.schedule.steps=1000"
-"""Makes a cell take seconds, so that there is something left to interrupt when the first arms are stored."""
+"""Makes a cell take seconds, so that work is left to interrupt when the first arms are stored."""
 
 
 def small(*overrides: str) -> Study:
@@ -75,7 +75,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.mark.parametrize("devices", [1, 4])
 @pytest.mark.parametrize("width", [1, 3, 16])
-def test_batches_are_of_one_size_and_filled_up_with_their_last(width: int, devices: int) -> None:
+def test_batches_have_one_size_and_repeat_their_last_cell(width: int, devices: int) -> None:
     cells = design.cells(load_study(STUDY, smoke=True))  # ten of one structure and two from scratch
     batches = sweep._batches(cells, width, devices)
     assert {len(batch) for batch in batches} == {width * devices}

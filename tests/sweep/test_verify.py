@@ -1,4 +1,4 @@
-"""--verify: what is stored is what is computed, or the arm is named; the store is not touched."""
+"""--verify: arms that differ from what is computed are named; the store is not changed."""
 
 from __future__ import annotations
 
