@@ -86,7 +86,7 @@ def test_what_is_missing_is_null_a_dash_and_counted(value: dict[str, Any]) -> No
     )
     page = pages.page(value)
     assert "nan" not in page.lower().replace("dominan", "") and "None" not in page
-    assert "1 diverged" in page and "1 not run" in page
+    assert "1 diverged" in page and "2 not run" in page
     assert "replicates left out: 1 diverged" in page  # a note of the estimates
 
 
