@@ -118,6 +118,8 @@ def test_the_page_has_the_answer_and_every_number(value: dict[str, Any], summary
 def test_only_finished_stores_have_a_result(cube: xr.Dataset, summary: Summary, tmp_path: Path) -> None:
     store = tmp_path / "demo-0123"
     assert make.write_result(store, cube, summary, [], tmp_path / "out").startswith("no result: 2 arms")
+    smoke = cube.assign_attrs(overrides={"smoke": True})
+    assert make.write_result(store, smoke, summary, [], tmp_path / "out").startswith("no result: a smoke run")
     assert not (tmp_path / "out").exists()
 
 
