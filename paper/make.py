@@ -102,7 +102,7 @@ def make(results: Path, name: str | None = None, out: Path = HERE) -> None:
 
 
 def write_result(store: Path, cube: xr.Dataset, summary: Summary, figures: Sequence[Path], folder: Path) -> str:
-    """Write a study's JSON and the figure of its page, if all arms of the store have run.
+    """Write a study's JSON and the figure of its page, if all arms of the store have run as its study file says.
 
     Args:
         store: its folder; its name gives that of the study.
@@ -118,6 +118,8 @@ def write_result(store: Path, cube: xr.Dataset, summary: Summary, figures: Seque
     from paper import stores, study_result
     from paper.pages import replace
 
+    if stores.overridden(cube):
+        return "no result: a smoke run, or run with --set"
     if missing := int((cube["status"] == Status.OPEN).any("draw").sum()):
         return f"no result: {missing} arms have not run"
     name = stores.stem_of(store)

@@ -60,13 +60,18 @@ def newest(results: Path, name: str | None = None) -> dict[Path, xr.Dataset]:
                 raise
             print(f"left out: {error}", file=sys.stderr)
             continue
-        overrides = attribute(cube, "overrides", {})
-        if name == store.name or not (overrides.get("smoke") or overrides.get("set")):
+        if name == store.name or not overridden(cube):
             found[stem] = store, cube
     if not found:
         which = f"of {name!r}" if name else "of any study"
         raise InputError(f"{results}: there is no store {which}; run `python -m biasprop.run STUDY` first")
     return dict(found[stem] for stem in sorted(found))
+
+
+def overridden(cube: xr.Dataset) -> bool:
+    """Whether a store was run other than its study file says: as a smoke run or with ``--set``."""
+    overrides = attribute(cube, "overrides", {})
+    return bool(overrides.get("smoke") or overrides.get("set"))
 
 
 def folders(results: Path) -> list[Path]:

@@ -72,7 +72,7 @@ class Comparison:
     """95 % interval; the value itself where it is exact."""
     high: float
     verdict: str
-    """``equal within .02``, ``different`` or ``not resolved``: see :func:`judged`."""
+    """``equal within .02``, ``different`` or ``not resolved``: see :func:`auc_verdict`."""
     distance: float = NAN
     """Kolmogorov-Smirnov distance between the distributions of the log-likelihood ratio, the larger of both labels;
     only of exact rows."""
@@ -143,7 +143,7 @@ def known(observer: str, kind: Kind, auc: Mapping[str, float], distance: Mapping
     for pair in itertools.combinations(auc, 2):
         value = auc[pair[0]] - auc[pair[1]]
         apart = (distance or {}).get(pair, NAN)
-        found.append(Comparison(observer, kind, pair, value, value, value, judged(value, value), apart))
+        found.append(Comparison(observer, kind, pair, value, value, value, auc_verdict(value, value), apart))
     return Ledger(rows, tuple(found))
 
 
@@ -165,7 +165,7 @@ def estimated(observer: str, kind: Kind, subgroups: Sequence[str], areas: Areas,
     found = []
     for (i, a), (j, b) in itertools.combinations(enumerate(subgroups), 2):
         value, low, high = areas.interval(unit[i] - unit[j])
-        found.append(Comparison(observer, kind, (a, b), value, low, high, judged(low, high)))
+        found.append(Comparison(observer, kind, (a, b), value, low, high, auc_verdict(low, high)))
     return Ledger(tuple(rows), tuple(found))
 
 
@@ -182,7 +182,7 @@ def separated(observer: str, pair: tuple[str, str], areas: Areas, subjects: int)
     return Ledger((Row(observer, "separability", pair, value, max(low, 0.0), min(high, 1.0), subjects),), ())
 
 
-def judged(low: float, high: float) -> str:
+def auc_verdict(low: float, high: float) -> str:
     """Return the verdict on the 95 % interval of a difference of AUC.
 
     ``equal within .02`` if it lies inside the margin, which is two one-sided tests at 2.5 % each; ``different`` if it
@@ -202,7 +202,7 @@ def equally_hard(ledger: Ledger, pair: tuple[str, str]) -> tuple[str, str]:
     """
     (a_low, a_high), (b_low, b_high) = (ledger.bracket(name) for name in pair)
     if a_low == a_high and b_low == b_high:
-        return judged(a_low - b_low, a_low - b_low), "exact"
+        return auc_verdict(a_low - b_low, a_low - b_low), "exact"
     if a_high < b_low or b_high < a_low:
         return DIFFERENT, "brackets do not overlap"
     tests = [c for c in ledger.comparisons if c.subgroups == pair and c.kind in ("lower", "learner")]

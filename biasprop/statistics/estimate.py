@@ -37,8 +37,8 @@ def estimates(measures: xr.Dataset, estimands: Sequence[Estimand]) -> list[Estim
     tested = [c for c in found if KINDS[c.estimand.kind].tested]
     p = np.array([c.tests() for c in tested]).reshape(-1, 2)
     adjusted, factor = adjust(p, np.array([c.estimand.primary for c in tested], bool))
-    judged = {id(c): _judged(c, p[i], adjusted[i], factor[i]) for i, c in enumerate(tested)}
-    return [judged[id(c)] if id(c) in judged else UNTESTED[c.estimand.kind](c) for c in found]
+    with_tests = {id(c): _tested(c, p[i], adjusted[i], factor[i]) for i, c in enumerate(tested)}
+    return [with_tests[id(c)] if id(c) in with_tests else UNTESTED[c.estimand.kind](c) for c in found]
 
 
 def adjust(p: NDArray, primary: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -57,7 +57,7 @@ def adjust(p: NDArray, primary: NDArray[np.bool_]) -> tuple[NDArray[np.float64],
     return adjusted, factor
 
 
-def _judged(contrast: Paired, p: NDArray, adjusted: NDArray, factor: NDArray) -> Estimate:
+def _tested(contrast: Paired, p: NDArray, adjusted: NDArray, factor: NDArray) -> Estimate:
     estimand = contrast.estimand
     plain = contrast.interval(1 - ALPHA)
     alpha = ALPHA / factor[0] if np.isfinite(factor[0]) else NAN
@@ -109,13 +109,13 @@ def halving(contrast: Paired) -> Estimate:
     value, top = halving_budget(curves.mean(axis=0), contrast.budgets)
     highest = curves[:, contrast.budgets.index(top)]
     if not difference_p(highest) < ALPHA / len(contrast.budgets):
-        reason = f"the largest swap contrast, at {top:g}, does not differ from 0"
+        reason = f"the largest swap contrast, at {top:g}, is not distinguishable from 0"
         return replace(empty, reason="; ".join(part for part in (contrast.reason, reason) if part))
-    each = Counter(halving_budget(curve, contrast.budgets)[0] for curve in curves)
+    counts = Counter(halving_budget(curve, contrast.budgets)[0] for curve in curves)
     alone = ", ".join(
-        f"{count} at {budget:g}" for budget, count in sorted((b, c) for b, c in each.items() if not np.isnan(b))
+        f"{count} at {budget:g}" for budget, count in sorted((b, c) for b, c in counts.items() if not np.isnan(b))
     )
-    reached = sum(count for budget, count in each.items() if not np.isnan(budget))
+    reached = sum(count for budget, count in counts.items() if not np.isnan(budget))
     reason = f"replicates taken alone: {alone or 'none'}" + f", {len(curves) - reached} not reached"
     return replace(
         empty,

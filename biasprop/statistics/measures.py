@@ -39,7 +39,7 @@ def measure(cube: xr.Dataset, target_specificity: float) -> xr.Dataset:
     ok = np.nonzero(status == Status.OK)
     arm = ok[:-1]
     scores = cube["score"].values[ok]  # [row, subgroup, subject]
-    labels = judged_labels(cube)[arm]
+    labels = evaluation_labels(cube)[arm]
     calibration_scores = cube["calibration_score"].values[ok]
     calibration_labels = cube["calibration_label"].values[arm]
 
@@ -73,8 +73,8 @@ def measure(cube: xr.Dataset, target_specificity: float) -> xr.Dataset:
         variables[name] = (dims, _placed(values, ok, draws))
     separability = _separability(cube["separability_score"].values.reshape(-1, *cube["separability_score"].shape[-2:]))
     done = (status == Status.OK).any(axis=-1)
-    seen = (*dims[:-1], "subgroup")
-    variables["pretext_loss"] = (seen, cube["pretext_loss"].transpose(*seen).values)
+    per_encoder = (*dims[:-1], "subgroup")
+    variables["pretext_loss"] = (per_encoder, cube["pretext_loss"].transpose(*per_encoder).values)
     variables["separability"] = (dims[:-1], np.where(done, separability.reshape(replicates), np.nan))
 
     coords = {name: coord for name, coord in cube.coords.items() if set(coord.dims) <= {*dims, "subgroup"}}
@@ -100,7 +100,7 @@ def per_replicate(measures: xr.Dataset, name: str) -> xr.DataArray:
     return (values.sum("draw", skipna=False) / (status == Status.OK).sum("draw")).where(whole)
 
 
-def judged_labels(cube: xr.Dataset) -> NDArray:
+def evaluation_labels(cube: xr.Dataset) -> NDArray:
     """Return the labels that twins' scores are compared with: [factors, replicate, 1 or subgroup, subject].
 
     The coord ``judged_label`` where there is one (-1 is not counted, NaN is the true label), else the true label.
@@ -108,8 +108,9 @@ def judged_labels(cube: xr.Dataset) -> NDArray:
     truth = cube["label"].values[..., None, :]
     if "judged_label" not in cube.coords:
         return truth
-    judged = cube["judged_label"].broadcast_like(cube["separability_score"]).transpose(*cube["separability_score"].dims)
-    return np.where(np.isnan(judged.values), truth, judged.values)
+    arms = cube["separability_score"]
+    shifted = cube["judged_label"].broadcast_like(arms).transpose(*arms.dims)
+    return np.where(np.isnan(shifted.values), truth, shifted.values)
 
 
 def _own_thresholds(

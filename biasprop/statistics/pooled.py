@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from biasprop.metrics import auc
-from biasprop.statistics.measures import judged_labels, per_replicate
+from biasprop.statistics.measures import evaluation_labels, per_replicate
 from biasprop.status import Status
 
 
@@ -50,7 +50,7 @@ def _across(cube: xr.Dataset) -> xr.DataArray:
     status = cube["status"].values
     ok = np.nonzero(status == Status.OK)
     scores = cube["score"].values[ok]  # [row, subgroup, subject]
-    labels = np.broadcast_to(judged_labels(cube)[ok[:-1]], scores.shape)
+    labels = np.broadcast_to(evaluation_labels(cube)[ok[:-1]], scores.shape)
     count = scores.shape[1]
     areas = np.full((*status.shape, count, count), np.nan)
     for g in range(count):

@@ -87,7 +87,7 @@ def test_what_is_missing_is_null_a_dash_and_counted(value: dict[str, Any]) -> No
     )
     page = pages.page(value)
     assert "nan" not in page.lower().replace("dominan", "") and "None" not in page
-    assert "1 diverged" in page and "1 not run" in page
+    assert "1 diverged" in page and "2 not run" in page
     assert "replicates left out: 1 diverged" in page  # a note of the estimates
 
 
@@ -119,6 +119,8 @@ def test_the_page_has_the_answer_and_every_number(value: dict[str, Any], summary
 def test_only_finished_stores_have_a_result(cube: xr.Dataset, summary: Summary, tmp_path: Path) -> None:
     store = tmp_path / "demo-0123"
     assert make.write_result(store, cube, summary, [], tmp_path / "out").startswith("no result: 2 arms")
+    smoke = cube.assign_attrs(overrides={"smoke": True})
+    assert make.write_result(store, smoke, summary, [], tmp_path / "out").startswith("no result: a smoke run")
     assert not (tmp_path / "out").exists()
 
 

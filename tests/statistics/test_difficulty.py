@@ -23,9 +23,9 @@ from biasprop.statistics.difficulty import (
     NOT_RESOLVED,
     Ledger,
     Row,
+    auc_verdict,
     equally_hard,
     estimated,
-    judged,
     known,
     normal_distance,
     z_of,
@@ -108,7 +108,7 @@ def share(verdict: str, z: tuple[float, float], seed: int, n: int = 1_000) -> fl
     [(-0.01, 0.019, EQUAL), (0.001, 0.019, EQUAL), (0.001, 0.021, DIFFERENT), (-0.021, 0.01, NOT_RESOLVED)],
 )
 def test_equivalence_is_tried_first(low: float, high: float, verdict: str) -> None:
-    assert judged(low, high) == verdict
+    assert auc_verdict(low, high) == verdict
 
 
 # --- the ledger ------------------------------------------------------------------------------------------------------

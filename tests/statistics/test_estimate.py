@@ -218,7 +218,7 @@ def test_halving_budget(cube: xr.Dataset, measures: xr.Dataset) -> None:
     none = synthetic_cube({"pretraining": ("all light", "all dark"), "labels": (50, 200)}, effect=0.0, subjects=100)
     (flat,) = estimates(measure(none, 0.8), [stated])
     assert flat.verdict == "not resolved"
-    assert "does not differ from 0" in flat.reason
+    assert "is not distinguishable from 0" in flat.reason
 
 
 def test_arms_that_are_not_there_say_so(cube: xr.Dataset) -> None:
@@ -281,7 +281,7 @@ def test_differences_that_are_all_0_are_erased_with_no_width(cube: xr.Dataset) -
     for one in found:
         if one.kind in ("retention", "halving_budget"):
             assert np.isnan([one.value, one.low, one.high]).all() and one.verdict == "not resolved"
-            assert "holds 0" in one.reason or "does not differ from 0" in one.reason
+            assert "holds 0" in one.reason or "is not distinguishable from 0" in one.reason
         else:
             assert (one.value, one.low, one.high, one.adjusted_low, one.adjusted_high, one.se) == (0,) * 6
             assert one.p_difference == 1 and one.p_equivalence == 0 and one.verdict == "erased" and not one.reason
@@ -321,7 +321,7 @@ def test_an_exchange_rate_says_why_there_is_none(cube: xr.Dataset) -> None:
     assert "not one number above 0" in estimates(surface(cube, 0.4, 0.2, (1.0, 0.0)), [one])[0].reason
     sizes = surface(cube, 0.4, 0.2)
     sizes["cohort_size"] = sizes["cohort_size"] * np.array([1, 1, 2, 1])
-    assert "not equally large" in estimates(sizes, [one])[0].reason
+    assert "differ in size" in estimates(sizes, [one])[0].reason
     few = surface(cube, 0.4, 0.2).isel(pretraining=[0, 3])
     assert "needs two mixes" in estimates(few, [one])[0].reason
 
