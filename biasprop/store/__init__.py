@@ -18,9 +18,9 @@ group checked, reads and writes arms), :mod:`.integrity` (checksums), :mod:`.sto
 :mod:`.ledger`. :mod:`.encoders` keeps pretrained parameters. :mod:`.safe_files`, :mod:`.json_cache` and
 :mod:`.file_lock` read, write and lock single files.
 
-To add a stored variable, add a line to ``variables.DATA`` and its values to ``execution.job._data``. Coordinates,
+To add a stored variable, add a line to ``variables.DATA`` and its values to ``execution.cells._arm_data``. Coordinates,
 checksums, masking and every reader follow from the table. Stores made before lack it: raise ``metadata.FORMAT``.
-To add a coordinate, add it to ``Layout.coords`` in ``study.design``; it needs no new format.
+To add a coordinate, add it to :mod:`biasprop.study.coords`; it needs no new format.
 
 Attributes of the group are text and numbers, which netCDF can hold too; ``overrides``, ``versions``, ``estimands`` (a
 dated history), ``ledger`` (in ``open_cube``) and ``biasprop`` (the store's own: format, layout, order) are JSON text.
