@@ -31,13 +31,13 @@ def arguments() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m biasprop.run",
         description="Run a study: compute what is missing, store it, and report estimates with intervals and verdicts.",
-        epilog="exit codes: 0 finished, 1 bug, 2 bad input, 3 arms without a result, 4 --verify differs, "
+        epilog="exit codes: 0 finished, 1 bug, 2 bad input, 3 arms without a result, 4 --verify found a difference, "
         "130 interrupted",
         allow_abbrev=False,
     )
     add = parser.add_argument
     add("study", type=Path, metavar="STUDY", help="study file (TOML)")
-    add("--smoke", action="store_true", help="the same study with small numbers, in seconds")
+    add("--smoke", action="store_true", help="run a miniature of the study (small images, few subjects), in seconds")
     add("--scale", metavar="NAME", help="apply the study's table [scale.NAME]")
     add("--plan", action="store_true", help="print what would run and how long it would take, and stop")
     add("--list", action="store_true", help="print cells and arms with their status, and stop")
@@ -45,20 +45,35 @@ def arguments() -> argparse.ArgumentParser:
         "--precision",
         type=float,
         metavar="W",
-        help="print the replicates that intervals of half-width W need, and stop",
+        help="print how many replicates 95 %% intervals of half-width W need, and stop",
     )
-    add("--difficulty", action="store_true", help="print how hard each subgroup is, also for a network, and stop")
-    add("--verify", nargs="?", const="5", metavar="SAMPLE", help="compute finished arms again (5), compare, and stop")
+    add(
+        "--difficulty",
+        action="store_true",
+        help="print how hard the task is in each subgroup, for ideal observers and a trained network, and stop",
+    )
+    add(
+        "--verify",
+        nargs="?",
+        const="5",
+        metavar="SAMPLE",
+        help="recompute a number (5) or a fraction (0.1) of the finished arms, compare, and stop",
+    )
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="set a key, such as finetuning.labels=500")
     add("--only", action="append", default=[], metavar="FACTOR=LEVEL", help="run only this level (may be repeated)")
-    add("--replicates", type=int, metavar="N", help="instead of the study's number")
-    add("--workers", type=int, metavar="N", help="processes (one per core, none for a short run; 0: none)")
+    add("--replicates", type=int, metavar="N", help="number of replicates, instead of the study's")
+    add(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="worker processes (default: one per core, none for a short run; 0: none)",
+    )
     add("--scheduler", metavar="ADDRESS|FILE", help="compute on the workers of this dask scheduler")
     add("--shard", type=_shard, metavar="K/N", help="compute only part K of N (K from 0), for array jobs; no report")
-    add("--out", type=Path, default=Path("results"), metavar="DIR", help="folder of stores (results)")
+    add("--out", type=Path, default=Path("results"), metavar="DIR", help="folder of result stores (default: results)")
     add("--json", action="store_true", help="print one JSON object on stdout at the end")
-    add("--netcdf", type=Path, metavar="FILE", help="also export the cube")
-    add("--csv", type=Path, metavar="FILE", help="also export all estimates, one row per estimate")
+    add("--netcdf", type=Path, metavar="FILE", help="also export the results of all arms as NetCDF")
+    add("--csv", type=Path, metavar="FILE", help="also export all estimates as CSV, one row per estimate")
     loudness = parser.add_mutually_exclusive_group()
     loudness.add_argument("-q", "--quiet", action="store_true", help="no progress")
     loudness.add_argument("-v", "--verbose", action="store_true", help="one line per arm")
@@ -73,9 +88,9 @@ def problems(options: argparse.Namespace) -> list[str]:
     if options.workers is not None and not 0 <= options.workers <= 4096:
         found.append(f"--workers {options.workers}: has to be 0 (in this process) to 4096")
     if options.scheduler is not None and options.workers is not None:
-        found.append("--workers: a scheduler has workers of its own; leave out one of the two")
+        found.append("--workers: cannot be combined with --scheduler, which has workers of its own")
     if options.scheduler is not None and options.shard is not None:
-        found.append("--shard: is for runs without a scheduler, which distributes cells itself")
+        found.append("--shard: cannot be combined with --scheduler, which distributes cells itself")
     if options.precision is not None and not 0 < options.precision < float("inf"):
         found.append(f"--precision {options.precision:g}: has to be a half-width above 0")
     if options.out.exists() and not options.out.is_dir():

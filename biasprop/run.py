@@ -211,7 +211,7 @@ def _plan(options: argparse.Namespace, study: Study, cells: Sequence[Cell], stor
     workers = 1 if options.scheduler else options.workers
     planned = plan.plan(study, cells, options.out, workers, resolution=options.plan, estimates=estimates)
     if options.scheduler:
-        planned = replace(planned, device=f"workers of {options.scheduler}, time and memory of one")
+        planned = replace(planned, device=f"workers of {options.scheduler} (time and memory are those of one worker)")
     return planned
 
 

@@ -24,7 +24,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="set a key, such as generator.size=64"
     )
-    parser.add_argument("--subjects", type=int, default=0, metavar="N", help="subjects per label")
+    parser.add_argument(
+        "--subjects", type=int, default=0, metavar="N", help="subjects per label (default 0: as many as fill two lines)"
+    )
     return parser
 
 
@@ -67,7 +69,7 @@ def show(study_file: Path, out: Path | None = None, overrides: Sequence[str] = (
     target = out or Path(f"{study_file.stem}.png")
     problems = [f"--out: {problem}" for problem in unwritable(target)]
     if not 0 <= subjects <= 200:
-        problems.append(f"--subjects: {subjects}: allowed: 0 to 200")
+        problems.append(f"--subjects {subjects}: has to be 0 to 200")
     if problems:
         raise InputError(problems)
 

@@ -42,7 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="folder of the stores")
     parser.add_argument("--study", metavar="NAME", help="only this study, or the store with this folder name")
     parser.add_argument(
-        "--out", type=Path, default=HERE, metavar="DIR", help="where to write (paper/); elsewhere no gallery is written"
+        "--out",
+        type=Path,
+        default=HERE,
+        metavar="DIR",
+        help="folder to write to (default: paper/; another one gets no gallery)",
     )
     parser.add_argument("--pages", action="store_true", help="only pages and gallery, from paper/results/*.json")
     given = parser.parse_args(argv)
@@ -83,7 +87,7 @@ def make(results: Path, name: str | None = None, out: Path = HERE) -> None:
     for store, cube in stores.newest(results, name).items():
         study = study_of(cube, store)
         if study.digest != cube.attrs["digest"]:
-            print(f"{store.name}: left out: this version of the package would give it other numbers; run it again")
+            print(f"{store.name}: left out: this version of the package gives other numbers; run the study again")
             continue
         measures = measure(cube, study.evaluation.target_specificity)
         summary = summary_of(measures, study.estimands)

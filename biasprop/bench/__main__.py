@@ -31,11 +31,17 @@ def arguments() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("study", type=Path, metavar="STUDY", help="study file (TOML)")
-    add("--only", action="append", default=[], metavar="PART", help=f"only this: {', '.join(PARTS)} (repeatable)")
+    add(
+        "--only",
+        action="append",
+        default=[],
+        metavar="PART",
+        help=f"only measure: {', '.join(PARTS)} (repeatable)",
+    )
     add("--quick", action="store_true", help="fewer timings, and no compilation without the cache")
     add("--repeats", type=int, metavar="N", help="timings per item (default 7; with --quick 3)")
     add("--width", type=int, default=0, metavar="N", help="cells per batch (default: as many as fit; 1 on a CPU)")
-    add("--smoke", action="store_true", help="the same study with small numbers")
+    add("--smoke", action="store_true", help="use a miniature of the study")
     add("--scale", metavar="NAME", help="apply the study's table [scale.NAME]")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="override a key of the study")
     add("--json", action="store_true", help="one JSON object on stdout instead of tables")

@@ -245,7 +245,7 @@ def _follow(jaxpr: Any, consts: Sequence[Any], arguments: Sequence[Any], found: 
             results = _follow_loop(equation.params, given, found)
         elif any(map(_has_open_loop, _inner(equation))):
             if equation.primitive.name in ("scan", "while", "cond"):
-                raise ValueError("a loop whose length depends on data lies inside another loop: it cannot be counted")
+                raise ValueError("a loop of data-dependent length lies inside another loop: FLOPs cannot be counted")
             inner = next(v for v in equation.params.values() if hasattr(getattr(v, "jaxpr", v), "eqns"))
             results = _follow(getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), given, found)
         else:
@@ -258,7 +258,7 @@ def _follow(jaxpr: Any, consts: Sequence[Any], arguments: Sequence[Any], found: 
 def _follow_loop(params: Any, given: Sequence[Any], found: list[Int[Array, ""]]) -> list[Any]:
     condition, body = params["cond_jaxpr"], params["body_jaxpr"]
     if any(_has_open_loop(loop.jaxpr) for loop in (condition, body)):
-        raise ValueError("a loop whose length depends on data lies inside another one: it cannot be counted")
+        raise ValueError("a loop of data-dependent length lies inside another one: FLOPs cannot be counted")
     n, m = params["cond_nconsts"], params["body_nconsts"]
     of_condition, of_body, start = given[:n], given[n : n + m], given[n + m :]
     evaluate, run_body = jax.extend.core.jaxpr_as_fun(condition), jax.extend.core.jaxpr_as_fun(body)

@@ -18,7 +18,7 @@ def text(found: Mapping[str, Any]) -> str:
     from biasprop.report import tables
 
     mark, machine = found["fingerprint"], found["machine"]
-    loads = f"load {machine['before']['load']} before, {machine['after']['load']} after"
+    loads = f"system load {machine['before']['load']} before, {machine['after']['load']} after"
     head = (
         f"{found['study']}: {mark['device']} ({mark['instructions']}), jax {mark['jax']}, "
         f"{mark['threads'] or 'all'} thread(s), {found['width']} cell(s) per batch; "
@@ -43,7 +43,8 @@ def _stages(found: Mapping[str, Any]) -> Any:
     if not rows:
         return None
     title = (
-        f"Stages, per image or fit; best and median of {found['repeats']} timings; spread: half the interquartile range"
+        f"Stages, per image or fit; best and median of {found['repeats']} timings; "
+        "spread: half the interquartile range;\nproducts: its matrix products on their own; achieved: products / best"
     )
     table = _table(
         title, "stage", "per", "best us", "median us", "spread", "MFLOP", "GFLOP/s", "products us", "achieved"
@@ -108,7 +109,11 @@ def _scaling(found: Mapping[str, Any]) -> Any:
     if not rows:
         return None
     table = _table(
-        "A pretraining step, us per image; for cells of the study, us per segment", "axis", "value", "us", "compiled"
+        "A pretraining step, us per image; for cells, us for the first steps",
+        "axis",
+        "value",
+        "us",
+        "compiled",
     )
     for row in rows:
         table.add_row(row["axis"], str(row["at"]), f"{1e6 * row['seconds']:.1f}", str(row["compiled"]))

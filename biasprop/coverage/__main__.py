@@ -4,7 +4,7 @@ The package offers an interval at a number of replicates only if the share of st
 95 % within Monte Carlo error, and a verdict only if it is wrong in at most 5 % of them. Others, some of them wrong on
 purpose, go through the same check.
 
-Exit codes: 0 everything offered passes; 2 bad input; 3 something offered fails (it is named).
+Exit codes: 0 everything that the package offers passes; 2 bad input; 3 something fails (it is named).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m biasprop.coverage",
         description="Coverage of intervals and error rates of verdicts on simulated studies; takes about a minute.",
-        epilog="exit codes: 0 everything offered passes, 2 bad input, 3 something offered fails",
+        epilog="exit codes: 0 everything that the package offers passes, 2 bad input, 3 something fails",
         allow_abbrev=False,
     )
     add = parser.add_argument
@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         save(draw(covered, ERRORS), given.figure.with_suffix(""), [given.figure.suffix[1:]])
     failed = [row for row in (*covered, *wrong) if row.offered and not row.passes]
     if failed:
-        print("offered, but fails the check:", *failed, sep="\n", file=sys.stderr)
+        print("offered by the package, but fails the check:", *failed, sep="\n", file=sys.stderr)
     return 3 if failed else 0
 
 
@@ -101,8 +101,8 @@ def _tables(covered: Sequence[Any], wrong: Sequence[Any], studies: int) -> list[
     error = 100 * min(row.error for row in covered)
     lines = [
         f"Coverage of 95 % intervals in {studies} simulated studies, %, and below it their median width. Monte Carlo",
-        f"standard error {error:.2f}; ! = more than {ERRORS:g} of them from 95 (adjusted: below); /n = defined in n %",
-        "of the studies; in brackets: not offered by the package.",
+        f"standard error {error:.2f}; ! = more than {ERRORS:g} standard errors from 95 (adjusted: below 95);",
+        "/n = defined in n % of the studies; in brackets: not offered by the package.",
         head,
     ]
     for key in dict.fromkeys((row.interval, row.estimand) for row in covered):

@@ -62,9 +62,9 @@ def rates(seed: int, studies: int, replicates: Sequence[int], skew: Any = SKEW) 
     most = max(replicates)
     found = []
     for name, beta, wrong in (
-        ("persists or reversed, though nothing differs", 0.0, (PERSISTS, REVERSED)),
-        ("erased, though at the margin", MARGIN, (ERASED,)),
-        ("erased, though at the margin's other end", -MARGIN, (ERASED,)),
+        ("persists or reversed, though the contrast is 0", 0.0, (PERSISTS, REVERSED)),
+        ("erased, though the contrast equals the margin", MARGIN, (ERASED,)),
+        ("erased, though the contrast equals -margin", -MARGIN, (ERASED,)),
     ):
         values = family(simulate(seed, studies, most, with_contrast(beta), skew))
         for n in replicates:
@@ -79,13 +79,13 @@ def rates(seed: int, studies: int, replicates: Sequence[int], skew: Any = SKEW) 
         low, high = fieller_bounds(over[:, :n], under[:, :n])
         missed = float(((low > 1) | (high < 1)).mean())
         found.append(
-            Rate("retention: interval misses, over a weak denominator", n, n >= MIN_FIELLER, missed, ALPHA, studies)
+            Rate("retention: interval misses the truth, weak denominator", n, n >= MIN_FIELLER, missed, ALPHA, studies)
         )
         defined = difference_p(y[:, :n]) < ALPHA
         share = float((defined & (ratio_equivalence_p(x[:, :n], y[:, :n], MARGIN) < ALPHA)).mean())
-        found.append(Rate("retention: erased, though at the margin", n, True, share, ALPHA, studies))
+        found.append(Rate("retention: erased, though it equals the margin", n, True, share, ALPHA, studies))
         share = float(np.mean([halving(_curve(curve[:n])).verdict != NOT_RESOLVED for curve in curves]))
-        found.append(Rate("halving budget: stated, though nothing differs", n, True, share, ALPHA, studies))
+        found.append(Rate("halving budget: given, though the contrast is 0", n, True, share, ALPHA, studies))
     offered = {rate.error for rate in found if rate.offered}
     return sorted(found, key=lambda rate: (rate.error not in offered, rate.error))
 

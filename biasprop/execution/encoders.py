@@ -104,4 +104,6 @@ def _leaf_names(params: Params) -> list[str]:
 def _divergence(info: dict[str, Any]) -> str:
     """Why the pretraining of a stored encoder diverged, or an empty string; older files only have the step."""
     step = info.get("diverged_at", optimisation.NOT_DIVERGED)
-    return info.get("diverged", "" if step == optimisation.NOT_DIVERGED else f"step {step} is not finite")
+    return info.get(
+        "diverged", "" if step == optimisation.NOT_DIVERGED else f"loss or update of step {step} is not finite"
+    )

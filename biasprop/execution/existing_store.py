@@ -22,7 +22,7 @@ def repair(store: Path, cells: Sequence[Cell]) -> list[str]:
         One message for each damage.
     """
     arms = [(arm.levels, cell.replicate) for cell in cells for arm in cell.arms]
-    return [f"damaged{', opened again' if damage.arm else ''}: {damage}" for damage in Store.open(store).mend(arms)]
+    return [f"damaged{', to be recomputed' if damage.arm else ''}: {damage}" for damage in Store.open(store).mend(arms)]
 
 
 def update(study: Study, store: Path) -> None:

@@ -76,7 +76,7 @@ def problems(
     if isinstance(worker, ImportError):
         return ["biasprop is not installed there; install the same version as here"]
     if isinstance(worker, BaseException):
-        return [f"cannot describe how it computes ({worker!r}); see its log"]
+        return [f"cannot report its software and hardware ({worker!r}); see its log"]
     found = [
         f"{name} is {value}, but {expected[name]} {'here' if name in installed() else 'on another worker'}; "
         "results would not be bit-equal, so all workers need the same"

@@ -143,9 +143,9 @@ def _too_large(bytes_per_cell: float, processes: int) -> str:
 
     fits = int(device.memory() / bytes_per_cell)
     advice = f"give --workers {fits}" if fits else "make generator.size, finetuning.labels or evaluation.test smaller"
-    need = f"{processes} processes need" if processes > 1 else "a process needs"
+    need, each = (f"{processes} processes need", " each") if processes > 1 else ("one process needs", "")
     per_cell, available = gigabytes(bytes_per_cell), gigabytes(device.memory())
-    return f"--workers: {need} about {per_cell} each, more than the {available} of this machine; {advice}"
+    return f"--workers: {need} about {per_cell}{each}, more than the {available} of this machine; {advice}"
 
 
 def share(study: Study, shard: Shard, workers: int | None = None) -> set[str]:

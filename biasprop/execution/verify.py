@@ -176,15 +176,19 @@ def _damage(stored: Store, arm: design.Arm, replicate: int) -> str:
 def _compared(stored: Store, again: Store, arm: design.Arm, replicate: int) -> tuple[str, str]:
     old, new = (_numbers(store, arm, replicate) for store in (stored, again))
     if (old["status"] != new["status"]).any():
-        return "differs", f"status was {old['status'].tolist()}, now {new['status'].tolist()}"
+        return "differs", f"status of the draws was {_words(old['status'])}, now {_words(new['status'])}"
     if old["fingerprint"] == new["fingerprint"]:
         difference = np.max(np.abs(old["score"] - new["score"]), initial=0.0)
         same = old["checksum"] == new["checksum"]
-        reason = f"scores differ by up to {difference:.2g}, although the fingerprint is the same"
+        reason = f"scores differ by up to {difference:.2g}, although software and hardware are the same"
         return ("same bits", "") if same else ("differs", reason)
     difference = float(np.nanmax(np.abs(_aucs(old) - _aucs(new)), initial=0.0))
-    reason = f"on another fingerprint AUCs differ by up to {difference:.2g}; {TOLERANCE:g} is allowed"
+    reason = f"on other software or hardware; AUCs differ by up to {difference:.2g}; {TOLERANCE:g} is allowed"
     return ("within tolerance" if difference <= TOLERANCE else "differs"), reason
+
+
+def _words(status: np.ndarray) -> str:
+    return ", ".join(Status(state).words for state in status.tolist())
 
 
 def _numbers(store: Store, arm: design.Arm, replicate: int) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class Natural(Component):
     kind: Literal["natural"] = "natural"
     needs_calibration: ClassVar[bool] = False
     views: ClassVar[Mapping[str, float]] = {}
-    words: ClassVar[str] = "natural: unadjusted, subgroups differ as physics makes them"
+    words: ClassVar[str] = "natural: unadjusted, so image physics may make one subgroup harder than another"
 
 
 class Calibrated(Component):
@@ -48,7 +48,7 @@ class Calibrated(Component):
     """Subgroup -> dose as a fraction of the natural one; noise variance is inversely proportional to it (as to light).
     Unnamed subgroups have 1. If empty, doses are solved for, and the hardest subgroup keeps 1."""
     views: ClassVar[Mapping[str, float]] = {}
-    words: ClassVar[str] = "calibrated: ideal observers' AUCs made equal by dose"
+    words: ClassVar[str] = "calibrated: doses lowered until the ideal observers' AUCs are equal"
 
     @property
     def needs_calibration(self) -> bool:
@@ -62,7 +62,7 @@ class Invertible(Component):
     kind: Literal["invertible"] = "invertible"
     needs_calibration: ClassVar[bool] = False
     views: ClassVar[Mapping[str, float]] = {}
-    words: ClassVar[str] = "invertible: noise first, then a bijection per subgroup"
+    words: ClassVar[str] = "invertible: noise first, then a bijection per subgroup, so all are equally hard"
 
 
 class Symmetric(Component):
@@ -88,7 +88,7 @@ class Symmetric(Component):
         """The mode and its augmentation."""
         merged = "; a flip turns one subgroup into the other" if self.flip else ""
         return (
-            f"symmetric: mirror images at +-{self.angle:g} degrees; "
+            f"symmetric: subgroups are mirror images, sloping at +-{self.angle:g} degrees; "
             f"in the augmentation of every stage flip = {self.flip:g} and transpose = 0{merged}"
         )
 

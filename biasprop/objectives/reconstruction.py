@@ -30,7 +30,8 @@ class Reconstruction(Component):
         """Why this objective cannot train this encoder on images of this shape, or None."""
         if encoder.features >= math.prod(shape):
             return (
-                f"{encoder.features} features of {math.prod(shape)} pixels are no bottleneck: the image can be copied"
+                f"{encoder.features} features are no bottleneck for {math.prod(shape)} pixel values: "
+                "the image can be copied; use fewer features"
             )
         return None
 

@@ -47,9 +47,7 @@ def ledger_table(
     """
     from biasprop.statistics.difficulty import equally_hard
 
-    table = empty_table(
-        f"Difficulty ledger, {title}: AUC that observers reach who know the subgroup, before any pretraining"
-    )
+    table = empty_table(f"Difficulty ledger, {title}: AUC of observers that know the subgroup, before any pretraining")
     table.add_column("observer", overflow="fold")
     table.add_column("type of row")
     heads = (*(f"AUC {name}" for name in pair), "separability", "difference", "KS of LLR")
@@ -110,7 +108,7 @@ def parts_table(parts: Sequence[Parts], pair: tuple[str, str]) -> Table:
         levels = [str(level) for level in row.arm.values()]
         table.add_row(*levels, swap, with_interval(gap, signed=True), *cells, str(gap.replicates), note)
     caption = (
-        "The swap contrast comes first, because asymmetries that add to z cancel in it. The terms depend on the order "
+        "The swap contrast comes first, because asymmetries additive on z cancel in it. The terms depend on the order "
         "in which they are taken: physics\n(ideal observer), learner (network from scratch on many balanced labels), "
         "adaptation (balanced pretraining, this protocol and budget), skew\n(this mix). Taken in another order they "
         "would differ. Only skew is an effect of the mix."

@@ -77,7 +77,7 @@ def text(tables: Sequence[Table], width: int) -> str:
 
 def precision_text(found: Sequence[Precision], half_width: float, width: int = 160) -> str:
     """Return what ``--precision`` prints: for every estimand and arm the replicates that the half-width needs."""
-    title = f"Replicates needed for 95 % intervals of half-width {half_width:g}, from the sd between those in the store"
+    title = f"Replicates needed for 95 % intervals of half-width {half_width:g}, from the sd between stored replicates"
     table = empty_table(title)
     for name in ("estimand", "arm"):
         table.add_column(name, overflow="fold")
@@ -112,7 +112,7 @@ def _discrimination(summary: Summary) -> Table:
         f"Discrimination: AUC of each subgroup, mean over replicates [95 % t interval]. Gaps are {pair};\n"
         "down = levelling down: the gap is smaller only because the better subgroup lost"
     )
-    title += "; moved = AUCs of 0 or 1, moved by half a pair" if any_moved else ""
+    title += "; moved = number of AUCs of 0 or 1, moved inward by half a pair for z" if any_moved else ""
     table = _table(title, first, columns + ["moved"] * any_moved)
     for row in summary.levels:
         cells = [_interval(entry["auc"]) for entry in row.subgroups.values()]
@@ -131,7 +131,10 @@ def _operating_point(summary: Summary) -> Table:
     columns += ["twin\nflips", "score\nshift", "separa-\nbility"]
     title = (
         "Operating point: one threshold for all subgroups, set at a specificity of "
-        f"{summary.target_specificity:g} on the calibration set"
+        f"{summary.target_specificity:g} on the calibration set;\n"
+        "twin flips = share of subjects whose decision differs between twins; "
+        "score shift = log-odds, first subgroup minus others;\n"
+        "separability = AUC of a probe of features that tells the last subgroup from the first"
     )
     table = _table(title, first, columns)
     for row in summary.levels:

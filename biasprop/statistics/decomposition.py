@@ -88,12 +88,12 @@ def decompose(
 
 def _parts(gaps: xr.DataArray, place: Place, pair: tuple[str, str], estimand: Estimand | None) -> Parts:
     low, high = place.ledger.physics(pair)
-    learner, reason = NAN, f"learner: {', '.join(f'{k} {v}' for k, v in (place.plenty or {}).items())}"
+    learner, reason = NAN, f"learner: arm {', '.join(f'{k} {v}' for k, v in (place.plenty or {}).items())}"
     if place.plenty is None:
         learner = place.ledger.learner(pair)
-        reason = "learner: trained for the ledger"
+        reason = "learner: network trained for the ledger"
         if np.isnan(learner):
-            reason = "no scratch on plenty of balanced labels in the study or its ledger (see --difficulty)"
+            reason = "no network trained from scratch on many balanced labels (--difficulty trains one)"
     terms = split(
         gaps.sel(place.arm).values,
         _of(gaps, place.balanced),
@@ -101,7 +101,7 @@ def _parts(gaps: xr.DataArray, place: Place, pair: tuple[str, str], estimand: Es
         low if low == high else NAN,
     )
     if not place.ledger.rows:
-        reason += "; physics: not known for a shifted test"
+        reason += "; physics: not known for a shifted test set"
     if place.balanced is None:
         reason += "; no arm pretrained on equal shares"
     present = [~np.isnan(values) for values in terms.values()]

@@ -71,7 +71,7 @@ def _tested(contrast: Paired, p: NDArray, adjusted: NDArray, factor: NDArray) ->
         if needed:  # with 80 % power, so a study of that size can still fail to resolve it
             remark = f"about {max(needed, empty.replicates + 1)} replicates would resolve it"
         if max(-wide.low, wide.high) < estimand.margin:
-            remark += "; adjusted among the equivalence tests (p inside) it is not inside the margin"
+            remark += "; its adjusted interval is inside the margin, but its adjusted equivalence test (p inside) fails"
     why_not = plain.reason if empty.replicates or not contrast.reason else ""  # no replicates: one reason is enough
     return replace(
         empty,
@@ -109,14 +109,14 @@ def halving(contrast: Paired) -> Estimate:
     value, top = halving_budget(curves.mean(axis=0), contrast.budgets)
     highest = curves[:, contrast.budgets.index(top)]
     if not difference_p(highest) < ALPHA / len(contrast.budgets):
-        reason = f"the largest swap contrast, at {top:g}, is not distinguishable from 0"
+        reason = f"the largest swap contrast, at {top:g} labels, is not distinguishable from 0"
         return replace(empty, reason="; ".join(part for part in (contrast.reason, reason) if part))
     counts = Counter(halving_budget(curve, contrast.budgets)[0] for curve in curves)
     alone = ", ".join(
         f"{count} at {budget:g}" for budget, count in sorted((b, c) for b, c in counts.items() if not np.isnan(b))
     )
     reached = sum(count for budget, count in counts.items() if not np.isnan(budget))
-    reason = f"replicates taken alone: {alone or 'none'}" + f", {len(curves) - reached} not reached"
+    reason = f"halving budgets of single replicates: {alone or 'none'}" + f", {len(curves) - reached} not reached"
     return replace(
         empty,
         value=value,
@@ -138,9 +138,11 @@ def efficiency(contrast: Paired) -> Estimate:
     beyond, below = int(np.isinf(ratios).sum()), int((ratios == 0).sum())
     reasons = [contrast.reason, plain.reason]
     if beyond:
-        reasons.append(f"the reference never reaches it in {beyond} of {len(ratios)} replicates")
+        reasons.append(f"the reference never reaches this AUC in {beyond} of {len(ratios)} replicates")
     if below:
-        reasons.append(f"the reference reaches it with its fewest labels in {below} of {len(ratios)} replicates")
+        reasons.append(
+            f"the reference reaches this AUC already with its fewest labels in {below} of {len(ratios)} replicates"
+        )
     stated = 0 < plain.value < np.inf
     return replace(
         empty,

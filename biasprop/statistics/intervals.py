@@ -125,7 +125,7 @@ def fieller_interval(numerator: ArrayLike, denominator: ArrayLike, level: float 
         return undefined._replace(reason=f"an interval needs {MIN_FIELLER} replicates, there are {n}")
     low, high = fieller_bounds(x, y, level)
     if np.isnan(low):
-        return undefined._replace(reason=f"the denominator's {level:.0%} interval holds 0")
+        return undefined._replace(reason=f"the denominator's {level:.0%} interval contains 0")
     ratio = float(x.mean() / y.mean())
     se = float((x - ratio * y).std(ddof=1) / np.sqrt(n) / abs(y.mean()))
     if n < MIN_FIELLER:

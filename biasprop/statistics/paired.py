@@ -245,7 +245,9 @@ def _exchange_rate(asked: _Asked) -> _Found:
     missing = np.full(z.sizes["replicate"], np.nan)
     mixes = _mixes(measures, estimand)
     if len(mixes) < 2 or z.sizes[budget] < 2:
-        why = f"a surface needs two mixes of known shares along {factor} and two budgets"
+        why = (
+            f"needs two mixes of {' and '.join(estimand.subgroups)} along {factor}, with known shares, and two budgets"
+        )
         return _Found(missing, missing, why=why)
     share = measures["share"].sel({factor: mixes, "subgroup": subgroup}).values
     sizes = measures["cohort_size"].sel({factor: mixes}).values
@@ -255,7 +257,9 @@ def _exchange_rate(asked: _Asked) -> _Found:
     labelled = measures["label_share"].sel(subgroup=subgroup)
     labelled = labelled.sel({name: arm[str(name)] for name in labelled.dims if name in arm}).values
     if labelled.ndim or not labelled > 0:
-        return _Found(missing, missing, why=f"the share of {subgroup} among the labels is not one number above 0")
+        return _Found(
+            missing, missing, why=f"the share of {subgroup} among the labelled subjects has to be one number above 0"
+        )
     surface = z.sel(asked.without(budget) | {factor: mixes}).transpose("replicate", factor, budget)
     by_share, by_log = contrasts.learning_surface(surface.values, share, z[budget].values)
     labels = float(labelled) * float(arm[budget])

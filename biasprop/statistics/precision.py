@@ -56,7 +56,8 @@ def _precision(contrast: Paired, half_width: float) -> Precision:
     values, below = contrast.values[whole], contrast.denominator
     if not KINDS[contrast.estimand.kind].tested:
         return replace(
-            nothing, reason=f"a {contrast.estimand.kind.replace('_', ' ')} has no interval that follows from an sd"
+            nothing,
+            reason=f"a {contrast.estimand.kind.replace('_', ' ')} has no interval based on the sd of replicates",
         )
     if n < 2:
         parts = (TOO_FEW, contrast.reason)

@@ -79,7 +79,7 @@ class EncoderStore:
         members |= {f"{number:05d}": array for number, array in enumerate(plain.values())}
         target = self.path(key)
         if linked := safe_files.first_link(self.root, f"{key}.npz".rpartition("/")[0]) if "/" in key else None:
-            raise OSError(f"{self.root / linked} is a link that leads elsewhere; it is not written through")
+            raise OSError(f"{self.root / linked} is a link out of the store, where nothing is written; remove it")
         target.parent.mkdir(parents=True, exist_ok=True)
         aside = target.with_name(f".{target.name}.{os.getpid()}-{os.urandom(4).hex()}")
         try:

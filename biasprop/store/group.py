@@ -90,7 +90,7 @@ class Folder(LocalStore):
 
     def _refuse_link(self, key: str) -> None:
         if linked := safe_files.first_link(self.root, key):
-            raise OSError(f"{self.root / linked} is a link that leads out of the store; it is not written through")
+            raise OSError(f"{self.root / linked} is a link out of the store, where nothing is written; remove it")
 
 
 def open_group(path: Path, *, writable: bool) -> tuple[Layout, dict[str, zarr.Array], dict[str, Any]]:
@@ -150,7 +150,7 @@ def _outdated(path: Path, version: int | None) -> InputError:
     aside = shlex.join(["mv", str(path), f"{path}.{suffix}"])
     return InputError(
         f"{path}: the store has {has}, this version of biasprop reads {metadata.FORMAT}; move it aside and recompute "
-        f"it (from the encoders that are there) by: {aside} && python -m biasprop.run STUDY"
+        f"it (stored encoders are reused) by: {aside} && python -m biasprop.run STUDY"
     )
 
 
@@ -163,16 +163,16 @@ def refuse_links(path: Path) -> None:
     for folder in ("", *FOLDERS):
         if linked := safe_files.links_in(path / folder):
             name = f"{folder}/{linked[0]}".lstrip("/")
-            raise InputError(f"{path}: {name} is a link that leads out of the store; it is not written through")
+            raise InputError(f"{path}: {name} is a link out of the store, where nothing is written; remove it")
 
 
 def _layout(path: Path, own: Mapping[str, Any]) -> Layout:
     layout = _guarded(path, lambda: Layout.from_json(own["layout"]))
     if min((*layout.shape, *layout.sizes.values())) < 0 or math.prod(layout.shape) > MAX_ARMS:
-        raise InputError(f"{path}: the store's metadata is damaged ({layout.shape} arms)")
+        raise InputError(f"{path}: the store's metadata is damaged ({layout.shape} arms); move it away and run again")
     arm = sum(_bytes(name, VARIABLES[name].shape(layout.sizes)) for name in VARIABLES)
     if max(arm, math.prod(layout.shape) * layout.draws) > MAX_ARM_BYTES:
-        raise InputError(f"{path}: the store's metadata is damaged ({arm} bytes per arm)")
+        raise InputError(f"{path}: the store's metadata is damaged ({arm} bytes per arm); move it away and run again")
     return layout
 
 

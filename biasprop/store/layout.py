@@ -166,8 +166,8 @@ def grow(stored: Layout, wanted: Layout, path: Path) -> Layout:
         for label, content in wanted.factor(old.name).levels:
             if contents.get(label, content) != content:
                 problems.append(
-                    f"{path}: factors.{old.name}: level {label!r} is stored with another content: it was "
-                    f"{contents[label]}, now {content}; give the changed level a name of its own"
+                    f"{path}: factors.{old.name}: level {label!r} has changed: the store has "
+                    f"{contents[label]}, the study {content}; give the changed level a new name"
                 )
         new = tuple(level for level in wanted.factor(old.name).levels if level[0] not in contents)
         factors.append(Factor(old.name, old.levels + new))

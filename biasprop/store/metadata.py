@@ -193,7 +193,7 @@ def write(store: Path, files: Files) -> None:
         json_cache.write_or_raise(store / COPY, text)
     for name in differing(store, files):
         if linked := safe_files.first_link(store, f"{GROUP}/{name}"):
-            raise OSError(f"{store / linked} is a link that leads out of the store; it is not written through")
+            raise OSError(f"{store / linked} is a link out of the store, where nothing is written; remove it")
         file = store / GROUP / name
         file.parent.mkdir(parents=True, exist_ok=True)
         json_cache.write_bytes(file, files[name])

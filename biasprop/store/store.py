@@ -90,7 +90,10 @@ class Store:
         """The attributes the store gets for a study; its grown layout is among them."""
         digest = self.attrs.get("digest")
         if digest != attrs.get("digest"):
-            raise InputError(f"{self.path}: the store is of digest {digest}, the study of {attrs.get('digest')}")
+            raise InputError(
+                f"{self.path}: this is the store of another study (digest {digest}, this study has "
+                f"{attrs.get('digest')}); give the study a store of its own with --out DIR"
+            )
         layout = grow(self.layout, wanted, self.path)
         try:
             return metadata.attributes(self.attrs, layout, wanted, attrs)
@@ -295,7 +298,7 @@ class Store:
         except OSError as error:
             found = "; ".join(map(str, self.verify(arms, repair=False)))
             why = error.strerror or error
-            raise InputError(f"{self.path}: damaged, and cannot be written to mend it ({why}): {found}") from error
+            raise InputError(f"{self.path}: damaged, and cannot be written to repair it ({why}): {found}") from error
 
     def begin(self, arms: int) -> None:
         """Log that a run begins, which also shows now, not after an hour, whether the store can be written.
@@ -321,7 +324,7 @@ class Store:
         named = {event["why"] for event in events if event.get("event") == "damaged" and "why" in event}
         found = []
         for number, text in fingerprints.lost(self.path, numbers, events):
-            remedy = "restored from the event log" if text else "written again with the next arm that has it"
+            remedy = "restored from the event log" if text else "written again with the next arm of this fingerprint"
             found.append(Damage(f"{fingerprints.file(self.path, number)}: missing or damaged; {remedy}"))
             if repair:
                 self._known.discard(number)
@@ -381,7 +384,7 @@ def _mended(path: Path) -> list[str]:
     except OSError as error:
         if wrong := metadata.differing(path, metadata.copied(path) or {}):
             name, why = path / metadata.GROUP / wrong[0], error.strerror or error
-            raise InputError(f"{name}: damaged, and cannot be written to mend it ({why})") from error
+            raise InputError(f"{name}: damaged, and cannot be written to repair it ({why})") from error
     return []  # also for a store without a copy that cannot be written
 
 

@@ -71,7 +71,7 @@ class Plan:
             f"memory       about {self.memory:.1f} GB",
             f"device       {self.device}, {self.workers or 'no'} worker process{'es' * (self.workers != 1)}",
             f"store        {self.store} ({self.state})",
-            *(f"             also of this study: {other}" for other in self.others),
+            *(f"             other version of this study: {other}" for other in self.others),
             f"resolves     {self.resolves}",
         ]
 
@@ -81,10 +81,10 @@ class Plan:
         source = (
             "timings recorded on this machine"
             if self.measured > 0.99
-            else "counts; no timings recorded on this machine yet"
+            else "numbers of pixels and steps; no timings recorded on this machine yet"
         )
         if 0.01 < self.measured <= 0.99:
-            source = f"{self.measured:.0%} timings recorded on this machine, the rest counts"
+            source = f"{self.measured:.0%} timings recorded on this machine, the rest numbers of pixels and steps"
         return f"about {duration(self.seconds)} (from {source})"
 
 

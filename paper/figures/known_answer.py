@@ -156,5 +156,5 @@ def incompatibility(study: Any, cube: xr.Dataset) -> str | None:
     if not {"pretraining", "labels"} <= set(cube.dims) or set(study.factors) != {"pretraining", "labels"}:
         return "needs the factors pretraining and labels, and no other"
     if not any(e.kind == "swap_contrast" for e in study.estimands):
-        return "the study states no swap contrast"
+        return "the study has no swap contrast among its estimands"
     return None if bool((cube["status"] == 1).all()) else "an arm is not finished"

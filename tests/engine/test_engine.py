@@ -133,8 +133,8 @@ def test_workers_of_one_gpu_and_without_the_package_are_refused() -> None:
         (("--scheduler", "tcp://127.0.0.1:9"), "--scheduler tcp://127.0.0.1:9: no scheduler answers"),
         (("--scheduler", "nowhere.json"), "--scheduler nowhere.json: there is no such file"),
         (("--scheduler", str(STUDY)), "is not a scheduler file"),
-        (("--scheduler", "tcp://x:1", "--workers", "2"), "--workers: a scheduler has workers of its own"),
-        (("--scheduler", "tcp://x:1", "--shard", "0/2"), "--shard: is for runs without an engine"),
+        (("--scheduler", "tcp://x:1", "--workers", "2"), "--workers: cannot be combined with --scheduler"),
+        (("--scheduler", "tcp://x:1", "--shard", "0/2"), "--shard: cannot be combined with --scheduler"),
     ],
 )
 def test_what_is_not_a_scheduler_is_refused(

@@ -127,8 +127,8 @@ def test_what_does_not_fit_is_left_out_with_a_reason(
     files = draw_all(whole, [], tmp_path, study.model_copy(update={"estimands": ()}))
     assert {file.stem for file in files} == {"share_curves", "phase_diagram", "learning_curves"}
     assert skipped(tmp_path) == {
-        "persistence": "the study states no swap contrast on z",
-        "skew_against_auc": "the study states no swap contrast on z",
+        "persistence": "the study has no swap contrast on z among its estimands",
+        "skew_against_auc": "the study has no swap contrast on z among its estimands",
         "test_mix": "24 arms: at most 8 rows fit",
         "forest": "no estimate is defined (yet)",
     }

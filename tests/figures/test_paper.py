@@ -120,7 +120,7 @@ def test_show_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (["--out", "sheet.gif"], r"--out: sheet.gif: no such format; allowed: .svg, .pdf, .png"),
         (["--out", "nowhere/sheet.png"], r"--out: nowhere: no such folder"),
-        (["--subjects", "-1"], r"--subjects: -1: allowed"),
+        (["--subjects", "-1"], r"--subjects -1: has to be"),
         (["--set", "generator.sizes=8"], r"generator.sizes"),
     ],
 )

@@ -210,7 +210,7 @@ def test_halving_budget(cube: xr.Dataset, measures: xr.Dataset) -> None:
     assert [e.value for e in found] == [1000.0, 1000.0] or [e.verdict for e in found] == ["reached", "reached"]
     for e in found:  # 0.4, 0.2 and 0.09: at 200 it may be on either side of half
         assert e.value in (200.0, 1000.0)
-        assert "replicates taken alone" in e.reason
+        assert "halving budgets of single replicates" in e.reason
     early = estimates(
         measure(cube.sel(labels=[50, 200]), 0.8), [stated.model_copy(update={"at": {"protocol": "full"}})]
     )
@@ -281,7 +281,7 @@ def test_differences_that_are_all_0_are_erased_with_no_width(cube: xr.Dataset) -
     for one in found:
         if one.kind in ("retention", "halving_budget"):
             assert np.isnan([one.value, one.low, one.high]).all() and one.verdict == "not resolved"
-            assert "holds 0" in one.reason or "is not distinguishable from 0" in one.reason
+            assert "contains 0" in one.reason or "is not distinguishable from 0" in one.reason
         else:
             assert (one.value, one.low, one.high, one.adjusted_low, one.adjusted_high, one.se) == (0,) * 6
             assert one.p_difference == 1 and one.p_equivalence == 0 and one.verdict == "erased" and not one.reason
@@ -317,8 +317,8 @@ def test_an_exchange_rate_says_why_there_is_none(cube: xr.Dataset) -> None:
     flat = surface(cube, 0.4, 0.0).drop_vars("status").assign(status=cube["status"])
     labels = xr.DataArray(np.resize([0.1, -0.1], 6), dims="replicate")
     flat["z"] = flat["z"] + (labels * np.log(flat["labels"])).broadcast_like(flat["z"]).transpose(*flat["z"].dims)
-    assert "denominator's 95% interval holds 0" in estimates(flat, [one])[0].reason
-    assert "not one number above 0" in estimates(surface(cube, 0.4, 0.2, (1.0, 0.0)), [one])[0].reason
+    assert "denominator's 95% interval contains 0" in estimates(flat, [one])[0].reason
+    assert "has to be one number above 0" in estimates(surface(cube, 0.4, 0.2, (1.0, 0.0)), [one])[0].reason
     sizes = surface(cube, 0.4, 0.2)
     sizes["cohort_size"] = sizes["cohort_size"] * np.array([1, 1, 2, 1])
     assert "differ in size" in estimates(sizes, [one])[0].reason
@@ -337,6 +337,6 @@ def test_label_efficiency_is_a_median_of_ratios_with_what_was_not_reached(cube: 
     assert (first.value, first.low, first.high) == pytest.approx((4.0, 4.0, 4.0)) and first.verdict == "reached"
     assert second.value == pytest.approx(4.0) and second.method == "order" and np.isnan(second.p_difference)
     assert np.isnan(last.value) and last.low == np.inf and last.verdict == "not reached"
-    assert last.reason == "the reference never reaches it in 6 of 6 replicates"
+    assert last.reason == "the reference never reaches this AUC in 6 of 6 replicates"
     everyone = Estimand(**shared, reference="scratch", budget="labels", at={"protocol": "full", "labels": 50})  # pyright: ignore[reportArgumentType]
     assert [one.arm["pretraining"] for one in estimates(measures, [everyone])] == ["all light", "50/50", "all dark"]

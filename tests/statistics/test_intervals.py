@@ -89,7 +89,7 @@ def test_fieller_of_many_studies_is_fieller_of_each() -> None:
 def test_fieller_without_a_denominator_is_nan_with_the_reason() -> None:
     found = fieller_interval([1.0, 2.0, 3.0], [-1.0, 0.2, 1.0])
     assert np.isnan(found[:4]).all()
-    assert "holds 0" in found.reason
+    assert "contains 0" in found.reason
     assert "4 replicates" in fieller_interval([1.0, np.nan], [1.0, 1.0]).reason
 
 

@@ -108,7 +108,7 @@ def test_the_command_makes_nothing(
     text = capsys.readouterr().out
     assert (
         "half-width 0.05" in text
-        and "halving budget has no interval that follows from an sd" in text
+        and "halving budget has no interval based on the sd of replicates" in text
         and "not enough" not in text
     )
     monkeypatch.undo()

@@ -92,7 +92,7 @@ def test_plan_and_list_say_what_there_is_and_make_nothing(
     assert run.main([str(EXAMPLE), "--plan", "--only", "protocol=full"]) == 0
     text = capsys.readouterr().out
     assert "24 of 24 to do" in text and "96 of 96 to do" in text
-    assert "from counts" in text and "does not exist yet" in text and "an assumed sd" in text
+    assert "from numbers of pixels and steps" in text and "does not exist yet" in text and "an assumed sd" in text
     assert run.main([str(EXAMPLE), "--list"]) == 0
     assert capsys.readouterr().out.count("  open ") == 192
     assert list(tmp_path.iterdir()) == []
@@ -224,7 +224,7 @@ def test_a_damaged_arm_of_a_finished_study_is_named_and_computed_again(
     content = bytearray(chunk.read_bytes())
     content[len(content) // 2] ^= 0x10
     chunk.write_bytes(content)
-    told = "damaged, opened again: pretraining=all light, labels=16, protocol=linear_probe, replicate=0"
+    told = "damaged, to be recomputed: pretraining=all light, labels=16, protocol=linear_probe, replicate=0"
     for mended in (False, True):
         assert run.main(words) == 0
         again = capsys.readouterr()

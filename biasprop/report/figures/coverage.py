@@ -32,7 +32,7 @@ def draw(rows: Sequence[Any], errors: float) -> Figure:
     figure = page(DOUBLE, 3.2)
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
     level, error = rows[0].level, min(row.error for row in rows)
-    for axes, offered, title in zip(panels, (True, False), ("offered", "not offered"), strict=True):
+    for axes, offered, title in zip(panels, (True, False), ("offered by the package", "not offered"), strict=True):
         axes.axhspan(level - errors * error, level + errors * error, color=PALE, linewidth=0, zorder=-2)
         axes.axhline(level, color=INK, linewidth=0.6, zorder=-1)
         axes.set_title(title)

@@ -71,7 +71,9 @@ def draw(
     columns = [str(name) for name in values["subgroup"].values] if "subgroup" in values.dims else [None]
     curves = values[by].values.tolist() if by else [None]
     if len(rows) > MAX_ROWS or len(columns) > 4:
-        raise NotApplicable(f"{len(rows)} x {len(columns)} panels: fix {' or '.join(rest) or 'the subgroups'}")
+        raise NotApplicable(
+            f"{len(rows)} x {len(columns)} panels, too many: fix {' or '.join(rest) or 'the subgroups'}"
+        )
     if len(curves) > len(CURVE_COLOURS):
         raise NotApplicable(f"{len(curves)} curves: at most {len(CURVE_COLOURS)} can be told apart")
     if values.isnull().all():
@@ -141,7 +143,7 @@ def _values(
         if name not in known:
             problems.append(f"there is no subgroup {name!r}; {suggestion(name, known)}")
     if measure in GAPS and len(subgroups or (known[0], known[-1])) != 2:
-        problems.append(f"{measure} is between two subgroups")
+        problems.append(f"{measure} needs exactly two subgroups")
     if problems:
         raise InputError(problems)
     name = "z" if measure == "auc" else GAPS.get(measure, measure)

@@ -86,7 +86,7 @@ def stated_swap(study: Any) -> Any:
     for estimand in study.estimands:
         if estimand.kind == "swap_contrast" and estimand.scale == "z":
             return estimand
-    raise NotApplicable("the study states no swap contrast on z")
+    raise NotApplicable("the study has no swap contrast on z among its estimands")
 
 
 def row_title(row: dict[str, Any]) -> str:

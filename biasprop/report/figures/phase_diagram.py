@@ -49,7 +49,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     found = _fields(measured(cube, study), study, facets, pair, reference[1])
     mixes = list(dict.fromkeys(field.arm[facets.pretraining] for field in found))
     if not mixes:
-        raise NotApplicable("there is no mix but the reference")
+        raise NotApplicable("the reference is the only pretraining mix")
     across = 2 if len(facets.rows) > 1 else 1
     down = -(-len(facets.rows) // across)
     figure = page(DOUBLE if across > 1 else SINGLE, 0.9 + down * (ROW * len(mixes) + 0.3))

@@ -69,7 +69,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
         series(axes, x, no_points, (mean, low, high), colour=hues[title], marker=shapes[title], label=title)
         # The smallest budget has a hollow marker, because a curve may turn back.
         axes.plot(x[:1], mean[:1], shapes[title], color=hues[title], markerfacecolor="white", zorder=4)
-    ends = f"{plain(budgets[0])} labels, on to {plain(budgets[-1])}"
+    ends = f"{plain(budgets[0])} labels, then up to {plain(budgets[-1])}"
     axes.plot([], [], "o", color=INK, markerfacecolor="white", label=ends)
     axes.margins(x=0.1)
     inner_ticks(axes, "x", "y")

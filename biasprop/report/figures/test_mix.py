@@ -46,7 +46,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
         for levels in itertools.product(*(cube[name].values.tolist() for name in factors))
     ]
     if len(names) < 2:
-        raise NotApplicable("one subgroup is no mix")
+        raise NotApplicable("the study has only one subgroup")
     if len(rows) > MAX_ROWS:
         raise NotApplicable(f"{len(rows)} arms: at most {MAX_ROWS} rows fit")
     measures = measure(cube, study.evaluation.target_specificity)

@@ -71,7 +71,7 @@ def grid_problem(table: Mapping[str, Any], factors: Mapping[str, ReadFactor]) ->
 def _name_problem(name: str) -> str | None:
     """Why a factor cannot have this name, or None."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        return "cannot be the name of a factor, which becomes a dim: use lower-case letters, digits and _"
+        return "cannot be the name of a factor, a dimension of the cube: use lower-case letters, digits and _"
     if name in RESERVED:
         return "cannot be the name of a factor; the cube uses this name itself"
     return None
