@@ -217,8 +217,8 @@ def expected(study: Study, replicates: int, seed: int, cohort: int | None = None
 
     Returns:
         The measure ``z`` with the study's factors, ``replicate`` and ``subgroup`` as dims, one draw (the mean over
-        label sets) and status 1, as input of :func:`biasprop.statistics.estimate.estimates`. z includes the mean effect of a finite test set
-        (:func:`biasprop.truth.law.mean_z_of_test`).
+        label sets) and status 1, as input of :func:`biasprop.statistics.estimate.estimates`. z includes the mean
+        effect of a finite test set (:func:`biasprop.truth.law.mean_z_of_test`).
 
     Raises:
         ValueError: the study has no known answer.
