@@ -1,6 +1,7 @@
-"""Typed contracts between the rooms: what a generator, encoder, objective, protocol or mitigation provides.
+"""Interfaces of components: what a generator, encoder, objective, protocol or mitigation provides.
 
-Shapes: ``h w c`` image, ``n`` and ``m`` subjects, ``d`` features, ``g`` subgroups.
+Shapes: ``h w c`` image, ``n`` and ``m`` subjects, ``d`` features, ``g`` subgroups. ``kind`` is the name of a component
+in study files.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ Params = Any
 
 
 class Subjects(NamedTuple):
-    """What the population decides about a subject; a generator draws everything else from the subject's key.
+    """Properties of a subject that the population determines; a generator draws everything else from the subject's key.
 
-    One subject, or a batch if every field has a leading axis. Optional fields are None where they do not apply, and are
-    then absent from the compiled program; a generator uses those that are set.
+    One subject, or a batch if every field has a leading axis. Optional fields are None if they do not apply, and are
+    then absent from the compiled program; a generator must use those that are set.
     """
 
     key: Key[Array, "*n"]
@@ -28,14 +29,14 @@ class Subjects(NamedTuple):
     label: Int[Array, "*n"]
     """True label: 1 diseased, 0 healthy."""
     presentation: Float[Array, "*n"] | None = None
-    """Manifestation shift: severity of a diseased subject beyond the usual, as a fraction of it; None equals 0."""
+    """Manifestation shift: relative change in the severity of a diseased subject (0.5: 50 % more); None equals 0."""
     noise: Float[Array, "*n"] | None = None
     """Factor on the sd of the image noise; None equals 1."""
     marker: Int[Array, "*n"] | None = None
-    """1 if a marker is in the image; None equals 0."""
+    """1 if the image contains a marker (a shortcut unrelated to the disease's appearance); None equals 0."""
     months: Float[Array, "*n"] | None = None
     """Months since the first image, for a follow-up image of the same subject: anatomy is the same, disease has
-    progressed, and what belongs to one image (light, noise) is redrawn. None is the first image."""
+    progressed, and latents of a single image (light, noise) are redrawn. None is the first image."""
 
     @property
     def mean_severity(self) -> Array:
@@ -44,13 +45,15 @@ class Subjects(NamedTuple):
 
 
 class Labelled(NamedTuple):
-    """A labelled set, padded: rows at or beyond ``count`` have no weight.
+    """A labelled set, padded: rows from ``count`` on are not used.
 
-    The last three fields serve mitigations; they are None, and absent from the compiled program, if not needed.
+    Only mitigations use the last three fields; otherwise they are None, and absent from the compiled program.
     """
 
     images: Float[Array, "n h w c"]
+    """Images, or their features ``n d`` where the encoder is frozen."""
     labels: Int[Array, " n"]
+    """Recorded labels."""
     count: Int[Array, ""]
     subgroup: Float[Array, "n g"] | None = None
     """One-hot subgroup."""
@@ -61,9 +64,10 @@ class Labelled(NamedTuple):
 
 
 class Cohort(NamedTuple):
-    """A pretraining cohort, as a pretraining mitigation sees it."""
+    """A pretraining cohort, as passed to a pretraining mitigation."""
 
     size: int | Int[Array, ""]
+    """Number of members."""
     shares: Float[Array, " g"]
     """P(subgroup)."""
     subgroup_of: Callable[[Int[Array, " n"]], Int[Array, " n"]]
@@ -93,7 +97,7 @@ class Generator(Protocol):
         ...
 
     def calibrated(self) -> Self:
-        """A copy whose difficulty mode has all its constants."""
+        """A copy in which the constants of the difficulty mode (such as doses) have been solved for."""
         ...
 
     def render(self, subject: Subjects) -> Float[Array, "h w c"]:
@@ -109,19 +113,20 @@ class Generator(Protocol):
         ...
 
     def attributes(self, subject: Subjects) -> Float[Array, " a"]:
-        """The values of ``attribute_names``, standardised (mean 0, sd 1); needed only if there are names."""
+        """The values of ``attribute_names``, standardised (mean 0, sd 1); needed only if there are any."""
         ...
 
     def measure(self, image: Float[Array, "h w c"], mask: Float[Array, "h w"]) -> dict[str, Float[Array, ""]]:
-        """Name -> estimate of each lever from the pixels."""
+        """Lever -> its value as estimated from the pixels."""
         ...
 
 
 class Source(Protocol):
-    """Where pretraining images come from: the cohort (``shows_subjects``), or non-medical images from ``render``."""
+    """Where pretraining images come from: the cohort, or non-medical images from ``render``."""
 
     kind: str
     shows_subjects: ClassVar[bool]
+    """Whether images show members of the cohort; ``render`` is then not called."""
 
     def render(self, key: Key[Array, ""], shape: tuple[int, int, int]) -> Float[Array, "h w c"]:
         """A non-medical image in [0, 1], of the shape of the study's generator."""
@@ -168,9 +173,9 @@ class Objective(Protocol):
     trains: ClassVar[bool]
     """False if there is no pretraining."""
     reads: ClassVar[tuple[str, ...]]
-    """Inputs of the loss beside the image: ``attribute`` is the value of the generator's attribute named by the
-    objective's field ``attribute``; ``follow_up`` is the image after the objective's ``months``. Subgroup and label
-    cannot be requested."""
+    """Further inputs of the loss: ``attribute``, the value of the generator's attribute that the objective's field
+    ``attribute`` names; ``follow_up``, the image of the same subject after the objective's ``months``. Subgroup and
+    label are not available."""
 
     def incompatibility(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
         """Why this objective cannot train this encoder on images of this shape, or None."""
@@ -198,7 +203,7 @@ class Objective(Protocol):
             extra: parameters from :meth:`init`.
             images: the batch.
             key: key of the step, for views, masks and corruptions.
-            read: the inputs named by ``reads``, passed by keyword.
+            read: the inputs named by ``reads``, passed by keyword; an objective declares a parameter for each.
             weight: weight of each image, 1 on average; None for equal weights.
         """
         ...
@@ -218,7 +223,7 @@ class FineTuningMethod(Protocol):
 
     kind: str
     draws: int
-    """Label sets drawn per replicate."""
+    """Number of labelled sets drawn per replicate."""
     adapts_encoder: ClassVar[bool]
     linear_head: ClassVar[bool]
     """Whether the fitted classifier is linear in the features."""
@@ -239,7 +244,11 @@ class FrozenMethod(FineTuningMethod, Protocol):
         selection_count: Int[Array, ""],
         weight: Float[Array, " n"] | None = None,
     ) -> ReadOut:
-        """Fit a classifier; rows at or beyond a count have no weight, labelled rows before it have ``weight``."""
+        """Fit a classifier to the labelled set; its hyperparameters are chosen on the validation set (``selection_*``).
+
+        In both sets, rows from the count on are not used. ``weight`` weights the labelled rows, 1 on average; None for
+        equal weights.
+        """
         ...
 
 
@@ -250,11 +259,11 @@ class GradientMethod(FineTuningMethod, Protocol):
     """
 
     def recipe(self, pretrained: bool) -> Any:
-        """Schedule and augmentation for a pretrained, or an untrained, encoder."""
+        """Schedule and augmentation, which may depend on whether the encoder is pretrained."""
         ...
 
     def start(self, key: Key[Array, ""], encoder: Any, params: Params) -> Params:
-        """Initial trainable parameters: ``encoder``, in a form the protocol chooses, and ``head``."""
+        """Dict of initial trainable parameters: ``encoder``, in a form the protocol chooses, and ``head``."""
         ...
 
     def task(
@@ -275,7 +284,7 @@ class GradientMethod(FineTuningMethod, Protocol):
 
 
 class Mitigation(Protocol):
-    """Counteracts a skew during fine-tuning. Early stopping is the same for all: unweighted validation loss."""
+    """Counteracts a skew during fine-tuning. Early stopping always uses the unweighted validation loss."""
 
     kind: str
     needs_groups: ClassVar[bool]
@@ -296,19 +305,19 @@ class Mitigation(Protocol):
         ...
 
     def task(self, task: Any) -> Any:
-        """The task to minimise in place of the protocol's (a :class:`biasprop.nn.optimisation.ValidatedTask`)."""
+        """The protocol's task with the mitigation applied (a :class:`biasprop.nn.optimisation.ValidatedTask`)."""
         ...
 
 
 class PretrainingMitigation(Protocol):
-    """Counteracts a skew during pretraining. It sees subgroup labels; an objective does not."""
+    """Counteracts a skew during pretraining. It receives subgroups, which an objective does not."""
 
     kind: str
     needs_subjects: ClassVar[bool]
     """Whether it requires images of subjects (a cohort) rather than non-medical images."""
 
     def rows(self, key: Key[Array, ""], n: int, cohort: Cohort) -> Int[Array, " n"]:
-        """Indices of the cohort members in a batch of ``n``."""
+        """Draw a batch of ``n``: indices of cohort members."""
         ...
 
     def weights(self, subgroup: Int[Array, " n"], shares: Float[Array, " g"]) -> Float[Array, " n"] | None:

@@ -1,9 +1,9 @@
-"""Run a study's cells: which are missing, which are computed together, and where. No science in here.
+"""Run a study's cells: find the arms that its store lacks, batch their cells into jobs, and compute the jobs.
 
 On CPUs every cell is a job of a dask cluster of single-threaded processes. On an accelerator, cells of one structure
-are computed as batches of a fixed width, formed from the study's full list of cells and not from those that are left.
-A batch is one job, so an encoder is pretrained once. What is stored is done: a job that is lost, repeated or killed
-costs nothing but time.
+(the same compiled program) are computed as batches of a fixed width, formed from the study's full list of cells and not
+from the unfinished ones. A batch is one job, so an encoder is pretrained once. An arm counts as done only when it is
+stored, so a job that is lost, repeated or killed costs time and changes no result.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shard:
-    """Part ``k`` of ``n`` of a study's batches, for array jobs: a fixed assignment that needs no coordination."""
+    """Part ``k`` (from 0) of ``n`` of a study's batches, for array jobs; batches are assigned by hash of a name."""
 
     k: int
     n: int
@@ -66,25 +66,25 @@ def run(
         study: what to compute.
         store_path: its store, created or extended as needed.
         only: factor -> levels to compute, from ``design.chosen``.
-        workers: compute processes; 0 computes in this process; by default one per core, or 0 on an accelerator.
-        progress: display that is kept up to date.
-        width: cells that a device computes at once, by default as many as fit (1 on a CPU).
-        arms: (position in ``design.cells``, position in the cell) of the arms to compute, instead of ``only``.
+        workers: number of compute processes; 0 computes in this process. Default: one per core, 0 on an accelerator.
+        progress: display to update.
+        width: number of cells that a device computes at once, by default as many as fit (1 on a CPU).
+        arms: arms to compute instead of those of ``only``, as (position in ``design.cells``, position in the cell).
         scheduler: address or file of a dask scheduler whose workers compute instead.
-        shard: compute only this part.
+        shard: compute only this part of the batches.
 
     Returns:
-        One line for each cell that was given up because its workers died; all others are done.
+        One message for each cell that was given up because its workers died; all others are done.
 
     Raises:
         InputError: the store cannot be used or written, or the scheduler or one of its workers cannot be used.
-        Unfinished: the scheduler or all workers are gone.
+        Unfinished: the scheduler or all workers are lost.
     """
     from biasprop.hardware import device
 
     environment.configure()
-    with ExitStack() as closing:
-        client = closing.enter_context(clusters.connect(scheduler)) if scheduler else None
+    with ExitStack() as clients:
+        client = clients.enter_context(clusters.connect(scheduler)) if scheduler else None
         processes = 0 if client else device.processes() if workers is None else workers
         bytes_per_cell = design.bytes_per_cell(study)
         if not client and bytes_per_cell * max(processes, 1) > device.memory() and (processes or device.is_cpu()):
@@ -97,8 +97,8 @@ def run(
         wanted = wanted if arms is None else set(arms)
 
         def worker_pool(client: Any) -> engine.WorkerPool:
-            needs = (str(store.path.resolve()), study.digest, bytes_per_cell)
-            return engine.WorkerPool(client, needs, lambda event: _show(progress, event), progress.say)
+            requirements = (str(store.path.resolve()), study.digest, bytes_per_cell)
+            return engine.WorkerPool(client, requirements, lambda event: _show(progress, event), progress.say)
 
         pool = worker_pool(client) if client else None
         if width is None:
@@ -115,7 +115,7 @@ def run(
             return []
         store.begin(len(todo))
         if processes:
-            pool = worker_pool(closing.enter_context(clusters.local_cluster(min(processes, len(jobs)))))
+            pool = worker_pool(clients.enter_context(clusters.local_cluster(min(processes, len(jobs)))))
 
         def is_open(job: Job) -> bool:
             return bool(_open(store, cells, {(i, k) for i in job.members for k in job.wanted}))
@@ -125,9 +125,9 @@ def run(
 
         timings, seconds = Timings(Path(store_path).parent), Counter[str]()
         try:
-            for job, spent in _unlocked_first(jobs, compute):
-                _record(timings, job, cells, spent)
-                seconds.update(spent["seconds"])
+            for job, job_report in _unlocked_first(jobs, compute):
+                _record_timings(timings, job, cells, job_report)
+                seconds.update(job_report["seconds"])
         finally:
             timings.save()
         progress.split(seconds)
@@ -149,7 +149,7 @@ def _too_large(bytes_per_cell: float, processes: int) -> str:
 
 
 def share(study: Study, shard: Shard, workers: int | None = None) -> set[str]:
-    """Names of the cells that a shard computes on this machine, see :func:`run`."""
+    """Names of the cells that :func:`run` computes for a shard on this machine."""
     from biasprop.hardware import device
 
     processes = device.processes() if workers is None else workers
@@ -160,7 +160,7 @@ def share(study: Study, shard: Shard, workers: int | None = None) -> set[str]:
 
 
 def _open(store: Store, cells: list[Cell], wanted: set[tuple[int, int]]) -> set[tuple[int, int]]:
-    """The wanted arms, as (cell, position in the cell), that are still to be computed."""
+    """Those of the wanted arms that are still to be computed, as (position in ``cells``, position in the cell)."""
     status = store.status()
 
     def is_open(i: int, k: int) -> bool:
@@ -173,8 +173,9 @@ def _open(store: Store, cells: list[Cell], wanted: set[tuple[int, int]]) -> set[
 def _batches(cells: list[Cell], width: int, devices: int) -> list[tuple[int, ...]]:
     """Group cells of one structure with the same fine-tuning conditions into batches, as positions in ``cells``.
 
-    A batch has ``width`` cells for each device; the last one of a group repeats its last cell. All are of one size, in
-    every study, so that studies share programs, and encoders, whose bits depend on that size.
+    A batch has ``width`` cells for each device; the last batch of a group is filled by repeating its last cell. The
+    bits of an encoder depend on the batch size, so all batches of all studies have one size, and studies can share
+    encoders and compiled programs.
     """
     import jax
 
@@ -193,19 +194,19 @@ def _batches(cells: list[Cell], width: int, devices: int) -> list[tuple[int, ...
 def _unlocked_first(
     jobs: list[Job], compute: Callable[[list[Job]], Iterator[tuple[Job, dict[str, Any]]]]
 ) -> Iterator[tuple[Job, dict[str, Any]]]:
-    """Compute jobs; those with a cell that another process has locked come last, and wait until it ends or dies."""
+    """Compute jobs; those with a cell that another process has locked are repeated last, waiting for the lock."""
     locked = []
-    for job, spent in compute(jobs):
-        if spent["locked"]:
+    for job, job_report in compute(jobs):
+        if job_report["locked"]:
             locked.append(replace(job, wait=True))
         else:
-            yield job, spent
+            yield job, job_report
     if locked:
         yield from compute(locked)
 
 
 def _jobs(study: Study, batches: list[tuple[int, ...]], todo: set[tuple[int, int]], store: Store) -> list[Job]:
-    """The batches that have an arm to compute, as jobs."""
+    """One job for each batch that has an arm to compute."""
     from biasprop.execution.job import Job
 
     origin = json.dumps(asdict(study.origin) | {"replicates": study.replicates}, default=str)
@@ -234,12 +235,12 @@ def _show(progress: Progress, event: Mapping[str, Any]) -> None:
         progress.cell(event["cell"], event["stage"], event["step"], event["steps"])
 
 
-def _record(timings: Timings, job: Job, cells: list[Cell], spent: Mapping[str, Any]) -> None:
-    """Keep the time that a job took per cell, for later plans."""
+def _record_timings(timings: Timings, job: Job, cells: list[Cell], job_report: Mapping[str, Any]) -> None:
+    """Record the seconds per cell of a job, from which plans estimate the time of a run."""
     members = len(set(job.members))
     cell = cells[job.members[0]]
-    if "pretrain" in spent["seconds"]:
-        timings.record_pretraining(cell.condition, spent["seconds"]["pretrain"] / members)
+    if "pretrain" in job_report["seconds"]:
+        timings.record_pretraining(cell.condition, job_report["seconds"]["pretrain"] / members)
     for arm in cell.arms:
-        if arm.name in spent["arms"]:
-            timings.record_arm(cell.condition, arm.condition, spent["arms"][arm.name] / members)
+        if arm.name in job_report["arms"]:
+            timings.record_arm(cell.condition, arm.condition, job_report["arms"][arm.name] / members)

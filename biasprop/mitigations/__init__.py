@@ -9,7 +9,7 @@ derive it from :class:`.erm.UniformSampling` and override the members of a batch
 and with one subgroup, or equal groups, it must equal ``none``. :mod:`.groups` has the weights they share.
 
 To add one: write one file, add one line to :data:`MITIGATIONS` or :data:`PRETRAINING_MITIGATIONS`, and regenerate the
-schema of study files with ``python -m biasprop.study.study``. The contract tests in ``tests/mitigations`` read the
+schema of study files with ``python -m biasprop.study.schema``. The contract tests in ``tests/mitigations`` read the
 tables and test the new member.
 """
 

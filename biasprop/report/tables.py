@@ -1,6 +1,6 @@
 """Tables of levels, estimates and planned precision, and the JSON object of ``--json``, all made from a ``Summary``.
 
-Heavy libraries are imported only where they are used, because a finished study is reported from its cache.
+Heavy libraries are imported inside functions, so that a finished study is reported from its cache without loading them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from biasprop.statistics.precision import Precision
 
 DASH = "-"
-"""What a table shows for NaN."""
+"""Text for NaN and for empty cells of a table."""
 
 
 def as_json(
@@ -29,7 +29,7 @@ def as_json(
     """Return the object that ``--json`` prints, NaN as null.
 
     Args:
-        estimates: of the study.
+        estimates: all estimates of the study.
         study: name of the study.
         digest: digest of the study.
         store: folder of the store; made absolute.
@@ -54,11 +54,11 @@ def tables(summary: Summary, difficulty: Sequence[Table] = ()) -> list[Table]:
     pretext loss where it was measured, then the estimates.
 
     Args:
-        summary: of the study.
+        summary: estimates and levels of the study.
         difficulty: tables from :mod:`biasprop.report.difficulty`, placed before the estimates.
     """
     by_arm = (_discrimination, _operating_point, _calibration, _optimism) if summary.levels else ()
-    levels = [make(summary) for make in by_arm]
+    levels = [table_of(summary) for table_of in by_arm]
     measured = [row for row in summary.levels if any(m["pretext_loss"].replicates for m in row.subgroups.values())]
     levels += [_pretext(measured)] if measured else []
     return [*levels, *difficulty, _estimates(summary)]
@@ -76,7 +76,13 @@ def text(tables: Sequence[Table], width: int) -> str:
 
 
 def precision_text(found: Sequence[Precision], half_width: float, width: int = 160) -> str:
-    """Return what ``--precision`` prints: for every estimand and arm the replicates that the half-width needs."""
+    """Return the text of ``--precision``: replicates needed for a half-width, for every estimand and arm.
+
+    Args:
+        found: planned precision of every estimand and arm.
+        half_width: target half-width of the 95 % interval.
+        width: of the text, in columns.
+    """
     title = f"Replicates needed for 95 % intervals of half-width {half_width:g}, from the sd between stored replicates"
     table = empty_table(title)
     for name in ("estimand", "arm"):
@@ -90,14 +96,14 @@ def precision_text(found: Sequence[Precision], half_width: float, width: int = 1
         table.add_row(row.name, where(row.arm) or DASH, *numbers, row.reason)
     table.caption = (
         f"needed: fewest replicates with an expected half-width of at most {half_width:g}; "
-        "for 80 %: fewest with which it is at most that with probability 80 %"
+        "for 80 %: fewest with which the half-width is at most that with probability 80 %"
     )
     table.caption_justify = "left"
     return text([table], width)
 
 
 def bracket(low: float, high: float, signed: bool = False) -> str:
-    """Return a value that lies between two bounds as text: one number where they agree."""
+    """Return the bounds of an unknown value as text: one number if they are equal."""
     if low == high:
         return number(low, 3, signed)
     return bounds(low, high, signed) if math.isfinite(low) and math.isfinite(high) else DASH
@@ -110,7 +116,7 @@ def _discrimination(summary: Summary) -> Table:
     pair = " - ".join(first.compared) or "not defined for one subgroup"
     title = (
         f"Discrimination: AUC of each subgroup, mean over replicates [95 % t interval]. Gaps are {pair};\n"
-        "down = levelling down: the gap is smaller only because the better subgroup lost"
+        "down = levelling down: the gap is smaller than at the reference only because the better subgroup got worse"
     )
     title += "; moved = number of AUCs of 0 or 1, moved inward by half a pair for z" if any_moved else ""
     table = _table(title, first, columns + ["moved"] * any_moved)
@@ -126,8 +132,8 @@ def _discrimination(summary: Summary) -> Table:
 
 def _operating_point(summary: Summary) -> Table:
     first = summary.levels[0]
-    heads = {"sensitivity": "sens.", "specificity": "spec.", "underdiagnosis": "underdiag."}
-    columns = ["threshold", *(f"{head}\n{subgroup}" for head in heads.values() for subgroup in first.subgroups)]
+    headings = {"sensitivity": "sens.", "specificity": "spec.", "underdiagnosis": "underdiag."}
+    columns = ["threshold", *(f"{head}\n{subgroup}" for head in headings.values() for subgroup in first.subgroups)]
     columns += ["twin\nflips", "score\nshift", "separa-\nbility"]
     title = (
         "Operating point: one threshold for all subgroups, set at a specificity of "
@@ -139,7 +145,7 @@ def _operating_point(summary: Summary) -> Table:
     table = _table(title, first, columns)
     for row in summary.levels:
         cells = [_value(row.across["threshold"], signed=True)]
-        cells += [_value(entry[name]) for name in heads for entry in row.subgroups.values()]
+        cells += [_value(entry[name]) for name in headings for entry in row.subgroups.values()]
         cells += [_value(row.across["flip_rate"]), _value(row.across["score_shift"], signed=True)]
         table.add_row(*_arm(row), *cells, _value(row.across["separability"]))
     return table
@@ -147,21 +153,21 @@ def _operating_point(summary: Summary) -> Table:
 
 def _calibration(summary: Summary) -> Table:
     first = summary.levels[0]
-    heads = {
+    headings = {
         "calibration_intercept": "intercept",
         "calibration_slope": "slope",
         "ece": "ECE",
         "ece_expected": "expected",
     }
-    heads |= {"n": "n", "n_positive": "n+"}
-    columns = [f"{head}\n{subgroup}" for head in heads.values() for subgroup in first.subgroups]
+    headings |= {"n": "n", "n_positive": "n+"}
+    columns = [f"{head}\n{subgroup}" for head in headings.values() for subgroup in first.subgroups]
     title = (
-        "Calibration: perfect is intercept 0, slope 1 and an ECE equal to its expected value; "
+        "Calibration: a calibrated model has intercept 0, slope 1 and an ECE equal to its expected value; "
         "n test subjects, n+ with the disease"
     )
     table = _table(title, first, columns)
     for row in summary.levels:
-        entries = [(name, entry[name]) for name in heads for entry in row.subgroups.values()]
+        entries = [(name, entry[name]) for name in headings for entry in row.subgroups.values()]
         digits = {"n": 0, "n_positive": 0}
         cells = [_value(mean, digits.get(name, 3), name == "calibration_intercept") for name, mean in entries]
         table.add_row(*_arm(row), *cells)
@@ -195,11 +201,11 @@ def _pretext(rows: Sequence[LevelRow]) -> Table:
 def _estimates(summary: Summary) -> Table:
     columns = ("value", "95 % interval", "adjusted interval", "SE", "p differs", "p inside", "method", "reps")
     title = (
-        "Estimates. The primary one (*) is tested unadjusted, all others are adjusted by Holm's procedure: their\n"
-        "tests against 0 (adjusted interval, p differs) and, separately, their equivalence tests (p inside the margin)."
+        "Estimates. The primary one (*) is tested unadjusted, the others are adjusted by Holm's procedure, separately\n"
+        "for tests against 0 (p differs, adjusted interval) and for equivalence tests (p inside: inside the margin)."
     )
     table = empty_table(title)
-    notes: dict[str, int] = {}
+    notes: dict[str, int] = {}  # note -> its number in the caption
     table.add_column("estimand", overflow="fold")
     table.add_column("arm", overflow="fold")
     for name in columns:
@@ -275,6 +281,6 @@ def _interval(mean: Mean | None, signed: bool = False) -> str:
 
 
 def with_interval(mean: Mean, signed: bool = False) -> str:
-    """Return a value and its interval as text; without the interval where there is none or the value is exact."""
+    """Return a value and its interval as text; without the interval if there is none or it has width 0."""
     exact = math.isnan(mean.low) or mean.low == mean.high
     return _value(mean, 3, signed) if exact else _interval(mean, signed)

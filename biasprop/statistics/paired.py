@@ -1,4 +1,4 @@
-"""Paired values of an estimand at one arm, one per replicate, before any interval."""
+"""Values of an estimand at one arm, one per replicate: the data that intervals and tests are computed from."""
 
 from __future__ import annotations
 
@@ -24,19 +24,26 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Paired:
-    """Paired differences of one arm, or numerators and denominators of a ratio (retention, exchange rate)."""
+    """Values of an estimand at one arm: differences within replicates, or numerators and denominators of a ratio.
+
+    Only retention and exchange rate have a denominator.
+    """
 
     estimand: Estimand
     arm: dict[str, Level]
+    """Factor -> level."""
     values: NDArray[np.float64]
-    """[replicate], or [replicate, budget] for a halving budget."""
+    """[replicate], or [replicate, budget] swap contrasts for a halving budget; numerators if there is a denominator."""
     denominator: NDArray[np.float64] | None
+    """[replicate]"""
     budgets: tuple[float, ...]
+    """Label budgets of ``values``, for a halving budget."""
     reason: str
+    """Why values are missing; empty if none is."""
 
     def interval(self, level: float) -> Interval:
-        """Return the interval at a confidence level: Fieller's for a ratio of means, that of the median for ratios that
-        may be infinite, else Student's t."""
+        """Return the interval at a confidence level: Fieller's for a ratio of means, that of the median for a label
+        efficiency, which may be infinite, else Student's t."""
         if self.estimand.kind == "label_efficiency":
             return median_interval(self.values, level)
         if self.denominator is not None:
@@ -44,7 +51,7 @@ class Paired:
         return t_interval(self.values, level)
 
     def tests(self) -> tuple[float, float]:
-        """Return p of the difference and of the equivalence test; NaN for a ratio that is not defined."""
+        """Return p of the test against 0 and of the equivalence test; NaN for a ratio that is not defined."""
         if self.denominator is None:
             return float(difference_p(self.values)), float(equivalence_p(self.values, self.estimand.margin))
         if np.isnan(self.interval(1 - ALPHA).value):
@@ -54,11 +61,11 @@ class Paired:
 
 
 def paired(measures: xr.Dataset, estimand: Estimand) -> list[Paired]:
-    """Return an estimand's paired values at every arm it asks for, in the order of the cube's levels.
+    """Return an estimand's values at every arm that it covers, in the order of the cube's levels.
 
     Args:
-        measures: from ``measure``.
-        estimand: where it names a level or factor that the measures lack, values are NaN and the reason says so.
+        measures: from ``statistics.measures.measure``.
+        estimand: if it names a level or factor that the measures lack, values are NaN and the reason says so.
 
     Returns:
         One entry for each combination of the levels of its free factors. A reference, the largest budget of an
@@ -67,20 +74,21 @@ def paired(measures: xr.Dataset, estimand: Estimand) -> list[Paired]:
     """
     factors = [str(name) for name in measures["status"].dims if name not in ("replicate", "draw")]
     free = estimand.free(factors)
-    levels = [[v for v in measures[name].values.tolist() if _varies(measures, estimand, name, v)] for name in free]
+    levels = [[v for v in measures[name].values.tolist() if _is_compared(measures, estimand, name, v)] for name in free]
     values = per_replicate(measures, estimand.scale)
     if KINDS[estimand.kind].of_gaps:
         values = contrasts.gap(values, estimand.subgroups)
     else:
         values = values.sel(subgroup=estimand.subgroups[1], drop=True)
     arms = [dict(zip(free, chosen, strict=True)) for chosen in product(*levels)]
-    contrasts_of_arms = [_paired(measures, values, estimand, arm) for arm in arms]
+    paired_arms = [_paired(measures, values, estimand, arm) for arm in arms]
     if not estimand.denominator:
-        return contrasts_of_arms
-    return [contrast for contrast in contrasts_of_arms if not estimand.denominator.items() <= contrast.arm.items()]
+        return paired_arms
+    return [entry for entry in paired_arms if not estimand.denominator.items() <= entry.arm.items()]
 
 
-def _varies(measures: xr.Dataset, estimand: Estimand, factor: str, level: Level) -> bool:
+def _is_compared(measures: xr.Dataset, estimand: Estimand, factor: str, level: Level) -> bool:
+    """Whether a level gives an estimate: not if it would be compared with itself."""
     if estimand.kind == "amplification" and factor == estimand.budget:
         return level != _largest(measures, factor)
     return not (factor == estimand.factor and level == estimand.reference)
@@ -90,12 +98,12 @@ def _largest(measures: xr.Dataset, budget: str | None) -> Level:
     return max(measures[budget].values.tolist())
 
 
-class _Asked(NamedTuple):
+class _Inputs(NamedTuple):
     """An estimand, one arm, and the measures it is computed from."""
 
     measures: xr.Dataset
     z: xr.DataArray
-    """[replicate, factors] gaps, or the level of B for kinds that are not functions of gaps."""
+    """[replicate, factors], on the estimand's scale: gaps, or the values of B for kinds that are not made of gaps."""
     estimand: Estimand
     arm: dict[str, Level]
 
@@ -111,13 +119,13 @@ class _Asked(NamedTuple):
         """Return the arm at the largest budget."""
         return self.arm | {_required(self.estimand.budget): _largest(self.measures, self.estimand.budget)}
 
-    def beta(self) -> xr.DataArray:
+    def swap_contrasts(self) -> xr.DataArray:
         """Return the swap contrasts of all arms."""
         return contrasts.swap_contrast(self.z, _required(self.estimand.factor), _required(self.estimand.skewed))
 
 
-class _Found(NamedTuple):
-    """Values of each replicate, see :class:`Paired`, and why they are missing."""
+class _Values(NamedTuple):
+    """Values of each replicate, with the fields of :class:`Paired`, and why they are missing."""
 
     values: xr.DataArray | NDArray[np.float64]
     denominator: xr.DataArray | NDArray[np.float64] | None = None
@@ -125,11 +133,12 @@ class _Found(NamedTuple):
     why: str = ""
 
 
-Places = list[dict[str, Level]]
+Arms = list[dict[str, Level]]
+"""Arms as factor -> level."""
 
 
 def _required(field: T | None) -> T:
-    """Narrow the type of a field that the estimand's validator requires."""
+    """Narrow the type of an optional field, which the estimand's validator has found set."""
     assert field is not None
     return field
 
@@ -137,110 +146,110 @@ def _required(field: T | None) -> T:
 def _paired(measures: xr.Dataset, z: xr.DataArray, estimand: Estimand, chosen: dict[str, Level]) -> Paired:
     at = {name: level for name, level in estimand.at.items() if name in z.dims} | chosen
     arm = {str(name): at[str(name)] for name in z.dims if name in at}  # in the study's order
-    asked, (needed, values) = _Asked(measures, z, estimand, arm), VALUES[estimand.kind]
+    inputs, (needed_arms, values_of) = _Inputs(measures, z, estimand, arm), VALUES[estimand.kind]
     named = {*estimand.at, *(estimand.denominator or ()), estimand.factor, estimand.budget} - {None}
     absent = sorted(str(name) for name in named if name not in z.dims)
-    places = [] if absent else needed(asked)
-    wanted = dict.fromkeys(item for place in places for item in place.items())
-    absent += [f"{name} = {level}" for name, level in wanted if level not in z[name].values.tolist()]
+    arms = [] if absent else needed_arms(inputs)
+    levels = dict.fromkeys(item for needed_arm in arms for item in needed_arm.items())
+    absent += [f"{name} = {level}" for name, level in levels if level not in z[name].values.tolist()]
     if absent:
-        nothing = np.full(z.sizes["replicate"], np.nan)
-        return Paired(estimand, arm, nothing, None, (), f"not in the store: {', '.join(absent)}")
-    found = values(asked)
-    reason = "; ".join(part for part in (_left_out(measures, z, places), found.why) if part)
-    below = None if found.denominator is None else np.asarray(found.denominator)
-    return Paired(estimand, arm, np.asarray(found.values), below, found.budgets, reason)
+        missing = np.full(z.sizes["replicate"], np.nan)
+        return Paired(estimand, arm, missing, None, (), f"not in the store: {', '.join(absent)}")
+    found = values_of(inputs)
+    reason = "; ".join(part for part in (_left_out(measures, z, arms), found.why) if part)
+    denominator = None if found.denominator is None else np.asarray(found.denominator)
+    return Paired(estimand, arm, np.asarray(found.values), denominator, found.budgets, reason)
 
 
-# --- the arms that each kind needs, and its values -------------------------------------------------------------------
+# --- for each kind of estimand: the arms that it needs, and its values -----------------------------------------------
 
 
-def _alone(asked: _Asked) -> Places:
-    return [asked.arm]
+def _arm_only(inputs: _Inputs) -> Arms:
+    return [inputs.arm]
 
 
-def _gap(asked: _Asked) -> _Found:
-    return _Found(asked.z.sel(asked.arm))
+def _gap(inputs: _Inputs) -> _Values:
+    return _Values(inputs.z.sel(inputs.arm))
 
 
-def _with_reference(asked: _Asked) -> Places:
-    return [asked.arm, asked.arm | {_required(asked.estimand.factor): _required(asked.estimand.reference)}]
+def _arm_and_reference(inputs: _Inputs) -> Arms:
+    return [inputs.arm, inputs.arm | {_required(inputs.estimand.factor): _required(inputs.estimand.reference)}]
 
 
-def _excess_gap(asked: _Asked) -> _Found:
-    factor = _required(asked.estimand.factor)
-    excess = contrasts.excess_gap(asked.z.sel(asked.without(factor)), factor, asked.estimand.reference)
-    return _Found(excess.sel({factor: asked.arm[factor]}))
+def _excess_gap(inputs: _Inputs) -> _Values:
+    factor = _required(inputs.estimand.factor)
+    excess = contrasts.excess_gap(inputs.z.sel(inputs.without(factor)), factor, inputs.estimand.reference)
+    return _Values(excess.sel({factor: inputs.arm[factor]}))
 
 
-def _skewed(asked: _Asked, *arms: dict[str, Level]) -> Places:
-    factor = _required(asked.estimand.factor)
-    return [arm | {factor: mix} for arm in arms or (asked.arm,) for mix in _required(asked.estimand.skewed)]
+def _skewed_arms(inputs: _Inputs, *arms: dict[str, Level]) -> Arms:
+    factor = _required(inputs.estimand.factor)
+    return [arm | {factor: mix} for arm in arms or (inputs.arm,) for mix in _required(inputs.estimand.skewed)]
 
 
-def _swap_contrast(asked: _Asked) -> _Found:
-    return _Found(asked.beta().sel(asked.arm))
+def _swap_contrast(inputs: _Inputs) -> _Values:
+    return _Values(inputs.swap_contrasts().sel(inputs.arm))
 
 
-def _common_gap(asked: _Asked) -> _Found:
-    common = contrasts.common_gap(asked.z, _required(asked.estimand.factor), _required(asked.estimand.skewed))
-    return _Found(common.sel(asked.arm))
+def _common_gap(inputs: _Inputs) -> _Values:
+    common = contrasts.common_gap(inputs.z, _required(inputs.estimand.factor), _required(inputs.estimand.skewed))
+    return _Values(common.sel(inputs.arm))
 
 
-def _with_denominator(asked: _Asked) -> Places:
-    return _skewed(asked, asked.arm, asked.arm | _required(asked.estimand.denominator))
+def _arm_and_denominator(inputs: _Inputs) -> Arms:
+    return _skewed_arms(inputs, inputs.arm, inputs.arm | _required(inputs.estimand.denominator))
 
 
-def _retention(asked: _Asked) -> _Found:
-    beta = asked.beta()
-    below = beta.sel(asked.arm | _required(asked.estimand.denominator))
-    above = beta.sel(asked.arm).where(below.notnull())
-    return _Found(above, below.where(above.notnull()))
+def _retention(inputs: _Inputs) -> _Values:
+    beta = inputs.swap_contrasts()
+    denominator = beta.sel(inputs.arm | _required(inputs.estimand.denominator))
+    numerator = beta.sel(inputs.arm).where(denominator.notnull())
+    return _Values(numerator, denominator.where(numerator.notnull()))
 
 
-def _over_budgets(asked: _Asked) -> Places:
-    budget = _required(asked.estimand.budget)
-    return _skewed(asked, *(asked.arm | {budget: level} for level in asked.levels(budget)))
+def _all_budgets(inputs: _Inputs) -> Arms:
+    budget = _required(inputs.estimand.budget)
+    return _skewed_arms(inputs, *(inputs.arm | {budget: level} for level in inputs.levels(budget)))
 
 
-def _halving_budget(asked: _Asked) -> _Found:
-    budget = _required(asked.estimand.budget)
-    curve = asked.beta().sel(asked.arm).transpose("replicate", budget)
-    return _Found(curve, budgets=tuple(float(level) for level in curve[budget].values))
+def _halving_budget(inputs: _Inputs) -> _Values:
+    budget = _required(inputs.estimand.budget)
+    curve = inputs.swap_contrasts().sel(inputs.arm).transpose("replicate", budget)
+    return _Values(curve, budgets=tuple(float(level) for level in curve[budget].values))
 
 
-def _with_most(asked: _Asked) -> Places:
-    return _skewed(asked, asked.arm, asked.at_largest_budget())
+def _arm_and_largest_budget(inputs: _Inputs) -> Arms:
+    return _skewed_arms(inputs, inputs.arm, inputs.at_largest_budget())
 
 
-def _amplification(asked: _Asked) -> _Found:
-    beta = asked.beta()
-    return _Found(beta.sel(asked.arm).values - beta.sel(asked.at_largest_budget()).values)
+def _amplification(inputs: _Inputs) -> _Values:
+    beta = inputs.swap_contrasts()
+    return _Values(beta.sel(inputs.arm).values - beta.sel(inputs.at_largest_budget()).values)
 
 
-def _with_curve(asked: _Asked) -> Places:
-    budget = _required(asked.estimand.budget)
-    _, reference = _with_reference(asked)
-    return [asked.arm, *(reference | {budget: level} for level in asked.levels(budget))]
+def _arm_and_reference_curve(inputs: _Inputs) -> Arms:
+    budget = _required(inputs.estimand.budget)
+    _, reference = _arm_and_reference(inputs)
+    return [inputs.arm, *(reference | {budget: level} for level in inputs.levels(budget))]
 
 
-def _label_efficiency(asked: _Asked) -> _Found:
-    budget, (_, reference) = _required(asked.estimand.budget), _with_reference(asked)
-    elsewhere = {name: level for name, level in reference.items() if name != budget}
-    curve = asked.z.sel(elsewhere).transpose("replicate", budget).sortby(budget)
-    labels, z = float(asked.arm[budget]), asked.z.sel(asked.arm).values
-    return _Found(contrasts.label_efficiency(z, labels, curve.values, curve[budget].values))
+def _label_efficiency(inputs: _Inputs) -> _Values:
+    budget, (_, reference) = _required(inputs.estimand.budget), _arm_and_reference(inputs)
+    at_reference = {name: level for name, level in reference.items() if name != budget}
+    curve = inputs.z.sel(at_reference).transpose("replicate", budget).sortby(budget)
+    labels, z = float(inputs.arm[budget]), inputs.z.sel(inputs.arm).values
+    return _Values(contrasts.label_efficiency(z, labels, curve.values, curve[budget].values))
 
 
-def _surface(asked: _Asked) -> Places:
-    factor, budget = _required(asked.estimand.factor), _required(asked.estimand.budget)
-    mixes = _mixes(asked.measures, asked.estimand)
-    return [asked.arm | {factor: mix, budget: level} for mix in mixes for level in asked.levels(budget)]
+def _all_mixes_and_budgets(inputs: _Inputs) -> Arms:
+    factor, budget = _required(inputs.estimand.factor), _required(inputs.estimand.budget)
+    mixes = _mixes(inputs.measures, inputs.estimand)
+    return [inputs.arm | {factor: mix, budget: level} for mix in mixes for level in inputs.levels(budget)]
 
 
-def _exchange_rate(asked: _Asked) -> _Found:
-    """Return what one pretraining image of B in the place of one of A adds to z, and what one label of B adds."""
-    measures, z, estimand, arm = asked
+def _exchange_rate(inputs: _Inputs) -> _Values:
+    """Return the change in z(AUC) of B per pretraining image of A replaced by one of B, and per added label of B."""
+    measures, z, estimand, arm = inputs
     factor, budget, subgroup = _required(estimand.factor), _required(estimand.budget), estimand.subgroups[1]
     missing = np.full(z.sizes["replicate"], np.nan)
     mixes = _mixes(measures, estimand)
@@ -248,26 +257,26 @@ def _exchange_rate(asked: _Asked) -> _Found:
         why = (
             f"needs two mixes of {' and '.join(estimand.subgroups)} along {factor}, with known shares, and two budgets"
         )
-        return _Found(missing, missing, why=why)
+        return _Values(missing, missing, why=why)
     share = measures["share"].sel({factor: mixes, "subgroup": subgroup}).values
     sizes = measures["cohort_size"].sel({factor: mixes}).values
     if not (sizes == sizes[0]).all():
-        why = "the mixes differ in more than their shares: their cohorts differ in size"
-        return _Found(missing, missing, why=why)
+        why = "the pretraining mixes differ in cohort size as well as in shares"
+        return _Values(missing, missing, why=why)
     labelled = measures["label_share"].sel(subgroup=subgroup)
     labelled = labelled.sel({name: arm[str(name)] for name in labelled.dims if name in arm}).values
     if labelled.ndim or not labelled > 0:
-        return _Found(
+        return _Values(
             missing, missing, why=f"the share of {subgroup} among the labelled subjects has to be one number above 0"
         )
-    surface = z.sel(asked.without(budget) | {factor: mixes}).transpose("replicate", factor, budget)
-    by_share, by_log = contrasts.learning_surface(surface.values, share, z[budget].values)
+    surface = z.sel(inputs.without(budget) | {factor: mixes}).transpose("replicate", factor, budget)
+    slope_of_share, slope_of_log_labels = contrasts.learning_surface(surface.values, share, z[budget].values)
     labels = float(labelled) * float(arm[budget])
-    return _Found(by_share / sizes[0], by_log / labels)
+    return _Values(slope_of_share / sizes[0], slope_of_log_labels / labels)
 
 
 def _mixes(measures: xr.Dataset, estimand: Estimand) -> list[Level]:
-    """Return the levels of its factor whose pretraining cohort consists of A and B only."""
+    """Return the levels of the estimand's factor at which the pretraining cohort consists of A and B only."""
     levels = measures[estimand.factor].values.tolist()
     if "share" not in measures.coords or estimand.factor not in measures["share"].dims:
         return []
@@ -275,29 +284,29 @@ def _mixes(measures: xr.Dataset, estimand: Estimand) -> list[Level]:
     return [level for level in levels if abs(float(both.sel({estimand.factor: level})) - 1) < 1e-6]
 
 
-VALUES: dict[str, tuple[Callable[[_Asked], Places], Callable[[_Asked], _Found]]] = {
-    "gap": (_alone, _gap),
-    "excess_gap": (_with_reference, _excess_gap),
-    "swap_contrast": (_skewed, _swap_contrast),
-    "common_gap": (_skewed, _common_gap),
-    "retention": (_with_denominator, _retention),
-    "halving_budget": (_over_budgets, _halving_budget),
-    "amplification": (_with_most, _amplification),
-    "exchange_rate": (_surface, _exchange_rate),
-    "label_efficiency": (_with_curve, _label_efficiency),
+VALUES: dict[str, tuple[Callable[[_Inputs], Arms], Callable[[_Inputs], _Values]]] = {
+    "gap": (_arm_only, _gap),
+    "excess_gap": (_arm_and_reference, _excess_gap),
+    "swap_contrast": (_skewed_arms, _swap_contrast),
+    "common_gap": (_skewed_arms, _common_gap),
+    "retention": (_arm_and_denominator, _retention),
+    "halving_budget": (_all_budgets, _halving_budget),
+    "amplification": (_arm_and_largest_budget, _amplification),
+    "exchange_rate": (_all_mixes_and_budgets, _exchange_rate),
+    "label_efficiency": (_arm_and_reference_curve, _label_efficiency),
 }
-"""Kind -> the arms it needs, and its values."""
+"""Kind of estimand -> function that returns the arms it needs, and function that computes its values."""
 
 
-def _left_out(measures: xr.Dataset, gaps: xr.DataArray, needed: list[dict[str, Level]]) -> str:
+def _left_out(measures: xr.Dataset, gaps: xr.DataArray, arms: Arms) -> str:
     """Say how many replicates lack a value, and why; empty if none does."""
-    lacks: dict[int, str] = {}
-    for place in needed:
-        here, status = gaps.sel(place).values, measures["status"].sel(place).values
-        for replicate in np.flatnonzero(np.isnan(here)):
-            codes = [why for code, why in LACKS.items() if (status[replicate] == code).any()]
-            lacks.setdefault(int(replicate), codes[-1] if codes else "undefined")
-    if not lacks:
+    causes: dict[int, str] = {}  # replicate -> why it lacks a value
+    for arm in arms:
+        values, status = gaps.sel(arm).values, measures["status"].sel(arm).values
+        for replicate in np.flatnonzero(np.isnan(values)):
+            names = [name for code, name in LACKS.items() if (status[replicate] == code).any()]
+            causes.setdefault(int(replicate), names[-1] if names else "undefined")
+    if not causes:
         return ""
-    why = ", ".join(f"{count} {name}" for name, count in sorted(Counter(lacks.values()).items()))
-    return f"{len(lacks)} of {gaps.sizes['replicate']} replicates left out: {why}"
+    why = ", ".join(f"{count} {cause}" for cause, count in sorted(Counter(causes.values()).items()))
+    return f"{len(causes)} of {gaps.sizes['replicate']} replicates left out: {why}"

@@ -1,4 +1,4 @@
-"""The result store of one study: arms written once, each with its status last, safe against kills and two writers."""
+"""The result store of one study. The status of an arm is written last, so a kill leaves no invalid arm marked as OK."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from biasprop.store.layout import Label, Layout, grow
 from biasprop.store.variables import DATA, VARIABLES
 
 LOCK = ".lock"
-"""Held while a store's metadata or an arm are written, or damage is mended."""
+"""Lock file, held while the store's metadata or an arm is written, or damage is repaired."""
 
-_INCIDENTAL = {"versions", "commit"}
-"""Attributes that alone are no reason to refuse a store which cannot be written."""
+_MAY_BE_OUTDATED = {"versions", "commit"}
+"""Attributes that may keep old values in a read-only store; a change of any other attribute requires writing."""
 
 
 class Store:
-    """A folder of results. Read ``layout`` for its names and sizes; arms are addressed by their levels' labels.
+    """A folder of results. ``layout`` has its dims, levels and sizes; an arm is addressed by the labels of its levels.
 
     Only the main process calls :meth:`create_or_grow`; workers call :meth:`open` and :meth:`write`. An arm is written
-    by the process that holds the lock of its cell (:mod:`biasprop.store.file_lock`); the store's own lock keeps writes
-    and repairs apart.
+    by the process that holds the lock of its cell (:mod:`biasprop.store.file_lock`); the store's own lock
+    (:data:`LOCK`) keeps writes and repairs from overlapping.
     """
 
     def __init__(self, path: Path, layout: Layout, arrays: dict[str, zarr.Array], attrs: dict[str, Any]):
@@ -40,29 +40,29 @@ class Store:
         self.attrs = attrs
         """The group's attributes, see :func:`biasprop.store.metadata.attributes`."""
         self._arrays = arrays
-        self._known: set[int] = set()
-        self._mended: list[str] = []
+        self._known_fingerprints: set[int] = set()
+        self._repaired: list[str] = []
 
     @classmethod
     def create_or_grow(cls, path: str | os.PathLike[str], layout: Layout, attrs: Mapping[str, Any]) -> Store:
-        """Make the store, or open it and append the study's levels, replicates and draws that it lacks.
+        """Create the store, or open it and append the study's levels, replicates and draws that it lacks.
 
         Args:
-            path: the store's folder, made with its parents where it does not exist.
+            path: the store's folder; it and its parents are created if they do not exist.
             layout: the study's layout; its order becomes the order of the cube.
             attrs: study (text), digest, numerics, versions, commit, title, question, estimands, as JSON values, see
                 :func:`biasprop.store.metadata.attributes`.
 
         Raises:
-            InputError: a stored level has another content, the store does not fit the study, is damaged, of another
-                format or cannot be written; nothing has been changed then.
+            InputError: a stored level sets other values than the study's, or the store belongs to another study, is
+                damaged, has another format or cannot be written; it is then unchanged.
         """
         path = folder(path)
         try:
             if not path.exists():
                 metadata.make(path, layout, attrs)
             opened = cls.open(path)
-            if opened._wanted(layout, attrs) != opened.attrs:
+            if opened._attributes_for(layout, attrs) != opened.attrs:
                 opened = opened._locked_growth(layout, attrs)
             return opened
         except OSError as error:
@@ -70,24 +70,24 @@ class Store:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, writable: bool = True) -> Store:
-        """Open a store that exists, as workers and readers do.
+        """Open an existing store.
 
         Args:
             path: the store's folder, or the group in it.
-            writable: also mend damaged metadata from its copy (:meth:`verify` names it); otherwise the copy is read in
-                its place and nothing is written.
+            writable: repair damaged metadata from its copy (reported by the next :meth:`verify`); otherwise the copy is
+                read instead and nothing is written.
 
         Raises:
-            InputError: there is none, or it is damaged or of another format.
+            InputError: there is no store, or it is damaged or has another format.
         """
         path = folder(path)
-        mended = _mended(path) if writable else []
+        repaired = _repair_metadata(path) if writable else []
         opened = cls(path, *group.open_group(path, writable=writable))
-        opened._mended += mended
+        opened._repaired += repaired
         return opened
 
-    def _wanted(self, wanted: Layout, attrs: Mapping[str, Any]) -> dict[str, Any]:
-        """The attributes the store gets for a study; its grown layout is among them."""
+    def _attributes_for(self, wanted: Layout, attrs: Mapping[str, Any]) -> dict[str, Any]:
+        """The attributes of the store after it has grown to hold a study, including the layout."""
         digest = self.attrs.get("digest")
         if digest != attrs.get("digest"):
             raise InputError(
@@ -101,18 +101,18 @@ class Store:
             raise InputError(f"{self.path}: the store's metadata is damaged ({error}); move it away") from error
 
     def _locked_growth(self, wanted: Layout, attrs: Mapping[str, Any]) -> Store:
-        """Grow and describe the store; where it cannot be written, only what is incidental may stay as it was."""
-        new = self._wanted(wanted, attrs)
+        """Grow the store and update its attributes; if it is read-only, :data:`_MAY_BE_OUTDATED` stay as they are."""
+        new = self._attributes_for(wanted, attrs)
         try:
             with locked(self.path / LOCK):  # another process may have grown it meanwhile
                 return Store(self.path, *group.open_group(self.path, writable=True))._grow(wanted, attrs)
         except OSError:
-            if {name for name, value in new.items() if value != self.attrs.get(name)} - _INCIDENTAL:
+            if {name for name, value in new.items() if value != self.attrs.get(name)} - _MAY_BE_OUTDATED:
                 raise
             return self
 
     def _grow(self, wanted: Layout, attrs: Mapping[str, Any]) -> Store:
-        new, layout = self._wanted(wanted, attrs), grow(self.layout, wanted, self.path)
+        new, layout = self._attributes_for(wanted, attrs), grow(self.layout, wanted, self.path)
         if layout.shape != self.layout.shape:
             sizes = ", ".join(f"{dim} {size}" for dim, size in zip(layout.dims, layout.shape, strict=True))
             new["history"] = f"{new['history']}\n{metadata.now()}: grown to {sizes}"
@@ -133,7 +133,7 @@ class Store:
         return self.layout.index(arm, replicate)
 
     def status(self) -> np.ndarray:
-        """Status of every draw, int8 ``[*factors, replicate, draw]`` in the store's order; unreadable is open."""
+        """Status of every draw, int8 ``[*factors, replicate, draw]`` in the store's order; OPEN if unreadable."""
         try:
             status = np.asarray(self._arrays["status"][...])
         except group.UNREADABLE:
@@ -141,12 +141,12 @@ class Store:
             for index in np.ndindex(*self.layout.shape):
                 with contextlib.suppress(*group.UNREADABLE):
                     status[index] = self._arrays["status"][index]
-        return _late_marked(status)
+        return _mark_late_draws(status)
 
     def status_of(self, arm: Mapping[str, Label], replicate: int) -> np.ndarray:
-        """Status of every draw of one arm (see :meth:`index`), from one small file however large the store is."""
+        """Status of every draw of one arm (see :meth:`index`), read from one small file."""
         with contextlib.suppress(*group.UNREADABLE):
-            return _late_marked(np.asarray(self._arrays["status"][self.index(arm, replicate)]))
+            return _mark_late_draws(np.asarray(self._arrays["status"][self.index(arm, replicate)]))
         return np.full(self.layout.draws, Status.OPEN, "i1")
 
     def write(
@@ -158,29 +158,29 @@ class Store:
         seconds: float,
         fingerprint: Mapping[str, Any],
     ) -> None:
-        """Store a computed arm: data first, then its record, its status last. Writing it again replaces it.
+        """Store a computed arm: data and record first, its status last. An arm that is already stored is replaced.
 
         Args:
             arm, replicate: as for :meth:`index`.
             data: every name of ``variables.DATA`` with that table's dims; ``draw``, ``selection`` and ``calibration``
-                may be shorter than the layout's and are filled up with NaN or -1. Empty where no draw is OK.
-            status: of each draw, 1 to 4; a shorter one is filled up with 4 (not planned).
+                may be shorter than the layout's and are padded with NaN or -1. May be empty if no draw is OK.
+            status: of each draw, 1 to 4 (:class:`Status`); padded with 4 (not planned).
             seconds: wall time of the arm.
-            fingerprint: what the bits depend on, as JSON values; kept in ``fingerprints/``.
+            fingerprint: what bit equality depends on, as JSON values; stored in ``fingerprints/``.
 
         Raises:
             KeyError: the arm is unknown.
-            ValueError: names, shapes, types or statuses do not fit; nothing has been written then.
+            ValueError: names, shapes, types or statuses do not fit; nothing is then written.
         """
         index = self.index(arm, replicate)
         states = self._states(status)
         arrays = self._checked(data, integrity.planned(states), required=bool((states == Status.OK).any()))
-        with locked(self.path / LOCK):  # against a process that checks and mends meanwhile
+        with locked(self.path / LOCK):  # another process may be repairing the store
             if self._is_written(index):
                 # A kill from here on must not leave old status over new data.
                 group.write(self._arrays, index, {"status": np.int8(Status.OPEN)})
             record = {
-                "fingerprint": np.uint64(self._keep_fingerprint(fingerprint)),
+                "fingerprint": np.uint64(self._store_fingerprint(fingerprint)),
                 "checksum": integrity.checksum(arrays, integrity.planned(states)),
                 "seconds": np.float32(seconds),
             }
@@ -188,7 +188,7 @@ class Store:
             group.write(self._arrays, index, {"status": states})
 
     def array(self, name: str) -> zarr.Array:
-        """A variable's array on disk, unmasked and in the store's order; for readers."""
+        """A variable's array on disk, in the store's order, including values of draws that are not OK; for readers."""
         return self._arrays[name]
 
     def _is_written(self, index: tuple[int, ...]) -> bool:
@@ -202,14 +202,14 @@ class Store:
         per_draw = np.asarray(status)
         known = np.isin(per_draw, [state for state in Status if state != Status.OPEN])
         if per_draw.ndim != 1 or len(per_draw) > len(states) or not known.all():
-            raise ValueError(f"status holds one of 1 to 4 for each of {len(states)} draws, not {per_draw!r}")
+            raise ValueError(f"status must be 1 to 4 for each of at most {len(states)} draws, not {per_draw!r}")
         states[: len(per_draw)] = per_draw
         return states
 
     def _checked(self, data: Mapping[str, np.ndarray], draws: int, *, required: bool) -> dict[str, np.ndarray]:
         unknown, missing = sorted(set(data) - set(DATA)), sorted(set(DATA) - set(data))
         if unknown or (missing and (required or data)):
-            raise ValueError(f"an arm's data lacks {missing} and has unknown {unknown}")
+            raise ValueError(f"the data of an arm lacks variables {missing} and has unknown variables {unknown}")
         arrays = {}
         for name, variable in DATA.items():
             full = variable.empty(self.layout.sizes)
@@ -217,59 +217,59 @@ class Store:
                 values = np.asarray(data[name])
                 padded = [dim in ("draw", "selection", "calibration") for dim in variable.dims]
                 fits = values.ndim == full.ndim and all(
-                    has <= room if pad else has == room
-                    for has, room, pad in zip(values.shape, full.shape, padded, strict=True)
+                    size <= limit if pad else size == limit
+                    for size, limit, pad in zip(values.shape, full.shape, padded, strict=True)
                 )
                 if not fits:
-                    raise ValueError(f"{name} has shape {values.shape}, the store {full.shape} for {variable.dims}")
+                    raise ValueError(f"{name} has shape {values.shape}, the store has {full.shape} {variable.dims}")
                 if not np.can_cast(values.dtype, full.dtype, "same_kind"):
-                    raise ValueError(f"{name} has type {values.dtype}, the store {full.dtype}")
+                    raise ValueError(f"{name} has type {values.dtype}, which cannot be stored as {full.dtype}")
                 if full.dtype.kind == "i" and values.size and (values.min() < -1 or values.max() > 127):
                     raise ValueError(f"{name} holds values outside -1 to 127")
                 full[tuple(slice(0, size) for size in values.shape)] = values
                 if "draw" in variable.dims:
                     full[draws:] = variable.absent
                 if full.dtype.kind == "f":
-                    full[np.isnan(full)] = np.nan  # one NaN: a chunk that is all NaN is not kept, only its fill value
+                    full[np.isnan(full)] = np.nan  # one bit pattern, so zarr omits a chunk that is all NaN
             arrays[name] = full
         return arrays
 
-    def _keep_fingerprint(self, fingerprint: Mapping[str, Any]) -> int:
+    def _store_fingerprint(self, fingerprint: Mapping[str, Any]) -> int:
         number, text = fingerprints.number_of(fingerprint)
-        if number not in self._known:
+        if number not in self._known_fingerprints:
             if self.fingerprint(number) is None:
                 fingerprints.write(self.path, number, text)
                 self.log(fingerprints.event(number, text))
-            self._known.add(number)
+            self._known_fingerprints.add(number)
         return number
 
     def fingerprint(self, number: int) -> dict[str, Any] | None:
-        """The content of a fingerprint of the cube; None where its file is missing or damaged."""
+        """The content of a fingerprint, by its number in the cube; None if its file is missing or damaged."""
         return fingerprints.find(self.path, number)
 
     def verify(
         self, arms: Iterable[tuple[Mapping[str, Label], int]] | None = None, *, repair: bool = True
     ) -> list[Damage]:
-        """Recompute the checksums of stored arms, and of the files beside them, and compare.
+        """Check stored arms and fingerprints by their checksums, and that the event log can be read.
 
         Args:
             arms: (arm, replicate) to check; those that the store does not have are skipped. None checks all.
-            repair: open damaged arms again, so that they are computed again; restore fingerprints from the event log;
-                log all damage. Damage to what is no result and cannot be restored is named once.
+            repair: reset damaged arms to OPEN, so that they are recomputed; restore fingerprints from the event log;
+                log all damage. Damage outside arms that cannot be restored is reported only once.
 
         Returns:
-            Every damage, in the store's order.
+            All damage, in the store's order.
 
         Raises:
             OSError: there is damage, and the store cannot be written.
         """
-        found = [Damage(f"{self.path / name}: damaged; restored") for name in self._mended]
-        self._mended = []
+        found = [Damage(f"{self.path / name}: damaged; restored") for name in self._repaired]
+        self._repaired = []
         numbers: set[int] = set()
-        for index in np.ndindex(*self.layout.shape) if arms is None else self._places(arms):
+        for index in np.ndindex(*self.layout.shape) if arms is None else self._indices(arms):
             reason, number = integrity.inspect(self._arrays, index)
             if reason is not None and repair:
-                with locked(self.path / LOCK):  # it may have been written just now
+                with locked(self.path / LOCK):  # another process may have written it just now
                     reason, number = integrity.inspect(self._arrays, index)
                     if reason is not None:
                         empty = {name: variable.empty(self.layout.sizes) for name, variable in VARIABLES.items()}
@@ -280,14 +280,14 @@ class Store:
                 found.append(Damage(reason, arm, replicate))
             if number is not None:
                 numbers.add(number)
-        found += self._beside(numbers, repair)
+        found += self._damage_outside_arms(numbers, repair)
         if repair:
             for damage in found:
                 self.log({"event": "damaged", "arm": damage.arm, "replicate": damage.replicate, "why": damage.reason})
         return found
 
     def mend(self, arms: Iterable[tuple[Mapping[str, Label], int]] | None = None) -> list[Damage]:
-        """:meth:`verify` and repair, for a run.
+        """Check stored arms and repair damage (:meth:`verify`), before a run.
 
         Raises:
             InputError: there is damage, and the store cannot be written.
@@ -301,41 +301,44 @@ class Store:
             raise InputError(f"{self.path}: damaged, and cannot be written to repair it ({why}): {found}") from error
 
     def begin(self, arms: int) -> None:
-        """Log that a run begins, which also shows now, not after an hour, whether the store can be written.
+        """Log the start of a run, which also checks at once that the store can be written.
+
+        Args:
+            arms: number of arms to compute.
 
         Raises:
-            InputError: it cannot.
+            InputError: the store cannot be written.
         """
         try:
             self.log({"event": "run", "arms": arms})
         except OSError as error:
             raise InputError(f"{self.path}: the store cannot be written ({error.strerror or error})") from error
 
-    def _places(self, arms: Iterable[tuple[Mapping[str, Label], int]]) -> list[tuple[int, ...]]:
-        places = []
+    def _indices(self, arms: Iterable[tuple[Mapping[str, Label], int]]) -> list[tuple[int, ...]]:
+        indices = []
         for arm, replicate in arms:
             with contextlib.suppress(KeyError):  # a level or replicate that the store does not have yet
-                places.append(self.index(arm, replicate))
-        return places
+                indices.append(self.index(arm, replicate))
+        return indices
 
-    def _beside(self, numbers: set[int], repair: bool) -> list[Damage]:
-        """Damage that touches no result: fingerprints that are lost, lines of the event log that cannot be read."""
+    def _damage_outside_arms(self, numbers: set[int], repair: bool) -> list[Damage]:
+        """Damage that affects no result: lost fingerprints and unreadable lines of the event log."""
         events, unreadable = event_log.read(self.path)
-        named = {event["why"] for event in events if event.get("event") == "damaged" and "why" in event}
+        reported = {event["why"] for event in events if event.get("event") == "damaged" and "why" in event}
         found = []
         for number, text in fingerprints.lost(self.path, numbers, events):
             remedy = "restored from the event log" if text else "written again with the next arm of this fingerprint"
             found.append(Damage(f"{fingerprints.file(self.path, number)}: missing or damaged; {remedy}"))
             if repair:
-                self._known.discard(number)
+                self._known_fingerprints.discard(number)
                 fingerprints.file(self.path, number).unlink(missing_ok=True)
             if repair and text:
                 fingerprints.write(self.path, number, text)
         found += [Damage(f"{self.path / event_log.FILE}: line {line} cannot be read; left out") for line in unreadable]
-        return [damage for damage in found if damage.reason not in named or "restored" in damage.reason]
+        return [damage for damage in found if damage.reason not in reported or "restored" in damage.reason]
 
     def log(self, event: Mapping[str, Any]) -> None:
-        """Append one line to ``events.jsonl`` (with time and process), whole also with several writers.
+        """Append one line to ``events.jsonl`` (with time and process id); lines of several writers do not mix.
 
         Raises:
             OSError: it cannot be written.
@@ -343,11 +346,11 @@ class Store:
         event_log.append(self.path, {"time": metadata.now(), "pid": os.getpid(), **event})
 
     def events(self) -> list[dict[str, Any]]:
-        """The event log, oldest first; a line cut by a full disk or damaged is left out."""
+        """The event log, oldest first; truncated or damaged lines are left out."""
         return event_log.read(self.path)[0]
 
     def scores_digest(self) -> str:
-        """Hash (16 hex digits) of which arms are stored and of their data's checksums: changes when any result does.
+        """Hash (16 hex digits) of the store's layout, statuses and checksums, which changes when any result does.
 
         Reads two small numbers per arm, no scores.
         """
@@ -355,28 +358,28 @@ class Store:
         with contextlib.suppress(*group.UNREADABLE):
             sums = np.asarray(self._arrays["checksum"][...])
             sums = np.where((status != Status.OPEN).any(-1), sums, 0)
-            own = self.attrs[metadata.OWN].encode()
-            return f"{integrity.hash64(own, status.tobytes(), sums.astype('<u8').tobytes()):016x}"
-        return f"unreadable-{os.urandom(4).hex()}"  # never equal: no cache is used, and the reader names the arm
+            layout = self.attrs[metadata.OWN].encode()
+            return f"{integrity.hash64(layout, status.tobytes(), sums.astype('<u8').tobytes()):016x}"
+        return f"unreadable-{os.urandom(4).hex()}"  # random: no cache matches, and the reader names the damaged arm
 
 
 def folder(path: str | os.PathLike[str]) -> Path:
-    """The store's folder of a path to it, or to the group in it; ``~`` is the home folder."""
+    """The store's folder, given its path or that of the zarr group in it; ``~`` is expanded."""
     path = Path(path).expanduser()
     return path.parent if path.name == metadata.GROUP else path
 
 
-def _mended(path: Path) -> list[str]:
-    """Mend a store's metadata before it is opened to be written; names of the files that were damaged."""
+def _repair_metadata(path: Path) -> list[str]:
+    """Repair a store's metadata before it is opened for writing; returns the names of the damaged files."""
     group.refuse_links(path)
     try:
         copy = metadata.copied(path)
-        if copy and metadata.differing(path, copy):  # damaged, or being written just now
+        if copy and metadata.differing(path, copy):  # damaged, or another process is writing it
             with locked(path / LOCK):
                 return [f"{metadata.GROUP}/{name}" for name in metadata.mend(path)]
         if copy is None and (path / metadata.GROUP / metadata.ROOT).is_file():
             with locked(path / LOCK):
-                layout, arrays, attrs = group.open_group(path, writable=True)  # is what is copied whole?
+                layout, arrays, attrs = group.open_group(path, writable=True)  # checks the group before copying
                 found = [metadata.COPY] if (path / metadata.COPY).exists() else []
                 chunks = {name: array.chunks for name, array in arrays.items()}
                 metadata.write(path, metadata.files(layout, attrs, chunks))
@@ -388,7 +391,7 @@ def _mended(path: Path) -> list[str]:
     return []  # also for a store without a copy that cannot be written
 
 
-def _late_marked(status: np.ndarray) -> np.ndarray:
-    """Draws that a store got after an arm was written were not planned for it."""
+def _mark_late_draws(status: np.ndarray) -> np.ndarray:
+    """Mark draws as not planned that the store got only after the arm was written."""
     late = (status != Status.OPEN).any(-1, keepdims=True) & (status == Status.OPEN)
     return np.where(late, np.int8(Status.NOT_PLANNED), status)

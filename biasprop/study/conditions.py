@@ -1,4 +1,4 @@
-"""One condition of a study: who the encoder is pretrained on, who it is fine-tuned on, and how it is evaluated."""
+"""One condition of a study: pretraining cohort and objective, labelled set and protocol, and evaluation sets."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def _sum_to_one(shares: dict[str, float]) -> dict[str, float]:
 
 
 def _is_none(mitigation: Any) -> bool:
-    """Whether nothing is mitigated; a dump then omits the field, so that no digest depends on it."""
+    """Whether there is no mitigation; the field is then not serialised and does not enter the digest."""
     return mitigation.kind == "none"
 
 
 class Pretraining(Component):
-    """The unlabelled stage: a finite virtual cohort, its demographics and the objective."""
+    """Pretraining without disease labels: a finite simulated cohort, its demographics and the objective."""
 
     source: Annotated[Any, OneOf(SOURCES)] = Field(
         default_factory=lambda: SOURCES["cohort"](), exclude_if=lambda source: source.shows_subjects
@@ -40,9 +40,9 @@ class Pretraining(Component):
     """Origin of the images: the cohort, or images without subjects, for which shares and prevalence have no
     meaning."""
     cohort: Annotated[int, Traced(), Field(ge=16, le=100_000_000)] = 20_000
-    """Number of distinct subjects, the same for every mix; each has one key, from which the same image is rendered. Up
-    to 500 MB of images are rendered once and cached; those of a larger cohort are re-rendered whenever they are
-    drawn."""
+    """Number of distinct subjects; changing only the shares leaves it fixed. A subject always renders to the same
+    image. Images are rendered once and cached if the cohort fits in 500 MB, and otherwise re-rendered whenever they
+    are drawn into a batch."""
     shares: dict[str, Share]
     """P(subgroup) in the cohort; sums to 1."""
     prevalence: Prevalence = 0.5
@@ -50,13 +50,13 @@ class Pretraining(Component):
     shifts: Shifts = Field(default_factory=dict, exclude_if=no_shifts)
     """Subgroup -> how its members in the cohort differ beyond their share; their disease labels are not used."""
     objective: Annotated[Any, OneOf(OBJECTIVES)] = Field(default_factory=lambda: OBJECTIVES["contrastive"]())
-    """Loss that is minimised."""
+    """Pretraining loss."""
     schedule: Schedule = Schedule()
     """Steps, batch size and learning rate."""
     mitigation: Annotated[Any, OneOf(PRETRAINING_MITIGATIONS)] = Field(
         default_factory=lambda: PRETRAINING_MITIGATIONS["none"](), exclude_if=_is_none
     )
-    """What counteracts a skew of the cohort, using subgroups but no labels."""
+    """Countermeasure against a skew of the cohort; uses subgroups but no disease labels."""
 
     shares_sum_to_one = field_validator("shares")(_sum_to_one)
 
@@ -66,35 +66,35 @@ class Pretraining(Component):
         return self.objective.trains and self.source.shows_subjects
 
     def in_domain(self) -> Pretraining:
-        """The same with the images of the cohort."""
+        """A copy whose images come from the cohort."""
         return self.model_copy(update={"source": SOURCES["cohort"]()})
 
 
 def _is_off(value: bool | int) -> bool:
-    """Whether a switch is off or a count is 0; a dump then omits the field, so that no digest depends on it."""
+    """Whether a switch is off or a count is 0; the field is then not serialised and does not enter the digest."""
     return not value
 
 
 class Finetuning(Component):
-    """The labelled stage: how many labels, of whom, and how the encoder is adapted."""
+    """Fine-tuning: label budget, demographics of the labelled set, and how the encoder is adapted."""
 
     labels: Annotated[int, Traced(), Field(ge=4, le=1_000_000)] = 1_000
     """Label budget: number of labelled subjects, in exact counts per subgroup and label."""
     shares: dict[str, Share]
     """P(subgroup) among the labelled subjects; sums to 1."""
     skew_matched: bool = Field(default=False, exclude_if=_is_off)
-    """Label subjects in the shares of the pretraining cohort instead: the reference in which fine-tuning repeats the
-    skew."""
+    """Use the shares of the pretraining cohort in place of ``shares``: a reference in which the labelled set has the
+    same skew as the cohort."""
     prevalence: Prevalence = 0.5
     """P(disease | subgroup) among the labelled subjects, equal in all subgroups unless a shift changes it."""
     shifts: Shifts = Field(default_factory=dict, exclude_if=no_shifts)
     """Subgroup -> how its members in the labelled and the validation set differ beyond their share."""
     protocol: Annotated[Any, OneOf(PROTOCOLS)] = Field(default_factory=lambda: PROTOCOLS["linear_probe"]())
-    """Which parameters are fitted to the labels, and how."""
+    """Fine-tuning method: which parameters are fitted to the labels, and how."""
     mitigation: Annotated[Any, OneOf(MITIGATIONS)] = Field(
         default_factory=lambda: MITIGATIONS["none"](), exclude_if=_is_none
     )
-    """What counteracts a skew, using subgroups and labels."""
+    """Countermeasure against a skew; uses subgroups and recorded labels."""
 
     shares_sum_to_one = field_validator("shares")(_sum_to_one)
 
@@ -105,14 +105,15 @@ class Evaluation(Component):
     test: Annotated[int, Field(ge=20, le=1_000_000)] = 2_000
     """Test subjects per replicate; each is rendered once in every subgroup (twins), half of them with disease."""
     selection: Annotated[int, Field(ge=4, le=1_000)] = 1_000
-    """Largest size of the validation set, for regularisation and stopping; never more than the label budget."""
+    """Largest size of the validation set, which chooses the regularisation and the stopping step. An arm uses no more
+    validation subjects than it has labels."""
     calibration: Annotated[int, Field(ge=20, le=1_000_000)] = 1_000
     """Subjects that set the operating threshold and measure calibration, disjoint from all others."""
     pretext: Annotated[int, Field(ge=0, le=1_000_000)] = Field(default=0, exclude_if=_is_off)
-    """Held-out subjects, as many in each subgroup, for the pretext loss of each subgroup after pretraining; 0: not
-    measured. They are in no other set."""
+    """Number of held-out subjects, in equal shares of the subgroups and in no other set, for the pretraining loss of
+    each subgroup after pretraining; 0: not measured."""
     target_specificity: Annotated[float, Field(gt=0, lt=1)] = 0.8
-    """Specificity at which the common operating threshold is set on the calibration set."""
+    """Specificity on the calibration set at which the operating threshold, common to all subgroups, is set."""
     shifts: Shifts = Field(default_factory=dict, exclude_if=no_shifts)
     """Subgroup -> how its members in the calibration and the test set differ; annotation shifts change test labels
     only."""
@@ -127,7 +128,7 @@ class Evaluation(Component):
 
 
 class PretrainingCondition(Component):
-    """Everything an encoder depends on, apart from its replicate."""
+    """Everything a pretrained encoder depends on, apart from its replicate."""
 
     generator: Annotated[Any, OneOf(GENERATORS)]
     """Subgroups, and how their images are made."""
@@ -147,7 +148,7 @@ class FinetuningCondition(Component):
 
 
 class Conditions(Definition):
-    """The part of a study that makes one condition. Levels can set all of it but the sizes of the evaluation."""
+    """One complete condition. Levels can set every key except those of ``evaluation`` other than its shifts."""
 
     generator: Annotated[Any, OneOf(GENERATORS)]
     """Subgroups, and how their images are made."""
@@ -161,7 +162,7 @@ class Conditions(Definition):
     """Sizes of the validation, calibration and test sets."""
 
     def pretraining_condition(self) -> PretrainingCondition:
-        """What an encoder depends on."""
+        """What a pretrained encoder depends on."""
         pretraining = self._with_prescribed_views(self.pretraining)
         return PretrainingCondition(generator=self.generator, encoder=self.encoder, pretraining=pretraining)
 
@@ -174,17 +175,17 @@ class Conditions(Definition):
         return FinetuningCondition(finetuning=self._with_prescribed_views(finetuning), evaluation=self.evaluation)
 
     def _with_prescribed_views(self, stage: Any) -> Any:
-        """A stage with the augmentation that the generator's difficulty prescribes, if it prescribes one."""
+        """A stage with the augmentation values that the generator's difficulty mode prescribes, if any."""
         prescribed = dict(self.generator.difficulty.views)
         return _with_views(stage, prescribed) if prescribed else stage
 
 
-def _with_views(part: Any, prescribed: dict[str, float]) -> Any:
-    """A definition in which every augmentation has the prescribed values."""
-    if isinstance(part, Augmentation):
-        return part.model_copy(update=prescribed)
-    if not isinstance(part, Definition):
-        return part
-    return part.model_copy(
-        update={name: _with_views(getattr(part, name), prescribed) for name in type(part).model_fields}
+def _with_views(node: Any, prescribed: dict[str, float]) -> Any:
+    """A copy of a definition, or of a field's value, in which every nested augmentation has the prescribed values."""
+    if isinstance(node, Augmentation):
+        return node.model_copy(update=prescribed)
+    if not isinstance(node, Definition):
+        return node
+    return node.model_copy(
+        update={name: _with_views(getattr(node, name), prescribed) for name in type(node).model_fields}
     )

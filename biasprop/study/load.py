@@ -1,4 +1,4 @@
-"""From a study file to a :class:`Study`, stage by stage."""
+"""Load a study file: parse, override, validate."""
 
 from __future__ import annotations
 
@@ -26,19 +26,20 @@ def load_study(
 
     Args:
         path: the TOML file.
-        set: overrides ``KEY=VALUE``, applied last; a value that is not TOML is a string.
-        scale: name of one of the study's ``[scale.NAME]`` tables, applied first.
-        smoke: make the numbers small; factors, levels and estimands stay.
-        replicates: instead of the study's number.
+        set: overrides ``KEY=VALUE``, applied last; a value that is not valid TOML is taken as a string.
+        scale: name of one of the study's ``[scale.NAME]`` tables of overrides, applied first.
+        smoke: reduce sizes (cohort, images, network, steps ...) for a quick trial; factors and estimands stay, and the
+            numbers that levels set are reduced too.
+        replicates: overrides the study's number of replicates.
 
     Raises:
-        InputError: the study is not valid; lists every problem with its line and what is allowed.
+        InputError: the study is not valid; lists every problem with its line and the allowed values.
     """
     return remake(Origin(str(path), read_text(path), tuple(set), scale, smoke, replicates))
 
 
 def remake(origin: Origin) -> Study:
-    """Make a study from its text and options, without its file (as worker processes do).
+    """Make a study from its text and options; worker processes use this, because they may not have the file.
 
     Raises:
         InputError: as :func:`load_study`.
@@ -51,10 +52,10 @@ def remake(origin: Origin) -> Study:
         if origin.scale is None:
             problems = scale_problems(source.table)
         if origin.smoke and not problems:
-            # Levels are made small without --set, which is applied afterwards, so that its values stay as given.
-            plain = validate(table)[0] if overridden.assigned else study
-            small = small_table(table, study, plain or study)
-            overridden = with_options(small, origin.set, origin.replicates, source.table)
+            # Sizes are reduced before --set is applied again, so that values given by --set stay as they are.
+            without_set = validate(table)[0] if overridden.assigned else study
+            reduced = small_table(table, study, without_set or study)
+            overridden = with_options(reduced, origin.set, origin.replicates, source.table)
             study, problems = validate(overridden.table)
     if study is None or problems or overridden.problems:
         raise InputError(overridden.problems + messages(problems, source, overridden, origin.scale))

@@ -1,4 +1,8 @@
-"""Fine-tuning: adapt the encoders of a batch of cells to labels, arm by arm."""
+"""Fine-tuning: adapt the encoders of a batch of cells to labels, one arm and draw at a time.
+
+Shapes: ``w`` cells of the batch, ``n`` subjects of the label pool, ``m`` validation subjects, ``d`` features. The label
+pool of a draw has as many subjects as the largest label budget of the study; a smaller budget uses its first rows.
+"""
 
 from __future__ import annotations
 
@@ -30,21 +34,21 @@ class Adapted(NamedTuple):
     selection_count: int
     """Number of validation subjects used by the arm."""
     train: np.ndarray
-    """[w, n, d] features of the label pool; rows beyond ``train_count`` are not labelled."""
+    """[w, n, d] features of the label pool; only the first ``train_count`` rows are labelled."""
     train_count: int
     """Number of labelled subjects."""
     diverged: list[str]
-    """Why each cell diverged (:func:`biasprop.training.pretrain.diverged`); empty if it did not."""
+    """For each cell, why training diverged (:func:`biasprop.training.pretrain.diverged`); empty if it did not."""
 
 
 class Finetuner:
-    """Fine-tunes the encoders of one batch under any number of arms, and caches what arms share.
+    """Fine-tunes the encoders of one batch under any number of arms; images and frozen features are computed once.
 
     Args:
         batch: the cells.
-        params: their encoder parameters.
+        params: their pretrained encoder parameters.
         rosters: subjects of every set.
-        evaluation: sizes of the sets.
+        evaluation: sizes of the evaluation sets.
         sets: images of ``rosters``; rendered here if None.
     """
 
@@ -58,31 +62,31 @@ class Finetuner:
     ):
         self.batch, self.params, self.rosters, self.evaluation = batch, params, rosters, evaluation
         self.sets = sets or render_sets(batch, rosters)
-        self._frozen_selection: np.ndarray | None = None
-        self._frozen_pools: dict[int, np.ndarray] = {}
+        self._selection_features: np.ndarray | None = None
+        self._pool_features: dict[int, np.ndarray] = {}
 
     def adapt(self, finetuning: Finetuning, draw: int, report: Report) -> Adapted:
         """Fine-tune on one draw of labels.
 
-        Draws have disjoint subjects, budgets are nested within a draw, and subjects are the same for every pretraining
-        condition.
+        Draws have disjoint subjects. Within a draw, a smaller label budget is a subset of a larger one. Subjects are
+        the same for every pretraining condition.
         """
-        method = self._train_encoder if finetuning.protocol.adapts_encoder else self._fit_frozen
-        return method(finetuning, draw, report)
+        fine_tune = self._train_encoder if finetuning.protocol.adapts_encoder else self._fit_frozen
+        return fine_tune(finetuning, draw, report)
 
     def _counts(self, finetuning: Finetuning) -> tuple[np.ndarray, np.ndarray]:
-        """Numbers of labelled and of validation subjects, for every cell."""
+        """Number of labelled and number of validation subjects, repeated for every cell."""
         labels = int(finetuning.labels)
         return broadcast(self.batch, (np.int32(labels), np.int32(min(labels, self.evaluation.selection))))
 
     def _fit_frozen(self, finetuning: Finetuning, draw: int, report: Report) -> Adapted:
-        if self._frozen_selection is None:
-            self._frozen_selection = self._encoded(self.params, self.sets.selection, "selection")
-        if draw not in self._frozen_pools:
+        if self._selection_features is None:
+            self._selection_features = self._encoded(self.params, self.sets.selection, "selection")
+        if draw not in self._pool_features:
             report("probe", draw, finetuning.protocol.draws)
             images = self._train_images(draw)
-            self._frozen_pools[draw] = self._encoded(self.params, images, "train")
-        selection, pool = self._frozen_selection, self._frozen_pools[draw]
+            self._pool_features[draw] = self._encoded(self.params, images, "train")
+        selection, pool = self._selection_features, self._pool_features[draw]
         count, selection_count = self._counts(finetuning)
         train = self._mitigated(finetuning, self._labelled(pool, "train", count))
         head = over_cells(_fit)(
@@ -106,7 +110,7 @@ class Finetuner:
         adapted = jax.vmap(lambda method, *rest: method.merge(*rest))(protocol, encoder, self.params, best["encoder"])
         features = self._encoded(adapted, self.sets.selection, "selection")
         head = self._retrained(finetuning, best["head"], features)
-        # Unlabelled subjects of the pool are not encoded but keep their rows, so one program scores every budget.
+        # Unlabelled subjects of the pool are not encoded; their rows stay 0, so that one program scores every budget.
         labels, selection_count = (int(count[0]) for count in self._counts(finetuning))
         rows = sum(chunk.shape[1] for chunk in chunks)
         train = np.zeros((len(features), rows, features.shape[-1]), features.dtype)
@@ -130,8 +134,8 @@ class Finetuner:
         params |= jax.vmap(lambda method, *rest: method.start(*rest))(mitigation, train)
         state = over_cells(optimisation.start)(task, params)
         best, steps = (params, jnp.full(len(self.batch.key), jnp.inf)), int(np.max(task.schedule.steps))
-        for done in range(optimisation.segment_count(steps)):
-            report("finetune", min(done * optimisation.SEGMENT, steps), steps)
+        for segment in range(optimisation.segment_count(steps)):
+            report("finetune", min(segment * optimisation.SEGMENT, steps), steps)
             state, best = over_cells(_finetuning_segment)(task, state, best)
             best[1].block_until_ready()
         return task, state, best[0]
@@ -151,7 +155,7 @@ class Finetuner:
         return labelled._replace(subgroup=broadcast(self.batch, subgroup))
 
     def _mitigated(self, finetuning: Finetuning, train: Labelled) -> Labelled:
-        """The labelled set with the weights of the mitigation."""
+        """The labelled set with the loss or sampling weights of the mitigation."""
         if not finetuning.mitigation.needs_groups:
             return train
         mitigation = broadcast(self.batch, finetuning.mitigation)
@@ -172,7 +176,7 @@ class Finetuner:
 
 
 def _finetuning_segment(task: optimisation.ValidatedTask, state: optimisation.State, best: tuple[Params, Array]) -> Any:
-    """Train one segment, then keep its end or the best so far, whichever has the lower validation loss."""
+    """Train one segment; ``best`` is (parameters, validation loss), replaced if the loss after the segment is lower."""
     state, _ = optimisation.segment(task, state)
     loss = task.validation_loss(state.params)
     better = loss < best[1]
