@@ -7,7 +7,7 @@ encoder of patches derives from :class:`.patches.PatchEncoder`, which also gives
 that predict an image), and builds its network from :mod:`biasprop.nn.layers`.
 
 To add one: write one file, add one line to :data:`ENCODERS`, and regenerate the schema of study files with
-``python -m biasprop.study.study``. The contract tests in ``tests/encoders`` read the table and test the new member.
+``python -m biasprop.study.schema``. The contract tests in ``tests/encoders`` read the table and test the new member.
 """
 
 from biasprop.component import Component

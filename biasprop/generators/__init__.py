@@ -9,7 +9,7 @@ on the subject's key and that integer alone, so that twins differ only by their 
 :class:`biasprop.interfaces.Source`.
 
 To add one: write one file, add one line to :data:`GENERATORS` or :data:`SOURCES`, and regenerate the schema of study
-files with ``python -m biasprop.study.study``. The contract tests in ``tests/generators`` read the tables and test the
+files with ``python -m biasprop.study.schema``. The contract tests in ``tests/generators`` read the tables and test the
 new member. Shared by generators: :mod:`.canvas` (drawing primitives) and :mod:`.difficulty` (difficulty modes).
 """
 

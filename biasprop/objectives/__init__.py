@@ -7,7 +7,7 @@ subgroup nor label. Every loss takes an optional ``weight`` per image, which :fu
 :mod:`.token_decoder` is shared by objectives that predict an image.
 
 To add one: write one file, add one line to :data:`OBJECTIVES`, and regenerate the schema of study files with
-``python -m biasprop.study.study``. The contract tests in ``tests/objectives`` read the table and test the new member.
+``python -m biasprop.study.schema``. The contract tests in ``tests/objectives`` read the table and test the new member.
 """
 
 from biasprop.component import Component

@@ -8,7 +8,7 @@ task on labels (``task``) and the merge of the result into the encoder (``merge`
 or the step to stop at, use the validation set alone.
 
 To add one: write one file, add one line to :data:`PROTOCOLS`, and regenerate the schema of study files with
-``python -m biasprop.study.study``. The contract tests in ``tests/protocols`` read the table and test the new member.
+``python -m biasprop.study.schema``. The contract tests in ``tests/protocols`` read the table and test the new member.
 """
 
 from biasprop.component import Component
