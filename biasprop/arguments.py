@@ -37,46 +37,61 @@ def arguments() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("study", type=Path, metavar="STUDY", help="study file (TOML)")
-    add("--smoke", action="store_true", help="run a miniature of the study (small images, few subjects), in seconds")
+    add("--smoke", action="store_true", help="run a test version of the study (small images, few subjects), in seconds")
     add("--scale", metavar="NAME", help="apply the study's table [scale.NAME]")
     add("--plan", action="store_true", help="print what would run and how long it would take, and stop")
-    add("--list", action="store_true", help="print cells and arms with their status, and stop")
+    add(
+        "--list",
+        action="store_true",
+        help="print pretrained cells and their fine-tuning arms with status, and stop",
+    )
     add(
         "--precision",
         type=float,
         metavar="W",
-        help="print how many replicates 95 %% intervals of half-width W need, and stop",
+        help="print the number of replicates needed for 95 %% intervals of half-width W, and stop",
     )
     add(
         "--difficulty",
         action="store_true",
-        help="print how hard the task is in each subgroup, for ideal observers and a trained network, and stop",
+        help="print the AUC of ideal observers and of a trained network in each subgroup, and stop",
     )
     add(
         "--verify",
         nargs="?",
         const="5",
         metavar="SAMPLE",
-        help="recompute a number (5) or a fraction (0.1) of the finished arms, compare, and stop",
+        help="recompute SAMPLE finished arms (a number, default 5, or a fraction, such as 0.1), compare, and stop",
     )
-    add("--set", action="append", default=[], metavar="KEY=VALUE", help="set a key, such as finetuning.labels=500")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="set a study key, such as finetuning.labels=500",
+    )
     add("--only", action="append", default=[], metavar="FACTOR=LEVEL", help="run only this level (may be repeated)")
     add("--replicates", type=int, metavar="N", help="number of replicates, instead of the study's")
     add(
         "--workers",
         type=int,
         metavar="N",
-        help="worker processes (default: one per core, none for a short run; 0: none)",
+        help="worker processes (default: one per core, none for a short run; 0: compute in this process)",
     )
     add("--scheduler", metavar="ADDRESS|FILE", help="compute on the workers of this dask scheduler")
-    add("--shard", type=_shard, metavar="K/N", help="compute only part K of N (K from 0), for array jobs; no report")
+    add(
+        "--shard",
+        type=_shard,
+        metavar="K/N",
+        help="compute only part K of N (K from 0), for array jobs; no report",
+    )
     add("--out", type=Path, default=Path("results"), metavar="DIR", help="folder of result stores (default: results)")
     add("--json", action="store_true", help="print one JSON object on stdout at the end")
     add("--netcdf", type=Path, metavar="FILE", help="also export the results of all arms as NetCDF")
     add("--csv", type=Path, metavar="FILE", help="also export all estimates as CSV, one row per estimate")
     loudness = parser.add_mutually_exclusive_group()
-    loudness.add_argument("-q", "--quiet", action="store_true", help="no progress")
-    loudness.add_argument("-v", "--verbose", action="store_true", help="one line per arm")
+    loudness.add_argument("-q", "--quiet", action="store_true", help="print no progress")
+    loudness.add_argument("-v", "--verbose", action="store_true", help="print one line per arm")
     add("--power", dest="precision", type=float, help=argparse.SUPPRESS)
     add("--ledger", dest="difficulty", action="store_true", help=argparse.SUPPRESS)
     return parser

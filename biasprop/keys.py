@@ -1,8 +1,8 @@
-"""Rule 2: the replicate owns the randomness; the condition never does.
+"""Random keys (rule 2): random numbers depend on the replicate, never on the condition.
 
-The only file that makes or folds keys. A key is ``fold_in(fold_in(key(seed), replicate), STREAM)``, then an index of a
-subject, a draw or a step, then, inside a generator, the frozen integer of one latent. Nothing is ever split by
-position and no condition, cell or place in a grid enters a key, so every contrast between conditions is a paired
+No other file creates or folds keys. A key is ``fold_in(fold_in(key(seed), replicate), STREAM)``, then an index of a
+subject, a draw or a step, then, inside a generator, the fixed integer of one latent. ``jax.random.split`` is not used,
+and no condition, cell or position in a grid enters a key, so every contrast between conditions is a paired
 difference under common random numbers, and replicates, subjects and levels can be added later without changing any old
 number. Integers in these tables are never reused and never renumbered.
 """
@@ -16,27 +16,27 @@ from jaxtyping import Array, Int, Key
 
 
 class Stream(enum.IntEnum):
-    """What a replicate's randomness is for. 8 is retired: it was DRAW, which is not used any more."""
+    """Purposes of the random numbers of a replicate. 8 (formerly DRAW) is retired."""
 
     INIT = 0
     PRETRAIN_SUBJECTS = 1
     FINETUNE_SUBJECTS = 2
-    SELECTION = 3
+    SELECTION = 3  # validation set
     CALIBRATION = 4
     TEST = 5
     AUGMENT = 6
-    ORDER = 7
+    ORDER = 7  # batches of pretraining
     BOOTSTRAP = 9
     HEAD = 10
     FINETUNE_ORDER = 11
-    CONTINUED = 12
-    SOURCE = 13
-    PRETEXT = 14
-    TRUTH = 20
+    CONTINUED = 12  # second of two pretraining runs in sequence
+    SOURCE = 13  # non-medical images
+    PRETEXT = 14  # held-out subjects for the pretraining loss
+    TRUTH = 20  # ideal observers and expected values
 
 
 class Subject(enum.IntEnum):
-    """What a subject's key is for, apart from its generator's latents (which are numbered from 0)."""
+    """Purposes of the random numbers of a subject, apart from its generator's latents (numbered from 0)."""
 
     SUBGROUP = 1_000
     LABEL = 1_001
@@ -45,7 +45,7 @@ class Subject(enum.IntEnum):
 
 
 def replicate(seed: int | Int[Array, ""], index: int | Int[Array, ""]) -> Key[Array, ""]:
-    """The key that owns one replicate."""
+    """The root key of one replicate."""
     return jax.random.fold_in(jax.random.key(seed), index)
 
 

@@ -28,19 +28,19 @@ from biasprop.training import adapt, pretrain, rendering, score
 from biasprop.training.batching import Batch
 
 Report = Callable[[dict[str, Any]], None]
-"""Receives events: ``{"cell", "stage", "step", "steps"}`` within a cell, ``{"arm", "status", "seconds"}`` after one."""
+"""Receives events: ``{"cell", "stage", "step", "steps"}`` in a stage, ``{"arm", "status", "seconds"}`` after an arm."""
 
 
 class CellBatch:
-    """Cells of one structure that are computed together.
+    """Cells that are computed together; their conditions are pytrees of the same structure.
 
     Args:
-        study: that they belong to.
+        study: the cells' study.
         members: cells, the last one repeated where the batch is not full.
-        store: of the study.
+        store: the study's result store.
         encoders: store of pretrained encoders.
         largest_cohort: size of the study's largest pretraining cohort.
-        timer: to which time is added.
+        timer: accumulates seconds by stage.
         report: called with events.
     """
 
@@ -82,14 +82,14 @@ class CellBatch:
         with self.timer.stage("evaluate"):
             per_cell["pretext_loss"] = pretrain.pretext_losses(self.batch, params, self.study.evaluation.pretext)
         params = params["encoder"]
-        # Sized by all arms of the study, wanted now or not, so that the same shapes are compiled every time.
+        # Size arrays for all arms of the cell, not only those to compute now, so that compiled shapes never differ.
         conditions = [arm.condition for arm in self.members[0].arms]
-        labels = max(int(condition.finetuning.labels) for condition in conditions)
+        max_labels = max(int(condition.finetuning.labels) for condition in conditions)
         for first, group in itertools.groupby(sorted(arms, key=self._population), self._population):
             with self.timer.stage("render"):
                 self._report_step("render", 0, 1)
                 finetuning, evaluation = conditions[first].finetuning, conditions[first].evaluation
-                roster = rosters.rosters(finetuning, evaluation, list(self.study.subgroups), labels)
+                roster = rosters.rosters(finetuning, evaluation, list(self.study.subgroups), max_labels)
                 finetuner = adapt.Finetuner(self.batch, params, roster, evaluation)
                 scorer = score.Scorer(self.batch, params, roster, finetuner.sets)
                 latents = rendering.latents(self.batch, roster)
@@ -98,10 +98,12 @@ class CellBatch:
                 self._arm(k, finetuner, scorer, latents, per_cell, diverged)
 
     def _population(self, k: int) -> int:
-        """Position of the first arm whose subjects come from the same populations as those of the k-th."""
+        """Position of the first arm whose subjects come from the same populations as those of the k-th arm."""
         conditions = [arm.condition for arm in self.members[0].arms]
-        drawn = [(c.finetuning.shares, c.finetuning.prevalence, c.finetuning.shifts, c.evaluation) for c in conditions]
-        return drawn.index(drawn[k])
+        populations = [
+            (c.finetuning.shares, c.finetuning.prevalence, c.finetuning.shifts, c.evaluation) for c in conditions
+        ]
+        return populations.index(populations[k])
 
     def _arm(
         self,
@@ -113,7 +115,7 @@ class CellBatch:
         diverged: list[str],
     ) -> None:
         """Fine-tune, score and store the k-th arm of every cell, all draws."""
-        began = time.monotonic()
+        start = time.monotonic()
         first = self.members[0].arms[k]
         try:
             draws = [self._draw(first, draw, finetuner, scorer) for draw in range(first.draws)]
@@ -122,7 +124,7 @@ class CellBatch:
                 raise  # half of the batch may fit
             draws = []
             self.store.log({"event": "failed", "arm": first.name, "traceback": traceback.format_exc()})
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - start
         for i, cell in enumerate(distinct(self.members)):
             arm = cell.arms[k]
             status, data, logged = [Status.FAILED] * arm.draws, {}, {}
@@ -131,7 +133,8 @@ class CellBatch:
                 status = [Status.DIVERGED if cause else Status.OK for cause in causes]
                 if any(causes):
                     logged["why"] = {f"draw {draw}": cause for draw, cause in enumerate(causes) if cause}
-                data = _arm_data(i, draws, finetuner.rosters, latents) | {name: a[i] for name, a in per_cell.items()}
+                data = _arm_data(i, draws, finetuner.rosters, latents)
+                data |= {name: values[i] for name, values in per_cell.items()}
             store_arm(self.store, cell, k, data, status, seconds, self.fingerprint, self.report, **logged)
 
     def _draw(self, arm: Arm, draw: int, finetuner: adapt.Finetuner, scorer: score.Scorer) -> score.Scores:
@@ -146,7 +149,7 @@ class CellBatch:
 
 
 def distinct(members: list[Cell]) -> list[Cell]:
-    """The cells of a batch without the repetitions that fill it."""
+    """The cells of a batch without the repeats that pad it."""
     return list({member.name: member for member in members}.values())
 
 
@@ -157,7 +160,7 @@ def is_open(store: Store, cell: Cell, arm: Arm) -> bool:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the device had too little memory."""
+    """Whether an error says that the device had too little memory."""
     return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
 
 
@@ -185,11 +188,11 @@ def store_arm(
 def _arm_data(
     i: int, draws: list[score.Scores], roster: dict[str, rosters.Roster], latents: rendering.Latents
 ) -> dict[str, Any]:
-    """Everything that is stored of one arm of the i-th cell."""
+    """Variables to store for one arm of the i-th cell, by name."""
     scores = {
         name: np.stack([getattr(draw, name)[i] for draw in draws]) for name in ("test", "selection", "calibration")
     }
-    selected = draws[0].selection_count
+    validation_count = draws[0].selection_count
     labels = len(draws[0].train[i])
     recorded, subgroup = roster["train"].recorded[:labels], roster["train"].subgroup[:labels]
     train_scores = np.stack([draw.train[i] for draw in draws])
@@ -200,10 +203,10 @@ def _arm_data(
         "separability_score": draws[0].separability[i].astype("f4"),
         "label": roster["test"].label.astype("i1"),
         "latents": latents.test[i].astype("f4"),
-        "selection_score": scores["selection"][:, :selected].astype("f4"),
-        "selection_label": roster["selection"].label[:selected].astype("i1"),
-        "selection_subgroup": roster["selection"].subgroup[:selected].astype("i1"),
-        "selection_latents": latents.selection[i][:, :selected].astype("f4"),
+        "selection_score": scores["selection"][:, :validation_count].astype("f4"),
+        "selection_label": roster["selection"].label[:validation_count].astype("i1"),
+        "selection_subgroup": roster["selection"].subgroup[:validation_count].astype("i1"),
+        "selection_latents": latents.selection[i][:, :validation_count].astype("f4"),
         "calibration_score": scores["calibration"].astype("f4"),
         "calibration_label": roster["calibration"].label.astype("i1"),
         "calibration_subgroup": roster["calibration"].subgroup.astype("i1"),

@@ -1,4 +1,4 @@
-"""One job: a batch of cells from encoder to stored arms. Runs in any process that has the package and the folders."""
+"""One job: a batch of cells, from their encoders to stored arms. Any process with access to the folders can run it."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class Job:
     """A batch of cells, given by their positions in the study's full list; nothing else is sent to a worker."""
 
     origin: str
-    """From what the study is loaded, as JSON."""
+    """The study's ``Origin`` (text of its file and overrides), as JSON."""
     members: tuple[int, ...]
     """Positions in ``design.cells``; a batch that is not full repeats its last cell."""
     wanted: tuple[int, ...]
-    """Positions of the arms to compute, in the cells' own lists, which hold the same fine-tuning conditions."""
+    """Positions in ``Cell.arms`` of the arms to compute; all cells of a batch have the same fine-tuning conditions."""
     store: str
     encoders: str
     """Paths of the study's store and of the folder of encoders."""
     wait: bool = False
-    """Whether to wait for another process that has locked one of the cells, instead of leaving the job undone."""
+    """Whether to wait for another process that has locked one of the cells, instead of skipping the job."""
 
     def text(self) -> str:
         """The job as JSON."""
@@ -53,7 +53,7 @@ class Job:
 
 
 def run(text: str, report: Report) -> dict[str, Any]:
-    """Compute the open arms of a job and store them; finished ones are left alone.
+    """Compute the open arms of a job and store them; skip finished ones.
 
     Args:
         text: from :meth:`Job.text`.
@@ -68,20 +68,20 @@ def run(text: str, report: Report) -> dict[str, Any]:
     members = [cells[i] for i in job.members]
     store = Store.open(job.store)
     timer = StageTimer()
-    with _locked_cells(store, study, members, job.wait, report) as ours:
-        if ours:
+    with _locked_cells(store, study, members, job.wait, report) as acquired:
+        if acquired:
             _compute(study, members, store, job, timer, report)
             for cell in distinct(members):
                 report({"cell": cell.name, "stage": "done", "step": 1, "steps": 1})
-    return {"locked": not ours, "seconds": timer.seconds, "arms": timer.arms}
+    return {"locked": not acquired, "seconds": timer.seconds, "arms": timer.arms}
 
 
 @contextmanager
 def _locked_cells(store: Store, study: Study, members: list[Cell], wait: bool, report: Report) -> Iterator[bool]:
-    """Be the only process that computes these cells while inside, whatever its device.
+    """Lock these cells, so that no other process computes them at the same time, on any device.
 
     Yields:
-        Whether it is; without ``wait``, another process may have locked one of them.
+        Whether all are locked; False, without ``wait``, if another process has locked one of them.
     """
     folder = store.path / "locks"
     folder.mkdir(exist_ok=True)
@@ -97,9 +97,10 @@ def _locked_cells(store: Store, study: Study, members: list[Cell], wait: bool, r
 
 
 def _compute(study: Study, members: list[Cell], store: Store, job: Job, timer: StageTimer, report: Report) -> None:
-    """Compute the open arms of a batch, in halves if the device lacks the memory, which is another fingerprint.
+    """Compute the open arms of a batch.
 
-    If a cell does not fit alone, its arms are stored as failed.
+    If the device runs out of memory, compute the batch in halves, whose arms are stored with another fingerprint,
+    because that contains the number of cells per device. If a cell does not fit alone, its arms are stored as failed.
     """
     arms = [k for k in job.wanted if any(is_open(store, member, member.arms[k]) for member in members)]
     if not arms:
@@ -116,15 +117,15 @@ def _compute(study: Study, members: list[Cell], store: Store, job: Job, timer: S
     else:
         store.log({"event": "cells", "cells": names, "seconds": timer.seconds})
         return
-    # Only out here is everything released that the failed attempt had allocated.
+    # Retry outside ``except``, where the error no longer keeps alive what the failed attempt had allocated.
     if len(members) == 1:
         for k in arms:
             failed = [Status.FAILED] * members[0].arms[k].draws
             store_arm(store, members[0], k, {}, failed, 0.0, device.fingerprint(1), report)
         return
-    half, sharing = -(-len(members) // 2), device.sharing(len(members))
-    if half > sharing:  # a half is a multiple of the number of devices, so that they can share it
-        half = -(-half // sharing) * sharing
+    half, devices = -(-len(members) // 2), device.sharing(len(members))
+    if half > devices:  # a half is a multiple of the number of devices, so that they can share it
+        half = -(-half // devices) * devices
     for part in (members[:half], members[-half:]):
         _compute(study, part, store, job, timer, report)
 

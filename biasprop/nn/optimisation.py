@@ -1,7 +1,8 @@
-"""The optimiser loop of pretraining and fine-tuning: a compiled scan over a fixed number of steps, called until done.
+"""The optimiser loop of pretraining and fine-tuning: a compiled scan over a fixed number of steps (a segment),
+called until the schedule ends.
 
-Progress reports and interruptions happen between segments and change no bit. A run that diverges stays at its last
-finite parameters and records the step.
+Progress reports and interruptions happen between segments and do not change the result, to the bit. A run that diverges
+keeps its last finite parameters and records the step.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Schedule(Component):
         return optax.chain(
             optax.clip_by_global_norm(1.0),
             optax.adamw(
-                self.rate,  # pyright: ignore[reportArgumentType] - steps are whole
+                self.rate,  # pyright: ignore[reportArgumentType] - optax passes an integer step
                 weight_decay=self.weight_decay,  # pyright: ignore[reportArgumentType] - may be traced
                 mask=lambda params: jax.tree.map(lambda leaf: leaf.ndim > 1, params),
             ),
@@ -59,11 +60,11 @@ class Schedule(Component):
 
 
 class TrainingTask(Protocol):
-    """A loss to minimise, as a pytree, so that one compiled segment serves all tasks of one structure."""
+    """A loss to minimise, as a pytree, so that all tasks of the same structure share one compiled segment."""
 
     @property
     def schedule(self) -> Schedule:
-        """Steps, batch and rate."""
+        """Number of steps, batch size and learning rate."""
         ...
 
     def loss(self, params: Params, step: Int[Array, ""]) -> Float[Array, ""]:
@@ -110,7 +111,7 @@ def segment(task: TrainingTask, state: State) -> tuple[State, Float[Array, " s"]
         running = (state.step < task.schedule.steps) & (state.diverged_at == NOT_DIVERGED)
         accept = running & finite
         updated: Any = jax.tree.map(
-            lambda a, b: jnp.where(accept, a, b), (params, moments), (state.params, state.moments)
+            lambda new, old: jnp.where(accept, new, old), (params, moments), (state.params, state.moments)
         )
         diverged_at = jnp.where(running & ~finite, state.step, state.diverged_at)
         return State(updated[0], updated[1], state.step + 1, diverged_at), jnp.where(running, loss, jnp.nan)

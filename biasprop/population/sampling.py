@@ -1,4 +1,4 @@
-"""Draw subjects: shares, prevalences and shifts -> subgroup, label and shifted properties of every subject."""
+"""Draw subjects: subgroup, label and shifted properties of each, given shares, prevalences and shifts."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from biasprop.keys import Subject, at, at_each
 from biasprop.population.shifts import Shift, shifted_prevalence
 
 SEQUENCE_STEP = {"annotation": (5**0.5 - 1) / 2, "inclusion": 2**0.5 - 1}
-"""Steps of :func:`_low_discrepancy` by purpose. With 1 they are linearly independent over the rationals, so that
-wrong records and inclusion are independent."""
+"""Steps of :func:`_low_discrepancy` by purpose. Together with 1 they are linearly independent over the rationals,
+so that label errors and inclusion are independent."""
 
 
 def cohort(
@@ -29,15 +29,15 @@ def cohort(
 ) -> Subjects:
     """Members of a virtual cohort by index; nothing is stored.
 
-    Subgroup and label each compare one uniform of the subject's key with a probability, so raising a share only moves
-    subjects into that subgroup and changes nothing else about them.
+    Subgroup and label each come from comparing a uniform random number of the subject with a probability, so raising a
+    share only moves subjects into that subgroup and changes nothing else about them.
 
     Args:
         key: key of the cohort.
         indices: indices of the members.
         shares: P(subgroup), in the order of the generator's subgroups.
         prevalence: P(disease | subgroup) before shifts.
-        shifts: of every subgroup, from :func:`biasprop.population.shifts.in_order`.
+        shifts: one per subgroup, from :func:`biasprop.population.shifts.in_order`.
     """
     edges = jnp.cumsum(jnp.stack([jnp.asarray(share, jnp.float32) for share in shares.values()]))[:-1]
 
@@ -60,14 +60,14 @@ def cohort(
 def apply_shifts(
     key: Key[Array, ""], subgroup: Int[Array, ""], label: Int[Array, ""], shifts: Sequence[Shift] = ()
 ) -> Subjects:
-    """One subject with the manifestation, acquisition and marker shifts of its subgroup; each twin has its own.
+    """One subject with the manifestation, acquisition and marker shifts of its subgroup (each twin: those of its own).
 
-    The marker compares one uniform of the subject's key with its probability, so raising the probability only adds
-    markers.
+    The marker comes from comparing a uniform random number of the subject with its probability, so raising the
+    probability only adds markers.
 
     Args:
         key, subgroup, label: of one subject.
-        shifts: of every subgroup, from :func:`biasprop.population.shifts.in_order`.
+        shifts: one per subgroup, from :func:`biasprop.population.shifts.in_order`.
     """
     if not shifts:
         return Subjects(key, subgroup, label)
@@ -87,13 +87,13 @@ def apply_shifts(
 def recorded_labels(subgroup: np.ndarray, label: np.ndarray, shifts: Sequence[Shift]) -> np.ndarray:
     """Recorded labels of a list of subjects, with nearly exact error counts in every prefix.
 
-    Raising an error rate adds wrong labels and corrects none. The same positions are wrong in every cell and draw; the
-    subjects there differ between draws.
+    Raising an error rate adds wrong labels and corrects none. The same positions of the list are wrong in every cell
+    and draw; which subjects are at these positions differs between draws.
 
     Args:
         subgroup: [..., n] index.
         label: [..., n] true label.
-        shifts: of every subgroup, from :func:`biasprop.population.shifts.in_order`.
+        shifts: one per subgroup, from :func:`biasprop.population.shifts.in_order`.
     """
     recorded = label.copy()
     for g, shift in enumerate(shifts):
@@ -107,12 +107,13 @@ def recorded_labels(subgroup: np.ndarray, label: np.ndarray, shifts: Sequence[Sh
 def test_labels(label: np.ndarray, shifts: Sequence[Shift]) -> np.ndarray:
     """Recorded labels of the test twins, or -1 for a twin that is excluded: [subgroup, subject].
 
-    Disease belongs to the subject, so all its twins have the same true label. A prevalence shift of a subgroup excludes
-    some of its healthy, or some of its diseased, twins; P(image | disease) is unchanged.
+    A test subject has one twin per subgroup. Disease belongs to the subject, so all its twins have the same true label.
+    A prevalence shift of a subgroup excludes some of its healthy, or some of its diseased, twins; P(image | disease) is
+    unchanged.
 
     Args:
         label: [subject] true label.
-        shifts: of every subgroup, from :func:`biasprop.population.shifts.in_order`; not empty.
+        shifts: one per subgroup, from :func:`biasprop.population.shifts.in_order`; not empty.
     """
     labels = np.stack([recorded_labels(np.full_like(label, g), label, shifts) for g in range(len(shifts))])
     for g, shift in enumerate(shifts):
@@ -138,16 +139,16 @@ def _low_discrepancy(n: int, step: float) -> np.ndarray:
 def exact_counts(
     shares: dict[str, float], prevalence: float, n: int, shifts: Sequence[Shift] = ()
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Subgroups and labels of a list of which every prefix has the expected counts to within one subject.
+    """Subgroups and labels of a list in which every prefix has the expected counts to within one subject.
 
-    Each next subject gets the subgroup and label that lag furthest behind their expected count (ties go to the first),
-    so smaller lists are prefixes of larger ones.
+    Each subject in turn gets the subgroup and label whose count is furthest below its expectation (ties go to the
+    first), so smaller lists are prefixes of larger ones.
 
     Args:
         shares: P(subgroup).
         prevalence: P(disease | subgroup) before shifts.
         n: length of the list.
-        shifts: of every subgroup, from :func:`biasprop.population.shifts.in_order`.
+        shifts: one per subgroup, from :func:`biasprop.population.shifts.in_order`.
 
     Returns:
         Two read-only int32 arrays of length ``n``: index into ``shares``, and label.
@@ -157,7 +158,7 @@ def exact_counts(
     return _exact_counts(tuple((share * (1 - p), share * p) for share, p in pairs), n)
 
 
-@functools.lru_cache(maxsize=64)  # a list of 10,000 takes a second, and all cells of a study share it
+@functools.lru_cache(maxsize=64)  # a list of 10,000 takes a second and is the same in all cells
 def _exact_counts(targets: tuple[tuple[float, float], ...], n: int) -> tuple[np.ndarray, np.ndarray]:
     target = np.array(targets)
     subgroup_target = target.sum(axis=1)
@@ -165,13 +166,13 @@ def _exact_counts(targets: tuple[tuple[float, float], ...], n: int) -> tuple[np.
     count = np.zeros_like(target)
     subgroups, labels = np.zeros(n, np.int32), np.zeros(n, np.int32)
     for i in range(n):
-        behind = (i + 1) * target - count
-        # Lagging margins break ties, so that 50 subjects in 4 cells are 25 and 25 by subgroup and by label.
-        behind += 1e-3 * (((i + 1) * subgroup_target - count.sum(axis=1))[:, None])
-        behind += 1e-3 * ((i + 1) * label_target - count.sum(axis=0))
-        behind[target == 0] = -np.inf
-        cell = np.unravel_index(np.argmax(np.round(behind, 9)), target.shape)
-        count[cell] += 1
-        subgroups[i], labels[i] = cell
+        deficit = (i + 1) * target - count
+        # The marginal counts break ties, so that 50 subjects in 2 subgroups are 25 and 25 by subgroup and by label.
+        deficit += 1e-3 * (((i + 1) * subgroup_target - count.sum(axis=1))[:, None])
+        deficit += 1e-3 * ((i + 1) * label_target - count.sum(axis=0))
+        deficit[target == 0] = -np.inf
+        chosen = np.unravel_index(np.argmax(np.round(deficit, 9)), target.shape)
+        count[chosen] += 1
+        subgroups[i], labels[i] = chosen
     subgroups.flags.writeable = labels.flags.writeable = False
     return subgroups, labels

@@ -33,17 +33,17 @@ def make_report(study: Study, store: Path, entries: Sequence[Entry]) -> dict[str
 
     width = _table_width()
     key = _key(study, store, ledger.as_json(entries), width)
-    found = json_cache.cached(store, key, lambda: _make(study, store, entries, width))
-    if not figures.intact(store / "figures", found["figures"]):
-        found = _make(study, store, entries, width)
-    # The cache may come from someone else: no control characters reach the terminal.
-    return found | {"tables": "".join(c for c in found["tables"] if c.isprintable() or c == "\n")}
+    report = json_cache.cached(store, key, lambda: _make(study, store, entries, width))
+    if not figures.intact(store / "figures", report["figures"]):
+        report = _make(study, store, entries, width)
+    # Someone else may have written the cache: keep control characters from the terminal.
+    return report | {"tables": "".join(c for c in report["tables"] if c.isprintable() or c == "\n")}
 
 
 def cached_estimates(study: Study, store: Path) -> list[dict[str, Any]]:
-    """Estimates of the last report, if it is of this study, these scores, this ledger and this code; else none.
+    """Estimates of the last report if study, scores, ledger and code have not changed since, else an empty list.
 
-    Computes nothing; a report for a terminal is found on terminals of the same width.
+    Computes nothing. A report printed to a terminal is found only from a terminal of the same width.
     """
     stored_ledger = read_ledger(store)
     for width in dict.fromkeys((_table_width(), TABLE_WIDTH)) if stored_ledger else ():
@@ -75,9 +75,9 @@ def study_of(cube: xr.Dataset, store: Path) -> Study:
 
     recorded = overrides(cube)
     text, assignments, scale = cube.attrs.get("study"), (recorded or {}).get("set", []), (recorded or {}).get("scale")
-    words = [text, *assignments, scale or ""] if isinstance(assignments, list) else [None]
-    if recorded is None or not all(isinstance(word, str) for word in words):
-        raise InputError(f"{store}: the store does not say which study it is of")
+    texts = [text, *assignments, scale or ""] if isinstance(assignments, list) else [None]
+    if recorded is None or not all(isinstance(part, str) for part in texts):
+        raise InputError(f"{store}: the store does not say what study it was made from")
     return remake(
         Origin(
             name=f"{store.name.rpartition('-')[0]}.toml",
@@ -90,7 +90,7 @@ def study_of(cube: xr.Dataset, store: Path) -> Study:
 
 
 def overrides(cube: xr.Dataset) -> dict[str, Any] | None:
-    """How the study of a cube was overridden: ``set``, ``scale`` and ``smoke``; None where the attribute is damaged."""
+    """Overrides of a cube's study: ``set``, ``scale`` and ``smoke``; None if the attribute is damaged."""
     try:
         recorded = json.loads(cube.attrs.get("overrides", "{}"))
     except (TypeError, ValueError, RecursionError):
@@ -102,8 +102,8 @@ def open_study_cube(study: Study, store: Path) -> xr.Dataset:
     """Open the cube with the study's levels and replicates, in the study's order."""
     from biasprop.store.view import open_cube
 
-    shown = {name: [level.label for level in study.levels(name)] for name in study.factors}
-    return open_cube(store, shown, study.replicates)
+    labels = {name: [level.label for level in study.levels(name)] for name in study.factors}
+    return open_cube(store, labels, study.replicates)
 
 
 def _table_width() -> int:
@@ -114,7 +114,8 @@ def _table_width() -> int:
 def _key(study: Study, store: Path, ledger_json: Any, width: int) -> str:
     root = Path(__file__).parents[1]
     files = [root / "difficulty" / "ledger.py"]
-    files += [file for room in ("metrics", "statistics", "report") for file in sorted((root / room).rglob("*.py"))]
+    for package in ("metrics", "statistics", "report"):
+        files += sorted((root / package).rglob("*.py"))
     code = hashlib.blake2b(b"".join(file.read_bytes() for file in files), digest_size=16).hexdigest()
     scores = Store.open(store, writable=False).scores_digest()
     parts = [scores, code, study.model_dump(mode="json"), ledger_json, width, str(store.resolve())]
@@ -122,7 +123,7 @@ def _key(study: Study, store: Path, ledger_json: Any, width: int) -> str:
 
 
 def _make(study: Study, store: Path, entries: Sequence[Entry], width: int) -> dict[str, Any]:
-    from biasprop.report import figures, tables, text_summary  # here, because a cached report needs no Matplotlib
+    from biasprop.report import figures, tables, text_summary  # a cached report needs no Matplotlib
 
     cube = open_study_cube(study, store).load()
     summary = summarise(study, cube, entries)

@@ -1,10 +1,11 @@
-"""What a store says about itself, kept twice, so that no result hangs on a single small file.
+"""Metadata of a store, in two copies, so that damage to one small file loses no result.
 
 Everything in the group apart from the arms' chunks follows from the layout and the attributes: the ``zarr.json`` of the
 group, which also holds those of all arrays (consolidated metadata), a ``zarr.json`` for each array, and the
 coordinates' chunks. ``metadata.json`` beside the group holds a copy of these files, with a checksum, and is written
-first: where a file differs from the copy, either it is damaged or a growth was cut short, and the copy is right. The
-group's own ``zarr.json`` is replaced last, so readers of the group alone see the store before a growth or after it.
+first: where a file differs from the copy, it is damaged, or the process that added levels, replicates or draws was
+stopped, and the copy is right. The group's own ``zarr.json`` is replaced last, so readers of the group alone see the
+store either before or after such an addition.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from biasprop.store.layout import Layout
 from biasprop.store.variables import DATA, VARIABLES
 
 FORMAT = 4
-"""Version of what lies on disk; a store of another one is refused. It rises when an arm's variables change."""
+"""Version of the format on disk; a store of another version is refused. Raised when an arm's variables change."""
 
 GROUP = "cube.zarr"
 """The zarr group in the store's folder."""
@@ -42,15 +43,16 @@ COPY = "metadata.json"
 """The copy in the store's folder."""
 
 OWN = "biasprop"
-"""The attribute with what the store itself needs, as JSON text: format, layout and view (the study's order)."""
+"""The attribute for the store's own use, JSON text: format, layout and view (factors and levels in study order)."""
 
 CONVENTIONS = "CF-1.12"
 
 MAX_DRAWS = 1024
-"""Length of a status chunk along ``draw``: with room to grow, an arm's status stays one file, written in one step."""
+"""Length of a status chunk along ``draw``: with room for later draws, an arm's status stays one
+file, which is written atomically."""
 
 ABANDONED_AFTER_S = 3600.0
-"""Seconds after which a half-made store is taken for that of a killed process, and removed."""
+"""Age at which an unfinished store is assumed to be that of a killed process, and removed."""
 
 Files: TypeAlias = dict[str, bytes]
 """Path within the group -> content."""
@@ -68,8 +70,8 @@ def attributes(old: Mapping[str, Any], layout: Layout, wanted: Layout, attrs: Ma
         old: the attributes so far; empty for a new store.
         layout: everything the store holds or will hold, in the store's order.
         wanted: what the study asks for, in the study's order.
-        attrs: the study's attributes. Tables and lists become JSON text, None is left out. The estimands join a dated
-            history when they differ from the last ones, the others replace.
+        attrs: the study's attributes. Tables and lists become JSON text, None is left out. Estimands that differ
+            from the last ones are appended to a dated history; other attributes replace old values.
     """
     history = json.loads(old.get("estimands", "[]"))
     estimands = json.loads(json.dumps(attrs.get("estimands", [])))
@@ -100,7 +102,7 @@ def files(layout: Layout, attrs: Mapping[str, Any], chunks: Mapping[str, tuple[i
     Args:
         layout: what the store holds.
         attrs: from :func:`attributes`.
-        chunks: the variables' chunk shapes if there is a store; its arms stay as they are cut.
+        chunks: the variables' chunk shapes in an existing store, which are kept.
     """
     content: dict[str, Any] = {}
     group = zarr.create_group(MemoryStore(content), zarr_format=3, attributes=dict(attrs))
@@ -108,8 +110,8 @@ def files(layout: Layout, attrs: Mapping[str, Any], chunks: Mapping[str, tuple[i
     for name, variable in VARIABLES.items():
         dims = (*layout.dims, *variable.dims)
         auxiliary = [other for other, c in coords.items() if other not in c.dims and set(c.dims) <= set(dims)]
-        about = {key: np.asarray(value).tolist() for key, value in variable.attributes.items()}
-        about |= {"ancillary_variables": "status"} if name in DATA else {}
+        variable_attributes = {key: np.asarray(value).tolist() for key, value in variable.attributes.items()}
+        variable_attributes |= {"ancillary_variables": "status"} if name in DATA else {}
         group.create_array(
             name,
             shape=layout.shape + variable.shape(layout.sizes),
@@ -118,7 +120,7 @@ def files(layout: Layout, attrs: Mapping[str, Any], chunks: Mapping[str, tuple[i
             fill_value=np.dtype(variable.dtype).type(variable.absent),
             compressors=ZstdCodec(level=3, checksum=True),
             dimension_names=dims,
-            attributes=about | ({"coordinates": " ".join(auxiliary)} if auxiliary else {}),
+            attributes=variable_attributes | ({"coordinates": " ".join(auxiliary)} if auxiliary else {}),
         )
     for name, coordinate in coords.items():
         values, kind = coordinate.values, coordinate.values.dtype.kind
@@ -138,12 +140,12 @@ def files(layout: Layout, attrs: Mapping[str, Any], chunks: Mapping[str, tuple[i
         )
         array[...] = values.astype(object) if kind == "U" else values
         array.resize(coordinate.values.shape)
-    found = {key: buffer.to_bytes() for key, buffer in sorted(content.items())}
-    arrays = {name: json.loads(found[f"{name}/{ROOT}"]) for name in (*VARIABLES, *coords)}
-    root = json.loads(found.pop(ROOT)) | {
+    encoded = {key: buffer.to_bytes() for key, buffer in sorted(content.items())}
+    arrays = {name: json.loads(encoded[f"{name}/{ROOT}"]) for name in (*VARIABLES, *coords)}
+    root = json.loads(encoded.pop(ROOT)) | {
         "consolidated_metadata": {"kind": "inline", "must_understand": False, "metadata": arrays}
     }
-    return found | {ROOT: json.dumps(root, indent=2).encode()}
+    return encoded | {ROOT: json.dumps(root, indent=2).encode()}
 
 
 def arm_chunk(name: str, layout: Layout) -> tuple[int, ...]:
@@ -154,10 +156,10 @@ def arm_chunk(name: str, layout: Layout) -> tuple[int, ...]:
 
 
 def make(path: Path, layout: Layout, attrs: Mapping[str, Any]) -> None:
-    """Make an empty store in one step: it is whole or not there; one that another process made first is left alone.
+    """Create an empty store atomically; one that another process has created first is left as it is.
 
     Args:
-        path: the store's folder, which does not exist; its parents are made.
+        path: the store's folder, which does not exist; its parents are created.
         layout: the study's.
         attrs: the study's, as for :func:`attributes`.
 
@@ -165,17 +167,17 @@ def make(path: Path, layout: Layout, attrs: Mapping[str, Any]) -> None:
         OSError: it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.parent / f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}"
-    for old in path.parent.glob(f".{path.name}.*-*"):  # of processes that were killed while they made one
+    unfinished = path.parent / f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}"
+    for old in path.parent.glob(f".{path.name}.*-*"):  # of processes that were killed while creating one
         with contextlib.suppress(FileNotFoundError):  # its process has just finished and renamed it
             if time.time() - old.stat().st_mtime > ABANDONED_AFTER_S:
                 shutil.rmtree(old)
     try:
-        aside.mkdir()
-        write(aside, files(layout, attributes({}, layout, layout, attrs)))
-        os.rename(aside, path)
+        unfinished.mkdir()
+        write(unfinished, files(layout, attributes({}, layout, layout, attrs)))
+        os.rename(unfinished, path)
     except BaseException as error:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
         if not (isinstance(error, OSError) and (path / COPY).exists()):
             raise
 
@@ -183,7 +185,7 @@ def make(path: Path, layout: Layout, attrs: Mapping[str, Any]) -> None:
 def write(store: Path, files: Files) -> None:
     """Write the files that differ, the copy first, the root last; after a kill :func:`mend` completes them.
 
-    For the holder of the store's lock, or the maker of the store.
+    The caller holds the store's lock, or is creating the store.
 
     Raises:
         OSError: one cannot be written, or a link leads out of the store.
@@ -192,15 +194,15 @@ def write(store: Path, files: Files) -> None:
     if json_cache.read(store / COPY) != text:
         json_cache.write_or_raise(store / COPY, text)
     for name in differing(store, files):
-        if linked := safe_files.first_link(store, f"{GROUP}/{name}"):
-            raise OSError(f"{store / linked} is a link out of the store, where nothing is written; remove it")
+        if link := safe_files.first_link(store, f"{GROUP}/{name}"):
+            raise OSError(f"{store / link} is a link out of the store, and nothing is written through it; remove it")
         file = store / GROUP / name
         file.parent.mkdir(parents=True, exist_ok=True)
         json_cache.write_bytes(file, files[name])
 
 
 def copied(store: Path) -> Files | None:
-    """The files as the copy has them; None where it is missing or damaged."""
+    """The files recorded in the copy; None if it is missing or damaged."""
     text = json_cache.read(store / COPY)
     if not isinstance(text, dict) or ROOT not in text or not all(map(_is_inside, text)):
         return None
@@ -211,7 +213,7 @@ def copied(store: Path) -> Files | None:
 
 
 def root(store: Path) -> bytes:
-    """The group's metadata: from the copy, or as it lies in the group where there is no sound copy.
+    """The group's metadata: from the copy, or from the group if the copy is missing or damaged.
 
     Raises:
         OSError, ValueError: it cannot be read.
@@ -221,12 +223,12 @@ def root(store: Path) -> bytes:
 
 
 def differing(store: Path, files: Files) -> list[str]:
-    """Names of those files that lie in the group with another content, or not at all."""
+    """Names of the files that are missing from the group or have another content there."""
     return [name for name, content in files.items() if _content(store / GROUP / name, len(content)) != content]
 
 
 def mend(store: Path) -> list[str]:
-    """Write damaged files again from the copy, for the holder of the store's lock; their names within the group.
+    """Restore damaged files from the copy and return their names within the group; the caller holds the store's lock.
 
     Raises:
         OSError: one cannot be written.

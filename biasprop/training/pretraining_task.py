@@ -53,7 +53,7 @@ class PretrainingTask(NamedTuple):
         return loss(encoder, params["encoder"], params["extra"], images, view_key, **additional, weight=weight)
 
     def held_out_subjects(self, step: Int[Array, ""]) -> Subjects:
-        """A batch of subjects in equal shares of all subgroups, whatever the mix was, used in no other stage."""
+        """A batch of held-out subjects, with equal shares of all subgroups; no other stage uses them."""
         subgroups = self.condition.generator.subgroups
         rows = step * self.schedule.batch + jnp.arange(self.schedule.batch)
         key = keys.at(keys.stream(self.key, Stream.PRETEXT), 0)
@@ -84,7 +84,7 @@ class PretrainingTask(NamedTuple):
         return self._inputs(rows), pretraining.mitigation.weights(cohort.subgroup_of(rows), shares)
 
     def _non_medical_batch(self, key: Key[Array, ""]) -> tuple[ObjectiveInputs, None]:
-        """Non-medical images, of which there are as many as the cohort would have members."""
+        """A batch from a pool of non-medical images, which is as large as the cohort."""
         rows = jax.random.randint(key, (self.schedule.batch,), 0, self.condition.pretraining.cohort)
         return self._inputs(rows), None
 
@@ -109,7 +109,7 @@ def cached_cohort(batch: Batch, largest: int = 0) -> ObjectiveInputs | None:
 
 
 def _rendering_condition(condition: PretrainingCondition) -> PretrainingCondition:
-    """A condition without the parts that rendering does not depend on, so that one compiled program serves them all.
+    """A condition without the parts that rendering does not depend on, so that they cause no recompilation.
 
     The objective stays if it reads more than images.
     """
@@ -137,7 +137,7 @@ def _objective_inputs(condition: PretrainingCondition, key: Key[Array, ""], rows
 
 
 def additional_inputs(objective: Any, generator: Any, members: Subjects) -> dict[str, Array]:
-    """Name -> input of an objective beside the images, for every name in its ``reads``; empty without an objective."""
+    """Inputs that an objective needs besides images (its ``reads``), by name; empty without an objective."""
 
     def attribute() -> Float[Array, " n"]:
         names = list(generator.attribute_names)

@@ -102,7 +102,7 @@ CASES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         "cohort = 20000",
         "cohort = 64",
         "[pretraining]",
-        ("pretraining.schedule.batch", "has to be at most the cohort, 64"),
+        ("pretraining.schedule.batch", "has to be at most the size of the cohort, 64"),
     ),
     "labels beyond the cohort": (
         "cohort = 20000",
@@ -259,7 +259,7 @@ CASES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         'kind = "amplification"\nbudget = "labels"\nsubgroups = ["light", "dark"]\nfactor = "pretraining"\n'
         'skewed = ["all light", "all dark"]\nat = { labels = 5000',
         "at = { labels = 5000",
-        ("estimands[0].at.labels: is 5000, the largest budget, with which it is compared: 0 by definition",),
+        ("estimands[0].at.labels: is 5000, the largest budget, which is the reference: 0 by definition",),
     ),
     "scale with a bad value": (
         "cohort = 100000",

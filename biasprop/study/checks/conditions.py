@@ -41,8 +41,8 @@ def _share_problems(conditions: Conditions) -> list[Problem]:
             if name not in subgroups
         ]
         if missing := [name for name in subgroups if name not in shares]:
-            what = f"has no share for {', '.join(missing)}; every subgroup needs one, 0 where it is absent"
-            problems.append(Problem((stage, "shares"), what))
+            message = f"has no share for {', '.join(missing)}; every subgroup needs one, 0 where it is absent"
+            problems.append(Problem((stage, "shares"), message))
     return problems
 
 
@@ -52,12 +52,12 @@ def _shift_problems(conditions: Conditions) -> list[Problem]:
     for stage in ("pretraining", "finetuning", "evaluation"):
         for name, shift in getattr(conditions, stage).shifts.items():
             if name not in subgroups:
-                what = f"there is no such subgroup; {suggestion(name, subgroups)}"
-                problems.append(Problem((stage, "shifts", name), what))
+                message = f"there is no such subgroup; {suggestion(name, subgroups)}"
+                problems.append(Problem((stage, "shifts", name), message))
             if conditions.generator.difficulty.kind == "symmetric" and (shift.marker_healthy or shift.marker_diseased):
-                what = "puts a marker into a corner, so that images are not symmetric; "
-                what += "leave it out, or choose a difficulty other than symmetric"
-                problems.append(Problem((stage, "shifts", name), what))
+                message = "adds a marker in one corner, so that images are not symmetric; "
+                message += "leave it out, or choose a difficulty other than symmetric"
+                problems.append(Problem((stage, "shifts", name), message))
     return problems
 
 
@@ -67,8 +67,8 @@ def _pretraining_problems(conditions: Conditions) -> list[Problem]:
     pretraining, generator = conditions.pretraining, conditions.generator
     objective, source = pretraining.objective, pretraining.source
     if objective.trains and pretraining.schedule.batch > pretraining.cohort:
-        what = f"is {pretraining.schedule.batch}; has to be at most the cohort, {pretraining.cohort}"
-        problems.append(Problem(("pretraining", "schedule", "batch"), what))
+        message = f"is {pretraining.schedule.batch}; has to be at most the size of the cohort, {pretraining.cohort}"
+        problems.append(Problem(("pretraining", "schedule", "batch"), message))
     if why := conditions.encoder.incompatibility(generator.shape):
         problems.append(Problem(("encoder",), why))
     elif why := objective.incompatibility(conditions.encoder, generator.shape):
@@ -90,30 +90,30 @@ def _pretraining_problems(conditions: Conditions) -> list[Problem]:
 
 
 def _missing_inputs(objective: Any, generator: Any) -> list[Problem]:
-    """What an objective reads of subjects and the generator does not have."""
+    """Inputs that the objective reads and the generator does not have."""
     location: Location = ("pretraining", "objective")
     if "follow_up" in objective.reads and not generator.follows_up:
-        return [Problem(location, f"{objective.kind} needs a second image of a subject; {generator.kind} has none")]
+        return [Problem(location, f"{objective.kind} needs follow-up images of subjects; {generator.kind} has none")]
     if "attribute" not in objective.reads:
         return []
     names = generator.attribute_names
     if not names:
         return [Problem(location, f"{objective.kind} needs an attribute to predict; {generator.kind} has none")]
     if objective.attribute and objective.attribute not in names:
-        what = f"{generator.kind} has no attribute {objective.attribute!r}; {suggestion(objective.attribute, names)}"
-        return [Problem((*location, "attribute"), what)]
+        message = f"{generator.kind} has no attribute {objective.attribute!r}; {suggestion(objective.attribute, names)}"
+        return [Problem((*location, "attribute"), message)]
     return []
 
 
 def _finetuning_problems(finetuning: Finetuning) -> list[Problem]:
-    """Mitigation and protocol; labels enough for both classes."""
+    """Mitigation that does not fit the protocol, and too few labels for both classes."""
     problems: list[Problem] = []
     if why := finetuning.mitigation.incompatibility(finetuning.protocol):
         problems.append(Problem(("finetuning", "mitigation"), why))
     prevalence = _recorded_prevalence(finetuning)
     if finetuning.labels * min(prevalence, 1 - prevalence) < 1:
-        what = f"is {finetuning.labels}; at a recorded prevalence of {prevalence:g} one class has no label"
-        problems.append(Problem(("finetuning", "labels"), what))
+        message = f"is {finetuning.labels}; at a recorded prevalence of {prevalence:g} one class has no label"
+        problems.append(Problem(("finetuning", "labels"), message))
     return problems
 
 

@@ -1,4 +1,4 @@
-"""What estimands refer to: subgroups, factors and levels of the study, and exactly one of them primary."""
+"""References of estimands to subgroups, factors and levels of the study; exactly one estimand is primary."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from biasprop.study.location import Location
 from biasprop.study.problems import Problem, suggestion
 
 MAX_ESTIMANDS = 1_000
-"""Estimands of a study."""
+"""Maximum number of estimands of a study."""
 
 Labels = Mapping[str, list[Label] | None]
 """Factor -> labels of its levels; None for a factor whose levels have problems of their own."""
 
 
 def estimand_problems(table: Mapping[str, Any], factors: Mapping[str, ReadFactor]) -> list[Problem]:
-    """Estimands that refer to what the study does not have, names used twice, and anything but one primary estimand."""
+    """References to what the study does not have, duplicate names, and no or several primary estimands."""
     listed = table.get("estimands")
     estimands = [e if isinstance(e, dict) else {} for e in listed[:MAX_ESTIMANDS]] if isinstance(listed, list) else []
     if not estimands:
@@ -70,8 +70,8 @@ def _factor_problems(estimand: dict[str, Any], labels: Labels) -> list[Problem]:
     if any(isinstance(label, str) for label in labels.get(budget) or ()):
         problems.append(Problem(("budget",), f"the levels of {budget} are not numbers; they have to be label budgets"))
     elif estimand.get("kind") == "amplification" and _fixes_largest(estimand, labels, budget):
-        what = f"is {estimand['at'][budget]}, the largest budget, with which it is compared: 0 by definition"
-        problems.append(Problem(("at", budget), what))
+        message = f"is {estimand['at'][budget]}, the largest budget, which is the reference: 0 by definition"
+        problems.append(Problem(("at", budget), message))
     return problems
 
 
@@ -84,7 +84,7 @@ def _level_problems(estimand: dict[str, Any], labels: Labels) -> list[Problem]:
     """Every level that an estimand names."""
     problems: list[Problem] = []
     factor = estimand["factor"] if isinstance(estimand.get("factor"), str) else None
-    named: list[tuple[Location, str | None, Any]] = []  # where, of which factor, label
+    named: list[tuple[Location, str | None, Any]] = []  # location, factor, label
     skewed = estimand.get("skewed")
     named += [(("skewed", i), factor, label) for i, label in enumerate(skewed if isinstance(skewed, list) else [])]
     if "reference" in estimand:
@@ -98,13 +98,13 @@ def _level_problems(estimand: dict[str, Any], labels: Labels) -> list[Problem]:
     for location, name, label in named:
         known = labels.get(name) if name is not None else None
         if known is not None and not any(same_label(label, other) for other in known):
-            what = f"the factor {name} has no level {label!r}; {suggestion(label, known)}"
-            problems.append(Problem(location, what))
+            message = f"the factor {name} has no level {label!r}; {suggestion(label, known)}"
+            problems.append(Problem(location, message))
     return problems
 
 
 def _order_problems(estimand: dict[str, Any], factors: Mapping[str, ReadFactor]) -> list[Problem]:
-    """``skewed`` is (to A, to B), which can be checked where the levels set the shares."""
+    """``skewed`` not in the order of ``subgroups``; checked if the levels set the shares."""
     skewed, subgroups = estimand.get("skewed"), estimand.get("subgroups")
     if not (isinstance(skewed, list) and isinstance(subgroups, list) and len(skewed) == len(subgroups) == 2):
         return []
@@ -120,11 +120,11 @@ def _order_problems(estimand: dict[str, Any], factors: Mapping[str, ReadFactor])
     if None in shares or shares[0] > shares[1]:
         return []
     first, second = skewed
-    what = (
+    message = (
         f"{first!r} has a share of {shares[0]:g} of {subgroups[0]} and {second!r} {shares[1]:g}; "
         f"the first has to be the level skewed to {subgroups[0]}, the second the one skewed to {subgroups[1]}"
     )
-    return [Problem(("skewed",), what)]
+    return [Problem(("skewed",), message)]
 
 
 def _primary_problems(estimands: list[dict[str, Any]], labels: Labels, known: list[Problem]) -> list[Problem]:
@@ -134,8 +134,8 @@ def _primary_problems(estimands: list[dict[str, Any]], labels: Labels, known: li
     if not primaries:
         return [Problem(("estimands",), "no estimand is primary; set primary = true in exactly one")]
     for index in primaries[1:]:
-        what = f"estimand {primaries[0]} is primary already; only one can be"
-        problems.append(Problem(("estimands", index, "primary"), what))
+        message = f"estimand {primaries[0]} is primary already; only one can be"
+        problems.append(Problem(("estimands", index, "primary"), message))
     location: Location = ("estimands", primaries[0])
     if len(primaries) == 1 and not any(p.location[:2] == location for p in known):
         problems += [p.below(location) for p in _several_numbers(estimands[primaries[0]], labels)]
@@ -143,7 +143,7 @@ def _primary_problems(estimands: list[dict[str, Any]], labels: Labels, known: li
 
 
 def _several_numbers(estimand: dict[str, Any], labels: Labels) -> list[Problem]:
-    """An estimand that is one number for each level of a factor."""
+    """A primary estimand that has several numbers, one for each level of a factor."""
     stated, _ = validate_fields(Estimand, estimand)
     if stated is None:
         return []
@@ -156,5 +156,5 @@ def _several_numbers(estimand: dict[str, Any], labels: Labels) -> list[Problem]:
     if not free:
         return []
     examples = ", ".join(f"{name} = {json.dumps(readable[name][-1])}" for name in free)
-    what = f"the primary estimand has to be one number; fix {', '.join(free)} in at, such as at = {{ {examples} }}"
-    return [Problem(("at",), what)]
+    message = f"the primary estimand has to be one number; fix {', '.join(free)} in at, such as at = {{ {examples} }}"
+    return [Problem(("at",), message)]

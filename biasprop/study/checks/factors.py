@@ -16,10 +16,10 @@ from biasprop.study.location import Location, dotted
 from biasprop.study.problems import Problem, suggestion
 
 MAX_COMBINATIONS = 10_000
-"""Combinations of levels; more are taken for a mistake."""
+"""Maximum number of combinations of levels; more are assumed to be a mistake."""
 
 MAX_ARMS = 200_000
-"""Combinations of levels times replicates."""
+"""Maximum number of combinations of levels times replicates."""
 
 RESERVED = frozenset(
     ("replicate", *COORDS, *VARIABLES, *(dim for variable in VARIABLES.values() for dim in variable.dims))
@@ -50,21 +50,21 @@ def factor_problems(table: Mapping[str, Any], factors: Mapping[str, ReadFactor])
                 owners.setdefault(key, name)
     shifting = list(dict.fromkeys(name for key, name in owners.items() if key[:2] == EVALUATION_SHIFTS))
     for name in shifting[1:]:
-        what = f"sets {dotted(EVALUATION_SHIFTS)}, as the factor {shifting[0]} does; only one factor may"
-        problems.append(Problem(("factors", name), what))
+        message = f"sets {dotted(EVALUATION_SHIFTS)}, as the factor {shifting[0]} does; only one factor may"
+        problems.append(Problem(("factors", name), message))
     return list(dict.fromkeys(problems))
 
 
 def grid_problem(table: Mapping[str, Any], factors: Mapping[str, ReadFactor]) -> Problem | None:
-    """A grid that is too large, counted before anything is made of it."""
+    """A grid that is too large; its size is checked before anything is built from it."""
     count = math.prod(max(len(factor.levels), 1) for factor in factors.values())
     if count > MAX_COMBINATIONS:
-        what = f"make {count} combinations of levels; at most {MAX_COMBINATIONS} are allowed"
-        return Problem(("factors",), what)
+        message = f"make {count} combinations of levels; at most {MAX_COMBINATIONS} are allowed"
+        return Problem(("factors",), message)
     replicates = table.get("replicates")
     if isinstance(replicates, int) and count * replicates > MAX_ARMS:
-        what = f"is {replicates}; with {count} combinations of levels that makes {count * replicates} arms; at most "
-        return Problem(("replicates",), f"{what}{MAX_ARMS} are allowed")
+        message = f"is {replicates}; with {count} combinations of levels that makes {count * replicates} arms; at most "
+        return Problem(("replicates",), f"{message}{MAX_ARMS} are allowed")
     return None
 
 
@@ -83,7 +83,7 @@ def _key_problem(key: Location, table: Mapping[str, Any]) -> str | None:
     if key[0] not in roots and key[:2] != EVALUATION_SHIFTS:
         same = key[0] in Conditions.model_fields
         why = "is the same for all arms" if same else "is not a key that a level can set"
-        return f"{dotted(key)} {why}; a key starts with one of these; {suggestion(key[0], roots)}"
+        return f"{dotted(key)} {why}; the key has to start with one of these; {suggestion(key[0], roots)}"
     for end in range(1, len(key)):
         allowed = allowed_keys(Conditions, table, key[:end])
         if allowed is None:  # a table with free names, or a component whose kind another level decides

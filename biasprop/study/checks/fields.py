@@ -1,4 +1,4 @@
-"""Every key by itself: values that no study can have, and the errors of pydantic in terms of a study file."""
+"""Checks of every key by itself: values that no study can have, and errors of pydantic reworded for a study file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from biasprop.study.problems import MAX_PROBLEMS, Problem, suggestion
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_WANTED = {
+_EXPECTED = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "float_type": "a number",
@@ -73,7 +73,7 @@ def validate_fields(model: type[Model], table: Any) -> tuple[Model | None, list[
         problems = []
         for detail in error.errors(include_url=False)[:MAX_PROBLEMS]:
             location = _without_tags(detail["loc"], table)
-            problems.append(Problem(location, _words(detail, location, model, table)))
+            problems.append(Problem(location, _message(detail, location, model, table)))
         return None, list(dict.fromkeys(problems))
 
 
@@ -107,9 +107,9 @@ def _without_tags(location: Location, table: Any) -> Location:
     return tuple(parts)
 
 
-def _words(detail: Any, location: Location, model: type[BaseModel], table: Any) -> str:
+def _message(detail: Any, location: Location, model: type[BaseModel], table: Any) -> str:
     """One error of pydantic, such as ``is -3; has to be at least 4``."""
-    kind, context, value = detail["type"], detail.get("ctx", {}), _short(detail.get("input"))
+    kind, context, value = detail["type"], detail.get("ctx", {}), _short_repr(detail.get("input"))
     if kind == "missing":
         owner = _model_at(model, (), table, location[:-1])
         field = owner.model_fields.get(str(location[-1])) if owner else None
@@ -124,8 +124,8 @@ def _words(detail: Any, location: Location, model: type[BaseModel], table: Any) 
         return f"there is no kind {context['tag']!r}; {suggestion(context['tag'], _quoted(context['expected_tags']))}"
     if kind == "union_tag_not_found":
         return f"its kind is missing; {suggestion('', _kinds_at(model, table, location))}"
-    if kind in _WANTED:
-        return f"is {value}; has to be {_WANTED[kind]}"
+    if kind in _EXPECTED:
+        return f"is {value}; has to be {_EXPECTED[kind]}"
     if kind in _BOUNDS:
         name, words = _BOUNDS[kind]
         return f"is {value}; has to be {words} {context[name]}"
@@ -141,15 +141,15 @@ def _quoted(text: Any) -> list[str]:
     return re.findall("'([^']*)'", str(text))
 
 
-def _short(value: Any) -> str:
+def _short_repr(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Mapping):
         return "a table"
     if isinstance(value, list | tuple):
         return "an array" if len(value) else "an empty array"
-    words = repr(value)
-    return words if len(words) <= 60 else f"{words[:57]}..."
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _model_at(annotation: Any, metadata: Any, table: Any, location: Location) -> type[BaseModel] | None:

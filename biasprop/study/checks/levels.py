@@ -45,18 +45,18 @@ def level_problems(base: dict[str, Any], factors: Mapping[str, ReadFactor], know
 
 
 def combination_problems(study: Study) -> list[Problem]:
-    """What is wrong with levels of several factors together."""
+    """Problems of the conditions that levels of several factors make together."""
     problems: list[Problem] = []
-    every: list[Conditions] = []
+    all_conditions: list[Conditions] = []
     for levels in combinations({name: study.levels(name) for name in study.factors}):
         try:
             conditions = study.with_levels(levels)
         except InputError as error:
             problems += [Problem(("factors",), line.partition(": ")[2]) for line in error.problems]
             continue
-        every.append(conditions)
+        all_conditions.append(conditions)
         problems += _budget_problems(conditions, levels)
-    return problems or _cube_problems(every)
+    return problems or _cube_problems(all_conditions)
 
 
 def _budget_problems(conditions: Conditions, levels: Mapping[str, Level]) -> list[Problem]:
@@ -65,18 +65,18 @@ def _budget_problems(conditions: Conditions, levels: Mapping[str, Level]) -> lis
     if not pretraining.objective.trains or labels <= pretraining.cohort:
         return []
     key: Location = ("finetuning", "labels")
-    what = f"{dotted(key)} is {labels}; has to be at most pretraining.cohort, here {pretraining.cohort}: "
-    what += "more subjects would be labelled than pretrained on"
+    message = f"{dotted(key)} is {labels}; has to be at most pretraining.cohort, here {pretraining.cohort}: "
+    message += "more subjects would be labelled than pretrained on"
     for name, level in levels.items():
         if key in level.settings:
-            return [Problem(("factors", name), f"level {level.label!r}: {what}")]
-    return [Problem(key, what)]
+            return [Problem(("factors", name), f"level {level.label!r}: {message}")]
+    return [Problem(key, message)]
 
 
-def _cube_problems(every: Sequence[Conditions]) -> list[Problem]:
+def _cube_problems(all_conditions: Sequence[Conditions]) -> list[Problem]:
     """Levels that would need a cube with other dims: every condition must have the same subgroups and latents."""
-    if len({tuple(conditions.generator.subgroups) for conditions in every}) > 1:
+    if len({tuple(conditions.generator.subgroups) for conditions in all_conditions}) > 1:
         return [Problem(("factors",), "levels change the names of the subgroups; they have to be the same everywhere")]
-    if len({conditions.generator.latent_names for conditions in every}) > 1:
+    if len({conditions.generator.latent_names for conditions in all_conditions}) > 1:
         return [Problem(("factors",), "levels change the kind of generator; it has to be the same everywhere")]
     return []
