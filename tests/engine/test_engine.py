@@ -150,7 +150,7 @@ def test_what_is_not_a_scheduler_is_refused(
 def test_what_is_not_a_shard_is_refused(shard: str, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as left:
         main([str(STUDY), f"--shard={shard}"])
-    assert left.value.code == 2 and "is no K/N with K from 0 to N - 1" in capsys.readouterr().err
+    assert left.value.code == 2 and "is not K/N with K from 0 to N - 1" in capsys.readouterr().err
 
 
 def test_a_lost_scheduler_ends_the_command_with_3_and_the_line_that_resumes(

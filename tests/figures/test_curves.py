@@ -74,7 +74,7 @@ def test_the_same_figure_has_the_same_bytes(measures: xr.Dataset, tmp_path: Path
         ({"measure": "auc", "x": "labels", "at": {"labels": 50}}, "one of the three"),
         ({"measure": "auc", "x": "labels", "at": {"protocol": "fll"}}, "no level 'fll'; .* did you mean full"),
         ({"measure": "auc", "x": "labels", "subgroups": ["drak"]}, "no subgroup 'drak'; .* did you mean dark"),
-        ({"measure": "z_gap", "x": "labels", "subgroups": ["dark"]}, "between two subgroups"),
+        ({"measure": "z_gap", "x": "labels", "subgroups": ["dark"]}, "needs exactly two subgroups"),
     ],
 )
 def test_what_is_not_there_is_named(measures: xr.Dataset, given: dict, told: str) -> None:

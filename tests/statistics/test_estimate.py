@@ -323,7 +323,7 @@ def test_an_exchange_rate_says_why_there_is_none(cube: xr.Dataset) -> None:
     sizes["cohort_size"] = sizes["cohort_size"] * np.array([1, 1, 2, 1])
     assert "differ in cohort size" in estimates(sizes, [one])[0].reason
     few = surface(cube, 0.4, 0.2).isel(pretraining=[0, 3])
-    assert "needs two levels" in estimates(few, [one])[0].reason
+    assert "needs two mixes" in estimates(few, [one])[0].reason
 
 
 def test_label_efficiency_is_a_median_of_ratios_with_what_was_not_reached(cube: xr.Dataset) -> None:

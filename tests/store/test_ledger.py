@@ -115,11 +115,13 @@ def test_arms_are_held_against_equal_shares_and_the_largest_budget_from_scratch(
     labels = [level.label for level in study.levels("labels")]
     assert len(places) == 5 * len(labels) * 2, "scratch is no mix"
     for place in places:
-        assert place.even == place.arm | {"pretraining": "dark 0.5"}
+        assert place.balanced == place.arm | {"pretraining": "dark 0.5"}
         assert place.plenty == {"pretraining": "scratch", "labels": max(labels), "protocol": "full"}  # type: ignore[type-var]
     control = load_study(ROOT / "studies" / "gaussian_control.toml", smoke=True)
     found = ledger.places(control, ledger.load_or_compute(control))
-    assert all(place.plenty is None and place.even and place.even["pretraining"] == "rows 0.5" for place in found)
+    assert all(
+        place.plenty is None and place.balanced and place.balanced["pretraining"] == "rows 0.5" for place in found
+    )
 
 
 def test_nothing_is_known_of_a_shifted_test(made: list[str]) -> None:

@@ -176,7 +176,7 @@ def test_no_factor_can_have_the_name_of_a_coordinate_or_variable_of_the_cube(stu
 
 
 def test_the_study_file_says_how_many_images_are_cached() -> None:
-    assert f"{IMAGE_CACHE_BYTES // 10**6} MB of images" in str(Pretraining.model_fields["cohort"].description)
+    assert f"{IMAGE_CACHE_BYTES // 10**6} MB" in str(Pretraining.model_fields["cohort"].description)
 
 
 def test_content_of_a_level_is_what_it_means_not_how_it_is_written(study: Study, tmp_path: Path) -> None:
