@@ -131,6 +131,6 @@ def test_levels_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
 def test_a_marker_has_no_place_among_mirror_images() -> None:
     study = Path(__file__).parents[2] / "studies" / "mirror_null.toml"
     name = next(iter(load_study(study).subgroups))
-    with pytest.raises(InputError, match=f"finetuning.shifts.{name}: puts a marker .* not symmetric"):
+    with pytest.raises(InputError, match=f"finetuning.shifts.{name}: adds a marker .* not symmetric"):
         load_study(study, set=[f"finetuning.shifts.{name}=shortcut"])
     load_study(study, set=[f"finetuning.shifts.{name}=underdiagnosis"])
