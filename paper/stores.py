@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import xarray as xr
 
 METADATA = ("zarr.json", "cube.zarr/zarr.json")
 """What a folder holds that is a store; its time of change is the store's age."""
-
-TABLES = ("overrides", "versions", "estimands", "ledger")
-"""Attributes that are tables or lists; a store may keep them as JSON text."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +66,9 @@ def newest(results: Path, name: str | None = None) -> dict[Path, xr.Dataset]:
 
 def overridden(cube: xr.Dataset) -> bool:
     """Whether a store was run other than its study file says: as a smoke run or with ``--set``."""
-    overrides = attribute(cube, "overrides", {})
+    from biasprop.store.metadata import table
+
+    overrides = table(cube.attrs, "overrides", {})
     return bool(overrides.get("smoke") or overrides.get("set"))
 
 
@@ -88,18 +86,6 @@ def folders(results: Path) -> list[Path]:
 def stem_of(store: Path) -> str:
     """Name of the study of a store."""
     return store.name.rpartition("-")[0]
-
-
-def attribute(cube: xr.Dataset, name: str, default: Any = None) -> Any:
-    """An attribute of a cube; one of :data:`TABLES` is decoded where it is JSON text, and ``default`` if damaged."""
-    value = cube.attrs.get(name, default)
-    if name in TABLES:
-        try:
-            value = json.loads(value) if isinstance(value, str) else value
-        except ValueError:
-            return default
-        return value if isinstance(value, dict | list) else default
-    return value
 
 
 def provenance(path: Path, cube: xr.Dataset) -> Provenance:

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from paper.stores import Provenance, attribute
+from biasprop.store.metadata import table
+from paper.stores import Provenance
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -56,11 +57,11 @@ def result(
             "question": " ".join(str(cube.attrs.get("question", "")).split()),
             "digest": cube.attrs.get("digest"),
             "numerics": cube.attrs.get("numerics"),
-            "scale": attribute(cube, "overrides", {}).get("scale"),
+            "scale": table(cube.attrs, "overrides", {}).get("scale"),
             "date": provenance.date,
             "minutes": round(sum(provenance.minutes.values()), 1) if minutes else None,
             "minutes_by_stage": minutes,
-            "versions": attribute(cube, "versions", {}),
+            "versions": table(cube.attrs, "versions", {}),
             "computed_on": [{"fingerprint": words, "arms": arms} for words, arms in provenance.fingerprints.items()],
             "replicates": cube.sizes["replicate"],
             "arms": len(summary.levels),

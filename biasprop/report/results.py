@@ -14,6 +14,7 @@ from biasprop.difficulty import ledger
 from biasprop.report import difficulty
 from biasprop.store import json_cache
 from biasprop.store.ledger import read as read_ledger
+from biasprop.store.metadata import table
 from biasprop.store.store import Store
 
 if TYPE_CHECKING:
@@ -73,10 +74,11 @@ def study_of(cube: xr.Dataset, store: Path) -> Study:
     from biasprop.study.load import remake
     from biasprop.study.study import Origin
 
-    recorded = overrides(cube)
-    text, assignments, scale = cube.attrs.get("study"), (recorded or {}).get("set", []), (recorded or {}).get("scale")
+    overrides = table(cube.attrs, "overrides")
+    overrides = overrides if isinstance(overrides, dict) else {"set": None}  # missing or damaged
+    text, assignments, scale = cube.attrs.get("study"), overrides.get("set", []), overrides.get("scale")
     texts = [text, *assignments, scale or ""] if isinstance(assignments, list) else [None]
-    if recorded is None or not all(isinstance(part, str) for part in texts):
+    if not all(isinstance(part, str) for part in texts):
         raise InputError(f"{store}: the store does not say what study it was made from")
     return remake(
         Origin(
@@ -84,18 +86,9 @@ def study_of(cube: xr.Dataset, store: Path) -> Study:
             text=str(text),
             set=tuple(assignments),
             scale=scale,
-            smoke=bool(recorded.get("smoke")),
+            smoke=bool(overrides.get("smoke")),
         )
     )
-
-
-def overrides(cube: xr.Dataset) -> dict[str, Any] | None:
-    """Overrides of a cube's study: ``set``, ``scale`` and ``smoke``; None if the attribute is damaged."""
-    try:
-        recorded = json.loads(cube.attrs.get("overrides", "{}"))
-    except (TypeError, ValueError, RecursionError):
-        return None
-    return recorded if isinstance(recorded, dict) else None
 
 
 def open_study_cube(study: Study, store: Path) -> xr.Dataset:

@@ -96,6 +96,22 @@ def as_attribute(value: Any) -> str | int | float:
     return value if plain else json.dumps(value, sort_keys=True)
 
 
+def table(attrs: Mapping[str, Any], name: str, default: Any = None) -> Any:
+    """A table or list that :func:`as_attribute` turned into JSON text; ``default`` if it is absent or damaged.
+
+    Args:
+        attrs: attributes of a cube.
+        name: of the attribute.
+        default: returned instead.
+    """
+    value = attrs.get(name)
+    try:
+        value = json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        return default
+    return value if isinstance(value, dict | list) else default
+
+
 def files(layout: Layout, attrs: Mapping[str, Any], chunks: Mapping[str, tuple[int, ...]] | None = None) -> Files:
     """Every file of the group apart from the arms' chunks, the root last.
 

@@ -1,4 +1,4 @@
-"""Preloaded by workers: whoever computes the cell named here dies, each time, as a process out of memory does."""
+"""Preloaded by workers: the process that computes the cell named here dies, each time, like one out of memory."""
 
 import os
 

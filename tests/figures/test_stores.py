@@ -41,14 +41,6 @@ def test_the_newest_store_of_each_study_counts(
         stores.newest(tmp_path, "c")
 
 
-def test_attributes_are_read_as_tables_or_as_text() -> None:
-    cube = xr.Dataset(attrs={"overrides": '{"smoke": true}', "versions": {"jax": "1"}, "study": "{}", "ledger": "{"})
-    assert stores.attribute(cube, "overrides") == {"smoke": True}
-    assert stores.attribute(cube, "versions") == {"jax": "1"}
-    assert stores.attribute(cube, "study") == "{}"  # a text stays a text
-    assert stores.attribute(cube, "ledger", 0) == 0 and stores.attribute(cube, "estimands", []) == []
-
-
 def test_provenance_of_a_store(tmp_path: Path) -> None:
     store = Store.create_or_grow(tmp_path / "small-0123", small.layout(), small.ATTRS)
     small.fill(store)

@@ -2,7 +2,7 @@
 
     XLA_FLAGS=--xla_backend_optimization_level=0 python -m tests.generators.first_images
 
-renders them here as the tests do, writes the record anew and says what moved. Hashes of other fingerprints are kept as
+renders them here as the tests do, rewrites the record and says what moved. Hashes of other fingerprints are kept as
 long as the images are the same within the tolerance.
 """
 

@@ -84,7 +84,7 @@ CASES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         ("generator.subgroups: is a table; has to be of length at least 2",),
     ),
     "shares of 1.1": ("dark = 0.5", "dark = 0.6", "dark = 0.6", ("shares must sum to 1; these sum to 1.1",)),
-    "share of nobody": (
+    "share of an unknown subgroup": (
         "dark = 0.5 }",
         "drak = 0.5 }",
         "drak",

@@ -59,7 +59,7 @@ class Case:
     smoke: bool = False
     replicates: int | None = None
     done: tuple[str, ...] = field(default=(), compare=False)
-    """What was done to the study, for whoever reads of a failure."""
+    """What was done to the study, for the message of a failure."""
 
     def words(self) -> list[str]:
         """The options as the command has them."""

@@ -19,7 +19,7 @@ FLOORS = (
     ("bench", "coverage", "arguments"),
     ("run", "show", "draw"),
 )
-"""From the ground up: a unit uses those below its floor, and on its own floor nobody but itself. A unit is a room, or a
+"""From the ground up: a unit uses those below its floor, and on its own floor none but itself. A unit is a room, or a
 file at the top of the package; ``biasprop`` itself loads its public names when they are asked for."""
 
 ROOMS = ("generators", "encoders", "objectives", "protocols", "mitigations")

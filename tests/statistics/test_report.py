@@ -332,7 +332,7 @@ def test_the_cache_is_never_a_source(tmp_path: Path) -> None:
         file.write_text(damage)
         before = len(made)
         assert cached(tmp_path, "a", compute)["value"] == before + 1
-        assert cached(tmp_path, "a", compute)["value"] == before + 1  # written anew
+        assert cached(tmp_path, "a", compute)["value"] == before + 1  # written again
     file.write_text((tmp_path / "cache" / "b.json").read_text())  # another key's content
     assert cached(tmp_path, "a", compute)["value"] == len(made)
     assert not list(tmp_path.rglob("*.partial"))

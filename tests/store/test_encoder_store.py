@@ -45,7 +45,7 @@ def test_any_damage_counts_as_absent(tmp_path: Path) -> None:
     assert len(lines) == 5 and all(str(path) in line for line in lines)
     for position in range(0, len(content), 7):
         path.write_bytes(content[:position] + bytes([content[position] ^ 0x20]) + content[position + 1 :])
-        back = store.load(KEY)  # a flip in a zip field that nobody reads changes nothing
+        back = store.load(KEY)  # a flip in a zip field that is never read changes nothing
         assert back is None or all(np.array_equal(back[name], ARRAYS[name]) for name in ARRAYS)
 
 

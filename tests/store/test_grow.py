@@ -140,7 +140,7 @@ def test_another_digest_is_refused(full: Store) -> None:
 
 @pytest.mark.parametrize("moments", [[0, 1, -1], pytest.param(range(100), marks=pytest.mark.slow)])
 def test_interrupted_growth_is_finished(full: Store, monkeypatch: pytest.MonkeyPatch, moments: Sequence[int]) -> None:
-    """The process died at any of the files that a growth writes: it has not begun, or whoever writes next ends it."""
+    """The process died at any of the files that a growth writes: it has not begun, or the next writer completes it."""
     put, whole = json_cache.write_bytes, full.path.with_name("whole")
     shutil.copytree(full.path, whole)
     calls, old = iter(()), xr.open_zarr(full.path / "cube.zarr").load()

@@ -76,7 +76,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def alike(some: list[ledger.Entry], others: list[ledger.Entry]) -> bool:
-    """Bounds that nobody knows are NaN, which is like no other."""
+    """Unknown bounds are NaN, which is not equal to itself."""
     return repr(some) == repr(others)
 
 

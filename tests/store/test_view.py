@@ -12,6 +12,7 @@ import xarray as xr
 from biasprop.component import InputError
 from biasprop.store import ledger
 from biasprop.store.layout import Factor
+from biasprop.store.metadata import as_attribute, table
 from biasprop.store.netcdf import export_netcdf
 from biasprop.store.store import Store
 from biasprop.store.variables import VARIABLES
@@ -29,6 +30,14 @@ def partial(empty: Store) -> Store:
     other = {"pretraining": "scratch", "labels": 50}
     empty.write(other, 0, small.data(other, 0), [2, 2, 4], 1.0, {})
     return empty
+
+
+def test_tables_among_the_attributes_are_json_text() -> None:
+    attrs = {name: as_attribute(value) for name, value in {"overrides": {"smoke": True}, "estimands": ["a"]}.items()}
+    assert table(attrs, "overrides") == {"smoke": True} and table(attrs, "estimands") == ["a"]
+    assert table({"versions": {"jax": "1"}}, "versions") == {"jax": "1"}  # of a cube that was made in memory
+    assert table({"ledger": "{"}, "ledger", 0) == 0 and table({"ledger": "1"}, "ledger", []) == []  # damaged
+    assert table({}, "ledger") is None
 
 
 def test_only_finished_draws_are_data(partial: Store) -> None:

@@ -118,7 +118,7 @@ def test_a_failing_arm_is_recorded_named_and_tried_again(tmp_path: Path, monkeyp
     with monkeypatch.context() as patched:
         from biasprop.training import adapt
 
-        patched.setattr(adapt, "_fit", lambda *a: breaks(*a))  # a new function is compiled anew
+        patched.setattr(adapt, "_fit", lambda *a: breaks(*a))  # a new function is compiled again
         sweep.run(study, study.store(tmp_path), only=only, workers=0, progress=progress.make(quiet=True))
     assert ended(study, tmp_path, only) == {("linear_probe", Status.FAILED), ("full", Status.OK)}
     store = Store.open(study.store(tmp_path), writable=False)
@@ -223,7 +223,7 @@ def ctrl_c_twice(line: list[str], moment: Callable[[], object]) -> tuple[float, 
     said = bytearray()
 
     def listen() -> None:
-        with contextlib.suppress(OSError):  # what a terminal says when nobody is left at its other end
+        with contextlib.suppress(OSError):  # what a terminal says when its other end is closed
             while heard := os.read(ours, 65536):
                 said.extend(heard)
 
