@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
+
+if TYPE_CHECKING:
+    import optax
 
 Params = Any
 """A pytree of arrays."""
@@ -186,8 +189,16 @@ class Source(Protocol):
         ...
 
 
-class Encoder(Protocol):
-    """Maps examples to feature vectors."""
+class FeatureMap(Protocol):
+    """Maps examples to feature vectors, given parameters."""
+
+    def apply(self, params: Params, examples: Example) -> Float[Array, "n d"]:
+        """Pooled features of a batch."""
+        ...
+
+
+class Encoder(FeatureMap, Protocol):
+    """A network; its parameters do not depend on what is predicted from its features."""
 
     kind: str
     reads: ClassVar[tuple[str, ...]]
@@ -207,10 +218,6 @@ class Encoder(Protocol):
 
     def init(self, key: Key[Array, ""], spec: Spec) -> Params:
         """Untrained parameters for examples of this spec."""
-        ...
-
-    def apply(self, params: Params, examples: Example) -> Float[Array, "n d"]:
-        """Pooled features of a batch."""
         ...
 
     def layers(self, params: Params) -> Params:
@@ -247,17 +254,17 @@ class Objective(Protocol):
     ``attribute`` names; ``follow_up``, the example of the same subject after the objective's ``months``. Subgroup and
     label are not available."""
 
-    def incompatibility(self, encoder: Any, spec: Spec) -> str | None:
+    def incompatibility(self, encoder: Encoder, spec: Spec) -> str | None:
         """Why this objective cannot train this encoder on examples of this spec, or None."""
         ...
 
-    def init(self, key: Key[Array, ""], encoder: Any, spec: Spec) -> Params:
+    def init(self, key: Key[Array, ""], encoder: Encoder, spec: Spec) -> Params:
         """Parameters discarded after pretraining (projection head, decoder)."""
         ...
 
     def loss(
         self,
-        encoder: Any,
+        encoder: Encoder,
         params: Params,
         extra: Params,
         examples: Example,
@@ -291,6 +298,8 @@ class Task(Protocol):
     """What is predicted from features, and how the prediction is judged."""
 
     kind: str
+    disease: str
+    """Name of the target among the generator's diseases; empty for the first."""
     stored: ClassVar[tuple[str, ...]]
     """Names of the variables of the cube that hold predictions (:data:`biasprop.store.variables.VARIABLES`)."""
     metrics: ClassVar[tuple[str, ...]]
@@ -306,8 +315,8 @@ class Task(Protocol):
         """
         ...
 
-    def head(self, features: int) -> Any:
-        """Initial parameters of a head (a :class:`ReadOut`) for feature vectors of this length."""
+    def head(self, features: int) -> ReadOut:
+        """An initial head for feature vectors of this length."""
         ...
 
     def loss(self, outputs: Float[Array, " n"], targets: Int[Array, " n"]) -> Float[Array, " n"]:
@@ -321,8 +330,73 @@ class Task(Protocol):
         count: Int[Array, ""],
         penalty: float | Float[Array, ""],
         weight: Float[Array, " n"] | None = None,
-    ) -> Any:
+    ) -> ReadOut:
         """The head of lowest loss plus L2 penalty on the first ``count`` rows; all NaN if it cannot be found."""
+        ...
+
+
+class Optimiser(Protocol):
+    """Gradient descent of a given length."""
+
+    @property
+    def steps(self) -> int | Int[Array, ""]:
+        """Number of steps."""
+        ...
+
+    def optimiser(self) -> optax.GradientTransformation:
+        """The gradient transformation of all steps."""
+        ...
+
+
+class BatchOptimiser(Optimiser, Protocol):
+    """Gradient descent on batches."""
+
+    @property
+    def batch(self) -> int:
+        """Examples per step."""
+        ...
+
+
+class TrainingTask(Protocol):
+    """A loss to minimise, as a pytree, so that all tasks of the same structure share one compiled segment."""
+
+    @property
+    def schedule(self) -> Optimiser:
+        """Number of steps, and the optimiser."""
+        ...
+
+    def loss(self, params: Params, step: Int[Array, ""]) -> Float[Array, ""]:
+        """Loss of the batch of a step."""
+        ...
+
+
+class ValidatedTask(TrainingTask, Protocol):
+    """A task that keeps its best parameters by validation loss."""
+
+    def validation_loss(self, params: Params) -> Float[Array, ""]:
+        """Loss on the validation set; the lowest marks the best parameters."""
+        ...
+
+
+class FinetuningLoss(ValidatedTask, Protocol):
+    """The loss of a protocol, by subject, so that mitigations can weight it."""
+
+    @property
+    def train(self) -> Labelled:
+        """The labelled set."""
+        ...
+
+    def losses(self, params: Params, step: Int[Array, ""]) -> tuple[Float[Array, " b"], Int[Array, " b"]]:
+        """Loss of each view of a batch, and the row of its labelled subject."""
+        ...
+
+
+class Recipe(Protocol):
+    """How a protocol trains."""
+
+    @property
+    def schedule(self) -> BatchOptimiser:
+        """Steps, batch size and optimiser."""
         ...
 
 
@@ -345,7 +419,7 @@ class FrozenMethod(FineTuningMethod, Protocol):
 
     def fit(
         self,
-        task: Any,
+        task: Task,
         features: Float[Array, "n d"],
         labels: Int[Array, " n"],
         count: Int[Array, ""],
@@ -363,17 +437,25 @@ class FrozenMethod(FineTuningMethod, Protocol):
         ...
 
 
+@runtime_checkable
+class HasPenalties(FineTuningMethod, Protocol):
+    """A protocol that chooses among L2 penalties."""
+
+    penalties: tuple[float, ...]
+
+
+@runtime_checkable
 class GradientMethod(FineTuningMethod, Protocol):
     """Defines the trainable parameters and the loss that :mod:`biasprop.nn.optimisation` minimises over them.
 
     Frozen parameters are not among the trainable ones, so neither weight decay nor rounding can change them.
     """
 
-    def recipe(self, pretrained: bool) -> Any:
+    def recipe(self, pretrained: bool) -> Recipe:
         """Schedule and augmentation, which may depend on whether the encoder is pretrained."""
         ...
 
-    def start(self, key: Key[Array, ""], encoder: Any, params: Params, head: ReadOut) -> Params:
+    def start(self, key: Key[Array, ""], encoder: Encoder, params: Params, head: ReadOut) -> Params:
         """Dict of initial trainable parameters: ``encoder``, in a form the protocol chooses, and ``head``.
 
         Args:
@@ -386,18 +468,18 @@ class GradientMethod(FineTuningMethod, Protocol):
 
     def training(
         self,
-        task: Any,
-        encoder: Any,
+        task: Task,
+        encoder: Encoder,
         params: Params,
         pretrained: bool,
         train: Labelled,
         selection: Labelled,
         key: Key[Array, ""],
-    ) -> Any:
-        """The loss to minimise on these labels (a :class:`biasprop.nn.optimisation.ValidatedTask`)."""
+    ) -> FinetuningLoss:
+        """The loss to minimise on these labels."""
         ...
 
-    def merge(self, encoder: Any, params: Params, trained: Params) -> Params:
+    def merge(self, encoder: Encoder, params: Params, trained: Params) -> Params:
         """All parameters of the adapted encoder.
 
         Args:
@@ -417,7 +499,7 @@ class Mitigation(Protocol):
     retrains: ClassVar[bool]
     """Whether it has a method ``retrained``, which refits the head after training."""
 
-    def incompatibility(self, protocol: Any) -> str | None:
+    def incompatibility(self, protocol: FineTuningMethod) -> str | None:
         """Why it cannot be combined with a protocol, or None."""
         ...
 
@@ -429,8 +511,8 @@ class Mitigation(Protocol):
         """Initial trainable parameters beside encoder and head."""
         ...
 
-    def training(self, base: Any) -> Any:
-        """The protocol's loss with the mitigation applied (a :class:`biasprop.nn.optimisation.ValidatedTask`)."""
+    def training(self, base: FinetuningLoss) -> ValidatedTask:
+        """The protocol's loss with the mitigation applied."""
         ...
 
 

@@ -25,7 +25,7 @@ SCHEDULE = Schedule(steps=10_000, batch=64, learning_rate=1e-3, weight_decay=0.0
 
 
 class StreamTask(NamedTuple):
-    """Training on a stream (a :class:`biasprop.nn.optimisation.TrainingTask`): every step has new subjects, equally
+    """Training on a stream (a :class:`biasprop.interfaces.TrainingTask`): every step has new subjects, equally
     many of every subgroup and label, without augmentation."""
 
     generator: Any

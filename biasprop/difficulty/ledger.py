@@ -171,7 +171,9 @@ def _arms(study: Study) -> list[_ArmKey]:
             full = finetuning.protocol.adapts_all and not finetuning.mitigation.needs_groups
             plenty = not trains and full and _equal_shares(finetuning.shares, condition)
             document, labels = arm.condition.model_dump_json(), int(finetuning.labels)
-            test_set = arm.condition.evaluation.model_dump_json(include={"shifts"}) + finetuning.task.model_dump_json()
+            test_set = arm.condition.evaluation.model_dump_json(include={"shifts"}) + finetuning.model_dump_json(
+                include={"task"}
+            )
             other_disease = finetuning.task.disease_index(condition.generator.diseases) is not None
             note = SHIFTED_TEST_NOTE if arm.condition.evaluation.shifts else OTHER_DISEASE_NOTE * other_disease
             arms.append(_ArmKey(arm.levels, key, pretraining, document, labels, trains, even, plenty, test_set, note))

@@ -8,7 +8,7 @@ import jax
 from jaxtyping import Array, Float, Int, Key
 
 from biasprop.component import Component
-from biasprop.interfaces import Cohort, Labelled
+from biasprop.interfaces import Cohort, FinetuningLoss, FineTuningMethod, Labelled, ValidatedTask
 
 
 class Erm(Component):
@@ -19,7 +19,7 @@ class Erm(Component):
     needs_groups: ClassVar[bool] = False
     retrains: ClassVar[bool] = False
 
-    def incompatibility(self, protocol: Any) -> str | None:
+    def incompatibility(self, protocol: FineTuningMethod) -> str | None:
         """Why it cannot be combined with a protocol: None, because it can with every one."""
         return None
 
@@ -31,7 +31,7 @@ class Erm(Component):
         """No trainable parameters beside encoder and head."""
         return {}
 
-    def training(self, base: Any) -> Any:
+    def training(self, base: FinetuningLoss) -> ValidatedTask:
         """The protocol's loss, unchanged."""
         return base
 

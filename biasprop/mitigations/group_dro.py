@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 from pydantic import Field
 
-from biasprop.interfaces import Labelled, Params
+from biasprop.interfaces import FinetuningLoss, FineTuningMethod, Labelled, Optimiser, Params, ValidatedTask
 from biasprop.mitigations import groups
 from biasprop.mitigations.erm import Erm
+
+if TYPE_CHECKING:
+    import optax
 
 ADVERSARY = "adversary"
 
@@ -27,7 +30,7 @@ class GroupDro(Erm):
 
     needs_groups: ClassVar[bool] = True
 
-    def incompatibility(self, protocol: Any) -> str | None:
+    def incompatibility(self, protocol: FineTuningMethod) -> str | None:
         """Why it cannot be combined with a protocol, or None."""
         return None if protocol.adapts_encoder else f"group_dro needs gradient fine-tuning; {protocol.kind} has none"
 
@@ -35,20 +38,20 @@ class GroupDro(Erm):
         """Log weights of the groups, equal for all groups with members."""
         return {ADVERSARY: jnp.log(jnp.maximum(groups.equal_shares(groups.group_shares(train, self.balanced)), 1e-30))}
 
-    def training(self, base: Any) -> Any:
+    def training(self, base: FinetuningLoss) -> ValidatedTask:
         """The min-max loss: encoder and head minimise, group weights maximise."""
         return GroupDroTask(base, self)
 
 
 class GroupDroTask(NamedTuple):
-    """A fine-tuning task with adversarial group weights (a :class:`biasprop.nn.optimisation.ValidatedTask`)."""
+    """A fine-tuning task with adversarial group weights (a :class:`biasprop.interfaces.ValidatedTask`)."""
 
-    base_task: Any
+    base_task: FinetuningLoss
     """The task of the protocol."""
     mitigation: GroupDro
 
     @property
-    def schedule(self) -> Any:
+    def schedule(self) -> Optimiser:
         """The protocol's schedule, and gradient ascent on the group weights with their own step size."""
         return AdversarialSchedule(self.base_task.schedule, self.mitigation.step)
 
@@ -77,15 +80,15 @@ class GroupDroTask(NamedTuple):
 class AdversarialSchedule(NamedTuple):
     """A schedule plus plain gradient ascent on the log group weights, which is exponentiated gradient ascent."""
 
-    base: Any
+    base: Optimiser
     step: float | Float[Array, ""]
 
     @property
-    def steps(self) -> Any:
+    def steps(self) -> int | Int[Array, ""]:
         """Number of optimiser steps."""
         return self.base.steps
 
-    def optimiser(self) -> Any:
+    def optimiser(self) -> optax.GradientTransformation:
         """The schedule's optimiser, and plain gradient steps for the adversary, whose gradient has the other sign."""
         import optax
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 from pydantic import Field
 
-from biasprop.interfaces import Labelled, ReadOut
+from biasprop.interfaces import FineTuningMethod, Labelled, ReadOut, Task
 from biasprop.mitigations import groups
 from biasprop.mitigations.erm import Erm
 
@@ -30,11 +30,11 @@ class LastLayerRetraining(Erm):
     needs_groups: ClassVar[bool] = True
     retrains: ClassVar[bool] = True
 
-    def incompatibility(self, protocol: Any) -> str | None:
+    def incompatibility(self, protocol: FineTuningMethod) -> str | None:
         """Why it cannot be combined with a protocol, or None."""
         return None if protocol.linear_head else f"last_layer_retraining needs a linear head; {protocol.kind} has none"
 
-    def retrained(self, task: Any, features: Float[Array, "n d"], selection: Labelled) -> ReadOut:
+    def retrained(self, task: Task, features: Float[Array, "n d"], selection: Labelled) -> ReadOut:
         """The refitted head.
 
         Args:

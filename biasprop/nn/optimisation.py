@@ -7,7 +7,7 @@ keeps its last finite parameters and records the step.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,10 @@ from jaxtyping import Array, Float, Int
 from pydantic import Field
 
 from biasprop.component import Component, Traced
-from biasprop.interfaces import Params
+from biasprop.interfaces import Params, TrainingTask
+
+if TYPE_CHECKING:
+    import optax
 
 SEGMENT = 50
 """Steps per compiled segment. A run is a whole number of segments; steps beyond its length change nothing."""
@@ -45,7 +48,7 @@ class Schedule(Component):
         falling = 0.5 * (1 + jnp.cos(jnp.pi * (progress - self.warmup) / (1 - self.warmup)))
         return self.learning_rate * jnp.where(progress < self.warmup, rising, falling)
 
-    def optimiser(self) -> Any:
+    def optimiser(self) -> optax.GradientTransformation:
         """The optax gradient transformation."""
         import optax
 
@@ -57,27 +60,6 @@ class Schedule(Component):
                 mask=lambda params: jax.tree.map(lambda leaf: leaf.ndim > 1, params),
             ),
         )
-
-
-class TrainingTask(Protocol):
-    """A loss to minimise, as a pytree, so that all tasks of the same structure share one compiled segment."""
-
-    @property
-    def schedule(self) -> Schedule:
-        """Number of steps, batch size and learning rate."""
-        ...
-
-    def loss(self, params: Params, step: Int[Array, ""]) -> Float[Array, ""]:
-        """Loss of the batch of a step."""
-        ...
-
-
-class ValidatedTask(TrainingTask, Protocol):
-    """A task that keeps its best parameters by validation loss."""
-
-    def validation_loss(self, params: Params) -> Float[Array, ""]:
-        """Loss on the validation set; the lowest marks the best parameters."""
-        ...
 
 
 class State(NamedTuple):

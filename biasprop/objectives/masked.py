@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, Key
 from pydantic import Field
 
 from biasprop.component import Component
-from biasprop.interfaces import Example, Params, Spec
+from biasprop.interfaces import Encoder, Example, HasTokens, Params, Spec
 from biasprop.keys import at
 from biasprop.objectives import token_decoder
 
@@ -31,10 +31,10 @@ class Masked(Component):
     trains: ClassVar[bool] = True
     reads: ClassVar[tuple[str, ...]] = ()
 
-    def incompatibility(self, encoder: Any, spec: Spec) -> str | None:
+    def incompatibility(self, encoder: Encoder, spec: Spec) -> str | None:
         """Why this objective cannot train this encoder on examples of this spec, or None."""
-        if why := token_decoder.incompatibility(self.kind, encoder):
-            return why
+        if not isinstance(encoder, HasTokens):
+            return token_decoder.incompatibility(self.kind, encoder)
         if not encoder.drops_tokens:
             return f"{self.kind} needs an encoder that can drop tokens; {encoder.kind} cannot"
         height, width, _ = spec["image"].shape
@@ -42,14 +42,14 @@ class Masked(Component):
             return f"hidden_percent = {self.hidden_percent} hides none of {tokens} patches"
         return None
 
-    def init(self, key: Key[Array, ""], encoder: Any, spec: Spec) -> Params:
+    def init(self, key: Key[Array, ""], encoder: HasTokens, spec: Spec) -> Params:
         """Parameters of the decoder, the mask token and the map to pixels."""
         token = 0.02 * jax.random.normal(at(key, 1), (encoder.width,))
         return token_decoder.init(key, encoder, spec, self.decoder_width, self.decoder_depth) | {"token": token}
 
     def loss(
         self,
-        encoder: Any,
+        encoder: HasTokens,
         params: Params,
         extra: Params,
         examples: Example,

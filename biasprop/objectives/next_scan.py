@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from jaxtyping import Array, Float, Key
 from pydantic import Field
 
 from biasprop.component import Component
-from biasprop.interfaces import Example, Params, Spec
+from biasprop.interfaces import Encoder, Example, HasTokens, Params, Spec
 from biasprop.objectives import token_decoder, weighting
 
 
@@ -30,17 +30,17 @@ class NextScan(Component):
     trains: ClassVar[bool] = True
     reads: ClassVar[tuple[str, ...]] = ("follow_up",)
 
-    def incompatibility(self, encoder: Any, spec: Spec) -> str | None:
+    def incompatibility(self, encoder: Encoder, spec: Spec) -> str | None:
         """Why this objective cannot train this encoder on examples of this spec, or None."""
         return token_decoder.incompatibility(self.kind, encoder)
 
-    def init(self, key: Key[Array, ""], encoder: Any, spec: Spec) -> Params:
+    def init(self, key: Key[Array, ""], encoder: HasTokens, spec: Spec) -> Params:
         """Parameters of the decoder and of the map to pixels."""
         return token_decoder.init(key, encoder, spec, self.decoder_width, self.decoder_depth)
 
     def loss(
         self,
-        encoder: Any,
+        encoder: HasTokens,
         params: Params,
         extra: Params,
         examples: Example,

@@ -6,14 +6,14 @@ images (Baldi and Hornik 1989). The loss determines the subspace, not the basis 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from biasprop.component import Component
-from biasprop.interfaces import Example, Params, Spec
+from biasprop.interfaces import Encoder, Example, Params, Spec
 from biasprop.objectives import weighting
 
 
@@ -25,7 +25,7 @@ class Reconstruction(Component):
     trains: ClassVar[bool] = True
     reads: ClassVar[tuple[str, ...]] = ()
 
-    def incompatibility(self, encoder: Any, spec: Spec) -> str | None:
+    def incompatibility(self, encoder: Encoder, spec: Spec) -> str | None:
         """Why this objective cannot train this encoder on examples of this spec, or None."""
         if "image" not in encoder.reads:
             return f"{self.kind} predicts images; {encoder.kind} reads {', '.join(encoder.reads)} alone"
@@ -37,7 +37,7 @@ class Reconstruction(Component):
             )
         return None
 
-    def init(self, key: Key[Array, ""], encoder: Any, spec: Spec) -> Params:
+    def init(self, key: Key[Array, ""], encoder: Encoder, spec: Spec) -> Params:
         """Parameters of the map to pixels, and an offset image that learns the mean."""
         pixels = spec["image"].size
         return {
@@ -47,7 +47,7 @@ class Reconstruction(Component):
 
     def loss(
         self,
-        encoder: Any,
+        encoder: Encoder,
         params: Params,
         extra: Params,
         examples: Example,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from biasprop.component import Component
-from biasprop.interfaces import Example, Params, Spec
+from biasprop.interfaces import Encoder, Example, Params, Spec
 
 
 class Scratch(Component):
@@ -18,17 +18,17 @@ class Scratch(Component):
     trains: ClassVar[bool] = False
     reads: ClassVar[tuple[str, ...]] = ()
 
-    def incompatibility(self, encoder: Any, spec: Spec) -> str | None:
+    def incompatibility(self, encoder: Encoder, spec: Spec) -> str | None:
         """None: every encoder can be trained."""
         return None
 
-    def init(self, key: Key[Array, ""], encoder: Any, spec: Spec) -> Params:
+    def init(self, key: Key[Array, ""], encoder: Encoder, spec: Spec) -> Params:
         """No parameters."""
         return {}
 
     def loss(
         self,
-        encoder: Any,
+        encoder: Encoder,
         params: Params,
         extra: Params,
         examples: Example,

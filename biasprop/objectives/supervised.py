@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Key
 from pydantic import Field
 
 from biasprop.component import Component
-from biasprop.interfaces import Example, Params, Spec
+from biasprop.interfaces import Encoder, Example, Params, Spec
 from biasprop.keys import at_each
 from biasprop.nn.views import Augmentation
 from biasprop.objectives import weighting
@@ -30,11 +30,11 @@ class Supervised(Component):
     trains: ClassVar[bool] = True
     reads: ClassVar[tuple[str, ...]] = ("attribute",)
 
-    def incompatibility(self, encoder: Any, spec: Spec) -> str | None:
+    def incompatibility(self, encoder: Encoder, spec: Spec) -> str | None:
         """None: every encoder can be trained."""
         return None
 
-    def init(self, key: Key[Array, ""], encoder: Any, spec: Spec) -> Params:
+    def init(self, key: Key[Array, ""], encoder: Encoder, spec: Spec) -> Params:
         """Parameters of the head."""
         from biasprop.nn import layers
 
@@ -42,7 +42,7 @@ class Supervised(Component):
 
     def loss(
         self,
-        encoder: Any,
+        encoder: Encoder,
         params: Params,
         extra: Params,
         examples: Example,

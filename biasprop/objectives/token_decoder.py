@@ -7,11 +7,11 @@ from typing import Any
 import jax
 from jaxtyping import Array, Float, Key
 
-from biasprop.interfaces import HasTokens, Params, Spec
+from biasprop.interfaces import Encoder, HasTokens, Params, Spec
 from biasprop.keys import at
 
 
-def blueprint(encoder: Any, shape: tuple[int, ...], width: int, depth: int) -> Any:
+def blueprint(encoder: HasTokens, shape: tuple[int, ...], width: int, depth: int) -> Any:
     """Blueprint of a decoder of this width and depth for images of this shape."""
     from biasprop.nn import layers
 
@@ -19,7 +19,7 @@ def blueprint(encoder: Any, shape: tuple[int, ...], width: int, depth: int) -> A
     return layers.Blueprint(layers.Transformer, (encoder.width, tokens, width, depth, 2, 4))
 
 
-def init(key: Key[Array, ""], encoder: Any, spec: Spec, width: int, depth: int) -> Params:
+def init(key: Key[Array, ""], encoder: HasTokens, spec: Spec, width: int, depth: int) -> Params:
     """Parameters of the decoder and of the map from its tokens to pixels."""
     from biasprop.nn import layers
 
@@ -32,7 +32,7 @@ def init(key: Key[Array, ""], encoder: Any, spec: Spec, width: int, depth: int) 
 
 
 def predict_patches(
-    encoder: Any, params: Params, extra: Params, images: Float[Array, "n h w c"], width: int, depth: int
+    encoder: HasTokens, params: Params, extra: Params, images: Float[Array, "n h w c"], width: int, depth: int
 ) -> Float[Array, "n t p"]:
     """Patches predicted from images, in the pixel scale of encoder inputs."""
     from biasprop.nn import layers
@@ -41,13 +41,13 @@ def predict_patches(
     return layers.apply(decoder, extra["decoder"], encoder.tokens(params, images)) @ extra["pixels"]
 
 
-def target_patches(encoder: Any, images: Float[Array, "n h w c"]) -> Float[Array, "n t p"]:
+def target_patches(encoder: HasTokens, images: Float[Array, "n h w c"]) -> Float[Array, "n t p"]:
     """Patches to predict, in the pixel scale of encoder inputs."""
     from biasprop.nn import layers
 
     return layers.patchify(4 * (images - 0.5), encoder.patch)
 
 
-def incompatibility(kind: str, encoder: Any) -> str | None:
+def incompatibility(kind: str, encoder: Encoder) -> str | None:
     """Why an encoder has no tokens to decode, or None."""
     return None if isinstance(encoder, HasTokens) else f"{kind} needs an encoder with tokens; {encoder.kind} has none"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, Key
 from pydantic import Field
 
 from biasprop.component import Component
-from biasprop.interfaces import Labelled, Params, ReadOut
+from biasprop.interfaces import Encoder, FeatureMap, FinetuningLoss, Labelled, Params, ReadOut, Task
 from biasprop.keys import at, at_each
 from biasprop.nn.optimisation import Schedule
 from biasprop.nn.views import Augmentation
@@ -50,34 +50,33 @@ class Full(Component):
         """The recipe for a pretrained, or an untrained, encoder."""
         return self.pretrained if pretrained else self.scratch
 
-    def start(self, key: Key[Array, ""], encoder: Any, params: Params, head: ReadOut) -> Params:
+    def start(self, key: Key[Array, ""], encoder: Encoder, params: Params, head: ReadOut) -> Params:
         """Encoder parameters and the head."""
         return {"encoder": params, "head": head}
 
     def training(
         self,
-        task: Any,
-        encoder: Any,
+        task: Task,
+        encoder: Encoder,
         params: Params,
         pretrained: bool,
         train: Labelled,
         selection: Labelled,
         key: Key[Array, ""],
-    ) -> Any:
+    ) -> FinetuningLoss:
         """The loss to minimise on these labels."""
         return FinetuningTask(task, encoder, self.recipe(pretrained), train, selection, key)
 
-    def merge(self, encoder: Any, params: Params, trained: Params) -> Params:
+    def merge(self, encoder: Encoder, params: Params, trained: Params) -> Params:
         """The trained parameters; they are those of the whole encoder."""
         return trained
 
 
 class FinetuningTask(NamedTuple):
-    """One fine-tuning run (a :class:`biasprop.nn.optimisation.TrainingTask`)."""
+    """One fine-tuning run (a :class:`biasprop.interfaces.TrainingTask`)."""
 
-    task: Any
-    """What is predicted (a :class:`biasprop.interfaces.Task`)."""
-    encoder: Any
+    task: Task
+    encoder: FeatureMap
     recipe: Recipe
     train: Labelled
     selection: Labelled

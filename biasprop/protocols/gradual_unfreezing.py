@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 from pydantic import Field
 
-from biasprop.interfaces import Labelled, Params
+from biasprop.interfaces import Encoder, FinetuningLoss, Labelled, Optimiser, Params, Task
 from biasprop.nn.optimisation import Schedule
 from biasprop.protocols.full import FinetuningTask, Full
+
+if TYPE_CHECKING:
+    import optax
 
 
 class GradualUnfreezing(Full):
@@ -26,30 +29,31 @@ class GradualUnfreezing(Full):
 
     def training(
         self,
-        task: Any,
-        encoder: Any,
+        task: Task,
+        encoder: Encoder,
         params: Params,
         pretrained: bool,
         train: Labelled,
         selection: Labelled,
         key: Key[Array, ""],
-    ) -> Any:
+    ) -> FinetuningLoss:
         """The loss to minimise on these labels."""
         full = FinetuningTask(task, encoder, self.recipe(pretrained), train, selection, key)
-        return UnfreezingTask(full, self.unfrozen_by)
+        return UnfreezingTask(full, encoder, self.unfrozen_by)
 
 
 class UnfreezingTask(NamedTuple):
     """A fine-tuning run whose optimiser does not update frozen layers
-    (a :class:`biasprop.nn.optimisation.ValidatedTask`)."""
+    (a :class:`biasprop.interfaces.ValidatedTask`)."""
 
     full: FinetuningTask
+    encoder: Encoder
     unfrozen_by: float | Float[Array, ""]
 
     @property
-    def schedule(self) -> Any:
+    def schedule(self) -> Optimiser:
         """The recipe's schedule with unfreezing."""
-        return UnfreezingSchedule(self.full.schedule, self.full.encoder, self.unfrozen_by)
+        return UnfreezingSchedule(self.full.schedule, self.encoder, self.unfrozen_by)
 
     @property
     def train(self) -> Labelled:
@@ -73,15 +77,15 @@ class UnfreezingSchedule(NamedTuple):
     """A schedule that unfreezes layers one by one."""
 
     base: Schedule
-    encoder: Any
+    encoder: Encoder
     unfrozen_by: float | Float[Array, ""]
 
     @property
-    def steps(self) -> Any:
+    def steps(self) -> int | Int[Array, ""]:
         """Number of optimiser steps."""
         return self.base.steps
 
-    def optimiser(self) -> Any:
+    def optimiser(self) -> optax.GradientTransformation:
         """The schedule's optimiser without updates (weight decay included) of frozen layers.
 
         Moments of frozen layers are updated, so a layer starts with warm moments when it is unfrozen.

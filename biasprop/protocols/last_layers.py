@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import jax
 from jaxtyping import Array, Float, Key
 from pydantic import Field
 
-from biasprop.interfaces import Example, Labelled, Params, ReadOut
+from biasprop.interfaces import Encoder, Example, FinetuningLoss, Labelled, Params, ReadOut, Task
 from biasprop.protocols.full import FinetuningTask, Full
 
 
@@ -22,29 +22,29 @@ class LastLayers(Full):
 
     adapts_all = False
 
-    def start(self, key: Key[Array, ""], encoder: Any, params: Params, head: ReadOut) -> Params:
+    def start(self, key: Key[Array, ""], encoder: Encoder, params: Params, head: ReadOut) -> Params:
         """Parameters of the last layers, and the head."""
         return super().start(key, encoder, self._part(encoder, params, trainable=True), head)
 
     def training(
         self,
-        task: Any,
-        encoder: Any,
+        task: Task,
+        encoder: Encoder,
         params: Params,
         pretrained: bool,
         train: Labelled,
         selection: Labelled,
         key: Key[Array, ""],
-    ) -> Any:
+    ) -> FinetuningLoss:
         """The loss to minimise on these labels."""
         partly_frozen = PartlyFrozenEncoder(encoder, self._part(encoder, params, trainable=False))
         return FinetuningTask(task, partly_frozen, self.recipe(pretrained), train, selection, key)
 
-    def merge(self, encoder: Any, params: Params, trained: Params) -> Params:
+    def merge(self, encoder: Encoder, params: Params, trained: Params) -> Params:
         """The trained last layers, and the frozen layers."""
         return _joined(params, trained)
 
-    def _part(self, encoder: Any, params: Params, trainable: bool) -> Params:
+    def _part(self, encoder: Encoder, params: Params, trainable: bool) -> Params:
         """The trainable, or the frozen, parameters, with None in place of the others."""
         numbers = encoder.layers(params)
         first = max(jax.tree.leaves(numbers)) - self.layers
@@ -54,13 +54,13 @@ class LastLayers(Full):
 class PartlyFrozenEncoder(NamedTuple):
     """An encoder with some frozen parameters."""
 
-    encoder: Any
+    encoder: Encoder
     frozen: Params
     """Parameters with None in place of the trainable ones."""
 
-    def apply(self, trainable: Params, examples: Example) -> Float[Array, "n d"]:
-        """Features of a batch."""
-        return self.encoder.apply(_joined(self.frozen, trainable), examples)
+    def apply(self, params: Params, examples: Example) -> Float[Array, "n d"]:
+        """Features of a batch, given the trainable parameters."""
+        return self.encoder.apply(_joined(self.frozen, params), examples)
 
 
 def _joined(under: Params, over: Params) -> Params:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 from pydantic import Field
 
 from biasprop.component import Component
-from biasprop.interfaces import ReadOut
+from biasprop.interfaces import ReadOut, Task
 
 
 class LinearProbe(Component):
@@ -29,7 +29,7 @@ class LinearProbe(Component):
 
     def fit(
         self,
-        task: Any,
+        task: Task,
         features: Float[Array, "n d"],
         labels: Int[Array, " n"],
         count: Int[Array, ""],

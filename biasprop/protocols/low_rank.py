@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 from pydantic import Field
 
-from biasprop.interfaces import Example, Labelled, Params, ReadOut
+from biasprop.interfaces import Encoder, Example, FinetuningLoss, Labelled, Params, ReadOut, Task
 from biasprop.keys import at
 from biasprop.protocols.full import FinetuningTask, Full
 
@@ -29,7 +29,7 @@ class LowRank(Full):
 
     adapts_all = False
 
-    def start(self, key: Key[Array, ""], encoder: Any, params: Params, head: ReadOut) -> Params:
+    def start(self, key: Key[Array, ""], encoder: Encoder, params: Params, head: ReadOut) -> Params:
         """Adapters whose update is zero, and the head."""
         numbers = encoder.layers(params)
         order = iter(range(len(jax.tree.leaves(params))))
@@ -48,19 +48,19 @@ class LowRank(Full):
 
     def training(
         self,
-        task: Any,
-        encoder: Any,
+        task: Task,
+        encoder: Encoder,
         params: Params,
         pretrained: bool,
         train: Labelled,
         selection: Labelled,
         key: Key[Array, ""],
-    ) -> Any:
+    ) -> FinetuningLoss:
         """The loss to minimise on these labels."""
         adapted = LowRankEncoder(encoder, params, self.alpha / self.rank)
         return FinetuningTask(task, adapted, self.recipe(pretrained), train, selection, key)
 
-    def merge(self, encoder: Any, params: Params, trained: Params) -> Params:
+    def merge(self, encoder: Encoder, params: Params, trained: Params) -> Params:
         """Parameters of the encoder with the update added."""
         return _merged(params, trained, self.alpha / self.rank)
 
@@ -68,13 +68,13 @@ class LowRank(Full):
 class LowRankEncoder(NamedTuple):
     """A frozen encoder with trainable adapters."""
 
-    encoder: Any
+    encoder: Encoder
     base: Params
     scale: float | Float[Array, ""]
 
-    def apply(self, adapters: Params, examples: Example) -> Float[Array, "n d"]:
-        """Features of a batch."""
-        return self.encoder.apply(_merged(self.base, adapters, self.scale), examples)
+    def apply(self, params: Params, examples: Example) -> Float[Array, "n d"]:
+        """Features of a batch, given the adapters."""
+        return self.encoder.apply(_merged(self.base, params, self.scale), examples)
 
 
 def _merged(params: Params, adapters: Params, scale: float | Float[Array, ""]) -> Params:

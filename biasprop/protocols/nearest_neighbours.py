@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int
 from pydantic import Field
 
 from biasprop.component import Component
+from biasprop.interfaces import Task
 
 QUERY_CHUNK = 250
 """Subjects compared with all labelled ones per step."""
@@ -41,7 +42,7 @@ class NearestNeighbours(Component):
 
     def fit(
         self,
-        task: Any,
+        task: Task,
         features: Float[Array, "n d"],
         labels: Int[Array, " n"],
         count: Int[Array, ""],

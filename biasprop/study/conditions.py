@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator
@@ -10,6 +10,16 @@ from pydantic import Field, field_validator
 from biasprop.component import Component, Definition, OneOf, Traced
 from biasprop.encoders import ENCODERS
 from biasprop.generators import GENERATORS, SOURCES
+from biasprop.interfaces import (
+    Encoder,
+    FineTuningMethod,
+    Generator,
+    Mitigation,
+    Objective,
+    PretrainingMitigation,
+    Source,
+    Task,
+)
 from biasprop.mitigations import MITIGATIONS, PRETRAINING_MITIGATIONS
 from biasprop.nn.optimisation import Schedule
 from biasprop.nn.views import SYMMETRIES, Augmentation
@@ -33,11 +43,16 @@ def _is_none(mitigation: Any) -> bool:
     return mitigation.kind == "none"
 
 
+def _member(table: Mapping[str, type[Component]], kind: str) -> Callable[[], Any]:
+    """A function that returns a member of a table with its defaults."""
+    return lambda: table[kind]()
+
+
 class Pretraining(Component):
     """Pretraining without disease labels: a finite simulated cohort, its demographics and the objective."""
 
-    source: Annotated[Any, OneOf(SOURCES)] = Field(
-        default_factory=lambda: SOURCES["cohort"](), exclude_if=lambda source: source.shows_subjects
+    source: Annotated[Source, OneOf(SOURCES)] = Field(
+        default_factory=_member(SOURCES, "cohort"), exclude_if=lambda source: source.shows_subjects
     )
     """Origin of the images: the cohort, or images without subjects, for which shares and prevalence have no
     meaning."""
@@ -51,12 +66,12 @@ class Pretraining(Component):
     """P(disease | subgroup) in the cohort, equal in all subgroups unless a shift changes it."""
     shifts: Shifts = Field(default_factory=dict, exclude_if=no_shifts)
     """Subgroup -> how its members in the cohort differ beyond their share; their disease labels are not used."""
-    objective: Annotated[Any, OneOf(OBJECTIVES)] = Field(default_factory=lambda: OBJECTIVES["contrastive"]())
+    objective: Annotated[Objective, OneOf(OBJECTIVES)] = Field(default_factory=_member(OBJECTIVES, "contrastive"))
     """Pretraining loss."""
     schedule: Schedule = Schedule()
     """Steps, batch size and learning rate."""
-    mitigation: Annotated[Any, OneOf(PRETRAINING_MITIGATIONS)] = Field(
-        default_factory=lambda: PRETRAINING_MITIGATIONS["none"](), exclude_if=_is_none
+    mitigation: Annotated[PretrainingMitigation, OneOf(PRETRAINING_MITIGATIONS)] = Field(
+        default_factory=_member(PRETRAINING_MITIGATIONS, "none"), exclude_if=_is_none
     )
     """Countermeasure against a skew of the cohort; uses subgroups but no disease labels."""
 
@@ -91,14 +106,14 @@ class Finetuning(Component):
     """P(disease | subgroup) among the labelled subjects, equal in all subgroups unless a shift changes it."""
     shifts: Shifts = Field(default_factory=dict, exclude_if=no_shifts)
     """Subgroup -> how its members in the labelled and the validation set differ beyond their share."""
-    task: Annotated[Any, OneOf(TASKS)] = Field(
-        default_factory=lambda: TASKS["disease"](), exclude_if=lambda task: task == TASKS["disease"]()
+    task: Annotated[Task, OneOf(TASKS)] = Field(
+        default_factory=_member(TASKS, "disease"), exclude_if=lambda task: task == _member(TASKS, "disease")()
     )
     """What is predicted and how it is judged."""
-    protocol: Annotated[Any, OneOf(PROTOCOLS)] = Field(default_factory=lambda: PROTOCOLS["linear_probe"]())
+    protocol: Annotated[FineTuningMethod, OneOf(PROTOCOLS)] = Field(default_factory=_member(PROTOCOLS, "linear_probe"))
     """Fine-tuning method: which parameters are fitted to the labels, and how."""
-    mitigation: Annotated[Any, OneOf(MITIGATIONS)] = Field(
-        default_factory=lambda: MITIGATIONS["none"](), exclude_if=_is_none
+    mitigation: Annotated[Mitigation, OneOf(MITIGATIONS)] = Field(
+        default_factory=_member(MITIGATIONS, "none"), exclude_if=_is_none
     )
     """Countermeasure against a skew; uses subgroups and recorded labels."""
 
@@ -136,9 +151,9 @@ class Evaluation(Component):
 class PretrainingCondition(Component):
     """Everything a pretrained encoder depends on, apart from its replicate."""
 
-    generator: Annotated[Any, OneOf(GENERATORS)]
+    generator: Annotated[Generator, OneOf(GENERATORS)]
     """Subgroups, and how their images are made."""
-    encoder: Annotated[Any, OneOf(ENCODERS)]
+    encoder: Annotated[Encoder, OneOf(ENCODERS)]
     """The network."""
     pretraining: Pretraining
     """Cohort, objective and schedule."""
@@ -156,9 +171,9 @@ class FinetuningCondition(Component):
 class Conditions(Definition):
     """One complete condition. Levels can set every key except those of ``evaluation`` other than its shifts."""
 
-    generator: Annotated[Any, OneOf(GENERATORS)]
+    generator: Annotated[Generator, OneOf(GENERATORS)]
     """Subgroups, and how their images are made."""
-    encoder: Annotated[Any, OneOf(ENCODERS)]
+    encoder: Annotated[Encoder, OneOf(ENCODERS)]
     """The network."""
     pretraining: Pretraining
     """Cohort, objective and schedule."""

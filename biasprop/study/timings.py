@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from biasprop.interfaces import GradientMethod
 from biasprop.store import json_cache
 from biasprop.study.conditions import FinetuningCondition, PretrainingCondition
 
@@ -97,9 +98,9 @@ def guessed_arm(cell: PretrainingCondition, condition: FinetuningCondition) -> f
     """Seconds for an arm, estimated from counts alone; an image that is only scored counts a third."""
     protocol = condition.finetuning.protocol
     scored, trained = condition.evaluation.images(len(cell.generator.subgroups)), 0
-    if protocol.adapts_encoder:
+    if isinstance(protocol, GradientMethod):
         recipe = protocol.recipe(cell.pretraining.objective.trains)
-        trained = recipe.schedule.steps * recipe.schedule.batch
+        trained = int(recipe.schedule.steps) * recipe.schedule.batch
     else:
         scored += condition.finetuning.labels
     return SECONDS_PER_PIXEL * _pixels(cell) * protocol.draws * (trained + scored / 3)
@@ -117,7 +118,7 @@ def _pretraining_key(condition: PretrainingCondition) -> str:
 
 
 def _arm_key(cell: PretrainingCondition, condition: FinetuningCondition) -> str:
-    encoder = {"generator": cell.generator.model_dump(mode="json"), "encoder": cell.encoder.model_dump(mode="json")}
+    encoder = cell.model_dump(mode="json", include={"generator", "encoder"})
     arm = encoder | condition.model_dump(mode="json") | {"pretrained": cell.pretraining.objective.trains}
     return f"arm {condition.finetuning.protocol.kind} {condition.finetuning.labels} labels {_structure(arm)}"
 

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array
 
 from biasprop import keys
-from biasprop.interfaces import Labelled, Params, ReadOut
+from biasprop.interfaces import Labelled, Params, ReadOut, ValidatedTask
 from biasprop.keys import Stream
 from biasprop.nn import optimisation
 from biasprop.population.rosters import Roster
@@ -183,7 +183,7 @@ class Finetuner:
         return encoded(self.batch, params, examples, len(self.rosters[name].label))
 
 
-def _finetuning_segment(task: optimisation.ValidatedTask, state: optimisation.State, best: tuple[Params, Array]) -> Any:
+def _finetuning_segment(task: ValidatedTask, state: optimisation.State, best: tuple[Params, Array]) -> Any:
     """Train one segment; ``best`` is (parameters, validation loss), replaced if the loss after the segment is lower."""
     state, _ = optimisation.segment(task, state)
     loss = task.validation_loss(state.params)

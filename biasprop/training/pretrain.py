@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from biasprop import keys
-from biasprop.interfaces import Params
+from biasprop.interfaces import Params, TrainingTask
 from biasprop.keys import Stream
 from biasprop.nn import optimisation
 from biasprop.training.batching import Batch, broadcast, over_cells, stream
@@ -85,7 +85,7 @@ def _run_stage(
     return state.params, diverged(task, state)
 
 
-def diverged(task: optimisation.TrainingTask, state: optimisation.State) -> list[str]:
+def diverged(task: TrainingTask, state: optimisation.State) -> list[str]:
     """A message per cell that says at which step training diverged; empty if it did not."""
     steps = np.asarray(state.diverged_at)
     if (steps == optimisation.NOT_DIVERGED).all():

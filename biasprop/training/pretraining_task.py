@@ -30,7 +30,7 @@ class ObjectiveInputs(NamedTuple):
 
 
 class PretrainingTask(NamedTuple):
-    """One pretraining run (a :class:`biasprop.nn.optimisation.TrainingTask`)."""
+    """One pretraining run (a :class:`biasprop.interfaces.TrainingTask`)."""
 
     condition: PretrainingCondition
     key: Key[Array, ""]

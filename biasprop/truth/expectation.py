@@ -42,12 +42,14 @@ class Design(NamedTuple):
 
 def incompatibility(study: Study) -> str | None:
     """Why the result of a study is not known in closed form, or None."""
+    from biasprop.interfaces import HasPenalties
+
     protocol = study.finetuning.protocol
     if not hasattr(study.generator, "law"):
         return f"the generator {study.generator.kind} has no law in closed form"
     if study.encoder.kind != "linear" or study.pretraining.objective.kind != "reconstruction":
         return "only linear encoders pretrained by reconstruction have a known answer"
-    if getattr(protocol, "kind", "") != "linear_probe" or len(protocol.penalties) != 1:
+    if protocol.kind != "linear_probe" or not isinstance(protocol, HasPenalties) or len(protocol.penalties) != 1:
         return "only linear probes with one penalty have a known answer"
     return None
 
@@ -225,13 +227,14 @@ def expected(study: Study, replicates: int, seed: int, cohort: int | None = None
     """
     import xarray as xr
 
+    from biasprop.interfaces import HasPenalties
     from biasprop.study import design as designs
 
-    if reason := incompatibility(study):
+    protocol, reason = study.finetuning.protocol, incompatibility(study)
+    if reason or not isinstance(protocol, HasPenalties):
         raise ValueError(reason)
     law = Law.of(study.generator)
     labels = {name: [level.label for level in study.levels(name)] for name in study.factors}
-    protocol = study.finetuning.protocol
     cells = [cell for cell in designs.cells(study) if cell.replicate == 0]
     sizes = [condition_design(cell.condition, cohort) for cell in cells]
     budgets = sorted({int(arm.condition.finetuning.labels) for cell in cells for arm in cell.arms})

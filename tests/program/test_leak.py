@@ -26,7 +26,7 @@ SCHEDULE = optimisation.Schedule(steps=600, batch=128)
 
 
 class Decoding(NamedTuple):
-    """Log loss of the subgroup on a stream of new subjects (a :class:`biasprop.nn.optimisation.TrainingTask`)."""
+    """Log loss of the subgroup on a stream of new subjects (a :class:`biasprop.interfaces.TrainingTask`)."""
 
     generator: Any
     encoder: Any

@@ -61,7 +61,9 @@ def test_weights_are_repetitions(kind: str) -> None:
 
 
 def test_an_unknown_disease_is_refused() -> None:
-    with pytest.raises(InputError, match="dermoscopy has no disease 'melanom'; allowed: melanoma; did you mean melanoma"):
+    with pytest.raises(
+        InputError, match="dermoscopy has no disease 'melanom'; allowed: melanoma; did you mean melanoma"
+    ):
         load_study(ROOT / "studies" / "skin_tone.toml", ("finetuning.task={kind='disease', disease='melanom'}",))
 
 

@@ -96,6 +96,7 @@ def test_loss_falls_and_decay_is_on_matrices_only() -> None:
     transform = frozen.optimiser()
     zero = jax.tree.map(jnp.zeros_like, PARAMS)
     moments = transform.init(PARAMS)
+    updates: Any = zero
     for _ in range(10):
         updates, moments = transform.update(zero, moments, {"w": PARAMS["w"], "b": jnp.ones(3)})
     assert np.all(np.asarray(updates["w"]) < 0) and np.all(np.asarray(updates["b"]) == 0)
