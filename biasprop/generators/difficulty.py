@@ -14,7 +14,7 @@ A mode has ``views`` (values it prescribes for the augmentation of every stage),
 ``needs_calibration`` (whether constants still have to be solved for). A generator has a field ``difficulty``, one of
 :data:`DIFFICULTIES` with default :class:`Natural`, calls :func:`check_subgroups`, reads ``difficulty.kind``, and has
 ``calibrated()``, a copy with all constants (:func:`matching_doses` solves for those of ``calibrated``;
-:mod:`biasprop.difficulty.calibration_cache` caches them).
+:mod:`biasprop.observers.calibration_cache` caches them).
 """
 
 from __future__ import annotations

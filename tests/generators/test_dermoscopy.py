@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from biasprop import keys
-from biasprop.difficulty.learner import StreamTask, train_learner
 from biasprop.encoders import ENCODERS
 from biasprop.generators import canvas
 from biasprop.generators.dermoscopy import CUES, Dermoscopy
 from biasprop.generators.skin import BLOOD, PRESETS, declared_ita, melanosome_fraction, skin_colour
 from biasprop.nn.optimisation import Schedule
+from biasprop.observers.learner import StreamTask, train_learner
 from tests.members import SEED, auc, images, latents, masks, measured, same, subjects
 
 N = 5_000

@@ -12,10 +12,10 @@ from pydantic import ValidationError
 from scipy.stats import ttest_ind
 
 from biasprop import keys
-from biasprop.difficulty.calibration_cache import calibrated
 from biasprop.generators import GENERATORS, canvas, dermoscopy, difficulty
 from biasprop.generators.difficulty import DIFFICULTIES
 from biasprop.interfaces import Subjects
+from biasprop.observers.calibration_cache import calibrated
 from tests.members import images, latents, level, level_class, masks, measured, member, same, subjects, twins
 
 MODES = [(kind, mode) for kind in GENERATORS for mode in DIFFICULTIES]

@@ -14,7 +14,7 @@ FLOORS = (
     ("generators", "encoders", "objectives", "protocols", "mitigations", "statistics"),
     ("study",),
     ("training",),
-    ("difficulty",),
+    ("observers",),
     ("execution", "report", "truth"),
     ("bench", "coverage", "arguments"),
     ("run", "show", "draw"),

@@ -47,7 +47,7 @@ def render(study: Any, subjects: int, *, levers: bool) -> Tiles:
     """
 
     from biasprop import keys
-    from biasprop.difficulty import calibration_cache
+    from biasprop.observers import calibration_cache
     from biasprop.population import rosters
     from biasprop.population.shifts import in_order
     from biasprop.training import rendering

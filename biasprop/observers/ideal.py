@@ -61,7 +61,7 @@ def observer_rows(condition: PretrainingCondition) -> Ledger:
     Args:
         condition: condition with the generator; nothing else of it is used.
     """
-    from biasprop.difficulty import calibration_cache
+    from biasprop.observers import calibration_cache
 
     condition = calibration_cache.with_calibration(condition)
     generator = condition.generator
@@ -79,7 +79,7 @@ def linear_model_rows(condition: PretrainingCondition) -> Ledger:
     Args:
         condition: condition with the generator; nothing else of it is used.
     """
-    from biasprop.difficulty import calibration_cache
+    from biasprop.observers import calibration_cache
 
     generator = calibration_cache.with_calibration(condition).generator
     if not hasattr(generator, "linear_auc"):

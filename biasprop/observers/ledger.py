@@ -33,8 +33,8 @@ SHIFTED_TEST_NOTE = (
 """Note beside a ledger whose images differ from those of the test set."""
 
 SOURCE_FILES = (
-    "difficulty/observers.py",
-    "difficulty/learner.py",
+    "observers/ideal.py",
+    "observers/learner.py",
     "generators/dermoscopy.py",
     "generators/lesion_density.py",
     "generators/linear_observer.py",
@@ -196,7 +196,7 @@ def _observer_rows(condition: PretrainingCondition) -> Ledger:
     from biasprop.hardware import device
 
     def compute() -> dict[str, Any]:
-        from biasprop.difficulty.observers import observer_rows
+        from biasprop.observers.ideal import observer_rows
 
         device.prepare()
         return observer_rows(condition).to_json()
@@ -207,9 +207,9 @@ def _observer_rows(condition: PretrainingCondition) -> Ledger:
 def _learner_rows(
     condition: PretrainingCondition, learn: bool, schedule: Schedule | None, report: Callable[[str], None]
 ) -> Ledger:
-    from biasprop.difficulty.learner import SCHEDULE, learner_rows
-    from biasprop.difficulty.observers import linear_model_rows
     from biasprop.hardware import device
+    from biasprop.observers.ideal import linear_model_rows
+    from biasprop.observers.learner import SCHEDULE, learner_rows
 
     recipe = schedule or SCHEDULE
     key = f"learner-{_digest(condition.generator, condition.encoder, recipe)}"

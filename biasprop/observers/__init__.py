@@ -1,6 +1,6 @@
 """How hard the task is in each subgroup: ideal observers, a trained network, and the difficulty ledger of both.
 
-:mod:`.observers` computes what an ideal observer reaches, exactly or between bounds; :mod:`.learner` what a network
+:mod:`.ideal` computes what an ideal observer reaches, exactly or between bounds; :mod:`.learner` what a network
 trained from scratch on many images reaches; :mod:`.ledger` collects both for every generator and encoder of a study;
 :mod:`.calibration_cache` caches the constants of ``difficulty = "calibrated"``. The difficulty modes themselves are in
 :mod:`biasprop.generators.difficulty`.
