@@ -3,9 +3,9 @@
 :mod:`.ideal` computes what an ideal observer reaches, exactly or between bounds; :mod:`.learner` what a network
 trained from scratch on many images reaches; :mod:`.ledger` collects both for every generator and encoder of a study;
 :mod:`.calibration_cache` caches the constants of ``difficulty = "calibrated"``. The difficulty modes themselves are in
-:mod:`biasprop.generators.difficulty`.
+:mod:`biasprop.difficulty`.
 
-A generator takes part through optional methods: ``ideal_auc(subgroup)`` gives an exact row,
-``informed_auc(subgroup)`` an upper bound and ``linear_auc(subgroup)`` a model row; lower bounds and separability need
+A generator takes part through capability protocols of :mod:`biasprop.interfaces`: ``HasIdealObserver`` gives an exact
+row, ``HasInformedObserver`` an upper bound and ``HasLinearObserver`` a model row; lower bounds and separability need
 images alone.
 """

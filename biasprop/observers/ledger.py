@@ -35,6 +35,10 @@ SHIFTED_TEST_NOTE = (
 SOURCE_FILES = (
     "observers/ideal.py",
     "observers/learner.py",
+    "difficulty/calibrated.py",
+    "difficulty/invertible.py",
+    "difficulty/symmetric.py",
+    "difficulty/wrapper.py",
     "generators/dermoscopy.py",
     "generators/lesion_density.py",
     "generators/linear_observer.py",

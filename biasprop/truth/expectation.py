@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from biasprop.interfaces import HasLaw
 from biasprop.truth.law import Law, mean_z_of_test, symmetric_root
 from biasprop.truth.subspace import principal
 
@@ -43,7 +44,7 @@ class Design(NamedTuple):
 def incompatibility(study: Study) -> str | None:
     """Why the result of a study is not known in closed form, or None."""
     protocol = study.finetuning.protocol
-    if not hasattr(study.generator, "law"):
+    if not isinstance(study.generator.plain, HasLaw):
         return f"the generator {study.generator.kind} has no law in closed form"
     if study.encoder.kind != "linear" or study.pretraining.objective.kind != "reconstruction":
         return "only linear encoders pretrained by reconstruction have a known answer"
