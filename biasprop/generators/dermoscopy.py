@@ -4,6 +4,10 @@ Skin colour comes from :mod:`biasprop.generators.skin`. A lesion has five cues, 
 size, border, asymmetry, variegation, edge. Each is an independent standard normal plus ``loading * severity``; severity
 is 0 (benign) or 1 (melanoma) with a spread. No single cue determines the label. An observer who knows all five cues has
 the closed-form AUC of :meth:`Dermoscopy.informed_auc`.
+
+A subject's dose is the number of electrons relative to ``white_electrons``. With a slope, skin has lines of that slope
+and lesions are elongated along them. With a reference subgroup, a subject is photographed with skin of that subgroup,
+and each channel is then multiplied by a constant of the two subgroups, so that dark skin loses no information.
 """
 
 from __future__ import annotations

@@ -3,6 +3,10 @@
 The background is a periodic Gaussian random field with the power spectrum of the subgroup,
 ``NPS(f) = s^2 / (f^2 + f0^2)^(b/2) + s_w^2``; the signal is a fixed Gaussian blob. Both are known exactly, so the ideal
 observer is the prewhitening matched filter and ``d'^2 = sum |S(f)|^2 / (N NPS(f))`` (Barrett and Myers 2004, ch. 13).
+
+A subject's dose divides the variance of the background. A slope turns the long axis of a stretched background. With a
+reference subgroup, the blob is added to the background of that subgroup, and the image is then filtered to the spectrum
+of the subject's own.
 """
 
 from __future__ import annotations
