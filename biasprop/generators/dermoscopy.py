@@ -24,10 +24,11 @@ from jaxtyping import Array, Float, Int, Key
 from pydantic import Field
 
 from biasprop import keys
-from biasprop.component import Component, Preset
+from biasprop.component import Preset
 from biasprop.generators import canvas, lesion, occlusions, skin_readings
 from biasprop.generators.canvas import materialise, normal, normals, uniform, uniforms
 from biasprop.generators.doses import matching_doses
+from biasprop.generators.images import ImageGenerator
 from biasprop.generators.lesion import Draws, Lesion
 from biasprop.generators.lesion_density import LinearModel, linearise
 from biasprop.generators.linear_observer import auc
@@ -101,7 +102,7 @@ def _short_draws(subject: Subjects) -> dict[Latent, Float[Array, " 12"]]:
     return dict(zip(SHORT_LATENTS, normals(subject.key, SHORT_LATENTS, 12), strict=True))
 
 
-class Dermoscopy(Component):
+class Dermoscopy(ImageGenerator):
     """RGB photograph of one pigmented lesion on skin of the subgroup's tone."""
 
     kind: Literal["dermoscopy"] = "dermoscopy"
@@ -142,15 +143,15 @@ class Dermoscopy(Component):
     artefact_density: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Probability of each artefact."""
 
+    channels: ClassVar[int] = 3
     latent_names: ClassVar[tuple[str, ...]] = ("ita", "severity")
     attribute_names: ClassVar[tuple[str, ...]] = ("pigment", "elongation", "across", "down")
     follows_up: ClassVar[bool] = True
-    anatomy_differs: ClassVar[bool] = False
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """Height, width and channels."""
-        return self.size, self.size, 3
+    def pixels(self) -> int:
+        """Pixels along a side."""
+        return self.size
 
     def linear_auc(self, subject: Subjects) -> float:
         """AUC of the ideal observer of a linear model of the image (see :mod:`biasprop.generators.linear_observer`).

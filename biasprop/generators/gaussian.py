@@ -23,6 +23,7 @@ from pydantic import Field
 from biasprop.component import Component
 from biasprop.generators import canvas
 from biasprop.generators.canvas import normal
+from biasprop.generators.images import ImageGenerator
 from biasprop.interfaces import Subjects
 
 
@@ -46,7 +47,7 @@ class Background(Component):
     """Sd of the white noise."""
 
 
-class Gaussian(Component):
+class Gaussian(ImageGenerator):
     """Grey image of a Gaussian background; label 1 adds a known blob."""
 
     kind: Literal["gaussian"] = "gaussian"
@@ -61,15 +62,15 @@ class Gaussian(Component):
     width: Annotated[float, Field(gt=0, le=1)] = 0.12
     """Sd of the blob, as a fraction of the view."""
 
+    channels: ClassVar[int] = 1
     latent_names: ClassVar[tuple[str, ...]] = ("mean_level", "severity")
     attribute_names: ClassVar[tuple[str, ...]] = ()
     follows_up: ClassVar[bool] = False
-    anatomy_differs: ClassVar[bool] = False
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """Height, width and channels."""
-        return self.size, self.size, 1
+    def pixels(self) -> int:
+        """Pixels along a side."""
+        return self.size
 
     def signal(self) -> Float[Array, "h w"]:
         """The blob that label 1 adds."""

@@ -13,6 +13,7 @@ from pydantic import Field
 from biasprop.component import Component
 from biasprop.generators import canvas
 from biasprop.generators.canvas import normal
+from biasprop.generators.images import ImageGenerator
 from biasprop.interfaces import Subjects
 
 
@@ -29,7 +30,7 @@ class Body(Component):
     """Radius of the disc, as a fraction of the view."""
 
 
-class Disc(Component):
+class Disc(ImageGenerator):
     """Grey image of a disc, which is brighter if label is 1."""
 
     kind: Literal["disc"] = "disc"
@@ -40,15 +41,16 @@ class Disc(Component):
     noise: Annotated[float, Field(ge=0, le=1)] = 0.05
     """Sd of the noise."""
 
+    channels: ClassVar[int] = 1
     latent_names: ClassVar[tuple[str, ...]] = ("radius", "severity")
     attribute_names: ClassVar[tuple[str, ...]] = ()
     follows_up: ClassVar[bool] = False
     anatomy_differs: ClassVar[bool] = True
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """Height, width and channels."""
-        return self.size, self.size, 1
+    def pixels(self) -> int:
+        """Pixels along a side."""
+        return self.size
 
     def radius(self, subject: Subjects) -> Float[Array, ""]:
         """Radius of the subject's disc."""
