@@ -24,6 +24,7 @@ from biasprop.mitigations import MITIGATIONS, PRETRAINING_MITIGATIONS
 from biasprop.objectives import OBJECTIVES
 from biasprop.protocols import PROTOCOLS
 from biasprop.study.conditions import IN_MODES, Pretraining, PretrainingCondition
+from biasprop.tasks import TASKS
 from biasprop.training.batching import Batch
 from tests.generators.disc import Disc
 
@@ -35,6 +36,7 @@ ROOMS: dict[str, Mapping[str, type[Component]]] = {
     "protocols": PROTOCOLS,
     "mitigations": MITIGATIONS,
     "pretraining_mitigations": PRETRAINING_MITIGATIONS,
+    "tasks": TASKS,
 }
 EVERY = [(room, kind) for room, table in ROOMS.items() for kind in table]
 """(room, kind) of every member."""

@@ -63,6 +63,7 @@ class Gaussian(ImageGenerator):
     """Sd of the blob, as a fraction of the view."""
 
     channels: ClassVar[int] = 1
+    diseases: ClassVar[tuple[str, ...]] = ("blob",)
     latent_names: ClassVar[tuple[str, ...]] = ("mean_level", "severity")
     attribute_names: ClassVar[tuple[str, ...]] = ()
     follows_up: ClassVar[bool] = False

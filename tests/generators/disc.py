@@ -42,6 +42,7 @@ class Disc(ImageGenerator):
     """Sd of the noise."""
 
     channels: ClassVar[int] = 1
+    diseases: ClassVar[tuple[str, ...]] = ("brightness",)
     latent_names: ClassVar[tuple[str, ...]] = ("radius", "severity")
     attribute_names: ClassVar[tuple[str, ...]] = ()
     follows_up: ClassVar[bool] = False
