@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import optax
@@ -51,7 +52,8 @@ class Subjects(NamedTuple):
     """Properties of a subject that the population determines; a generator draws everything else from the subject's key.
 
     One subject, or a batch if every field has a leading axis. Optional fields are None if they do not apply, and are
-    then absent from the compiled program; a generator must use those that are set.
+    then absent from the compiled program; a generator must use those that are set. The last three are set by difficulty
+    modes, for generators with the matching capability (:class:`HasDose`, :class:`HasSlope`, :class:`HasBijection`).
     """
 
     key: Key[Array, "*n"]
@@ -72,6 +74,19 @@ class Subjects(NamedTuple):
     disease: Int[Array, "*n"] | None = None
     """Index, among the generator's diseases, of the one that ``label`` states; None for the first. The generator draws
     the others, if there are any, from the subject's key."""
+    dose: Float[Array, "*n"] | None = None
+    """Dose of the image (such as light) as a fraction of the natural one, in (0, 1]; None equals 1."""
+    slope: Float[Array, "*n"] | None = None
+    """Slope of oriented structure in the image, degrees; the opposite slope is its mirror image. None: the image has no
+    structure that is oriented for this purpose."""
+    reference: Int[Array, "*n"] | None = None
+    """Index of the subgroup in which the image is made, noise included, before a bijection maps it to ``subgroup``;
+    None: it is made in ``subgroup``."""
+
+    @property
+    def imaged_subgroup(self) -> Array:
+        """Index of the subgroup in which the image is made."""
+        return self.subgroup if self.reference is None else self.reference
 
     @property
     def mean_severity(self) -> Array:
@@ -125,9 +140,6 @@ class Generator(Protocol):
     follows_up: ClassVar[bool]
     """Whether it can render follow-up images (:attr:`Subjects.months`)."""
 
-    difficulty: Any
-    """Difficulty mode: a member of ``generators.difficulty``."""
-
     symmetries: ClassVar[tuple[str, ...]]
     """Fields of :class:`biasprop.nn.views.Augmentation` among ``flip`` and ``transpose`` that map images to images that
     are equally likely; empty if images have a left and a right, or if there is no image."""
@@ -141,8 +153,6 @@ class Generator(Protocol):
         """The example of a subject."""
         ...
 
-    def calibrated(self) -> Self:
-        """A copy in which the constants of the difficulty mode (such as doses) have been solved for."""
         ...
 
     def latents(self, subject: Subjects) -> Float[Array, " k"]:
@@ -159,6 +169,8 @@ class RendersImages(Protocol):
     """A generator whose examples have an ``image``."""
 
     subgroups: dict[str, Any]
+    anatomy_differs: ClassVar[bool]
+    """Whether subgroups may differ in anatomy, so that twins may differ in their masks."""
 
     def render(self, subject: Subjects) -> Float[Array, "h w c"]:
         """The image, in [0, 1]."""
@@ -170,6 +182,83 @@ class RendersImages(Protocol):
 
     def measure(self, image: Float[Array, "h w c"], mask: Float[Array, "h w"]) -> dict[str, Float[Array, ""]]:
         """Lever -> its value as estimated from the pixels."""
+        ...
+
+
+@runtime_checkable
+class HasDose(Protocol):
+    """A generator that uses :attr:`Subjects.dose`: the variance of the noise grows as the dose falls, and nothing else
+    changes."""
+
+    def matching_doses(self) -> dict[str, float]:
+        """Subgroup -> dose at which its ideal observer has the AUC of the hardest subgroup's at dose 1, in (0, 1].
+
+        Raises:
+            ValueError: no doses make the subgroups equally hard.
+        """
+        ...
+
+
+@runtime_checkable
+class HasBijection(Protocol):
+    """A generator that uses :attr:`Subjects.reference`: a bijection, which depends on the subgroups alone, maps images
+    of one subgroup to those of another."""
+
+    def reference_subgroup(self) -> Int[Array, ""]:
+        """Index of the subgroup whose images can be mapped to those of all others without leaving [0, 1]."""
+        ...
+
+
+@runtime_checkable
+class HasSlope(Protocol):
+    """A generator that uses :attr:`Subjects.slope`: at opposite slopes, subgroups of equal levers are mirror images."""
+
+    def slope_incompatibility(self) -> str | None:
+        """What the generator needs with its present levers before its images show a slope, or None."""
+        ...
+
+    def measure_slope(self, image: Float[Array, "h w c"], mask: Float[Array, "h w"]) -> Float[Array, ""]:
+        """The slope as estimated from the pixels, degrees."""
+        ...
+
+
+@runtime_checkable
+class HasIdealObserver(Protocol):
+    """A generator whose ideal observer is known in closed form."""
+
+    def ideal_auc(self, subject: Subjects) -> float:
+        """AUC of the ideal observer in the subgroup and circumstances of a subject; key and label are not used."""
+        ...
+
+
+@runtime_checkable
+class HasInformedObserver(Protocol):
+    """A generator whose label acts through known latents alone, which bounds every observer from above."""
+
+    def informed_auc(self, subject: Subjects) -> float:
+        """AUC of an observer who knows these latents, in the subgroup and circumstances of a subject."""
+        ...
+
+
+@runtime_checkable
+class HasLinearObserver(Protocol):
+    """A generator with a linear model of its images, whose ideal observer is known."""
+
+    def linear_auc(self, subject: Subjects) -> float:
+        """AUC of the ideal observer of the linear model, in the subgroup and circumstances of a subject."""
+        ...
+
+
+@runtime_checkable
+class HasLaw(Protocol):
+    """A generator of Gaussian images, to which label 1 adds a known signal."""
+
+    def law(self, subject: Subjects) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The signal [pixel], and the pixel covariance [pixel, pixel] in the subgroup and circumstances of a subject.
+
+        Raises:
+            ValueError: in these circumstances the signal differs between subgroups.
+        """
         ...
 
 

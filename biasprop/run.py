@@ -84,9 +84,9 @@ def run_study(
         Unfinished: workers or the scheduler died; the same call continues from what is stored.
     """
     from biasprop.component import Unfinished
-    from biasprop.difficulty import ledger
     from biasprop.execution import sweep
     from biasprop.execution.progress import make
+    from biasprop.observers import ledger
     from biasprop.report import results
     from biasprop.study import design
     from biasprop.study.load import load_study
@@ -234,7 +234,7 @@ def _report(options: argparse.Namespace, study: Study, store: Path, cells: Seque
 
     report: dict[str, Any] = {}
     if not options.shard:
-        from biasprop.difficulty import ledger
+        from biasprop.observers import ledger
         from biasprop.report import exports, results
 
         entries = ledger.load_or_compute(study, store)

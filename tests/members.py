@@ -16,18 +16,20 @@ from jaxtyping import Array, Float, Int
 
 from biasprop import keys
 from biasprop.component import Component, levers
+from biasprop.difficulty import DIFFICULTIES, in_modes
 from biasprop.encoders import ENCODERS
-from biasprop.generators import GENERATORS, SOURCES
+from biasprop.generators import SOURCES
 from biasprop.interfaces import ArraySpec, Example, RendersImages, Spec, Subjects
 from biasprop.mitigations import MITIGATIONS, PRETRAINING_MITIGATIONS
 from biasprop.objectives import OBJECTIVES
 from biasprop.protocols import PROTOCOLS
-from biasprop.study.conditions import Pretraining, PretrainingCondition
+from biasprop.study.conditions import IN_MODES, Pretraining, PretrainingCondition
 from biasprop.tasks import TASKS
 from biasprop.training.batching import Batch
+from tests.generators.disc import Disc
 
 ROOMS: dict[str, Mapping[str, type[Component]]] = {
-    "generators": GENERATORS,
+    "generators": IN_MODES | in_modes({"disc": Disc}, DIFFICULTIES),
     "sources": SOURCES,
     "encoders": ENCODERS,
     "objectives": OBJECTIVES,
@@ -111,7 +113,7 @@ def level_levers(cls: type[Component]) -> tuple[str, ...]:
 
 def differing(kind: str, name: str | None = None, by: float = 0.05, **values: Any) -> Any:
     """A generator whose subgroups differ in every lever, or in one, by a fraction ``by`` of its range."""
-    cls = GENERATORS[kind]
+    cls = ROOMS["generators"][kind]
     base, other = level(cls), level(cls)
     for lever in level_levers(cls) if name is None else (name,):
         low, high = bounds(level_class(cls).model_fields[lever])
@@ -202,7 +204,7 @@ def latents(generator: Any, who: Subjects) -> np.ndarray:
 
 def measured(generator: Any, who: Subjects) -> dict[str, np.ndarray]:
     """Measurements from the pixels of subjects, or the values of other arrays, each [n]."""
-    if not isinstance(generator, RendersImages):
+    if not isinstance(getattr(generator, "plain", generator), RendersImages):
         return {f"{name} {i}": x for name, array in examples(generator, who).items() for i, x in enumerate(array.T)}
 
     def function(generator: Any, who: Subjects) -> dict[str, Array]:  # each part is compiled once for all its users

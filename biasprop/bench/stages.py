@@ -13,13 +13,13 @@ import numpy as np
 from biasprop import keys
 from biasprop.bench.operations import Counts, Program, products, recorded
 from biasprop.component import Definition
-from biasprop.difficulty import calibration_cache
 from biasprop.interfaces import Params
 from biasprop.keys import Stream
 from biasprop.nn import optimisation
 from biasprop.nn.heads import Head
 from biasprop.nn.optimisation import SEGMENT, Schedule
 from biasprop.nn.views import Augmentation
+from biasprop.observers import calibration_cache
 from biasprop.population import rosters
 from biasprop.study import design
 from biasprop.study.conditions import Finetuning, PretrainingCondition

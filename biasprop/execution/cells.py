@@ -13,11 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from biasprop import keys
-from biasprop.difficulty import calibration_cache
 from biasprop.execution.encoders import BatchEncoders
 from biasprop.execution.stage_timer import StageTimer
 from biasprop.hardware import device
 from biasprop.metrics import auc
+from biasprop.observers import calibration_cache
 from biasprop.population import rosters
 from biasprop.status import TO_DO, Status
 from biasprop.store.encoders import EncoderStore

@@ -4,6 +4,10 @@ Skin colour comes from :mod:`biasprop.generators.skin`. A lesion has five cues, 
 size, border, asymmetry, variegation, edge. Each is an independent standard normal plus ``loading * severity``; severity
 is 0 (benign) or 1 (melanoma) with a spread. No single cue determines the label. An observer who knows all five cues has
 the closed-form AUC of :meth:`Dermoscopy.informed_auc`.
+
+A subject's dose is the number of electrons relative to ``white_electrons``. With a slope, skin has lines of that slope
+and lesions are elongated along them. With a reference subgroup, a subject is photographed with skin of that subgroup,
+and each channel is then multiplied by a constant of the two subgroups, so that dark skin loses no information.
 """
 
 from __future__ import annotations
@@ -12,18 +16,18 @@ import enum
 import functools
 import math
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from biasprop import keys
-from biasprop.component import OneOf, Preset
+from biasprop.component import Preset
 from biasprop.generators import canvas, lesion, occlusions, skin_readings
 from biasprop.generators.canvas import materialise, normal, normals, uniform, uniforms
-from biasprop.generators.difficulty import DIFFICULTIES, Calibrated, Natural, check_subgroups, matching_doses
+from biasprop.generators.doses import matching_doses
 from biasprop.generators.images import ImageGenerator
 from biasprop.generators.lesion import Draws, Lesion
 from biasprop.generators.lesion_density import LinearModel, linearise
@@ -43,16 +47,16 @@ MARKER_COLOUR = (0.05, 0.15, 0.8)
 CUES = ("size", "border", "asymmetry", "variegation", "edge")
 
 WAVE_COUNT, MAX_WAVELENGTH_MM, MIN_WAVELENGTH_MM = 4, 3.6, 1.8
-"""Number of waves that form the skin lines in mode ``symmetric``, and the range of their wavelengths, mm."""
+"""Number of waves that form sloping skin lines, and the range of their wavelengths, mm."""
 LINES_SD = 0.2
 """Relative sd of skin melanin due to these lines."""
 SLOPE_SD_DEGREES = 6.0
-"""Sd of the slope of a wave, and of a lesion's long axis, around the subgroup's slope, degrees."""
+"""Sd of the slope of a wave, and of a lesion's long axis, around the subject's slope, degrees."""
 GROWTH_MM2_PER_MONTH, GROWTH_LOG_SD = 0.43, 1.3
 """Mean growth rate of a melanoma's area, mm^2 per month, and sd of its logarithm between melanomas (published: .43,
 sd .9). A naevus does not grow."""
 LINE_ELONGATION = 0.8
-"""In mode ``symmetric``, a lesion is stretched along the lines and narrowed across them by one over this factor."""
+"""With skin lines, a lesion is stretched along them and narrowed across them by one over this factor."""
 
 
 class Latent(enum.IntEnum):
@@ -138,12 +142,6 @@ class Dermoscopy(ImageGenerator):
     """Draw a ruler, gel bubbles, an ink dot and a dermoscope ring over the photograph."""
     artefact_density: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Probability of each artefact."""
-    difficulty: Annotated[Any, OneOf(DIFFICULTIES)] = Natural()
-    """Difficulty mode: how hard the task is in one subgroup relative to another. ``calibrated`` reduces the electrons
-    in subgroups whose lesions are easier to see; ``invertible`` photographs all subjects with the skin of the lightest
-    subgroup and then multiplies each channel by a constant per subgroup, so that dark skin loses no information;
-    ``symmetric`` draws skin lines, and lesions elongated along them, at opposite slopes in two subgroups of equal
-    tone."""
 
     channels: ClassVar[int] = 3
     diseases: ClassVar[tuple[str, ...]] = ("melanoma",)
@@ -151,52 +149,40 @@ class Dermoscopy(ImageGenerator):
     attribute_names: ClassVar[tuple[str, ...]] = ("pigment", "elongation", "across", "down")
     follows_up: ClassVar[bool] = True
 
-    @model_validator(mode="after")
-    def difficulty_goes_with_the_subgroups(self) -> Self:
-        """``symmetric`` needs two subgroups of equal levers; doses must name subgroups."""
-        check_subgroups(self.difficulty, self.subgroups)
-        return self
-
     @property
     def pixels(self) -> int:
         """Pixels along a side."""
         return self.size
 
-    def calibrated(self) -> Self:
-        """A copy with the doses of mode ``calibrated``; itself in every other mode.
-
-        Doses are solved for the linear model of :meth:`linear_auc`, which takes half a minute.
-
-        Raises:
-            ValueError: no doses make the subgroups equally hard.
-        """
-        if not self.difficulty.needs_calibration:
-            return self
-        from scipy.special import ndtri
-
-        models = {name: self._linear_model(name) for name in self.subgroups}
-        doses = matching_doses(
-            lambda name, dose: np.sqrt(2) * ndtri(self._linear_auc(models[name], dose)), list(models)
-        )
-        return self.model_copy(update={"difficulty": Calibrated(dose=doses)})
-
-    def linear_auc(self, subgroup: str) -> float:
+    def linear_auc(self, subject: Subjects) -> float:
         """AUC of the ideal observer of a linear model of the image (see :mod:`biasprop.generators.linear_observer`).
 
         The model is linear in optical density, where pigments add, before clipping and without hair and artefacts; it
         is built about :data:`LESIONS` drawn lesions half-way between the classes. The observer knows the subgroup, and
         the position and orientations of the lesion, in which the image is far from linear.
         """
-        dose = self.difficulty.dose.get(subgroup, 1.0) if self.difficulty.kind == "calibrated" else 1.0
-        return self._linear_auc(self._linear_model(subgroup), dose)
+        return self._linear_auc(self._linear_model(subject), 1.0 if subject.dose is None else float(subject.dose))
 
-    def _linear_model(self, subgroup: str) -> Callable[[int], LinearModel]:
+    def matching_doses(self) -> dict[str, float]:
+        """Doses at which the ideal observers of the linear models match, which takes half a minute.
+
+        Raises:
+            ValueError: no doses make the subgroups equally hard.
+        """
+        from scipy.special import ndtri
+
+        key = keys.replicate(0, 0)
+        models = {
+            name: self._linear_model(Subjects(key, jnp.int32(g), jnp.int32(0))) for g, name in enumerate(self.subgroups)
+        }
+        return matching_doses(lambda name, dose: np.sqrt(2) * ndtri(self._linear_auc(models[name], dose)), list(models))
+
+    def _linear_model(self, subject: Subjects) -> Callable[[int], LinearModel]:
         """Index of a lesion -> linear model about it; cached unless large (:data:`MAX_CACHED_SLOPE_BYTES`)."""
         lesion_keys = keys.at_each(keys.stream(keys.replicate(0, 0), keys.Stream.TRUTH), jnp.arange(LESIONS))
-        index = jnp.int32(list(self.subgroups).index(subgroup))
 
         def model(lesion: int) -> LinearModel:
-            return linearise(self, Subjects(lesion_keys[lesion], index, jnp.int32(0)))
+            return linearise(self, subject._replace(key=lesion_keys[lesion]))
 
         return functools.cache(model) if LESIONS * model(0).slopes.nbytes <= MAX_CACHED_SLOPE_BYTES else model
 
@@ -219,11 +205,11 @@ class Dermoscopy(ImageGenerator):
 
     def ita(self, subject: Subjects) -> Float[Array, ""]:
         """Declared ITA in degrees. Twins have the same quantile in their subgroups."""
-        photographed = self._tone(subject.subgroup, _short_draws(subject)[Latent.TONE][0])
-        if self.difficulty.kind != "invertible":
+        photographed = self._tone(subject.imaged_subgroup, _short_draws(subject)[Latent.TONE][0])
+        if subject.reference is None:
             return photographed
         skin = skin_colour(melanosome_fraction(photographed), jnp.float32(BLOOD))
-        return canvas.typology_angle(skin * self._filter(subject.subgroup))
+        return canvas.typology_angle(skin * self._filter(subject))
 
     def latents(self, subject: Subjects) -> Float[Array, " 2"]:
         """ITA in degrees and severity."""
@@ -235,7 +221,7 @@ class Dermoscopy(ImageGenerator):
         position = (uniform(key, Latent.PLACE, (2,)) - 0.5) * 12**0.5
         return jnp.stack([normal(key, Latent.PIGMENT), normal(key, Latent.SHAPE), *position])
 
-    def informed_auc(self, subgroup: str) -> float:
+    def informed_auc(self, subject: Subjects) -> float:
         """AUC of an observer who knows the five cues and nothing else about severity; the same in every subgroup.
 
         Given the label the cues are normal with covariance ``I + (loading sd)^2 11'`` and means ``loading`` apart, so
@@ -250,32 +236,44 @@ class Dermoscopy(ImageGenerator):
     def render(self, subject: Subjects) -> Float[Array, "h w 3"]:
         """The photograph as sRGB code values in [0, 1]."""
         key, draws = self._photograph_key(subject), self._draws(subject)
-        albedo = self._albedo(subject.subgroup, draws, self.cues(subject), self._lines(subject))
+        albedo = self._albedo(subject, draws, self.cues(subject), self._lines(subject))
         if self.hair:
             albedo = occlusions.hair(albedo, key, Latent.HAIR, self.field_of_view, self.hair_density)
-        linear = albedo * barrier(self._light(subject.subgroup, draws))
+        linear = albedo * barrier(self._light(subject, draws))
         if self.artefacts:
             linear = occlusions.artefacts(linear, key, Latent.ARTEFACT, self.field_of_view, self.artefact_density)
         if subject.marker is not None:
             linear = canvas.draw_marker(linear, subject.marker, jnp.asarray(MARKER_COLOUR)[:, None, None])
-        white = self._white_electrons(subject.subgroup)
+        white = self.white_electrons if subject.dose is None else self.white_electrons * subject.dose
         electrons = barrier(white * jnp.clip(linear, 0, 1))
         grain = barrier(normal(key, Latent.NOISE, (3 * self.size**2,))).reshape(3, self.size, self.size)
         if subject.noise is not None:
             grain = subject.noise * grain
         noisy = electrons + jnp.sqrt(electrons + self.read_noise**2) * grain
         exposed = jnp.clip(noisy / white, 0, 1)
-        if self.difficulty.kind == "invertible":
-            exposed = exposed * self._filter(subject.subgroup)[:, None, None]
+        if subject.reference is not None:
+            exposed = exposed * self._filter(subject)[:, None, None]
         return jnp.moveaxis(barrier(canvas.srgb(exposed)), 0, -1)
 
     def mask(self, subject: Subjects) -> Float[Array, "h w"]:
         """Fraction of each pixel covered by the lesion, in [0, 1]."""
-        return self._lesion(self._draws(subject), self.cues(subject)).cover
+        return self._lesion(subject, self._draws(subject), self.cues(subject)).cover
 
     def measure(self, image: Float[Array, "h w 3"], mask: Float[Array, "h w"]) -> dict[str, Float[Array, ""]]:
         """Estimate the levers from pixels (:func:`biasprop.generators.skin_readings.measure`)."""
-        return skin_readings.measure(image, mask, self.field_of_view, lines=self.difficulty.kind == "symmetric")
+        return skin_readings.measure(image, mask, self.field_of_view)
+
+    def reference_subgroup(self) -> Int[Array, ""]:
+        """The lightest subgroup, from whose photographs the channels of all others can be scaled without clipping."""
+        return jnp.argmax(self._tones()[0])
+
+    def slope_incompatibility(self) -> str | None:
+        """None: skin lines have a slope on any skin."""
+        return None
+
+    def measure_slope(self, image: Float[Array, "h w 3"], mask: Float[Array, "h w"]) -> Float[Array, ""]:
+        """Slope of the skin lines, degrees (:func:`biasprop.generators.skin_readings.line_slope`)."""
+        return skin_readings.line_slope(image, mask)
 
     def _draws(self, subject: Subjects) -> Draws:
         few = _short_draws(subject)
@@ -285,8 +283,8 @@ class Dermoscopy(ImageGenerator):
             spread = jnp.exp(GROWTH_LOG_SD * normal(subject.key, Latent.GROWTH) - GROWTH_LOG_SD**2 / 2)
             grown_area = GROWTH_MM2_PER_MONTH * jnp.maximum(self.severity(subject), 0) * spread * subject.months
             light = normal(self._photograph_key(subject), Latent.LIGHT, (3,))
-        if self.difficulty.kind == "symmetric":
-            along = self._slope(subject.subgroup) + SLOPE_SD_DEGREES * few[Latent.SLOPE][0]
+        if subject.slope is not None:
+            along = subject.slope + SLOPE_SD_DEGREES * few[Latent.SLOPE][0]
             direction = direction.at[0].set(along / 180)
         wide, narrow = canvas.field_draws_shape(6), canvas.field_draws_shape(5)
         fields = (Latent.TEXTURE, Latent.PIGMENT_FIELD, Latent.VESSEL_FIELD)
@@ -312,27 +310,30 @@ class Dermoscopy(ImageGenerator):
         return subject.key if subject.months is None else keys.at(subject.key, keys.Subject.FOLLOW_UP)
 
     def _albedo(
-        self, subgroup: Int[Array, ""], draws: Draws, cues: Float[Array, " 5"], lines: Float[Array, "h w"] | None
+        self, subject: Subjects, draws: Draws, cues: Float[Array, " 5"], lines: Float[Array, "h w"] | None
     ) -> Float[Array, "3 h w"]:
         """Linear RGB albedo of skin and lesion."""
-        added = self._lesion(draws, cues)
+        added = self._lesion(subject, draws, cues)
         texture = canvas.gaussian_field(draws.texture, self.size)
         uneven = 1 + self.texture * texture
         if lines is not None:
             uneven = uneven + LINES_SD * lines
-        skin = materialise(melanosome_fraction(self._tone(subgroup, draws.tone)), BLOOD * jnp.exp(0.3 * draws.blood))
+        skin = materialise(
+            melanosome_fraction(self._tone(subject.imaged_subgroup, draws.tone)), BLOOD * jnp.exp(0.3 * draws.blood)
+        )
         melanin, blood = skin[0] * uneven + added.pigment, skin[1] + added.blood
         return skin_colour(barrier(melanin), barrier(blood))
 
-    def _lesion(self, draws: Draws, cues: Float[Array, " 5"]) -> Lesion:
+    def _lesion(self, subject: Subjects, draws: Draws, cues: Float[Array, " 5"]) -> Lesion:
         pigment = self.pigment * jnp.exp(self.pigment_sd * draws.pigment)
-        elongation = LINE_ELONGATION if self.difficulty.kind == "symmetric" else 1.0
+        elongation = 1.0 if subject.slope is None else LINE_ELONGATION
         return lesion.draw(
             draws, cues, size=self.size, field_of_view=self.field_of_view, pigment=pigment, elongation=elongation
         )
 
-    def _light(self, subgroup: Int[Array, ""], draws: Draws) -> Float[Array, "h w"]:
+    def _light(self, subject: Subjects, draws: Draws) -> Float[Array, "h w"]:
         x, y = canvas.grid(self.size, 2.0)
+        subgroup = subject.imaged_subgroup
         exposure, across, down = materialise(
             jnp.exp(self.exposure_sd * draws.light[0]) * self._exposure(self._tone(subgroup, draws.tone)),
             self.shading * draws.light[1],
@@ -345,17 +346,10 @@ class Dermoscopy(ImageGenerator):
         skin = canvas.luminance(skin_colour(melanosome_fraction(ita), jnp.float32(BLOOD)))
         return jnp.clip(0.45 / skin, 0.25, 4.0) ** self.auto_exposure
 
-    def _white_electrons(self, subgroup: Int[Array, ""]) -> float | Float[Array, ""]:
-        if self.difficulty.kind != "calibrated":
-            return self.white_electrons
-        doses = [jnp.asarray(self.difficulty.dose.get(name, 1.0), jnp.float32) for name in self.subgroups]
-        return self.white_electrons * jnp.stack(doses)[subgroup]
-
     def _tone(self, subgroup: Int[Array, ""], draw: Float[Array, ""]) -> Float[Array, ""]:
-        """ITA of the photographed skin, degrees."""
+        """ITA of a subgroup's skin, degrees."""
         mean, sd = self._tones()
-        photographed = jnp.argmax(mean) if self.difficulty.kind == "invertible" else subgroup
-        return mean[photographed] + sd[photographed] * draw
+        return mean[subgroup] + sd[subgroup] * draw
 
     def _tones(self) -> tuple[Float[Array, " g"], Float[Array, " g"]]:
         """Mean and sd of ITA in every subgroup."""
@@ -363,25 +357,22 @@ class Dermoscopy(ImageGenerator):
         sd = jnp.stack([jnp.asarray(tone.ita_sd, jnp.float32) for tone in self.subgroups.values()])
         return mean, sd
 
-    def _filter(self, subgroup: Int[Array, ""]) -> Float[Array, " 3"]:
-        """Factor on each channel in mode ``invertible``: 1 in the lightest subgroup, less in the others."""
+    def _filter(self, subject: Subjects) -> Float[Array, " 3"]:
+        """Factor on each channel that turns the mean skin of the reference subgroup into that of the subject's."""
         mean, _ = self._tones()
-        skin, lightest = (
-            skin_colour(melanosome_fraction(ita), jnp.float32(BLOOD)) for ita in (mean[subgroup], jnp.max(mean))
+        skin, photographed = (
+            skin_colour(melanosome_fraction(mean[subgroup]), jnp.float32(BLOOD))
+            for subgroup in (subject.subgroup, subject.reference)
         )
-        return skin / lightest
-
-    def _slope(self, subgroup: Int[Array, ""]) -> Float[Array, ""]:
-        """Slope of a subgroup's skin lines, degrees."""
-        return self.difficulty.angle * (1 - 2 * subgroup)
+        return skin / photographed
 
     def _lines(self, subject: Subjects) -> Float[Array, "h w"] | None:
-        """Skin lines of unit variance: waves whose crests follow the subgroup's slope; None without ``symmetric``."""
-        if self.difficulty.kind != "symmetric":
+        """Skin lines of unit variance: waves whose crests follow the subject's slope; None if it has none."""
+        if subject.slope is None:
             return None
         amplitude, tilt = normal(subject.key, Latent.LINES, (2, WAVE_COUNT))
         quantile, phase = uniform(subject.key, Latent.LINE_WAVES, (2, WAVE_COUNT))
-        angle = jnp.radians(self._slope(subject.subgroup) + SLOPE_SD_DEGREES * tilt)
+        angle = jnp.radians(subject.slope + SLOPE_SD_DEGREES * tilt)
         wavenumber = 2 * jnp.pi / (MAX_WAVELENGTH_MM + (MIN_WAVELENGTH_MM - MAX_WAVELENGTH_MM) * quantile)
         x, y = canvas.grid(self.size, self.field_of_view)
         a = (wavenumber * jnp.cos(angle))[:, None] * y + 2 * jnp.pi * phase[:, None]

@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import enum
 import math
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 from pydantic import Field
 
-from biasprop.component import Component, OneOf
+from biasprop.component import Component
 from biasprop.generators.canvas import normal, uniform
-from biasprop.generators.difficulty import Natural
 from biasprop.interfaces import ArraySpec, Example, Spec, Subjects
 
 
@@ -54,8 +53,6 @@ class FeatureVector(Component):
     """Distance of the class means."""
     comorbidity: Annotated[float, Field(ge=0, le=1)] = 0.5
     """P(the disease that the label is not of)."""
-    difficulty: Annotated[Natural, OneOf({"natural": Natural})] = Natural()
-    """Difficulty mode: ``natural``."""
 
     diseases: ClassVar[tuple[str, ...]] = ("first", "second")
     latent_names: ClassVar[tuple[str, ...]] = ("severity", "log_likelihood_ratio")
@@ -67,10 +64,6 @@ class FeatureVector(Component):
     def spec(self) -> Spec:
         """One vector, ``features``."""
         return {"features": ArraySpec((self.length,))}
-
-    def calibrated(self) -> Self:
-        """Itself: there are no constants to solve for."""
-        return self
 
     def observe(self, subject: Subjects) -> Example:
         """The vector of a subject; a marker adds 1 to the fifth feature."""
@@ -96,10 +89,11 @@ class FeatureVector(Component):
         ratio = self.distance * (projected - self.distance / 2) / noise**2
         return jnp.stack([jnp.asarray(subject.mean_severity, jnp.float32), ratio])
 
-    def ideal_auc(self, subgroup: str) -> float:
-        """AUC of the ideal observer of either disease in a subgroup, ``Phi(d' / sqrt 2)`` with
+    def ideal_auc(self, subject: Subjects) -> float:
+        """AUC of the ideal observer of either disease in a subject's subgroup, ``Phi(d' / sqrt 2)`` with
         ``d' = distance / noise``."""
-        return 0.5 * math.erfc(-float(self.distance) / float(self.subgroups[subgroup].noise) / 2)
+        cloud = list(self.subgroups.values())[int(subject.subgroup)]
+        return 0.5 * math.erfc(-float(self.distance) / float(cloud.noise) / 2)
 
     def _disease(self, subject: Subjects) -> int | Int[Array, ""]:
         """Index of the disease that the label is of."""

@@ -3,23 +3,26 @@
 The background is a periodic Gaussian random field with the power spectrum of the subgroup,
 ``NPS(f) = s^2 / (f^2 + f0^2)^(b/2) + s_w^2``; the signal is a fixed Gaussian blob. Both are known exactly, so the ideal
 observer is the prewhitening matched filter and ``d'^2 = sum |S(f)|^2 / (N NPS(f))`` (Barrett and Myers 2004, ch. 13).
+
+A subject's dose divides the variance of the background. A slope turns the long axis of a stretched background. With a
+reference subgroup, the blob is added to the background of that subgroup, and the image is then filtered to the spectrum
+of the subject's own.
 """
 
 from __future__ import annotations
 
 import enum
 import functools
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
-from pydantic import Field, model_validator
+from jaxtyping import Array, Float, Int
+from pydantic import Field
 
-from biasprop.component import Component, OneOf
+from biasprop.component import Component
 from biasprop.generators import canvas
 from biasprop.generators.canvas import normal
-from biasprop.generators.difficulty import DIFFICULTIES, Calibrated, Natural, check_subgroups
 from biasprop.generators.images import ImageGenerator
 from biasprop.interfaces import Subjects
 
@@ -59,27 +62,11 @@ class Gaussian(ImageGenerator):
     width: Annotated[float, Field(gt=0, le=1)] = 0.12
     """Sd of the blob, as a fraction of the view."""
 
-    difficulty: Annotated[Any, OneOf(DIFFICULTIES)] = Natural()
-    """Difficulty mode: how hard the task is in one subgroup relative to another. ``calibrated`` divides a background's
-    variance by its dose; ``invertible`` adds the blob to the first subgroup's background and then filters the whole
-    image to each subgroup's spectrum; ``symmetric`` rotates the long axis of one stretched background to opposite
-    slopes."""
-
     channels: ClassVar[int] = 1
     diseases: ClassVar[tuple[str, ...]] = ("blob",)
     latent_names: ClassVar[tuple[str, ...]] = ("mean_level", "severity")
     attribute_names: ClassVar[tuple[str, ...]] = ()
     follows_up: ClassVar[bool] = False
-
-    @model_validator(mode="after")
-    def difficulty_goes_with_the_subgroups(self) -> Self:
-        """``symmetric`` needs two equal subgroups with an anisotropic background."""
-        check_subgroups(self.difficulty, self.subgroups)
-        if self.difficulty.kind == "symmetric" and not next(iter(self.subgroups.values())).stretch:
-            raise ValueError(
-                "difficulty = symmetric needs a background with stretch != 0; an isotropic one has no slope"
-            )
-        return self
 
     @property
     def pixels(self) -> int:
@@ -91,82 +78,79 @@ class Gaussian(ImageGenerator):
         x, y = canvas.grid(self.size, 1.0)
         return self.contrast * jnp.exp(-(x[None, :] ** 2 + y[:, None] ** 2) / (2 * self.width**2))
 
-    def calibrated(self) -> Self:
-        """A copy with the doses of mode ``calibrated``, in closed form: ``d'^2`` is proportional to the dose."""
-        if not self.difficulty.needs_calibration:
-            return self
-        d_squared = {
-            name: self._detectability(power) for name, power in zip(self.subgroups, self._powers(), strict=True)
-        }
-        dose = {name: min(d_squared.values()) / squared for name, squared in d_squared.items()}
-        return self.model_copy(update={"difficulty": Calibrated(dose=dose)})
-
-    def power(self, background: Background, slope: float | Float[Array, ""] = 0.0) -> Float[Array, "h w"]:
+    def power(self, background: Background, slope: Float[Array, ""] | None = None) -> Float[Array, "h w"]:
         """Noise power at each frequency of ``numpy.fft.fft2``'s grid; its mean is the pixel variance.
 
         Args:
             background: levers of the subgroup.
-            slope: slope of the long axis, degrees; 0 is along a row.
+            slope: slope of the long axis, degrees; None: it is along a row.
         """
         frequency = jnp.fft.fftfreq(self.size, 1 / self.size)
         down, across = frequency[:, None], frequency[None, :]
         along = jnp.exp(jnp.asarray(background.stretch, jnp.float32))
-        if self.difficulty.kind == "symmetric":
+        if slope is not None:
             cos, sin = jnp.cos(jnp.radians(slope)), jnp.sin(jnp.radians(slope))
             down, across = down * cos - across * sin, across * cos + down * sin
         squared = down**2 / along + across**2 * along
         shape = (squared + self.knee**2) ** (-background.slope / 2)
-        if self.difficulty.kind == "symmetric":  # the Nyquist frequency stands for both its signs
+        if slope is not None:  # the Nyquist frequency stands for both its signs
             shape = (shape + jnp.roll(shape[::-1, ::-1], 1, axis=(0, 1))) / 2
         return background.amplitude**2 * shape / jnp.mean(shape) + background.noise**2
 
-    def law(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """The signal that label 1 adds, and subgroup -> pixel covariance, in double precision.
+    def law(self, subject: Subjects) -> tuple[np.ndarray, np.ndarray]:
+        """The signal that label 1 adds, and the pixel covariance of a subject's subgroup, in double precision.
 
         Returns:
             [pixel] and [pixel, pixel], pixels row by row. The backgrounds are stationary and periodic, so the Hartley
             transform diagonalises every covariance.
 
         Raises:
-            ValueError: with ``invertible``, which filters the signal too, so that it differs between subgroups.
+            ValueError: the image is filtered to another subgroup's spectrum, so the signal differs between subgroups.
         """
-        if self.difficulty.kind == "invertible":
-            raise ValueError("with difficulty = invertible the signal differs between subgroups")
-        solved = self.calibrated()
-        basis = _hartley_2d(self.size, turned=self.difficulty.kind == "symmetric")
-        powers = zip(self.subgroups, solved._powers(), strict=True)
-        covariances = {name: (basis * np.asarray(power, np.float64).ravel()) @ basis for name, power in powers}
-        return np.asarray(self.signal(), np.float64).ravel(), covariances
+        if subject.reference is not None:
+            raise ValueError("the signal differs between subgroups, because it is filtered with the image")
+        basis = _hartley_2d(self.size, turned=subject.slope is not None)
+        power = self._powers(subject)[int(subject.subgroup)]
+        covariance = (basis * np.asarray(power, np.float64).ravel()) @ basis
+        return np.asarray(self.signal(), np.float64).ravel(), covariance
 
-    def ideal_auc(self, subgroup: str) -> float:
-        """AUC of the ideal observer in a subgroup, ``Phi(d' / sqrt 2)``; bijections do not change it."""
+    def ideal_auc(self, subject: Subjects) -> float:
+        """AUC of the ideal observer, ``Phi(d' / sqrt 2)``; bijections do not change it."""
         from scipy.special import ndtr
 
-        names = list(self.subgroups)
-        background = names[0] if self.difficulty.kind == "invertible" else subgroup
-        power = self.calibrated()._powers()[names.index(background)]
+        power = self._powers(subject)[int(subject.imaged_subgroup)]
         return float(ndtr(np.sqrt(self._detectability(power) / 2)))
+
+    def matching_doses(self) -> dict[str, float]:
+        """Doses at which all ideal observers match, in closed form: ``d'^2`` is proportional to the dose."""
+        d_squared = {name: self._detectability(self.power(level)) for name, level in self.subgroups.items()}
+        return {name: min(d_squared.values()) / squared for name, squared in d_squared.items()}
+
+    def reference_subgroup(self) -> Int[Array, ""]:
+        """The first subgroup; its images are filtered to the spectra of the others."""
+        return jnp.int32(0)
+
+    def slope_incompatibility(self) -> str | None:
+        """Only the long axis of an anisotropic background has a slope."""
+        anisotropic = all(level.stretch for level in self.subgroups.values())
+        return None if anisotropic else "a background with stretch != 0; an isotropic one has no slope"
 
     def _detectability(self, power: Float[Array, "h w"]) -> float:
         """``d'^2`` of the ideal observer."""
         spectrum = jnp.abs(jnp.fft.fft2(self.signal())) ** 2
         return float(jnp.sum(spectrum / power)) / self.size**2
 
-    def _backgrounds(self) -> list[Background]:
-        """Every subgroup's background at its dose."""
-        levels = self.subgroups
-        if self.difficulty.kind != "calibrated":
-            return list(levels.values())
-        scale = {name: jnp.asarray(self.difficulty.dose.get(name, 1.0), jnp.float32) ** -0.5 for name in levels}
-        return [
-            level.model_copy(update={"amplitude": scale[name] * level.amplitude, "noise": scale[name] * level.noise})
-            for name, level in levels.items()
-        ]
+    def _backgrounds(self, subject: Subjects) -> list[Background]:
+        """Every subgroup's background at the dose of a subject, which divides its variance."""
+        levels = list(self.subgroups.values())
+        if subject.dose is None:
+            return levels
+        scale = subject.dose**-0.5
+        return [b.model_copy(update={"amplitude": scale * b.amplitude, "noise": scale * b.noise}) for b in levels]
 
-    def _powers(self) -> list[Float[Array, "h w"]]:
-        """Noise power of every subgroup."""
-        angle = self.difficulty.angle if self.difficulty.kind == "symmetric" else 0.0
-        return [self.power(level, angle * (1 - 2 * g)) for g, level in enumerate(self._backgrounds())]
+    def _powers(self, subject: Subjects) -> list[Float[Array, "h w"]]:
+        """Noise power of every subgroup at the dose and slope of a subject."""
+        return [self.power(background, subject.slope) for background in self._backgrounds(subject)]
 
     def latents(self, subject: Subjects) -> Float[Array, " 2"]:
         """Mean grey level of the image, and severity (the label unless there is a manifestation shift)."""
@@ -175,9 +159,8 @@ class Gaussian(ImageGenerator):
     def render(self, subject: Subjects) -> Float[Array, "h w 1"]:
         """The image, with mean .5; not clipped, because that would make the background non-Gaussian."""
         white = normal(subject.key, Latent.FIELD, (self.size, self.size))
-        levels, powers = self._backgrounds(), self._powers()
-        invertible, turned = (self.difficulty.kind == kind for kind in ("invertible", "symmetric"))
-        spectrum = jnp.int32(0) if invertible else subject.subgroup
+        levels, powers, turned = self._backgrounds(subject), self._powers(subject), subject.slope is not None
+        spectrum = subject.imaged_subgroup
         # All subgroups filter the same white field, so twins differ by their spectrum alone.
         roots = jnp.stack([jnp.sqrt(power - b.noise**2) for power, b in zip(powers, levels, strict=True)])
         noise = jnp.stack([jnp.asarray(b.noise, jnp.float32) for b in levels])[spectrum]
@@ -186,8 +169,9 @@ class Gaussian(ImageGenerator):
             noise = subject.noise * noise
         grain = noise * normal(subject.key, Latent.NOISE, (self.size, self.size))
         image = 0.5 + subject.mean_severity * self.signal() + field + grain
-        if invertible:
-            image = 0.5 + _filter(image - 0.5, jnp.sqrt(jnp.stack(powers) / powers[0])[subject.subgroup], turned)
+        if subject.reference is not None:
+            ratio = jnp.sqrt(jnp.stack(powers) / jnp.stack(powers)[subject.reference])[subject.subgroup]
+            image = 0.5 + _filter(image - 0.5, ratio, turned)
         if subject.marker is not None:
             image = canvas.draw_marker(image, subject.marker, 0.9)
         return image[..., None]
@@ -199,21 +183,23 @@ class Gaussian(ImageGenerator):
     def measure(self, image: Float[Array, "h w 1"], mask: Float[Array, "h w"]) -> dict[str, Float[Array, ""]]:
         """``level`` (mean), ``amplitude`` (sd over the image), ``roughness`` (sd of differences of neighbours over
         sd), ``stretch`` (log of the sd of differences down a column over that along a row) and ``contrast``
-        (matched-filter output over the signal's energy, minus the mean level); in ``symmetric`` also ``slope`` (of the
-        texture's long axis, degrees)."""
+        (matched-filter output over the signal's energy, minus the mean level)."""
         grey = image[..., 0]
         template = self.signal() / jnp.maximum(self.contrast, 1e-9)
         template = template - jnp.mean(template)
         sd = jnp.std(grey)
         along, down = jnp.std(grey[:, 1:] - grey[:, :-1]), jnp.std(grey[1:] - grey[:-1])
-        read = {"slope": canvas.minor_axis_angle(grey)} if self.difficulty.kind == "symmetric" else {}
-        return read | {
+        return {
             "level": jnp.mean(grey),
             "amplitude": sd,
             "roughness": along / sd,
             "stretch": jnp.log(down / along),
             "contrast": jnp.sum(grey * template) / jnp.sum(template**2),
         }
+
+    def measure_slope(self, image: Float[Array, "h w 1"], mask: Float[Array, "h w"]) -> Float[Array, ""]:
+        """Slope of the long axis of the texture, degrees."""
+        return canvas.minor_axis_angle(image[..., 0])
 
 
 @functools.cache

@@ -17,6 +17,7 @@ class ImageGenerator(Component):
     channels: ClassVar[int]
     """Number of colour channels."""
     symmetries: ClassVar[tuple[str, ...]] = ("flip", "transpose")
+    anatomy_differs: ClassVar[bool] = False
 
     @property
     @abstractmethod

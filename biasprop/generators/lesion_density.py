@@ -41,8 +41,8 @@ def linearise(generator: Any, subject: Subjects) -> LinearModel:
 
     def density(latents: Float[Array, " m"]) -> Float[Array, " p"]:
         draws = rebuild(latents)._replace(**fixed)
-        albedo = generator._albedo(subject.subgroup, draws, draws.cues + 0.5 * generator.loading, lines)
-        return -jnp.log(albedo * generator._light(subject.subgroup, draws)).ravel()
+        albedo = generator._albedo(subject, draws, draws.cues + 0.5 * generator.loading, lines)
+        return -jnp.log(albedo * generator._light(subject, draws)).ravel()
 
     def slope(tangent: Float[Array, " m"]) -> Float[Array, " p"]:
         return jax.jvp(density, (free,), (tangent,))[1]

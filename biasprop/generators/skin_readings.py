@@ -10,7 +10,7 @@ from biasprop.generators import canvas
 
 
 def measure(
-    image: Float[Array, "h w 3"], mask: Float[Array, "h w"], field_of_view: float, *, lines: bool
+    image: Float[Array, "h w 3"], mask: Float[Array, "h w"], field_of_view: float
 ) -> dict[str, Float[Array, ""]]:
     """Estimate the levers from pixels.
 
@@ -18,18 +18,16 @@ def measure(
         image: sRGB code values.
         mask: lesion cover, as an annotator would outline it; it locates the lesion and carries no cue values.
         field_of_view: width of the view, mm.
-        lines: whether to measure the skin lines of mode ``symmetric``.
 
     Returns:
         ``ita`` of the skin in degrees, Weber ``contrast`` of the lesion's luminance, and the five cues: ``size``
         (diameter, mm), ``border`` (perimeter over that of the circle of the same area), ``asymmetry`` (offset of
         the dark centroid over the radius), ``variegation`` (relative sd of the pigment), ``edge`` (width, mm).
-        With ``lines`` also the ``slope`` of the skin lines, degrees.
     """
     linear = canvas.linear_light(image)
     x, y = canvas.grid(len(image), field_of_view)
     pixel = field_of_view / len(image)
-    skin = (1 - mask) ** 8 + 1e-6
+    skin = _skin_weight(mask)
     skin_mean = jnp.sum(linear * skin[..., None], (0, 1)) / jnp.sum(skin)
     lesion_luminance = jnp.sum(mask * canvas.luminance(linear)) / jnp.maximum(jnp.sum(mask), 1e-6)
 
@@ -50,13 +48,10 @@ def measure(
     def offset(axis: Float[Array, "h w"]) -> Float[Array, ""]:
         return jnp.sum(cover * density * axis) / total - jnp.sum(core * axis) / n
 
-    read = {}
-    if lines:
-        read["slope"] = canvas.minor_axis_angle(jnp.log(jnp.maximum(linear[..., 1], 1e-3)), skin)
     # Fall-off at the rim is edge and a gradient is asymmetry; the rest is variegation.
     uneven = _plane_residual(density / jnp.maximum(mask, 0.5), core.astype(jnp.float32))
     unevenness = jnp.sqrt(jnp.sum(core * uneven**2) / n)
-    return read | {
+    return {
         "ita": canvas.typology_angle(skin_mean),
         "contrast": 1 - lesion_luminance / canvas.luminance(skin_mean),
         "size": 2 * radius,
@@ -65,6 +60,17 @@ def measure(
         "variegation": unevenness / mean,
         "edge": pixel * jnp.sum(cover * (1 - cover)) / perimeter,
     }
+
+
+def line_slope(image: Float[Array, "h w 3"], mask: Float[Array, "h w"]) -> Float[Array, ""]:
+    """Slope of the skin lines outside the lesion, degrees, from sRGB code values and the lesion cover."""
+    green = canvas.linear_light(image)[..., 1]
+    return canvas.minor_axis_angle(jnp.log(jnp.maximum(green, 1e-3)), _skin_weight(mask))
+
+
+def _skin_weight(mask: Float[Array, "h w"]) -> Float[Array, "h w"]:
+    """Weight of each pixel as skin: 1 outside the lesion, and soon near 0 inside it."""
+    return (1 - mask) ** 8 + 1e-6
 
 
 def _smooth(field: Float[Array, "h w"]) -> Float[Array, "h w"]:

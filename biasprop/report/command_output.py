@@ -78,7 +78,7 @@ def difficulty_text(study: Study, store: Path, *, as_json: bool, report: Callabl
         as_json: one JSON object on one line instead of tables.
         report: called with lines of progress.
     """
-    from biasprop.difficulty import ledger
+    from biasprop.observers import ledger
     from biasprop.report import difficulty, results, tables
 
     stored = store.exists()

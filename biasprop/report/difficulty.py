@@ -12,7 +12,7 @@ from biasprop.statistics.summary import LevelRow, Mean, Parts, Summary
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from biasprop.difficulty.ledger import Entry
+    from biasprop.observers.ledger import Entry
     from biasprop.statistics.difficulty import Ledger
     from biasprop.study.study import Study
 

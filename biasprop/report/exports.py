@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from biasprop.difficulty.ledger import Entry
+    from biasprop.observers.ledger import Entry
     from biasprop.study.study import Study
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
-from biasprop.difficulty import ledger
+from biasprop.observers import ledger
 from biasprop.report import difficulty
 from biasprop.store import json_cache
 from biasprop.store.ledger import read as read_ledger
@@ -20,7 +20,7 @@ from biasprop.store.store import Store
 if TYPE_CHECKING:
     import xarray as xr
 
-    from biasprop.difficulty.ledger import Entry
+    from biasprop.observers.ledger import Entry
     from biasprop.statistics.summary import Summary
     from biasprop.study.study import Study
 
@@ -106,7 +106,7 @@ def _table_width() -> int:
 
 def _key(study: Study, store: Path, ledger_json: Any, width: int) -> str:
     root = Path(__file__).parents[1]
-    files = [root / "difficulty" / "ledger.py"]
+    files = [root / "observers" / "ledger.py"]
     for package in ("metrics", "statistics", "report"):
         files += sorted((root / package).rglob("*.py"))
     code = hashlib.blake2b(b"".join(file.read_bytes() for file in files), digest_size=16).hexdigest()

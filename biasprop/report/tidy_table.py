@@ -32,7 +32,7 @@ def dataframe(store: str | Path) -> pd.DataFrame:
     Raises:
         InputError: there is no such store, it is damaged, or its study is no longer valid.
     """
-    from biasprop.difficulty import ledger
+    from biasprop.observers import ledger
     from biasprop.report import results
     from biasprop.store.view import open_cube
 

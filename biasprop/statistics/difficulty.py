@@ -1,6 +1,6 @@
 """The difficulty ledger: how hard each subgroup is before anything is pretrained, as rows that state what they rest on.
 
-A row is the AUC of one observer in one subgroup. Rows are made by ``biasprop.difficulty``, kept as JSON, and read,
+A row is the AUC of one observer in one subgroup. Rows are made by ``biasprop.observers``, kept as JSON, and read,
 compared and printed without JAX; nothing that renders or trains is imported here.
 """
 

@@ -8,12 +8,12 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from biasprop.component import Component, Definition, OneOf, Traced
+from biasprop.difficulty import DIFFICULTIES, InMode, in_modes
 from biasprop.encoders import ENCODERS
 from biasprop.generators import GENERATORS, SOURCES
 from biasprop.interfaces import (
     Encoder,
     FineTuningMethod,
-    Generator,
     Mitigation,
     Objective,
     PretrainingMitigation,
@@ -30,6 +30,10 @@ from biasprop.tasks import TASKS
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Prevalence = Annotated[float, Field(gt=0, lt=1)]
+
+
+IN_MODES = in_modes(GENERATORS, DIFFICULTIES)
+"""Kind -> generator with the field ``difficulty``, as a study file defines it."""
 
 
 def _sum_to_one(shares: dict[str, float]) -> dict[str, float]:
@@ -151,7 +155,7 @@ class Evaluation(Component):
 class PretrainingCondition(Component):
     """Everything a pretrained encoder depends on, apart from its replicate."""
 
-    generator: Annotated[Generator, OneOf(GENERATORS)]
+    generator: Annotated[InMode, OneOf(IN_MODES)]
     """Subgroups, and how their images are made."""
     encoder: Annotated[Encoder, OneOf(ENCODERS)]
     """The network."""
@@ -171,7 +175,7 @@ class FinetuningCondition(Component):
 class Conditions(Definition):
     """One complete condition. Levels can set every key except those of ``evaluation`` other than its shifts."""
 
-    generator: Annotated[Generator, OneOf(GENERATORS)]
+    generator: Annotated[InMode, OneOf(IN_MODES)]
     """Subgroups, and how their images are made."""
     encoder: Annotated[Encoder, OneOf(ENCODERS)]
     """The network."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from biasprop.interfaces import HasLaw
 from biasprop.truth.law import Law, mean_z_of_test, symmetric_root
 from biasprop.truth.subspace import principal
 
@@ -45,7 +46,7 @@ def incompatibility(study: Study) -> str | None:
     from biasprop.interfaces import HasPenalties
 
     protocol = study.finetuning.protocol
-    if not hasattr(study.generator, "law"):
+    if not isinstance(study.generator.plain, HasLaw):
         return f"the generator {study.generator.kind} has no law in closed form"
     if study.encoder.kind != "linear" or study.pretraining.objective.kind != "reconstruction":
         return "only linear encoders pretrained by reconstruction have a known answer"

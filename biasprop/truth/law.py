@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import owens_t
 from scipy.stats import norm
+
+from biasprop.interfaces import HasLaw
+
+if TYPE_CHECKING:
+    from biasprop.difficulty import InMode
 
 
 @dataclass(frozen=True)
@@ -23,15 +28,18 @@ class Law:
     """Subgroup -> [pixel, pixel]."""
 
     @classmethod
-    def of(cls, generator: Any) -> Law:
-        """The law that a generator declares.
+    def of(cls, generator: InMode) -> Law:
+        """The law of a generator in its difficulty mode.
 
         Raises:
-            ValueError: it has no ``law``.
+            ValueError: it has none in closed form, or none with one signal for all subgroups.
         """
-        if not hasattr(generator, "law"):
+        if not isinstance(generator.plain, HasLaw):
             raise ValueError(f"the generator {generator.kind} has no law in closed form")
-        return cls(*generator.law())
+        solved = generator.calibrated()
+        laws = {name: solved.law(solved.representative(name)) for name in solved.subgroups}
+        signal, _ = next(iter(laws.values()))
+        return cls(signal, {name: covariance for name, (_, covariance) in laws.items()})
 
     @cached_property
     def roots(self) -> dict[str, NDArray[np.float64]]:

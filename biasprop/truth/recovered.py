@@ -23,7 +23,7 @@ RENDER_CHUNK = 500
 def cohort_images(condition: PretrainingCondition, seed: int, replicate: int) -> NDArray[np.float64]:
     """Images of a whole pretraining cohort: [subject, pixel]."""
     from biasprop import keys
-    from biasprop.difficulty import calibration_cache
+    from biasprop.observers import calibration_cache
     from biasprop.training import pretraining_task
 
     condition = calibration_cache.with_calibration(condition)
@@ -47,7 +47,7 @@ def _renderer(members: Callable[..., Subjects]) -> Callable[..., Any]:
 def test_images(study: Study, replicate: int) -> NDArray[np.float64]:
     """The test twins of a replicate: [subgroup, subject, pixel]."""
     from biasprop import keys
-    from biasprop.difficulty import calibration_cache
+    from biasprop.observers import calibration_cache
     from biasprop.population import rosters
     from biasprop.training import rendering
     from biasprop.training.batching import one_cell

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from biasprop import keys
-from biasprop.difficulty import calibration_cache
 from biasprop.interfaces import Subjects
+from biasprop.observers import calibration_cache
 from biasprop.population import rosters
 from biasprop.study import design
 from biasprop.study.study import Study

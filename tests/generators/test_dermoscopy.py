@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from biasprop import keys
-from biasprop.difficulty.learner import StreamTask, train_learner
 from biasprop.encoders import ENCODERS
 from biasprop.generators import canvas
 from biasprop.generators.dermoscopy import CUES, Dermoscopy
 from biasprop.generators.skin import BLOOD, PRESETS, declared_ita, melanosome_fraction, skin_colour
 from biasprop.nn.optimisation import Schedule
+from biasprop.observers.learner import StreamTask, train_learner
 from tests.members import SEED, auc, images, latents, masks, measured, same, subjects
 
 N = 5_000
@@ -145,12 +145,12 @@ def test_a_single_cue_tells_something_and_not_everything(name: str, cue: str, re
 
 def test_the_informed_observer_meets_the_closed_form() -> None:
     generator = make()
-    assert 0.92 <= generator.informed_auc("light") <= 0.96
+    assert 0.92 <= generator.informed_auc(subjects(1)) <= 0.96
     who = subjects(20_000)
     known = np.asarray(_cues(generator, who)).sum(axis=1)
-    assert abs(auc(who.label, known) - generator.informed_auc("light")) < 0.006  # three standard errors
+    assert abs(auc(who.label, known) - generator.informed_auc(subjects(1))) < 0.006  # three standard errors
     spread = make(severity_sd=1.0)
-    assert abs(auc(who.label, np.asarray(_cues(spread, who)).sum(axis=1)) - spread.informed_auc("light")) < 0.012
+    assert abs(auc(who.label, np.asarray(_cues(spread, who)).sum(axis=1)) - spread.informed_auc(subjects(1))) < 0.012
 
 
 @pytest.mark.parametrize("cue", CUES)
@@ -269,7 +269,7 @@ def _learned(deleted: int) -> float:
 @pytest.mark.slow
 def test_deleting_any_cue_costs_a_trained_learner() -> None:
     whole = _learned(-1)
-    assert 0.8 < whole < make().informed_auc("light"), "pixels have no more information than the cues"
+    assert 0.8 < whole < make().informed_auc(subjects(1)), "pixels have no more information than the cues"
     lost = {cue: whole - _learned(i) for i, cue in enumerate(CUES)}
     # The standard error of a loss is about .002; in dark skin alone, edge and border cost almost nothing.
     assert min(lost.values()) > 0.005, lost
@@ -297,6 +297,6 @@ def test_deleting_any_cue_costs_a_trained_network() -> None:
         areas = [auc(one.label, _network(encoder, params, generator, one)) for one in who]
         reached[name] = float(np.mean(areas))
     whole = reached.pop("none")
-    assert 0.8 < whole < make().informed_auc("light")
+    assert 0.8 < whole < make().informed_auc(subjects(1))
     # With the same subjects throughout, the standard error of a loss is about .001.
     assert min(whole - area for area in reached.values()) > 0.005, (whole, reached)

@@ -39,7 +39,7 @@ def test_the_prewhitening_observer_reaches_the_ideal_auc(subgroup: int) -> None:
     x = np.fft.fft2(np.asarray(images(generator, who))[..., 0] - 0.5)
     template = np.fft.fft2(np.asarray(generator.signal())) / np.asarray(generator.power(generator.subgroups[name]))
     score = np.real(x * template.conj()).sum(axis=(1, 2))
-    ideal = generator.ideal_auc(name)
+    ideal = generator.ideal_auc(who._replace(subgroup=subgroup))
     assert 0.6 < ideal < 0.99
     assert auc(who.label, score) == pytest.approx(ideal, abs=0.02)
     # A plain matched filter ignores the background.
@@ -57,6 +57,6 @@ def test_the_measured_contrast_is_the_signals() -> None:
 
 def test_zero_contrast_gives_chance_performance() -> None:
     generator = make(contrast=0.0)
-    assert generator.ideal_auc("smooth") == pytest.approx(0.5)
+    assert generator.ideal_auc(subjects(1)._replace(subgroup=0)) == pytest.approx(0.5)
     who = subjects(64)
     assert jnp.array_equal(images(generator, who), images(generator, who._replace(label=1 - who.label)))

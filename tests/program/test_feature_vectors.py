@@ -73,10 +73,11 @@ def test_probes_of_feature_vectors_reach_what_theory_says(study_file: Path, tmp_
     study = load_study(study_file)
     cube = biasprop.run_study(study_file, tmp_path)
     auc = measure(cube.load(), 0.8)["auc"].mean(["replicate", "draw"])
-    ideal = study.generator.ideal_auc("a")
+    subject = study.generator.representative("a")
+    ideal = study.generator.ideal_auc(subject)
     assert float(auc.sel(labelled="a", subgroup="a")) == pytest.approx(ideal, abs=0.01)
     assert float(auc.sel(labelled="a", subgroup="b")) == pytest.approx(0.5, abs=0.03)
-    half = study.generator.model_copy(update={"distance": study.generator.distance / 2**0.5}).ideal_auc("a")
+    half = study.generator.model_copy(update={"distance": study.generator.distance / 2**0.5}).ideal_auc(subject)
     assert np.allclose(auc.sel(labelled="even"), half, atol=0.02)
 
 

@@ -19,6 +19,7 @@ from biasprop.generators import GENERATORS
 from biasprop.nn.views import Augmentation
 from biasprop.objectives import OBJECTIVES
 from biasprop.protocols import PROTOCOLS
+from biasprop.study.conditions import IN_MODES
 from biasprop.study.load import remake
 from biasprop.study.study import Origin, Study
 from biasprop.training.adapt import Finetuner
@@ -58,10 +59,10 @@ def in_mirrored_places(params: Any, shape: tuple[int, int, int], patch: int) -> 
 def mirrored(kind: str) -> Any:
     """A generator that renders the mirror images of the original."""
 
-    class Mirrored(GENERATORS[kind]):  # pyright: ignore[reportGeneralTypeIssues]
+    class Mirrored(IN_MODES[kind]):  # pyright: ignore[reportGeneralTypeIssues]
         def render(self, subject: Any) -> Any:
             """The mirrored image."""
-            return super().render(subject)[:, ::-1]
+            return self.plain.render(subject)[:, ::-1]
 
     return Mirrored
 

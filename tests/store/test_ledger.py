@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from biasprop.difficulty import ledger
+from biasprop.observers import ledger
 from biasprop.report import difficulty
 from biasprop.statistics.difficulty import Ledger, known
 from biasprop.store import json_cache
@@ -69,9 +69,9 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def modelled(condition: object) -> Ledger:
         return known("linear", "model", {"light": 0.9, "dark": 0.8})
 
-    monkeypatch.setattr("biasprop.difficulty.observers.linear_model_rows", modelled)
-    monkeypatch.setattr("biasprop.difficulty.observers.observer_rows", observed)
-    monkeypatch.setattr("biasprop.difficulty.learner.learner_rows", learned)
+    monkeypatch.setattr("biasprop.observers.ideal.linear_model_rows", modelled)
+    monkeypatch.setattr("biasprop.observers.ideal.observer_rows", observed)
+    monkeypatch.setattr("biasprop.observers.learner.learner_rows", learned)
     return calls
 
 

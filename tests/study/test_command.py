@@ -246,7 +246,7 @@ def test_tables_go_to_stdout_and_quiet_leaves_stderr_empty(
 def test_a_ledger_is_kept_with_every_run_and_printed_with_a_learner_when_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], sweeps: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("biasprop.difficulty.learner.SCHEDULE", Schedule(steps=50, batch=32))
+    monkeypatch.setattr("biasprop.observers.learner.SCHEDULE", Schedule(steps=50, batch=32))
     monkeypatch.setattr("biasprop.generators.dermoscopy.LESIONS", 2)
     words = [str(EXAMPLE), "--smoke", "--out", str(tmp_path)]
     assert run.main([*words, "--difficulty", "-q"]) == 0, "without a store"

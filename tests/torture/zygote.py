@@ -15,11 +15,11 @@ from pathlib import Path
 
 import jax
 
-import biasprop.difficulty.observers
 import biasprop.execution.checkpoint
 import biasprop.execution.job
 import biasprop.execution.sweep
 import biasprop.hardware.device
+import biasprop.observers.ideal
 import biasprop.report.tables
 import biasprop.run
 from biasprop.execution import interrupt

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from biasprop.difficulty import observers
-from biasprop.difficulty.learner import learner_rows
-from biasprop.difficulty.observers import channels, exact_rows, fisher, observer_rows, widths
 from biasprop.nn.optimisation import Schedule
+from biasprop.observers import ideal
+from biasprop.observers.ideal import channels, exact_rows, fisher, observer_rows, widths
+from biasprop.observers.learner import learner_rows
 from biasprop.statistics.difficulty import EQUAL, Ledger, z_of
 from biasprop.study.load import load_study
 from biasprop.truth.law import Law, auc_of_z
@@ -90,7 +90,7 @@ def test_band_powers_are_invariant_to_translation() -> None:
     images = np.random.default_rng(0).uniform(size=(3, 16, 16, 3)).astype(np.float32)
     linear, both = widths((16, 16, 3))
     moved = channels(np.roll(images, (3, 5), (1, 2)))
-    assert channels(images).shape == (3, both) and linear >= observers.MIN_CHANNELS
+    assert channels(images).shape == (3, both) and linear >= ideal.MIN_CHANNELS
     np.testing.assert_allclose(moved[:, linear:], channels(images)[:, linear:], atol=1e-4)
     assert np.abs(moved[:, :linear] - channels(images)[:, :linear]).max() > 0.1
 

@@ -47,7 +47,7 @@ def render(study: Any, subjects: int, *, levers: bool) -> Tiles:
     """
 
     from biasprop import keys
-    from biasprop.difficulty import calibration_cache
+    from biasprop.observers import calibration_cache
     from biasprop.population import rosters
     from biasprop.population.shifts import in_order
     from biasprop.training import rendering
@@ -111,7 +111,7 @@ def draw(
     """
     from biasprop.interfaces import RendersImages
 
-    if not isinstance(study.generator, RendersImages):
+    if not isinstance(study.generator.plain, RendersImages):
         raise NotApplicable(f"examples of {study.generator.kind} are not images")
     groups = len(study.generator.subgroups)
     across = max(1, COLUMNS // groups)

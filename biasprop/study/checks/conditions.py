@@ -54,15 +54,14 @@ def _share_problems(conditions: Conditions) -> list[Problem]:
 
 def _shift_problems(conditions: Conditions) -> list[Problem]:
     problems: list[Problem] = []
-    subgroups = tuple(conditions.generator.subgroups)
+    subgroups, difficulty = tuple(conditions.generator.subgroups), conditions.generator.difficulty
     for stage in ("pretraining", "finetuning", "evaluation"):
         for name, shift in getattr(conditions, stage).shifts.items():
             if name not in subgroups:
                 message = f"there is no such subgroup; {suggestion(name, subgroups)}"
                 problems.append(Problem((stage, "shifts", name), message))
-            if conditions.generator.difficulty.kind == "symmetric" and (shift.marker_healthy or shift.marker_diseased):
-                message = "adds a marker in one corner, so that images are not symmetric; "
-                message += "leave it out, or choose a difficulty other than symmetric"
+            if why := difficulty.shift_incompatibility(shift):
+                message = f"{why}; leave it out, or choose a difficulty other than {difficulty.kind}"
                 problems.append(Problem((stage, "shifts", name), message))
     return problems
 

@@ -1,10 +1,11 @@
-"""The property of each difficulty mode, over the table of generators."""
+"""What each difficulty mode promises, over every generator that supports it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -12,15 +13,40 @@ from pydantic import ValidationError
 from scipy.stats import ttest_ind
 
 from biasprop import keys
-from biasprop.difficulty.calibration_cache import calibrated
-from biasprop.generators import GENERATORS, canvas, dermoscopy, difficulty
-from biasprop.generators.difficulty import DIFFICULTIES
+from biasprop.difficulty import DIFFICULTIES, supported
+from biasprop.difficulty.calibrated import Calibrated
+from biasprop.generators import canvas, dermoscopy
+from biasprop.generators.doses import matching_doses
+from biasprop.generators.images import ImageGenerator
 from biasprop.interfaces import Subjects
-from tests.members import images, latents, level, level_class, masks, measured, member, same, subjects, twins
+from biasprop.observers.calibration_cache import calibrated
+from tests.members import (
+    ROOMS,
+    differing,
+    images,
+    latents,
+    level,
+    level_class,
+    masks,
+    measured,
+    member,
+    same,
+    subjects,
+    twins,
+)
 
-MODES = [(kind, mode) for kind in GENERATORS for mode in DIFFICULTIES]
+GENERATORS: Any = ROOMS["generators"]
+SUPPORTED = {kind: supported(wrapped.generator_class, DIFFICULTIES) for kind, wrapped in GENERATORS.items()}
+"""Generator -> modes that it supports."""
+IMAGES = [kind for kind, wrapped in GENERATORS.items() if issubclass(wrapped.generator_class, ImageGenerator)]
+MODES = [(kind, mode) for kind, modes in SUPPORTED.items() for mode in modes]
 OWN = {"dermoscopy": [{"ita_mean": 50.0}, {"ita_mean": -25.0}], "gaussian": [{"amplitude": 0.1}, {"amplitude": 0.05}]}
-"""Levers in which the subgroups of each generator differ."""
+"""Levers in which the subgroups of a generator differ, if not in all."""
+
+
+def with_mode(mode: str) -> list[str]:
+    """Generators that support a mode."""
+    return [kind for kind, modes in SUPPORTED.items() if mode in modes]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -43,11 +69,13 @@ def in_mode(kind: str, mode: str) -> Any:
     if mode == "symmetric":
         return mirrors(kind)
     cls = GENERATORS[kind]
-    found = {name: level(cls, **own) for name, own in zip("ab", OWN.get(kind, [{}, {}]), strict=True)}
+    if kind not in OWN:
+        return calibrated(differing(kind, by=0.3, difficulty=mode))
+    found = {name: level(cls, **own) for name, own in zip("ab", OWN[kind], strict=True)}
     return calibrated(member("generators", kind, subgroups=found, difficulty=mode))
 
 
-@pytest.mark.parametrize(("kind", "mode"), MODES)
+@pytest.mark.parametrize(("kind", "mode"), [(kind, mode) for kind, mode in MODES if kind in IMAGES])
 def test_every_mode_satisfies_the_generator_contract(kind: str, mode: str) -> None:
     generator, who = in_mode(kind, mode), subjects(256)
     one, other = images(generator, who), images(generator, twins(who, 1))
@@ -61,11 +89,11 @@ def test_every_mode_satisfies_the_generator_contract(kind: str, mode: str) -> No
     assert masks(generator, who).shape == one.shape[:3]
 
 
-@pytest.mark.parametrize("kind", GENERATORS)
+@pytest.mark.parametrize("kind", with_mode("calibrated"))
 def test_calibrated_matches_the_ideal_observers(kind: str) -> None:
     natural, calibrated = in_mode(kind, "natural"), in_mode(kind, "calibrated")
     auc = "ideal_auc" if hasattr(natural, "ideal_auc") else "linear_auc"
-    before, after = ([getattr(g, auc)(name) for name in "ab"] for g in (natural, calibrated))
+    before, after = ([getattr(g, auc)(g.representative(name)) for name in "ab"] for g in (natural, calibrated))
     assert abs(before[0] - before[1]) > 0.005
     assert abs(after[0] - after[1]) < 1e-3, "required: within .01"
     assert min(after) == pytest.approx(min(before), abs=1e-4), "the hardest subgroup is unchanged"
@@ -73,11 +101,11 @@ def test_calibrated_matches_the_ideal_observers(kind: str) -> None:
     assert sorted(doses) == ["a", "b"] and max(doses.values()) == 1 and min(doses.values()) < 1
 
 
-@pytest.mark.parametrize("kind", GENERATORS)
+@pytest.mark.parametrize("kind", with_mode("calibrated"))
 def test_a_dose_is_noise_and_nothing_else(kind: str) -> None:
     """A lower dose adds noise in its subgroup and does not change the disease."""
     generator, who = in_mode(kind, "natural"), subjects(400)
-    low = generator.model_copy(update={"difficulty": difficulty.Calibrated(dose={"a": 0.05})})
+    low = generator.model_copy(update={"difficulty": Calibrated(dose={"a": 0.05})})
     assert np.abs(images(low, twins(who, 1)) - images(generator, twins(who, 1))).max() < 1e-6
     assert same(masks(low, who), masks(generator, who))
     rough = [np.diff(np.asarray(images(g, who)), axis=2).std() for g in (generator, low)]
@@ -103,13 +131,16 @@ def test_invertible_background_is_one_filter_of_another() -> None:
     strong = np.abs(one) > 0.2
     ratio = np.where(strong, other / np.where(strong, one, 1), np.nan)
     assert np.nanmax(np.nanstd(ratio, axis=0)) < 1e-3
-    assert generator.ideal_auc("a") == generator.ideal_auc("b")
+    one, other = (generator.representative(name) for name in "ab")
+    assert generator.ideal_auc(one) == generator.ideal_auc(other)
     with pytest.raises(ValueError, match="signal differs"):
-        generator.law()
+        generator.law(one)
 
 
 def test_a_turned_background_is_the_mirror_image_of_the_other() -> None:
-    signal, covariances = mirrors("gaussian", angle=20.0).law()
+    generator = mirrors("gaussian", angle=20.0)
+    signal, _ = generator.law(generator.representative("a"))
+    covariances = {name: generator.law(generator.representative(name))[1] for name in "ab"}
     size = int(len(signal) ** 0.5)
     flipped = np.arange(size * size).reshape(size, size)[:, ::-1].ravel()
     assert np.allclose(covariances["b"], covariances["a"][np.ix_(flipped, flipped)], atol=1e-5)
@@ -121,7 +152,7 @@ def test_a_turned_background_is_the_mirror_image_of_the_other() -> None:
     assert np.mean(np.abs(found - covariances["a"]) < 3 * error) > 0.99
 
 
-@pytest.mark.parametrize("kind", GENERATORS)
+@pytest.mark.parametrize("kind", with_mode("symmetric"))
 def test_mirror_images_are_equal_in_law(kind: str) -> None:
     """First and second moments of random patches, and all measurements: B against mirrored A, of different subjects."""
     generator = mirrors(kind)
@@ -144,7 +175,7 @@ def test_mirror_images_are_equal_in_law(kind: str) -> None:
             assert np.median(values) == pytest.approx(30, abs=8)
 
 
-@pytest.mark.parametrize("kind", GENERATORS)
+@pytest.mark.parametrize("kind", with_mode("symmetric"))
 def test_the_angle_is_the_distance_between_mirror_images(kind: str) -> None:
     who = subjects(300)
     assert same(images(mirrors(kind, angle=0.0), who), images(mirrors(kind, angle=0.0), twins(who, 1)))
@@ -176,8 +207,8 @@ def test_incompatible_modes_raise(kind: str, values: dict[str, Any], message: st
 def test_doses_are_solved_for_once_and_again_after_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     generator = member("generators", "gaussian", subgroups={"a": {"amplitude": 0.1}, "b": {}}, difficulty="calibrated")
-    found, calls, solve = generator.calibrated().difficulty, [], type(generator).calibrated
-    monkeypatch.setattr(type(generator), "calibrated", lambda self: calls.append(1) or solve(self))
+    found, calls, solve = generator.calibrated().difficulty, [], Calibrated.calibrated
+    monkeypatch.setattr(Calibrated, "calibrated", lambda self, plain: calls.append(1) or solve(self, plain))
     assert calibrated(generator).difficulty == calibrated(generator).difficulty == found and len(calls) == 1
     (file,) = tmp_path.rglob("difficulty-*.json")
     for damage in ("{", "[]", file.read_text().replace("1.0", "0.5")):
@@ -190,13 +221,32 @@ def test_doses_are_solved_for_once_and_again_after_damage(tmp_path: Path, monkey
     assert calibrated(natural) is natural and calibrated(calibrated(generator)) is not None and len(calls) == 2
 
 
+@pytest.mark.parametrize("mode", [mode for mode in DIFFICULTIES if mode != "natural"])
+def test_a_mode_that_a_generator_does_not_support_is_rejected_with_the_reason(mode: str) -> None:
+    assert SUPPORTED["disc"] == ["natural"] and member("generators", "disc").difficulty.kind == "natural"
+    with pytest.raises(ValidationError, match=f"{mode} needs .*, which disc does not have; allowed: natural") as caught:
+        member("generators", "disc", difficulty=mode)
+    assert [detail["loc"] for detail in caught.value.errors()] == [("difficulty",)]
+
+
+@pytest.mark.parametrize(("kind", "mode"), MODES)
+def test_all_methods_of_a_subject_see_it_in_the_circumstances_of_the_mode(kind: str, mode: str) -> None:
+    generator, who = in_mode(kind, mode), subjects(1, 1)
+    (subject,) = [jax.tree.map(lambda leaf: leaf[0], who)]
+    circumstances = generator.difficulty.subject(generator.plain, subject)
+    assert (circumstances == subject) == (mode == "natural")
+    for method in ("observe", "latents", *(("render", "mask") if "image" in generator.spec else ())):
+        assert same(getattr(generator, method)(subject), getattr(generator.plain, method)(circumstances))
+    assert generator.latent_names == generator.plain.latent_names and generator.spec == generator.plain.spec
+    assert type(generator.plain) is GENERATORS[kind].generator_class
+    assert not hasattr(generator, "no_such_method")
+
+
 def test_matching_doses_finds_the_root_or_raises() -> None:
-    found = difficulty.matching_doses(
-        lambda name, dose: {"a": 2.0, "b": 1.0, "c": 4.0}[name] * dose**0.5, ["a", "b", "c"]
-    )
+    found = matching_doses(lambda name, dose: {"a": 2.0, "b": 1.0, "c": 4.0}[name] * dose**0.5, ["a", "b", "c"])
     assert found == {"a": pytest.approx(0.25, rel=2e-3), "b": 1.0, "c": pytest.approx(1 / 16, rel=2e-3)}
     with pytest.raises(ValueError, match="makes a as hard"):
-        difficulty.matching_doses(lambda name, dose: {"a": 2.0, "b": 1.0}[name], ["a", "b"])
+        matching_doses(lambda name, dose: {"a": 2.0, "b": 1.0}[name], ["a", "b"])
 
 
 def test_the_linear_observer_has_its_limits() -> None:
@@ -207,29 +257,30 @@ def test_the_linear_observer_has_its_limits() -> None:
     slopes = np.random.default_rng(0).normal(size=(50, 5))
     loadings = np.full(5, generator.loading)
     assert auc(slopes, np.full(50, 1e-9), loadings, generator.severity_sd) == pytest.approx(
-        generator.informed_auc("a"), abs=1e-6
+        generator.informed_auc(generator.representative("a")), abs=1e-6
     )
     assert auc(slopes, np.full(50, 1e9), loadings, generator.severity_sd) == pytest.approx(0.5, abs=1e-3)
     by_hand = loadings @ slopes.T @ np.linalg.solve(slopes @ slopes.T + 2 * np.eye(50), slopes @ loadings)
     from scipy.stats import norm
 
     assert auc(slopes, np.full(50, 2.0), loadings, 0.0) == pytest.approx(norm.cdf(np.sqrt(by_hand / 2)), abs=1e-9)
-    assert 0.8 < generator.linear_auc("b") < generator.linear_auc("a") < generator.informed_auc("a")
+    light, dark = (generator.representative(name) for name in "ab")
+    assert 0.8 < generator.linear_auc(dark) < generator.linear_auc(light) < generator.informed_auc(light)
 
 
 def test_uncached_linear_models_give_the_same_auc(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = in_mode("dermoscopy", "natural")
-    kept = generator._linear_model("a")
+    kept = generator.plain._linear_model(generator.representative("a"))
     assert kept(1) is kept(1)
     monkeypatch.setattr(dermoscopy, "MAX_CACHED_SLOPE_BYTES", 0)
-    again = generator._linear_model("a")
+    again = generator.plain._linear_model(generator.representative("a"))
     assert again(1) is not again(1) and same(again(1), kept(1))
 
 
 def test_the_linear_model_is_the_derivative_of_the_image() -> None:
     """Finite differences of noise-free images about the midpoint between the classes."""
     generator = in_mode("dermoscopy", "natural")
-    about = generator._linear_model("b")
+    about = generator.plain._linear_model(generator.representative("b"))
     models = [about(drawn) for drawn in range(dermoscopy.LESIONS)]
     slopes, electrons = (np.stack([np.asarray(getattr(m, name)) for m in models]) for name in ("slopes", "electrons"))
     exact = generator.model_copy(update={"severity_sd": 0.0, "white_electrons": 1e12, "read_noise": 0.0})

@@ -36,8 +36,12 @@ OTHER_DISEASE_NOTE = "This study also predicts another disease than the generato
 """Note beside a ledger of which some arm has another target."""
 
 SOURCE_FILES = (
-    "difficulty/observers.py",
-    "difficulty/learner.py",
+    "observers/ideal.py",
+    "observers/learner.py",
+    "difficulty/calibrated.py",
+    "difficulty/invertible.py",
+    "difficulty/symmetric.py",
+    "difficulty/wrapper.py",
     "generators/dermoscopy.py",
     "generators/lesion_density.py",
     "generators/linear_observer.py",
@@ -205,7 +209,7 @@ def _observer_rows(condition: PretrainingCondition) -> Ledger:
     from biasprop.hardware import device
 
     def compute() -> dict[str, Any]:
-        from biasprop.difficulty.observers import observer_rows
+        from biasprop.observers.ideal import observer_rows
 
         device.prepare()
         return observer_rows(condition).to_json()
@@ -216,9 +220,9 @@ def _observer_rows(condition: PretrainingCondition) -> Ledger:
 def _learner_rows(
     condition: PretrainingCondition, learn: bool, schedule: Schedule | None, report: Callable[[str], None]
 ) -> Ledger:
-    from biasprop.difficulty.learner import SCHEDULE, learner_rows
-    from biasprop.difficulty.observers import linear_model_rows
     from biasprop.hardware import device
+    from biasprop.observers.ideal import linear_model_rows
+    from biasprop.observers.learner import SCHEDULE, learner_rows
 
     recipe = schedule or SCHEDULE
     key = f"learner-{_digest(condition.generator, condition.encoder, recipe)}"

@@ -1,9 +1,9 @@
 """Observers without gradient training: the ideal observer of a generator, exactly or between bounds, in seconds.
 
-It is exact if the generator has ``ideal_auc``. Otherwise the upper bound is an observer who knows the latents through
-which alone the label acts, and the lower bound is a rule on pixels, evaluated on held-out subjects: Fisher's
-discriminant of a few channels. Subjects are twins in label and subgroup, so that every contrast is within a subject.
-All observers know the subgroup.
+It is exact if the generator satisfies :class:`biasprop.interfaces.HasIdealObserver`. Otherwise the upper bound is an
+observer who knows the latents through which alone the label acts, and the lower bound is a rule on pixels, evaluated on
+held-out subjects: Fisher's discriminant of a few channels. Subjects are twins in label and subgroup, so that every
+contrast is within a subject. All observers know the subgroup.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from biasprop.interfaces import HasIdealObserver, HasInformedObserver, HasLinearObserver
 from biasprop.statistics.areas import paired_areas
 from biasprop.statistics.difficulty import Ledger, estimated, known, normal_distance, separated, z_of
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Key
 
+    from biasprop.difficulty import InMode
     from biasprop.interfaces import Spec
     from biasprop.study.conditions import PretrainingCondition
 
@@ -62,14 +64,14 @@ def observer_rows(condition: PretrainingCondition) -> Ledger:
     Args:
         condition: condition with the generator; nothing else of it is used.
     """
-    from biasprop.difficulty import calibration_cache
+    from biasprop.observers import calibration_cache
 
     condition = calibration_cache.with_calibration(condition)
     generator = condition.generator
     subgroups = list(generator.subgroups)
-    rows = exact_rows(generator) if hasattr(generator, "ideal_auc") else Ledger((), ())
-    if hasattr(generator, "informed_auc"):
-        bound = {name: generator.informed_auc(name) for name in subgroups}
+    rows = exact_rows(generator) if isinstance(generator.plain, HasIdealObserver) else Ledger((), ())
+    if isinstance(generator.plain, HasInformedObserver):
+        bound = {name: generator.informed_auc(generator.representative(name)) for name in subgroups}
         rows += known("knows the latents the label acts through", "upper", bound)
     return rows + channel_rows(condition, subgroups)
 
@@ -80,16 +82,16 @@ def linear_model_rows(condition: PretrainingCondition) -> Ledger:
     Args:
         condition: condition with the generator; nothing else of it is used.
     """
-    from biasprop.difficulty import calibration_cache
+    from biasprop.observers import calibration_cache
 
     generator = calibration_cache.with_calibration(condition).generator
-    if not hasattr(generator, "linear_auc"):
+    if not isinstance(generator.plain, HasLinearObserver):
         return Ledger((), ())
-    areas = {name: generator.linear_auc(name) for name in generator.subgroups}
+    areas = {name: generator.linear_auc(generator.representative(name)) for name in generator.subgroups}
     return known("ideal observer of a linear model", "model", areas)
 
 
-def exact_rows(generator: Any) -> Ledger:
+def exact_rows(generator: InMode) -> Ledger:
     """The ideal observer of a known signal in Gaussian images: its log-likelihood ratio is normal under both labels.
 
     Given the label it has mean -d'^2 / 2 or d'^2 / 2 and variance d'^2, and AUC = Phi(d' / sqrt 2) (Barrett and Myers
@@ -97,9 +99,9 @@ def exact_rows(generator: Any) -> Ledger:
     for both labels.
 
     Args:
-        generator: generator with ``ideal_auc``, the AUC of a subgroup.
+        generator: in its difficulty mode; it has an ideal observer in closed form.
     """
-    areas = {name: generator.ideal_auc(name) for name in generator.subgroups}
+    areas = {name: generator.ideal_auc(generator.representative(name)) for name in generator.subgroups}
     d = {name: z_of(area) for name, area in areas.items()}
     distance = {
         (a, b): normal_distance((d[a] ** 2 / 2, d[a]), (d[b] ** 2 / 2, d[b])) for a, b in itertools.combinations(d, 2)

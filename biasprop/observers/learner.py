@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from biasprop.difficulty.observers import TEST_SUBJECTS, Purpose, ledger_key, twins
 from biasprop.nn.optimisation import Schedule
+from biasprop.observers.ideal import TEST_SUBJECTS, Purpose, ledger_key, twins
 from biasprop.statistics.areas import paired_areas
 from biasprop.statistics.difficulty import Ledger, estimated
 
@@ -95,7 +95,7 @@ def learner_rows(
     """
     import jax
 
-    from biasprop.difficulty import calibration_cache
+    from biasprop.observers import calibration_cache
 
     condition = calibration_cache.with_calibration(condition)
     generator, encoder = condition.generator, condition.encoder
