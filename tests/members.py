@@ -17,11 +17,13 @@ from jaxtyping import Array, Float, Int
 from biasprop import keys
 from biasprop.component import Component, levers
 from biasprop.encoders import ENCODERS
-from biasprop.generators import GENERATORS, SOURCES
+from biasprop.generators import GENERATORS
 from biasprop.interfaces import Subjects
+from biasprop.loops import LOOPS
 from biasprop.mitigations import MITIGATIONS, PRETRAINING_MITIGATIONS
 from biasprop.objectives import OBJECTIVES
 from biasprop.protocols import PROTOCOLS
+from biasprop.sources import SOURCES
 from biasprop.study.conditions import Pretraining, PretrainingCondition
 from biasprop.training.batching import Batch
 
@@ -33,6 +35,7 @@ ROOMS: dict[str, Mapping[str, type[Component]]] = {
     "protocols": PROTOCOLS,
     "mitigations": MITIGATIONS,
     "pretraining_mitigations": PRETRAINING_MITIGATIONS,
+    "loops": LOOPS,
 }
 EVERY = [(room, kind) for room, table in ROOMS.items() for kind in table]
 """(room, kind) of every member."""
@@ -76,6 +79,8 @@ def member(room: str, kind: str, **values: Any) -> Any:
     given: dict[str, Any] = {name: size for name, size in SMALL.items() if _is_int(cls, name)}
     if "subgroups" in cls.model_fields:
         given["subgroups"] = {"a": level(cls), "b": level(cls)}
+    if "generator" in cls.model_fields:
+        given |= {"generator": member("generators", "gaussian"), "shares": {"a": 0.5, "b": 0.5}}
     return cls.model_validate(given | values)
 
 

@@ -74,7 +74,9 @@ def image_bytes(pretraining: Any, cohort: int, labels: int, evaluation: Any) -> 
         evaluation.evaluated_images(len(pretraining.generator.subgroups)),
     )
     others = evaluation.selection + (evaluated if evaluated <= image_cache_capacity(pretraining) else 0)
-    images = max(cohort, 2 * (labels + others)) + 40 * pretraining.pretraining.schedule.batch
+    stages = pretraining.pretraining.sequence() or (pretraining.pretraining,)
+    batch = max(stage.schedule.batch for stage in stages)
+    images = max(cohort, 2 * (labels + others)) + 40 * batch
     return 4.0 * pixels * images + _FEATURE_BYTES * pretraining.encoder.features * evaluated
 
 
@@ -94,7 +96,7 @@ def bytes_by_key(pretraining: Any, finetuning: Any) -> dict[Key, float]:
     image = 8.0 * math.prod(shape)
     cached = evaluation.evaluated_images(len(pretraining.generator.subgroups)) <= image_cache_capacity(pretraining)
     scored = _FEATURE_BYTES * pretraining.encoder.features + (image if cached else 0.0)
-    batch = pretraining.pretraining.schedule.batch if pretraining.pretraining.objective.trains else 0
+    batch = max((stage.schedule.batch for stage in pretraining.pretraining.sequence()), default=0)
     if stage.protocol.adapts_encoder:
         batch = max(batch, stage.protocol.recipe(pretraining.pretraining.objective.trains).schedule.batch)
     twins = evaluation.test * len(pretraining.generator.subgroups)

@@ -7,16 +7,18 @@ its own 1/f texture; such statistics suffice for an encoder to learn useful feat
 from __future__ import annotations
 
 import enum
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 from pydantic import Field
 
+from biasprop import keys
 from biasprop.component import Component
 from biasprop.generators import canvas
 from biasprop.generators.canvas import normal, uniform
+from biasprop.interfaces import Generator, Objective, ObjectiveInputs, Pool, Population
 from biasprop.nn.xla_barriers import barrier
 
 MIN_RADIUS, MAX_RADIUS = 0.06, 0.5
@@ -47,6 +49,19 @@ class NaturalTextures(Component):
     """Sd of the white noise."""
 
     shows_subjects: ClassVar[bool] = False
+    in_domain: ClassVar[bool] = False
+
+    def incompatibility(self, generator: Generator) -> str | None:
+        """Why its images cannot replace those of the study's generator: None, because they have any shape."""
+        return None
+
+    def rendered_by(self, generator: Generator) -> Generator:
+        """The study's generator, because there are no subjects."""
+        return generator
+
+    def pool(self, key: Key[Array, ""], generator: Generator, population: Population) -> Pool:
+        """Images of the shape of the study's."""
+        return TexturePool(key, self, generator.shape)
 
     def render(self, key: Key[Array, ""], shape: tuple[int, int, int]) -> Float[Array, "h w c"]:
         """One image in [0, 1], of any number of channels.
@@ -70,6 +85,28 @@ class NaturalTextures(Component):
         image = image + self.contrast * jnp.sum(visible * textures, axis=0)[:, :, None]
         grain = self.noise * normal(key, Latent.NOISE, (size, size, channels))
         return jnp.clip(image + grain, 0, 1)
+
+
+class TexturePool(NamedTuple):
+    """Images of :class:`NaturalTextures`, by index (a :class:`biasprop.interfaces.Pool`)."""
+
+    key: Key[Array, ""]
+    source: NaturalTextures
+    shape: tuple[int, int, int]
+
+    @property
+    def shares(self) -> Float[Array, " 1"]:
+        """All images are one subgroup."""
+        return jnp.ones(1)
+
+    def subgroup_of(self, rows: Int[Array, " n"]) -> Int[Array, " n"]:
+        """The only subgroup."""
+        return jnp.zeros_like(rows)
+
+    def inputs(self, rows: Int[Array, " n"], objective: Objective | None) -> ObjectiveInputs:
+        """Images alone."""
+        image_keys = keys.at_each(keys.stream(self.key, keys.Stream.SOURCE), rows)
+        return ObjectiveInputs(jax.vmap(lambda image_key: self.source.render(image_key, self.shape))(image_keys), {})
 
 
 def _shape_cover(draws: Float[Array, " 7"], x: Float[Array, " w"], y: Float[Array, " h"]) -> Float[Array, "h w"]:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from biasprop.component import InputError
-from biasprop.generators import SOURCES
 from biasprop.keys import at_each
+from biasprop.sources import SOURCES
 from biasprop.study.conditions import PretrainingCondition
 from biasprop.study.load import load_study
 from biasprop.training.batching import Batch, over_cells
