@@ -1,4 +1,6 @@
-"""Interfaces of components: what a generator, source, encoder, objective, protocol or mitigation provides.
+"""Interfaces of components: what a generator, encoder, objective, protocol or mitigation provides.
+
+Those of sources and loops are in :mod:`biasprop.pretraining_interfaces`.
 
 Shapes: ``h w c`` image, ``n`` and ``m`` subjects, ``d`` features, ``g`` subgroups. ``kind`` is the name of a component
 in study files.
@@ -7,7 +9,7 @@ in study files.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 from jaxtyping import Array, Float, Int, Key
 
@@ -118,151 +120,6 @@ class Generator(Protocol):
 
     def measure(self, image: Float[Array, "h w c"], mask: Float[Array, "h w"]) -> dict[str, Float[Array, ""]]:
         """Lever -> its value as estimated from the pixels."""
-        ...
-
-
-class Population(Protocol):
-    """Who is in a pool of subjects."""
-
-    shares: dict[str, float]
-    """P(subgroup); sums to 1."""
-    prevalence: float
-    """P(disease | subgroup) before shifts."""
-    shifts: dict[str, Any]
-    """Subgroup -> its shifts (:class:`biasprop.population.shifts.Shift`)."""
-
-
-@runtime_checkable
-class HasPopulation(Population, Protocol):
-    """A source with a population of its own."""
-
-    generator: Any
-    """Has the subgroups, and renders them."""
-
-
-class ObjectiveInputs(NamedTuple):
-    """Inputs of an objective, one row per example."""
-
-    images: Float[Array, "n h w c"]
-    additional: dict[str, Array]
-    """The inputs named by the objective's ``reads``."""
-
-
-class Pool(Protocol):
-    """Pretraining examples of one replicate, by index; nothing is stored."""
-
-    @property
-    def shares(self) -> Float[Array, " g"]:
-        """P(subgroup); examples that show no subjects are one subgroup."""
-        ...
-
-    def subgroup_of(self, rows: Int[Array, " n"]) -> Int[Array, " n"]:
-        """Subgroups of the examples of these indices."""
-        ...
-
-    def inputs(self, rows: Int[Array, " n"], objective: Objective | None) -> ObjectiveInputs:
-        """What an objective receives of these examples; images alone without an objective."""
-        ...
-
-
-class Source(Protocol):
-    """Where pretraining examples come from."""
-
-    kind: str
-    shows_subjects: ClassVar[bool]
-    """Whether examples show subjects. Otherwise they have images alone, and no subgroups."""
-    in_domain: ClassVar[bool]
-    """Whether the subjects are the study's cohort, so that its shares matter."""
-
-    def incompatibility(self, generator: Any) -> str | None:
-        """Why its images cannot replace those of the study's generator, or None."""
-        ...
-
-    def rendered_by(self, generator: Any) -> Any:
-        """The generator of its subjects, given the study's; the study's if it shows none."""
-        ...
-
-    def pool(self, key: Key[Array, ""], generator: Any, population: Any) -> Pool:
-        """The examples of a replicate.
-
-        Args:
-            key: of the replicate, or of a later stage of its pretraining.
-            generator: of the study; gives the shape of the images.
-            population: the cohort of the study.
-        """
-        ...
-
-
-class PretrainingSteps(Protocol):
-    """The steps of one pretraining stage, as a loop takes them; a pytree."""
-
-    @property
-    def schedule(self) -> Any:
-        """Number of steps, batch size and optimiser (a :class:`biasprop.nn.optimisation.Schedule`)."""
-        ...
-
-    @property
-    def cohort(self) -> Cohort:
-        """The examples, with their subgroups."""
-        ...
-
-    def rows(self, step: Int[Array, ""]) -> Int[Array, " n"]:
-        """The batch of a step: indices of examples."""
-        ...
-
-    def loss_of_rows(self, params: Params, rows: Int[Array, " n"], step: Int[Array, ""]) -> Float[Array, ""]:
-        """The objective on given examples, with the views of a step.
-
-        Args:
-            params: dict of ``encoder``, and ``extra``, which is discarded after pretraining.
-            rows: indices of examples.
-            step: decides the views, masks and corruptions.
-        """
-        ...
-
-    def loss(self, params: Params, step: Int[Array, ""]) -> Float[Array, ""]:
-        """The objective on the batch of a step."""
-        ...
-
-
-class LoopState(Protocol):
-    """State of a pretraining loop between two segments; a pytree."""
-
-    step: Int[Array, ""]
-    """Steps taken."""
-    diverged_at: Int[Array, ""]
-    """First step that was not finite, or :data:`biasprop.nn.optimisation.NOT_DIVERGED`."""
-
-
-class Loop(Protocol):
-    """Runs the steps of a pretraining stage in segments, between which a run can be interrupted and resumed."""
-
-    kind: str
-
-    @property
-    def segment_steps(self) -> int:
-        """Steps per segment."""
-        ...
-
-    def start(self, task: PretrainingSteps, params: Params) -> Any:
-        """The state before the first step (a :class:`LoopState`).
-
-        Args:
-            task: the stage.
-            params: dict of ``encoder`` and ``extra``, initial or from the stage before.
-        """
-        ...
-
-    def segment(self, task: PretrainingSteps, state: Any) -> tuple[Any, Float[Array, " s"]]:
-        """Take ``segment_steps`` steps in one compiled call; steps beyond the schedule change nothing.
-
-        Returns:
-            The state after them, and the loss of each step (NaN for steps beyond the end or after divergence).
-        """
-        ...
-
-    def params(self, state: Any) -> Params:
-        """The parameters that a state has reached, in the form that :meth:`start` receives."""
         ...
 
 

@@ -80,7 +80,7 @@ def member(room: str, kind: str, **values: Any) -> Any:
     if "subgroups" in cls.model_fields:
         given["subgroups"] = {"a": level(cls), "b": level(cls)}
     if "generator" in cls.model_fields:
-        given |= {"generator": member("generators", "gaussian"), "shares": {"a": 0.5, "b": 0.5}}
+        given |= {"generator": differing("gaussian", "amplitude"), "shares": {"a": 0.5, "b": 0.5}}
     return cls.model_validate(given | values)
 
 

@@ -9,14 +9,26 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from biasprop import keys
-from biasprop.interfaces import Generator, Objective, ObjectiveInputs, Population, Subjects
+from biasprop.interfaces import Generator, Objective, Subjects
 from biasprop.keys import Stream
 from biasprop.population import sampling
 from biasprop.population.shifts import in_order
+from biasprop.pretraining_interfaces import ObjectiveInputs, Population
+
+
+def sum_to_one(shares: dict[str, float]) -> dict[str, float]:
+    """The shares of a population, if they sum to 1.
+
+    Raises:
+        ValueError: they do not.
+    """
+    if abs(sum(shares.values()) - 1) > 1e-6:
+        raise ValueError(f"shares must sum to 1; these sum to {sum(shares.values()):g}")
+    return shares
 
 
 class SubjectPool(NamedTuple):
-    """Subjects of a population and their images (a :class:`biasprop.interfaces.Pool`)."""
+    """Subjects of a population and their images (a :class:`biasprop.pretraining_interfaces.Pool`)."""
 
     key: Key[Array, ""]
     """Of the replicate, or of a later stage of its pretraining."""

@@ -7,8 +7,9 @@ from typing import ClassVar, Literal
 from jaxtyping import Array, Key
 
 from biasprop.component import Component
-from biasprop.interfaces import Generator, Pool, Population
+from biasprop.interfaces import Generator
 from biasprop.population.pools import SubjectPool
+from biasprop.pretraining_interfaces import Pool, Population
 
 
 class CohortSource(Component):

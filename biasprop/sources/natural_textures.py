@@ -18,8 +18,9 @@ from biasprop import keys
 from biasprop.component import Component
 from biasprop.generators import canvas
 from biasprop.generators.canvas import normal, uniform
-from biasprop.interfaces import Generator, Objective, ObjectiveInputs, Pool, Population
+from biasprop.interfaces import Generator, Objective
 from biasprop.nn.xla_barriers import barrier
+from biasprop.pretraining_interfaces import ObjectiveInputs, Pool, Population
 
 MIN_RADIUS, MAX_RADIUS = 0.06, 0.5
 """Range of a shape's radius, in widths of the view; its density falls as 1 / radius^3, as in natural scenes."""
@@ -88,7 +89,7 @@ class NaturalTextures(Component):
 
 
 class TexturePool(NamedTuple):
-    """Images of :class:`NaturalTextures`, by index (a :class:`biasprop.interfaces.Pool`)."""
+    """Images of :class:`NaturalTextures`, by index (a :class:`biasprop.pretraining_interfaces.Pool`)."""
 
     key: Key[Array, ""]
     source: NaturalTextures

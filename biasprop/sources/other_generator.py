@@ -9,9 +9,10 @@ from pydantic import Field, field_validator
 
 from biasprop.component import Component, OneOf
 from biasprop.generators import GENERATORS
-from biasprop.interfaces import Generator, Pool, Population
-from biasprop.population.pools import SubjectPool
+from biasprop.interfaces import Generator
+from biasprop.population.pools import SubjectPool, sum_to_one
 from biasprop.population.shifts import Shifts, no_shifts
+from biasprop.pretraining_interfaces import Pool, Population
 
 
 class OtherGenerator(Component):
@@ -33,6 +34,8 @@ class OtherGenerator(Component):
     """P(disease | subgroup) in this population before shifts."""
     shifts: Shifts = Field(default_factory=dict, exclude_if=no_shifts)
     """Subgroup -> how its members differ beyond their share; their disease labels are not used."""
+
+    shares_sum_to_one = field_validator("shares")(sum_to_one)
 
     shows_subjects: ClassVar[bool] = True
     in_domain: ClassVar[bool] = False

@@ -14,18 +14,13 @@ from biasprop.mitigations import MITIGATIONS, PRETRAINING_MITIGATIONS
 from biasprop.nn.optimisation import Schedule
 from biasprop.nn.views import Augmentation
 from biasprop.objectives import OBJECTIVES
+from biasprop.population.pools import sum_to_one
 from biasprop.population.shifts import Shifts, no_shifts
 from biasprop.protocols import PROTOCOLS
 from biasprop.sources import SOURCES
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Prevalence = Annotated[float, Field(gt=0, lt=1)]
-
-
-def _sum_to_one(shares: dict[str, float]) -> dict[str, float]:
-    if abs(sum(shares.values()) - 1) > 1e-6:
-        raise ValueError(f"shares must sum to 1; these sum to {sum(shares.values()):g}")
-    return shares
 
 
 def _is_none(mitigation: Any) -> bool:
@@ -71,7 +66,7 @@ class Stage(Component):
     @classmethod
     def shares_sum_to_one(cls, shares: dict[str, float] | None) -> dict[str, float] | None:
         """As in the first stage."""
-        return None if shares is None else _sum_to_one(shares)
+        return None if shares is None else sum_to_one(shares)
 
     def changes(self) -> dict[str, Any]:
         """The keys that differ from the first stage."""
@@ -112,7 +107,7 @@ class Pretraining(Component):
     stages: tuple[Stage, ...] = Field(default=(), max_length=8, exclude_if=lambda stages: not stages)
     """Later stages, in order (``[[pretraining.stages]]``); each starts from the parameters of the stage before."""
 
-    shares_sum_to_one = field_validator("shares")(_sum_to_one)
+    shares_sum_to_one = field_validator("shares")(sum_to_one)
 
     @property
     def sees_subjects(self) -> bool:
@@ -166,7 +161,7 @@ class Finetuning(Component):
     )
     """Countermeasure against a skew; uses subgroups and recorded labels."""
 
-    shares_sum_to_one = field_validator("shares")(_sum_to_one)
+    shares_sum_to_one = field_validator("shares")(sum_to_one)
 
 
 class Evaluation(Component):

@@ -9,7 +9,8 @@ import pytest
 from tests.source_tree import ROOT, Import, imports, modules
 
 FLOORS = (
-    ("component", "interfaces", "keys", "status", "biasprop"),
+    ("interfaces",),
+    ("component", "pretraining_interfaces", "keys", "status", "biasprop"),
     ("hardware", "metrics", "nn", "population", "store"),
     ("generators", "encoders", "objectives", "protocols", "mitigations", "loops", "statistics"),
     ("sources",),
@@ -26,7 +27,7 @@ file at the top of the package; ``biasprop`` itself loads its public names when 
 ROOMS = ("generators", "encoders", "objectives", "protocols", "mitigations", "loops", "sources")
 """Rooms of things a study chooses between; each may see itself and :data:`BASE`, and no other room."""
 
-BASE = ("component", "interfaces", "keys", "nn")
+BASE = ("component", "interfaces", "pretraining_interfaces", "keys", "nn")
 """What a room may use."""
 
 BESIDES = {"sources": ("generators", "population")}
