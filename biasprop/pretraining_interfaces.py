@@ -6,7 +6,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Array, Float, Int, Key
 
-from biasprop.interfaces import Cohort, Objective, Params
+from biasprop.interfaces import Cohort, Example, Generator, Objective, Params, Spec
 
 
 class Population(Protocol):
@@ -25,14 +25,14 @@ class HasPopulation(Population, Protocol):
     """A source with a population of its own."""
 
     generator: Any
-    """Has the subgroups, and renders them."""
+    """Has the subgroups, and simulates their examples."""
 
 
 class ObjectiveInputs(NamedTuple):
     """Inputs of an objective, one row per example."""
 
-    images: Float[Array, "n h w c"]
-    additional: dict[str, Array]
+    examples: Example
+    additional: dict[str, Any]
     """The inputs named by the objective's ``reads``."""
 
 
@@ -49,7 +49,7 @@ class Pool(Protocol):
         ...
 
     def inputs(self, rows: Int[Array, " n"], objective: Objective | None) -> ObjectiveInputs:
-        """What an objective receives of these examples; images alone without an objective."""
+        """What an objective receives of these examples; examples alone without an objective."""
         ...
 
 
@@ -58,24 +58,24 @@ class Source(Protocol):
 
     kind: str
     shows_subjects: ClassVar[bool]
-    """Whether examples show subjects. Otherwise they have images alone, and no subgroups."""
+    """Whether examples show subjects. Otherwise they have no subgroups, and objectives can read nothing else."""
     in_domain: ClassVar[bool]
     """Whether the subjects are the study's cohort, so that its shares matter."""
 
-    def incompatibility(self, generator: Any) -> str | None:
-        """Why its images cannot replace those of the study's generator, or None."""
+    def incompatibility(self, spec: Spec) -> str | None:
+        """Why it cannot stand in for examples of this spec, or None."""
         ...
 
-    def rendered_by(self, generator: Any) -> Any:
+    def observed_by(self, generator: Generator) -> Generator:
         """The generator of its subjects, given the study's; the study's if it shows none."""
         ...
 
-    def pool(self, key: Key[Array, ""], generator: Any, population: Any) -> Pool:
+    def pool(self, key: Key[Array, ""], generator: Generator, population: Population) -> Pool:
         """The examples of a replicate.
 
         Args:
             key: of the replicate, or of a later stage of its pretraining.
-            generator: of the study; gives the shape of the images.
+            generator: of the study; gives the spec of the examples.
             population: the cohort of the study.
         """
         ...

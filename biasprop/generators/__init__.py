@@ -1,11 +1,14 @@
-"""Image generators, one file per modality.
+"""Generators, one file per modality.
 
 A generator is a frozen :class:`biasprop.component.Component` that satisfies :class:`biasprop.interfaces.Generator`:
-``kind``, ``subgroups``, ``latent_names``, ``attribute_names``, ``follows_up``, ``difficulty``, ``shape``,
-``calibrated``, ``render``, ``mask``, ``latents``, ``attributes`` (if it names any) and ``measure``, all per example. It
-may also have ``ideal_auc(subgroup)``, ``informed_auc(subgroup)`` or ``linear_auc(subgroup)``, which the difficulty
-ledger uses, and ``law()``, which :mod:`biasprop.truth` uses. Every latent has a frozen integer (``Latent``) and depends
-on the subject's key and that integer alone, so that twins differ only by their subgroup.
+``kind``, ``subgroups``, ``latent_names``, ``attribute_names``, ``follows_up``, ``symmetries``, ``difficulty``,
+``spec``, ``calibrated``, ``observe``, ``latents`` and ``attributes`` (if it names any), all per subject. ``observe``
+returns an example, a dict of the named arrays that ``spec`` describes. A generator of images derives from
+:class:`.images.ImageGenerator` and has ``render``, ``mask`` and ``measure``
+(:class:`biasprop.interfaces.RendersImages`). A generator may also have ``ideal_auc(subgroup)``,
+``informed_auc(subgroup)`` or ``linear_auc(subgroup)``, which the difficulty ledger uses, and ``law()``, which
+:mod:`biasprop.truth` uses. Every latent has a frozen integer (``Latent``) and depends on the subject's key and that
+integer alone, so that twins differ only by their subgroup.
 
 To add one: write one file, add one line to :data:`GENERATORS`, and regenerate the schema of study files with ``python
 -m biasprop.study.schema``. The contract tests in ``tests/generators`` read the table and test the new member. Shared by
@@ -14,9 +17,11 @@ generators: :mod:`.canvas` (drawing primitives) and :mod:`.difficulty` (difficul
 
 from biasprop.component import Component
 from biasprop.generators.dermoscopy import Dermoscopy
+from biasprop.generators.feature_vector import FeatureVector
 from biasprop.generators.gaussian import Gaussian
 
 GENERATORS: dict[str, type[Component]] = {
     "dermoscopy": Dermoscopy,
     "gaussian": Gaussian,
+    "feature_vector": FeatureVector,
 }

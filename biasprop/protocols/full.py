@@ -51,9 +51,9 @@ class Full(Component):
         """The recipe for a pretrained, or an untrained, encoder."""
         return self.pretrained if pretrained else self.scratch
 
-    def start(self, key: Key[Array, ""], encoder: Any, params: Params) -> Params:
+    def start(self, key: Key[Array, ""], encoder: Any, params: Params, features: int) -> Params:
         """Encoder parameters and a head of zeros."""
-        return {"encoder": params, "head": Head(jnp.zeros(encoder.features), jnp.zeros(()))}
+        return {"encoder": params, "head": Head(jnp.zeros(features), jnp.zeros(()))}
 
     def task(
         self, encoder: Any, params: Params, pretrained: bool, train: Labelled, selection: Labelled, key: Key[Array, ""]
@@ -90,7 +90,8 @@ class FinetuningTask(NamedTuple):
         key = at(self.key, step)
         n = self.schedule.batch
         rows = _sample_rows(at(key, 0), n, self.train)
-        views = jax.vmap(self.recipe.augmentation.view)(at_each(at(key, 1), jnp.arange(n)), self.train.images[rows])
+        examples = jax.tree.map(lambda array: array[rows], self.train.inputs)
+        views = jax.vmap(self.recipe.augmentation.view)(at_each(at(key, 1), jnp.arange(n)), examples)
         log_odds = params["head"](self.encoder.apply(params["encoder"], views))
         return log_loss(log_odds, self.train.labels[rows]), rows
 
@@ -100,12 +101,12 @@ class FinetuningTask(NamedTuple):
         chunk = next(k for k in range(min(n, MAX_VALIDATION_CHUNK), 0, -1) if n % k == 0)
 
         def add(i: Int[Array, ""], total: Float[Array, ""]) -> Float[Array, ""]:
-            images, labels = (
-                jax.lax.dynamic_slice_in_dim(rows, i * chunk, chunk)
-                for rows in (self.selection.images, self.selection.labels)
+            examples, labels = jax.tree.map(
+                lambda rows: jax.lax.dynamic_slice_in_dim(rows, i * chunk, chunk),
+                (self.selection.inputs, self.selection.labels),
             )
             counted = i * chunk + jnp.arange(chunk) < self.selection.count
-            log_odds = params["head"](self.encoder.apply(params["encoder"], images))
+            log_odds = params["head"](self.encoder.apply(params["encoder"], examples))
             return total + jnp.sum(jnp.where(counted, log_loss(log_odds, labels), 0))
 
         chunks = -(-self.selection.count // chunk)

@@ -8,7 +8,7 @@ import jax
 from jaxtyping import Array, Float, Key
 from pydantic import Field
 
-from biasprop.interfaces import Labelled, Params
+from biasprop.interfaces import Example, Labelled, Params
 from biasprop.protocols.full import FinetuningTask, Full
 
 
@@ -22,9 +22,9 @@ class LastLayers(Full):
 
     adapts_all = False
 
-    def start(self, key: Key[Array, ""], encoder: Any, params: Params) -> Params:
+    def start(self, key: Key[Array, ""], encoder: Any, params: Params, features: int) -> Params:
         """Parameters of the last layers, and a head of zeros."""
-        return super().start(key, encoder, self._part(encoder, params, trainable=True))
+        return super().start(key, encoder, self._part(encoder, params, trainable=True), features)
 
     def task(
         self, encoder: Any, params: Params, pretrained: bool, train: Labelled, selection: Labelled, key: Key[Array, ""]
@@ -51,9 +51,9 @@ class PartlyFrozenEncoder(NamedTuple):
     frozen: Params
     """Parameters with None in place of the trainable ones."""
 
-    def apply(self, trainable: Params, images: Float[Array, "n h w c"]) -> Float[Array, "n d"]:
+    def apply(self, trainable: Params, examples: Example) -> Float[Array, "n d"]:
         """Features of a batch."""
-        return self.encoder.apply(_joined(self.frozen, trainable), images)
+        return self.encoder.apply(_joined(self.frozen, trainable), examples)
 
 
 def _joined(under: Params, over: Params) -> Params:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 from pydantic import Field
 
-from biasprop.interfaces import Labelled, Params
+from biasprop.interfaces import Example, Labelled, Params
 from biasprop.keys import at
 from biasprop.protocols.full import FinetuningTask, Full
 
@@ -29,7 +29,7 @@ class LowRank(Full):
 
     adapts_all = False
 
-    def start(self, key: Key[Array, ""], encoder: Any, params: Params) -> Params:
+    def start(self, key: Key[Array, ""], encoder: Any, params: Params, features: int) -> Params:
         """Adapters whose update is zero, and a head of zeros."""
         numbers = encoder.layers(params)
         order = iter(range(len(jax.tree.leaves(params))))
@@ -44,7 +44,7 @@ class LowRank(Full):
                 "b": jnp.zeros((self.rank, outputs)),
             }
 
-        return super().start(key, encoder, jax.tree.map(adapter, numbers, params))
+        return super().start(key, encoder, jax.tree.map(adapter, numbers, params), features)
 
     def task(
         self, encoder: Any, params: Params, pretrained: bool, train: Labelled, selection: Labelled, key: Key[Array, ""]
@@ -65,9 +65,9 @@ class LowRankEncoder(NamedTuple):
     base: Params
     scale: float | Float[Array, ""]
 
-    def apply(self, adapters: Params, images: Float[Array, "n h w c"]) -> Float[Array, "n d"]:
+    def apply(self, adapters: Params, examples: Example) -> Float[Array, "n d"]:
         """Features of a batch."""
-        return self.encoder.apply(_merged(self.base, adapters, self.scale), images)
+        return self.encoder.apply(_merged(self.base, adapters, self.scale), examples)
 
 
 def _merged(params: Params, adapters: Params, scale: float | Float[Array, ""]) -> Params:

@@ -18,7 +18,7 @@ from biasprop import keys
 from biasprop.component import Component
 from biasprop.generators import canvas
 from biasprop.generators.canvas import normal, uniform
-from biasprop.interfaces import Generator, Objective
+from biasprop.interfaces import Example, Generator, Objective, Spec
 from biasprop.nn.xla_barriers import barrier
 from biasprop.pretraining_interfaces import ObjectiveInputs, Pool, Population
 
@@ -52,26 +52,26 @@ class NaturalTextures(Component):
     shows_subjects: ClassVar[bool] = False
     in_domain: ClassVar[bool] = False
 
-    def incompatibility(self, generator: Generator) -> str | None:
-        """Why its images cannot replace those of the study's generator: None, because they have any shape."""
+    def incompatibility(self, spec: Spec) -> str | None:
+        """Why it cannot stand in for examples of this spec, or None: it draws square images and nothing else."""
+        if set(spec) != {"image"}:
+            return f"{self.kind} draws images; the generator's examples are {', '.join(spec)}"
         return None
 
-    def rendered_by(self, generator: Generator) -> Generator:
+    def observed_by(self, generator: Generator) -> Generator:
         """The study's generator, because there are no subjects."""
         return generator
 
     def pool(self, key: Key[Array, ""], generator: Generator, population: Population) -> Pool:
         """Images of the shape of the study's."""
-        return TexturePool(key, self, generator.shape)
+        return TexturePool(key, self, generator.spec)
 
-    def render(self, key: Key[Array, ""], shape: tuple[int, int, int]) -> Float[Array, "h w c"]:
-        """One image in [0, 1], of any number of channels.
+    def observe(self, key: Key[Array, ""], spec: Spec) -> Example:
+        """One image in [0, 1], of any number of channels."""
+        size, _, channels = spec["image"].shape
+        return {"image": self._image(key, size, channels)}
 
-        Args:
-            key: key of the image.
-            shape: height, width (equal to it) and channels.
-        """
-        size, _, channels = shape
+    def _image(self, key: Key[Array, ""], size: int, channels: int) -> Float[Array, "h w c"]:
         colours = uniform(key, Latent.COLOURS, (self.shapes + 1, channels))
         draws = normal(key, Latent.TEXTURES, (self.shapes + 1, *canvas.field_draws_shape(self.modes)))
         textures = jax.vmap(lambda field: canvas.gaussian_field(field, size, exponent=2.0))(draws)
@@ -93,7 +93,7 @@ class TexturePool(NamedTuple):
 
     key: Key[Array, ""]
     source: NaturalTextures
-    shape: tuple[int, int, int]
+    spec: Spec
 
     @property
     def shares(self) -> Float[Array, " 1"]:
@@ -106,8 +106,9 @@ class TexturePool(NamedTuple):
 
     def inputs(self, rows: Int[Array, " n"], objective: Objective | None) -> ObjectiveInputs:
         """Images alone."""
-        image_keys = keys.at_each(keys.stream(self.key, keys.Stream.SOURCE), rows)
-        return ObjectiveInputs(jax.vmap(lambda image_key: self.source.render(image_key, self.shape))(image_keys), {})
+        example_keys = keys.at_each(keys.stream(self.key, keys.Stream.SOURCE), rows)
+        observe = jax.vmap(lambda example_key: self.source.observe(example_key, self.spec))
+        return ObjectiveInputs(observe(example_keys), {})
 
 
 def _shape_cover(draws: Float[Array, " 7"], x: Float[Array, " w"], y: Float[Array, " h"]) -> Float[Array, "h w"]:

@@ -9,8 +9,8 @@ from pydantic import Field, field_validator
 
 from biasprop.component import Component, OneOf
 from biasprop.generators import GENERATORS
-from biasprop.interfaces import Generator
-from biasprop.population.pools import SubjectPool, sum_to_one
+from biasprop.interfaces import Generator, Spec
+from biasprop.population.pools import SubjectPool, can_be_resampled, sum_to_one
 from biasprop.population.shifts import Shifts, no_shifts
 from biasprop.pretraining_interfaces import Pool, Population
 
@@ -18,10 +18,11 @@ from biasprop.pretraining_interfaces import Pool, Population
 class OtherGenerator(Component):
     """Subjects of another population, rendered by a generator of their own.
 
-    Image sizes are resampled to that of the study's images, and images of one channel are repeated in every channel, as
-    is usual where a network pretrained on one modality is used for another; images of several channels are averaged
-    where the study's have one. The shares, prevalence and shifts of ``[pretraining]`` do not apply. Subjects have the
-    keys of the cohort's members: the study's own generator and shares give the images of the cohort.
+    Images are resampled to the size of the study's, and one channel is repeated in every channel, as is usual where a
+    network pretrained on one modality is used for another; several channels are averaged where the study's images have
+    one. Other arrays need the shape of the study's. The shares, prevalence and shifts of ``[pretraining]`` do not
+    apply. Subjects have the keys of the cohort's members: the study's own generator and shares give the examples of the
+    cohort.
     """
 
     kind: Literal["generator"] = "generator"
@@ -46,17 +47,21 @@ class OtherGenerator(Component):
         """Digests do not contain the order of subgroups of a source, so nothing may depend on it."""
         return generator.model_copy(update={"subgroups": dict(sorted(generator.subgroups.items()))})
 
-    def incompatibility(self, generator: Generator) -> str | None:
-        """Why its images cannot replace those of the study's generator, or None."""
-        channels, wanted = self.generator.shape[2], generator.shape[2]
-        if channels == wanted or 1 in (channels, wanted):
-            return None
-        return f"images of {self.generator.kind} have {channels} channels, and those of {generator.kind} have {wanted}"
+    def incompatibility(self, spec: Spec) -> str | None:
+        """Why it cannot stand in for examples of this spec, or None."""
+        own = self.generator.spec
+        if missing := [name for name in spec if name not in own]:
+            return f"examples of {self.generator.kind} are {', '.join(own)} and lack {', '.join(missing)}"
+        for name, wanted in spec.items():
+            if own[name].dtype != wanted.dtype or not can_be_resampled(own[name].shape, wanted.shape):
+                shapes = (" x ".join(map(str, array.shape)) for array in (own[name], wanted))
+                return "{} of {} is {} and cannot be resampled to {}".format(name, self.generator.kind, *shapes)
+        return None
 
-    def rendered_by(self, generator: Generator) -> Generator:
+    def observed_by(self, generator: Generator) -> Generator:
         """Its own generator."""
         return self.generator
 
     def pool(self, key: Key[Array, ""], generator: Generator, population: Population) -> Pool:
-        """Its own population, resampled to the shape of the study's images."""
-        return SubjectPool(key, self.generator, self, generator.shape)
+        """Its own population, resampled to the spec of the study's examples."""
+        return SubjectPool(key, self.generator, self, generator.spec)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator
@@ -12,7 +13,7 @@ from biasprop.generators import GENERATORS
 from biasprop.loops import LOOPS
 from biasprop.mitigations import MITIGATIONS, PRETRAINING_MITIGATIONS
 from biasprop.nn.optimisation import Schedule
-from biasprop.nn.views import Augmentation
+from biasprop.nn.views import SYMMETRIES, Augmentation
 from biasprop.objectives import OBJECTIVES
 from biasprop.population.pools import sum_to_one
 from biasprop.population.shifts import Shifts, no_shifts
@@ -245,8 +246,20 @@ class Conditions(Definition):
         return FinetuningCondition(finetuning=self._with_prescribed_views(finetuning), evaluation=self.evaluation)
 
     def _with_prescribed_views(self, stage: Any) -> Any:
-        """A stage with the augmentation values that the generator's difficulty mode prescribes, if any."""
-        prescribed = dict(self.generator.difficulty.views)
+        """A stage without views that are no symmetries of the generator's images, and with the augmentation values that
+        its difficulty mode prescribes."""
+        missing = dict.fromkeys((name for name in SYMMETRIES if name not in self.generator.symmetries), 0.0)
+        prescribed = missing | dict(self.generator.difficulty.views)
         if not prescribed:
             return stage
         return replace_nested(stage, (Augmentation,), lambda views: views.model_copy(update=prescribed))
+
+
+def augmentations(node: Any) -> Iterator[tuple[tuple[str | int, ...], Augmentation]]:
+    """Location and value of every augmentation nested in a definition."""
+    if isinstance(node, Augmentation):
+        yield (), node
+    elif isinstance(node, Definition | tuple):
+        parts = enumerate(node) if isinstance(node, tuple) else ((n, getattr(node, n)) for n in type(node).model_fields)
+        for name, part in parts:
+            yield from (((name, *location), found) for location, found in augmentations(part))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import platform
 from collections.abc import Mapping
@@ -108,8 +109,9 @@ def _steps(condition: PretrainingCondition) -> int:
 
 
 def _pixels(condition: PretrainingCondition) -> int:
-    height, width, _ = condition.generator.shape
-    return height * width
+    """Pixels of an example's images; the length of its other arrays."""
+    spec = condition.generator.spec
+    return sum(math.prod(array.shape[:2]) for array in spec.values())
 
 
 def _pretraining_key(condition: PretrainingCondition) -> str:

@@ -76,15 +76,15 @@ class PretrainingTask(NamedTuple):
         """The objective on a batch of given subjects."""
         generator, objective = self.condition.generator, self.condition.pretraining.objective
         view_key = keys.at(keys.at(keys.stream(self.key, Stream.PRETEXT), 1), step)
-        inputs = pools.subject_inputs(generator, members, objective, generator.shape)
+        inputs = pools.subject_inputs(generator, members, objective, generator.spec)
         return self._loss(params, inputs, view_key, weight)
 
     def _loss(
         self, params: Params, inputs: ObjectiveInputs, key: Key[Array, ""], weight: Float[Array, " n"] | None
     ) -> Float[Array, ""]:
         encoder, loss = self.condition.encoder, self.condition.pretraining.objective.loss
-        images, additional = inputs
-        return loss(encoder, params["encoder"], params["extra"], images, key, **additional, weight=weight)
+        examples, additional = inputs
+        return loss(encoder, params["encoder"], params["extra"], examples, key, **additional, weight=weight)
 
     def _inputs(self, rows: Int[Array, " n"]) -> ObjectiveInputs:
         if self.cached is None:
@@ -101,7 +101,7 @@ def pool_of(condition: PretrainingCondition, key: Key[Array, ""]) -> Pool:
 def cohort_members(condition: PretrainingCondition, key: Key[Array, ""], rows: Int[Array, " n"]) -> Subjects:
     """Members of a replicate's pretraining cohort, by index."""
     generator = condition.generator
-    return pools.SubjectPool(key, generator, condition.pretraining, generator.shape).members(rows)
+    return pools.SubjectPool(key, generator, condition.pretraining, generator.spec).members(rows)
 
 
 def cached_cohort(batch: Batch, largest: int = 0) -> ObjectiveInputs | None:
@@ -121,7 +121,7 @@ def cached_cohort(batch: Batch, largest: int = 0) -> ObjectiveInputs | None:
 def _rendering_condition(condition: PretrainingCondition) -> PretrainingCondition:
     """A condition without the parts that rendering does not depend on, so that they cause no recompilation.
 
-    The objective stays if it reads more than images.
+    The objective stays if it reads more than examples.
     """
     pretraining = condition.pretraining
     unused = ("schedule", "mitigation", "loop") + (() if pretraining.objective.reads else ("objective",))

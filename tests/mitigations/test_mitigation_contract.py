@@ -13,7 +13,7 @@ from biasprop.interfaces import Cohort, Labelled
 from biasprop.mitigations import MITIGATIONS, PRETRAINING_MITIGATIONS
 from biasprop.nn.heads import Head, solve
 from biasprop.protocols import PROTOCOLS
-from tests.members import member, same
+from tests.members import image_spec, member, same
 
 N, SHAPE, STEPS = 32, (4, 4, 1), 500
 ENCODER = member("encoders", "linear", width=3)
@@ -21,13 +21,15 @@ ZERO = dict.fromkeys(("scale", "shift", "flip", "transpose", "gain", "offset"), 
 RECIPE = {"schedule": {"steps": 50, "batch": 8, "learning_rate": 1e-2}, "augmentation": ZERO}
 PROTOCOL: Any = member("protocols", "full", pretrained=RECIPE, scratch=RECIPE)
 IMAGES = 0.5 + 0.2 * jax.random.normal(jax.random.key(1), (N, *SHAPE))
-PARAMS = ENCODER.init(jax.random.key(2), SHAPE)
+PARAMS = ENCODER.init(jax.random.key(2), image_spec(*SHAPE))
 HEAD = Head(jnp.array([1.0, -2.0, 0.5]), jnp.float32(0.2))
 
 
 def labelled_set(subgroup: np.ndarray, label: np.ndarray, count: int = N) -> Labelled:
     """A labelled set with subgroups."""
-    return Labelled(IMAGES, jnp.asarray(label, jnp.int32), jnp.int32(count), jnp.eye(2)[jnp.asarray(subgroup)])
+    return Labelled(
+        {"image": IMAGES}, jnp.asarray(label, jnp.int32), jnp.int32(count), jnp.eye(2)[jnp.asarray(subgroup)]
+    )
 
 
 BALANCED = labelled_set(np.arange(N) // 2 % 2, np.arange(N) % 2)

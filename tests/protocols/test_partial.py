@@ -35,7 +35,7 @@ def test_all_layers_are_full_fine_tuning() -> None:
     assert not jax.tree.leaves(partly.encoder.frozen)
     whole = full.task(ENCODER, PARAMS, True, *SETS, KEY)
     assert jax.tree.structure(partly._replace(encoder=ENCODER)) == jax.tree.structure(whole)
-    x = LABELLED[0][:2]
+    x = {"image": LABELLED[0]["image"][:2]}
     assert same(partly.encoder.apply(start(every)["encoder"], x), ENCODER.apply(PARAMS, x))
 
 
@@ -64,7 +64,7 @@ def test_adapters_of_full_rank_can_represent_any_update() -> None:
 
 
 def test_unfreezing_at_once_is_full_fine_tuning() -> None:
-    x = LABELLED[0][:4]
+    x = {"image": LABELLED[0]["image"][:4]}
     at_once, full = (ENCODER.apply(trained(*args), x) for args in (("gradual_unfreezing", 0.0), ("full",)))
     assert np.allclose(at_once, full, atol=1e-3)
     assert not np.allclose(at_once, ENCODER.apply(trained("gradual_unfreezing"), x), atol=1e-2)

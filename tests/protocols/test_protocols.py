@@ -17,7 +17,7 @@ from biasprop.nn.views import Augmentation
 from biasprop.protocols.full import FinetuningTask, Full, Recipe
 from biasprop.protocols.linear_probe import LinearProbe
 from biasprop.training import adapt
-from tests.members import images, member, same, subjects
+from tests.members import image_spec, images, member, same, subjects
 
 N, D = 120, 6
 _draws = np.random.default_rng(1)
@@ -98,13 +98,19 @@ def task(x: jax.Array, y: jax.Array, count: int = 24, seen: int = 16, **schedule
         augmentation=Augmentation(scale=0.1, shift=0.05, gain=0.05, offset=0.02),
     )
     return FinetuningTask(
-        ENCODER, recipe, Labelled(x, y, jnp.int32(count)), Labelled(x, y, jnp.int32(seen)), jax.random.key(7)
+        ENCODER,
+        recipe,
+        Labelled({"image": x}, y, jnp.int32(count)),
+        Labelled({"image": x}, y, jnp.int32(seen)),
+        jax.random.key(7),
     )
 
 
 def begin() -> Any:
     """An untrained encoder and a head of zeros."""
-    return PROTOCOL.start(jax.random.key(1), ENCODER, ENCODER.init(jax.random.key(0), (16, 16, 3)))
+    return PROTOCOL.start(
+        jax.random.key(1), ENCODER, ENCODER.init(jax.random.key(0), image_spec(16, 16, 3)), ENCODER.width
+    )
 
 
 @jax.jit

@@ -12,6 +12,7 @@ import pytest
 
 from biasprop.component import InputError
 from biasprop.difficulty.calibration_cache import with_calibration
+from biasprop.interfaces import ArraySpec
 from biasprop.keys import at_each, replicate
 from biasprop.population.pools import resampled
 from biasprop.sources import SOURCES
@@ -20,7 +21,7 @@ from biasprop.study.load import load_study
 from biasprop.training.batching import Batch, over_cells
 from biasprop.training.pretrain import realised_shares, untrained
 from biasprop.training.pretraining_task import PretrainingTask, cached_cohort
-from tests.members import batch, condition, level, member, same
+from tests.members import batch, condition, image_spec, level, member, same
 from tests.program.small_experiment import pretrain
 
 NON_MEDICAL = [kind for kind, cls in SOURCES.items() if not cls.shows_subjects]  # pyright: ignore[reportAttributeAccessIssue]
@@ -39,10 +40,10 @@ def pool(source: Any, generator: Any, shares: tuple[float, float] = (0.7, 0.3)) 
 def test_examples_have_the_shape_of_the_study_and_depend_on_their_index_alone(kind: str, modality: str) -> None:
     values: Any = {"subgroups": {"a": "light", "b": "dark"}} if modality == "dermoscopy" else {}
     generator, source = member("generators", modality, **values), member("sources", kind)
-    assert source.incompatibility(generator) is None
-    images = jax.jit(lambda rows: pool(source, generator).inputs(rows, None).images)
+    assert source.incompatibility(generator.spec) is None
+    images = jax.jit(lambda rows: pool(source, generator).inputs(rows, None).examples["image"])
     x = np.asarray(images(ROWS))
-    assert x.shape == (40, *generator.shape) and np.isfinite(x).all() and x.min() >= 0 and x.max() <= 1
+    assert x.shape == (40, *generator.spec["image"].shape) and np.isfinite(x).all() and x.min() >= 0 and x.max() <= 1
     np.testing.assert_allclose(images(ROWS[::-1])[::-1], x, atol=1e-6)
     assert len(np.unique(x.round(3), axis=0)) == 40
 
@@ -85,20 +86,24 @@ def test_the_order_of_a_sources_subgroups_is_of_no_account() -> None:
 
 def test_images_are_resampled_to_another_size_and_number_of_channels() -> None:
     ramp = jnp.broadcast_to(jnp.linspace(0.0, 1.0, 16)[None, None, :, None], (2, 16, 16, 1))
-    assert resampled(ramp, (16, 16, 1)) is ramp
+    assert resampled({"image": ramp}, image_spec(16, 16, 1))["image"] is ramp
     for size in (8, 32):
-        x = np.asarray(resampled(ramp, (size, size, 3)))
+        x = np.asarray(resampled({"image": ramp}, image_spec(size, size, 3))["image"])
         assert x.shape == (2, size, size, 3) and (x[..., :1] == x).all() and (np.diff(x, axis=2) >= 0).all()
         assert x.mean() == pytest.approx(0.5, abs=1e-5)
     colours = jnp.stack([ramp[..., 0], 0 * ramp[..., 0], ramp[..., 0]], axis=-1)
-    np.testing.assert_allclose(resampled(colours, (16, 16, 1)), ramp * 2 / 3, rtol=1e-6)
+    grey = resampled({"image": colours}, image_spec(16, 16, 1))["image"]
+    np.testing.assert_allclose(grey, ramp * 2 / 3, rtol=1e-6)
 
 
-def test_a_number_of_channels_that_cannot_be_matched_is_refused() -> None:
-    why = member("sources", "generator").incompatibility(SimpleNamespace(kind="x", shape=(16, 16, 3)))
-    two = SimpleNamespace(kind="x", shape=(16, 16, 2))
-    source = other().model_copy(update={"generator": SimpleNamespace(kind="y", shape=(8, 8, 3))})
-    assert why is None and source.incompatibility(two) == "images of y have 3 channels, and those of x have 2"
+def test_examples_that_cannot_be_resampled_are_refused() -> None:
+    source = member("sources", "generator")
+    assert source.incompatibility(image_spec(8, 8, 3)) is None
+    assert source.incompatibility({"features": ArraySpec((4,))}) == "examples of gaussian are image and lack features"
+    colours = source.model_copy(update={"generator": SimpleNamespace(kind="x", spec=image_spec(8, 8, 3))})
+    assert colours.incompatibility(image_spec(16, 16, 2)) == (
+        "image of x is 8 x 8 x 3 and cannot be resampled to 16 x 16 x 2"
+    )
 
 
 def test_the_generator_of_a_source_gets_the_constants_of_its_difficulty() -> None:
@@ -117,7 +122,7 @@ def drawn(kind: str, shape: tuple[int, int, int], n: int = 64) -> np.ndarray:
     """Images of a source without subjects."""
     source = member("sources", kind)
     keys = at_each(jax.random.key(4), jnp.arange(n))
-    return np.asarray(jax.jit(jax.vmap(lambda key: source.render(key, shape)))(keys))
+    return np.asarray(jax.jit(jax.vmap(lambda key: source.observe(key, image_spec(*shape))["image"]))(keys))
 
 
 @pytest.mark.parametrize("kind", NON_MEDICAL)

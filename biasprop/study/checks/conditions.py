@@ -8,10 +8,11 @@ from typing import Any
 
 from biasprop.hardware import memory
 from biasprop.interfaces import Generator, Objective
+from biasprop.nn.views import SYMMETRIES
 from biasprop.population.shifts import in_order, shifted_prevalence
 from biasprop.pretraining_interfaces import HasPopulation, Population
 from biasprop.study.checks.fields import validate_fields
-from biasprop.study.conditions import Conditions, Finetuning, Pretraining
+from biasprop.study.conditions import Conditions, Finetuning, Pretraining, augmentations
 from biasprop.study.location import Location
 from biasprop.study.problems import Problem, suggestion
 
@@ -27,6 +28,10 @@ def condition_problems(conditions: Conditions) -> list[Problem]:
     problems = [*_share_problems(conditions), *_shift_problems(conditions)]
     problems += _pretraining_problems(conditions)
     problems += _finetuning_problems(conditions.finetuning)
+    protocol, encoder = conditions.finetuning.protocol, conditions.encoder
+    if not problems and protocol.adapts_encoder and not encoder.counts(conditions.generator.spec)[0]:
+        message = f"{protocol.kind} adapts the encoder, and {encoder.kind} has no parameters; use a linear_probe"
+        problems.append(Problem(("finetuning", "protocol"), message))
     if not problems and (excess := memory.too_large(conditions, conditions)):
         problems.append(Problem(*excess))
     return problems
@@ -85,7 +90,7 @@ def _stages(pretraining: Pretraining) -> Iterator[tuple[Location, Pretraining]]:
 
 def _pretraining_problems(conditions: Conditions) -> list[Problem]:
     """Encoder, and every stage of pretraining; what a later stage has from the first is reported there alone."""
-    if why := conditions.encoder.incompatibility(conditions.generator.shape):
+    if why := _encoder_incompatibility(conditions):
         return [Problem(("encoder",), why)]
     problems: list[Problem] = []
     stages = list(_stages(conditions.pretraining))
@@ -108,9 +113,9 @@ def _stage_problems(location: Location, stage: Pretraining, conditions: Conditio
     if objective.trains and stage.schedule.batch > stage.cohort:
         message = f"is {stage.schedule.batch}; has to be at most the size of the cohort, {stage.cohort}"
         problems.append(Problem((*location, "schedule", "batch"), message))
-    if why := objective.incompatibility(conditions.encoder, generator.shape):
+    if why := _objective_incompatibility(objective, conditions):
         problems.append(Problem((*location, "objective"), why))
-    if objective.trains and (why := source.incompatibility(generator)):
+    if objective.trains and (why := source.incompatibility(generator.spec)):
         problems.append(Problem((*location, "source"), why))
     if objective.trains and not source.shows_subjects:
         needs_subjects = {"objective": bool(objective.reads), "mitigation": stage.mitigation.needs_subjects}
@@ -120,8 +125,27 @@ def _stage_problems(location: Location, stage: Pretraining, conditions: Conditio
             if needs
         ]
     else:
-        problems += _missing_inputs((*location, "objective"), objective, source.rendered_by(generator))
+        problems += _missing_inputs((*location, "objective"), objective, source.observed_by(generator))
     return problems
+
+
+def _encoder_incompatibility(conditions: Conditions) -> str | None:
+    """Why the encoder cannot encode the generator's examples, or None."""
+    encoder, spec = conditions.encoder, conditions.generator.spec
+    if missing := [name for name in encoder.reads if name not in spec]:
+        return (
+            f"{encoder.kind} reads {', '.join(missing)}, which examples of {conditions.generator.kind} do not have; "
+            f"they have {', '.join(spec)}"
+        )
+    return encoder.incompatibility(spec)
+
+
+def _objective_incompatibility(objective: Objective, conditions: Conditions) -> str | None:
+    """Why the objective cannot train the encoder, or None."""
+    encoder, spec = conditions.encoder, conditions.generator.spec
+    if objective.trains and not encoder.counts(spec)[0]:
+        return f"{encoder.kind} has no parameters to pretrain; use objective = scratch"
+    return objective.incompatibility(encoder, spec)
 
 
 def _missing_inputs(location: Location, objective: Objective, generator: Generator) -> list[Problem]:
@@ -162,3 +186,23 @@ def _recorded_prevalence(finetuning: Finetuning) -> float:
         prevalence = shifted_prevalence(finetuning.prevalence, math.exp(shift.prevalence))
         total += share * (prevalence * (1 - shift.missed) + (1 - prevalence) * shift.false_alarm)
     return total
+
+
+def symmetry_problems(conditions: Conditions) -> list[Problem]:
+    """Views that the tables state and the generator's images have no symmetry for.
+
+    Defaults are not among them: such views are left out. So the conditions have to come from tables as a user writes
+    them, in which defaults are absent.
+    """
+    generator = conditions.generator
+    return [
+        Problem(
+            (stage, *location, name),
+            f"is {getattr(augmentation, name):g}, but images of {generator.kind} have no such symmetry; "
+            "leave it out, or set it to 0",
+        )
+        for stage in ("pretraining", "finetuning")
+        for location, augmentation in augmentations(getattr(conditions, stage))
+        for name in SYMMETRIES
+        if name not in generator.symmetries and name in augmentation.model_fields_set and getattr(augmentation, name)
+    ]
