@@ -12,7 +12,7 @@ of arrays with a leading axis. The names in use are ``image`` (``h w c``, in [0,
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -68,6 +68,9 @@ class Subjects(NamedTuple):
     months: Float[Array, "*n"] | None = None
     """Months since the first image, for a follow-up image of the same subject: anatomy is the same, disease has
     progressed, and latents of a single image (light, noise) are redrawn. None is the first image."""
+    disease: Int[Array, "*n"] | None = None
+    """Index, among the generator's diseases, of the one that ``label`` states; None for the first. The generator draws
+    the others, if there are any, from the subject's key."""
 
     @property
     def mean_severity(self) -> Array:
@@ -111,6 +114,8 @@ class Generator(Protocol):
     kind: str
     subgroups: dict[str, Any]
     """Name -> levers of the subgroup, in the order of the study file."""
+    diseases: ClassVar[tuple[str, ...]]
+    """Names of the diseases that a subject can have; the first is the one that a cohort's prevalence is of."""
     latent_names: ClassVar[tuple[str, ...]]
     """Names of the latents stored with every scored subject."""
 
@@ -149,8 +154,10 @@ class Generator(Protocol):
 
 
 @runtime_checkable
-class RendersImages(Generator, Protocol):
+class RendersImages(Protocol):
     """A generator whose examples have an ``image``."""
+
+    subgroups: dict[str, Any]
 
     def render(self, subject: Subjects) -> Float[Array, "h w c"]:
         """The image, in [0, 1]."""
@@ -259,10 +266,49 @@ class Objective(Protocol):
 
 
 class ReadOut(Protocol):
-    """A classifier of features, as a pytree: a linear head, or a set of labelled neighbours."""
+    """A predictor of a task's target from features, as a pytree: a linear head, or a set of labelled neighbours."""
 
     def __call__(self, features: Float[Array, "*s d"]) -> Float[Array, "*s"]:
-        """Log-odds of disease."""
+        """Predictions, for a disease its log-odds."""
+        ...
+
+
+class Task(Protocol):
+    """What is predicted from features, and how the prediction is judged."""
+
+    kind: str
+    stored: ClassVar[tuple[str, ...]]
+    """Names of the variables of the cube that hold predictions (:data:`biasprop.store.variables.VARIABLES`)."""
+    metrics: ClassVar[tuple[str, ...]]
+    """Names of the metrics that apply to them (:mod:`biasprop.metrics`)."""
+    link: ClassVar[str]
+    """Scale on which contrasts are taken unless an estimand names another."""
+
+    def disease_index(self, diseases: Sequence[str]) -> int | None:
+        """Position of the target among the generator's diseases; None for the first.
+
+        Raises:
+            ValueError: the generator has no such disease.
+        """
+        ...
+
+    def head(self, features: int) -> Any:
+        """Initial parameters of a head (a :class:`ReadOut`) for feature vectors of this length."""
+        ...
+
+    def loss(self, outputs: Float[Array, " n"], targets: Int[Array, " n"]) -> Float[Array, " n"]:
+        """Loss of each subject, from the head's outputs and the recorded targets."""
+        ...
+
+    def fit(
+        self,
+        features: Float[Array, "n d"],
+        targets: Int[Array, " n"],
+        count: Int[Array, ""],
+        penalty: float | Float[Array, ""],
+        weight: Float[Array, " n"] | None = None,
+    ) -> Any:
+        """The head of lowest loss plus L2 penalty on the first ``count`` rows; all NaN if it cannot be found."""
         ...
 
 
@@ -285,6 +331,7 @@ class FrozenMethod(FineTuningMethod, Protocol):
 
     def fit(
         self,
+        task: Any,
         features: Float[Array, "n d"],
         labels: Int[Array, " n"],
         count: Int[Array, ""],
@@ -293,7 +340,8 @@ class FrozenMethod(FineTuningMethod, Protocol):
         selection_count: Int[Array, ""],
         weight: Float[Array, " n"] | None = None,
     ) -> ReadOut:
-        """Fit a classifier to the labelled set; its hyperparameters are chosen on the validation set (``selection_*``).
+        """Fit a read-out of the task to the labelled set; its hyperparameters are chosen on the validation set
+        (``selection_*``).
 
         In both sets, rows from the count on are not used. ``weight`` weights the labelled rows, 1 on average; None for
         equal weights.
@@ -311,21 +359,28 @@ class GradientMethod(FineTuningMethod, Protocol):
         """Schedule and augmentation, which may depend on whether the encoder is pretrained."""
         ...
 
-    def start(self, key: Key[Array, ""], encoder: Any, params: Params, features: int) -> Params:
+    def start(self, key: Key[Array, ""], encoder: Any, params: Params, head: ReadOut) -> Params:
         """Dict of initial trainable parameters: ``encoder``, in a form the protocol chooses, and ``head``.
 
         Args:
             key: key of the draw.
             encoder: the encoder.
             params: its parameters before fine-tuning.
-            features: length of its feature vector.
+            head: the task's initial head.
         """
         ...
 
-    def task(
-        self, encoder: Any, params: Params, pretrained: bool, train: Labelled, selection: Labelled, key: Key[Array, ""]
+    def training(
+        self,
+        task: Any,
+        encoder: Any,
+        params: Params,
+        pretrained: bool,
+        train: Labelled,
+        selection: Labelled,
+        key: Key[Array, ""],
     ) -> Any:
-        """The training task on these labels (a :class:`biasprop.nn.optimisation.ValidatedTask`)."""
+        """The loss to minimise on these labels (a :class:`biasprop.nn.optimisation.ValidatedTask`)."""
         ...
 
     def merge(self, encoder: Any, params: Params, trained: Params) -> Params:
@@ -360,8 +415,8 @@ class Mitigation(Protocol):
         """Initial trainable parameters beside encoder and head."""
         ...
 
-    def task(self, task: Any) -> Any:
-        """The protocol's task with the mitigation applied (a :class:`biasprop.nn.optimisation.ValidatedTask`)."""
+    def training(self, base: Any) -> Any:
+        """The protocol's loss with the mitigation applied (a :class:`biasprop.nn.optimisation.ValidatedTask`)."""
         ...
 
 

@@ -25,6 +25,7 @@ from biasprop.objectives import OBJECTIVES
 from biasprop.protocols import PROTOCOLS
 from biasprop.sources import SOURCES
 from biasprop.study.conditions import Pretraining, PretrainingCondition
+from biasprop.tasks import TASKS
 from biasprop.training.batching import Batch
 
 ROOMS: dict[str, Mapping[str, type[Component]]] = {
@@ -36,6 +37,7 @@ ROOMS: dict[str, Mapping[str, type[Component]]] = {
     "mitigations": MITIGATIONS,
     "pretraining_mitigations": PRETRAINING_MITIGATIONS,
     "loops": LOOPS,
+    "tasks": TASKS,
 }
 EVERY = [(room, kind) for room, table in ROOMS.items() for kind in table]
 """(room, kind) of every member."""

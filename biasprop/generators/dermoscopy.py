@@ -146,6 +146,7 @@ class Dermoscopy(ImageGenerator):
     tone."""
 
     channels: ClassVar[int] = 3
+    diseases: ClassVar[tuple[str, ...]] = ("melanoma",)
     latent_names: ClassVar[tuple[str, ...]] = ("ita", "severity")
     attribute_names: ClassVar[tuple[str, ...]] = ("pigment", "elongation", "across", "down")
     follows_up: ClassVar[bool] = True

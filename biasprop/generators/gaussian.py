@@ -66,6 +66,7 @@ class Gaussian(ImageGenerator):
     slopes."""
 
     channels: ClassVar[int] = 1
+    diseases: ClassVar[tuple[str, ...]] = ("blob",)
     latent_names: ClassVar[tuple[str, ...]] = ("mean_level", "severity")
     attribute_names: ClassVar[tuple[str, ...]] = ()
     follows_up: ClassVar[bool] = False

@@ -8,7 +8,7 @@ import jax
 from jaxtyping import Array, Float, Key
 from pydantic import Field
 
-from biasprop.interfaces import Example, Labelled, Params
+from biasprop.interfaces import Example, Labelled, Params, ReadOut
 from biasprop.protocols.full import FinetuningTask, Full
 
 
@@ -22,16 +22,23 @@ class LastLayers(Full):
 
     adapts_all = False
 
-    def start(self, key: Key[Array, ""], encoder: Any, params: Params, features: int) -> Params:
-        """Parameters of the last layers, and a head of zeros."""
-        return super().start(key, encoder, self._part(encoder, params, trainable=True), features)
+    def start(self, key: Key[Array, ""], encoder: Any, params: Params, head: ReadOut) -> Params:
+        """Parameters of the last layers, and the head."""
+        return super().start(key, encoder, self._part(encoder, params, trainable=True), head)
 
-    def task(
-        self, encoder: Any, params: Params, pretrained: bool, train: Labelled, selection: Labelled, key: Key[Array, ""]
+    def training(
+        self,
+        task: Any,
+        encoder: Any,
+        params: Params,
+        pretrained: bool,
+        train: Labelled,
+        selection: Labelled,
+        key: Key[Array, ""],
     ) -> Any:
-        """The training task on these labels."""
+        """The loss to minimise on these labels."""
         partly_frozen = PartlyFrozenEncoder(encoder, self._part(encoder, params, trainable=False))
-        return FinetuningTask(partly_frozen, self.recipe(pretrained), train, selection, key)
+        return FinetuningTask(task, partly_frozen, self.recipe(pretrained), train, selection, key)
 
     def merge(self, encoder: Any, params: Params, trained: Params) -> Params:
         """The trained last layers, and the frozen layers."""

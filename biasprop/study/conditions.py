@@ -19,6 +19,7 @@ from biasprop.population.pools import sum_to_one
 from biasprop.population.shifts import Shifts, no_shifts
 from biasprop.protocols import PROTOCOLS
 from biasprop.sources import SOURCES
+from biasprop.tasks import TASKS
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Prevalence = Annotated[float, Field(gt=0, lt=1)]
@@ -155,6 +156,10 @@ class Finetuning(Component):
     """P(disease | subgroup) among the labelled subjects, equal in all subgroups unless a shift changes it."""
     shifts: Shifts = Field(default_factory=dict, exclude_if=no_shifts)
     """Subgroup -> how its members in the labelled and the validation set differ beyond their share."""
+    task: Annotated[Any, OneOf(TASKS)] = Field(
+        default_factory=lambda: TASKS["disease"](), exclude_if=lambda task: task == TASKS["disease"]()
+    )
+    """What is predicted and how it is judged."""
     protocol: Annotated[Any, OneOf(PROTOCOLS)] = Field(default_factory=lambda: PROTOCOLS["linear_probe"]())
     """Fine-tuning method: which parameters are fitted to the labels, and how."""
     mitigation: Annotated[Any, OneOf(MITIGATIONS)] = Field(

@@ -91,6 +91,7 @@ class Finetuner:
         train = self._mitigated(finetuning, self._labelled(pool, "train", count))
         head = over_cells(_fit)(
             broadcast(self.batch, finetuning.protocol),
+            broadcast(self.batch, finetuning.task),
             train.inputs,
             train.labels,
             count,
@@ -132,9 +133,12 @@ class Finetuner:
         train = self._mitigated(finetuning, self._labelled(examples, "train", count))
         selection = self._labelled(selection_examples, "selection", selection_count)
         mitigation = broadcast(self.batch, finetuning.mitigation)
-        task = mitigation.task(protocol.task(encoder, self.params, objective.trains, train, selection, order_key))
-        features = encoder.features(self.batch.condition.generator.spec)
-        params = jax.vmap(lambda method, *rest: method.start(*rest, features))(protocol, head_key, encoder, self.params)
+        predicted = broadcast(self.batch, finetuning.task)
+        task = mitigation.training(
+            protocol.training(predicted, encoder, self.params, objective.trains, train, selection, order_key)
+        )
+        head = finetuning.task.head(encoder.features(self.batch.condition.generator.spec))
+        params = jax.vmap(lambda method, *rest: method.start(*rest, head))(protocol, head_key, encoder, self.params)
         params |= jax.vmap(lambda method, *rest: method.start(*rest))(mitigation, train)
         state = over_cells(optimisation.start)(task, params)
         best, steps = (params, jnp.full(len(self.batch.key), jnp.inf)), int(np.max(task.schedule.steps))
@@ -173,7 +177,7 @@ class Finetuner:
             return head
         _, count = self._counts(finetuning)
         selection = self._with_subgroups(self._labelled(features, "selection", count), "selection")
-        return over_cells(_refit)(broadcast(self.batch, finetuning.mitigation), selection)
+        return over_cells(_refit)(*broadcast(self.batch, (finetuning.mitigation, finetuning.task)), selection)
 
     def _encoded(self, params: Params, examples: Chunks, name: str) -> np.ndarray:
         return encoded(self.batch, params, examples, len(self.rosters[name].label))
@@ -192,5 +196,5 @@ def _fit(protocol: Any, *sets: Any) -> ReadOut:
     return protocol.fit(*sets)
 
 
-def _refit(mitigation: Any, selection: Labelled) -> ReadOut:
-    return mitigation.retrained(selection.inputs, selection)
+def _refit(mitigation: Any, task: Any, selection: Labelled) -> ReadOut:
+    return mitigation.retrained(task, selection.inputs, selection)

@@ -101,10 +101,11 @@ def rendered_masks(batch: Batch, key: Key[Array, " w"], roster: Roster) -> list[
 
 
 def _chunked_rows(batch: Batch, roster: Roster) -> Iterator[tuple[Any, ...]]:
-    """Yield index, subgroup, label and shifts of a roster in chunks."""
+    """Yield index, subgroup, label, shifts and disease of a roster in chunks."""
     for first in range(0, len(roster.label), CHUNK):
         rows = np.arange(first, first + CHUNK) % len(roster.label)
-        yield broadcast(batch, (rows, roster.subgroup[rows], roster.label[rows], roster.shifts))
+        disease = None if roster.disease is None else np.full(len(rows), roster.disease, np.int32)
+        yield broadcast(batch, (rows, roster.subgroup[rows], roster.label[rows], roster.shifts, disease))
 
 
 def concatenated(chunks: list[Array], n: int) -> np.ndarray:
@@ -131,10 +132,12 @@ def _subjects(
     subgroup: Int[Array, " n"],
     label: Int[Array, " n"],
     shifts: tuple[Shift, ...],
+    disease: Int[Array, " n"] | None,
 ) -> Subjects:
-    return jax.vmap(lambda subject, a, y: sampling.apply_shifts(subject, a, y, shifts))(
+    subjects = jax.vmap(lambda subject, a, y: sampling.apply_shifts(subject, a, y, shifts))(
         keys.at_each(key, index), subgroup, label
     )
+    return subjects._replace(disease=disease)
 
 
 def _observe(generator: Any, *rows: Any) -> Example:

@@ -12,7 +12,7 @@ FLOORS = (
     ("interfaces",),
     ("component", "pretraining_interfaces", "keys", "status", "biasprop"),
     ("hardware", "metrics", "nn", "population", "store"),
-    ("generators", "encoders", "objectives", "protocols", "mitigations", "loops", "statistics"),
+    ("generators", "encoders", "objectives", "protocols", "mitigations", "tasks", "loops", "statistics"),
     ("sources",),
     ("study",),
     ("training",),
@@ -24,7 +24,7 @@ FLOORS = (
 """From the ground up: a unit uses those below its floor, and on its own floor none but itself. A unit is a room, or a
 file at the top of the package; ``biasprop`` itself loads its public names when they are asked for."""
 
-ROOMS = ("generators", "encoders", "objectives", "protocols", "mitigations", "loops", "sources")
+ROOMS = ("generators", "encoders", "objectives", "protocols", "mitigations", "tasks", "loops", "sources")
 """Rooms of things a study chooses between; each may see itself and :data:`BASE`, and no other room."""
 
 BASE = ("component", "interfaces", "pretraining_interfaces", "keys", "nn")

@@ -18,6 +18,7 @@ from tests.members import image_spec, images, member, same, subjects
 
 GRADIENT_METHODS = [kind for kind, cls in PROTOCOLS.items() if cls.adapts_encoder]  # pyright: ignore[reportAttributeAccessIssue]
 ENCODER = member("encoders", "vit", depth=2)
+TASK = member("tasks", "disease")
 PARAMS = ENCODER.init(jax.random.key(0), image_spec(16, 16, 3))
 LABELLED = {"image": images(member("generators", "dermoscopy"), subjects(16))}, subjects(16).label
 RECIPE: dict[str, Any] = {
@@ -35,7 +36,7 @@ def protocol(kind: str, **values: Any) -> Any:
 
 def start(one: Any) -> Any:
     """Initial trainable parameters."""
-    return one.start(jax.random.key(1), ENCODER, PARAMS, ENCODER.width)
+    return one.start(jax.random.key(1), ENCODER, PARAMS, TASK.head(ENCODER.width))
 
 
 @functools.cache
@@ -45,7 +46,7 @@ def trained(kind: str, unfrozen_by: float = 0.5, steps: int = 50) -> Any:
     given = {"unfrozen_by": unfrozen_by} if "unfrozen_by" in PROTOCOLS[kind].model_fields else {}
     one = protocol(kind, pretrained=recipe, **given)
     everyone = Labelled(*LABELLED, jnp.int32(16))
-    task = one.task(ENCODER, PARAMS, True, everyone, everyone, jax.random.key(7))
+    task = one.training(TASK, ENCODER, PARAMS, True, everyone, everyone, jax.random.key(7))
     moved = start(one)
     state, _ = _train(task, optimisation.start(task, moved), (moved, jnp.float32(jnp.inf)))
     assert int(state.diverged_at) == optimisation.NOT_DIVERGED

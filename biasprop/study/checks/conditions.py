@@ -27,6 +27,7 @@ def condition_problems(conditions: Conditions) -> list[Problem]:
     """Components, shares, shifts and sizes that do not fit each other."""
     problems = [*_share_problems(conditions), *_shift_problems(conditions)]
     problems += _pretraining_problems(conditions)
+    problems += _task_problems(conditions)
     problems += _finetuning_problems(conditions.finetuning)
     protocol, encoder = conditions.finetuning.protocol, conditions.encoder
     if not problems and protocol.adapts_encoder and not encoder.counts(conditions.generator.spec)[0]:
@@ -161,6 +162,17 @@ def _missing_inputs(location: Location, objective: Objective, generator: Generat
     if attribute and attribute not in names:
         message = f"{generator.kind} has no attribute {attribute!r}; {suggestion(attribute, names)}"
         return [Problem((*location, "attribute"), message)]
+    return []
+
+
+def _task_problems(conditions: Conditions) -> list[Problem]:
+    """A target that the generator does not have."""
+    task, diseases = conditions.finetuning.task, conditions.generator.diseases
+    try:
+        task.disease_index(diseases)
+    except ValueError:
+        message = f"{conditions.generator.kind} has no disease {task.disease!r}; {suggestion(task.disease, diseases)}"
+        return [Problem(("finetuning", "task", "disease"), message)]
     return []
 
 
