@@ -1,12 +1,90 @@
-"""Interfaces of pretraining: what a source of examples and a loop provide. Shapes as in :mod:`biasprop.interfaces`."""
+"""Interfaces of pretraining: what an objective, a mitigation, a source of examples and a loop provide.
+
+Shapes as in :mod:`biasprop.interfaces`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Array, Float, Int, Key
 
-from biasprop.interfaces import Cohort, Example, Generator, Objective, Params, Spec
+from biasprop.interfaces import Example, Generator, Params, Spec
+
+
+class Objective(Protocol):
+    """A pretraining loss."""
+
+    kind: str
+    trains: ClassVar[bool]
+    """False if there is no pretraining."""
+    reads: ClassVar[tuple[str, ...]]
+    """Further inputs of the loss: ``attribute``, the value of the generator's attribute that the objective's field
+    ``attribute`` names; ``follow_up``, the example of the same subject after the objective's ``months``. Subgroup and
+    label are not available."""
+
+    def incompatibility(self, encoder: Any, spec: Spec) -> str | None:
+        """Why this objective cannot train this encoder on examples of this spec, or None."""
+        ...
+
+    def init(self, key: Key[Array, ""], encoder: Any, spec: Spec) -> Params:
+        """Parameters discarded after pretraining (projection head, decoder)."""
+        ...
+
+    def loss(
+        self,
+        encoder: Any,
+        params: Params,
+        extra: Params,
+        examples: Example,
+        key: Key[Array, ""],
+        *read: Array,
+        weight: Float[Array, " n"] | None = None,
+    ) -> Float[Array, ""]:
+        """Mean loss of one batch.
+
+        Args:
+            encoder: the encoder being trained.
+            params: parameters of the encoder.
+            extra: parameters from :meth:`init`.
+            examples: the batch.
+            key: key of the step, for views, masks and corruptions.
+            read: the inputs named by ``reads``, passed by keyword; an objective declares a parameter for each.
+            weight: weight of each example, 1 on average; None for equal weights.
+        """
+        ...
+
+
+class Cohort(NamedTuple):
+    """A pretraining cohort, as passed to a pretraining mitigation."""
+
+    size: int | Int[Array, ""]
+    """Number of members."""
+    shares: Float[Array, " g"]
+    """P(subgroup)."""
+    subgroup_of: Callable[[Int[Array, " n"]], Int[Array, " n"]]
+    """Index of members -> their subgroups."""
+
+
+class PretrainingMitigation(Protocol):
+    """Counteracts a skew during pretraining. It receives subgroups, which an objective does not."""
+
+    kind: str
+    needs_subjects: ClassVar[bool]
+    """Whether it requires images of subjects (a cohort) rather than non-medical images."""
+
+    def rows(self, key: Key[Array, ""], n: int, cohort: Cohort) -> Int[Array, " n"]:
+        """Draw a batch of ``n``: indices of cohort members."""
+        ...
+
+    def weights(self, subgroup: Int[Array, " n"], shares: Float[Array, " g"]) -> Float[Array, " n"] | None:
+        """Loss weights of a batch, 1 on average; None for equal weights."""
+        ...
+
+    def continuation(self, pretraining: Any) -> Any | None:
+        """A further stage of pretraining that follows the stage with this mitigation, or None."""
+        ...
 
 
 class Population(Protocol):

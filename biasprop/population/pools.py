@@ -9,11 +9,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from biasprop import keys
-from biasprop.interfaces import Example, Generator, Objective, Spec, Subjects
+from biasprop.interfaces import Example, Generator, Spec, Subjects
 from biasprop.keys import Stream
 from biasprop.population import sampling
 from biasprop.population.shifts import in_order
-from biasprop.pretraining_interfaces import ObjectiveInputs, Population
+from biasprop.pretraining_interfaces import Objective, ObjectiveInputs, Population
 
 
 def sum_to_one(shares: dict[str, float]) -> dict[str, float]:

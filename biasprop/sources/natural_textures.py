@@ -18,9 +18,9 @@ from biasprop import keys
 from biasprop.component import Component
 from biasprop.generators import canvas
 from biasprop.generators.canvas import normal, uniform
-from biasprop.interfaces import Example, Generator, Objective, Spec
+from biasprop.interfaces import Example, Generator, Spec
 from biasprop.nn.xla_barriers import barrier
-from biasprop.pretraining_interfaces import ObjectiveInputs, Pool, Population
+from biasprop.pretraining_interfaces import Objective, ObjectiveInputs, Pool, Population
 
 MIN_RADIUS, MAX_RADIUS = 0.06, 0.5
 """Range of a shape's radius, in widths of the view; its density falls as 1 / radius^3, as in natural scenes."""

@@ -11,11 +11,11 @@ from jaxtyping import Array, Float, Int, Key
 
 from biasprop import keys
 from biasprop.hardware import memory
-from biasprop.interfaces import Cohort, Params, Subjects
+from biasprop.interfaces import Params, Subjects
 from biasprop.keys import Stream
 from biasprop.nn import optimisation
 from biasprop.population import pools, sampling
-from biasprop.pretraining_interfaces import Loop, ObjectiveInputs, Pool
+from biasprop.pretraining_interfaces import Cohort, Loop, ObjectiveInputs, Pool
 from biasprop.study.conditions import PretrainingCondition
 from biasprop.training import rendering
 from biasprop.training.batching import Batch, broadcast, over_cells
