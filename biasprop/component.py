@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -132,6 +132,8 @@ def _is_lever(annotation: Any, metadata: Any = ()) -> bool:
         return _is_lever(get_args(annotation)[0], get_args(annotation)[1:])
     if origin is dict:
         return _is_lever(get_args(annotation)[1])
+    if origin is tuple:  # a tuple of numbers is structure, because its length decides shapes
+        return any(isinstance(member, type) and issubclass(member, Component) for member in get_args(annotation))
     if origin in (Union, types.UnionType):
         return any(_is_lever(member) for member in get_args(annotation))
     return annotation is float or (isinstance(annotation, type) and issubclass(annotation, Component))
@@ -168,3 +170,22 @@ def _rebuild(cls: type[Component], aux: tuple[Any, ...], leaves: Any) -> Compone
     object.__setattr__(component, "__pydantic_extra__", None)
     object.__setattr__(component, "__pydantic_private__", None)
     return component
+
+
+def replace_nested(node: Any, classes: tuple[type[Definition], ...], function: Callable[[Any], Any]) -> Any:
+    """A copy of a definition, or of a field's value, with every nested definition of these classes replaced.
+
+    Args:
+        node: what to copy; itself replaced if it is of these classes.
+        classes: of what is replaced.
+        function: old -> new.
+    """
+    if isinstance(node, classes):
+        return function(node)
+    if isinstance(node, tuple):
+        return tuple(replace_nested(part, classes, function) for part in node)
+    if not isinstance(node, Definition):
+        return node
+    return node.model_copy(
+        update={name: replace_nested(getattr(node, name), classes, function) for name in type(node).model_fields}
+    )

@@ -1,5 +1,7 @@
 """Interfaces of components: what a generator, encoder, objective, protocol or mitigation provides.
 
+Those of pretraining (objective, mitigation, source, loop) are in :mod:`biasprop.pretraining_interfaces`.
+
 Shapes: ``h w c`` image, ``n`` and ``m`` subjects, ``d`` features, ``g`` subgroups. ``kind`` is the name of a component
 in study files.
 
@@ -113,17 +115,6 @@ class Labelled(NamedTuple):
     """Relative frequency with which each subject is sampled into a batch; 1 on average."""
 
 
-class Cohort(NamedTuple):
-    """A pretraining cohort, as passed to a pretraining mitigation."""
-
-    size: int | Int[Array, ""]
-    """Number of members."""
-    shares: Float[Array, " g"]
-    """P(subgroup)."""
-    subgroup_of: Callable[[Int[Array, " n"]], Int[Array, " n"]]
-    """Index of members -> their subgroups."""
-
-
 class Generator(Protocol):
     """Simulates what is observed of subjects. Every method is per subject; batch with ``jax.vmap``."""
 
@@ -151,8 +142,6 @@ class Generator(Protocol):
 
     def observe(self, subject: Subjects) -> Example:
         """The example of a subject."""
-        ...
-
         ...
 
     def latents(self, subject: Subjects) -> Float[Array, " k"]:
@@ -262,22 +251,6 @@ class HasLaw(Protocol):
         ...
 
 
-class Source(Protocol):
-    """Where pretraining examples come from: the cohort, or non-medical images from ``observe``."""
-
-    kind: str
-    shows_subjects: ClassVar[bool]
-    """Whether examples are of members of the cohort; ``observe`` is then not called."""
-
-    def incompatibility(self, spec: Spec) -> str | None:
-        """Why it cannot stand in for examples of this spec, or None."""
-        ...
-
-    def observe(self, key: Key[Array, ""], spec: Spec) -> Example:
-        """An example without a subject, with the spec of the study's generator."""
-        ...
-
-
 class FeatureMap(Protocol):
     """Maps examples to feature vectors, given parameters."""
 
@@ -329,49 +302,6 @@ class HasTokens(Encoder, Protocol):
         self, params: Params, images: Float[Array, "n h w c"], keep: Callable[[Array], Array] | None = None
     ) -> Float[Array, "n t d"]:
         """Token features; if the encoder ``drops_tokens``, ``keep`` may select a subset of the embedded tokens."""
-        ...
-
-
-class Objective(Protocol):
-    """A pretraining loss."""
-
-    kind: str
-    trains: ClassVar[bool]
-    """False if there is no pretraining."""
-    reads: ClassVar[tuple[str, ...]]
-    """Further inputs of the loss: ``attribute``, the value of the generator's attribute that the objective's field
-    ``attribute`` names; ``follow_up``, the example of the same subject after the objective's ``months``. Subgroup and
-    label are not available."""
-
-    def incompatibility(self, encoder: Encoder, spec: Spec) -> str | None:
-        """Why this objective cannot train this encoder on examples of this spec, or None."""
-        ...
-
-    def init(self, key: Key[Array, ""], encoder: Encoder, spec: Spec) -> Params:
-        """Parameters discarded after pretraining (projection head, decoder)."""
-        ...
-
-    def loss(
-        self,
-        encoder: Encoder,
-        params: Params,
-        extra: Params,
-        examples: Example,
-        key: Key[Array, ""],
-        *read: Array,
-        weight: Float[Array, " n"] | None = None,
-    ) -> Float[Array, ""]:
-        """Mean loss of one batch.
-
-        Args:
-            encoder: the encoder being trained.
-            params: parameters of the encoder.
-            extra: parameters from :meth:`init`.
-            examples: the batch.
-            key: key of the step, for views, masks and corruptions.
-            read: the inputs named by ``reads``, passed by keyword; an objective declares a parameter for each.
-            weight: weight of each example, 1 on average; None for equal weights.
-        """
         ...
 
 
@@ -602,24 +532,4 @@ class Mitigation(Protocol):
 
     def training(self, base: FinetuningLoss) -> ValidatedTask:
         """The protocol's loss with the mitigation applied."""
-        ...
-
-
-class PretrainingMitigation(Protocol):
-    """Counteracts a skew during pretraining. It receives subgroups, which an objective does not."""
-
-    kind: str
-    needs_subjects: ClassVar[bool]
-    """Whether it requires images of subjects (a cohort) rather than non-medical images."""
-
-    def rows(self, key: Key[Array, ""], n: int, cohort: Cohort) -> Int[Array, " n"]:
-        """Draw a batch of ``n``: indices of cohort members."""
-        ...
-
-    def weights(self, subgroup: Int[Array, " n"], shares: Float[Array, " g"]) -> Float[Array, " n"] | None:
-        """Loss weights of a batch, 1 on average; None for equal weights."""
-        ...
-
-    def continuation(self, pretraining: Any) -> Any | None:
-        """A second pretraining stage that continues from the first, or None."""
         ...

@@ -16,14 +16,15 @@ from jaxtyping import Array, Float, Int
 
 from biasprop import keys
 from biasprop.component import Component, levers
-from biasprop.difficulty import DIFFICULTIES, in_modes
+from biasprop.difficulty import DIFFICULTIES, IN_MODES, in_modes
 from biasprop.encoders import ENCODERS
-from biasprop.generators import SOURCES
 from biasprop.interfaces import ArraySpec, Example, RendersImages, Spec, Subjects
+from biasprop.loops import LOOPS
 from biasprop.mitigations import MITIGATIONS, PRETRAINING_MITIGATIONS
 from biasprop.objectives import OBJECTIVES
 from biasprop.protocols import PROTOCOLS
-from biasprop.study.conditions import IN_MODES, Pretraining, PretrainingCondition
+from biasprop.sources import SOURCES
+from biasprop.study.conditions import Pretraining, PretrainingCondition
 from biasprop.tasks import TASKS
 from biasprop.training.batching import Batch
 from tests.generators.disc import Disc
@@ -36,6 +37,7 @@ ROOMS: dict[str, Mapping[str, type[Component]]] = {
     "protocols": PROTOCOLS,
     "mitigations": MITIGATIONS,
     "pretraining_mitigations": PRETRAINING_MITIGATIONS,
+    "loops": LOOPS,
     "tasks": TASKS,
 }
 EVERY = [(room, kind) for room, table in ROOMS.items() for kind in table]
@@ -80,6 +82,8 @@ def member(room: str, kind: str, **values: Any) -> Any:
     given: dict[str, Any] = {name: size for name, size in SMALL.items() if _is_int(cls, name)}
     if "subgroups" in cls.model_fields:
         given["subgroups"] = {"a": level(cls), "b": level(cls)}
+    if "generator" in cls.model_fields:
+        given |= {"generator": differing("gaussian", "amplitude"), "shares": {"a": 0.5, "b": 0.5}}
     return cls.model_validate(given | values)
 
 

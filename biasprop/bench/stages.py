@@ -15,7 +15,6 @@ from biasprop.bench.operations import Counts, Program, products, recorded
 from biasprop.component import Definition
 from biasprop.interfaces import Params
 from biasprop.keys import Stream
-from biasprop.nn import optimisation
 from biasprop.nn.heads import Head
 from biasprop.nn.optimisation import SEGMENT, Schedule
 from biasprop.nn.views import Augmentation
@@ -79,18 +78,19 @@ class Workload:
         return rendering.render_sets(self.batch, self.roster)
 
     def pretrain(self) -> Iterator[Stage]:
-        """A segment of pretraining, if the study has any."""
+        """A segment of the first stage of pretraining, if the study has any."""
         schedule = self.cell.condition.pretraining.schedule
         if self.cell.condition.pretraining.objective.trains:
-            cached = pretraining_task.cached_cohort(self.batch)
-            task = pretraining_task.PretrainingTask(*self.batch, cached)
+            _, first = pretrain.stages(self.batch)[0]
+            task = pretraining_task.PretrainingTask(*first, pretraining_task.cached_cohort(first))
 
             def run() -> Any:
                 over_cells = pretrain.over_cells  # not from batching, because this one is recorded
-                state = over_cells(optimisation.start)(task, pretrain.untrained(self.batch))
-                return over_cells(optimisation.segment, donate=1)(task, state)
+                state = over_cells(pretrain.start)(task, pretrain.untrained(first))
+                return over_cells(pretrain.run_segment, donate=1)(task, state)
 
-            yield self._stage("pretraining step", "image", SEGMENT * schedule.batch * self.width, run)
+            work = task.loop.segment_steps * schedule.batch * self.width
+            yield self._stage("pretraining step", "image", work, run)
 
     def _stage(self, name: str, unit: str, work: int, run: Callable[[], Any]) -> Stage:
         def count() -> Counts:

@@ -24,8 +24,9 @@ from biasprop.difficulty.mode import Mode
 from biasprop.difficulty.natural import Natural
 from biasprop.difficulty.symmetric import Symmetric
 from biasprop.difficulty.wrapper import InMode, in_modes, supported
+from biasprop.generators import GENERATORS
 
-__all__ = ["DIFFICULTIES", "InMode", "Mode", "in_modes", "supported"]
+__all__ = ["DIFFICULTIES", "IN_MODES", "InMode", "Mode", "in_modes", "supported"]
 
 DIFFICULTIES: dict[str, type[Mode]] = {
     "natural": Natural,
@@ -33,3 +34,6 @@ DIFFICULTIES: dict[str, type[Mode]] = {
     "invertible": Invertible,
     "symmetric": Symmetric,
 }
+
+IN_MODES = in_modes(GENERATORS, DIFFICULTIES)
+"""Kind -> generator with the field ``difficulty``, as a study file defines it."""

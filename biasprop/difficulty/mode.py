@@ -15,7 +15,7 @@ class Mode(Component):
     """A difficulty mode. ``generator`` is always the generator without a mode."""
 
     if TYPE_CHECKING:
-        kind: str
+        kind: str = ""
 
     requires: ClassVar[tuple[type, str] | None] = None
     """Capability protocol that a generator must satisfy, and in words what it must be able to do; None if every

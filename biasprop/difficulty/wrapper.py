@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, ValidationInfo, create_model, field
 from biasprop import keys
 from biasprop.component import Component, OneOf
 from biasprop.difficulty.mode import Mode
-from biasprop.interfaces import Subjects
+from biasprop.interfaces import Example, Spec, Subjects
 
 
 class InMode(Component):
@@ -28,9 +28,24 @@ class InMode(Component):
     generator_class: ClassVar[type[Component]]
     """Class of the generator without a mode."""
 
-    if TYPE_CHECKING:
+    if TYPE_CHECKING:  # attributes of every generator, which __getattr__ finds
+        kind: str
         difficulty: Mode
         subgroups: dict[str, Any]
+        diseases: ClassVar[tuple[str, ...]]
+        latent_names: ClassVar[tuple[str, ...]]
+        attribute_names: ClassVar[tuple[str, ...]]
+        follows_up: ClassVar[bool]
+        symmetries: ClassVar[tuple[str, ...]]
+
+        @property
+        def spec(self) -> Spec: ...
+
+        def observe(self, subject: Subjects) -> Example: ...
+
+        def latents(self, subject: Subjects) -> Float[Array, " k"]: ...
+
+        def attributes(self, subject: Subjects) -> Float[Array, " a"]: ...
 
     @model_validator(mode="after")
     def passes_the_checks_of_its_generator(self) -> Self:

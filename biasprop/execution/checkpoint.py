@@ -11,34 +11,38 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from biasprop.nn.optimisation import State
+from biasprop.pretraining_interfaces import LoopState
 from biasprop.store.encoders import EncoderStore
 
 INTERVAL_S = 300.0
 """Seconds between two checkpoints; a kill loses no more than that, plus the segment of steps it interrupts."""
 
 
-STAGES = ("pretrain", "continue")
-"""Stages of pretraining, each with its own checkpoint."""
-
-
 class Checkpoint:
-    """The last training state of one batch, stored beside its encoders: written atomically, with checksum, no pickle.
+    """The last training state of one batch in each stage, stored beside its encoders.
 
-    Only for a process that holds the locks of all these encoders.
+    Files are written atomically, with a checksum and without pickle. Only for a process that holds the locks of all
+    these encoders.
 
     Args:
         store: of the encoders.
         keys: of the batch's encoders, in its order.
         report: called with an event when a training continues from a checkpoint.
+        stages: names of the stages; the checkpoint of the first is named as the encoder alone.
     """
 
-    def __init__(self, store: EncoderStore, keys: Sequence[str], report: Callable[[dict[str, Any]], None]):
+    def __init__(
+        self,
+        store: EncoderStore,
+        keys: Sequence[str],
+        report: Callable[[dict[str, Any]], None],
+        stages: Sequence[str] = ("pretrain",),
+    ):
         batch = "" if len(keys) == 1 else "-" + hashlib.blake2b("\n".join(keys).encode(), digest_size=8).hexdigest()
         self._store, self._key, self._report = store, f"{keys[0]}{batch}.training", report
-        self._saved_at = time.monotonic()
+        self._stages, self._saved_at = stages, time.monotonic()
 
-    def restored(self, fresh: State, stage: str) -> State:
+    def restored(self, fresh: LoopState, stage: str) -> LoopState:
         """The saved state of a stage; ``fresh`` if there is none, or it is damaged or has another structure."""
         leaves, structure = jax.tree.flatten(fresh)
         key = self._stage_key(stage)
@@ -49,7 +53,7 @@ class Checkpoint:
         self._report({"event": "resumed", "encoder": key, "step": int(np.max(state.step))})
         return state
 
-    def keep(self, state: State, stage: str, now: bool = False) -> None:
+    def keep(self, state: LoopState, stage: str, now: bool = False) -> None:
         """Save a state between two segments, if :data:`INTERVAL_S` have passed since the last save, or ``now``."""
         if time.monotonic() - self._saved_at < INTERVAL_S and not now:
             return
@@ -60,8 +64,8 @@ class Checkpoint:
 
     def drop(self) -> None:
         """Remove the checkpoints, once the encoders are stored."""
-        for stage in STAGES:
+        for stage in self._stages:
             self._store.delete(self._stage_key(stage))
 
     def _stage_key(self, stage: str) -> str:
-        return self._key if stage == STAGES[0] else f"{self._key}-{stage}"
+        return self._key if stage == self._stages[0] else f"{self._key}-{stage}"

@@ -82,7 +82,8 @@ class BatchEncoders:
         return jax.tree.unflatten(jax.tree.structure(template), leaves), diverged
 
     def _pretrain(self, keys: list[str]) -> tuple[Params, list[str]]:
-        checkpoint = Checkpoint(self.store, keys, self.log)
+        stages = [name for name, _ in pretrain.stages(self.batch)]
+        checkpoint = Checkpoint(self.store, keys, self.log, stages)
         with self.timer.stage("pretrain"):
             params, diverged = pretrain.pretrain(self.batch, self.report, checkpoint, self.largest_cohort)
             jax.block_until_ready(params)

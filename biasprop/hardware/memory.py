@@ -75,7 +75,9 @@ def image_bytes(pretraining: Any, cohort: int, labels: int, evaluation: Any) -> 
     """
     evaluated = evaluation.evaluated_images(len(pretraining.generator.subgroups))
     others = evaluation.selection + (evaluated if evaluated <= image_cache_capacity(pretraining) else 0)
-    images = max(cohort, 2 * (labels + others)) + 40 * pretraining.pretraining.schedule.batch
+    stages = pretraining.pretraining.sequence() or (pretraining.pretraining,)
+    batch = max(stage.schedule.batch for stage in stages)
+    images = max(cohort, 2 * (labels + others)) + 40 * batch
     features = pretraining.encoder.features(pretraining.generator.spec)
     return float(example_bytes(pretraining.generator)) * images + _FEATURE_BYTES * features * evaluated
 
@@ -96,7 +98,7 @@ def bytes_by_key(pretraining: Any, finetuning: Any) -> dict[Key, float]:
     example = 2.0 * example_bytes(pretraining.generator)
     cached = evaluation.evaluated_images(len(pretraining.generator.subgroups)) <= image_cache_capacity(pretraining)
     scored = _FEATURE_BYTES * pretraining.encoder.features(spec) + (example if cached else 0.0)
-    batch = pretraining.pretraining.schedule.batch if pretraining.pretraining.objective.trains else 0
+    batch = max((stage.schedule.batch for stage in pretraining.pretraining.sequence()), default=0)
     if stage.protocol.adapts_encoder:
         batch = max(batch, stage.protocol.recipe(pretraining.pretraining.objective.trains).schedule.batch)
     twins = evaluation.test * len(pretraining.generator.subgroups)

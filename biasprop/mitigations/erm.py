@@ -8,7 +8,8 @@ import jax
 from jaxtyping import Array, Float, Int, Key
 
 from biasprop.component import Component
-from biasprop.interfaces import Cohort, FinetuningLoss, FineTuningMethod, Labelled, ValidatedTask
+from biasprop.interfaces import FinetuningLoss, FineTuningMethod, Labelled, ValidatedTask
+from biasprop.pretraining_interfaces import Cohort
 
 
 class Erm(Component):
@@ -37,7 +38,10 @@ class Erm(Component):
 
 
 class UniformSampling(Component):
-    """Uniform sampling of the cohort and equal weights (a :class:`biasprop.interfaces.PretrainingMitigation`)."""
+    """Uniform sampling of the cohort and equal weights.
+
+    It is a :class:`biasprop.pretraining_interfaces.PretrainingMitigation` that changes nothing.
+    """
 
     kind: Literal["none"] = "none"
 

@@ -7,6 +7,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from biasprop import NUMERICS
+from biasprop.component import replace_nested
+from biasprop.generators import GENERATORS
 from biasprop.hardware import device
 from biasprop.store import json_cache
 
@@ -36,5 +38,5 @@ def calibrated(generator: Any) -> Any:
 
 
 def with_calibration(condition: PretrainingCondition) -> PretrainingCondition:
-    """A condition whose generator has all constants of its difficulty mode (:func:`calibrated`)."""
-    return condition.model_copy(update={"generator": calibrated(condition.generator)})
+    """A condition whose generators have all constants of their difficulty modes (:func:`calibrated`)."""
+    return replace_nested(condition, tuple(GENERATORS.values()), calibrated)

@@ -169,7 +169,8 @@ def _arms(study: Study) -> list[_ArmKey]:
         condition, key = cell.condition, _key(cell.condition)
         trains = condition.pretraining.objective.trains
         pretraining = condition.model_dump_json(exclude={"pretraining": {"shares"}})
-        even = condition.pretraining.sees_subjects and _equal_shares(condition.pretraining.shares, condition)
+        cohorts = [stage for stage in condition.pretraining.sequence() if stage.sees_subjects]
+        even = bool(cohorts) and all(_equal_shares(stage.shares, condition) for stage in cohorts)
         for arm in cell.arms if cell.replicate == 0 else ():
             finetuning = arm.condition.finetuning
             full = finetuning.protocol.adapts_all and not finetuning.mitigation.needs_groups

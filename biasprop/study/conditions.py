@@ -7,39 +7,24 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from biasprop.component import Component, Definition, OneOf, Traced
-from biasprop.difficulty import DIFFICULTIES, InMode, in_modes
+from biasprop.component import Component, Definition, OneOf, Traced, replace_nested
+from biasprop.difficulty import IN_MODES, InMode
 from biasprop.encoders import ENCODERS
-from biasprop.generators import GENERATORS, SOURCES
-from biasprop.interfaces import (
-    Encoder,
-    FineTuningMethod,
-    Mitigation,
-    Objective,
-    PretrainingMitigation,
-    Source,
-    Task,
-)
+from biasprop.interfaces import Encoder, FineTuningMethod, Mitigation, Task
+from biasprop.loops import LOOPS
 from biasprop.mitigations import MITIGATIONS, PRETRAINING_MITIGATIONS
 from biasprop.nn.optimisation import Schedule
 from biasprop.nn.views import SYMMETRIES, Augmentation
 from biasprop.objectives import OBJECTIVES
+from biasprop.population.pools import sum_to_one
 from biasprop.population.shifts import Shifts, no_shifts
+from biasprop.pretraining_interfaces import Loop, Objective, PretrainingMitigation, Source
 from biasprop.protocols import PROTOCOLS
+from biasprop.sources import SOURCES
 from biasprop.tasks import TASKS
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Prevalence = Annotated[float, Field(gt=0, lt=1)]
-
-
-IN_MODES = in_modes(GENERATORS, DIFFICULTIES)
-"""Kind -> generator with the field ``difficulty``, as a study file defines it."""
-
-
-def _sum_to_one(shares: dict[str, float]) -> dict[str, float]:
-    if abs(sum(shares.values()) - 1) > 1e-6:
-        raise ValueError(f"shares must sum to 1; these sum to {sum(shares.values()):g}")
-    return shares
 
 
 def _is_none(mitigation: Any) -> bool:
@@ -52,15 +37,61 @@ def _member(table: Mapping[str, type[Component]], kind: str) -> Callable[[], Any
     return lambda: table[kind]()
 
 
+def _unset() -> Any:
+    """A key that a stage may leave out; it is then not serialised."""
+    return Field(default=None, validate_default=False, exclude_if=lambda value: value is None)
+
+
+Size = Annotated[int, Traced(), Field(ge=16, le=100_000_000)]
+
+
+class Stage(Component):
+    """A later stage of pretraining; it starts from the parameters of the stage before it, with new subjects.
+
+    A key that is left out is as in the first stage, ``[pretraining]``.
+    """
+
+    source: Annotated[Source, OneOf(SOURCES)] = _unset()
+    """Origin of the examples."""
+    cohort: Size | None = _unset()
+    """Number of distinct examples, which are disjoint from those of the other stages."""
+    shares: dict[str, Share] | None = _unset()
+    """P(subgroup) in the cohort; sums to 1."""
+    prevalence: Prevalence | None = _unset()
+    """P(disease | subgroup) in the cohort."""
+    shifts: Shifts | None = _unset()
+    """Subgroup -> how its members in the cohort differ beyond their share."""
+    objective: Annotated[Objective, OneOf(OBJECTIVES)] = _unset()
+    """Pretraining loss. The parameters that pretraining discards continue from the stage before if the two objectives
+    differ in floats at most, and start from initial ones otherwise."""
+    schedule: Schedule | None = _unset()
+    """Steps, batch size and learning rate; the optimiser has no memory of the stage before."""
+    loop: Annotated[Loop, OneOf(LOOPS)] = _unset()
+    """Where the examples are, and how parameters follow from them."""
+    mitigation: Annotated[PretrainingMitigation, OneOf(PRETRAINING_MITIGATIONS)] = _unset()
+    """Countermeasure against a skew of the cohort."""
+
+    @field_validator("shares")
+    @classmethod
+    def shares_sum_to_one(cls, shares: dict[str, float] | None) -> dict[str, float] | None:
+        """As in the first stage."""
+        return None if shares is None else sum_to_one(shares)
+
+    def changes(self) -> dict[str, Any]:
+        """The keys that differ from the first stage."""
+        values = {name: getattr(self, name) for name in Stage.model_fields}
+        return {name: value for name, value in values.items() if value is not None}
+
+
 class Pretraining(Component):
     """Pretraining without disease labels: a finite simulated cohort, its demographics and the objective."""
 
     source: Annotated[Source, OneOf(SOURCES)] = Field(
-        default_factory=_member(SOURCES, "cohort"), exclude_if=lambda source: source.shows_subjects
+        default_factory=_member(SOURCES, "cohort"), exclude_if=lambda source: source.in_domain
     )
-    """Origin of the images: the cohort, or images without subjects, for which shares and prevalence have no
-    meaning."""
-    cohort: Annotated[int, Traced(), Field(ge=16, le=100_000_000)] = 20_000
+    """Origin of the images: the cohort, another generator, or images without subjects. Shares and prevalence apply to
+    the cohort only."""
+    cohort: Size = 20_000
     """Number of distinct subjects; changing only the shares leaves it fixed. A subject always renders to the same
     image. Images are rendered once and cached if the cohort fits in 500 MB, and otherwise re-rendered whenever they
     are drawn into a batch."""
@@ -74,17 +105,39 @@ class Pretraining(Component):
     """Pretraining loss."""
     schedule: Schedule = Schedule()
     """Steps, batch size and learning rate."""
+    loop: Annotated[Loop, OneOf(LOOPS)] = Field(
+        default_factory=_member(LOOPS, "central"), exclude_if=lambda loop: loop.kind == "central"
+    )
+    """Where the examples are, and how parameters follow from them."""
     mitigation: Annotated[PretrainingMitigation, OneOf(PRETRAINING_MITIGATIONS)] = Field(
         default_factory=_member(PRETRAINING_MITIGATIONS, "none"), exclude_if=_is_none
     )
     """Countermeasure against a skew of the cohort; uses subgroups but no disease labels."""
+    stages: tuple[Stage, ...] = Field(default=(), max_length=8, exclude_if=lambda stages: not stages)
+    """Later stages, in order (``[[pretraining.stages]]``); each starts from the parameters of the stage before."""
 
-    shares_sum_to_one = field_validator("shares")(_sum_to_one)
+    shares_sum_to_one = field_validator("shares")(sum_to_one)
 
     @property
     def sees_subjects(self) -> bool:
-        """Whether the encoder is trained on images of subjects, so that their mix matters."""
-        return self.objective.trains and self.source.shows_subjects
+        """Whether the first stage trains on images of the study's subjects, so that their mix matters."""
+        return self.objective.trains and self.source.in_domain
+
+    def sequence(self) -> tuple[Pretraining, ...]:
+        """Every stage in order, as a pretraining of one stage; empty if there is no pretraining."""
+        if not self.objective.trains:
+            return ()
+        stages: list[Pretraining] = []
+        for changes in ({}, *(stage.changes() for stage in self.stages)):
+            stage: Pretraining | None = self.model_copy(update={"stages": ()} | changes)
+            while stage is not None:
+                stages.append(stage)
+                stage = stage.mitigation.continuation(stage)
+        return tuple(stages)
+
+    def demographic_stage(self) -> Pretraining | None:
+        """The first stage that trains on the study's subjects, so that its shares matter; None if there is none."""
+        return next((stage for stage in self.sequence() if stage.sees_subjects), None)
 
     def in_domain(self) -> Pretraining:
         """A copy whose images come from the cohort."""
@@ -121,7 +174,7 @@ class Finetuning(Component):
     )
     """Countermeasure against a skew; uses subgroups and recorded labels."""
 
-    shares_sum_to_one = field_validator("shares")(_sum_to_one)
+    shares_sum_to_one = field_validator("shares")(sum_to_one)
 
 
 class Evaluation(Component):
@@ -162,6 +215,10 @@ class PretrainingCondition(Component):
     pretraining: Pretraining
     """Cohort, objective and schedule."""
 
+    def stages(self) -> list[PretrainingCondition]:
+        """The condition of every stage of pretraining; empty if there is none."""
+        return [self.model_copy(update={"pretraining": stage}) for stage in self.pretraining.sequence()]
+
 
 class FinetuningCondition(Component):
     """Everything an arm depends on beyond its encoder."""
@@ -195,7 +252,8 @@ class Conditions(Definition):
         """What an arm depends on beyond its encoder."""
         finetuning = self.finetuning
         if finetuning.skew_matched:
-            update = {"shares": self.pretraining.shares, "skew_matched": False}
+            cohort = self.pretraining.demographic_stage() or self.pretraining
+            update = {"shares": cohort.shares, "skew_matched": False}
             finetuning = finetuning.model_copy(update=update)
         return FinetuningCondition(finetuning=self._with_prescribed_views(finetuning), evaluation=self.evaluation)
 
@@ -204,25 +262,16 @@ class Conditions(Definition):
         its difficulty mode prescribes."""
         missing = dict.fromkeys((name for name in SYMMETRIES if name not in self.generator.symmetries), 0.0)
         prescribed = missing | dict(self.generator.difficulty.views)
-        return _with_views(stage, prescribed) if prescribed else stage
+        if not prescribed:
+            return stage
+        return replace_nested(stage, (Augmentation,), lambda views: views.model_copy(update=prescribed))
 
 
-def augmentations(node: Definition) -> Iterator[tuple[tuple[str, ...], Augmentation]]:
+def augmentations(node: Any) -> Iterator[tuple[tuple[str | int, ...], Augmentation]]:
     """Location and value of every augmentation nested in a definition."""
-    for name in type(node).model_fields:
-        value = getattr(node, name)
-        if isinstance(value, Augmentation):
-            yield (name,), value
-        elif isinstance(value, Definition):
-            yield from (((name, *location), found) for location, found in augmentations(value))
-
-
-def _with_views(node: Any, prescribed: dict[str, float]) -> Any:
-    """A copy of a definition, or of a field's value, in which every nested augmentation has the prescribed values."""
     if isinstance(node, Augmentation):
-        return node.model_copy(update=prescribed)
-    if not isinstance(node, Definition):
-        return node
-    return node.model_copy(
-        update={name: _with_views(getattr(node, name), prescribed) for name in type(node).model_fields}
-    )
+        yield (), node
+    elif isinstance(node, Definition | tuple):
+        parts = enumerate(node) if isinstance(node, tuple) else ((n, getattr(node, n)) for n in type(node).model_fields)
+        for name, part in parts:
+            yield from (((name, *location), found) for location, found in augmentations(part))

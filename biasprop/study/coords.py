@@ -36,7 +36,8 @@ def _share(study: Study) -> Coord | None:
         return None
     shares = []
     for pretraining in _pretrainings(study, mix):
-        mixed = pretraining.shares if pretraining.sees_subjects else {}
+        cohort = pretraining.demographic_stage()
+        mixed = cohort.shares if cohort else {}
         shares.append([mixed.get(subgroup, math.nan) for subgroup in study.subgroups])
     return (mix, "subgroup"), shares
 

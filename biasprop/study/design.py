@@ -153,8 +153,9 @@ def bytes_per_cell(study: Study) -> float:
     """Peak memory of a cell in bytes, see :func:`biasprop.hardware.memory.image_bytes`."""
     every = cells(study)
     largest = largest_cohort(every)
+    stages = [stage for cell in every for stage in cell.condition.stages()]
     cohort = max(
-        memory.cached_members(cell.condition, largest) * memory.images_per_subject(cell.condition) for cell in every
+        (memory.cached_members(stage, largest) * memory.images_per_subject(stage) for stage in stages), default=0
     )
     labels = max(int(arm.condition.finetuning.labels) for cell in every for arm in cell.arms)
     return memory.image_bytes(study, cohort, labels, study.evaluation)

@@ -40,7 +40,7 @@ def get_at(table: Any, location: Location) -> Any:
         IndexError: an array has no such element.
     """
     for part in location:
-        table = table.get(part, {}) if isinstance(table, dict) else table[part]
+        table = table.get(part, {}) if isinstance(table, dict) else table[int(part)]
     return table
 
 

@@ -101,6 +101,8 @@ def _small(value: Any, key: str = "") -> Any:
     """A value with every whole number in it made small, by the name of its key."""
     if isinstance(value, dict):
         return {name: _small(child, name) for name, child in value.items()}
+    if isinstance(value, list):
+        return [_small(child) for child in value]
     if not isinstance(value, int) or isinstance(value, bool):
         return value
     return STRUCTURE.get(key, min(value, MAX_VALUES.get(key, value)))

@@ -44,7 +44,7 @@ class Timings:
         if not condition.pretraining.objective.trains:
             return 0.0
         seconds_per_step = self._recorded(_pretraining_key(condition))
-        return None if seconds_per_step is None else seconds_per_step * condition.pretraining.schedule.steps
+        return None if seconds_per_step is None else seconds_per_step * _steps(condition)
 
     def arm(self, cell: PretrainingCondition, condition: FinetuningCondition) -> float | None:
         """Seconds of an arm with all its draws; None if no arm of its structure was recorded."""
@@ -53,7 +53,7 @@ class Timings:
     def record_pretraining(self, condition: PretrainingCondition, seconds: float) -> None:
         """Record the seconds of an encoder, without compilation."""
         if condition.pretraining.objective.trains:
-            self._record(_pretraining_key(condition), seconds / condition.pretraining.schedule.steps)
+            self._record(_pretraining_key(condition), seconds / _steps(condition))
 
     def record_arm(self, cell: PretrainingCondition, condition: FinetuningCondition, seconds: float) -> None:
         """Record the seconds of an arm, without compilation."""
@@ -88,10 +88,8 @@ def duration(seconds: float) -> str:
 
 def guessed_pretraining(condition: PretrainingCondition) -> float:
     """Seconds for an encoder, estimated from counts alone."""
-    if not condition.pretraining.objective.trains:
-        return 0.0
-    schedule = condition.pretraining.schedule
-    return SECONDS_PER_PIXEL * _pixels(condition) * schedule.steps * schedule.batch
+    images = sum(stage.schedule.steps * stage.schedule.batch for stage in condition.pretraining.sequence())
+    return SECONDS_PER_PIXEL * _pixels(condition) * images
 
 
 def guessed_arm(cell: PretrainingCondition, condition: FinetuningCondition) -> float:
@@ -104,6 +102,11 @@ def guessed_arm(cell: PretrainingCondition, condition: FinetuningCondition) -> f
     else:
         scored += condition.finetuning.labels
     return SECONDS_PER_PIXEL * _pixels(cell) * protocol.draws * (trained + scored / 3)
+
+
+def _steps(condition: PretrainingCondition) -> int:
+    """Steps of all stages of pretraining."""
+    return sum(int(stage.schedule.steps) for stage in condition.pretraining.sequence())
 
 
 def _pixels(condition: PretrainingCondition) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,46 +11,55 @@ from jaxtyping import Array, Float, Int, Key
 
 from biasprop import keys
 from biasprop.hardware import memory
-from biasprop.interfaces import Cohort, Example, Params, Subjects
+from biasprop.interfaces import Params, Subjects
 from biasprop.keys import Stream
 from biasprop.nn import optimisation
-from biasprop.population import sampling
-from biasprop.population.shifts import in_order
+from biasprop.population import pools, sampling
+from biasprop.pretraining_interfaces import Cohort, Loop, ObjectiveInputs, Pool
 from biasprop.study.conditions import PretrainingCondition
 from biasprop.training import rendering
 from biasprop.training.batching import Batch, broadcast, over_cells
 
 
-class ObjectiveInputs(NamedTuple):
-    """Inputs of an objective, one row per cohort member."""
-
-    examples: Example
-    additional: dict[str, Any]
-    """The inputs named by the objective's ``reads``."""
-
-
 class PretrainingTask(NamedTuple):
-    """One pretraining run (a :class:`biasprop.interfaces.TrainingTask`)."""
+    """One stage of pretraining (a :class:`biasprop.pretraining_interfaces.PretrainingSteps`)."""
 
     condition: PretrainingCondition
     key: Key[Array, ""]
     cached: ObjectiveInputs | None = None
-    """Inputs of the whole cohort; None if it does not fit in memory and is rendered batch by batch."""
+    """Inputs of the whole pool; None if it does not fit in memory and is rendered batch by batch."""
 
     @property
     def schedule(self) -> optimisation.Schedule:
         """The condition's schedule."""
         return self.condition.pretraining.schedule
 
+    @property
+    def loop(self) -> Loop:
+        """The condition's loop."""
+        return self.condition.pretraining.loop
+
+    @property
+    def cohort(self) -> Cohort:
+        """The examples, with their subgroups."""
+        pool = pool_of(self.condition, self.key)
+        return Cohort(self.condition.pretraining.cohort, pool.shares, pool.subgroup_of)
+
+    def rows(self, step: Int[Array, ""]) -> Int[Array, " n"]:
+        """The batch of a step: indices of examples, drawn as the mitigation says."""
+        key = keys.at(keys.stream(self.key, Stream.ORDER), step)
+        return self.condition.pretraining.mitigation.rows(key, self.schedule.batch, self.cohort)
+
     def loss(self, params: Params, step: Int[Array, ""]) -> Float[Array, ""]:
-        """The objective on a random batch of the cohort."""
-        encoder, pretraining = self.condition.encoder, self.condition.pretraining
-        order_key = keys.at(keys.stream(self.key, Stream.ORDER), step)
+        """The objective on the batch of a step."""
+        return self.loss_of_rows(params, self.rows(step), step)
+
+    def loss_of_rows(self, params: Params, rows: Int[Array, " n"], step: Int[Array, ""]) -> Float[Array, ""]:
+        """The objective on given examples, weighted as the mitigation says, with the views of a step."""
+        cohort = self.cohort
+        weight = self.condition.pretraining.mitigation.weights(cohort.subgroup_of(rows), cohort.shares)
         view_key = keys.at(keys.stream(self.key, Stream.AUGMENT), step)
-        draw_batch = self._cohort_batch if pretraining.source.shows_subjects else self._non_medical_batch
-        (examples, additional), weight = draw_batch(order_key)
-        loss = pretraining.objective.loss
-        return loss(encoder, params["encoder"], params["extra"], examples, view_key, **additional, weight=weight)
+        return self._loss(params, self._inputs(rows), view_key, weight)
 
     def held_out_subjects(self, step: Int[Array, ""]) -> Subjects:
         """A batch of held-out subjects, with equal shares of all subgroups; no other stage uses them."""
@@ -67,26 +76,15 @@ class PretrainingTask(NamedTuple):
         """The objective on a batch of given subjects."""
         generator, objective = self.condition.generator, self.condition.pretraining.objective
         view_key = keys.at(keys.at(keys.stream(self.key, Stream.PRETEXT), 1), step)
-        examples, additional = jax.vmap(generator.observe)(members), additional_inputs(objective, generator, members)
-        encoder = self.condition.encoder
-        return objective.loss(
-            encoder, params["encoder"], params["extra"], examples, view_key, **additional, weight=weight
-        )
+        inputs = pools.subject_inputs(generator, members, objective, generator.spec)
+        return self._loss(params, inputs, view_key, weight)
 
-    def _cohort_batch(self, key: Key[Array, ""]) -> tuple[ObjectiveInputs, Any]:
-        """Members of the cohort, and their loss weights."""
-        generator, pretraining = self.condition.generator, self.condition.pretraining
-        shares = jnp.stack([jnp.asarray(pretraining.shares.get(name, 0.0)) for name in generator.subgroups])
-        cohort = Cohort(
-            pretraining.cohort, shares, lambda rows: cohort_members(self.condition, self.key, rows).subgroup
-        )
-        rows = pretraining.mitigation.rows(key, self.schedule.batch, cohort)
-        return self._inputs(rows), pretraining.mitigation.weights(cohort.subgroup_of(rows), shares)
-
-    def _non_medical_batch(self, key: Key[Array, ""]) -> tuple[ObjectiveInputs, None]:
-        """A batch from a pool of examples without subjects, which is as large as the cohort."""
-        rows = jax.random.randint(key, (self.schedule.batch,), 0, self.condition.pretraining.cohort)
-        return self._inputs(rows), None
+    def _loss(
+        self, params: Params, inputs: ObjectiveInputs, key: Key[Array, ""], weight: Float[Array, " n"] | None
+    ) -> Float[Array, ""]:
+        encoder, loss = self.condition.encoder, self.condition.pretraining.objective.loss
+        examples, additional = inputs
+        return loss(encoder, params["encoder"], params["extra"], examples, key, **additional, weight=weight)
 
     def _inputs(self, rows: Int[Array, " n"]) -> ObjectiveInputs:
         if self.cached is None:
@@ -94,8 +92,20 @@ class PretrainingTask(NamedTuple):
         return jax.tree.map(lambda leaf: leaf[rows], self.cached)
 
 
+def pool_of(condition: PretrainingCondition, key: Key[Array, ""]) -> Pool:
+    """The examples of one stage of a replicate's pretraining."""
+    pretraining = condition.pretraining
+    return pretraining.source.pool(key, condition.generator, pretraining)
+
+
+def cohort_members(condition: PretrainingCondition, key: Key[Array, ""], rows: Int[Array, " n"]) -> Subjects:
+    """Members of a replicate's pretraining cohort, by index."""
+    generator = condition.generator
+    return pools.SubjectPool(key, generator, condition.pretraining, generator.spec).members(rows)
+
+
 def cached_cohort(batch: Batch, largest: int = 0) -> ObjectiveInputs | None:
-    """Objective inputs of every cell's whole cohort, or None if they exceed the image cache.
+    """Objective inputs of every cell's whole pool, or None if they exceed the image cache.
 
     Args:
         batch: the cells.
@@ -114,7 +124,7 @@ def _rendering_condition(condition: PretrainingCondition) -> PretrainingConditio
     The objective stays if it reads more than examples.
     """
     pretraining = condition.pretraining
-    unused = ("schedule", "mitigation") if pretraining.objective.reads else ("schedule", "mitigation", "objective")
+    unused = ("schedule", "mitigation", "loop") + (() if pretraining.objective.reads else ("objective",))
     reduced = pretraining.model_copy(update=dict.fromkeys(unused))
     return condition.model_copy(update={"encoder": None, "pretraining": reduced})
 
@@ -125,38 +135,5 @@ def _rendered_cohort(batch: Batch, rows: Int[Array, "k 250"]) -> ObjectiveInputs
 
 
 def _objective_inputs(condition: PretrainingCondition, key: Key[Array, ""], rows: Int[Array, " n"]) -> ObjectiveInputs:
-    """Inputs of some members of the cohort, or of examples without subjects if the source has none."""
-    source, generator = condition.pretraining.source, condition.generator
-    if not source.shows_subjects:
-        example_keys = keys.at_each(keys.stream(key, Stream.SOURCE), rows)
-        return ObjectiveInputs(
-            jax.vmap(lambda example_key: source.observe(example_key, generator.spec))(example_keys), {}
-        )
-    members = cohort_members(condition, key, rows)
-    return ObjectiveInputs(
-        jax.vmap(generator.observe)(members), additional_inputs(condition.pretraining.objective, generator, members)
-    )
-
-
-def additional_inputs(objective: Any, generator: Any, members: Subjects) -> dict[str, Any]:
-    """Inputs that an objective needs besides examples (its ``reads``), by name; empty without an objective."""
-
-    def attribute() -> Float[Array, " n"]:
-        names = list(generator.attribute_names)
-        index = names.index(objective.attribute) if objective.attribute else 0
-        return jax.vmap(generator.attributes)(members)[:, index]
-
-    def follow_up() -> Example:
-        months = jnp.full(members.label.shape, objective.months, jnp.float32)
-        return jax.vmap(generator.observe)(members._replace(months=months))
-
-    inputs = {"attribute": attribute, "follow_up": follow_up}
-    return {name: inputs[name]() for name in (objective.reads if objective else ())}
-
-
-def cohort_members(condition: PretrainingCondition, key: Key[Array, ""], rows: Int[Array, " n"]) -> Subjects:
-    """Members of a replicate's pretraining cohort, by index."""
-    pretraining = condition.pretraining
-    shares = {name: pretraining.shares.get(name, 0.0) for name in condition.generator.subgroups}
-    shifts = in_order(pretraining.shifts, list(shares))
-    return sampling.cohort(keys.stream(key, Stream.PRETRAIN_SUBJECTS), rows, shares, pretraining.prevalence, shifts)
+    """Inputs of some examples of the pool."""
+    return pool_of(condition, key).inputs(rows, condition.pretraining.objective)

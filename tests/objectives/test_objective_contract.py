@@ -13,7 +13,7 @@ import optax
 import pytest
 
 from biasprop.objectives import OBJECTIVES
-from biasprop.training import pretraining_task
+from biasprop.population import pools
 from tests.members import images, member, same, subjects
 
 TRAINED = [kind for kind, cls in OBJECTIVES.items() if getattr(cls, "trains", True)]
@@ -37,7 +37,7 @@ def start(objective: Any) -> dict[str, Any]:
 @functools.cache
 def additional_inputs_of(kind: str) -> dict[str, Any]:
     """Additional inputs of an objective, computed once instead of in every compiled loss."""
-    return pretraining_task.additional_inputs(member("objectives", kind), GENERATOR, subjects(16))
+    return pools.additional_inputs(member("objectives", kind), GENERATOR, subjects(16))
 
 
 def _loss(params: Any, objective: Any, x: jax.Array, key: jax.Array, read: dict[str, Any]) -> jax.Array:
@@ -60,9 +60,7 @@ def test_additional_inputs_are_independent_of_subgroup_and_label(kind: str) -> N
     """Additional inputs are equal for twins in subgroup and label, unless they are examples."""
     objective, who = member("objectives", kind), subjects(16)
     read = additional_inputs_of(kind)
-    other = pretraining_task.additional_inputs(
-        objective, GENERATOR, who._replace(subgroup=1 - who.subgroup, label=1 - who.label)
-    )
+    other = pools.additional_inputs(objective, GENERATOR, who._replace(subgroup=1 - who.subgroup, label=1 - who.label))
     for name, values in read.items():
         assert isinstance(values, dict) or same(values, other[name]), name
 

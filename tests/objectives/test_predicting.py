@@ -11,8 +11,8 @@ import pytest
 
 from biasprop.component import InputError
 from biasprop.nn.layers import patchify
+from biasprop.population import pools
 from biasprop.study.load import load_study
-from biasprop.training import pretraining_task
 from tests.members import images, member, same, subjects
 from tests.objectives.test_objective_contract import ENCODER, GENERATOR, KEY, start
 
@@ -45,7 +45,7 @@ def test_predicting_mid_grey_gives_the_power_of_the_target(kind: str, name: Any,
     objective = member("objectives", kind)
     params = start(objective)
     params["extra"]["pixels"] = jnp.zeros_like(params["extra"]["pixels"])
-    read = pretraining_task.additional_inputs(objective, GENERATOR, WHO)
+    read = pools.additional_inputs(objective, GENERATOR, WHO)
     target = patchify(4 * (read.get(name, {"image": batch})["image"] - 0.5), ENCODER.patch)
     assert loss(objective, params, batch, **read) == pytest.approx(float(jnp.mean(target**2)), rel=1e-5)
 
@@ -54,7 +54,7 @@ def test_the_same_scan_again_is_denoising_without_noise(batch: jax.Array) -> Non
     clean, scan = member("objectives", "denoising", noise=0.0, erased=0.0), member("objectives", "next_scan")
     params = start(clean)
     assert loss(scan, params, batch, follow_up={"image": batch}) == loss(clean, params, batch)
-    later = pretraining_task.additional_inputs(scan, GENERATOR, WHO)["follow_up"]
+    later = pools.additional_inputs(scan, GENERATOR, WHO)["follow_up"]
     assert later["image"].shape == batch.shape and loss(scan, params, batch, follow_up=later) != loss(
         clean, params, batch
     )
@@ -63,7 +63,7 @@ def test_the_same_scan_again_is_denoising_without_noise(batch: jax.Array) -> Non
 def test_supervision_reads_the_attribute_it_names(batch: jax.Array) -> None:
     values = jax.vmap(GENERATOR.attributes)(WHO)
     for place, name in [(0, ""), *enumerate(GENERATOR.attribute_names)]:
-        read = pretraining_task.additional_inputs(member("objectives", "supervised", attribute=name), GENERATOR, WHO)
+        read = pools.additional_inputs(member("objectives", "supervised", attribute=name), GENERATOR, WHO)
         assert same(read["attribute"], values[:, place])
     objective = member("objectives", "supervised")
     params = start(objective)

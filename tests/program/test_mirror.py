@@ -14,12 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from biasprop.difficulty import IN_MODES
 from biasprop.encoders import ENCODERS
 from biasprop.generators import GENERATORS
 from biasprop.nn.views import Augmentation
 from biasprop.objectives import OBJECTIVES
 from biasprop.protocols import PROTOCOLS
-from biasprop.study.conditions import IN_MODES
 from biasprop.study.load import remake
 from biasprop.study.study import Origin, Study
 from biasprop.training.adapt import Finetuner

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from biasprop.hardware import memory
+from biasprop.interfaces import Generator
 from biasprop.nn.views import SYMMETRIES
 from biasprop.population.shifts import in_order, shifted_prevalence
+from biasprop.pretraining_interfaces import HasPopulation, Objective, Population
 from biasprop.study.checks.fields import validate_fields
-from biasprop.study.conditions import Conditions, Finetuning, augmentations
+from biasprop.study.conditions import Conditions, Finetuning, Pretraining, augmentations
 from biasprop.study.location import Location
 from biasprop.study.problems import Problem, suggestion
 
@@ -38,61 +41,91 @@ def condition_problems(conditions: Conditions) -> list[Problem]:
 def _share_problems(conditions: Conditions) -> list[Problem]:
     """Shares have to name every subgroup and nothing else."""
     problems: list[Problem] = []
-    subgroups = tuple(conditions.generator.subgroups)
-    for stage in ("pretraining", "finetuning"):
-        shares = getattr(conditions, stage).shares
+    for location, population, generator in _populations(conditions):
+        shares, subgroups = population.shares, tuple(generator.subgroups)
         problems += [
-            Problem((stage, "shares", name), f"there is no such subgroup; {suggestion(name, subgroups)}")
+            Problem((*location, "shares", name), f"there is no such subgroup; {suggestion(name, subgroups)}")
             for name in shares
             if name not in subgroups
         ]
         if missing := [name for name in subgroups if name not in shares]:
             message = f"has no share for {', '.join(missing)}; every subgroup needs one, 0 where it is absent"
-            problems.append(Problem((stage, "shares"), message))
+            problems.append(Problem((*location, "shares"), message))
     return problems
 
 
 def _shift_problems(conditions: Conditions) -> list[Problem]:
     problems: list[Problem] = []
-    subgroups, difficulty = tuple(conditions.generator.subgroups), conditions.generator.difficulty
-    for stage in ("pretraining", "finetuning", "evaluation"):
-        for name, shift in getattr(conditions, stage).shifts.items():
+    shifted = [(location, population.shifts, generator) for location, population, generator in _populations(conditions)]
+    for location, shifts, generator in [
+        *shifted,
+        (("evaluation",), conditions.evaluation.shifts, conditions.generator),
+    ]:
+        subgroups, difficulty = tuple(generator.subgroups), generator.difficulty
+        for name, shift in shifts.items():
             if name not in subgroups:
                 message = f"there is no such subgroup; {suggestion(name, subgroups)}"
-                problems.append(Problem((stage, "shifts", name), message))
+                problems.append(Problem((*location, "shifts", name), message))
             if why := difficulty.shift_incompatibility(shift):
                 message = f"{why}; leave it out, or choose a difficulty other than {difficulty.kind}"
-                problems.append(Problem((stage, "shifts", name), message))
+                problems.append(Problem((*location, "shifts", name), message))
     return problems
 
 
+def _populations(conditions: Conditions) -> Iterator[tuple[Location, Population, Generator]]:
+    """Every population that has shares, where it stands in the study file, and the generator of its subgroups."""
+    yield ("finetuning",), conditions.finetuning, conditions.generator
+    for location, stage in _stages(conditions.pretraining):
+        yield location, stage, conditions.generator
+        if isinstance(stage.source, HasPopulation):
+            yield (*location, "source"), stage.source, stage.source.generator
+
+
+def _stages(pretraining: Pretraining) -> Iterator[tuple[Location, Pretraining]]:
+    """The first stage of pretraining, and each that ``stages`` adds, with its location."""
+    yield ("pretraining",), pretraining
+    for index, stage in enumerate(pretraining.stages):
+        yield ("pretraining", "stages", index), pretraining.model_copy(update=stage.changes())
+
+
 def _pretraining_problems(conditions: Conditions) -> list[Problem]:
-    """Batch, encoder, objective, source and mitigation of pretraining."""
-    problems: list[Problem] = []
-    pretraining, generator = conditions.pretraining, conditions.generator
-    objective, source = pretraining.objective, pretraining.source
-    if objective.trains and pretraining.schedule.batch > pretraining.cohort:
-        message = f"is {pretraining.schedule.batch}; has to be at most the size of the cohort, {pretraining.cohort}"
-        problems.append(Problem(("pretraining", "schedule", "batch"), message))
+    """Encoder, and every stage of pretraining; what a later stage has from the first is reported there alone."""
     if why := _encoder_incompatibility(conditions):
-        return [*problems, Problem(("encoder",), why)]
-    if why := _objective_incompatibility(conditions):
-        problems.append(Problem(("pretraining", "objective"), why))
-    problems += _missing_inputs(objective, generator)
-    if objective.trains and not source.shows_subjects and (why := source.incompatibility(generator.spec)):
-        problems.append(Problem(("pretraining", "source"), why))
+        return [Problem(("encoder",), why)]
+    problems: list[Problem] = []
+    stages = list(_stages(conditions.pretraining))
+    for location, stage in stages:
+        found = _stage_problems(location, stage, conditions)
+        known = {(problem.location[len(stages[0][0]) :], problem.what) for problem in problems}
+        problems += [problem for problem in found if (problem.location[len(location) :], problem.what) not in known]
+    for location, stage in stages[1:]:
+        if stage.objective.trains != conditions.pretraining.objective.trains:
+            untrained = "this stage" if conditions.pretraining.objective.trains else "the first stage"
+            message = f"{untrained} pretrains nothing; leave out stages that pretrain nothing"
+            problems.append(Problem((*location, "objective"), message))
+    return problems
+
+
+def _stage_problems(location: Location, stage: Pretraining, conditions: Conditions) -> list[Problem]:
+    """Batch, objective, source and mitigation of one stage."""
+    problems: list[Problem] = []
+    objective, source, generator = stage.objective, stage.source, conditions.generator
+    if objective.trains and stage.schedule.batch > stage.cohort:
+        message = f"is {stage.schedule.batch}; has to be at most the size of the cohort, {stage.cohort}"
+        problems.append(Problem((*location, "schedule", "batch"), message))
+    if why := _objective_incompatibility(objective, conditions):
+        problems.append(Problem((*location, "objective"), why))
+    if objective.trains and (why := source.incompatibility(generator.spec)):
+        problems.append(Problem((*location, "source"), why))
     if objective.trains and not source.shows_subjects:
-        needs_subjects = {
-            "objective": bool(objective.reads),
-            "mitigation": pretraining.mitigation.needs_subjects,
-        }
+        needs_subjects = {"objective": bool(objective.reads), "mitigation": stage.mitigation.needs_subjects}
         problems += [
-            Problem(
-                ("pretraining", name), f"{getattr(pretraining, name).kind} needs subjects, and {source.kind} has none"
-            )
+            Problem((*location, name), f"{getattr(stage, name).kind} needs subjects, and {source.kind} has none")
             for name, needs in needs_subjects.items()
             if needs
         ]
+    else:
+        problems += _missing_inputs((*location, "objective"), objective, source.observed_by(generator))
     return problems
 
 
@@ -107,17 +140,16 @@ def _encoder_incompatibility(conditions: Conditions) -> str | None:
     return encoder.incompatibility(spec)
 
 
-def _objective_incompatibility(conditions: Conditions) -> str | None:
+def _objective_incompatibility(objective: Objective, conditions: Conditions) -> str | None:
     """Why the objective cannot train the encoder, or None."""
-    encoder, objective, spec = conditions.encoder, conditions.pretraining.objective, conditions.generator.spec
+    encoder, spec = conditions.encoder, conditions.generator.spec
     if objective.trains and not encoder.counts(spec)[0]:
         return f"{encoder.kind} has no parameters to pretrain; use objective = scratch"
     return objective.incompatibility(encoder, spec)
 
 
-def _missing_inputs(objective: Any, generator: Any) -> list[Problem]:
+def _missing_inputs(location: Location, objective: Objective, generator: Generator) -> list[Problem]:
     """Inputs that the objective reads and the generator does not have."""
-    location: Location = ("pretraining", "objective")
     if "follow_up" in objective.reads and not generator.follows_up:
         return [Problem(location, f"{objective.kind} needs follow-up images of subjects; {generator.kind} has none")]
     if "attribute" not in objective.reads:
@@ -125,8 +157,9 @@ def _missing_inputs(objective: Any, generator: Any) -> list[Problem]:
     names = generator.attribute_names
     if not names:
         return [Problem(location, f"{objective.kind} needs an attribute to predict; {generator.kind} has none")]
-    if objective.attribute and objective.attribute not in names:
-        message = f"{generator.kind} has no attribute {objective.attribute!r}; {suggestion(objective.attribute, names)}"
+    attribute: str = objective.attribute  # pyright: ignore[reportAttributeAccessIssue] - those that read one have it
+    if attribute and attribute not in names:
+        message = f"{generator.kind} has no attribute {attribute!r}; {suggestion(attribute, names)}"
         return [Problem((*location, "attribute"), message)]
     return []
 

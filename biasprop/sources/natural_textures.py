@@ -7,18 +7,20 @@ its own 1/f texture; such statistics suffice for an encoder to learn useful feat
 from __future__ import annotations
 
 import enum
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 from pydantic import Field
 
+from biasprop import keys
 from biasprop.component import Component
 from biasprop.generators import canvas
 from biasprop.generators.canvas import normal, uniform
-from biasprop.interfaces import Example, Spec
+from biasprop.interfaces import Example, Generator, Spec
 from biasprop.nn.xla_barriers import barrier
+from biasprop.pretraining_interfaces import Objective, ObjectiveInputs, Pool, Population
 
 MIN_RADIUS, MAX_RADIUS = 0.06, 0.5
 """Range of a shape's radius, in widths of the view; its density falls as 1 / radius^3, as in natural scenes."""
@@ -48,12 +50,21 @@ class NaturalTextures(Component):
     """Sd of the white noise."""
 
     shows_subjects: ClassVar[bool] = False
+    in_domain: ClassVar[bool] = False
 
     def incompatibility(self, spec: Spec) -> str | None:
         """Why it cannot stand in for examples of this spec, or None: it draws square images and nothing else."""
         if set(spec) != {"image"}:
             return f"{self.kind} draws images; the generator's examples are {', '.join(spec)}"
         return None
+
+    def observed_by(self, generator: Generator) -> Generator:
+        """The study's generator, because there are no subjects."""
+        return generator
+
+    def pool(self, key: Key[Array, ""], generator: Generator, population: Population) -> Pool:
+        """Images of the shape of the study's."""
+        return TexturePool(key, self, generator.spec)
 
     def observe(self, key: Key[Array, ""], spec: Spec) -> Example:
         """One image in [0, 1], of any number of channels."""
@@ -75,6 +86,29 @@ class NaturalTextures(Component):
         image = image + self.contrast * jnp.sum(visible * textures, axis=0)[:, :, None]
         grain = self.noise * normal(key, Latent.NOISE, (size, size, channels))
         return jnp.clip(image + grain, 0, 1)
+
+
+class TexturePool(NamedTuple):
+    """Images of :class:`NaturalTextures`, by index (a :class:`biasprop.pretraining_interfaces.Pool`)."""
+
+    key: Key[Array, ""]
+    source: NaturalTextures
+    spec: Spec
+
+    @property
+    def shares(self) -> Float[Array, " 1"]:
+        """All images are one subgroup."""
+        return jnp.ones(1)
+
+    def subgroup_of(self, rows: Int[Array, " n"]) -> Int[Array, " n"]:
+        """The only subgroup."""
+        return jnp.zeros_like(rows)
+
+    def inputs(self, rows: Int[Array, " n"], objective: Objective | None) -> ObjectiveInputs:
+        """Images alone."""
+        example_keys = keys.at_each(keys.stream(self.key, keys.Stream.SOURCE), rows)
+        observe = jax.vmap(lambda example_key: self.source.observe(example_key, self.spec))
+        return ObjectiveInputs(observe(example_keys), {})
 
 
 def _shape_cover(draws: Float[Array, " 7"], x: Float[Array, " w"], y: Float[Array, " h"]) -> Float[Array, "h w"]:
