@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
-from biasprop.metrics.counts import counted
+from biasprop.metrics.counts import counted, real_weight, total_weight
 
 BINS = 15
 """Guo et al., On calibration of modern neural networks (ICML 2017), use 15; here of equal mass, not of equal width."""
@@ -15,21 +15,35 @@ BINS = 15
 def _bin_sums(
     scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Per bin [..., BINS]: sum of (label - p), sum of p (1 - p); and the count [...].
+    """Per bin [..., BINS]: sum of w (label - p), sum of w^2 p (1 - p); and the sum of the weights w [...].
 
-    Bins are cut at the scores of rank k n / BINS, equal scores always sharing a bin, so neither padding nor the order
-    of the subjects matters.
+    Bins are cut at the scores of rank k n / BINS (of the total weight, where there are weights), equal scores always
+    sharing a bin, so neither padding nor the order of the subjects matters.
     """
     mask = counted(scores, labels, weight)
-    total = mask.sum(axis=-1)
+    weights = real_weight(mask, weight)
+    total = total_weight(mask, weights)
     value = np.where(mask, scores, -np.inf)
-    ordered = np.sort(np.where(mask, scores, np.inf), axis=-1)
+    masked = np.where(mask, scores, np.inf)
+    if weights is None:
+        ordered = np.sort(masked, axis=-1)
+        running = None
+    else:
+        order = np.argsort(masked, axis=-1)
+        ordered = np.take_along_axis(masked, order, axis=-1)
+        running = BINS * np.cumsum(np.take_along_axis(weights, order, axis=-1), axis=-1)
     p = expit(value.astype(np.float64))  # 0 where padded
     residual = np.where(mask, labels, 0.0) - p
     spread = p * (1.0 - p)
+    if weights is not None:
+        residual, spread = weights * residual, np.square(weights) * spread
     above = [(residual.sum(axis=-1), spread.sum(axis=-1))]
     for k in range(1, BINS):
-        edge = np.take_along_axis(ordered, (k * total // BINS)[..., None], axis=-1)
+        if running is None:
+            index = k * total // BINS
+        else:  # sums of equal weights may differ in their last digits
+            index = (running <= ((k + 1e-9) * total)[..., None]).sum(axis=-1)
+        edge = np.take_along_axis(ordered, np.minimum(index, ordered.shape[-1] - 1)[..., None].astype(int), axis=-1)
         upper = value >= edge
         above.append((np.einsum("...n,...n->...", residual, upper), np.einsum("...n,...n->...", spread, upper)))
     above.append((np.zeros_like(above[0][0]), np.zeros_like(above[0][1])))
@@ -45,7 +59,7 @@ def ece(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -
     Args:
         scores: [..., n] log-odds; the probability is their logistic function.
         labels: [..., n], 0 or 1.
-        weight: [..., n], 0 or 1.
+        weight: [..., n], >= 0.
 
     Returns:
         [...] in [0, 1]; NaN where nothing counts.
@@ -57,14 +71,14 @@ def ece(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -
 def ece_expected(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> NDArray[np.float64]:
     """The expectation of :func:`ece` if every label were drawn with its own predicted probability.
 
-    A bin's sum of (label - p) then has mean 0 and variance V = sum of p (1 - p), and E|normal(0, V)| = sqrt(2 V / pi):
+    A bin's sum of w (label - p) then has mean 0 and variance V = sum of w^2 p (1 - p), and E|normal(0, V)| = sqrt(2 V / pi):
     the normal approximation of a bin's sum of Bernoulli variables. Roelofs et al. (AISTATS 2022) measure this upward
     bias of binned estimates.
 
     Args:
         scores: [..., n] log-odds.
         labels: [..., n]; used only to know which entries count.
-        weight: [..., n], 0 or 1.
+        weight: [..., n], >= 0.
 
     Returns:
         [...] in [0, 1]; NaN where nothing counts.
