@@ -1,0 +1,113 @@
+"""Variances of AUCs and rates of groups of people, from the contribution of each person.
+
+A person's contribution is how much the estimate moves with that person (the influence function). The variance of an
+estimate is the sum of the squared contributions of independent people, and the covariance of two estimates the sum of
+products over the people who are in both. For the AUC this is the estimate of DeLong et al. (Biometrics 44, 1988),
+computed from ranks (Sun and Xu, IEEE Signal Process. Lett. 21, 2014). Where several entries belong to one person (a
+cluster), contributions are summed within the cluster first: for the AUC, Obuchowski (Biometrics 53, 1997).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biasprop.metrics.auc import weight_below
+
+
+class Estimated(NamedTuple):
+    """An estimate with its variance."""
+
+    value: float
+    variance: float
+    contribution: NDArray[np.float64]
+    """[cluster], summing to 0."""
+
+
+def area(
+    scores: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    weight: NDArray[np.float64],
+    cluster: NDArray[np.integer],
+    clusters: int,
+) -> Estimated:
+    """Return the AUC with its variance: DeLong's where each entry is a cluster of its own and all weights are 1.
+
+    Args:
+        scores: [n], no NaN.
+        labels: [n], 0 or 1.
+        weight: [n], > 0.
+        cluster: [n], the number of each entry's cluster, 0 to ``clusters`` - 1; without clusters, of the entry.
+        clusters: how many there are; some may have no entry here.
+
+    Returns:
+        The value is NaN where a class is empty, the variance where a class has fewer than two clusters.
+    """
+    positive, negative = np.where(labels == 1, weight, 0.0), np.where(labels == 0, weight, 0.0)
+    positives, negatives = positive.sum(), negative.sum()
+    if not (positives > 0 and negatives > 0):
+        return Estimated(np.nan, np.nan, np.full(clusters, np.nan))
+    below, equal = weight_below(scores, negative)
+    beaten = (below + 0.5 * equal) / negatives  # share of the healthy whose score is lower
+    below, equal = weight_below(scores, positive)
+    beaten_by = 1.0 - (below + 0.5 * equal) / positives  # share of the diseased whose score is higher
+    value = float(positive @ beaten / positives)
+    above = np.bincount(cluster, positive * (beaten - value) / positives, clusters)
+    under = np.bincount(cluster, negative * (beaten_by - value) / negatives, clusters)
+    with_positive, with_negative = (np.bincount(cluster, labels == label, clusters) > 0 for label in (1, 0))
+    variance = above @ above * _small_sample(with_positive) + under @ under * _small_sample(with_negative)
+    if (with_positive & with_negative).any():
+        variance += 2 * (above @ under) * _small_sample(with_positive | with_negative)
+    return Estimated(value, float(variance), above + under)
+
+
+def rate(
+    called: NDArray[np.bool_], weight: NDArray[np.float64], cluster: NDArray[np.integer], clusters: int
+) -> Estimated:
+    """Return a weighted share with its variance (Taylor linearisation of a ratio of two totals).
+
+    Args:
+        called: [n], the entries whose share is taken.
+        weight: [n], > 0.
+        cluster: [n], as for :func:`area`.
+        clusters: how many there are.
+
+    Returns:
+        NaN without entries; the variance is share (1 - share) / n where each entry is a cluster of its own and all
+        weights are 1.
+    """
+    total = weight.sum()
+    if not total > 0:
+        return Estimated(np.nan, np.nan, np.full(clusters, np.nan))
+    value = float(weight @ called / total)
+    contribution = np.bincount(cluster, weight * (called - value) / total, clusters)
+    return Estimated(value, float(contribution @ contribution), contribution)
+
+
+def effective_number(weight: NDArray[np.float64], cluster: NDArray[np.integer]) -> float:
+    """Return the number of clusters of equal weight that say as much as these: (sum w)^2 / sum w^2 (Kish, 1965).
+
+    Args:
+        weight: [n], > 0.
+        cluster: [n], as for :func:`area`; weights are summed within a cluster.
+    """
+    total = np.bincount(cluster, weight)
+    return float(total.sum() ** 2 / (total @ total)) if total.any() else 0.0
+
+
+def correlations(contributions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the correlations of estimates from their contributions, [estimate, cluster] -> [estimate, estimate].
+
+    They are 0 where no cluster contributes to both, and where an estimate has no variance.
+    """
+    products = contributions @ contributions.T
+    sd = np.sqrt(np.diag(products))
+    scale = sd[:, None] * sd
+    return np.where(scale > 0, products, 0.0) / np.where(scale > 0, scale, 1.0)
+
+
+def _small_sample(inside: NDArray[np.bool_]) -> float:
+    count = int(inside.sum())
+    return count / (count - 1) if count > 1 else np.nan
