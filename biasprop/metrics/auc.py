@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
 from biasprop.metrics.counts import counted, real_weight
+from biasprop.metrics.weighted_ranks import weight_below
 
 
 def auc(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> NDArray[np.float64]:
@@ -48,35 +49,6 @@ def _weighted_auc(
     below, equal = weight_below(scores, negative)
     pairs = positive.sum(axis=-1) * negative.sum(axis=-1)
     return np.einsum("...n,...n->...", positive, below + 0.5 * equal) / np.where(pairs > 0, pairs, np.nan)
-
-
-def weight_below(
-    scores: NDArray[np.floating], weight: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return for each entry the total weight of entries with a smaller score, and of those with an equal one.
-
-    Args:
-        scores: [..., n]; one row serves several rows of weights and is then sorted once. NaN compares as larger.
-        weight: [..., n], >= 0.
-
-    Returns:
-        Two arrays [..., n] in the order of the entries.
-    """
-    scores = scores.reshape((1,) * (weight.ndim - scores.ndim) + scores.shape)
-    order = np.argsort(scores, axis=-1, kind="stable")
-    ordered = np.take_along_axis(scores, order, axis=-1)
-    place = np.broadcast_to(np.arange(scores.shape[-1]), scores.shape)
-    change = ordered[..., 1:] != ordered[..., :-1]
-    edge = np.ones((*scores.shape[:-1], 1), bool)
-    first = np.maximum.accumulate(np.where(np.concatenate([edge, change], axis=-1), place, 0), axis=-1)
-    last_or_end = np.where(np.concatenate([change, edge], axis=-1), place, scores.shape[-1])
-    last = np.minimum.accumulate(last_or_end[..., ::-1], axis=-1)[..., ::-1]
-    running = np.cumsum(np.take_along_axis(weight, order, axis=-1), axis=-1)
-    running = np.concatenate([np.zeros((*running.shape[:-1], 1)), running], axis=-1)
-    back = np.argsort(order, axis=-1)  # from the sorted order to that of the entries
-    below = np.take_along_axis(running, np.take_along_axis(first, back, axis=-1), axis=-1)
-    up_to = np.take_along_axis(running, np.take_along_axis(last, back, axis=-1) + 1, axis=-1)
-    return below, up_to - below
 
 
 def midranks(values: NDArray[np.floating]) -> NDArray[np.float64]:

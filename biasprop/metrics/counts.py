@@ -37,9 +37,12 @@ def real_weight(mask: NDArray[np.bool_], weight: ArrayLike | None) -> NDArray[np
         mask: from :func:`counted`.
         weight: as given to it.
     """
-    if weight is None or np.isin(weight, (0, 1)).all():
+    if weight is None:
         return None
-    return np.where(mask, np.asarray(weight, np.float64), 0.0)
+    weight = np.asarray(weight)
+    if ((weight == 0) | (weight == 1)).all():
+        return None
+    return np.where(mask, weight, 0.0).astype(np.float64)
 
 
 def total_weight(

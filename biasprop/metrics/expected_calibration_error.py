@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
-from biasprop.metrics.counts import counted, real_weight, total_weight
+from biasprop.metrics.counts import counted, real_weight
+from biasprop.metrics.weighted_ranks import running, sort_scores
 
 BINS = 15
 """Guo et al., On calibration of modern neural networks (ICML 2017), use 15; here of equal mass, not of equal width."""
@@ -22,33 +23,46 @@ def _bin_sums(
     """
     mask = counted(scores, labels, weight)
     weights = real_weight(mask, weight)
-    total = total_weight(mask, weights)
+    if weights is not None:
+        return _weighted_bin_sums(np.asarray(scores, np.float64), np.asarray(labels), weights)
+    total = mask.sum(axis=-1)
     value = np.where(mask, scores, -np.inf)
-    masked = np.where(mask, scores, np.inf)
-    if weights is None:
-        ordered = np.sort(masked, axis=-1)
-        running = None
-    else:
-        order = np.argsort(masked, axis=-1)
-        ordered = np.take_along_axis(masked, order, axis=-1)
-        running = BINS * np.cumsum(np.take_along_axis(weights, order, axis=-1), axis=-1)
+    ordered = np.sort(np.where(mask, scores, np.inf), axis=-1)
     p = expit(value.astype(np.float64))  # 0 where padded
     residual = np.where(mask, labels, 0.0) - p
     spread = p * (1.0 - p)
-    if weights is not None:
-        residual, spread = weights * residual, np.square(weights) * spread
     above = [(residual.sum(axis=-1), spread.sum(axis=-1))]
     for k in range(1, BINS):
-        if running is None:
-            index = k * total // BINS
-        else:  # sums of equal weights may differ in their last digits
-            index = (running <= ((k + 1e-9) * total)[..., None]).sum(axis=-1)
-        edge = np.take_along_axis(ordered, np.minimum(index, ordered.shape[-1] - 1)[..., None].astype(int), axis=-1)
+        edge = np.take_along_axis(ordered, (k * total // BINS)[..., None], axis=-1)
         upper = value >= edge
         above.append((np.einsum("...n,...n->...", residual, upper), np.einsum("...n,...n->...", spread, upper)))
     above.append((np.zeros_like(above[0][0]), np.zeros_like(above[0][1])))
     residuals, spreads = (np.stack(column, axis=-1) for column in zip(*above, strict=True))
     return -np.diff(residuals, axis=-1), np.clip(-np.diff(spreads, axis=-1), 0.0, None), total
+
+
+def _weighted_bin_sums(
+    scores: NDArray[np.float64], labels: NDArray, weight: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """The same with weights [..., n], 0 where an entry does not count."""
+    by = sort_scores(scores, weight.ndim)
+    sums = running(weight, by)
+    total = sums[..., -1]
+    p = np.nan_to_num(expit(scores))  # where a score is missing the weight is 0
+    residual = weight * (np.where(labels == 1, 1.0, 0.0) - p)
+    spread = np.square(weight) * (p * (1.0 - p))
+    # A bin starts at the first score at which the running weight exceeds k / BINS of the total; sums of equal weights
+    # may differ in their last digits.
+    shares = (np.arange(1, BINS) + 1e-9) / BINS
+    rows = sums[..., 1:].reshape(-1, weight.shape[-1])
+    index = np.array([np.searchsorted(row, shares * row[-1], side="right") for row in rows])
+    index = np.minimum(index, weight.shape[-1] - 1).reshape(*weight.shape[:-1], BINS - 1)
+    start = np.take_along_axis(by.first, index, axis=-1)
+    edge = np.zeros((*start.shape[:-1], 1), int)
+    edges = np.concatenate([edge, start, edge + weight.shape[-1]], axis=-1)
+    at_edges = (np.take_along_axis(running(part, by), edges, axis=-1) for part in (residual, spread))
+    residuals, spreads = (np.diff(sums_to, axis=-1) for sums_to in at_edges)
+    return residuals, np.clip(spreads, 0.0, None), total
 
 
 def ece(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> NDArray[np.float64]:
@@ -71,9 +85,9 @@ def ece(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -
 def ece_expected(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> NDArray[np.float64]:
     """The expectation of :func:`ece` if every label were drawn with its own predicted probability.
 
-    A bin's sum of w (label - p) then has mean 0 and variance V = sum of w^2 p (1 - p), and E|normal(0, V)| = sqrt(2 V / pi):
-    the normal approximation of a bin's sum of Bernoulli variables. Roelofs et al. (AISTATS 2022) measure this upward
-    bias of binned estimates.
+    A bin's sum of w (label - p), with weights w, then has mean 0 and variance V = sum of w^2 p (1 - p), and
+    E|normal(0, V)| = sqrt(2 V / pi): the normal approximation of a bin's sum of Bernoulli variables. Roelofs et al.
+    (AISTATS 2022) measure this upward bias of binned estimates.
 
     Args:
         scores: [..., n] log-odds.

@@ -66,14 +66,16 @@ def audit_scores(
     threshold); ``calibration_intercept``, ``calibration_slope``, ``ece`` and ``ece_expected`` (what ``ece`` would be
     under perfect calibration). What is undefined is NaN with counts and a reason, never 0 or 1.
 
-    Intervals: of AUC and z from DeLong's variance, normal on z; of rates Wilson's, with the effective number of people
-    where there are weights or clusters; of other measures, value +- critical value * bootstrap standard error. An AUC
-    of 0 or 1 has no interval. A contrast is the difference on the measure's own scale, with an interval from the
-    intervals of both groups (Zou and Donner, 2008; for rates Newcombe's). People are resampled within each group, not
-    stratified by target. Entries of one cluster are never taken as independent: variances are sums over clusters, a
-    bootstrap draws whole clusters, and quantiles are Student's t with clusters - 1 degrees of freedom. If clusters
-    have entries in several groups (twins, or both eyes of a person), the clusters of all groups are resampled
-    together, and contrasts use the correlation of the groups.
+    Intervals: of AUC and z normal on z, with DeLong's variance; of rates Wilson's, with the effective number of people
+    where there are weights or clusters; of calibration intercept and slope normal with the sandwich variance, of other
+    measures normal with that of a bootstrap. An AUC of 0 or 1 has no interval. A contrast is the difference on the
+    measure's own scale; its interval comes from those of both groups (Zou and Donner, 2008; for rates Newcombe's). A
+    bootstrap draws as many people as there are, within each group and not stratified by target.
+
+    Entries of one cluster are never taken as independent: variances are sums over clusters (of the AUC, Obuchowski's),
+    a bootstrap draws whole clusters, and quantiles are Student's t with clusters - 1 degrees of freedom. If clusters
+    have entries in several groups (twins, or the left and right eyes of a person), a bootstrap draws the clusters of
+    all groups together, and contrasts use the correlation between the groups.
 
     Args:
         scores: [n], NaN = missing. A larger score means that disease is more likely.
@@ -92,7 +94,7 @@ def audit_scores(
         pairs: pairs of groups to be compared, (A, B) = A minus B, or a mapping of attribute to pairs; None = all.
         intersections: also audit the groups formed by all attributes together.
         margin: measure -> the difference below which groups count as equal, > 0, on the measure's scale.
-        method: "bootstrap" takes the variances of AUC and rates from the bootstrap as well.
+        method: "formula", or "bootstrap" for the variances of all measures.
         n_bootstrap: resamples, >= 100.
         seed: of the resamples, >= 0. The same seed gives the same numbers; resamples of a group do not depend on the
             other groups.
@@ -117,8 +119,7 @@ def audit_scores(
     compared = _pairs(people.attributes, pairs)
     margins = _margins(margin, names)
 
-    with np.errstate(divide="ignore"):
-        log_odds = {"log-odds": people.scores, "probability": logit(people.scores)}.get(score_is)
+    log_odds = logit(people.scores) if score_is == "probability" else people.scores
     bootstrap = Bootstrap(n_bootstrap, seed, everything=method == "bootstrap")
     everybody = Attribute(OVERALL, ("all",), np.zeros(len(people.scores), np.int64))
     found = {}
@@ -129,7 +130,7 @@ def audit_scores(
     return Audit(
         estimates=estimates,
         contrasts=contrasts,
-        threshold=float("nan") if cut is None else cut,
+        threshold=cut,
         threshold_origin=origin,
         left_out=left_out,
         without_group={one.name: int((one.member < 0).sum()) for one in people.attributes},
@@ -160,11 +161,11 @@ def _threshold(
     origin: str,
     source: tuple[ArrayLike, ArrayLike] | None,
     target_specificity: float,
-) -> tuple[float | None, str]:
-    """The operating threshold and where it comes from; None where there is none."""
+) -> tuple[float, str]:
+    """The operating threshold and where it comes from; NaN where there is none."""
     if source is None:
         if threshold is None:
-            return None, "none"
+            return float("nan"), "none"
         _within("threshold", bool(np.isfinite(threshold)), threshold, "a finite number")
         return float(threshold), origin
     if threshold is not None:
@@ -184,12 +185,10 @@ def _threshold(
     return value, f"specificity {target_specificity:g} on {counts:,} healthy people of threshold_from"
 
 
-def _measures(
-    metrics: Sequence[str] | None, score_is: str, threshold: float | None
-) -> tuple[list[str], dict[str, str]]:
+def _measures(metrics: Sequence[str] | None, score_is: str, threshold: float) -> tuple[list[str], dict[str, str]]:
     """Measures to be computed, and those that cannot be with the reason."""
     impossible = {}
-    if threshold is None:
+    if np.isnan(threshold):
         impossible |= dict.fromkeys(RATES, "no operating threshold: give threshold or threshold_from")
     if score_is == "ranking":
         impossible |= dict.fromkeys(CALIBRATION, 'scores of which only the order is known (score_is="ranking")')

@@ -21,7 +21,7 @@ OVERALL = "overall"
 
 @dataclass(frozen=True)
 class Audit:
-    """Measures of groups of people with intervals, and signed contrasts between groups. See ``biasprop.audit_scores``."""
+    """Result of ``biasprop.audit_scores``: measures of groups of people and signed contrasts between groups."""
 
     estimates: pd.DataFrame
     """One row per attribute, group and measure: ``value``, ``low``, ``high``, ``se``, ``n`` entries that count and
@@ -50,17 +50,15 @@ class Audit:
     @property
     def by_group(self) -> pd.DataFrame:
         """Values as a table of groups (rows: attribute, group) and measures (columns), with the counts."""
-        return self._wide(self.estimates[self.estimates["attribute"] != OVERALL])
+        return self._wide(self.estimates.query("attribute != @OVERALL"))
 
     @property
     def overall(self) -> pd.Series:
         """Values for everybody together, with the counts."""
-        return self._wide(self.estimates[self.estimates["attribute"] == OVERALL]).iloc[0].rename(None)
+        return self._wide(self.estimates.query("attribute == @OVERALL")).iloc[0].rename(None)
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return estimates and contrasts as one table; the column ``table`` tells them apart."""
-        import pandas as pd
-
         tables = {"estimate": self.estimates, "contrast": self.contrasts}
         return pd.concat([table.assign(table=name) for name, table in tables.items() if len(table)], ignore_index=True)
 
@@ -106,7 +104,7 @@ def tables(
                 contrasts.append(rows.assign(attribute=attribute))
     first = ["attribute", "group", "against", "metric"]
     table = pd.concat(contrasts, ignore_index=True) if contrasts else pd.DataFrame(columns=first)
-    return pd.concat(estimates, ignore_index=True), table[[*first, *table.columns.drop(first)]]
+    return pd.concat(estimates, ignore_index=True), table.reindex(columns=[*first, *table.columns.drop(first)])
 
 
 def _bounds(name: str, one: Measured, alpha: float) -> Bounds:

@@ -56,7 +56,7 @@ def z_of_area(spread: Spread, alpha: float) -> Bounds:
 
 
 def z_error(spread: Spread) -> NDArray[np.float64]:
-    """Standard error of z from the variance of the AUC: AUC = Phi(z / sqrt 2) has the slope phi(z / sqrt 2) / sqrt 2."""
+    """Standard error of z from the variance of AUC = Phi(z / sqrt 2), whose slope is phi(z / sqrt 2) / sqrt 2."""
     slope = np.exp(-np.square(spread.value) / 4) / np.sqrt(4 * np.pi)
     return np.sqrt(np.where(spread.variance > 0, spread.variance, np.nan)) / slope
 

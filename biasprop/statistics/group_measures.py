@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biasprop.metrics import METRICS, THRESHOLD_METRICS, auc, calibration_intercept, calibration_slope, z_of_auc
-from biasprop.statistics import delong
+from biasprop.statistics import contributions
 from biasprop.statistics.bootstrap import resamples
 from biasprop.statistics.group_intervals import Spread
 from biasprop.statistics.people import Attribute, People
@@ -22,6 +22,9 @@ CALIBRATION = tuple(name for name in METRICS if name not in ("auc", "n", "n_posi
 MEASURES = (*AREAS, *RATES, *CALIBRATION)
 REFERENCES = ("ece_expected",)
 """Measures that others are read beside; they have no interval and no contrasts."""
+
+FORMULAS = ("auc", *RATES, "calibration_intercept", "calibration_slope")
+"""Measures whose variance has a formula; that of the others is from a bootstrap."""
 
 RESAMPLED: Mapping[str, Callable[..., NDArray]] = {
     "calibration_intercept": partial(calibration_intercept, min_per_class=1),
@@ -65,9 +68,7 @@ class Measured:
 class Groups:
     """The people of one attribute's groups whose score, target and group are known and whose weight is above 0."""
 
-    def __init__(
-        self, people: People, attribute: Attribute, log_odds: NDArray[np.float64] | None, threshold: float | None
-    ):
+    def __init__(self, people: People, attribute: Attribute, log_odds: NDArray[np.float64], threshold: float):
         counts = ~np.isnan(people.scores) & (people.labels >= 0)
         if people.weight is not None:
             counts &= people.weight > 0
@@ -94,11 +95,11 @@ class Groups:
         """Compute a measure of rows: weights [..., row] or None -> [...]."""
         labels = self.people.labels[rows]
         resampled = weight is not None and weight.ndim > 1
-        if name in CALIBRATION and self.log_odds is not None:
+        if name in CALIBRATION:
             metric = RESAMPLED.get(name, METRICS[name]) if resampled else METRICS[name]
             return metric(self.log_odds[rows], labels, weight)
         scores = self.people.scores[rows]
-        if name in RATES and self.threshold is not None:
+        if name in RATES:
             threshold = np.full(() if weight is None else weight.shape[:-1], self.threshold)
             return THRESHOLD_METRICS[name](scores, labels, threshold, weight)
         return auc(scores, labels, weight)
@@ -120,7 +121,7 @@ def measured(groups: Groups, names: Sequence[str], bootstrap: Bootstrap) -> dict
         name: np.array([groups.values(name, rows, None if given is None else given[rows]) for rows in groups.rows])
         for name in {"auc" if name == "z" else name for name in names}
     }
-    drawn = [name for name in sample if name not in REFERENCES and (bootstrap.everything or name in CALIBRATION)]
+    drawn = [name for name in sample if name not in REFERENCES and (bootstrap.everything or name not in FORMULAS)]
     draws = _bootstrapped(groups, [name for name in drawn if not np.isnan(sample[name]).all()], bootstrap)
     result = {}
     for name in names:
@@ -141,27 +142,26 @@ def measured(groups: Groups, names: Sequence[str], bootstrap: Bootstrap) -> dict
 
 
 def _from_formula(groups: Groups, name: str, sample: NDArray[np.float64]) -> Measured:
-    """Variances of an AUC (DeLong) or a rate (linearisation)."""
-    people = groups.people
-    found = []
+    """Variances from the contributions of people."""
+    people, found = groups.people, []
     for rows in groups.rows:
+        rows = _about(groups, name, rows) if name in RATES else rows
+        labels, weight, members = people.labels[rows], groups.weight(rows), groups.clusters(rows)
         if name in RATES:
-            rows = _about(groups, name, rows)
-            called = people.scores[rows] > groups.threshold
-            found.append(delong.rate(called, groups.weight(rows), *groups.clusters(rows)))
+            # Which of the two decisions is counted does not matter to the variance.
+            found.append(contributions.rate(people.scores[rows] > groups.threshold, weight, *members))
+        elif name == "auc":
+            found.append(contributions.area(people.scores[rows], labels, weight, *members))
         else:
-            found.append(
-                delong.area(people.scores[rows], people.labels[rows], groups.weight(rows), *groups.clusters(rows))
-            )
-    independent = np.eye(len(found))
-    correlation = delong.correlations(np.stack([one.contribution for one in found])) if groups.shared else independent
+            slope_free = name == "calibration_slope"
+            found.append(contributions.calibration(groups.log_odds[rows], labels, weight, *members, slope_free))
+    correlation = np.eye(len(found))
+    if groups.shared:
+        correlation = contributions.correlations(np.stack([one.contribution for one in found]))
     spread = _spread(groups, name, sample, np.array([one.variance for one in found]), correlation)
-    formula = "linearisation" if name in RATES else "DeLong"
-    if people.clustered:
-        formula = "linearisation, clusters" if name in RATES else "DeLong, clusters (Obuchowski)"
-    elif name in RATES and people.weight is None:
-        formula = "Wilson"
-    return Measured(spread, formula, np.zeros(len(found), np.int64))
+    formula = "DeLong" if name == "auc" else "Wilson" if name in RATES else "sandwich"
+    method = f"{formula} (clusters)" if people.clustered else formula
+    return Measured(spread, method, np.zeros(len(found), np.int64))
 
 
 def _from_draws(
@@ -176,7 +176,7 @@ def _from_draws(
     mean = np.where(there, draws, 0.0).sum(axis=0) / np.maximum(defined, 1)
     deviation = np.where(there, draws - mean, 0.0)
     variance = np.where(enough, np.square(deviation).sum(axis=0) / np.maximum(defined - 1, 1), np.nan)
-    correlation = delong.correlations(deviation.T) if groups.shared else np.eye(len(sample))
+    correlation = contributions.correlations(deviation.T) if groups.shared else np.eye(len(sample))
     return Measured(_spread(groups, name, sample, variance, correlation), method, defined)
 
 
@@ -223,8 +223,8 @@ def _spread(
         rows = _about(groups, name, rows) if name in RATES else rows
         weight = groups.weight(rows)
         members, _ = groups.clusters(rows)
-        entries.append(delong.effective_number(weight, np.arange(len(rows))))
-        units.append(delong.effective_number(weight, members))
+        entries.append(contributions.effective_number(weight, np.arange(len(rows))))
+        units.append(contributions.effective_number(weight, members))
         degrees.append(len(np.unique(members)) - 1 if groups.people.clustered else np.inf)
     return Spread(value, variance, correlation, np.array(entries), np.array(units), np.array(degrees, np.float64))
 

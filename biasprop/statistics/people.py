@@ -85,7 +85,7 @@ def read_people(
     member = np.arange(len(score))
     if "cluster" in given:
         member, _ = pd.factorize(given["cluster"])
-        _check("cluster", given["cluster"].to_numpy(), member >= 0, "known for every entry")
+        _check("cluster", np.asarray(given["cluster"]), member >= 0, "known for every entry")
     attributes = [_attribute(name, values) for name, values in named.items()]
     if intersections and len(attributes) > 1:
         attributes.append(_intersection(attributes))

@@ -1,10 +1,11 @@
-"""Variances of AUCs and rates of groups of people, from the contribution of each person.
+"""Variances of measures of groups of people, from the contribution of each person.
 
 A person's contribution is how much the estimate moves with that person (the influence function). The variance of an
 estimate is the sum of the squared contributions of independent people, and the covariance of two estimates the sum of
 products over the people who are in both. For the AUC this is the estimate of DeLong et al. (Biometrics 44, 1988),
-computed from ranks (Sun and Xu, IEEE Signal Process. Lett. 21, 2014). Where several entries belong to one person (a
-cluster), contributions are summed within the cluster first: for the AUC, Obuchowski (Biometrics 53, 1997).
+computed from ranks (Sun and Xu, IEEE Signal Process. Lett. 21, 2014); for a logistic regression the sandwich estimate
+(White, Econometrica 50, 1982). Where several entries belong to one person (a cluster), contributions are summed within
+the cluster first: for the AUC, Obuchowski (Biometrics 53, 1997).
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
-from biasprop.metrics.auc import weight_below
+from biasprop.metrics import calibration_intercept, calibration_slope
+from biasprop.metrics.weighted_ranks import weight_below
 
 
 class Estimated(NamedTuple):
@@ -54,9 +57,9 @@ def area(
     below, equal = weight_below(scores, positive)
     beaten_by = 1.0 - (below + 0.5 * equal) / positives  # share of the diseased whose score is higher
     value = float(positive @ beaten / positives)
-    above = np.bincount(cluster, positive * (beaten - value) / positives, clusters)
-    under = np.bincount(cluster, negative * (beaten_by - value) / negatives, clusters)
-    with_positive, with_negative = (np.bincount(cluster, labels == label, clusters) > 0 for label in (1, 0))
+    above = _sums(positive * (beaten - value) / positives, cluster, clusters)
+    under = _sums(negative * (beaten_by - value) / negatives, cluster, clusters)
+    with_positive, with_negative = (_sums(labels == label, cluster, clusters) > 0 for label in (1, 0))
     variance = above @ above * _small_sample(with_positive) + under @ under * _small_sample(with_negative)
     if (with_positive & with_negative).any():
         variance += 2 * (above @ under) * _small_sample(with_positive | with_negative)
@@ -82,7 +85,39 @@ def rate(
     if not total > 0:
         return Estimated(np.nan, np.nan, np.full(clusters, np.nan))
     value = float(weight @ called / total)
-    contribution = np.bincount(cluster, weight * (called - value) / total, clusters)
+    contribution = _sums(weight * (called - value) / total, cluster, clusters)
+    return Estimated(value, float(contribution @ contribution), contribution)
+
+
+def calibration(
+    scores: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    weight: NDArray[np.float64],
+    cluster: NDArray[np.integer],
+    clusters: int,
+    slope_free: bool,
+) -> Estimated:
+    """Return the calibration slope, or the intercept with the slope held at 1, with its sandwich variance.
+
+    Args:
+        scores: [n] log-odds, no NaN.
+        labels: [n], 0 or 1.
+        weight: [n], > 0.
+        cluster, clusters: as for :func:`area`.
+        slope_free: whether it is the slope.
+
+    Returns:
+        NaN where the metric is undefined.
+    """
+    value = float((calibration_slope if slope_free else calibration_intercept)(scores, labels, weight))
+    if np.isnan(value):
+        return Estimated(value, np.nan, np.full(clusters, np.nan))
+    slope = value if slope_free else 1.0
+    p = expit(float(calibration_intercept(slope * scores, labels, weight)) + slope * scores)
+    spread = weight * p * (1 - p)
+    # The weight of a score in the slope's equation, once the intercept is fitted; in the intercept's alone it is 1.
+    part = scores - spread @ scores / spread.sum() if slope_free else np.ones(len(scores))
+    contribution = _sums(weight * (labels - p) * part / (spread @ np.square(part)), cluster, clusters)
     return Estimated(value, float(contribution @ contribution), contribution)
 
 
@@ -106,6 +141,10 @@ def correlations(contributions: NDArray[np.float64]) -> NDArray[np.float64]:
     sd = np.sqrt(np.diag(products))
     scale = sd[:, None] * sd
     return np.where(scale > 0, products, 0.0) / np.where(scale > 0, scale, 1.0)
+
+
+def _sums(values: NDArray, cluster: NDArray[np.integer], clusters: int) -> NDArray[np.float64]:
+    return np.bincount(cluster, values, clusters).astype(np.float64)
 
 
 def _small_sample(inside: NDArray[np.bool_]) -> float:
