@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
 from biasprop.metrics.counts import counted, real_weight
-from biasprop.metrics.weighted_ranks import weight_below
+from biasprop.metrics.weighted_ranks import share_below
 
 
 def auc(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> NDArray[np.float64]:
@@ -46,9 +46,10 @@ def _weighted_auc(
     scores: NDArray[np.floating], positive: NDArray[np.float64], negative: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """AUC from the weights of each class: scores [..., n], both weights [..., n], 0 for the other class."""
-    below, equal = weight_below(scores, negative)
-    pairs = positive.sum(axis=-1) * negative.sum(axis=-1)
-    return np.einsum("...n,...n->...", positive, below + 0.5 * equal) / np.where(pairs > 0, pairs, np.nan)
+    beaten = share_below(scores, negative)
+    positives = np.einsum("...n,...n->...", positive, np.ones_like(positive))
+    # Both sums in the same order: an AUC of 1 is then exactly 1.
+    return np.einsum("...n,...n->...", positive, beaten) / np.where(positives > 0, positives, np.nan)
 
 
 def midranks(values: NDArray[np.floating]) -> NDArray[np.float64]:

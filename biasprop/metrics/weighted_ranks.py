@@ -1,4 +1,4 @@
-"""Sums of weights over smaller and equal scores: what ranks are where every weight is 1."""
+"""Weights of smaller and of equal scores: what ranks are where every weight is 1."""
 
 from __future__ import annotations
 
@@ -46,21 +46,20 @@ def running(values: NDArray[np.float64], by: Sorted) -> NDArray[np.float64]:
     return np.concatenate([np.zeros((*sums.shape[:-1], 1)), sums], axis=-1)
 
 
-def weight_below(
-    scores: NDArray[np.floating], weight: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return for each entry the total weight of entries with a smaller score, and of those with an equal one.
+def share_below(scores: NDArray[np.floating], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return for each entry the share of the weight at smaller scores, plus half of that at equal ones.
 
     Args:
         scores: [..., n], as for :func:`sort_scores`.
         weight: [..., n], >= 0.
 
     Returns:
-        Two arrays [..., n] in the order of the entries.
+        [..., n] in the order of the entries; exactly 0 below and 1 above all weight, NaN where there is no weight.
     """
     by = sort_scores(scores, weight.ndim)
     sums = running(weight, by)
     back = np.argsort(by.order, axis=-1)  # from the sorted order to that of the entries
     below = np.take_along_axis(sums, np.take_along_axis(by.first, back, axis=-1), axis=-1)
     up_to = np.take_along_axis(sums, np.take_along_axis(by.last, back, axis=-1) + 1, axis=-1)
-    return below, up_to - below
+    total = sums[..., -1:]
+    return 0.5 * (below + up_to) / np.where(total > 0, total, np.nan)

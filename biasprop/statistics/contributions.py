@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from biasprop.metrics import calibration_intercept, calibration_slope
-from biasprop.metrics.weighted_ranks import weight_below
+from biasprop.metrics.weighted_ranks import share_below
 
 
 class Estimated(NamedTuple):
@@ -49,13 +49,11 @@ def area(
         The value is NaN where a class is empty, the variance where a class has fewer than two clusters.
     """
     positive, negative = np.where(labels == 1, weight, 0.0), np.where(labels == 0, weight, 0.0)
-    positives, negatives = positive.sum(), negative.sum()
+    positives, negatives = positive @ np.ones(len(labels)), negative.sum()
     if not (positives > 0 and negatives > 0):
         return Estimated(np.nan, np.nan, np.full(clusters, np.nan))
-    below, equal = weight_below(scores, negative)
-    beaten = (below + 0.5 * equal) / negatives  # share of the healthy whose score is lower
-    below, equal = weight_below(scores, positive)
-    beaten_by = 1.0 - (below + 0.5 * equal) / positives  # share of the diseased whose score is higher
+    beaten = share_below(scores, negative)  # share of the healthy whose score is lower
+    beaten_by = 1.0 - share_below(scores, positive)  # share of the diseased whose score is higher
     value = float(positive @ beaten / positives)
     above = _sums(positive * (beaten - value) / positives, cluster, clusters)
     under = _sums(negative * (beaten_by - value) / negatives, cluster, clusters)

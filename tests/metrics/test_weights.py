@@ -123,3 +123,10 @@ def test_expected_ece_with_weights_is_what_a_perfect_model_has_on_average() -> N
     drawn = metrics.ece(np.broadcast_to(scores, labels.shape), labels, np.broadcast_to(weight, labels.shape))
     expected = metrics.ece_expected(scores, labels[0], weight)
     assert drawn.mean() == pytest.approx(expected, abs=4 * drawn.std() / 20 + 0.0005)
+
+
+def test_a_perfect_weighted_auc_is_exactly_1() -> None:
+    for seed in range(50):
+        weight = np.random.default_rng(seed).uniform(size=37)
+        assert metrics.auc(np.arange(37), np.arange(37) > 20, weight) == 1.0
+        assert metrics.auc(-np.arange(37), np.arange(37) > 20, weight) == 0.0
