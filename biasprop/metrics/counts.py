@@ -20,7 +20,7 @@ def counted(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = Non
     Raises:
         ValueError: a weight is negative, infinite or NaN.
     """
-    mask = ~np.isnan(scores) & (np.asarray(labels) >= 0)
+    mask = ~np.isnan(np.asarray(scores)) & (np.asarray(labels) >= 0)
     if weight is None:
         return mask
     weight = np.asarray(weight)

@@ -107,7 +107,8 @@ def calibration(
     Returns:
         NaN where the metric is undefined.
     """
-    value = float((calibration_slope if slope_free else calibration_intercept)(scores, labels, weight))
+    metric = calibration_slope if slope_free else calibration_intercept
+    value = float(metric(scores, labels, weight)) if len(labels) else np.nan
     if np.isnan(value):
         return Estimated(value, np.nan, np.full(clusters, np.nan))
     slope = value if slope_free else 1.0

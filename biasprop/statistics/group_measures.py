@@ -93,6 +93,8 @@ class Groups:
 
     def values(self, name: str, rows: NDArray[np.intp], weight: NDArray[np.float64] | None) -> NDArray[np.float64]:
         """Compute a measure of rows: weights [..., row] or None -> [...]."""
+        if not len(rows):
+            return np.full(() if weight is None else weight.shape[:-1], np.nan)
         labels = self.people.labels[rows]
         resampled = weight is not None and weight.ndim > 1
         if name in CALIBRATION:

@@ -78,7 +78,7 @@ def metric_frame(table: pd.DataFrame) -> MetricFrame:
 @pytest.mark.parametrize("block", range(10))
 def test_values_agree_with_scikit_learn_and_fairlearn_on_200_tables(block) -> None:
     seen = {"empty": 0, "one class": 0, "missing": 0, "weights": 0, "ties": 0}
-    for seed in range(block, TABLES, 10):
+    for seed in range(block * TABLES // 10, (block + 1) * TABLES // 10):
         table = hard_table(seed)
         audit = biasprop.audit_scores(
             table["score"],
@@ -129,7 +129,9 @@ def _consistent(audit: Audit) -> None:
 
 def test_measures_are_those_of_the_package() -> None:
     table = people(0, 900)
-    audit = biasprop.audit_scores(table.score, table.label, table.group, score_is="log-odds", threshold=0.1)
+    audit = biasprop.audit_scores(
+        table["score"], table["label"], table["group"], score_is="log-odds", threshold=0.1, n_bootstrap=100
+    )
     for group, rows in table.groupby("group"):
         s, y = rows["score"].to_numpy(), rows["label"].to_numpy()
         ours = audit.by_group.loc[("group", group)]
@@ -145,8 +147,10 @@ def test_measures_are_those_of_the_package() -> None:
 def test_probabilities_and_log_odds_give_the_same_audit() -> None:
     table = people(1)
     given = {"target": table["label"], "groups": table["group"]}
-    logits = biasprop.audit_scores(table["score"], **given, score_is="log-odds", threshold=0.2)
-    shares = biasprop.audit_scores(expit(table["score"]), **given, score_is="probability", threshold=expit(0.2))
+    logits = biasprop.audit_scores(table["score"], **given, score_is="log-odds", threshold=0.2, n_bootstrap=100)
+    shares = biasprop.audit_scores(
+        expit(table["score"]), **given, score_is="probability", threshold=expit(0.2), n_bootstrap=100
+    )
     pd.testing.assert_frame_equal(logits.estimates, shares.estimates)
     pd.testing.assert_frame_equal(logits.contrasts, shares.contrasts)
 
@@ -214,7 +218,8 @@ def test_verdicts_read_the_adjusted_interval() -> None:
     bounds |= {(0.1, 0.3): UNCLEAR, (-0.3, -0.1): UNCLEAR, (-0.1, 0.3): NOT_RESOLVED, (np.nan, np.nan): ""}
     assert {pair: zone(*pair, margin=0.2) for pair in bounds} == bounds
     table = people(7, 2000, ("a", "b", "c"))
-    table.loc[table["group"] == "c", "score"] *= np.sign(np.random.default_rng(0).uniform(-0.3, 1, len(table)))
+    noise = np.random.default_rng(0).standard_normal(len(table))
+    table["score"] += np.where(table["group"] == "c", 6 * noise, 0.0)
     audit = biasprop.audit_scores(table.score, table.label, table.group, score_is="ranking", margin={"z": 0.4})
     gaps = audit.contrasts.query("metric == 'z'").set_index(["group", "against"])
     assert gaps["verdict"].to_dict() == {("a", "b"): NEGLIGIBLE, ("a", "c"): MATERIAL, ("b", "c"): MATERIAL}
@@ -226,7 +231,7 @@ def test_verdicts_read_the_adjusted_interval() -> None:
 
 def test_the_seed_decides_and_other_groups_or_measures_do_not() -> None:
     table = people(8, 900, ("a", "b", "c"))
-    arguments = {"score_is": "log-odds", "method": "bootstrap", "n_bootstrap": 200, "threshold": 0.0}
+    arguments = {"score_is": "log-odds", "method": "bootstrap", "n_bootstrap": 100, "threshold": 0.0}
     first = biasprop.audit_scores(table["score"], table["label"], table["group"], **arguments).estimates
     again = biasprop.audit_scores(table["score"], table["label"], table["group"], **arguments).estimates
     pd.testing.assert_frame_equal(first, again)
@@ -249,7 +254,7 @@ def test_an_auc_of_1_has_no_interval() -> None:
 
 def test_the_result_as_one_table_and_as_json() -> None:
     table = people(9)
-    audit = biasprop.audit_scores(table["score"], table["label"], table["group"], score_is="log-odds", threshold=0.0)
+    audit = biasprop.audit_scores(table["score"], table["label"], table["group"], score_is="log-odds", n_bootstrap=100)
     whole = audit.to_dataframe()
     assert whole["table"].value_counts().to_dict() == {
         "estimate": len(audit.estimates),
@@ -263,5 +268,5 @@ def test_an_audit_warns_of_nothing() -> None:
     table = hard_table(4)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        biasprop.audit_scores(table["score"], table["label"], table["group"], score_is="log-odds", threshold=0.0)
-        biasprop.audit_scores([], [], [], score_is="log-odds", threshold=0.0)
+        for scores, target, groups in ((table["score"], table["label"], table["group"]), ([], [], [])):
+            biasprop.audit_scores(scores, target, groups, score_is="log-odds", threshold=0.0, n_bootstrap=100)
