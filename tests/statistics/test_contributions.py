@@ -56,9 +56,8 @@ def test_obuchowski_from_all_pairs(seed) -> None:
 def test_groups_that_share_subjects_agree_with_paired_areas() -> None:
     """Twins: each subject healthy and diseased in two subgroups."""
     random = np.random.default_rng(0)
-    subject = random.standard_normal(400)
-    low = subject + random.standard_normal((2, 400))
-    high = subject + random.standard_normal((2, 400)) + [[1.0], [1.4]]
+    low = random.standard_normal(400) + 0.5 * random.standard_normal((2, 400))
+    high = random.standard_normal(400) + 0.5 * random.standard_normal((2, 400)) + [[1.0], [1.4]]
     expected = paired_areas(low, high)
     audit = biasprop.audit_scores(
         np.concatenate([low, high], axis=1).ravel(),
