@@ -152,8 +152,10 @@ class Generator(Protocol):
 
 
 @runtime_checkable
-class RendersImages(Generator, Protocol):
+class RendersImages(Protocol):
     """A generator whose examples have an ``image``."""
+
+    subgroups: dict[str, Any]
 
     def render(self, subject: Subjects) -> Float[Array, "h w c"]:
         """The image, in [0, 1]."""

@@ -34,11 +34,11 @@ class Latent(enum.IntEnum):
 class Cloud(Component):
     """Distribution of one subgroup's features."""
 
-    noise: Annotated[float, Field(gt=0, le=100)] = 1.0
+    noise: Annotated[float, Field(gt=0, le=10)] = 1.0
     """Sd of every feature around its class mean."""
     angle: Annotated[float, Field(ge=-180, le=180)] = 0.0
     """Direction along which the classes differ, degrees from the first feature of the disease's plane to the second."""
-    offset: Annotated[float, Field(ge=-100, le=100)] = 0.0
+    offset: Annotated[float, Field(ge=-10, le=10)] = 0.0
     """Mean of the last feature, in both classes: a cue of the subgroup that is not one of the disease."""
 
 
@@ -50,7 +50,7 @@ class FeatureVector(Component):
     """Number of features."""
     subgroups: Annotated[dict[str, Cloud], Field(min_length=2)]
     """Name -> distribution of its features."""
-    distance: Annotated[float, Field(ge=0, le=100)] = 1.5
+    distance: Annotated[float, Field(ge=0, le=10)] = 1.5
     """Distance of the class means."""
     comorbidity: Annotated[float, Field(ge=0, le=1)] = 0.5
     """P(the disease that the label is not of)."""
