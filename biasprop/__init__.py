@@ -4,6 +4,7 @@
 >>> cube = biasprop.run_study("studies/skin_tone.toml")  # or: python -m biasprop.run studies/skin_tone.toml
 >>> cube = biasprop.open_cube("results/skin_tone-...")
 >>> table = biasprop.dataframe("results/skin_tone-...")
+>>> audit = biasprop.audit_scores(scores, target, groups, score_is="probability")  # of any model, no simulation
 
 Importing the package loads nothing else; each public name loads its module when it is first used.
 """
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from biasprop.report.tidy_table import dataframe as dataframe
     from biasprop.run import run_study as run_study
+    from biasprop.statistics.audit import audit_scores as audit_scores
     from biasprop.store.view import open_cube as open_cube
     from biasprop.study.load import load_study as load_study
 
@@ -24,9 +26,10 @@ NUMERICS = 3
 """Version of the numbers, part of every digest: increased by one with every entry under "Numerics" in the changelog,
 when the same study gives other numbers."""
 
-__all__ = ["NUMERICS", "__version__", "dataframe", "load_study", "open_cube", "run_study"]
+__all__ = ["NUMERICS", "__version__", "audit_scores", "dataframe", "load_study", "open_cube", "run_study"]
 
 _HOMES = {
+    "audit_scores": "biasprop.statistics.audit",
     "dataframe": "biasprop.report.tidy_table",
     "load_study": "biasprop.study.load",
     "open_cube": "biasprop.store.view",

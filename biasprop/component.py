@@ -11,9 +11,10 @@ traced leaf is not a float.
 
 from __future__ import annotations
 
+import difflib
 import functools
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -27,6 +28,15 @@ class InputError(Exception):
     def __init__(self, problems: list[str] | str):
         self.problems = [problems] if isinstance(problems, str) else list(problems)
         super().__init__("\n".join(self.problems))
+
+
+def suggestion(wrong: Any, allowed: Iterable[Any]) -> str:
+    """``allowed: a, b, c; did you mean a?``, the question only where one of them is close to ``wrong``."""
+    names = [str(name) for name in allowed][:1_000]
+    by_lower = {name.lower(): name for name in reversed(names)}
+    close = difflib.get_close_matches(str(wrong).lower(), by_lower, n=1, cutoff=0.5)
+    listed = ", ".join(names[:40]) if names else "none"
+    return f"allowed: {listed}" + (f"; did you mean {by_lower[close[0]]}?" if close else "")
 
 
 class Unfinished(Exception):

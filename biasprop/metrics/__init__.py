@@ -1,9 +1,10 @@
 """Metrics: functions of scores, labels and weights, vectorised over leading axes. NumPy, SciPy and pandas (for ranks).
 
-A metric takes ``scores[..., n]`` (log-odds of disease), ``labels[..., n]`` (0 or 1) and ``weight[..., n]`` (0 or 1;
-None means all 1) and returns one value per leading index. An entry counts if its weight is 1, its label is not negative
-and its score is not NaN; other entries are padding and change nothing. An undefined value is NaN, never 0 or 1; the
-counts ``n`` and ``n_positive`` say why.
+A metric takes ``scores[..., n]`` (log-odds of disease), ``labels[..., n]`` (0 or 1) and ``weight[..., n]`` (>= 0; None
+means all 1) and returns one value per leading index. An entry counts if its weight is above 0, its label is not
+negative and its score is not NaN; other entries are padding and change nothing. Weights may be sampling weights or, in
+a bootstrap, how often an entry is drawn; only their ratios matter. An undefined value is NaN, never 0 or 1; the counts
+``n`` and ``n_positive`` of entries say why.
 
 To add a metric, write it in a file of its own and add one line to the table below that has its signature
 (:data:`METRICS`, :data:`THRESHOLD_METRICS` or :data:`TWIN_METRICS`); ``statistics.measures.measure`` then computes it

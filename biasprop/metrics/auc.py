@@ -9,24 +9,29 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
-from biasprop.metrics.counts import counted
+from biasprop.metrics.counts import counted, real_weight
+from biasprop.metrics.weighted_ranks import share_below
 
 
 def auc(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> NDArray[np.float64]:
     """P(score of a diseased subject > score of a healthy one), ties counting half.
 
     Mann-Whitney statistic from midranks: (sum of the positives' ranks - P (P + 1) / 2) / (P N) with P positives and N
-    negatives (Hanley and McNeil, Radiology 143, 1982).
+    negatives (Hanley and McNeil, Radiology 143, 1982). With weights, a pair counts with the product of its two weights.
 
     Args:
         scores: [..., n] log-odds.
         labels: [..., n], 0 or 1.
-        weight: [..., n], 0 or 1.
+        weight: [..., n], >= 0.
 
     Returns:
         [...] in [0, 1]; NaN where a class is empty.
     """
     mask = counted(scores, labels, weight)
+    weights = real_weight(mask, weight)
+    if weights is not None:
+        positive = np.asarray(labels) == 1
+        return _weighted_auc(np.asarray(scores), np.where(positive, weights, 0.0), np.where(positive, 0.0, weights))
     # Padding ranks above all entries that count, so it changes no rank; infinite scores that count are clipped.
     limit = np.finfo(np.asarray(scores).dtype if np.asarray(scores).dtype.kind == "f" else np.float64).max
     ranks = midranks(np.where(mask, np.clip(scores, -limit, limit), np.inf))
@@ -35,6 +40,16 @@ def auc(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -
     pairs = (positives * (mask.sum(axis=-1) - positives)).astype(np.float64)
     rank_sum = np.einsum("...n,...n->...", ranks, positive.astype(np.float64))
     return (rank_sum - positives * (positives + 1) / 2) / np.where(pairs > 0, pairs, np.nan)
+
+
+def _weighted_auc(
+    scores: NDArray[np.floating], positive: NDArray[np.float64], negative: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """AUC from the weights of each class: scores [..., n], both weights [..., n], 0 for the other class."""
+    beaten = share_below(scores, negative)
+    positives = np.einsum("...n,...n->...", positive, np.ones_like(positive))
+    # Both sums in the same order: an AUC of 1 is then exactly 1.
+    return np.einsum("...n,...n->...", positive, beaten) / np.where(positives > 0, positives, np.nan)
 
 
 def midranks(values: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 logit P(disease) = a + b * score. The slope is b with both free (1 is perfect, below 1 is too confident); the intercept
 is a with b fixed at 1 (0 is perfect, negative means that risks are too high). Both are NaN where fewer than 50 of a
 class count, where the scores separate the classes (the maximum-likelihood slope is infinite) or where they do not vary.
+With weights [..., n] >= 0 the likelihood is the weighted one.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
 
-from biasprop.metrics.counts import counted
+from biasprop.metrics.counts import counted, real_weight
 
 MIN_PER_CLASS = 50
 """Fewest subjects of each class for a calibration fit."""
@@ -19,34 +20,48 @@ STEPS = 60
 TOLERANCE = 1e-9
 
 
-def calibration_intercept(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> NDArray[np.float64]:
-    """Calibration intercept, log-odds: scores [..., n], labels [..., n] -> [...]; NaN where undefined (see above)."""
-    return _fit(scores, labels, weight, slope_free=False)
+def calibration_intercept(
+    scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None, min_per_class: int = MIN_PER_CLASS
+) -> NDArray[np.float64]:
+    """Calibration intercept, log-odds: scores [..., n], labels [..., n] -> [...]; NaN where undefined (see above).
+
+    ``min_per_class`` is the number of each class below which it is undefined. It is a rule for samples; the resamples
+    of a bootstrap, which leave out a third of a sample, take 1.
+    """
+    return _fit(scores, labels, weight, min_per_class, slope_free=False)
 
 
-def calibration_slope(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> NDArray[np.float64]:
-    """Calibration slope: scores [..., n], labels [..., n] -> [...]; NaN where undefined (see above)."""
-    return _fit(scores, labels, weight, slope_free=True)
+def calibration_slope(
+    scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None, min_per_class: int = MIN_PER_CLASS
+) -> NDArray[np.float64]:
+    """Calibration slope, with the arguments of :func:`calibration_intercept`; NaN where undefined (see above)."""
+    return _fit(scores, labels, weight, min_per_class, slope_free=True)
 
 
-def _fit(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None, slope_free: bool) -> NDArray[np.float64]:
+def _fit(
+    scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None, min_per_class: int, slope_free: bool
+) -> NDArray[np.float64]:
     mask = counted(scores, labels, weight)
-    leading = mask.shape[:-1]
-    mask = mask.reshape(-1, mask.shape[-1])
-    x = np.where(mask, np.broadcast_to(scores, (*leading, mask.shape[-1])).reshape(mask.shape), 0.0).astype(np.float64)
-    y = np.where(mask, np.broadcast_to(labels, (*leading, mask.shape[-1])).reshape(mask.shape), 0).astype(np.float64)
+    weights = real_weight(mask, weight)
+    leading, size = mask.shape[:-1], mask.shape[-1]
+    mask = mask.reshape(-1, size)
+    m = mask.astype(np.float64) if weights is None else weights.reshape(-1, size)
+    x = np.where(mask, np.broadcast_to(scores, (*leading, size)).reshape(mask.shape), 0.0).astype(np.float64)
+    y = np.where(mask, np.broadcast_to(labels, (*leading, size)).reshape(mask.shape), 0).astype(np.float64)
     result = np.full(len(mask), np.nan)
-    rows = np.flatnonzero(_fits(x, y, mask))
+    rows = np.flatnonzero(_fits(x, y, mask, min_per_class))
     if len(rows):
         fit = _newton_slope if slope_free else _newton_intercept
-        result[rows] = fit(x[rows], y[rows], mask[rows].astype(np.float64))
+        result[rows] = fit(x[rows], y[rows], m[rows])
     return result.reshape(leading)
 
 
-def _fits(x: NDArray[np.float64], y: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Rows with 50 finite scores of each class that overlap."""
+def _fits(
+    x: NDArray[np.float64], y: NDArray[np.float64], mask: NDArray[np.bool_], min_per_class: int
+) -> NDArray[np.bool_]:
+    """Rows with enough finite scores of each class that overlap."""
     positive, negative = mask & (y == 1), mask & (y == 0)
-    enough = np.minimum(positive.sum(axis=-1), negative.sum(axis=-1)) >= MIN_PER_CLASS
+    enough = np.minimum(positive.sum(axis=-1), negative.sum(axis=-1)) >= min_per_class
 
     def least(which: NDArray[np.bool_]) -> NDArray[np.float64]:
         return np.where(which, x, np.inf).min(axis=-1)
@@ -60,8 +75,8 @@ def _fits(x: NDArray[np.float64], y: NDArray[np.float64], mask: NDArray[np.bool_
 
 
 def _newton_intercept(x: NDArray[np.float64], y: NDArray[np.float64], m: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Solve sum(expit(a + x)) = sum(y) per row; the sum increases in a, so Newton steps are kept in a bracket."""
-    total = y.sum(axis=-1)
+    """Solve sum(m expit(a + x)) = sum(m y) per row; the sum increases in a, so Newton steps are kept in a bracket."""
+    total = (y * m).sum(axis=-1)
     centre = logit(total / m.sum(axis=-1))
     spread = np.abs(x).max(axis=-1)
     low, high = centre - spread, centre + spread
@@ -84,7 +99,8 @@ def _newton_slope(x: NDArray[np.float64], y: NDArray[np.float64], m: NDArray[np.
     count = m.sum(axis=-1)
     mean = (x * m).sum(axis=-1) / count
     sd = np.sqrt((np.square(x - mean[:, None]) * m).sum(axis=-1) / count)
-    u = (x - mean[:, None]) / sd[:, None] * m  # standardised, so that the tolerance is the same for all models
+    u = (x - mean[:, None]) / sd[:, None] * (m > 0)  # standardised, so that the tolerance is the same for all models
+    y = y * m
     a, b = logit(y.sum(axis=-1) / count), np.zeros(len(x))
     target, target_u = y.sum(axis=-1), np.einsum("rn,rn->r", y, u)
     active = np.arange(len(x))
@@ -95,8 +111,9 @@ def _newton_slope(x: NDArray[np.float64], y: NDArray[np.float64], m: NDArray[np.
 
     for _ in range(STEPS):
         ur, mr = u[active], m[active]
-        p = expit(a[active, None] + b[active, None] * ur) * mr
-        w = p * (1.0 - p)
+        risk = expit(a[active, None] + b[active, None] * ur)
+        p = risk * mr
+        w = p * (1.0 - risk)
         ga = target[active] - p.sum(axis=-1)
         gb = target_u[active] - np.einsum("rn,rn->r", p, ur)
         haa, hab = w.sum(axis=-1), np.einsum("rn,rn->r", w, ur)

@@ -7,33 +7,61 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def counted(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> NDArray[np.bool_]:
-    """Return whether an entry counts: weight 1, label 0 or 1, score not NaN.
+    """Return whether an entry counts: weight above 0, label 0 or 1, score not NaN.
 
     Args:
         scores: [..., n] log-odds.
         labels: [..., n], negative = absent.
-        weight: [..., n], 0 = padding, 1 = counts.
+        weight: [..., n], finite and >= 0; 0 = padding.
 
     Returns:
         [..., n], the arguments broadcast together.
 
     Raises:
-        ValueError: a weight is neither 0 nor 1 (fractional weights have no meaning for a rank).
+        ValueError: a weight is negative, infinite or NaN.
     """
-    mask = ~np.isnan(scores) & (np.asarray(labels) >= 0)
+    mask = ~np.isnan(np.asarray(scores)) & (np.asarray(labels) >= 0)
     if weight is None:
         return mask
     weight = np.asarray(weight)
-    if not np.isin(weight, (0, 1)).all():
-        raise ValueError("weight must be 0 or 1")
-    return mask & (weight == 1)
+    # A comparison with NaN is False, so this finds NaN as well.
+    if not ((weight >= 0) & (weight < np.inf)).all():
+        raise ValueError("weight must be finite and not negative")
+    return mask & (weight > 0)
+
+
+def real_weight(mask: NDArray[np.bool_], weight: ArrayLike | None) -> NDArray[np.float64] | None:
+    """Return weights [..., n], 0 where an entry does not count; None if all that count have the weight 1.
+
+    Args:
+        mask: from :func:`counted`.
+        weight: as given to it.
+    """
+    if weight is None:
+        return None
+    weight = np.asarray(weight)
+    if ((weight == 0) | (weight == 1)).all():
+        return None
+    return np.where(mask, weight, 0.0).astype(np.float64)
+
+
+def total_weight(
+    mask: NDArray[np.bool_], weight: NDArray[np.float64] | None
+) -> NDArray[np.int64] | NDArray[np.float64]:
+    """Return the sum of weights along the last axis, [..., n] -> [...]; the number of entries if ``weight`` is None.
+
+    Args:
+        mask: entries that are summed.
+        weight: from :func:`real_weight`.
+    """
+    return mask.sum(axis=-1) if weight is None else np.where(mask, weight, 0.0).sum(axis=-1)
 
 
 def n(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> NDArray[np.int64]:
-    """Number of entries that count: [..., n] -> [...]."""
+    """Number of entries that count, whatever their weight: [..., n] -> [...]."""
     return counted(scores, labels, weight).sum(axis=-1)
 
 
 def n_positive(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> NDArray[np.int64]:
-    """Number of diseased entries that count: [..., n] -> [...]."""
+    """Number of diseased entries that count, whatever their weight: [..., n] -> [...]."""
     return (counted(scores, labels, weight) & (np.asarray(labels) == 1)).sum(axis=-1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from biasprop.metrics.counts import counted
+from biasprop.metrics.counts import counted, real_weight, total_weight
 
 
 def operating_threshold(
@@ -19,7 +19,7 @@ def operating_threshold(
         scores: [..., n] log-odds of the calibration subjects.
         labels: [..., n], 0 or 1.
         target_specificity: in (0, 1].
-        weight: [..., n], 0 or 1.
+        weight: [..., n], >= 0; the specificity is then a share of the weight.
 
     Returns:
         [...] log-odds; NaN where no healthy subject counts.
@@ -29,12 +29,22 @@ def operating_threshold(
     """
     if not 0.0 < target_specificity <= 1.0:
         raise ValueError(f"target_specificity must lie in (0, 1], not {target_specificity}")
-    healthy = counted(scores, labels, weight) & (np.asarray(labels) == 0)
-    ordered = np.sort(np.where(healthy, scores, np.nan), axis=-1)  # NaN goes last
+    mask = counted(scores, labels, weight)
+    healthy = mask & (np.asarray(labels) == 0)
+    weights = real_weight(mask, weight)
+    values = np.where(healthy, scores, np.nan)
     negatives = healthy.sum(axis=-1)
-    # 0.95 * 20 may round to slightly above 19, which would ask for one healthy subject too many.
-    needed = np.ceil(target_specificity * negatives - 1e-9).astype(int)
-    index = np.maximum(needed - 1, 0)
+    if weights is None:
+        ordered = np.sort(values, axis=-1)  # NaN goes last
+        # 0.95 * 20 may round to slightly above 19, which would ask for one healthy subject too many.
+        needed = np.ceil(target_specificity * negatives - 1e-9).astype(int)
+        index = np.maximum(needed - 1, 0)
+    else:
+        order = np.argsort(values, axis=-1, kind="stable")
+        ordered = np.take_along_axis(values, order, axis=-1)
+        running = np.cumsum(np.take_along_axis(np.where(healthy, weights, 0.0), order, axis=-1), axis=-1)
+        needed = (target_specificity - 1e-9 / np.maximum(negatives, 1)) * running[..., -1]
+        index = np.minimum((running < needed[..., None]).sum(axis=-1), np.maximum(negatives - 1, 0))
     return np.take_along_axis(ordered, index[..., None], axis=-1)[..., 0].astype(np.float64)
 
 
@@ -42,10 +52,12 @@ def _share_called(
     scores: ArrayLike, labels: ArrayLike, threshold: ArrayLike, weight: ArrayLike | None, label: int
 ) -> NDArray[np.float64]:
     """Share of the subjects with this label that are called diseased; NaN without a threshold or such a subject."""
-    mask = counted(scores, labels, weight) & (np.asarray(labels) == label)
+    mask = counted(scores, labels, weight)
+    weights = real_weight(mask, weight)
+    mask = mask & (np.asarray(labels) == label)
     threshold = np.asarray(threshold, np.float64)
-    called = (mask & (np.asarray(scores) > threshold[..., None])).sum(axis=-1)
-    total = mask.sum(axis=-1)
+    called = total_weight(mask & (np.asarray(scores) > threshold[..., None]), weights)
+    total = total_weight(mask, weights)
     return called / np.where((total > 0) & ~np.isnan(threshold), total, np.nan)
 
 

@@ -7,11 +7,17 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from biasprop.metrics.counts import real_weight, total_weight
 
-def _whole(scores: NDArray[np.floating], weight: ArrayLike | None) -> NDArray[np.bool_]:
-    """Return subjects all of whose twins have a score: [..., n]."""
+
+def _whole(
+    scores: NDArray[np.floating], weight: ArrayLike | None
+) -> tuple[NDArray[np.bool_], NDArray[np.float64] | None]:
+    """Return subjects that count and all of whose twins have a score, [..., n], and their weights (None: all 1)."""
     whole = np.asarray(~np.isnan(scores).any(axis=-2))
-    return whole if weight is None else whole & (np.asarray(weight) == 1)
+    if weight is not None:
+        whole = whole & (np.asarray(weight) > 0)
+    return whole, real_weight(whole, weight)
 
 
 def flip_rate(scores: ArrayLike, threshold: ArrayLike, weight: ArrayLike | None = None) -> NDArray[np.float64]:
@@ -20,17 +26,17 @@ def flip_rate(scores: ArrayLike, threshold: ArrayLike, weight: ArrayLike | None 
     Args:
         scores: [..., subgroup, n] log-odds of the same subjects rendered as each subgroup.
         threshold: [...] log-odds, common to all subgroups.
-        weight: [..., n], 0 or 1.
+        weight: [..., n], >= 0.
 
     Returns:
         [...] in [0, 1]; NaN without a threshold, a subject, or a second subgroup.
     """
     scores, threshold = np.asarray(scores), np.asarray(threshold, np.float64)
-    whole = _whole(scores, weight)
+    whole, weights = _whole(scores, weight)
     called = scores > threshold[..., None, None]
     pairs = list(combinations(range(scores.shape[-2]), 2))
-    flips = sum(((called[..., a, :] != called[..., b, :]) & whole).sum(axis=-1) for a, b in pairs)
-    total = whole.sum(axis=-1) * len(pairs)
+    flips = sum(total_weight((called[..., a, :] != called[..., b, :]) & whole, weights) for a, b in pairs)
+    total = total_weight(whole, weights) * len(pairs)
     return flips / np.where((total > 0) & ~np.isnan(threshold), total, np.nan)
 
 
@@ -42,15 +48,16 @@ def score_shift(
     Args:
         scores: [..., subgroup, n] log-odds of the same subjects rendered as each subgroup.
         threshold: not used; all twin metrics have the same signature.
-        weight: [..., n], 0 or 1.
+        weight: [..., n], >= 0.
 
     Returns:
         [...] log-odds; NaN without a subject or a second subgroup.
     """
     scores = np.asarray(scores, np.float64)
-    whole = _whole(scores, weight)
+    whole, weights = _whole(scores, weight)
     if scores.shape[-2] < 2:
         return np.full(scores.shape[:-2], np.nan)
-    shift = np.where(whole, scores[..., 0, :] - scores[..., 1:, :].mean(axis=-2), 0.0).sum(axis=-1)
-    total = whole.sum(axis=-1)
+    shifts = np.where(whole, scores[..., 0, :] - scores[..., 1:, :].mean(axis=-2), 0.0)
+    shift = (shifts if weights is None else shifts * weights).sum(axis=-1)
+    total = total_weight(whole, weights)
     return shift / np.where(total > 0, total, np.nan)

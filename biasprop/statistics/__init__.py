@@ -10,5 +10,9 @@ To add a kind of estimand: its name and fields in ``estimand.KINDS`` and ``estim
 in ``paired.VALUES``, and, if it has no test, how it is stated in ``estimate.UNTESTED``. Its interval must be one of
 ``intervals``, which ``python -m biasprop.coverage`` checks.
 
+``audit`` compares groups of independent people in a user's own table: ``people`` reads the table, ``group_measures``
+computes the same metrics with variances from ``contributions`` or ``bootstrap``, ``group_intervals`` turns them into
+intervals, and ``audit_result`` holds the tables.
+
 Nothing is imported here, so that reading a study file stays fast.
 """

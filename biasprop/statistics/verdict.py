@@ -6,6 +6,29 @@ ERASED, PERSISTS, REVERSED, NOT_RESOLVED = "erased", "persists", "reversed", "no
 REACHED, NOT_REACHED = "reached", "not reached"
 """Verdicts of a halving budget and a label efficiency, which have no test."""
 
+MATERIAL, NEGLIGIBLE, UNCLEAR = "material", "negligible", "present, size unclear"
+"""Verdicts of a difference between groups of people, from one interval; beside "not resolved"."""
+
+
+def zone(low: float, high: float, margin: float) -> str:
+    """Return the verdict on a difference from its interval and the margin below which it does not matter.
+
+    Args:
+        low, high: bounds of the interval; NaN = there is none.
+        margin: > 0, in the units of the difference.
+
+    Returns:
+        The first that holds: "material" (wholly beyond the margin on one side), "negligible" (wholly inside it),
+        "present, size unclear" (0 is left out) or "not resolved"; empty without an interval.
+    """
+    if not (low <= high):
+        return ""
+    if low > margin or high < -margin:
+        return MATERIAL
+    if -margin < low and high < margin:
+        return NEGLIGIBLE
+    return UNCLEAR if low > 0 or high < 0 else NOT_RESOLVED
+
 
 def verdict(value: float, p_difference: float, p_equivalence: float, expected: int, alpha: float) -> tuple[str, str]:
     """Return the verdict from the two tests of an estimate, equivalence first.

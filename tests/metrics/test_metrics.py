@@ -66,11 +66,6 @@ def test_a_missing_class_is_nan_never_0(name) -> None:
     assert np.isnan(metric(np.linspace(-1, 1, 200), np.zeros(200)))
 
 
-def test_fractional_weights_are_refused() -> None:
-    with pytest.raises(ValueError, match="0 or 1"):
-        metrics.auc([0.0, 1.0], [0, 1], [1.0, 0.5])
-
-
 def test_auc_by_hand() -> None:
     # Pairs (positive, negative): 2>1, 2=2 (half), 3>1, 3>2 -> 3.5 of 4.
     assert metrics.auc([1.0, 2.0, 2.0, 3.0], [0, 0, 1, 1]) == 3.5 / 4

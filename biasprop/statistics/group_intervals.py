@@ -1,0 +1,115 @@
+"""Intervals of a measure of each group of people, and of its difference between two groups.
+
+Arguments are arrays of groups, or of pairs of groups; everything is elementwise. Quantiles are Student's t with the
+number of clusters minus 1 degrees of freedom where people are in clusters, else normal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr, ndtri, stdtrit
+
+Bounds = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+class Spread(NamedTuple):
+    """A measure of several groups, and how uncertain it is."""
+
+    value: NDArray[np.float64]
+    """[group]."""
+    variance: NDArray[np.float64]
+    """[group], of the value (of ``z``: of the AUC); NaN where it cannot be estimated."""
+    correlation: NDArray[np.float64]
+    """[group, group], of the values; 0 between groups of different people."""
+    entries: NDArray[np.float64]
+    """[group], effective number of entries (people, or images of them) that the measure is about."""
+    units: NDArray[np.float64]
+    """[group], effective number of independent people or clusters that it is about."""
+    degrees: NDArray[np.float64]
+    """[group], degrees of freedom of the variance, infinite without clusters."""
+
+
+def quantile(alpha: float, degrees: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the two-sided critical value at level 1 - alpha; NaN below 1 degree of freedom."""
+    finite = np.isfinite(degrees) & (degrees >= 1)
+    critical = np.where(finite, -stdtrit(np.where(finite, degrees, 1.0), alpha / 2), -ndtri(alpha / 2))
+    return np.where(degrees >= 1, critical, np.nan)
+
+
+def probit_area(spread: Spread, alpha: float) -> Bounds:
+    """Interval of an AUC: normal on z = sqrt(2) * inverse normal CDF of the AUC, by the delta method.
+
+    NaN where the variance is 0, as it is for an AUC of 0 or 1.
+    """
+    low, high = z_of_area(spread._replace(value=np.sqrt(2.0) * ndtri(spread.value)), alpha)
+    return ndtr(low / np.sqrt(2.0)), ndtr(high / np.sqrt(2.0))
+
+
+def z_of_area(spread: Spread, alpha: float) -> Bounds:
+    """Interval of z itself, whose ``variance`` is that of the AUC; NaN where that is 0."""
+    half = quantile(alpha, spread.degrees) * z_error(spread)
+    return spread.value - half, spread.value + half
+
+
+def z_error(spread: Spread) -> NDArray[np.float64]:
+    """Standard error of z from the variance of AUC = Phi(z / sqrt 2), whose slope is phi(z / sqrt 2) / sqrt 2."""
+    slope = np.exp(-np.square(spread.value) / 4) / np.sqrt(4 * np.pi)
+    return np.sqrt(np.where(spread.variance > 0, spread.variance, np.nan)) / slope
+
+
+def wilson(spread: Spread, alpha: float) -> Bounds:
+    """Wilson's interval of a share (J. Am. Stat. Assoc. 22, 1927), with the effective number of people.
+
+    With weights or clusters the number n is the one at which share (1 - share) / n is the estimated variance (Franco et
+    al., J. Surv. Stat. Methodol. 7, 2019), at most ``entries``; at a share of 0 or 1, where that is 0, it is ``units``.
+    """
+    p, q = spread.value, quantile(alpha, spread.degrees)
+    inside = (p > 0) & (p < 1) & (spread.variance > 0)
+    equivalent = np.minimum(p * (1 - p) / np.where(inside, spread.variance, 1.0), spread.entries)
+    n = np.where(inside, equivalent, spread.units)
+    n = np.where(n > 0, n, np.nan)
+    centre = (p + q * q / (2 * n)) / (1 + q * q / n)
+    half = q / (1 + q * q / n) * np.sqrt(p * (1 - p) / n + q * q / (4 * n * n))
+    # At a share of 0 or 1 the bound is exactly that, up to rounding.
+    return np.where(p == 0, 0.0, centre - half), np.where(p == 1, 1.0, centre + half)
+
+
+def normal(spread: Spread, alpha: float) -> Bounds:
+    """Value +- critical value times standard error; NaN where the variance is 0 or missing."""
+    half = quantile(alpha, spread.degrees) * np.sqrt(np.where(spread.variance > 0, spread.variance, np.nan))
+    return spread.value - half, spread.value + half
+
+
+INTERVALS: Mapping[str, Callable[[Spread, float], Bounds]] = {
+    "area": probit_area,
+    "z": z_of_area,
+    "rate": wilson,
+    "other": normal,
+}
+"""Kind of measure -> its interval at level 1 - alpha."""
+
+
+def difference(
+    first: tuple[ArrayLike, ArrayLike, ArrayLike],
+    second: tuple[ArrayLike, ArrayLike, ArrayLike],
+    correlation: ArrayLike,
+) -> Bounds:
+    """Interval of a difference from the intervals of its two terms (Zou and Donner, Stat. Med. 27, 2008).
+
+    With Wilson's intervals this is Newcombe's interval of a difference of two rates (Stat. Med. 17, 1998, method 10),
+    with symmetric ones the usual normal interval.
+
+    Args:
+        first, second: value, low and high of each term.
+        correlation: of the two values, 0 for independent groups.
+    """
+    (a, la, ua), (b, lb, ub) = (map(np.asarray, term) for term in (first, second))
+    down, up = (
+        np.sqrt(np.maximum(x * x + y * y - 2 * np.asarray(correlation) * x * y, 0.0))
+        for x, y in ((a - la, ub - b), (ua - a, b - lb))
+    )
+    return (a - b) - down, (a - b) + up

@@ -1,0 +1,236 @@
+"""Measures of groups of people, and their variances: from formulas where there are any, else from a bootstrap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biasprop.metrics import METRICS, THRESHOLD_METRICS, auc, calibration_intercept, calibration_slope, z_of_auc
+from biasprop.statistics import contributions
+from biasprop.statistics.bootstrap import resamples
+from biasprop.statistics.group_intervals import Spread
+from biasprop.statistics.people import Attribute, People
+
+AREAS = ("auc", "z")
+RATES = tuple(THRESHOLD_METRICS)
+CALIBRATION = tuple(name for name in METRICS if name not in ("auc", "n", "n_positive"))
+"""Measures of probabilities; they read log-odds."""
+MEASURES = (*AREAS, *RATES, *CALIBRATION)
+REFERENCES = ("ece_expected",)
+"""Measures that others are read beside; they have no interval and no contrasts."""
+
+FORMULAS = ("auc", *RATES, "calibration_intercept", "calibration_slope")
+"""Measures whose variance has a formula; that of the others is from a bootstrap."""
+
+RESAMPLED: Mapping[str, Callable[..., NDArray]] = {
+    "calibration_intercept": partial(calibration_intercept, min_per_class=1),
+    "calibration_slope": partial(calibration_slope, min_per_class=1),
+}
+"""Functions for resamples, where they differ from those for samples."""
+
+MIN_DEFINED = 0.95
+"""Share of the resamples in which a measure must be defined; the variance of a selection of them means little."""
+
+
+def kind(name: str) -> str:
+    """Return which of ``group_intervals.INTERVALS`` a measure has."""
+    if name in AREAS:
+        return "z" if name == "z" else "area"
+    return "rate" if name in RATES else "other"
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How people are resampled."""
+
+    number: int
+    """Resamples, >= 2."""
+    seed: int
+    everything: bool
+    """Whether measures that have a formula are resampled as well."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measure of all groups of an attribute."""
+
+    spread: Spread
+    method: str
+    """Where the variance comes from; empty = there is none."""
+    resamples: NDArray[np.int64]
+    """[group], resamples in which the measure is defined; 0 without a bootstrap."""
+
+
+class Groups:
+    """The people of one attribute's groups whose score, target and group are known and whose weight is above 0."""
+
+    def __init__(self, people: People, attribute: Attribute, log_odds: NDArray[np.float64], threshold: float):
+        counts = ~np.isnan(people.scores) & (people.labels >= 0)
+        if people.weight is not None:
+            counts &= people.weight > 0
+        self.attribute = attribute
+        self.people, self.log_odds, self.threshold = people, log_odds, threshold
+        self.rows = [np.flatnonzero(counts & (attribute.member == g)) for g in range(len(attribute.groups))]
+        """Of each group."""
+        self.all_rows = np.flatnonzero(counts & (attribute.member >= 0))
+        inside, groups = people.cluster[self.all_rows], attribute.member[self.all_rows]
+        pairs = np.unique(np.stack([inside, groups], axis=-1), axis=0)
+        self.shared = bool(people.clustered and len(pairs) > len(np.unique(inside)))
+        """Whether a cluster has entries in several groups, so that the groups are not independent."""
+
+    def weight(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Weights of rows, 1 where none were given."""
+        return np.ones(len(rows)) if self.people.weight is None else self.people.weight[rows]
+
+    def clusters(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.integer], int]:
+        """Cluster numbers of rows and how many there are: those of all groups where clusters are shared."""
+        known = np.unique(self.people.cluster[self.all_rows if self.shared else rows])
+        return np.searchsorted(known, self.people.cluster[rows]), len(known)
+
+    def values(self, name: str, rows: NDArray[np.intp], weight: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        """Compute a measure of rows: weights [..., row] or None -> [...]."""
+        if not len(rows):
+            return np.full(() if weight is None else weight.shape[:-1], np.nan)
+        labels = self.people.labels[rows]
+        resampled = weight is not None and weight.ndim > 1
+        if name in CALIBRATION:
+            metric = RESAMPLED.get(name, METRICS[name]) if resampled else METRICS[name]
+            return metric(self.log_odds[rows], labels, weight)
+        scores = self.people.scores[rows]
+        if name in RATES:
+            threshold = np.full(() if weight is None else weight.shape[:-1], self.threshold)
+            return THRESHOLD_METRICS[name](scores, labels, threshold, weight)
+        return auc(scores, labels, weight)
+
+
+def measured(groups: Groups, names: Sequence[str], bootstrap: Bootstrap) -> dict[str, Measured]:
+    """Compute measures of every group with their variances.
+
+    Args:
+        groups: people of one attribute.
+        names: of :data:`MEASURES`; those of probabilities need log-odds, rates a threshold.
+        bootstrap: how people are resampled.
+
+    Returns:
+        Measure -> its values and variances. ``z`` has its value, and the variance of the AUC.
+    """
+    given = groups.people.weight
+    sample = {
+        name: np.array([groups.values(name, rows, None if given is None else given[rows]) for rows in groups.rows])
+        for name in {"auc" if name == "z" else name for name in names}
+    }
+    drawn = [name for name in sample if name not in REFERENCES and (bootstrap.everything or name not in FORMULAS)]
+    draws = _bootstrapped(groups, [name for name in drawn if not np.isnan(sample[name]).all()], bootstrap)
+    result = {}
+    for name in names:
+        source = "auc" if name == "z" else name
+        if name in REFERENCES:
+            one = _unmeasured(groups, sample[source])
+        elif source in drawn:
+            one = _from_draws(groups, source, sample[source], draws.get(source), bootstrap)
+        else:
+            one = _from_formula(groups, source, sample[source])
+        if name == "z":
+            labels = groups.people.labels
+            count = [(len(rows), int((labels[rows] == 1).sum())) for rows in groups.rows]
+            z, _ = z_of_auc(sample["auc"], *np.array(count).reshape(-1, 2).T)
+            one = Measured(one.spread._replace(value=z), one.method, one.resamples)
+        result[name] = one
+    return result
+
+
+def _from_formula(groups: Groups, name: str, sample: NDArray[np.float64]) -> Measured:
+    """Variances from the contributions of people."""
+    people, found = groups.people, []
+    for rows in groups.rows:
+        rows = _about(groups, name, rows) if name in RATES else rows
+        labels, weight, members = people.labels[rows], groups.weight(rows), groups.clusters(rows)
+        if name in RATES:
+            # Which of the two decisions is counted does not matter to the variance.
+            found.append(contributions.rate(people.scores[rows] > groups.threshold, weight, *members))
+        elif name == "auc":
+            found.append(contributions.area(people.scores[rows], labels, weight, *members))
+        else:
+            slope_free = name == "calibration_slope"
+            found.append(contributions.calibration(groups.log_odds[rows], labels, weight, *members, slope_free))
+    correlation = np.eye(len(found))
+    if groups.shared:
+        correlation = contributions.correlations(np.stack([one.contribution for one in found]))
+    spread = _spread(groups, name, sample, np.array([one.variance for one in found]), correlation)
+    formula = "DeLong" if name == "auc" else "Wilson" if name in RATES else "sandwich"
+    method = f"{formula} (clusters)" if people.clustered else formula
+    return Measured(spread, method, np.zeros(len(found), np.int64))
+
+
+def _from_draws(
+    groups: Groups, name: str, sample: NDArray[np.float64], draws: NDArray[np.float64] | None, bootstrap: Bootstrap
+) -> Measured:
+    """Variances of a measure over resamples [resample, group]."""
+    method = "bootstrap of clusters" if groups.people.clustered else "bootstrap of people"
+    draws = np.full((bootstrap.number, len(sample)), np.nan) if draws is None else draws
+    there = ~np.isnan(draws)
+    defined = there.sum(axis=0)
+    enough = defined >= max(2, MIN_DEFINED * bootstrap.number)
+    mean = np.where(there, draws, 0.0).sum(axis=0) / np.maximum(defined, 1)
+    deviation = np.where(there, draws - mean, 0.0)
+    variance = np.where(enough, np.square(deviation).sum(axis=0) / np.maximum(defined - 1, 1), np.nan)
+    correlation = contributions.correlations(deviation.T) if groups.shared else np.eye(len(sample))
+    return Measured(_spread(groups, name, sample, variance, correlation), method, defined)
+
+
+def _unmeasured(groups: Groups, sample: NDArray[np.float64]) -> Measured:
+    nothing = np.full(len(sample), np.nan)
+    spread = _spread(groups, "", sample, nothing, np.eye(len(sample)))
+    return Measured(spread, "", np.zeros(len(sample), np.int64))
+
+
+def _bootstrapped(groups: Groups, names: Sequence[str], bootstrap: Bootstrap) -> dict[str, NDArray[np.float64]]:
+    """Compute measures of resamples: name -> [resample, group].
+
+    Groups of different people are resampled one by one, each with its own number of people; groups that share clusters
+    together, so that a resample has the same clusters in all of them.
+    """
+    attribute, people = groups.attribute, groups.people
+    draws = {name: np.full((bootstrap.number, len(groups.rows)), np.nan) for name in names}
+    if not names:
+        return draws
+    strata = [(g, rows) for g, rows in enumerate(groups.rows)]
+    for stratum, rows in [(None, groups.all_rows)] if groups.shared else strata:
+        label = attribute.name if stratum is None else f"{attribute.name}={attribute.groups[stratum]}"
+        start = 0
+        for block in resamples(people.cluster[rows], bootstrap.seed, label, bootstrap.number):
+            weight = block * groups.weight(rows)
+            for g in range(len(groups.rows)) if stratum is None else (stratum,):
+                inside = attribute.member[rows] == g
+                for name in names:
+                    value = groups.values(name, rows[inside], weight[:, inside])
+                    draws[name][start : start + len(block), g] = value
+            start += len(block)
+    return draws
+
+
+def _spread(
+    groups: Groups,
+    name: str,
+    value: NDArray[np.float64],
+    variance: NDArray[np.float64],
+    correlation: NDArray[np.float64],
+) -> Spread:
+    entries, units, degrees = [], [], []
+    for rows in groups.rows:
+        rows = _about(groups, name, rows) if name in RATES else rows
+        weight = groups.weight(rows)
+        members, _ = groups.clusters(rows)
+        entries.append(contributions.effective_number(weight, np.arange(len(rows))))
+        units.append(contributions.effective_number(weight, members))
+        degrees.append(len(np.unique(members)) - 1 if groups.people.clustered else np.inf)
+    return Spread(value, variance, correlation, np.array(entries), np.array(units), np.array(degrees, np.float64))
+
+
+def _about(groups: Groups, name: str, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The people that a rate is a share of: the healthy for a specificity, else the diseased."""
+    return rows[groups.people.labels[rows] == (0 if name == "specificity" else 1)]
