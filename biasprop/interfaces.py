@@ -37,6 +37,8 @@ class Subjects(NamedTuple):
     months: Float[Array, "*n"] | None = None
     """Months since the first image, for a follow-up image of the same subject: anatomy is the same, disease has
     progressed, and latents of a single image (light, noise) are redrawn. None is the first image."""
+    exposure: Float[Array, "*n"] | None = None
+    """Factor on the light that reaches the sensor; None equals 1."""
 
     @property
     def mean_severity(self) -> Array:

@@ -170,7 +170,7 @@ class Gaussian(Component):
         return jnp.stack([jnp.mean(self.render(subject)), jnp.asarray(subject.mean_severity, jnp.float32)])
 
     def render(self, subject: Subjects) -> Float[Array, "h w 1"]:
-        """The image, with mean .5; not clipped, because that would make the background non-Gaussian."""
+        """The image, with mean .5 without exposure shift; not clipped, so that the background stays Gaussian."""
         white = normal(subject.key, Latent.FIELD, (self.size, self.size))
         levels, powers = self._backgrounds(), self._powers()
         invertible, turned = (self.difficulty.kind == kind for kind in ("invertible", "symmetric"))
@@ -185,6 +185,8 @@ class Gaussian(Component):
         image = 0.5 + subject.mean_severity * self.signal() + field + grain
         if invertible:
             image = 0.5 + _filter(image - 0.5, jnp.sqrt(jnp.stack(powers) / powers[0])[subject.subgroup], turned)
+        if subject.exposure is not None:
+            image = subject.exposure * image
         if subject.marker is not None:
             image = canvas.draw_marker(image, subject.marker, 0.9)
         return image[..., None]

@@ -144,9 +144,10 @@ def _separability(scores: NDArray) -> NDArray[np.float64]:
     """Return the AUC of the subgroup probe on the twins of two subgroups: [arm, 2, subject] -> [arm].
 
     Entry k has the log-odds, of a twin rendered as subgroup k, of being the last subgroup rather than the first. The
-    probe separates the first and the last subgroup; with more than two the measure is NaN.
+    probe separates the two subgroups. With more, entries are placements, and the measure is their mean: the AUC of the
+    probes of one subgroup against the rest, averaged over subgroups.
     """
     if scores.shape[1] != 2:
-        return np.full(len(scores), np.nan)
+        return scores.mean(axis=(1, 2), dtype=np.float64) if scores.shape[1] > 2 else np.full(len(scores), np.nan)
     labels = np.broadcast_to(np.repeat([0, 1], scores.shape[2]), (len(scores), 2 * scores.shape[2]))
     return _rows(auc, scores.reshape(len(scores), -1), labels)

@@ -95,7 +95,7 @@ class Finetuner:
             train.labels,
             count,
             selection,
-            broadcast(self.batch, self.rosters["selection"].recorded),
+            self.rosters["selection"].recorded_in(len(self.batch.key)),
             selection_count,
             train.weight if train.sampling_weight is None else train.sampling_weight,
         )
@@ -145,8 +145,8 @@ class Finetuner:
 
     def _labelled(self, images: Any, name: str, count: Any) -> Labelled:
         """Images, or their features, with recorded labels."""
-        label = np.resize(self.rosters[name].recorded, images.shape[1])
-        return Labelled(images, broadcast(self.batch, label), count)
+        recorded = self.rosters[name].recorded_in(len(self.batch.key))
+        return Labelled(images, np.take(recorded, range(images.shape[1]), axis=1, mode="wrap"), count)
 
     def _with_subgroups(self, labelled: Labelled, name: str) -> Labelled:
         """Add one-hot subgroups, which only mitigations see."""

@@ -15,6 +15,7 @@ from biasprop.interfaces import Cohort, Params, Subjects
 from biasprop.keys import Stream
 from biasprop.nn import optimisation
 from biasprop.population import sampling
+from biasprop.population.random_attributes import with_levels
 from biasprop.population.shifts import in_order
 from biasprop.study.conditions import PretrainingCondition
 from biasprop.training import rendering
@@ -58,7 +59,11 @@ class PretrainingTask(NamedTuple):
         rows = step * self.schedule.batch + jnp.arange(self.schedule.batch)
         key = keys.at(keys.stream(self.key, Stream.PRETEXT), 0)
         return sampling.cohort(
-            key, rows, dict.fromkeys(subgroups, 1 / len(subgroups)), self.condition.pretraining.prevalence
+            key,
+            rows,
+            dict.fromkeys(subgroups, 1 / len(subgroups)),
+            self.condition.pretraining.prevalence,
+            attributes=self.condition.attributes,
         )
 
     def loss_on(
@@ -156,5 +161,7 @@ def cohort_members(condition: PretrainingCondition, key: Key[Array, ""], rows: I
     """Members of a replicate's pretraining cohort, by index."""
     pretraining = condition.pretraining
     shares = {name: pretraining.shares.get(name, 0.0) for name in condition.generator.subgroups}
-    shifts = in_order(pretraining.shifts, list(shares))
-    return sampling.cohort(keys.stream(key, Stream.PRETRAIN_SUBJECTS), rows, shares, pretraining.prevalence, shifts)
+    attributes = condition.attributes
+    shifts = with_levels(in_order(pretraining.shifts, list(shares)), attributes, key)
+    stream = keys.stream(key, Stream.PRETRAIN_SUBJECTS)
+    return sampling.cohort(stream, rows, shares, pretraining.prevalence, shifts, attributes)
