@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from biasprop.metrics import METRICS, THRESHOLD_METRICS, TWIN_METRICS, auc, operating_threshold, z_of_auc
+from biasprop.statistics.groups import with_groups
 from biasprop.status import Status
 
 ROWS = 64
@@ -27,6 +28,7 @@ def measure(cube: xr.Dataset, target_specificity: float) -> xr.Dataset:
         target_specificity: in (0, 1], pooled over the calibration set.
 
     Returns:
+        Groups of subgroups are further entries of the dim subgroup, see :mod:`.groups`.
         Per (factors, replicate, draw, subgroup): auc, z, auc_moved (0 or 1), sensitivity, specificity, underdiagnosis,
         calibration_intercept, calibration_slope, ece, ece_expected, n, n_positive, train_auc (of the labelled subjects
         themselves), optimism (train_auc - auc), own_threshold, own_sensitivity, own_specificity, own_underdiagnosis.
@@ -34,6 +36,11 @@ def measure(cube: xr.Dataset, target_specificity: float) -> xr.Dataset:
         separability. Per (factors, replicate, subgroup): pretext_loss. NaN (counts: 0) where a draw is missing.
         attrs: target_specificity.
     """
+    return with_groups(cube, lambda part: _measure(part, target_specificity))
+
+
+def _measure(cube: xr.Dataset, target_specificity: float) -> xr.Dataset:
+    """Return the measures of a cube's subgroups; see :func:`measure`."""
     status = cube["status"].values
     draws, replicates = status.shape, status.shape[:-1]
     ok = np.nonzero(status == Status.OK)
