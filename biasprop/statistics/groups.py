@@ -1,9 +1,9 @@
 """Measures of groups of subgroups, and twin metrics of one attribute with the others held.
 
-A cube whose subgroups have attributes says so in its attribute ``population``, JSON text with two tables: ``groups``
-(group -> subgroups) and ``attributes`` (subgroup -> attribute -> value). A group is measured as one subgroup whose test
-subjects are the twins of all its subgroups, at equal weights: its AUC therefore depends on how the scores of its
-subgroups lie relative to each other, not only on the AUC of each.
+A cube whose subgroups have attributes says so in its attribute ``population``, JSON text: ``attributes`` (their names),
+``subgroups`` (pairs of a name and the value of each attribute) and ``groups`` (pairs of a name and its subgroups). A
+group is measured as one subgroup whose test subjects are the twins of all its subgroups, at equal weights: its AUC
+therefore depends on how the scores of its subgroups lie relative to each other, not only on the AUC of each.
 """
 
 from __future__ import annotations
@@ -42,8 +42,9 @@ def composition(cube: xr.Dataset) -> Composition | None:
     """Groups and attributes of a cube's subgroups; None if it has none, or its attribute is damaged."""
     try:
         stated = json.loads(cube.attrs.get("population", "null"))
-        attributes = {name: dict(stated["attributes"][name]) for name in cube["subgroup"].values.tolist()}
-        groups = {name: [x for x in attributes if x in inside] for name, inside in stated["groups"].items()}
+        values, subgroups = dict(stated["subgroups"]), cube["subgroup"].values.tolist()
+        attributes = {name: dict(zip(stated["attributes"], values[name], strict=True)) for name in subgroups}
+        groups = {name: [x for x in subgroups if x in inside] for name, inside in stated["groups"]}
     except (TypeError, ValueError, KeyError, AttributeError):
         return None
     return Composition({name: inside for name, inside in groups.items() if inside}, attributes)
@@ -95,10 +96,8 @@ def _as_one(cube: xr.Dataset, name: str, inside: Sequence[str]) -> xr.Dataset:
 
 def _pooled(values: xr.DataArray) -> xr.DataArray:
     """Twins of all subgroups as subjects of one: the last two dims, subgroup and subject, become [1, subject]."""
-    values = values.drop_vars(
-        [name for name in values.coords if name not in values.dims] + ["subgroup"], errors="ignore"
-    )
-    values = values.transpose(..., "subgroup", "subject")
+    values = values.drop_vars([name for name in values.coords if name not in values.dims])
+    values = values.drop_vars("subgroup", errors="ignore").transpose(..., "subgroup", "subject")
     pooled = values.values.reshape(*values.shape[:-2], 1, -1)
     return xr.DataArray(pooled, {n: c for n, c in values.coords.items() if n != "subject"}, values.dims)
 
