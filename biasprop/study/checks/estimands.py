@@ -60,12 +60,13 @@ def _subgroup_problems(
         known = population.members()
     elif "population" in table:
         return []  # it has problems of its own
-    names = estimand.get("subgroups")
-    if not isinstance(known, dict) or not isinstance(names, list):
+    if not isinstance(known, dict):
         return []
     what = "subgroup" if population is None else "subgroup or group"
+    fields = {field: estimand[field] for field in ("subgroups", "versus") if isinstance(estimand.get(field), list)}
     return [
-        Problem(("subgroups", index), f"there is no {what} {name!r}; {suggestion(name, known)}")
+        Problem((field, index), f"there is no {what} {name!r}; {suggestion(name, known)}")
+        for field, names in fields.items()
         for index, name in enumerate(names)
         if isinstance(name, str) and name not in known
     ]
