@@ -69,9 +69,9 @@ class Estimand(Definition):
         "exchange_rate",
         "label_efficiency",
     ]
-    """gap g = z(AUC_A) - z(AUC_B); interaction = gap between A and B - gap between the subgroups of ``versus``, such as the
-    gap of tone at one site minus that at another; excess_gap = g - g(reference level); swap_contrast = half of g(skewed to A) -
-    g(skewed to B), and common_gap half of their sum, which is 0 if the two are equal and opposite; retention = swap
+    """gap g = z(AUC_A) - z(AUC_B); interaction = g minus the gap between the subgroups of ``versus``, such as a gap of
+    tone at one site minus that at another; excess_gap = g - g(reference level); swap_contrast = half of g(skewed to A)
+    - g(skewed to B), and common_gap half of their sum, which is 0 if the two are equal and opposite; retention = swap
     contrast / swap contrast of the denominator arm; halving_budget = first budget at which the swap contrast falls
     below half of its maximum over the budgets and stays there; amplification = swap contrast - swap contrast at the
     largest budget, which is positive where few labels amplify the effect of the mix; exchange_rate = labels of B that

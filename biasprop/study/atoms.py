@@ -164,11 +164,12 @@ class _Replacement:
                 self.result.sources[place] = (*location, owners[0])
                 continue
             merged[subgroup] = {}
+            if not all(isinstance(value, dict) for value in values):
+                first, second, *_ = owners
+                self._problem((*location, second), f"cannot be combined with {first}; {subgroup} belongs to both")
+                continue
             for owner, value in zip(owners, values, strict=True):
                 where: Location = (*location, owner)
-                if not isinstance(value, dict):
-                    self._problem(where, f"cannot be combined with {owners[0]}, which {subgroup} belongs to as well")
-                    continue
                 for key in value:
                     if key in merged[subgroup]:
                         other = self.result.sources[(*place, key)][-2]
