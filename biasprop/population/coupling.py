@@ -33,7 +33,7 @@ DECIMALS = 6
 def race(key: Key[Array, ""], names: Sequence[str], shares: Float[Array, " g"]) -> Int[Array, ""]:
     """Index of one of several levels: argmin of ``E / share``, with E exponential.
 
-    This is consistent weighted sampling (Ioffe, ICDM 2010) for weights that sum to 1.
+    The coupling of Moulton and Jiang (ICDM 2018).
 
     Args:
         key: of the subject, for this choice.
