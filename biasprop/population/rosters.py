@@ -25,6 +25,8 @@ class Roster(NamedTuple):
     replicates."""
     shifts: tuple[Shift, ...] = ()
     """Shift of every subgroup, by index; empty if nothing is shifted."""
+    disease: int | None = None
+    """Index of the disease, among the generator's, that labels are of; None for the first."""
 
     def recorded_in(self, cells: int) -> np.ndarray:
         """Recorded label in each of some cells: [cell, n]."""
@@ -36,6 +38,7 @@ def rosters(
     evaluation: Evaluation,
     subgroups: list[str],
     pool: int,
+    diseases: Sequence[str] = ("",),
     missed: np.ndarray | None = None,
 ) -> dict[str, Roster]:
     """Rosters ``train``, ``selection``, ``calibration`` and ``test``.
@@ -48,6 +51,7 @@ def rosters(
         finetuning, evaluation: conditions of the arm.
         subgroups: names, in order.
         pool: length of the labelled set.
+        diseases: names of the generator's diseases.
         missed: [cell, subgroup] P(recorded healthy | diseased) that each cell's replicate has drawn, in addition to
             that of the shifts; None without random attributes.
     """
@@ -65,12 +69,14 @@ def rosters(
 
     subgroup, label = sampling.exact_counts(equal, 0.5, evaluation.calibration, test_shifts)
     no_subgroup, test_label = sampling.exact_counts({"any": 1.0}, 0.5, evaluation.test)  # twins get every subgroup
-    return {
+    sets = {
         "train": labelled(pool),
         "selection": labelled(evaluation.selection),
         "calibration": Roster(subgroup, label, label, test_shifts),
         "test": Roster(no_subgroup, test_label, test_label, test_shifts),
     }
+    disease = finetuning.task.disease_index(diseases)
+    return {name: roster._replace(disease=disease) for name, roster in sets.items()}
 
 
 def test_labels(evaluation: Evaluation, subgroups: Sequence[str]) -> np.ndarray | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from biasprop.study.atoms import by_subgroup
-from biasprop.study.checks.conditions import check_conditions
+from biasprop.study.checks.conditions import check_conditions, symmetry_problems
 from biasprop.study.checks.estimands import estimand_problems
 from biasprop.study.checks.factors import factor_problems, grid_problem
 from biasprop.study.checks.fields import value_problems
@@ -37,7 +37,7 @@ def validate(table: dict[str, Any]) -> tuple[Study | None, list[Problem]]:
     base = {name: table[name] for name in Conditions.model_fields if name in table}
     conditions, wrong = check_conditions(base)
     if conditions is not None:
-        problems += wrong
+        problems += [*wrong, *symmetry_problems(conditions)]
         problems += level_problems(base, factors, problems)
     if study is not None and not problems:
         problems += combination_problems(study)

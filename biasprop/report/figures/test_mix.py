@@ -37,7 +37,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     from scipy.special import ndtri
 
     from biasprop.statistics.measures import measure
-    from biasprop.statistics.pooled import mixes, pooled
+    from biasprop.statistics.pooled import MIX, mixes, pooled
 
     if "score" not in cube:
         raise NotApplicable("the subgroups have attributes, so that a mix is not one share")
@@ -63,7 +63,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     for i, row in enumerate(rows):
         for j, name in enumerate(("auc", "sensitivity", "specificity")):
             axes = grid[i, j]
-            values = found[name].sel(row).transpose("replicate", "mix").values
+            values = found[name].sel(row).transpose("replicate", MIX).values
             if name == "auc":
                 within = np.clip(values, 1e-6, 1 - 1e-6)
                 mean, low, high = map(auc_of, summary(np.sqrt(2) * ndtri(within)))
