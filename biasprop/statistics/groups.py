@@ -67,9 +67,8 @@ def with_groups(cube: xr.Dataset, measure: Measure) -> xr.Dataset:
     if composed is None:
         return measures
     each = [measures, *(measure(_as_one(cube, name, inside)) for name, inside in composed.groups.items())]
-    with_subgroups = [name for name in measures.variables if "subgroup" in measures[name].dims]
-    joined = xr.concat([part[with_subgroups] for part in each], dim="subgroup")
-    found = measures.drop_vars(with_subgroups).merge(joined)
+    # Variables without subgroups are those of the cube: a group's cube has other twins.
+    found = xr.concat(each, dim="subgroup", data_vars="minimal", coords="minimal", compat="override", join="exact")
     found = found.assign({name: found[name].transpose(*measures[name].dims) for name in measures.data_vars})
     found = found.assign(_by_attribute(cube, measures["threshold"], composed))
     return found.assign_attrs(measures.attrs | {"subgroups": cube.sizes["subgroup"]})

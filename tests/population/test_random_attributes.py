@@ -91,7 +91,7 @@ def test_cohort_images_and_recorded_labels_of_a_replicate_have_its_levels() -> N
     missed = rendering.missed_labels(cells)
     assert missed is not None and np.allclose(missed, [parameters.missed for parameters in own])
     evaluation = Evaluation(test=20, selection=600, calibration=20)
-    found = rosters(Finetuning(shares=shares), evaluation, NAMES, 1_200, missed)["train"]
+    found = rosters(Finetuning(shares=shares), evaluation, NAMES, 1_200, missed=missed)["train"]
     assert found.recorded_in(2).shape == (2, 1_200)
     for c in range(2):
         for g in range(6):

@@ -109,7 +109,7 @@ def measured(cube: xr.Dataset, study: Any) -> xr.Dataset:
     z = measure(cube, study.evaluation.target_specificity)["z"]
     if z.sizes["subgroup"] == cube.sizes["subgroup"]:
         return cube.assign(z=z)
-    return cube.drop_dims("subgroup").merge(z)
+    return cube.drop_dims("subgroup").assign(z=z)
 
 
 def z_by_replicate(cube: xr.Dataset, study: Any) -> xr.DataArray:
