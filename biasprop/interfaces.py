@@ -73,6 +73,8 @@ class Subjects(NamedTuple):
     months: Float[Array, "*n"] | None = None
     """Months since the first image, for a follow-up image of the same subject: anatomy is the same, disease has
     progressed, and latents of a single image (light, noise) are redrawn. None is the first image."""
+    exposure: Float[Array, "*n"] | None = None
+    """Factor on the light that reaches the sensor; None equals 1."""
     disease: Int[Array, "*n"] | None = None
     """Index, among the generator's diseases, of the one that ``label`` states; None for the first. The generator draws
     the others, if there are any, from the subject's key."""

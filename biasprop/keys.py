@@ -10,6 +10,7 @@ number. Integers in these tables are never reused and never renumbered.
 from __future__ import annotations
 
 import enum
+import hashlib
 
 import jax
 from jaxtyping import Array, Int, Key
@@ -32,6 +33,7 @@ class Stream(enum.IntEnum):
     CONTINUED = 12  # second of two pretraining runs in sequence
     SOURCE = 13  # non-medical images
     PRETEXT = 14  # held-out subjects for the pretraining loss
+    RANDOM_ATTRIBUTES = 15  # parameters of the levels of random attributes
     TRUTH = 20  # ideal observers and expected values
 
 
@@ -42,6 +44,7 @@ class Subject(enum.IntEnum):
     LABEL = 1_001
     MARKER = 1_002
     FOLLOW_UP = 1_003
+    ATTRIBUTE = 1_004  # then the integer of the attribute's name
 
 
 def replicate(seed: int | Int[Array, ""], index: int | Int[Array, ""]) -> Key[Array, ""]:
@@ -63,6 +66,14 @@ def at(key: Key[Array, ""], index: int | Int[Array, ""]) -> Key[Array, ""]:
 def at_batched(keys: Key[Array, " w"], index: int | Int[Array, ""]) -> Key[Array, " w"]:
     """:func:`stream` or :func:`at` for several replicates at once."""
     return jax.vmap(lambda key: jax.random.fold_in(key, index))(keys)
+
+
+def integer_of(name: str) -> int:
+    """The frozen integer of a named thing, such as a level of an attribute: 31 bits of the blake2b hash of its name.
+
+    Positions in a list would not do, because adding or reordering levels would change the numbers of all others.
+    """
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=4).digest(), "big") & 0x7FFF_FFFF
 
 
 def at_each(key: Key[Array, ""], indices: Int[Array, " n"]) -> Key[Array, " n"]:

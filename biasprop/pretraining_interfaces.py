@@ -148,13 +148,22 @@ class Source(Protocol):
         """The generator of its subjects, given the study's; the study's if it shows none."""
         ...
 
-    def pool(self, key: Key[Array, ""], generator: Generator, population: Population) -> Pool:
+    def pool(
+        self,
+        key: Key[Array, ""],
+        generator: Generator,
+        population: Population,
+        attributes: Any = None,
+        replicate: Key[Array, ""] | None = None,
+    ) -> Pool:
         """The examples of a replicate.
 
         Args:
             key: of the replicate, or of a later stage of its pretraining.
             generator: of the study; gives the spec of the examples.
             population: the cohort of the study.
+            attributes: of the study's subgroups (:class:`biasprop.population.attributes.Attributes`), if there are any.
+            replicate: key of the replicate in a later stage, else None.
         """
         ...
 

@@ -89,8 +89,14 @@ class CellBatch:
             with self.timer.stage("render"):
                 self._report_step("render", 0, 1)
                 finetuning, evaluation = conditions[first].finetuning, conditions[first].evaluation
-                diseases = self.study.generator.diseases
-                roster = rosters.rosters(finetuning, evaluation, list(self.study.subgroups), max_labels, diseases)
+                roster = rosters.rosters(
+                    finetuning,
+                    evaluation,
+                    list(self.study.subgroups),
+                    max_labels,
+                    self.study.generator.diseases,
+                    rendering.missed_labels(self.batch),
+                )
                 finetuner = adapt.Finetuner(self.batch, params, roster, evaluation)
                 scorer = score.Scorer(self.batch, params, roster, finetuner.sets)
                 latents = rendering.latents(self.batch, roster)
@@ -196,7 +202,7 @@ def _arm_data(
     }
     validation_count = draws[0].selection_count
     labels = len(draws[0].train[i])
-    recorded, subgroup = roster["train"].recorded[:labels], roster["train"].subgroup[:labels]
+    recorded, subgroup = roster["train"].recorded_in(len(draws[0].test))[i, :labels], roster["train"].subgroup[:labels]
     train_scores = np.stack([draw.train[i] for draw in draws])
     train_auc = [auc(train_scores, recorded, subgroup == g) for g in range(scores["test"].shape[1])]
     return {

@@ -18,6 +18,7 @@ from biasprop.execution.stage_timer import StageTimer
 from biasprop.hardware import device
 from biasprop.interfaces import Params
 from biasprop.nn import optimisation
+from biasprop.population.coupling import COUPLING
 from biasprop.store.encoders import EncoderStore, encoder_key
 from biasprop.study.conditions import PretrainingCondition
 from biasprop.study.design import Cell
@@ -31,6 +32,8 @@ def encoder_digest(condition: PretrainingCondition, seed: int) -> str:
     Studies that pretrain under the same condition with the same seed share the encoder.
     """
     whole = {"condition": condition.model_dump(mode="json"), "seed": seed, "numerics": NUMERICS}
+    if len(condition.generator.subgroups) > 2:
+        whole["coupling"] = COUPLING
     # Subgroups keep their order: it decides which index a subject of the cohort gets.
     text = json.dumps([whole, list(condition.generator.subgroups)], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -240,6 +240,8 @@ class Dermoscopy(ImageGenerator):
         if self.hair:
             albedo = occlusions.hair(albedo, key, Latent.HAIR, self.field_of_view, self.hair_density)
         linear = albedo * barrier(self._light(subject, draws))
+        if subject.exposure is not None:
+            linear = subject.exposure * linear
         if self.artefacts:
             linear = occlusions.artefacts(linear, key, Latent.ARTEFACT, self.field_of_view, self.artefact_density)
         if subject.marker is not None:

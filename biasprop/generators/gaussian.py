@@ -157,7 +157,7 @@ class Gaussian(ImageGenerator):
         return jnp.stack([jnp.mean(self.render(subject)), jnp.asarray(subject.mean_severity, jnp.float32)])
 
     def render(self, subject: Subjects) -> Float[Array, "h w 1"]:
-        """The image, with mean .5; not clipped, because that would make the background non-Gaussian."""
+        """The image, with mean .5 without exposure shift; not clipped, so that the background stays Gaussian."""
         white = normal(subject.key, Latent.FIELD, (self.size, self.size))
         levels, powers, turned = self._backgrounds(subject), self._powers(subject), subject.slope is not None
         spectrum = subject.imaged_subgroup
@@ -172,6 +172,8 @@ class Gaussian(ImageGenerator):
         if subject.reference is not None:
             ratio = jnp.sqrt(jnp.stack(powers) / jnp.stack(powers)[subject.reference])[subject.subgroup]
             image = 0.5 + _filter(image - 0.5, ratio, turned)
+        if subject.exposure is not None:
+            image = subject.exposure * image
         if subject.marker is not None:
             image = canvas.draw_marker(image, subject.marker, 0.9)
         return image[..., None]

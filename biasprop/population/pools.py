@@ -12,6 +12,8 @@ from biasprop import keys
 from biasprop.interfaces import Example, Generator, Spec, Subjects
 from biasprop.keys import Stream
 from biasprop.population import sampling
+from biasprop.population.attributes import Attributes
+from biasprop.population.random_attributes import with_levels
 from biasprop.population.shifts import in_order
 from biasprop.pretraining_interfaces import Objective, ObjectiveInputs, Population
 
@@ -37,6 +39,10 @@ class SubjectPool(NamedTuple):
     population: Population
     spec: Spec
     """Shapes to which examples are resampled."""
+    attributes: Attributes | None = None
+    """Attributes of the subgroups, if they have any."""
+    replicate: Key[Array, ""] | None = None
+    """Key of the replicate, from which the levels of random attributes come; None if it is ``key``."""
 
     @property
     def shares(self) -> Float[Array, " g"]:
@@ -46,8 +52,9 @@ class SubjectPool(NamedTuple):
     def members(self, rows: Int[Array, " n"]) -> Subjects:
         """The subjects of these indices."""
         shares, shifts = self._shares(), in_order(self.population.shifts, list(self.generator.subgroups))
+        shifts = with_levels(shifts, self.attributes, self.key if self.replicate is None else self.replicate)
         key = keys.stream(self.key, Stream.PRETRAIN_SUBJECTS)
-        return sampling.cohort(key, rows, shares, self.population.prevalence, shifts)
+        return sampling.cohort(key, rows, shares, self.population.prevalence, shifts, self.attributes)
 
     def subgroup_of(self, rows: Int[Array, " n"]) -> Int[Array, " n"]:
         """Subgroups of these indices."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from biasprop.population import sampling
-from biasprop.population.shifts import Shift, in_order
+from biasprop.population.shifts import Shift, in_order, with_missed
 
 if TYPE_CHECKING:
     from biasprop.study.conditions import Evaluation, Finetuning
@@ -21,15 +21,25 @@ class Roster(NamedTuple):
     label: np.ndarray
     """True label."""
     recorded: np.ndarray
-    """Recorded label, which training and validation use."""
+    """Recorded label, which training and validation use: [n], or [cell, n] where label errors differ between
+    replicates."""
     shifts: tuple[Shift, ...] = ()
     """Shift of every subgroup, by index; empty if nothing is shifted."""
     disease: int | None = None
     """Index of the disease, among the generator's, that labels are of; None for the first."""
 
+    def recorded_in(self, cells: int) -> np.ndarray:
+        """Recorded label in each of some cells: [cell, n]."""
+        return np.broadcast_to(self.recorded, (cells, len(self.label)))
+
 
 def rosters(
-    finetuning: Finetuning, evaluation: Evaluation, subgroups: list[str], pool: int, diseases: Sequence[str] = ("",)
+    finetuning: Finetuning,
+    evaluation: Evaluation,
+    subgroups: list[str],
+    pool: int,
+    diseases: Sequence[str] = ("",),
+    missed: np.ndarray | None = None,
 ) -> dict[str, Roster]:
     """Rosters ``train``, ``selection``, ``calibration`` and ``test``.
 
@@ -42,6 +52,8 @@ def rosters(
         subgroups: names, in order.
         pool: length of the labelled set.
         diseases: names of the generator's diseases.
+        missed: [cell, subgroup] P(recorded healthy | diseased) that each cell's replicate has drawn, in addition to
+            that of the shifts; None without random attributes.
     """
     shares = {name: float(finetuning.shares.get(name, 0.0)) for name in subgroups}
     prevalence = float(finetuning.prevalence)
@@ -50,7 +62,10 @@ def rosters(
 
     def labelled(n: int) -> Roster:
         subgroup, label = sampling.exact_counts(shares, prevalence, n, label_shifts)
-        return Roster(subgroup, label, sampling.recorded_labels(subgroup, label, label_shifts), label_shifts)
+        if missed is None:
+            return Roster(subgroup, label, sampling.recorded_labels(subgroup, label, label_shifts), label_shifts)
+        recorded = [sampling.recorded_labels(subgroup, label, with_missed(label_shifts, drawn)) for drawn in missed]
+        return Roster(subgroup, label, np.stack(recorded), label_shifts)
 
     subgroup, label = sampling.exact_counts(equal, 0.5, evaluation.calibration, test_shifts)
     no_subgroup, test_label = sampling.exact_counts({"any": 1.0}, 0.5, evaluation.test)  # twins get every subgroup

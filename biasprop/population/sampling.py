@@ -13,6 +13,8 @@ from jaxtyping import Array, Float, Int, Key
 
 from biasprop.interfaces import Subjects
 from biasprop.keys import Subject, at, at_each
+from biasprop.population import coupling
+from biasprop.population.attributes import Attributes
 from biasprop.population.shifts import Shift, shifted_prevalence
 
 SEQUENCE_STEP = {"annotation": (5**0.5 - 1) / 2, "inclusion": 2**0.5 - 1}
@@ -26,11 +28,13 @@ def cohort(
     shares: Mapping[str, float | Float[Array, ""]],
     prevalence: float | Float[Array, ""],
     shifts: Sequence[Shift] = (),
+    attributes: Attributes | None = None,
 ) -> Subjects:
     """Members of a virtual cohort by index; nothing is stored.
 
-    Subgroup and label each come from comparing a uniform random number of the subject with a probability, so raising a
-    share only moves subjects into that subgroup and changes nothing else about them.
+    The label, and the subgroup where there are two, each come from comparing a uniform random number of the subject
+    with a probability, so raising a share only moves subjects into that subgroup and changes nothing else about them.
+    For more subgroups see :mod:`.coupling`.
 
     Args:
         key: key of the cohort.
@@ -38,12 +42,19 @@ def cohort(
         shares: P(subgroup), in the order of the generator's subgroups.
         prevalence: P(disease | subgroup) before shifts.
         shifts: one per subgroup, from :func:`biasprop.population.shifts.in_order`.
+        attributes: of the subgroups, if they have any; the subgroup is then drawn attribute by attribute.
     """
-    edges = jnp.cumsum(jnp.stack([jnp.asarray(share, jnp.float32) for share in shares.values()]))[:-1]
+    share = jnp.stack([jnp.asarray(share, jnp.float32) for share in shares.values()])
+    edges = jnp.cumsum(share)[:-1]
 
     def member(subject: Key[Array, ""]) -> tuple[Int[Array, ""], Int[Array, ""]]:
         uniforms = jax.vmap(jax.random.uniform)(at_each(subject, jnp.array([Subject.SUBGROUP, Subject.LABEL])))
-        subgroup = jnp.sum(uniforms[0] >= edges)
+        if attributes is not None:
+            subgroup = coupling.by_attribute(subject, share, attributes)
+        elif len(shares) > 2:
+            subgroup = coupling.race(at(subject, Subject.SUBGROUP), list(shares), share)
+        else:
+            subgroup = jnp.sum(uniforms[0] >= edges)
         shifted = (
             shifted_prevalence(prevalence, jnp.exp(_shift_values(shifts, "prevalence")[subgroup]))
             if shifts
@@ -74,6 +85,7 @@ def apply_shifts(
     marker_probability = jnp.where(
         label == 1, _shift_values(shifts, "marker_diseased"), _shift_values(shifts, "marker_healthy")
     )[subgroup]
+    exposed = any(shift.exposure is not None for shift in shifts)
     return Subjects(
         key,
         subgroup,
@@ -81,6 +93,7 @@ def apply_shifts(
         _shift_values(shifts, "presentation")[subgroup],
         jnp.exp(_shift_values(shifts, "acquisition")[subgroup]),
         (jax.random.uniform(at(key, Subject.MARKER)) < marker_probability).astype(jnp.int32),
+        exposure=jnp.exp(_shift_values(shifts, "exposure")[subgroup]) if exposed else None,
     )
 
 
@@ -125,7 +138,8 @@ def test_labels(label: np.ndarray, shifts: Sequence[Shift]) -> np.ndarray:
 
 
 def _shift_values(shifts: Sequence[Shift], name: str) -> Float[Array, " g"]:
-    return jnp.stack([jnp.asarray(getattr(shift, name), jnp.float32) for shift in shifts])
+    values = [getattr(shift, name) for shift in shifts]
+    return jnp.stack([jnp.asarray(0.0 if value is None else value, jnp.float32) for value in values])
 
 
 def _low_discrepancy(n: int, step: float) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
+from jaxtyping import Array, Float
 from pydantic import Field
 
 from biasprop.component import Component, Preset
@@ -21,6 +22,8 @@ PRESETS: dict[str, dict[str, float]] = {
     "underdiagnosis": {"missed": 0.2},
     "shortcut": {"marker_healthy": 0.1, "marker_diseased": 0.9},
     "late_presentation": {"presentation": 0.5},
+    "academic": {"missed": 0.03},
+    "community": {"acquisition": 0.336, "exposure": -0.223, "missed": 0.1},
     "full": {
         "prevalence": -0.887,
         "presentation": 0.5,
@@ -33,9 +36,15 @@ PRESETS: dict[str, dict[str, float]] = {
 }
 """Preset -> shift parameters of one subgroup in one stage; conventions, not measurements.
 
-``acquisition`` .336 is log 1.4, the ratio of noise in a community hospital to that in an academic one; ``prevalence``
--.887 shifts .30 to .15.
+``acquisition`` .336 is log 1.4, the ratio of noise in a community hospital to that in an academic one; ``exposure``
+-.223 is log .8, the ratio of their doses; ``prevalence`` -.887 shifts .30 to .15. ``academic`` and ``community`` are
+the two kinds of hospital as sites, with 3 % and 10 % of diagnoses missed.
 """
+
+
+def _is_none(value: float | None) -> bool:
+    """Whether a field is not set; it is then not serialised and does not enter the digest."""
+    return value is None
 
 
 class Shift(Component):
@@ -48,6 +57,9 @@ class Shift(Component):
     subjects are unchanged."""
     acquisition: Annotated[float, Field(ge=-3, le=3)] = 0.0
     """Acquisition shift: added to the log sd of the image noise."""
+    exposure: Annotated[float, Field(ge=-2, le=2)] | None = Field(default=None, exclude_if=_is_none)
+    """Acquisition shift: added to the log of the light that reaches the sensor; left out: 0, and then it is not part of
+    the compiled program."""
     missed: Probability = 0.0
     """Annotation shift: P(recorded healthy | diseased)."""
     false_alarm: Probability = 0.0
@@ -70,6 +82,20 @@ def no_shifts(shifts: Mapping[str, Shift]) -> bool:
 def in_order(shifts: Mapping[str, Shift], subgroups: Sequence[str]) -> tuple[Shift, ...]:
     """The shift of every subgroup, by index; an empty tuple if the stage has no shifts."""
     return tuple(shifts.get(name, Shift()) for name in subgroups) if shifts else ()
+
+
+def with_missed(shifts: Sequence[Shift], missed: Sequence[float] | Float[Array, " g"]) -> tuple[Shift, ...]:
+    """Shifts with a further, independent probability of missing a disease in each subgroup.
+
+    Args:
+        shifts: one per subgroup, or none.
+        missed: [subgroup] P(recorded healthy | diseased).
+    """
+    stated = shifts or (Shift(),) * len(missed)
+    return tuple(
+        shift.model_copy(update={"missed": 1 - (1 - shift.missed) * (1 - own)})
+        for shift, own in zip(stated, missed, strict=True)
+    )
 
 
 def shifted_prevalence(prevalence: Any, odds: Any) -> Any:

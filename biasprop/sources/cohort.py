@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from jaxtyping import Array, Key
 
@@ -28,6 +28,13 @@ class CohortSource(Component):
         """The study's generator."""
         return generator
 
-    def pool(self, key: Key[Array, ""], generator: Generator, population: Population) -> Pool:
+    def pool(
+        self,
+        key: Key[Array, ""],
+        generator: Generator,
+        population: Population,
+        attributes: Any = None,
+        replicate: Key[Array, ""] | None = None,
+    ) -> Pool:
         """The cohort, with the study's shares, prevalence and shifts."""
-        return SubjectPool(key, generator, population, generator.spec)
+        return SubjectPool(key, generator, population, generator.spec, attributes, replicate)

@@ -7,7 +7,7 @@ its own 1/f texture; such statistics suffice for an encoder to learn useful feat
 from __future__ import annotations
 
 import enum
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -62,7 +62,14 @@ class NaturalTextures(Component):
         """The study's generator, because there are no subjects."""
         return generator
 
-    def pool(self, key: Key[Array, ""], generator: Generator, population: Population) -> Pool:
+    def pool(
+        self,
+        key: Key[Array, ""],
+        generator: Generator,
+        population: Population,
+        attributes: Any = None,
+        replicate: Key[Array, ""] | None = None,
+    ) -> Pool:
         """Images of the shape of the study's."""
         return TexturePool(key, self, generator.spec)
 

@@ -62,6 +62,13 @@ class OtherGenerator(Component):
         """Its own generator."""
         return self.generator
 
-    def pool(self, key: Key[Array, ""], generator: Generator, population: Population) -> Pool:
+    def pool(
+        self,
+        key: Key[Array, ""],
+        generator: Generator,
+        population: Population,
+        attributes: Any = None,
+        replicate: Key[Array, ""] | None = None,
+    ) -> Pool:
         """Its own population, resampled to the spec of the study's examples."""
         return SubjectPool(key, self.generator, self, generator.spec)

@@ -27,6 +27,14 @@ def gap(values: xr.DataArray, subgroups: tuple[str, str]) -> xr.DataArray:
     return a - b
 
 
+def interaction(values: xr.DataArray, subgroups: tuple[str, str], versus: tuple[str, str]) -> xr.DataArray:
+    """g of one pair of subgroups minus g of another; arguments and result as for :func:`gap`.
+
+    With subgroups of two attributes it is their interaction on the scale of the values.
+    """
+    return gap(values, subgroups) - gap(values, versus)
+
+
 def excess_gap(gaps: xr.DataArray, factor: str, reference: Hashable) -> xr.DataArray:
     """g(level) - g(reference level) for every other level of the factor, with the dims of ``gaps``."""
     others = [level for level in gaps[factor].values.tolist() if level != reference]

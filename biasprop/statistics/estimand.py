@@ -34,6 +34,7 @@ class Kind(NamedTuple):
 
 KINDS: dict[str, Kind] = {
     "gap": Kind(),
+    "interaction": Kind(("versus",), over=()),
     "excess_gap": Kind(("factor", "reference"), over=()),
     "swap_contrast": Kind(("factor", "skewed"), sign="positive"),
     "common_gap": Kind(("factor", "skewed")),
@@ -47,7 +48,7 @@ KINDS: dict[str, Kind] = {
         ("factor", "reference", "budget"), over=(), unit="times the labels", of_gaps=False, digits=2, tested=False
     ),
 }
-OPTIONAL = ("factor", "skewed", "reference", "budget", "denominator")
+OPTIONAL = ("versus", "factor", "skewed", "reference", "budget", "denominator")
 
 
 class Estimand(Definition):
@@ -58,6 +59,7 @@ class Estimand(Definition):
 
     kind: Literal[
         "gap",
+        "interaction",
         "excess_gap",
         "swap_contrast",
         "common_gap",
@@ -67,8 +69,9 @@ class Estimand(Definition):
         "exchange_rate",
         "label_efficiency",
     ]
-    """gap g = z(AUC_A) - z(AUC_B); excess_gap = g - g(reference level); swap_contrast = half of g(skewed to A) -
-    g(skewed to B), and common_gap half of their sum, which is 0 if the two are equal and opposite; retention = swap
+    """gap g = z(AUC_A) - z(AUC_B); interaction = g minus the gap between the subgroups of ``versus``, such as a gap of
+    tone at one site minus that at another; excess_gap = g - g(reference level); swap_contrast = half of g(skewed to A)
+    - g(skewed to B), and common_gap half of their sum, which is 0 if the two are equal and opposite; retention = swap
     contrast / swap contrast of the denominator arm; halving_budget = first budget at which the swap contrast falls
     below half of its maximum over the budgets and stays there; amplification = swap contrast - swap contrast at the
     largest budget, which is positive where few labels amplify the effect of the mix; exchange_rate = labels of B that
@@ -79,8 +82,12 @@ class Estimand(Definition):
     """A and B, the two subgroups a gap is taken between; a positive gap favours A. An exchange_rate and a
     label_efficiency are of B alone."""
 
+    versus: Annotated[tuple[str, str], Field(min_length=2, max_length=2)] | None = None
+    """The two subgroups whose gap is subtracted (interaction)."""
+
     factor: str | None = None
-    """The factor the contrast runs over, usually the pretraining mix (all kinds but gap)."""
+    """The factor the contrast runs over, usually the pretraining mix (all kinds but gap and
+    interaction)."""
 
     skewed: tuple[Level, Level] | None = None
     """Its level skewed to A and its level skewed to B (kinds made of swap contrasts, and common_gap)."""
@@ -124,6 +131,10 @@ class Estimand(Definition):
         ]
         if self.subgroups[0] == self.subgroups[1]:
             problems.append("subgroups must be two different subgroups")
+        if self.versus is not None and self.versus[0] == self.versus[1]:
+            problems.append("versus must be two different subgroups")
+        if self.versus is not None and set(self.versus) == set(self.subgroups):
+            problems.append("versus must not be the subgroups themselves")
         if self.skewed is not None and self.skewed[0] == self.skewed[1]:
             problems.append("skewed must be two different levels")
         for name in self._contrasted():

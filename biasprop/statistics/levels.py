@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from biasprop.statistics.contrasts import gap, levelling_down
 from biasprop.statistics.estimand import KINDS, Estimand, Level
+from biasprop.statistics.groups import subgroups_of
 from biasprop.statistics.intervals import t_intervals
 from biasprop.statistics.measures import per_replicate
 from biasprop.statistics.summary import LevelRow, Mean
@@ -52,7 +53,7 @@ def reference_level(measures: xr.Dataset, estimands: Sequence[Estimand]) -> tupl
             return str(estimand.factor), estimand.reference  # pyright: ignore[reportReturnType]
     if "share" in measures.coords and measures["share"].ndim == 2:
         factor = next(str(dim) for dim in measures["share"].dims if dim != "subgroup")
-        shares = measures["share"].transpose(factor, "subgroup").values
+        shares = measures["share"].transpose(factor, "subgroup").sel(subgroup=subgroups_of(measures)).values
         for level, share in zip(measures[factor].values.tolist(), shares, strict=True):
             if np.ptp(share) < 1e-9:
                 return factor, level
@@ -80,7 +81,8 @@ def levels(measures: xr.Dataset, estimands: Sequence[Estimand] = ()) -> list[Lev
         for scale in ("auc", "z"):
             across[f"{scale}_gap"] = _means(gap(per_replicate(measures, scale), pair), factors)
     flag = _levelling_down(measures, estimands, pair)
-    moved = measures["auc_moved"].sum(["replicate", "draw", "subgroup"]).transpose(*factors).values
+    moved = measures["auc_moved"].sel(subgroup=subgroups_of(measures)).sum(["replicate", "draw", "subgroup"])
+    moved = moved.transpose(*factors).values
     status = measures["status"].transpose(*factors, "replicate", "draw").values
     names = [str(name) for name in measures["subgroup"].values]
     rows = []

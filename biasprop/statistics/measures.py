@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from biasprop.metrics import METRICS, THRESHOLD_METRICS, TWIN_METRICS, auc, operating_threshold, z_of_auc
+from biasprop.statistics.groups import with_groups
 from biasprop.status import Status
 
 ROWS = 64
@@ -27,6 +28,7 @@ def measure(cube: xr.Dataset, target_specificity: float) -> xr.Dataset:
         target_specificity: in (0, 1], pooled over the calibration set.
 
     Returns:
+        Groups of subgroups are further entries of the dim subgroup, see :mod:`.groups`.
         Per (factors, replicate, draw, subgroup): auc, z, auc_moved (0 or 1), sensitivity, specificity, underdiagnosis,
         calibration_intercept, calibration_slope, ece, ece_expected, n, n_positive, train_auc (of the labelled subjects
         themselves), optimism (train_auc - auc), own_threshold, own_sensitivity, own_specificity, own_underdiagnosis.
@@ -34,6 +36,11 @@ def measure(cube: xr.Dataset, target_specificity: float) -> xr.Dataset:
         separability. Per (factors, replicate, subgroup): pretext_loss. NaN (counts: 0) where a draw is missing.
         attrs: target_specificity.
     """
+    return with_groups(cube, lambda part: _measure(part, target_specificity))
+
+
+def _measure(cube: xr.Dataset, target_specificity: float) -> xr.Dataset:
+    """Return the measures of a cube's subgroups; see :func:`measure`."""
     status = cube["status"].values
     draws, replicates = status.shape, status.shape[:-1]
     ok = np.nonzero(status == Status.OK)
@@ -144,9 +151,10 @@ def _separability(scores: NDArray) -> NDArray[np.float64]:
     """Return the AUC of the subgroup probe on the twins of two subgroups: [arm, 2, subject] -> [arm].
 
     Entry k has the log-odds, of a twin rendered as subgroup k, of being the last subgroup rather than the first. The
-    probe separates the first and the last subgroup; with more than two the measure is NaN.
+    probe separates the two subgroups. With more, entries are placements, and the measure is their mean: the AUC of the
+    probes of one subgroup against the rest, averaged over subgroups.
     """
     if scores.shape[1] != 2:
-        return np.full(len(scores), np.nan)
+        return scores.mean(axis=(1, 2), dtype=np.float64) if scores.shape[1] > 2 else np.full(len(scores), np.nan)
     labels = np.broadcast_to(np.repeat([0, 1], scores.shape[2]), (len(scores), 2 * scores.shape[2]))
     return _rows(auc, scores.reshape(len(scores), -1), labels)

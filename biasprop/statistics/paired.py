@@ -76,7 +76,9 @@ def paired(measures: xr.Dataset, estimand: Estimand) -> list[Paired]:
     free = estimand.free(factors)
     levels = [[v for v in measures[name].values.tolist() if _is_compared(measures, estimand, name, v)] for name in free]
     values = per_replicate(measures, estimand.scale)
-    if KINDS[estimand.kind].of_gaps:
+    if estimand.versus is not None:
+        values = contrasts.interaction(values, estimand.subgroups, estimand.versus)
+    elif KINDS[estimand.kind].of_gaps:
         values = contrasts.gap(values, estimand.subgroups)
     else:
         values = values.sel(subgroup=estimand.subgroups[1], drop=True)
@@ -286,6 +288,7 @@ def _mixes(measures: xr.Dataset, estimand: Estimand) -> list[Level]:
 
 VALUES: dict[str, tuple[Callable[[_Inputs], Arms], Callable[[_Inputs], _Values]]] = {
     "gap": (_arm_only, _gap),
+    "interaction": (_arm_only, _gap),
     "excess_gap": (_arm_and_reference, _excess_gap),
     "swap_contrast": (_skewed_arms, _swap_contrast),
     "common_gap": (_skewed_arms, _common_gap),

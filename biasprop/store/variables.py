@@ -59,7 +59,7 @@ DATA: dict[str, Variable] = {
     "separability_score": Variable(
         ("subgroup", "subject"),
         "f4",
-        "log-odds that a test subject's twin is of the last subgroup rather than the first",
+        "log-odds that a test subject's twin is of the last of two subgroups; of more, its placement",
     ),
     "label": _labels("subject", "test subject"),
     "latents": _latents(("subgroup", "subject"), "test subject's twin"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, PrivateAttr, field_validator
 
 from biasprop.component import Component, Definition, OneOf, Traced, replace_nested
 from biasprop.difficulty import IN_MODES, InMode
@@ -16,11 +16,13 @@ from biasprop.mitigations import MITIGATIONS, PRETRAINING_MITIGATIONS
 from biasprop.nn.optimisation import Schedule
 from biasprop.nn.views import SYMMETRIES, Augmentation
 from biasprop.objectives import OBJECTIVES
+from biasprop.population.attributes import Attributes, Population
 from biasprop.population.pools import sum_to_one
 from biasprop.population.shifts import Shifts, no_shifts
 from biasprop.pretraining_interfaces import Loop, Objective, PretrainingMitigation, Source
 from biasprop.protocols import PROTOCOLS
 from biasprop.sources import SOURCES
+from biasprop.study.location import Location, set_at
 from biasprop.tasks import TASKS
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -205,6 +207,11 @@ class Evaluation(Component):
         return self.selection + self.evaluated_images(subgroups)
 
 
+def _is_absent(value: Any) -> bool:
+    """Whether an optional part is left out; the field is then not serialised and does not enter the digest."""
+    return value is None
+
+
 class PretrainingCondition(Component):
     """Everything a pretrained encoder depends on, apart from its replicate."""
 
@@ -214,6 +221,8 @@ class PretrainingCondition(Component):
     """The network."""
     pretraining: Pretraining
     """Cohort, objective and schedule."""
+    attributes: Attributes | None = Field(default=None, exclude_if=_is_absent)
+    """Attributes of the subgroups; None if they have none."""
 
     def stages(self) -> list[PretrainingCondition]:
         """The condition of every stage of pretraining; empty if there is none."""
@@ -230,8 +239,11 @@ class FinetuningCondition(Component):
 
 
 class Conditions(Definition):
-    """One complete condition. Levels can set every key except those of ``evaluation`` other than its shifts."""
+    """One complete condition. Levels can set every key except those of ``evaluation`` other than its shifts, and of
+    ``population``."""
 
+    population: Population | None = Field(default=None, exclude_if=_is_absent)
+    """Attributes of the subgroups, and groups of subgroups."""
     generator: Annotated[InMode, OneOf(IN_MODES)]
     """Subgroups, and how their images are made."""
     encoder: Annotated[Encoder, OneOf(ENCODERS)]
@@ -243,10 +255,33 @@ class Conditions(Definition):
     evaluation: Evaluation = Evaluation()
     """Sizes of the validation, calibration and test sets."""
 
+    _written: dict[Location, Any] = PrivateAttr(default_factory=dict)
+
+    @property
+    def written(self) -> dict[Location, Any]:
+        """Tables by subgroup or group as the study file has them, location -> value; the fields above have subgroups
+        only. Empty without a population."""
+        return self._written
+
+    def tables(self) -> dict[str, Any]:
+        """The tables of the condition with defaults filled in; those by subgroup or group as they were written."""
+        parts = {name: getattr(self, name) for name in Conditions.model_fields}
+        dumped = {name: part.model_dump(mode="json") for name, part in parts.items() if part is not None}
+        if self.population is not None:
+            dumped["population"] = self.population.model_dump(mode="json", exclude_unset=True)
+            for stage in ("pretraining", "finetuning", "evaluation"):
+                dumped[stage].pop("shifts", None)  # also holds those of the population
+        for location, value in self._written.items():
+            set_at(dumped, location, value)
+        return dumped
+
     def pretraining_condition(self) -> PretrainingCondition:
         """What a pretrained encoder depends on."""
         pretraining = self._with_prescribed_views(self.pretraining)
-        return PretrainingCondition(generator=self.generator, encoder=self.encoder, pretraining=pretraining)
+        attributes = None if self.population is None else self.population.structure()
+        return PretrainingCondition(
+            generator=self.generator, encoder=self.encoder, pretraining=pretraining, attributes=attributes
+        )
 
     def finetuning_condition(self) -> FinetuningCondition:
         """What an arm depends on beyond its encoder."""

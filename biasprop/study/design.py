@@ -131,7 +131,7 @@ def layout(study: Study) -> Layout:
         for level in study.levels(name):
             conditions = study.with_levels({name: level})
             every.append(conditions)
-            dumped = conditions.model_dump(mode="json")
+            dumped = conditions.tables()
             levels.append(
                 (level.label, content({".".join(map(str, key)): get_at(dumped, key) for key in level.settings}))
             )

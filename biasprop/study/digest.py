@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from biasprop import NUMERICS
+from biasprop.population.coupling import COUPLING
 
 
 def digest(
@@ -48,5 +49,7 @@ def digest(
         "set": dict(assigned),
         "numerics": NUMERICS,
     }
+    if len(subgroups) > 2:
+        content["coupling"] = COUPLING
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.blake2b(text.encode(), digest_size=32).hexdigest()

@@ -92,7 +92,7 @@ def _settings(study: Study, factor: str) -> list[Settings]:
     """What each level of a factor sets, with defaults filled in."""
     every = []
     for level in study.levels(factor):
-        dumped = study.with_levels({factor: level}).model_dump(mode="json")
+        dumped = study.with_levels({factor: level}).tables()
         every.append({key: get_at(dumped, key) for key in level.settings})
     return every
 

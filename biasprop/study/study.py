@@ -97,8 +97,8 @@ class Study(Conditions):
         return Path(out) / f"{self.stem}-{self.digest[:12]}"
 
     def base_table(self) -> dict[str, Any]:
-        """The tables of the base condition, with defaults filled in."""
-        return {name: getattr(self, name).model_dump(mode="json") for name in Conditions.model_fields}
+        """The tables of the base condition, with defaults filled in; see :meth:`Conditions.tables`."""
+        return self.tables()
 
     def with_levels(self, levels: Mapping[str, Level]) -> Conditions:
         """The base condition with one level of some factors put in.

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from biasprop.study.checks.conditions import condition_problems, symmetry_problems
+from biasprop.study.atoms import by_subgroup
+from biasprop.study.checks.conditions import check_conditions, symmetry_problems
 from biasprop.study.checks.estimands import estimand_problems
 from biasprop.study.checks.factors import factor_problems, grid_problem
-from biasprop.study.checks.fields import validate_fields, value_problems
+from biasprop.study.checks.fields import value_problems
 from biasprop.study.checks.levels import combination_problems, level_problems
 from biasprop.study.conditions import Conditions
 from biasprop.study.factors import read_factors
@@ -26,16 +27,17 @@ def validate(table: dict[str, Any]) -> tuple[Study | None, list[Problem]]:
     factors = read_factors(table)
     problems = value_problems(table)
     found = {problem.location for problem in problems}
-    study, wrong = validate_fields(Study, table)
+    resolved = by_subgroup(table)
+    study, wrong = resolved.validated(Study)
     problems += [problem for problem in wrong if problem.location not in found]
     problems += factor_problems(table, factors)
-    problems += estimand_problems(table, factors)
+    problems += estimand_problems(table, factors, resolved.population)
     if too_large := grid_problem(table, factors):
         return None, [*problems, too_large]
     base = {name: table[name] for name in Conditions.model_fields if name in table}
-    conditions, _ = validate_fields(Conditions, base)
+    conditions, wrong = check_conditions(base)
     if conditions is not None:
-        problems += [*condition_problems(conditions), *symmetry_problems(conditions)]
+        problems += [*wrong, *symmetry_problems(conditions)]
         problems += level_problems(base, factors, problems)
     if study is not None and not problems:
         problems += combination_problems(study)

@@ -96,7 +96,7 @@ class Finetuner:
             train.labels,
             count,
             selection,
-            broadcast(self.batch, self.rosters["selection"].recorded),
+            self.rosters["selection"].recorded_in(len(self.batch.key)),
             selection_count,
             train.weight if train.sampling_weight is None else train.sampling_weight,
         )
@@ -153,8 +153,9 @@ class Finetuner:
 
     def _labelled(self, inputs: Any, name: str, count: Any) -> Labelled:
         """Examples, or their features, with recorded labels."""
-        label = np.resize(self.rosters[name].recorded, jax.tree.leaves(inputs)[0].shape[1])
-        return Labelled(inputs, broadcast(self.batch, label), count)
+        recorded, rows = self.rosters[name].recorded_in(len(self.batch.key)), jax.tree.leaves(inputs)[0].shape[1]
+        labels: Any = np.take(recorded, range(rows), axis=1, mode="wrap")
+        return Labelled(inputs, labels, count)
 
     def _with_subgroups(self, labelled: Labelled, name: str) -> Labelled:
         """Add one-hot subgroups, which only mitigations see."""

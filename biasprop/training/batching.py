@@ -21,6 +21,9 @@ class Batch(NamedTuple):
 
     condition: PretrainingCondition
     key: Key[Array, " w"]
+    """Key of the replicate, or of a later stage of its pretraining."""
+    replicate: Key[Array, " w"] | None = None
+    """Key of the replicate in a later stage of pretraining, else None."""
 
 
 @functools.cache

@@ -49,7 +49,7 @@ def stages(batch: Batch) -> list[tuple[str, Batch]]:
         if number:
             key = keys.at_batched(key, int(Stream.CONTINUED))
         name = ("pretrain", "continue")[number] if number < 2 else f"continue-{number}"
-        found.append((name, Batch(condition, key)))
+        found.append((name, Batch(condition, key, batch.key if number else None)))
     return found
 
 
@@ -177,8 +177,7 @@ def _initial(batch: Batch) -> Params:
 
 
 def _initial_parameters(batch: Batch) -> Params:
-    condition, key = batch
-    init = keys.stream(key, Stream.INIT)
+    condition, init = batch.condition, keys.stream(batch.key, Stream.INIT)
     spec = condition.generator.spec
     objective = condition.pretraining.objective
     return {

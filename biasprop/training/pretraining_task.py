@@ -26,6 +26,8 @@ class PretrainingTask(NamedTuple):
 
     condition: PretrainingCondition
     key: Key[Array, ""]
+    replicate: Key[Array, ""] | None = None
+    """Key of the replicate in a later stage; None in the first, whose key it is."""
     cached: ObjectiveInputs | None = None
     """Inputs of the whole pool; None if it does not fit in memory and is rendered batch by batch."""
 
@@ -42,7 +44,7 @@ class PretrainingTask(NamedTuple):
     @property
     def cohort(self) -> Cohort:
         """The examples, with their subgroups."""
-        pool = pool_of(self.condition, self.key)
+        pool = pool_of(self.condition, self.key, self.replicate)
         return Cohort(self.condition.pretraining.cohort, pool.shares, pool.subgroup_of)
 
     def rows(self, step: Int[Array, ""]) -> Int[Array, " n"]:
@@ -67,7 +69,11 @@ class PretrainingTask(NamedTuple):
         rows = step * self.schedule.batch + jnp.arange(self.schedule.batch)
         key = keys.at(keys.stream(self.key, Stream.PRETEXT), 0)
         return sampling.cohort(
-            key, rows, dict.fromkeys(subgroups, 1 / len(subgroups)), self.condition.pretraining.prevalence
+            key,
+            rows,
+            dict.fromkeys(subgroups, 1 / len(subgroups)),
+            self.condition.pretraining.prevalence,
+            attributes=self.condition.attributes,
         )
 
     def loss_on(
@@ -88,20 +94,26 @@ class PretrainingTask(NamedTuple):
 
     def _inputs(self, rows: Int[Array, " n"]) -> ObjectiveInputs:
         if self.cached is None:
-            return _objective_inputs(self.condition, self.key, rows)
+            return _objective_inputs(Batch(self.condition, self.key, self.replicate), rows)
         return jax.tree.map(lambda leaf: leaf[rows], self.cached)
 
 
-def pool_of(condition: PretrainingCondition, key: Key[Array, ""]) -> Pool:
-    """The examples of one stage of a replicate's pretraining."""
+def pool_of(condition: PretrainingCondition, key: Key[Array, ""], replicate: Key[Array, ""] | None = None) -> Pool:
+    """The examples of one stage of a replicate's pretraining.
+
+    Args:
+        condition: of the stage.
+        key: of the stage.
+        replicate: key of the replicate, from which the levels of random attributes come; None in the first stage.
+    """
     pretraining = condition.pretraining
-    return pretraining.source.pool(key, condition.generator, pretraining)
+    return pretraining.source.pool(key, condition.generator, pretraining, condition.attributes, replicate)
 
 
 def cohort_members(condition: PretrainingCondition, key: Key[Array, ""], rows: Int[Array, " n"]) -> Subjects:
     """Members of a replicate's pretraining cohort, by index."""
     generator = condition.generator
-    return pools.SubjectPool(key, generator, condition.pretraining, generator.spec).members(rows)
+    return pools.SubjectPool(key, generator, condition.pretraining, generator.spec, condition.attributes).members(rows)
 
 
 def cached_cohort(batch: Batch, largest: int = 0) -> ObjectiveInputs | None:
@@ -115,7 +127,9 @@ def cached_cohort(batch: Batch, largest: int = 0) -> ObjectiveInputs | None:
     if not count:
         return None
     rows = np.arange(-(-count // chunk) * chunk).reshape(-1, chunk)
-    return over_cells(_rendered_cohort)(Batch(_rendering_condition(batch.condition), batch.key), broadcast(batch, rows))
+    return over_cells(_rendered_cohort)(
+        batch._replace(condition=_rendering_condition(batch.condition)), broadcast(batch, rows)
+    )
 
 
 def _rendering_condition(condition: PretrainingCondition) -> PretrainingCondition:
@@ -130,10 +144,10 @@ def _rendering_condition(condition: PretrainingCondition) -> PretrainingConditio
 
 
 def _rendered_cohort(batch: Batch, rows: Int[Array, "k 250"]) -> ObjectiveInputs:
-    chunks = jax.lax.map(lambda chunk: _objective_inputs(batch.condition, batch.key, chunk), rows)
+    chunks = jax.lax.map(lambda chunk: _objective_inputs(batch, chunk), rows)
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), chunks)
 
 
-def _objective_inputs(condition: PretrainingCondition, key: Key[Array, ""], rows: Int[Array, " n"]) -> ObjectiveInputs:
-    """Inputs of some examples of the pool."""
-    return pool_of(condition, key).inputs(rows, condition.pretraining.objective)
+def _objective_inputs(batch: Batch, rows: Int[Array, " n"]) -> ObjectiveInputs:
+    """Inputs of some examples of a cell's pool."""
+    return pool_of(*batch).inputs(rows, batch.condition.pretraining.objective)

@@ -15,6 +15,7 @@ from biasprop.hardware import memory
 from biasprop.interfaces import Example, Params, Subjects
 from biasprop.keys import Stream
 from biasprop.population import sampling
+from biasprop.population.random_attributes import level_parameters, with_levels
 from biasprop.population.rosters import Roster
 from biasprop.population.shifts import Shift
 from biasprop.training.batching import Batch, broadcast, over_cells, stream
@@ -37,6 +38,15 @@ class RerenderedExamples:
     def __iter__(self) -> Iterator[Example]:
         for rows in _chunked_rows(self.batch, self.roster):
             yield over_cells(_observe)(self.batch.condition.generator, self.key, *rows)
+
+
+def missed_labels(batch: Batch) -> np.ndarray | None:
+    """P(recorded healthy | diseased) that each cell's replicate has drawn for the levels of random attributes:
+    [w, subgroup]; None without any."""
+    attributes = batch.condition.attributes
+    if attributes is None or not attributes.random:
+        return None
+    return np.asarray(over_cells(level_parameters)(attributes, batch.key).missed)
 
 
 class ExampleSets(NamedTuple):
@@ -102,10 +112,14 @@ def rendered_masks(batch: Batch, key: Key[Array, " w"], roster: Roster) -> list[
 
 def _chunked_rows(batch: Batch, roster: Roster) -> Iterator[tuple[Any, ...]]:
     """Yield index, subgroup, label, shifts and disease of a roster in chunks."""
+    shifts = broadcast(batch, roster.shifts)
+    if batch.condition.attributes is not None and batch.condition.attributes.random:
+        shifts = over_cells(with_levels)(shifts, batch.condition.attributes, batch.key)
     for first in range(0, len(roster.label), CHUNK):
         rows = np.arange(first, first + CHUNK) % len(roster.label)
         disease = None if roster.disease is None else np.full(len(rows), roster.disease, np.int32)
-        yield broadcast(batch, (rows, roster.subgroup[rows], roster.label[rows], roster.shifts, disease))
+        index, subgroup, label, disease = broadcast(batch, (rows, roster.subgroup[rows], roster.label[rows], disease))
+        yield index, subgroup, label, shifts, disease
 
 
 def concatenated(chunks: list[Array], n: int) -> np.ndarray:

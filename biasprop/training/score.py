@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -42,7 +43,8 @@ class Features(NamedTuple):
     test: np.ndarray
     """[w, subgroup, t, d]"""
     separability: np.ndarray
-    """[w, subgroup, t] log-odds of the last subgroup, by a probe fitted to the calibration features."""
+    """[w, subgroup, t] log-odds of the last of two subgroups, by a probe fitted to the calibration features; for more
+    subgroups, how often the twin scores above twins of the others."""
 
 
 class Scorer:
@@ -94,8 +96,27 @@ def _log_odds(head: ReadOut, features: Float[Array, "*s d"]) -> Float[Array, "*s
 def _separability(
     features: Float[Array, "n d"], subgroup: Int[Array, " n"], twins: Float[Array, "g t d"]
 ) -> Float[Array, "g t"]:
-    """Log-odds of the last subgroup against the first, by a linear probe of the features."""
+    """Log-odds of the last of two subgroups, by a linear probe; of more, see :func:`_one_against_rest`."""
+    if twins.shape[0] > 2:
+        return _one_against_rest(features, subgroup, twins)
     last = twins.shape[0] - 1
     ends = jnp.argsort((subgroup != 0) & (subgroup != last), stable=True)  # first and last subgroup in front
     count = jnp.sum((subgroup == 0) | (subgroup == last))
     return _log_odds(solve(features[ends], (subgroup[ends] == last).astype(jnp.int32), count, 1e-2), twins)
+
+
+def _one_against_rest(
+    features: Float[Array, "n d"], subgroup: Int[Array, " n"], twins: Float[Array, "g t d"]
+) -> Float[Array, "g t"]:
+    """Placement of each twin: the share of the twins of all other subgroups that a linear probe of its own subgroup
+    against the rest scores lower, ties counting half. Its mean over subjects is the AUC of that probe.
+    """
+
+    def placements(own: Int[Array, ""]) -> Float[Array, " t"]:
+        probe = solve(features, (subgroup == own).astype(jnp.int32), jnp.int32(len(features)), 1e-2)
+        log_odds = _log_odds(probe, twins)
+        others = jnp.sort(jnp.where(jnp.arange(len(twins))[:, None] == own, jnp.inf, log_odds).ravel())
+        lower, equal = (jnp.searchsorted(others, log_odds[own], side=side) for side in ("left", "right"))
+        return (lower + equal) / (2 * (len(twins) - 1) * twins.shape[1])
+
+    return jax.lax.map(placements, jnp.arange(twins.shape[0]))

@@ -119,7 +119,7 @@ def _cohort(batch: Batch, rows: Any, subgroup: Any) -> Any:
 
 
 def _members(batch: Batch, rows: Any) -> Subjects:
-    return pretraining_task.cohort_members(*batch_alone(batch), rows)
+    return pretraining_task.cohort_members(*batch_alone(batch)[:2], rows)
 
 
 def batch_alone(batch: Batch) -> Batch:

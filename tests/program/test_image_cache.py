@@ -24,7 +24,7 @@ def test_cached_images_are_those_of_the_cohort() -> None:
     cached = pretraining_task.cached_cohort(cells)
     assert cached is not None and cached.examples["image"].shape[1] >= 40
     rows = jnp.array([[3, 19, 0], [39, 7, 7]])
-    drawn = over_cells(lambda one, some: pretraining_task._objective_inputs(one.condition, one.key, some))(cells, rows)
+    drawn = over_cells(pretraining_task._objective_inputs)(cells, rows)
     taken = jax.vmap(lambda images, some: images[some])(cached.examples["image"], rows)
     np.testing.assert_allclose(taken, drawn.examples["image"], atol=1e-5)
 

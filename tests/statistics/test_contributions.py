@@ -139,7 +139,7 @@ def test_formulas_agree_with_the_bootstrap(images) -> None:
     )
     for which in ("estimates", "contrasts"):
         np.testing.assert_allclose(getattr(formula, which)["se"], getattr(drawn, which)["se"], rtol=0.2)
-    assert (drawn.estimates["resamples"] == 400).all()
+    assert np.all(drawn.estimates["resamples"] == 400)
 
 
 def covered(studies: int, persons: int, images: int, method: str, clusters: bool = True) -> tuple[float, float]:

@@ -100,10 +100,16 @@ def row_place(row: dict[str, Any]) -> str:
 
 
 def measured(cube: xr.Dataset, study: Any) -> xr.Dataset:
-    """Return the cube with the measure z, computed once for all figures."""
+    """Return the cube with the measure z, computed once for all figures; if there are groups of subgroups, without the
+    variables that exist for subgroups only, such as scores."""
     from biasprop.statistics.measures import measure
 
-    return cube if "z" in cube else cube.assign(z=measure(cube, study.evaluation.target_specificity)["z"])
+    if "z" in cube:
+        return cube
+    z = measure(cube, study.evaluation.target_specificity)["z"]
+    if z.sizes["subgroup"] == cube.sizes["subgroup"]:
+        return cube.assign(z=z)
+    return cube.drop_dims("subgroup").assign(z=z)
 
 
 def z_by_replicate(cube: xr.Dataset, study: Any) -> xr.DataArray:

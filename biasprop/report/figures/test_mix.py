@@ -39,6 +39,8 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     from biasprop.statistics.measures import measure
     from biasprop.statistics.pooled import MIX, mixes, pooled
 
+    if "score" not in cube:
+        raise NotApplicable("the subgroups have attributes, so that a mix is not one share")
     names = [str(name) for name in cube["subgroup"].values]
     factors = [str(dim) for dim in cube["status"].dims if dim not in STORED]
     rows = [

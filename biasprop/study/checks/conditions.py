@@ -11,7 +11,7 @@ from biasprop.interfaces import Generator
 from biasprop.nn.views import SYMMETRIES
 from biasprop.population.shifts import in_order, shifted_prevalence
 from biasprop.pretraining_interfaces import HasPopulation, Objective, Population
-from biasprop.study.checks.fields import validate_fields
+from biasprop.study.atoms import by_subgroup
 from biasprop.study.conditions import Conditions, Finetuning, Pretraining, augmentations
 from biasprop.study.location import Location
 from biasprop.study.problems import Problem, suggestion
@@ -19,8 +19,11 @@ from biasprop.study.problems import Problem, suggestion
 
 def check_conditions(table: dict[str, Any]) -> tuple[Conditions | None, list[Problem]]:
     """Validate the tables of one condition: its keys, then how they fit; None if a key by itself is wrong."""
-    conditions, problems = validate_fields(Conditions, table)
-    return conditions, problems if conditions is None else condition_problems(conditions)
+    resolved = by_subgroup(table)
+    conditions, problems = resolved.validated(Conditions)
+    if conditions is not None and not problems:
+        problems = [resolved.located(problem) for problem in condition_problems(conditions)]
+    return conditions, list(dict.fromkeys(problems))
 
 
 def condition_problems(conditions: Conditions) -> list[Problem]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from biasprop.population.attributes import Population
 from biasprop.statistics.estimand import Estimand
 from biasprop.study.checks.fields import validate_fields
 from biasprop.study.factors import Label, ReadFactor, same_label
@@ -19,8 +20,16 @@ Labels = Mapping[str, list[Label] | None]
 """Factor -> labels of its levels; None for a factor whose levels have problems of their own."""
 
 
-def estimand_problems(table: Mapping[str, Any], factors: Mapping[str, ReadFactor]) -> list[Problem]:
-    """References to what the study does not have, duplicate names, and no or several primary estimands."""
+def estimand_problems(
+    table: Mapping[str, Any], factors: Mapping[str, ReadFactor], population: Population | None = None
+) -> list[Problem]:
+    """References to what the study does not have, duplicate names, and no or several primary estimands.
+
+    Args:
+        table: of the study.
+        factors: of the study.
+        population: of the study, if it has one; estimands may then name its groups.
+    """
     listed = table.get("estimands")
     estimands = [e if isinstance(e, dict) else {} for e in listed[:MAX_ESTIMANDS]] if isinstance(listed, list) else []
     if not estimands:
@@ -33,7 +42,7 @@ def estimand_problems(table: Mapping[str, Any], factors: Mapping[str, ReadFactor
     names = [estimand.get("name") for estimand in estimands]
     for index, estimand in enumerate(estimands):
         location: Location = ("estimands", index)
-        wrong = _subgroup_problems(estimand, table)
+        wrong = _subgroup_problems(estimand, table, population)
         if labels:
             wrong += [*_factor_problems(estimand, labels), *_level_problems(estimand, labels)]
         if names[index] in names[:index]:
@@ -42,14 +51,22 @@ def estimand_problems(table: Mapping[str, Any], factors: Mapping[str, ReadFactor
     return problems + _primary_problems(estimands, labels, problems)
 
 
-def _subgroup_problems(estimand: dict[str, Any], table: Mapping[str, Any]) -> list[Problem]:
+def _subgroup_problems(
+    estimand: dict[str, Any], table: Mapping[str, Any], population: Population | None
+) -> list[Problem]:
     generator = table.get("generator")
     known = generator.get("subgroups") if isinstance(generator, dict) else None
-    names = estimand.get("subgroups")
-    if not isinstance(known, dict) or not isinstance(names, list):
+    if population is not None:
+        known = population.members()
+    elif "population" in table:
+        return []  # it has problems of its own
+    if not isinstance(known, dict):
         return []
+    what = "subgroup" if population is None else "subgroup or group"
+    fields = {field: estimand[field] for field in ("subgroups", "versus") if isinstance(estimand.get(field), list)}
     return [
-        Problem(("subgroups", index), f"there is no subgroup {name!r}; {suggestion(name, known)}")
+        Problem((field, index), f"there is no {what} {name!r}; {suggestion(name, known)}")
+        for field, names in fields.items()
         for index, name in enumerate(names)
         if isinstance(name, str) and name not in known
     ]
