@@ -27,7 +27,7 @@ def attributes(study: Study) -> dict[str, Any]:
         "numerics": NUMERICS,
         "versions": versions(),
         "commit": commit(),
-        "estimands": [estimand.model_dump(mode="json", exclude_defaults=True) for estimand in study.estimands],
+        "estimands": [{"kind": e.kind} | e.model_dump(mode="json", exclude_defaults=True) for e in study.estimands],
     }
 
 
