@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from biasprop.metrics.auc import auc, auc_of_z, z_of_auc
+from biasprop.metrics.brier import brier
 from biasprop.metrics.calibration import calibration_intercept, calibration_slope
 from biasprop.metrics.counts import n, n_positive
 from biasprop.metrics.expected_calibration_error import ece, ece_expected
@@ -45,6 +46,7 @@ METRICS: Mapping[str, Metric] = {
     "ece_expected": Metric(
         ece_expected, "expected calibration error if calibrated", table="calibration", heading="expected"
     ),
+    "brier": Metric(brier, "Brier score", direction=-1),
     "n": Metric(n, "test subjects", count=True, table="calibration", heading="n", digits=0),
     "n_positive": Metric(
         n_positive, "test subjects with disease", count=True, table="calibration", heading="n+", digits=0
@@ -80,6 +82,7 @@ __all__ = [
     "Metric",
     "auc",
     "auc_of_z",
+    "brier",
     "calibration_intercept",
     "calibration_slope",
     "ece",
