@@ -21,6 +21,7 @@ from biasprop.metrics.calibration import calibration_intercept, calibration_slop
 from biasprop.metrics.counts import n, n_positive
 from biasprop.metrics.expected_calibration_error import ece, ece_expected
 from biasprop.metrics.metric import Link, Metric, Scale, scales
+from biasprop.metrics.net_benefit import net_benefit
 from biasprop.metrics.threshold import operating_threshold, sensitivity, specificity, underdiagnosis
 from biasprop.metrics.twins import flip_rate, score_shift
 
@@ -47,6 +48,7 @@ METRICS: Mapping[str, Metric] = {
         ece_expected, "expected calibration error if calibrated", table="calibration", heading="expected"
     ),
     "brier": Metric(brier, "Brier score", direction=-1),
+    "net_benefit": Metric(net_benefit, "net benefit", ("labels", "threshold_probability"), 1, unit="per subject"),
     "n": Metric(n, "test subjects", count=True, table="calibration", heading="n", digits=0),
     "n_positive": Metric(
         n_positive, "test subjects with disease", count=True, table="calibration", heading="n+", digits=0
@@ -90,6 +92,7 @@ __all__ = [
     "flip_rate",
     "n",
     "n_positive",
+    "net_benefit",
     "operating_threshold",
     "score_shift",
     "sensitivity",
