@@ -24,6 +24,7 @@ from typing import Any
 
 from biasprop.estimands.amplification import Amplification
 from biasprop.estimands.common_gap import CommonGap
+from biasprop.estimands.difference import Difference
 from biasprop.estimands.excess_gap import ExcessGap
 from biasprop.estimands.exchange_rate import ExchangeRate
 from biasprop.estimands.gap import Gap
@@ -38,6 +39,7 @@ ESTIMANDS: Mapping[str, type[Estimand]] = {
     "excess_gap": ExcessGap,
     "swap_contrast": SwapContrast,
     "common_gap": CommonGap,
+    "difference": Difference,
     "retention": Retention,
     "halving_budget": HalvingBudget,
     "amplification": Amplification,
