@@ -18,11 +18,12 @@ from biasprop import keys
 from biasprop.component import Component, levers
 from biasprop.encoders import ENCODERS
 from biasprop.generators import GENERATORS, SOURCES
-from biasprop.interfaces import Subjects
+from biasprop.interfaces import ArraySpec, Example, RendersImages, Spec, Subjects
 from biasprop.mitigations import MITIGATIONS, PRETRAINING_MITIGATIONS
 from biasprop.objectives import OBJECTIVES
 from biasprop.protocols import PROTOCOLS
 from biasprop.study.conditions import Pretraining, PretrainingCondition
+from biasprop.tasks import TASKS
 from biasprop.training.batching import Batch
 
 ROOMS: dict[str, Mapping[str, type[Component]]] = {
@@ -33,6 +34,7 @@ ROOMS: dict[str, Mapping[str, type[Component]]] = {
     "protocols": PROTOCOLS,
     "mitigations": MITIGATIONS,
     "pretraining_mitigations": PRETRAINING_MITIGATIONS,
+    "tasks": TASKS,
 }
 EVERY = [(room, kind) for room, table in ROOMS.items() for kind in table]
 """(room, kind) of every member."""
@@ -118,6 +120,11 @@ def differing(kind: str, name: str | None = None, by: float = 0.05, **values: An
     return member("generators", kind, subgroups={"a": base, "b": other}, **values)
 
 
+def image_spec(*shape: int) -> Spec:
+    """The spec of examples that are one image of this shape."""
+    return {"image": ArraySpec(shape)}
+
+
 def subjects(n: int, subgroup: int = 0, seed: int = SEED) -> Subjects:
     """``n`` subjects of one subgroup, alternately healthy and diseased."""
     index = jnp.arange(n)
@@ -153,6 +160,12 @@ def rendered(generator: Any, who: Subjects) -> Float[Array, "n h w c"]:
 
 
 @jax.jit
+def observed(generator: Any, who: Subjects) -> Example:
+    """Examples of subjects, compiled for their number."""
+    return jax.vmap(generator.observe)(who)
+
+
+@jax.jit
 def _masks(generator: Any, who: Subjects) -> Float[Array, "n h w"]:
     return jax.vmap(generator.mask)(who)
 
@@ -172,6 +185,11 @@ def images(generator: Any, who: Subjects) -> np.ndarray:
     return in_batches(rendered, generator, who)
 
 
+def examples(generator: Any, who: Subjects) -> dict[str, np.ndarray]:
+    """Examples of subjects: name -> [n, ...]."""
+    return in_batches(observed, generator, who)
+
+
 def masks(generator: Any, who: Subjects) -> np.ndarray:
     """Disease masks [n, h, w]."""
     return in_batches(_masks, generator, who)
@@ -183,7 +201,9 @@ def latents(generator: Any, who: Subjects) -> np.ndarray:
 
 
 def measured(generator: Any, who: Subjects) -> dict[str, np.ndarray]:
-    """Measurements from the pixels of subjects, each [n]."""
+    """Measurements from the pixels of subjects, or the values of other arrays, each [n]."""
+    if not isinstance(generator, RendersImages):
+        return {f"{name} {i}": x for name, array in examples(generator, who).items() for i, x in enumerate(array.T)}
 
     def function(generator: Any, who: Subjects) -> dict[str, Array]:  # each part is compiled once for all its users
         return _measure_batch(generator, rendered(generator, who), _masks(generator, who))

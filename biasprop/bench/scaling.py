@@ -48,7 +48,7 @@ def points(study: Study, repeats: int, wide: bool) -> Iterator[Point]:
         repeats: timings of each point, of which the best counts.
         wide: use the numbers of cells for an accelerator.
     """
-    size, images = study.generator.shape[0], study.pretraining.schedule.batch
+    size, images = study.generator.spec["image"].shape[0], study.pretraining.schedule.batch
     for factor in SIZES:
         if (at := round(size * factor)) % getattr(study.encoder, "patch", 1) == 0:
             yield _step("image size", at, lambda at=at: Workload(changed(study, "size", at)), repeats)

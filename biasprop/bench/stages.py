@@ -74,8 +74,8 @@ class Workload:
         return rosters.rosters(first.finetuning, first.evaluation, list(self.study.subgroups), labels)
 
     @functools.cached_property
-    def sets(self) -> rendering.ImageSets:
-        """Images of the subjects."""
+    def sets(self) -> rendering.ExampleSets:
+        """Examples of the subjects."""
         return rendering.render_sets(self.batch, self.roster)
 
     def pretrain(self) -> Iterator[Stage]:
@@ -114,9 +114,9 @@ class Workload:
     def _augment(self) -> Iterator[Stage]:
         augmentation = next(augmentations([self.cell.condition, *(arm.condition for arm in self.cell.arms)]), None)
         if augmentation is not None:
-            images = self.sets.selection[0][0]
+            images = self.sets.selection[0]["image"][0]
             view_keys = keys.at_each(keys.replicate(self.study.seed, 0), jnp.arange(len(images)))
-            run = jax.jit(jax.vmap(augmentation.view))
+            run = jax.jit(jax.vmap(augmentation.view_image))
             yield Stage(
                 "view", "image", len(images), lambda: run(view_keys, images), lambda: products(run, view_keys, images)
             )
@@ -147,7 +147,7 @@ class Workload:
         return score.Scorer(self.batch, self.params, self.roster, self.sets)
 
     def _evaluate(self) -> Stage:
-        features = self.cell.condition.encoder.features
+        features = self.cell.condition.encoder.features(self.cell.condition.generator.spec)
         head = Head(jnp.zeros((self.width, features)), jnp.zeros(self.width))
         empty = np.zeros((self.width, 1, features), np.float32), 1
         adapted = adapt.Adapted(self.params, head, *empty, *empty, [""] * self.width)

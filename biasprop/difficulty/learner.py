@@ -45,8 +45,8 @@ class StreamTask(NamedTuple):
         index = step * self.schedule.batch + jnp.arange(self.schedule.batch)
         g = len(self.generator.subgroups)
         subjects = Subjects(keys.at_each(self.key, index), index % g, index // g % 2)
-        images = jax.vmap(self.generator.render)(subjects)
-        return jnp.mean(log_loss(params["head"](self.encoder.apply(params["encoder"], images)), subjects.label))
+        examples = jax.vmap(self.generator.observe)(subjects)
+        return jnp.mean(log_loss(params["head"](self.encoder.apply(params["encoder"], examples)), subjects.label))
 
 
 def train_learner(
@@ -70,8 +70,8 @@ def train_learner(
 
     task = jax.tree.map(jnp.asarray, task)
     encoder, steps = task.encoder, int(task.schedule.steps)
-    head = Head(jnp.zeros(encoder.features), jnp.zeros(()))
-    state = optimisation.start(task, {"encoder": encoder.init(start, task.generator.shape), "head": head})
+    head = Head(jnp.zeros(encoder.features(task.generator.spec)), jnp.zeros(()))
+    state = optimisation.start(task, {"encoder": encoder.init(start, task.generator.spec), "head": head})
     segment = jax.jit(optimisation.segment)
     for done in range(optimisation.segment_count(steps)):
         if report:
@@ -103,9 +103,9 @@ def learner_rows(
     params = train_learner(task, ledger_key(Purpose.INIT), report)
     if params is None:
         return Ledger((), ())
-    score = jax.jit(lambda params, images: params["head"](encoder.apply(params["encoder"], images)))
+    score = jax.jit(lambda params, examples: params["head"](encoder.apply(params["encoder"], examples)))
     scores = np.empty((2, len(generator.subgroups), TEST_SUBJECTS))
-    for g, label, rows, images in twins(condition, Purpose.TEST, TEST_SUBJECTS):
-        scores[label, g, rows] = score(params, images)
+    for g, label, rows, examples in twins(condition, Purpose.TEST, TEST_SUBJECTS):
+        scores[label, g, rows] = score(params, examples)
     name = f"{encoder.kind} from scratch on {int(schedule.steps) * int(schedule.batch):,} images"
     return estimated(name, "learner", list(generator.subgroups), paired_areas(*scores), TEST_SUBJECTS)

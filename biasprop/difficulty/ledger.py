@@ -32,6 +32,9 @@ SHIFTED_TEST_NOTE = (
 )
 """Note beside a ledger whose images differ from those of the test set."""
 
+OTHER_DISEASE_NOTE = "This study also predicts another disease than the generator's first, to which no row applies."
+"""Note beside a ledger of which some arm has another target."""
+
 SOURCE_FILES = (
     "difficulty/observers.py",
     "difficulty/learner.py",
@@ -52,7 +55,8 @@ class Entry(NamedTuple):
     """Factor -> levels with this generator and encoder; factors of which all levels have them are omitted."""
     ledger: Ledger
     note: str = ""
-    """:data:`SHIFTED_TEST_NOTE` if some arm has a shifted test set, else empty."""
+    """:data:`SHIFTED_TEST_NOTE` if some arm has a shifted test set, :data:`OTHER_DISEASE_NOTE` if some arm predicts
+    another disease, else empty."""
 
 
 def load_or_compute(
@@ -75,14 +79,14 @@ def load_or_compute(
     from biasprop.store.ledger import read
 
     stored = read(store) if store else None
-    entries, shifted = [], {arm.key for arm in _arms(study) if arm.shifts}
+    entries, notes = [], {arm.key: arm.note for arm in _arms(study) if arm.note}
     for condition, where in _conditions(study):
         key = _key(condition)
         entry = next((entry for entry in (stored or {}).get("entries", []) if entry["key"] == key), None)
         ledger = Ledger.from_json(entry) if entry else None
         if ledger is None or (learn and not any(row.kind == "learner" for row in ledger.rows)):
             ledger = _observer_rows(condition) + _learner_rows(condition, learn, schedule, report)
-        entries.append(Entry(condition, where, ledger, SHIFTED_TEST_NOTE if key in shifted else ""))
+        entries.append(Entry(condition, where, ledger, notes.get(key, "")))
     return entries
 
 
@@ -112,21 +116,21 @@ def places(study: Study, entries: Sequence[Entry]) -> list[Place]:
 
     Arms are matched by their conditions, not by the names of factors. ``even`` differs only by pretraining on equal
     shares; ``plenty`` is full fine-tuning from scratch of the same encoder on the largest balanced label budget, with
-    the same test set. Arms with a shifted test set have an empty ledger.
+    the same test set. Arms with a shifted test set, or another target, have an empty ledger.
     """
     from biasprop.statistics.decomposition import Place
 
     ledgers = {_key(entry.condition): entry.ledger for entry in entries}
     arms = _arms(study)
     even = {(arm.pretraining, arm.finetuning): arm.levels for arm in reversed(arms) if arm.even}
-    plenty = {(arm.key, arm.shifts): arm.levels for arm in sorted(arms, key=lambda arm: arm.labels) if arm.plenty}
+    plenty = {(arm.key, arm.test_set): arm.levels for arm in sorted(arms, key=lambda arm: arm.labels) if arm.plenty}
     empty = Ledger((), ())
     return [
         Place(
             arm.levels,
             even.get((arm.pretraining, arm.finetuning)),
-            plenty.get((arm.key, arm.shifts)),
-            empty if arm.shifts else ledgers[arm.key],
+            plenty.get((arm.key, arm.test_set)),
+            empty if arm.note else ledgers[arm.key],
         )
         for arm in arms
         if arm.trains
@@ -149,8 +153,10 @@ class _ArmKey(NamedTuple):
     """Pretrained on equal shares."""
     plenty: bool
     """Trained in full from scratch, on equal shares."""
-    shifts: str
-    """Shifts of the test set; empty if there are none."""
+    test_set: str
+    """Shifts of the test set, and what is predicted of it."""
+    note: str
+    """Why the rows of the ledger do not apply to the test set; empty if they do."""
 
 
 def _arms(study: Study) -> list[_ArmKey]:
@@ -165,9 +171,10 @@ def _arms(study: Study) -> list[_ArmKey]:
             full = finetuning.protocol.adapts_all and not finetuning.mitigation.needs_groups
             plenty = not trains and full and _equal_shares(finetuning.shares, condition)
             document, labels = arm.condition.model_dump_json(), int(finetuning.labels)
-            shifted = bool(arm.condition.evaluation.shifts)
-            shifts = arm.condition.evaluation.model_dump_json(include={"shifts"}) if shifted else ""
-            arms.append(_ArmKey(arm.levels, key, pretraining, document, labels, trains, even, plenty, shifts))
+            test_set = arm.condition.evaluation.model_dump_json(include={"shifts"}) + finetuning.task.model_dump_json()
+            other_disease = finetuning.task.disease_index(condition.generator.diseases) is not None
+            note = SHIFTED_TEST_NOTE if arm.condition.evaluation.shifts else OTHER_DISEASE_NOTE * other_disease
+            arms.append(_ArmKey(arm.levels, key, pretraining, document, labels, trains, even, plenty, test_set, note))
     return arms
 
 

@@ -23,6 +23,7 @@ from biasprop.statistics.difficulty import Ledger, estimated, known, normal_dist
 if TYPE_CHECKING:
     from jaxtyping import Array, Key
 
+    from biasprop.interfaces import Spec
     from biasprop.study.conditions import PretrainingCondition
 
 MIN_CHANNELS = 48
@@ -120,15 +121,17 @@ def channel_rows(condition: PretrainingCondition, subgroups: list[str]) -> Ledge
 
     Two rules: the channelised Hotelling observer, whose channels are linear in the pixels, and the same plus the log
     power in frequency bands, which does not depend on the position of a lesion. Trained to separate subgroups instead
-    of labels, the second rule gives the separability; half of its test subjects have the disease.
+    of labels, the second rule gives the separability; half of its test subjects have the disease. Where examples are
+    vectors, their values are the channels, and there is one rule.
     """
-    linear, both = widths(condition.generator.shape)
+    linear, both = channel_counts(condition.generator.spec)
     readings = ChannelReadings(
         _channel_readings(condition, Purpose.RULE, SUBJECTS_PER_CHANNEL * both),
         _channel_readings(condition, Purpose.TEST, TEST_SUBJECTS),
     )
     rows = Ledger((), ())
-    for name, count in (("Hotelling observer of channels", linear), ("channels and band powers", both)):
+    counts = {"Hotelling observer of channels": linear} | ({"channels and band powers": both} if both > linear else {})
+    for name, count in counts.items():
         rules = [fisher(*readings.rule[g, :, :, :count]) for g in range(len(subgroups))]
         scores = np.stack([readings.test[g, :, :, :count] @ rule for g, rule in enumerate(rules)], axis=1)
         rows += estimated(name, "lower", subgroups, paired_areas(*scores), TEST_SUBJECTS)
@@ -137,11 +140,17 @@ def channel_rows(condition: PretrainingCondition, subgroups: list[str]) -> Ledge
         label = np.arange(TEST_SUBJECTS) % 2
         scores = [readings.test[g, label, np.arange(TEST_SUBJECTS)] @ rule for g in (a, b)]
         areas = paired_areas(*np.stack(scores)[:, None])
-        rows += separated("channels and band powers", (subgroups[a], subgroups[b]), areas, TEST_SUBJECTS)
+        rows += separated(list(counts)[-1], (subgroups[a], subgroups[b]), areas, TEST_SUBJECTS)
     return rows
 
 
-def widths(shape: tuple[int, int, int]) -> tuple[int, int]:
+def channel_counts(spec: Spec) -> tuple[int, int]:
+    """Number of linear channels of an example, and number of channels and band powers together."""
+    counts = [widths(array.shape) if name == "image" else (array.size, array.size) for name, array in spec.items()]
+    return sum(linear for linear, _ in counts), sum(both for _, both in counts)
+
+
+def widths(shape: tuple[int, ...]) -> tuple[int, int]:
     """Number of linear channels of images of this shape, and number of channels and band powers together."""
     size, _, colours = shape
     side = min(math.ceil(math.sqrt(MIN_CHANNELS / colours)), size)
@@ -170,7 +179,7 @@ def fisher(healthy: NDArray, diseased: NDArray) -> NDArray[np.float64]:
 
 
 def twins(condition: PretrainingCondition, purpose: int, n: int) -> Any:
-    """Images of n subjects in chunks: yields (subgroup, label, slice of the chunk's rows, images)."""
+    """Examples of n subjects in chunks: yields (subgroup, label, slice of the chunk's rows, examples)."""
     import jax.numpy as jnp
 
     from biasprop import keys
@@ -186,13 +195,17 @@ def twins(condition: PretrainingCondition, purpose: int, n: int) -> Any:
         for g, label in itertools.product(range(len(generator.subgroups)), (0, 1)):
             ones = jnp.ones(rendering.CHUNK, jnp.int32)
             roster = rosters.Roster(np.asarray(g * ones), np.asarray(label * ones), np.asarray(label * ones))
-            images = rendering.rendered(batch, chunk_key, roster)[0][0]
-            yield g, label, rows, np.asarray(images)[: rows.stop - rows.start]
+            chunk_examples = rendering.rendered(batch, chunk_key, roster)[0]
+            count = rows.stop - rows.start
+            yield g, label, rows, {name: np.asarray(array)[0, :count] for name, array in chunk_examples.items()}
 
 
 def _channel_readings(condition: PretrainingCondition, purpose: int, n: int) -> NDArray[np.float64]:
-    count = widths(condition.generator.shape)[1]
+    count = channel_counts(condition.generator.spec)[1]
     values = np.empty((len(condition.generator.subgroups), 2, n, count))
-    for g, label, rows, images in twins(condition, purpose, n):
-        values[g, label, rows] = channels(images)
+    for g, label, rows, examples in twins(condition, purpose, n):
+        values[g, label, rows] = np.concatenate(
+            [channels(array) if name == "image" else array.reshape(len(array), -1) for name, array in examples.items()],
+            axis=1,
+        )
     return values

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Key
 from pydantic import Field
 
 from biasprop.component import Component
-from biasprop.interfaces import Params
+from biasprop.interfaces import Example, Params, Spec
 
 
 class Linear(Component):
@@ -20,28 +20,28 @@ class Linear(Component):
     width: Annotated[int, Field(ge=1, le=4096)] = 16
     """Number of features."""
 
-    drops_tokens: ClassVar[bool] = False
+    reads: ClassVar[tuple[str, ...]] = ("image",)
 
-    @property
-    def features(self) -> int:
+    def features(self, spec: Spec) -> int:
         """Length of the feature vector."""
         return self.width
 
-    def incompatibility(self, shape: tuple[int, int, int]) -> str | None:
-        """None: every shape can be encoded."""
+    def incompatibility(self, spec: Spec) -> str | None:
+        """None: every image can be encoded."""
         return None
 
-    def counts(self, shape: tuple[int, int, int]) -> tuple[int, int]:
-        """Number of parameters, and number of activations per image stored for the backward pass."""
-        return shape[0] * shape[1] * shape[2] * self.width, self.width
+    def counts(self, spec: Spec) -> tuple[int, int]:
+        """Number of parameters, and number of activations per example stored for the backward pass."""
+        return spec["image"].size * self.width, self.width
 
-    def init(self, key: Key[Array, ""], shape: tuple[int, int, int]) -> Params:
+    def init(self, key: Key[Array, ""], spec: Spec) -> Params:
         """A random map that preserves the variance of white noise."""
-        pixels = shape[0] * shape[1] * shape[2]
+        pixels = spec["image"].size
         return {"map": jax.random.normal(key, (pixels, self.width)) / jnp.sqrt(pixels)}
 
-    def apply(self, params: Params, images: Float[Array, "n h w c"]) -> Float[Array, "n d"]:
+    def apply(self, params: Params, examples: Example) -> Float[Array, "n d"]:
         """Features of a batch."""
+        images = examples["image"]
         return (images - 0.5).reshape(images.shape[0], -1) @ params["map"]
 
     def layers(self, params: Params) -> Params:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from biasprop.encoders.patches import PatchEncoder
+from biasprop.interfaces import Spec
 
 
 class Mixer(PatchEncoder):
@@ -20,9 +21,9 @@ class Mixer(PatchEncoder):
     token_hidden: Annotated[int, Field(ge=1, le=4096)] = 32
     """Hidden width of the MLPs over positions; default: half the default width (Tolstikhin et al. 2021, table 1)."""
 
-    def counts(self, shape: tuple[int, int, int]) -> tuple[int, int]:
-        """Number of parameters, and number of activations per image stored for the backward pass."""
-        inputs, tokens = self._sizes(shape)
+    def counts(self, spec: Spec) -> tuple[int, int]:
+        """Number of parameters, and number of activations per example stored for the backward pass."""
+        inputs, tokens = self._sizes(spec["image"].shape)
         width, wide, hidden = self.width, self.expansion, self.token_hidden
         block = 2 * tokens * hidden + hidden + width * (2 * wide * width + 5 + wide)
         activations = width * (tokens * (6 + 3 * wide) + 6 * hidden)

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Key
 from pydantic import Field
 
 from biasprop.component import Component
-from biasprop.interfaces import Params
+from biasprop.interfaces import Example, Params, Spec
 
 
 class PatchEncoder(Component):
@@ -26,24 +26,25 @@ class PatchEncoder(Component):
     expansion: Annotated[int, Field(ge=1, le=16)] = 2
     """Hidden width of the MLPs, as a multiple of the width."""
 
+    reads: ClassVar[tuple[str, ...]] = ("image",)
     drops_tokens: ClassVar[bool] = False
 
-    @property
-    def features(self) -> int:
+    def features(self, spec: Spec) -> int:
         """Length of the feature vector."""
         return self.width
 
-    def incompatibility(self, shape: tuple[int, int, int]) -> str | None:
+    def incompatibility(self, spec: Spec) -> str | None:
         """Why images of this shape cannot be encoded, or None."""
-        if shape[0] % self.patch or shape[1] % self.patch:
-            return f"patch = {self.patch} must divide the image size {shape[0]}"
+        height, width, _ = spec["image"].shape
+        if height % self.patch or width % self.patch:
+            return f"patch = {self.patch} must divide the image size {height}"
         return None
 
-    def init(self, key: Key[Array, ""], shape: tuple[int, int, int]) -> Params:
+    def init(self, key: Key[Array, ""], spec: Spec) -> Params:
         """Untrained parameters for images of this shape."""
         from biasprop.nn import layers
 
-        return layers.init(self._network(*self._sizes(shape)), key)
+        return layers.init(self._network(*self._sizes(spec["image"].shape)), key)
 
     def tokens(
         self, params: Params, images: Float[Array, "n h w c"], keep: Callable[[Array], Array] | None = None
@@ -55,9 +56,9 @@ class PatchEncoder(Component):
         network = self._network(*self._sizes(images.shape[1:]))
         return layers.apply(network, params, patches, *(() if keep is None else (keep,)))
 
-    def apply(self, params: Params, images: Float[Array, "n h w c"]) -> Float[Array, "n d"]:
+    def apply(self, params: Params, examples: Example) -> Float[Array, "n d"]:
         """Mean-pooled features of a batch."""
-        return self.tokens(params, images).mean(axis=1)
+        return self.tokens(params, examples["image"]).mean(axis=1)
 
     def layers(self, params: Params) -> Params:
         """Layer number of each parameter: 0 before the blocks, then one per block; the final norm is in the last."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from biasprop.encoders.patches import PatchEncoder
+from biasprop.interfaces import Spec
 
 
 class Vit(PatchEncoder):
@@ -25,9 +26,9 @@ class Vit(PatchEncoder):
             raise ValueError(f"heads = {self.heads} must divide width = {self.width}")
         return self
 
-    def counts(self, shape: tuple[int, int, int]) -> tuple[int, int]:
-        """Number of parameters, and number of activations per image stored for the backward pass."""
-        inputs, tokens = self._sizes(shape)
+    def counts(self, spec: Spec) -> tuple[int, int]:
+        """Number of parameters, and number of activations per example stored for the backward pass."""
+        inputs, tokens = self._sizes(spec["image"].shape)
         width, wide = self.width, self.expansion
         block = width * (width * (4 + 2 * wide) + 9 + wide)
         activations = tokens * width * (10 + 2 * wide) + 2 * self.heads * tokens * tokens

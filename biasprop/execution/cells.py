@@ -91,7 +91,8 @@ class CellBatch:
             with self.timer.stage("render"):
                 self._report_step("render", 0, 1)
                 finetuning, evaluation = conditions[one].finetuning, conditions[one].evaluation
-                roster = rosters.rosters(finetuning, evaluation, list(self.study.subgroups), max_labels)
+                diseases = self.study.generator.diseases
+                roster = rosters.rosters(finetuning, evaluation, list(self.study.subgroups), max_labels, diseases)
                 finetuner = adapt.Finetuner(self.batch, params, roster, evaluation)
                 scorer = score.Scorer(self.batch, params, roster, finetuner.sets)
                 latents = rendering.latents(self.batch, roster)
@@ -103,7 +104,8 @@ class CellBatch:
         """Position of the first arm whose subjects come from the same populations as those of the k-th arm."""
         conditions = [arm.condition for arm in self.members[0].arms]
         populations = [
-            (c.finetuning.shares, c.finetuning.prevalence, c.finetuning.shifts, c.evaluation) for c in conditions
+            (c.finetuning.task, c.finetuning.shares, c.finetuning.prevalence, c.finetuning.shifts, c.evaluation)
+            for c in conditions
         ]
         return populations.index(populations[k])
 

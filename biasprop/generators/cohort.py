@@ -1,4 +1,4 @@
-"""The default source of pretraining images: the cohort, rendered by the study's generator."""
+"""The default source of pretraining examples: the cohort, simulated by the study's generator."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from biasprop.component import Component
 
 
 class CohortSource(Component):
-    """In-domain pretraining on images of the cohort."""
+    """In-domain pretraining on examples of the cohort."""
 
     kind: Literal["cohort"] = "cohort"
 

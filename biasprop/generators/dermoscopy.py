@@ -20,10 +20,11 @@ from jaxtyping import Array, Float, Int, Key
 from pydantic import Field, model_validator
 
 from biasprop import keys
-from biasprop.component import Component, OneOf, Preset
+from biasprop.component import OneOf, Preset
 from biasprop.generators import canvas, lesion, occlusions, skin_readings
 from biasprop.generators.canvas import materialise, normal, normals, uniform, uniforms
 from biasprop.generators.difficulty import DIFFICULTIES, Calibrated, Natural, check_subgroups, matching_doses
+from biasprop.generators.images import ImageGenerator
 from biasprop.generators.lesion import Draws, Lesion
 from biasprop.generators.lesion_density import LinearModel, linearise
 from biasprop.generators.linear_observer import auc
@@ -97,7 +98,7 @@ def _short_draws(subject: Subjects) -> dict[Latent, Float[Array, " 12"]]:
     return dict(zip(SHORT_LATENTS, normals(subject.key, SHORT_LATENTS, 12), strict=True))
 
 
-class Dermoscopy(Component):
+class Dermoscopy(ImageGenerator):
     """RGB photograph of one pigmented lesion on skin of the subgroup's tone."""
 
     kind: Literal["dermoscopy"] = "dermoscopy"
@@ -144,6 +145,8 @@ class Dermoscopy(Component):
     ``symmetric`` draws skin lines, and lesions elongated along them, at opposite slopes in two subgroups of equal
     tone."""
 
+    channels: ClassVar[int] = 3
+    diseases: ClassVar[tuple[str, ...]] = ("melanoma",)
     latent_names: ClassVar[tuple[str, ...]] = ("ita", "severity")
     attribute_names: ClassVar[tuple[str, ...]] = ("pigment", "elongation", "across", "down")
     follows_up: ClassVar[bool] = True
@@ -155,9 +158,9 @@ class Dermoscopy(Component):
         return self
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """Height, width and channels."""
-        return self.size, self.size, 3
+    def pixels(self) -> int:
+        """Pixels along a side."""
+        return self.size
 
     def calibrated(self) -> Self:
         """A copy with the doses of mode ``calibrated``; itself in every other mode.

@@ -20,6 +20,7 @@ from biasprop.component import Component, OneOf
 from biasprop.generators import canvas
 from biasprop.generators.canvas import normal
 from biasprop.generators.difficulty import DIFFICULTIES, Calibrated, Natural, check_subgroups
+from biasprop.generators.images import ImageGenerator
 from biasprop.interfaces import Subjects
 
 
@@ -43,7 +44,7 @@ class Background(Component):
     """Sd of the white noise."""
 
 
-class Gaussian(Component):
+class Gaussian(ImageGenerator):
     """Grey image of a Gaussian background; label 1 adds a known blob."""
 
     kind: Literal["gaussian"] = "gaussian"
@@ -64,6 +65,8 @@ class Gaussian(Component):
     image to each subgroup's spectrum; ``symmetric`` rotates the long axis of one stretched background to opposite
     slopes."""
 
+    channels: ClassVar[int] = 1
+    diseases: ClassVar[tuple[str, ...]] = ("blob",)
     latent_names: ClassVar[tuple[str, ...]] = ("mean_level", "severity")
     attribute_names: ClassVar[tuple[str, ...]] = ()
     follows_up: ClassVar[bool] = False
@@ -79,9 +82,9 @@ class Gaussian(Component):
         return self
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """Height, width and channels."""
-        return self.size, self.size, 1
+    def pixels(self) -> int:
+        """Pixels along a side."""
+        return self.size
 
     def signal(self) -> Float[Array, "h w"]:
         """The blob that label 1 adds."""

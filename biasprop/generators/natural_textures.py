@@ -17,6 +17,7 @@ from pydantic import Field
 from biasprop.component import Component
 from biasprop.generators import canvas
 from biasprop.generators.canvas import normal, uniform
+from biasprop.interfaces import Example, Spec
 from biasprop.nn.xla_barriers import barrier
 
 MIN_RADIUS, MAX_RADIUS = 0.06, 0.5
@@ -48,14 +49,18 @@ class NaturalTextures(Component):
 
     shows_subjects: ClassVar[bool] = False
 
-    def render(self, key: Key[Array, ""], shape: tuple[int, int, int]) -> Float[Array, "h w c"]:
-        """One image in [0, 1], of any number of channels.
+    def incompatibility(self, spec: Spec) -> str | None:
+        """Why it cannot stand in for examples of this spec, or None: it draws square images and nothing else."""
+        if set(spec) != {"image"}:
+            return f"{self.kind} draws images; the generator's examples are {', '.join(spec)}"
+        return None
 
-        Args:
-            key: key of the image.
-            shape: height, width (equal to it) and channels.
-        """
-        size, _, channels = shape
+    def observe(self, key: Key[Array, ""], spec: Spec) -> Example:
+        """One image in [0, 1], of any number of channels."""
+        size, _, channels = spec["image"].shape
+        return {"image": self._image(key, size, channels)}
+
+    def _image(self, key: Key[Array, ""], size: int, channels: int) -> Float[Array, "h w c"]:
         colours = uniform(key, Latent.COLOURS, (self.shapes + 1, channels))
         draws = normal(key, Latent.TEXTURES, (self.shapes + 1, *canvas.field_draws_shape(self.modes)))
         textures = jax.vmap(lambda field: canvas.gaussian_field(field, size, exponent=2.0))(draws)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -53,7 +52,12 @@ def image_cache_capacity(pretraining: Any) -> int:
     Args:
         pretraining: a ``PretrainingCondition`` of one cell or of several, or an object with the same parts.
     """
-    return IMAGE_CACHE_BYTES // (4 * math.prod(pretraining.generator.shape))
+    return IMAGE_CACHE_BYTES // example_bytes(pretraining.generator)
+
+
+def example_bytes(generator: Any) -> int:
+    """Bytes of one example."""
+    return sum(array.nbytes for array in generator.spec.values())
 
 
 def image_bytes(pretraining: Any, cohort: int, labels: int, evaluation: Any) -> float:
@@ -69,13 +73,11 @@ def image_bytes(pretraining: Any, cohort: int, labels: int, evaluation: Any) -> 
         labels: the largest label budget.
         evaluation: an ``Evaluation``.
     """
-    pixels, evaluated = (
-        math.prod(pretraining.generator.shape),
-        evaluation.evaluated_images(len(pretraining.generator.subgroups)),
-    )
+    evaluated = evaluation.evaluated_images(len(pretraining.generator.subgroups))
     others = evaluation.selection + (evaluated if evaluated <= image_cache_capacity(pretraining) else 0)
     images = max(cohort, 2 * (labels + others)) + 40 * pretraining.pretraining.schedule.batch
-    return 4.0 * pixels * images + _FEATURE_BYTES * pretraining.encoder.features * evaluated
+    features = pretraining.encoder.features(pretraining.generator.spec)
+    return float(example_bytes(pretraining.generator)) * images + _FEATURE_BYTES * features * evaluated
 
 
 def bytes_by_key(pretraining: Any, finetuning: Any) -> dict[Key, float]:
@@ -88,22 +90,22 @@ def bytes_by_key(pretraining: Any, finetuning: Any) -> dict[Key, float]:
         pretraining: a ``PretrainingCondition``, or an object with the same parts.
         finetuning: a ``FinetuningCondition``, or an object with the same parts.
     """
-    shape = pretraining.generator.shape
-    parameters, activations = pretraining.encoder.counts(shape)
+    spec = pretraining.generator.spec
+    parameters, activations = pretraining.encoder.counts(spec)
     evaluation, stage = finetuning.evaluation, finetuning.finetuning
-    image = 8.0 * math.prod(shape)
+    example = 2.0 * example_bytes(pretraining.generator)
     cached = evaluation.evaluated_images(len(pretraining.generator.subgroups)) <= image_cache_capacity(pretraining)
-    scored = _FEATURE_BYTES * pretraining.encoder.features + (image if cached else 0.0)
+    scored = _FEATURE_BYTES * pretraining.encoder.features(spec) + (example if cached else 0.0)
     batch = pretraining.pretraining.schedule.batch if pretraining.pretraining.objective.trains else 0
     if stage.protocol.adapts_encoder:
         batch = max(batch, stage.protocol.recipe(pretraining.pretraining.objective.trains).schedule.batch)
     twins = evaluation.test * len(pretraining.generator.subgroups)
     return {
-        ("finetuning", "labels"): image * stage.labels,
+        ("finetuning", "labels"): example * stage.labels,
         ("evaluation", "test"): (scored + 8.0 * stage.protocol.draws) * twins,
         ("evaluation", "calibration"): (scored + 4.0 * stage.protocol.draws) * evaluation.calibration,
-        ("evaluation", "selection"): (image + 4.0 * stage.protocol.draws) * evaluation.selection,
-        ("pretraining", "schedule", "batch"): batch * (20 * image + 8.0 * activations),
+        ("evaluation", "selection"): (example + 4.0 * stage.protocol.draws) * evaluation.selection,
+        ("pretraining", "schedule", "batch"): batch * (20 * example + 8.0 * activations),
         ("encoder",): 4.0 * _COPIES * parameters,
     }
 

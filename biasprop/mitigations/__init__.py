@@ -2,11 +2,12 @@
 
 A fine-tuning mitigation is a frozen :class:`biasprop.component.Component` that satisfies
 :class:`biasprop.interfaces.Mitigation`; derive it from :class:`.erm.Erm` and override what differs: loss weights or
-sampling weights (``labelled``), extra trainable parameters and the loss (``start``, ``task``), or a refit of the head
-(``retrains``, ``retrained``). A pretraining mitigation satisfies :class:`biasprop.interfaces.PretrainingMitigation`;
-derive it from :class:`.erm.UniformSampling` and override the members of a batch (``rows``), their loss weights
-(``weights``) or a second stage (``continuation``). A mitigation sees subgroups and recorded labels, never true labels,
-and with one subgroup, or equal groups, it must equal ``none``. :mod:`.groups` has the weights they share.
+sampling weights (``labelled``), extra trainable parameters and the loss (``start``, ``training``), or a refit of the
+head (``retrains``, ``retrained``). A pretraining mitigation satisfies
+:class:`biasprop.interfaces.PretrainingMitigation`; derive it from :class:`.erm.UniformSampling` and override the
+members of a batch (``rows``), their loss weights (``weights``) or a second stage (``continuation``). A mitigation sees
+subgroups and recorded labels, never true labels, and with one subgroup, or equal groups, it must equal ``none``.
+:mod:`.groups` has the weights they share.
 
 To add one: write one file, add one line to :data:`MITIGATIONS` or :data:`PRETRAINING_MITIGATIONS`, and regenerate the
 schema of study files with ``python -m biasprop.study.schema``. The contract tests in ``tests/mitigations`` read the

@@ -31,9 +31,9 @@ class Erm(Component):
         """No trainable parameters beside encoder and head."""
         return {}
 
-    def task(self, task: Any) -> Any:
-        """The protocol's task, unchanged."""
-        return task
+    def training(self, base: Any) -> Any:
+        """The protocol's loss, unchanged."""
+        return base
 
 
 class UniformSampling(Component):

@@ -35,9 +35,9 @@ class GroupDro(Erm):
         """Log weights of the groups, equal for all groups with members."""
         return {ADVERSARY: jnp.log(jnp.maximum(groups.equal_shares(groups.group_shares(train, self.balanced)), 1e-30))}
 
-    def task(self, task: Any) -> Any:
-        """The min-max task: encoder and head minimise, group weights maximise."""
-        return GroupDroTask(task, self)
+    def training(self, base: Any) -> Any:
+        """The min-max loss: encoder and head minimise, group weights maximise."""
+        return GroupDroTask(base, self)
 
 
 class GroupDroTask(NamedTuple):

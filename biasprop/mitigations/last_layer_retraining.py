@@ -9,10 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 from pydantic import Field
 
-from biasprop.interfaces import Labelled
+from biasprop.interfaces import Labelled, ReadOut
 from biasprop.mitigations import groups
 from biasprop.mitigations.erm import Erm
-from biasprop.nn.heads import Head, log_loss, solve
 
 
 class LastLayerRetraining(Erm):
@@ -35,24 +34,25 @@ class LastLayerRetraining(Erm):
         """Why it cannot be combined with a protocol, or None."""
         return None if protocol.linear_head else f"last_layer_retraining needs a linear head; {protocol.kind} has none"
 
-    def retrained(self, features: Float[Array, "n d"], selection: Labelled) -> Head:
+    def retrained(self, task: Any, features: Float[Array, "n d"], selection: Labelled) -> ReadOut:
         """The refitted head.
 
         Args:
+            task: what is predicted.
             features: of the validation set, by the adapted encoder.
             selection: its labels and subgroups; rows at or beyond the count have no weight.
         """
         labels, count = selection.labels, selection.count
         weight = groups.balanced_weights(selection, self.balanced)
         held_out = jnp.arange(len(labels)) // 4 % 2 == 1  # alternate blocks of 4, because rosters cycle through groups
-        candidates = jax.vmap(lambda penalty: solve(features, labels, count, penalty, weight * ~held_out))(
+        candidates = jax.vmap(lambda penalty: task.fit(features, labels, count, penalty, weight * ~held_out))(
             jnp.asarray(self.penalties)
         )
         counted = held_out & (jnp.arange(len(labels)) < count)
 
-        def balanced_loss(head: Head) -> Float[Array, ""]:
-            return jnp.sum(jnp.where(counted, weight * log_loss(head(features), labels), 0))
+        def balanced_loss(head: ReadOut) -> Float[Array, ""]:
+            return jnp.sum(jnp.where(counted, weight * task.loss(head(features), labels), 0))
 
         losses = jax.vmap(balanced_loss)(candidates)
         best = jnp.asarray(self.penalties)[jnp.argmin(jnp.where(jnp.isnan(losses), jnp.inf, losses))]
-        return solve(features, labels, count, best, weight)
+        return task.fit(features, labels, count, best, weight)

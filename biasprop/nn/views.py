@@ -1,4 +1,7 @@
-"""Random views of an image (augmentation), by small resampling matrices and colour gains; no gathers, no rolls."""
+"""Random views of an example (augmentation).
+
+Views of an image are made by small resampling matrices and colour gains, without gathers and rolls.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,12 @@ from jaxtyping import Array, Float, Key
 from pydantic import Field
 
 from biasprop.component import Component
+from biasprop.interfaces import Encoder, Example
 from biasprop.keys import at_each
 from biasprop.nn.xla_barriers import barrier
+
+SYMMETRIES = ("flip", "transpose")
+"""Fields of :class:`Augmentation` that are symmetries of a square, which not every kind of image has."""
 
 
 class Augmentation(Component):
@@ -31,7 +38,11 @@ class Augmentation(Component):
     offset: Annotated[float, Field(ge=0, le=1)] = 0.06
     """Sd of the offset of each colour channel, in units of the full range."""
 
-    def view(self, key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
+    def view(self, key: Key[Array, ""], example: Example) -> Example:
+        """One random view of one example: of its image, if there is one; other arrays are unchanged."""
+        return example | {"image": self.view_image(key, example["image"])} if "image" in example else example
+
+    def view_image(self, key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
         """One random view of one image."""
         height, width, channels = image.shape
         subkeys = at_each(key, jnp.arange(6))
@@ -49,6 +60,13 @@ class Augmentation(Component):
         gain, offset = barrier(jnp.stack([jnp.exp(self.gain * gain), self.offset * offset]))[:, :, None, None]
         across = ((planes * gain + offset) @ columns.T).transpose(1, 2, 0)
         return (rows @ across.reshape(height, -1)).reshape(image.shape)
+
+
+def without_views(kind: str, encoder: Encoder) -> str | None:
+    """Why an objective that compares views cannot train an encoder: it reads nothing that has views; or None."""
+    if "image" in encoder.reads:
+        return None
+    return f"{kind} compares random views of images; {encoder.kind} reads {', '.join(encoder.reads)} alone"
 
 
 def _resample(size: int, zoom: Float[Array, ""], shift: Float[Array, ""]) -> Float[Array, "o i"]:

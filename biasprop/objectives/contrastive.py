@@ -10,9 +10,9 @@ from jaxtyping import Array, Float, Key
 from pydantic import Field
 
 from biasprop.component import Component
-from biasprop.interfaces import Params
+from biasprop.interfaces import Example, Params, Spec
 from biasprop.keys import at, at_each
-from biasprop.nn.views import Augmentation
+from biasprop.nn.views import Augmentation, without_views
 from biasprop.objectives import weighting
 
 
@@ -30,32 +30,33 @@ class Contrastive(Component):
     trains: ClassVar[bool] = True
     reads: ClassVar[tuple[str, ...]] = ()
 
-    def incompatibility(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
-        """None: every encoder can be trained."""
-        return None
+    def incompatibility(self, encoder: Any, spec: Spec) -> str | None:
+        """Why this objective cannot train this encoder on examples of this spec, or None."""
+        return without_views(self.kind, encoder)
 
-    def init(self, key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int]) -> Params:
+    def init(self, key: Key[Array, ""], encoder: Any, spec: Spec) -> Params:
         """Parameters of the projection head."""
         from biasprop.nn import layers
 
-        return layers.init(self._head(encoder.features), key)
+        return layers.init(self._head(encoder.features(spec)), key)
 
     def loss(
         self,
         encoder: Any,
         params: Params,
         extra: Params,
-        images: Float[Array, "n h w c"],
+        examples: Example,
         key: Key[Array, ""],
         weight: Float[Array, " n"] | None = None,
     ) -> Float[Array, ""]:
         """Mean NT-Xent of a batch; views are drawn from the step's key and the position in the batch."""
         from biasprop.nn import layers
 
-        n = images.shape[0]
+        n = len(jax.tree.leaves(examples)[0])
         view_keys = jax.vmap(lambda view: at_each(at(key, view), jnp.arange(n)))(jnp.arange(2))
-        views = jax.vmap(jax.vmap(self.augmentation.view), (0, None))(view_keys, images).reshape(-1, *images.shape[1:])
-        projected = layers.apply(self._head(encoder.features), extra, encoder.apply(params, views))
+        views = jax.vmap(jax.vmap(self.augmentation.view), (0, None))(view_keys, examples)
+        features = encoder.apply(params, jax.tree.map(lambda array: array.reshape(-1, *array.shape[2:]), views))
+        projected = layers.apply(self._head(features.shape[1]), extra, features)
         return nt_xent(projected, self.temperature, None if weight is None else jnp.tile(weight, 2))
 
     def _head(self, features: int) -> Any:

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Key
 from pydantic import Field
 
 from biasprop.component import Component
-from biasprop.interfaces import Params
+from biasprop.interfaces import Example, Params, Spec
 from biasprop.keys import at
 from biasprop.objectives import token_decoder, weighting
 
@@ -31,24 +31,25 @@ class Denoising(Component):
     trains: ClassVar[bool] = True
     reads: ClassVar[tuple[str, ...]] = ()
 
-    def incompatibility(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
-        """Why this objective cannot train this encoder on images of this shape, or None."""
+    def incompatibility(self, encoder: Any, spec: Spec) -> str | None:
+        """Why this objective cannot train this encoder on examples of this spec, or None."""
         return token_decoder.incompatibility(self.kind, encoder)
 
-    def init(self, key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int]) -> Params:
+    def init(self, key: Key[Array, ""], encoder: Any, spec: Spec) -> Params:
         """Parameters of the decoder and of the map to pixels."""
-        return token_decoder.init(key, encoder, shape, self.decoder_width, self.decoder_depth)
+        return token_decoder.init(key, encoder, spec, self.decoder_width, self.decoder_depth)
 
     def loss(
         self,
         encoder: Any,
         params: Params,
         extra: Params,
-        images: Float[Array, "n h w c"],
+        examples: Example,
         key: Key[Array, ""],
         weight: Float[Array, " n"] | None = None,
     ) -> Float[Array, ""]:
         """Mean squared error over all pixels; every image has its own corruption."""
+        images = examples["image"]
         corrupted = self.corrupted(key, images)
         predicted = token_decoder.predict_patches(
             encoder, params, extra, corrupted, self.decoder_width, self.decoder_depth

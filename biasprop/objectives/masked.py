@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, Key
 from pydantic import Field
 
 from biasprop.component import Component
-from biasprop.interfaces import Params
+from biasprop.interfaces import Example, Params, Spec
 from biasprop.keys import at
 from biasprop.objectives import token_decoder
 
@@ -31,33 +31,35 @@ class Masked(Component):
     trains: ClassVar[bool] = True
     reads: ClassVar[tuple[str, ...]] = ()
 
-    def incompatibility(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
-        """Why this objective cannot train this encoder on images of this shape, or None."""
+    def incompatibility(self, encoder: Any, spec: Spec) -> str | None:
+        """Why this objective cannot train this encoder on examples of this spec, or None."""
         if why := token_decoder.incompatibility(self.kind, encoder):
             return why
         if not encoder.drops_tokens:
             return f"{self.kind} needs an encoder that can drop tokens; {encoder.kind} cannot"
-        if self._visible_patches(tokens := (shape[0] // encoder.patch) * (shape[1] // encoder.patch)) >= tokens:
+        height, width, _ = spec["image"].shape
+        if self._visible_patches(tokens := (height // encoder.patch) * (width // encoder.patch)) >= tokens:
             return f"hidden_percent = {self.hidden_percent} hides none of {tokens} patches"
         return None
 
-    def init(self, key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int]) -> Params:
+    def init(self, key: Key[Array, ""], encoder: Any, spec: Spec) -> Params:
         """Parameters of the decoder, the mask token and the map to pixels."""
         token = 0.02 * jax.random.normal(at(key, 1), (encoder.width,))
-        return token_decoder.init(key, encoder, shape, self.decoder_width, self.decoder_depth) | {"token": token}
+        return token_decoder.init(key, encoder, spec, self.decoder_width, self.decoder_depth) | {"token": token}
 
     def loss(
         self,
         encoder: Any,
         params: Params,
         extra: Params,
-        images: Float[Array, "n h w c"],
+        examples: Example,
         key: Key[Array, ""],
         weight: Float[Array, " n"] | None = None,
     ) -> Float[Array, ""]:
         """Mean squared error over the hidden patches; every image has its own mask."""
         from biasprop.nn import layers
 
+        images = examples["image"]
         patches = layers.patchify(4 * (images - 0.5), encoder.patch)
         n, t, _ = patches.shape
         visible = self._visible_patches(t)

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Key
 from pydantic import Field
 
 from biasprop.component import Component
-from biasprop.interfaces import Params
+from biasprop.interfaces import Example, Params, Spec
 from biasprop.objectives import token_decoder, weighting
 
 
@@ -30,26 +30,28 @@ class NextScan(Component):
     trains: ClassVar[bool] = True
     reads: ClassVar[tuple[str, ...]] = ("follow_up",)
 
-    def incompatibility(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
-        """Why this objective cannot train this encoder on images of this shape, or None."""
+    def incompatibility(self, encoder: Any, spec: Spec) -> str | None:
+        """Why this objective cannot train this encoder on examples of this spec, or None."""
         return token_decoder.incompatibility(self.kind, encoder)
 
-    def init(self, key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int]) -> Params:
+    def init(self, key: Key[Array, ""], encoder: Any, spec: Spec) -> Params:
         """Parameters of the decoder and of the map to pixels."""
-        return token_decoder.init(key, encoder, shape, self.decoder_width, self.decoder_depth)
+        return token_decoder.init(key, encoder, spec, self.decoder_width, self.decoder_depth)
 
     def loss(
         self,
         encoder: Any,
         params: Params,
         extra: Params,
-        images: Float[Array, "n h w c"],
+        examples: Example,
         key: Key[Array, ""],
-        follow_up: Float[Array, "n h w c"],
+        follow_up: Example,
         weight: Float[Array, " n"] | None = None,
     ) -> Float[Array, ""]:
         """Mean squared error over all pixels of the later images; deterministic."""
         predicted = token_decoder.predict_patches(
-            encoder, params, extra, images, self.decoder_width, self.decoder_depth
+            encoder, params, extra, examples["image"], self.decoder_width, self.decoder_depth
         )
-        return weighting.weighted_mean((predicted - token_decoder.target_patches(encoder, follow_up)) ** 2, weight)
+        return weighting.weighted_mean(
+            (predicted - token_decoder.target_patches(encoder, follow_up["image"])) ** 2, weight
+        )

@@ -6,7 +6,6 @@ images (Baldi and Hornik 1989). The loss determines the subspace, not the basis 
 
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar, Literal
 
 import jax
@@ -14,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from biasprop.component import Component
-from biasprop.interfaces import Params
+from biasprop.interfaces import Example, Params, Spec
 from biasprop.objectives import weighting
 
 
@@ -26,20 +25,23 @@ class Reconstruction(Component):
     trains: ClassVar[bool] = True
     reads: ClassVar[tuple[str, ...]] = ()
 
-    def incompatibility(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
-        """Why this objective cannot train this encoder on images of this shape, or None."""
-        if encoder.features >= math.prod(shape):
+    def incompatibility(self, encoder: Any, spec: Spec) -> str | None:
+        """Why this objective cannot train this encoder on examples of this spec, or None."""
+        if "image" not in encoder.reads:
+            return f"{self.kind} predicts images; {encoder.kind} reads {', '.join(encoder.reads)} alone"
+        features, pixels = encoder.features(spec), spec["image"].size
+        if features >= pixels:
             return (
-                f"{encoder.features} features are no bottleneck for {math.prod(shape)} pixel values: "
+                f"{features} features are no bottleneck for {pixels} pixel values: "
                 "the image can be copied; use fewer features"
             )
         return None
 
-    def init(self, key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int]) -> Params:
+    def init(self, key: Key[Array, ""], encoder: Any, spec: Spec) -> Params:
         """Parameters of the map to pixels, and an offset image that learns the mean."""
-        pixels = math.prod(shape)
+        pixels = spec["image"].size
         return {
-            "map": jax.random.normal(key, (encoder.features, pixels)) / pixels**0.5,
+            "map": jax.random.normal(key, (encoder.features(spec), pixels)) / pixels**0.5,
             "offset": jnp.zeros(pixels),
         }
 
@@ -48,11 +50,12 @@ class Reconstruction(Component):
         encoder: Any,
         params: Params,
         extra: Params,
-        images: Float[Array, "n h w c"],
+        examples: Example,
         key: Key[Array, ""],
         weight: Float[Array, " n"] | None = None,
     ) -> Float[Array, ""]:
         """Mean squared error over all pixels; deterministic."""
+        images = examples["image"]
         pixels = (images - 0.5).reshape(images.shape[0], -1)
-        predicted = encoder.apply(params, images) @ extra["map"] + extra["offset"]
+        predicted = encoder.apply(params, examples) @ extra["map"] + extra["offset"]
         return weighting.weighted_mean((predicted - pixels) ** 2, weight)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from biasprop.component import Component
-from biasprop.interfaces import Params
+from biasprop.interfaces import Example, Params, Spec
 
 
 class Scratch(Component):
@@ -18,11 +18,11 @@ class Scratch(Component):
     trains: ClassVar[bool] = False
     reads: ClassVar[tuple[str, ...]] = ()
 
-    def incompatibility(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
+    def incompatibility(self, encoder: Any, spec: Spec) -> str | None:
         """None: every encoder can be trained."""
         return None
 
-    def init(self, key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int]) -> Params:
+    def init(self, key: Key[Array, ""], encoder: Any, spec: Spec) -> Params:
         """No parameters."""
         return {}
 
@@ -31,7 +31,7 @@ class Scratch(Component):
         encoder: Any,
         params: Params,
         extra: Params,
-        images: Float[Array, "n h w c"],
+        examples: Example,
         key: Key[Array, ""],
         weight: Float[Array, " n"] | None = None,
     ) -> Float[Array, ""]:

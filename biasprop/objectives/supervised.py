@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Key
 from pydantic import Field
 
 from biasprop.component import Component
-from biasprop.interfaces import Params
+from biasprop.interfaces import Example, Params, Spec
 from biasprop.keys import at_each
 from biasprop.nn.views import Augmentation
 from biasprop.objectives import weighting
@@ -30,22 +30,22 @@ class Supervised(Component):
     trains: ClassVar[bool] = True
     reads: ClassVar[tuple[str, ...]] = ("attribute",)
 
-    def incompatibility(self, encoder: Any, shape: tuple[int, int, int]) -> str | None:
+    def incompatibility(self, encoder: Any, spec: Spec) -> str | None:
         """None: every encoder can be trained."""
         return None
 
-    def init(self, key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int]) -> Params:
+    def init(self, key: Key[Array, ""], encoder: Any, spec: Spec) -> Params:
         """Parameters of the head."""
         from biasprop.nn import layers
 
-        return layers.init(self._head(encoder.features), key)
+        return layers.init(self._head(encoder.features(spec)), key)
 
     def loss(
         self,
         encoder: Any,
         params: Params,
         extra: Params,
-        images: Float[Array, "n h w c"],
+        examples: Example,
         key: Key[Array, ""],
         attribute: Float[Array, " n"],
         weight: Float[Array, " n"] | None = None,
@@ -53,8 +53,10 @@ class Supervised(Component):
         """Mean squared error in units of the attribute's variance: predicting the mean gives 1."""
         from biasprop.nn import layers
 
-        views = jax.vmap(self.augmentation.view)(at_each(key, jnp.arange(images.shape[0])), images)
-        predicted = layers.apply(self._head(encoder.features), extra, encoder.apply(params, views))
+        n = len(attribute)
+        views = jax.vmap(self.augmentation.view)(at_each(key, jnp.arange(n)), examples)
+        features = encoder.apply(params, views)
+        predicted = layers.apply(self._head(features.shape[1]), extra, features)
         return weighting.weighted_mean((predicted[:, 0] - attribute) ** 2, weight)
 
     def _head(self, features: int) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 from jaxtyping import Array, Float, Key
 
-from biasprop.interfaces import Params
+from biasprop.interfaces import HasTokens, Params, Spec
 from biasprop.keys import at
 
 
@@ -19,10 +19,11 @@ def blueprint(encoder: Any, shape: tuple[int, ...], width: int, depth: int) -> A
     return layers.Blueprint(layers.Transformer, (encoder.width, tokens, width, depth, 2, 4))
 
 
-def init(key: Key[Array, ""], encoder: Any, shape: tuple[int, int, int], width: int, depth: int) -> Params:
+def init(key: Key[Array, ""], encoder: Any, spec: Spec, width: int, depth: int) -> Params:
     """Parameters of the decoder and of the map from its tokens to pixels."""
     from biasprop.nn import layers
 
+    shape = spec["image"].shape
     pixels = encoder.patch**2 * shape[2]
     return {
         "decoder": layers.init(blueprint(encoder, shape, width, depth), at(key, 0)),
@@ -49,4 +50,4 @@ def target_patches(encoder: Any, images: Float[Array, "n h w c"]) -> Float[Array
 
 def incompatibility(kind: str, encoder: Any) -> str | None:
     """Why an encoder has no tokens to decode, or None."""
-    return None if hasattr(encoder, "tokens") else f"{kind} needs an encoder with tokens; {encoder.kind} has none"
+    return None if isinstance(encoder, HasTokens) else f"{kind} needs an encoder with tokens; {encoder.kind} has none"

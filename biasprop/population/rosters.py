@@ -24,9 +24,13 @@ class Roster(NamedTuple):
     """Recorded label, which training and validation use."""
     shifts: tuple[Shift, ...] = ()
     """Shift of every subgroup, by index; empty if nothing is shifted."""
+    disease: int | None = None
+    """Index of the disease, among the generator's, that labels are of; None for the first."""
 
 
-def rosters(finetuning: Finetuning, evaluation: Evaluation, subgroups: list[str], pool: int) -> dict[str, Roster]:
+def rosters(
+    finetuning: Finetuning, evaluation: Evaluation, subgroups: list[str], pool: int, diseases: Sequence[str] = ("",)
+) -> dict[str, Roster]:
     """Rosters ``train``, ``selection``, ``calibration`` and ``test``.
 
     The validation set (``selection``) has the population and recorded labels of the labelled set; calibration and test
@@ -37,6 +41,7 @@ def rosters(finetuning: Finetuning, evaluation: Evaluation, subgroups: list[str]
         finetuning, evaluation: conditions of the arm.
         subgroups: names, in order.
         pool: length of the labelled set.
+        diseases: names of the generator's diseases.
     """
     shares = {name: float(finetuning.shares.get(name, 0.0)) for name in subgroups}
     prevalence = float(finetuning.prevalence)
@@ -49,12 +54,14 @@ def rosters(finetuning: Finetuning, evaluation: Evaluation, subgroups: list[str]
 
     subgroup, label = sampling.exact_counts(equal, 0.5, evaluation.calibration, test_shifts)
     no_subgroup, test_label = sampling.exact_counts({"any": 1.0}, 0.5, evaluation.test)  # twins get every subgroup
-    return {
+    sets = {
         "train": labelled(pool),
         "selection": labelled(evaluation.selection),
         "calibration": Roster(subgroup, label, label, test_shifts),
         "test": Roster(no_subgroup, test_label, test_label, test_shifts),
     }
+    disease = finetuning.task.disease_index(diseases)
+    return {name: roster._replace(disease=disease) for name, roster in sets.items()}
 
 
 def test_labels(evaluation: Evaluation, subgroups: Sequence[str]) -> np.ndarray | None:

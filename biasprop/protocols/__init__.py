@@ -2,8 +2,8 @@
 
 A protocol is a frozen :class:`biasprop.component.Component` of one of two kinds. A
 :class:`biasprop.interfaces.FrozenMethod` (``adapts_encoder`` false) fits a classifier to features of the frozen encoder
-with ``fit``. A :class:`biasprop.interfaces.GradientMethod` (true) defines trainable parameters (``start``), a training
-task on labels (``task``) and the merge of the result into the encoder (``merge``); most derive from
+with ``fit``. A :class:`biasprop.interfaces.GradientMethod` (true) defines trainable parameters (``start``), a
+loss on labels (``training``) and the merge of the result into the encoder (``merge``); most derive from
 :class:`.full.Full`. Both have ``kind``, ``draws``, ``linear_head`` and ``adapts_all``. All choices, such as a penalty
 or the step to stop at, use the validation set alone.
 

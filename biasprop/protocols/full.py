@@ -10,9 +10,8 @@ from jaxtyping import Array, Float, Int, Key
 from pydantic import Field
 
 from biasprop.component import Component
-from biasprop.interfaces import Labelled, Params
+from biasprop.interfaces import Labelled, Params, ReadOut
 from biasprop.keys import at, at_each
-from biasprop.nn.heads import Head, log_loss
 from biasprop.nn.optimisation import Schedule
 from biasprop.nn.views import Augmentation
 
@@ -30,7 +29,7 @@ class Recipe(Component):
 
 
 class Full(Component):
-    """Trains the encoder from its pretrained parameters together with a head that starts at zero.
+    """Trains the encoder from its pretrained parameters together with the head of the task.
 
     An encoder without pretraining has its own recipe, so that training from scratch is equally well tuned.
     """
@@ -51,15 +50,22 @@ class Full(Component):
         """The recipe for a pretrained, or an untrained, encoder."""
         return self.pretrained if pretrained else self.scratch
 
-    def start(self, key: Key[Array, ""], encoder: Any, params: Params) -> Params:
-        """Encoder parameters and a head of zeros."""
-        return {"encoder": params, "head": Head(jnp.zeros(encoder.features), jnp.zeros(()))}
+    def start(self, key: Key[Array, ""], encoder: Any, params: Params, head: ReadOut) -> Params:
+        """Encoder parameters and the head."""
+        return {"encoder": params, "head": head}
 
-    def task(
-        self, encoder: Any, params: Params, pretrained: bool, train: Labelled, selection: Labelled, key: Key[Array, ""]
+    def training(
+        self,
+        task: Any,
+        encoder: Any,
+        params: Params,
+        pretrained: bool,
+        train: Labelled,
+        selection: Labelled,
+        key: Key[Array, ""],
     ) -> Any:
-        """The training task on these labels."""
-        return FinetuningTask(encoder, self.recipe(pretrained), train, selection, key)
+        """The loss to minimise on these labels."""
+        return FinetuningTask(task, encoder, self.recipe(pretrained), train, selection, key)
 
     def merge(self, encoder: Any, params: Params, trained: Params) -> Params:
         """The trained parameters; they are those of the whole encoder."""
@@ -69,6 +75,8 @@ class Full(Component):
 class FinetuningTask(NamedTuple):
     """One fine-tuning run (a :class:`biasprop.nn.optimisation.TrainingTask`)."""
 
+    task: Any
+    """What is predicted (a :class:`biasprop.interfaces.Task`)."""
     encoder: Any
     recipe: Recipe
     train: Labelled
@@ -81,32 +89,33 @@ class FinetuningTask(NamedTuple):
         return self.recipe.schedule
 
     def loss(self, params: Params, step: Int[Array, ""]) -> Float[Array, ""]:
-        """Mean (weighted) log loss of a random batch of augmented labelled images."""
+        """Mean (weighted) loss of a random batch of augmented labelled images."""
         losses, rows = self.losses(params, step)
         return jnp.mean(losses) if self.train.weight is None else jnp.mean(self.train.weight[rows] * losses)
 
     def losses(self, params: Params, step: Int[Array, ""]) -> tuple[Float[Array, " b"], Int[Array, " b"]]:
-        """Log loss of each view of a batch, and the row of its labelled subject."""
+        """Loss of each view of a batch, and the row of its labelled subject."""
         key = at(self.key, step)
         n = self.schedule.batch
         rows = _sample_rows(at(key, 0), n, self.train)
-        views = jax.vmap(self.recipe.augmentation.view)(at_each(at(key, 1), jnp.arange(n)), self.train.images[rows])
-        log_odds = params["head"](self.encoder.apply(params["encoder"], views))
-        return log_loss(log_odds, self.train.labels[rows]), rows
+        examples = jax.tree.map(lambda array: array[rows], self.train.inputs)
+        views = jax.vmap(self.recipe.augmentation.view)(at_each(at(key, 1), jnp.arange(n)), examples)
+        outputs = params["head"](self.encoder.apply(params["encoder"], views))
+        return self.task.loss(outputs, self.train.labels[rows]), rows
 
     def validation_loss(self, params: Params) -> Float[Array, ""]:
-        """Mean log loss of the validation subjects, chunk by chunk; chunks of padding alone are skipped."""
+        """Mean loss of the validation subjects, chunk by chunk; chunks of padding alone are skipped."""
         n = len(self.selection.labels)
         chunk = next(k for k in range(min(n, MAX_VALIDATION_CHUNK), 0, -1) if n % k == 0)
 
         def add(i: Int[Array, ""], total: Float[Array, ""]) -> Float[Array, ""]:
-            images, labels = (
-                jax.lax.dynamic_slice_in_dim(rows, i * chunk, chunk)
-                for rows in (self.selection.images, self.selection.labels)
+            examples, labels = jax.tree.map(
+                lambda rows: jax.lax.dynamic_slice_in_dim(rows, i * chunk, chunk),
+                (self.selection.inputs, self.selection.labels),
             )
             counted = i * chunk + jnp.arange(chunk) < self.selection.count
-            log_odds = params["head"](self.encoder.apply(params["encoder"], images))
-            return total + jnp.sum(jnp.where(counted, log_loss(log_odds, labels), 0))
+            outputs = params["head"](self.encoder.apply(params["encoder"], examples))
+            return total + jnp.sum(jnp.where(counted, self.task.loss(outputs, labels), 0))
 
         chunks = -(-self.selection.count // chunk)
         return jax.lax.fori_loop(0, chunks, add, jnp.float32(0)) / self.selection.count

@@ -24,11 +24,18 @@ class GradualUnfreezing(Full):
     unfrozen_by: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Fraction of the steps after which all parameters are trainable; 0 is full fine-tuning."""
 
-    def task(
-        self, encoder: Any, params: Params, pretrained: bool, train: Labelled, selection: Labelled, key: Key[Array, ""]
+    def training(
+        self,
+        task: Any,
+        encoder: Any,
+        params: Params,
+        pretrained: bool,
+        train: Labelled,
+        selection: Labelled,
+        key: Key[Array, ""],
     ) -> Any:
-        """The training task on these labels."""
-        full = FinetuningTask(encoder, self.recipe(pretrained), train, selection, key)
+        """The loss to minimise on these labels."""
+        full = FinetuningTask(task, encoder, self.recipe(pretrained), train, selection, key)
         return UnfreezingTask(full, self.unfrozen_by)
 
 

@@ -8,7 +8,7 @@ import jax
 from jaxtyping import Array, Float, Key
 from pydantic import Field
 
-from biasprop.interfaces import Labelled, Params
+from biasprop.interfaces import Example, Labelled, Params, ReadOut
 from biasprop.protocols.full import FinetuningTask, Full
 
 
@@ -22,16 +22,23 @@ class LastLayers(Full):
 
     adapts_all = False
 
-    def start(self, key: Key[Array, ""], encoder: Any, params: Params) -> Params:
-        """Parameters of the last layers, and a head of zeros."""
-        return super().start(key, encoder, self._part(encoder, params, trainable=True))
+    def start(self, key: Key[Array, ""], encoder: Any, params: Params, head: ReadOut) -> Params:
+        """Parameters of the last layers, and the head."""
+        return super().start(key, encoder, self._part(encoder, params, trainable=True), head)
 
-    def task(
-        self, encoder: Any, params: Params, pretrained: bool, train: Labelled, selection: Labelled, key: Key[Array, ""]
+    def training(
+        self,
+        task: Any,
+        encoder: Any,
+        params: Params,
+        pretrained: bool,
+        train: Labelled,
+        selection: Labelled,
+        key: Key[Array, ""],
     ) -> Any:
-        """The training task on these labels."""
+        """The loss to minimise on these labels."""
         partly_frozen = PartlyFrozenEncoder(encoder, self._part(encoder, params, trainable=False))
-        return FinetuningTask(partly_frozen, self.recipe(pretrained), train, selection, key)
+        return FinetuningTask(task, partly_frozen, self.recipe(pretrained), train, selection, key)
 
     def merge(self, encoder: Any, params: Params, trained: Params) -> Params:
         """The trained last layers, and the frozen layers."""
@@ -51,9 +58,9 @@ class PartlyFrozenEncoder(NamedTuple):
     frozen: Params
     """Parameters with None in place of the trainable ones."""
 
-    def apply(self, trainable: Params, images: Float[Array, "n h w c"]) -> Float[Array, "n d"]:
+    def apply(self, trainable: Params, examples: Example) -> Float[Array, "n d"]:
         """Features of a batch."""
-        return self.encoder.apply(_joined(self.frozen, trainable), images)
+        return self.encoder.apply(_joined(self.frozen, trainable), examples)
 
 
 def _joined(under: Params, over: Params) -> Params:

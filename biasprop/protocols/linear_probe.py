@@ -1,8 +1,8 @@
-"""Linear probe: logistic regression on frozen features, solved to a tolerance."""
+"""Linear probe: the head of the task, fitted to frozen features to a tolerance."""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -10,11 +10,12 @@ from jaxtyping import Array, Float, Int
 from pydantic import Field
 
 from biasprop.component import Component
-from biasprop.nn.heads import Head, log_loss, solve
+from biasprop.interfaces import ReadOut
 
 
 class LinearProbe(Component):
-    """L2-regularised logistic regression on frozen features; the penalty is chosen by validation loss."""
+    """L2-regularised fit of the head to frozen features (for a disease, logistic regression); the penalty is chosen by
+    validation loss."""
 
     kind: Literal["linear_probe"] = "linear_probe"
     draws: Annotated[int, Field(ge=1, le=100)] = 4
@@ -28,6 +29,7 @@ class LinearProbe(Component):
 
     def fit(
         self,
+        task: Any,
         features: Float[Array, "n d"],
         labels: Int[Array, " n"],
         count: Int[Array, ""],
@@ -35,18 +37,18 @@ class LinearProbe(Component):
         selection_labels: Int[Array, " m"],
         selection_count: Int[Array, ""],
         weight: Float[Array, " n"] | None = None,
-    ) -> Head:
+    ) -> ReadOut:
         """Fit with every candidate penalty and return the head of lowest validation loss.
 
         Rows at or beyond a count have no weight; labelled rows before it have ``weight``.
         """
         counted = (jnp.arange(selection_labels.shape[0]) < selection_count).astype(jnp.float32)
-        candidates = jax.vmap(lambda penalty: solve(features, labels, count, penalty, weight))(
+        candidates = jax.vmap(lambda penalty: task.fit(features, labels, count, penalty, weight))(
             jnp.asarray(self.penalties)
         )
 
-        def validation_loss(head: Head) -> Float[Array, ""]:
-            return jnp.sum(counted * log_loss(head(selection_features), selection_labels)) / jnp.sum(counted)
+        def validation_loss(head: ReadOut) -> Float[Array, ""]:
+            return jnp.sum(counted * task.loss(head(selection_features), selection_labels)) / jnp.sum(counted)
 
         losses = jax.vmap(validation_loss)(candidates)
         best = jnp.argmin(jnp.where(jnp.isnan(losses), jnp.inf, losses))

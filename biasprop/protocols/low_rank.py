@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 from pydantic import Field
 
-from biasprop.interfaces import Labelled, Params
+from biasprop.interfaces import Example, Labelled, Params, ReadOut
 from biasprop.keys import at
 from biasprop.protocols.full import FinetuningTask, Full
 
@@ -29,8 +29,8 @@ class LowRank(Full):
 
     adapts_all = False
 
-    def start(self, key: Key[Array, ""], encoder: Any, params: Params) -> Params:
-        """Adapters whose update is zero, and a head of zeros."""
+    def start(self, key: Key[Array, ""], encoder: Any, params: Params, head: ReadOut) -> Params:
+        """Adapters whose update is zero, and the head."""
         numbers = encoder.layers(params)
         order = iter(range(len(jax.tree.leaves(params))))
 
@@ -44,14 +44,21 @@ class LowRank(Full):
                 "b": jnp.zeros((self.rank, outputs)),
             }
 
-        return super().start(key, encoder, jax.tree.map(adapter, numbers, params))
+        return super().start(key, encoder, jax.tree.map(adapter, numbers, params), head)
 
-    def task(
-        self, encoder: Any, params: Params, pretrained: bool, train: Labelled, selection: Labelled, key: Key[Array, ""]
+    def training(
+        self,
+        task: Any,
+        encoder: Any,
+        params: Params,
+        pretrained: bool,
+        train: Labelled,
+        selection: Labelled,
+        key: Key[Array, ""],
     ) -> Any:
-        """The training task on these labels."""
+        """The loss to minimise on these labels."""
         adapted = LowRankEncoder(encoder, params, self.alpha / self.rank)
-        return FinetuningTask(adapted, self.recipe(pretrained), train, selection, key)
+        return FinetuningTask(task, adapted, self.recipe(pretrained), train, selection, key)
 
     def merge(self, encoder: Any, params: Params, trained: Params) -> Params:
         """Parameters of the encoder with the update added."""
@@ -65,9 +72,9 @@ class LowRankEncoder(NamedTuple):
     base: Params
     scale: float | Float[Array, ""]
 
-    def apply(self, adapters: Params, images: Float[Array, "n h w c"]) -> Float[Array, "n d"]:
+    def apply(self, adapters: Params, examples: Example) -> Float[Array, "n d"]:
         """Features of a batch."""
-        return self.encoder.apply(_merged(self.base, adapters, self.scale), images)
+        return self.encoder.apply(_merged(self.base, adapters, self.scale), examples)
 
 
 def _merged(params: Params, adapters: Params, scale: float | Float[Array, ""]) -> Params:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,6 @@ from jaxtyping import Array, Float, Int
 from pydantic import Field
 
 from biasprop.component import Component
-from biasprop.nn.heads import log_loss
 
 QUERY_CHUNK = 250
 """Subjects compared with all labelled ones per step."""
@@ -42,6 +41,7 @@ class NearestNeighbours(Component):
 
     def fit(
         self,
+        task: Any,
         features: Float[Array, "n d"],
         labels: Int[Array, " n"],
         count: Int[Array, ""],
@@ -71,7 +71,7 @@ class NearestNeighbours(Component):
         counted = jnp.arange(selection_labels.shape[0]) < selection_count
 
         def validation_loss(votes: Float[Array, " k"]) -> Float[Array, ""]:
-            return jnp.sum(jnp.where(counted, log_loss(_log_odds(*nearest, votes), selection_labels), 0))
+            return jnp.sum(jnp.where(counted, task.loss(_log_odds(*nearest, votes), selection_labels), 0))
 
         candidates = (jnp.arange(max_neighbours) < jnp.asarray(self.neighbours)[:, None]).astype(jnp.float32)
         return classifier._replace(votes=candidates[jnp.argmin(jax.vmap(validation_loss)(candidates))])

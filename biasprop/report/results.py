@@ -74,10 +74,10 @@ def study_of(cube: xr.Dataset, store: Path) -> Study:
     from biasprop.study.load import remake
     from biasprop.study.study import Origin
 
-    overrides = table(cube.attrs, "overrides")
-    overrides = overrides if isinstance(overrides, dict) else {"set": None}  # missing or damaged
+    recorded = table(cube.attrs, "overrides")
+    overrides: dict[str, Any] = recorded if isinstance(recorded, dict) else {"set": None}  # missing or damaged
     text, assignments, scale = cube.attrs.get("study"), overrides.get("set", []), overrides.get("scale")
-    texts = [text, *assignments, scale or ""] if isinstance(assignments, list) else [None]
+    texts: list[Any] = [text, *assignments, scale or ""] if isinstance(assignments, list) else [None]
     if not all(isinstance(part, str) for part in texts):
         raise InputError(f"{store}: the store does not say what study it was made from")
     return remake(

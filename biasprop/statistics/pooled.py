@@ -12,6 +12,9 @@ from biasprop.metrics import auc
 from biasprop.statistics.measures import evaluation_labels, per_replicate
 from biasprop.status import Status
 
+MIX, OTHER = "test mix", "other subgroup"
+"""Dims that no factor can have, because names of factors have no spaces."""
+
 
 def pooled(cube: xr.Dataset, measures: xr.Dataset, shares: ArrayLike) -> xr.Dataset:
     """Compute measures of all subgroups together, without drawing another test set.
@@ -28,16 +31,16 @@ def pooled(cube: xr.Dataset, measures: xr.Dataset, shares: ArrayLike) -> xr.Data
         shares: [mix, subgroup], each row summing to 1: P(subgroup) in the test population.
 
     Returns:
-        auc, sensitivity and specificity (at the common threshold), each (factors, replicate, mix); draws averaged, NaN
-        where a draw of the replicate is missing.
+        auc, sensitivity and specificity (at the common threshold), each (factors, replicate, :data:`MIX`); draws
+        averaged, NaN where a draw of the replicate is missing.
     """
-    share = xr.DataArray(np.asarray(shares, np.float64), dims=("mix", "subgroup"))
+    share = xr.DataArray(np.asarray(shares, np.float64), dims=(MIX, "subgroup"))
     prevalence = measures["n_positive"] / measures["n"].where(measures["n"] > 0)
     diseased, healthy = share * prevalence, share * (1 - prevalence)
     diseased, healthy = diseased / diseased.sum("subgroup"), healthy / healthy.sum("subgroup")
     across = _across(cube)
     found = {
-        "auc": (across * diseased * healthy.rename(subgroup="other")).sum(["subgroup", "other"], skipna=False),
+        "auc": (across * diseased * healthy.rename(subgroup=OTHER)).sum(["subgroup", OTHER], skipna=False),
         "sensitivity": (diseased * measures["sensitivity"]).sum("subgroup", skipna=False),
         "specificity": (healthy * measures["specificity"]).sum("subgroup", skipna=False),
     }
@@ -56,7 +59,7 @@ def _across(cube: xr.Dataset) -> xr.DataArray:
     for g in range(count):
         for h in range(count):
             areas[(*ok, g, h)] = _area(scores[:, g], labels[:, g] == 1, scores[:, h], labels[:, h] == 0)
-    return xr.DataArray(areas, dims=(*cube["status"].dims, "subgroup", "other"))
+    return xr.DataArray(areas, dims=(*cube["status"].dims, "subgroup", OTHER))
 
 
 def _area(one: NDArray, diseased: NDArray, other: NDArray, healthy: NDArray) -> NDArray[np.float64]:

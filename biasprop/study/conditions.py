@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator
@@ -11,10 +12,11 @@ from biasprop.encoders import ENCODERS
 from biasprop.generators import GENERATORS, SOURCES
 from biasprop.mitigations import MITIGATIONS, PRETRAINING_MITIGATIONS
 from biasprop.nn.optimisation import Schedule
-from biasprop.nn.views import Augmentation
+from biasprop.nn.views import SYMMETRIES, Augmentation
 from biasprop.objectives import OBJECTIVES
 from biasprop.population.shifts import Shifts, no_shifts
 from biasprop.protocols import PROTOCOLS
+from biasprop.tasks import TASKS
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Prevalence = Annotated[float, Field(gt=0, lt=1)]
@@ -94,6 +96,10 @@ class Finetuning(Component):
     """P(disease | subgroup) among the labelled subjects, equal in all subgroups unless a shift changes it."""
     shifts: Shifts = Field(default_factory=dict, exclude_if=no_shifts)
     """Subgroup -> how its members in the labelled and the validation set differ beyond their share."""
+    task: Annotated[Any, OneOf(TASKS)] = Field(
+        default_factory=lambda: TASKS["disease"](), exclude_if=lambda task: task == TASKS["disease"]()
+    )
+    """What is predicted and how it is judged."""
     protocol: Annotated[Any, OneOf(PROTOCOLS)] = Field(default_factory=lambda: PROTOCOLS["linear_probe"]())
     """Fine-tuning method: which parameters are fitted to the labels, and how."""
     mitigation: Annotated[Any, OneOf(MITIGATIONS)] = Field(
@@ -188,9 +194,21 @@ class Conditions(Definition):
         return FinetuningCondition(finetuning=self._with_prescribed_views(finetuning), evaluation=self.evaluation)
 
     def _with_prescribed_views(self, stage: Any) -> Any:
-        """A stage with the augmentation values that the generator's difficulty mode prescribes, if any."""
-        prescribed = dict(self.generator.difficulty.views)
+        """A stage without views that are no symmetries of the generator's images, and with the augmentation values that
+        its difficulty mode prescribes."""
+        missing = dict.fromkeys((name for name in SYMMETRIES if name not in self.generator.symmetries), 0.0)
+        prescribed = missing | dict(self.generator.difficulty.views)
         return _with_views(stage, prescribed) if prescribed else stage
+
+
+def augmentations(node: Definition) -> Iterator[tuple[tuple[str, ...], Augmentation]]:
+    """Location and value of every augmentation nested in a definition."""
+    for name in type(node).model_fields:
+        value = getattr(node, name)
+        if isinstance(value, Augmentation):
+            yield (name,), value
+        elif isinstance(value, Definition):
+            yield from (((name, *location), found) for location, found in augmentations(value))
 
 
 def _with_views(node: Any, prescribed: dict[str, float]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import platform
 from collections.abc import Mapping
@@ -105,8 +106,9 @@ def guessed_arm(cell: PretrainingCondition, condition: FinetuningCondition) -> f
 
 
 def _pixels(condition: PretrainingCondition) -> int:
-    height, width, _ = condition.generator.shape
-    return height * width
+    """Pixels of an example's images; the length of its other arrays."""
+    spec = condition.generator.spec
+    return sum(math.prod(array.shape[:2]) for array in spec.values())
 
 
 def _pretraining_key(condition: PretrainingCondition) -> str:

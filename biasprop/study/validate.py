@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from biasprop.study.checks.conditions import condition_problems
+from biasprop.study.checks.conditions import condition_problems, symmetry_problems
 from biasprop.study.checks.estimands import estimand_problems
 from biasprop.study.checks.factors import factor_problems, grid_problem
 from biasprop.study.checks.fields import validate_fields, value_problems
@@ -35,7 +35,7 @@ def validate(table: dict[str, Any]) -> tuple[Study | None, list[Problem]]:
     base = {name: table[name] for name in Conditions.model_fields if name in table}
     conditions, _ = validate_fields(Conditions, base)
     if conditions is not None:
-        problems += condition_problems(conditions)
+        problems += [*condition_problems(conditions), *symmetry_problems(conditions)]
         problems += level_problems(base, factors, problems)
     if study is not None and not problems:
         problems += combination_problems(study)

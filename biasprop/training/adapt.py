@@ -21,7 +21,7 @@ from biasprop.population.rosters import Roster
 from biasprop.study.conditions import Evaluation, Finetuning
 from biasprop.training.batching import Batch, broadcast, over_cells, stream
 from biasprop.training.pretrain import Report, diverged
-from biasprop.training.rendering import Chunks, ImageSets, encoded, labelled_key, render_sets, rendered
+from biasprop.training.rendering import CHUNK, Chunks, ExampleSets, encoded, labelled_key, render_sets, rendered
 
 
 class Adapted(NamedTuple):
@@ -42,14 +42,14 @@ class Adapted(NamedTuple):
 
 
 class Finetuner:
-    """Fine-tunes the encoders of one batch under any number of arms; images and frozen features are computed once.
+    """Fine-tunes the encoders of one batch under any number of arms; examples and frozen features are computed once.
 
     Args:
         batch: the cells.
         params: their pretrained encoder parameters.
         rosters: subjects of every set.
         evaluation: sizes of the evaluation sets.
-        sets: images of ``rosters``; rendered here if None.
+        sets: examples of ``rosters``; rendered here if None.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Finetuner:
         params: Params,
         rosters: dict[str, Roster],
         evaluation: Evaluation,
-        sets: ImageSets | None = None,
+        sets: ExampleSets | None = None,
     ):
         self.batch, self.params, self.rosters, self.evaluation = batch, params, rosters, evaluation
         self.sets = sets or render_sets(batch, rosters)
@@ -84,14 +84,15 @@ class Finetuner:
             self._selection_features = self._encoded(self.params, self.sets.selection, "selection")
         if draw not in self._pool_features:
             report("probe", draw, finetuning.protocol.draws)
-            images = self._train_images(draw)
-            self._pool_features[draw] = self._encoded(self.params, images, "train")
+            examples = self._train_examples(draw)
+            self._pool_features[draw] = self._encoded(self.params, examples, "train")
         selection, pool = self._selection_features, self._pool_features[draw]
         count, selection_count = self._counts(finetuning)
         train = self._mitigated(finetuning, self._labelled(pool, "train", count))
         head = over_cells(_fit)(
             broadcast(self.batch, finetuning.protocol),
-            train.images,
+            broadcast(self.batch, finetuning.task),
+            train.inputs,
             train.labels,
             count,
             selection,
@@ -105,16 +106,16 @@ class Finetuner:
 
     def _train_encoder(self, finetuning: Finetuning, draw: int, report: Report) -> Adapted:
         encoder, protocol = self.batch.condition.encoder, broadcast(self.batch, finetuning.protocol)
-        chunks = self._train_images(draw)
+        chunks = self._train_examples(draw)
         task, state, best = self.train(finetuning, draw, chunks, report)
         adapted = jax.vmap(lambda method, *rest: method.merge(*rest))(protocol, encoder, self.params, best["encoder"])
         features = self._encoded(adapted, self.sets.selection, "selection")
         head = self._retrained(finetuning, best["head"], features)
         # Unlabelled subjects of the pool are not encoded; their rows stay 0, so that one program scores every budget.
         labels, selection_count = (int(count[0]) for count in self._counts(finetuning))
-        rows = sum(chunk.shape[1] for chunk in chunks)
+        rows = len(chunks) * CHUNK
         train = np.zeros((len(features), rows, features.shape[-1]), features.dtype)
-        train[:, :labels] = self._encoded(adapted, chunks[: -(-labels // chunks[0].shape[1])], "train")[:, :labels]
+        train[:, :labels] = self._encoded(adapted, chunks[: -(-labels // CHUNK)], "train")[:, :labels]
         return Adapted(adapted, head, features, selection_count, train, labels, diverged(task, state))
 
     def train(self, finetuning: Finetuning, draw: int, chunks: Chunks, report: Report) -> tuple[Any, Any, Params]:
@@ -125,12 +126,19 @@ class Finetuner:
         order_key, head_key = (
             keys.at_batched(stream(self.batch, name), draw) for name in (Stream.FINETUNE_ORDER, Stream.HEAD)
         )
-        images, selection_images = (jnp.concatenate(parts, axis=1) for parts in (chunks, self.sets.selection))
-        train = self._mitigated(finetuning, self._labelled(images, "train", count))
-        selection = self._labelled(selection_images, "selection", selection_count)
+        examples, selection_examples = (
+            jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=1), *set_chunks)
+            for set_chunks in (chunks, self.sets.selection)
+        )
+        train = self._mitigated(finetuning, self._labelled(examples, "train", count))
+        selection = self._labelled(selection_examples, "selection", selection_count)
         mitigation = broadcast(self.batch, finetuning.mitigation)
-        task = mitigation.task(protocol.task(encoder, self.params, objective.trains, train, selection, order_key))
-        params = jax.vmap(lambda method, *rest: method.start(*rest))(protocol, head_key, encoder, self.params)
+        predicted = broadcast(self.batch, finetuning.task)
+        task = mitigation.training(
+            protocol.training(predicted, encoder, self.params, objective.trains, train, selection, order_key)
+        )
+        head = finetuning.task.head(encoder.features(self.batch.condition.generator.spec))
+        params = jax.vmap(lambda method, *rest: method.start(*rest, head))(protocol, head_key, encoder, self.params)
         params |= jax.vmap(lambda method, *rest: method.start(*rest))(mitigation, train)
         state = over_cells(optimisation.start)(task, params)
         best, steps = (params, jnp.full(len(self.batch.key), jnp.inf)), int(np.max(task.schedule.steps))
@@ -140,13 +148,13 @@ class Finetuner:
             best[1].block_until_ready()
         return task, state, best[0]
 
-    def _train_images(self, draw: int) -> Chunks:
+    def _train_examples(self, draw: int) -> Chunks:
         return rendered(self.batch, labelled_key(self.batch, draw), self.rosters["train"]) if draw else self.sets.train
 
-    def _labelled(self, images: Any, name: str, count: Any) -> Labelled:
-        """Images, or their features, with recorded labels."""
-        label = np.resize(self.rosters[name].recorded, images.shape[1])
-        return Labelled(images, broadcast(self.batch, label), count)
+    def _labelled(self, inputs: Any, name: str, count: Any) -> Labelled:
+        """Examples, or their features, with recorded labels."""
+        label = np.resize(self.rosters[name].recorded, jax.tree.leaves(inputs)[0].shape[1])
+        return Labelled(inputs, broadcast(self.batch, label), count)
 
     def _with_subgroups(self, labelled: Labelled, name: str) -> Labelled:
         """Add one-hot subgroups, which only mitigations see."""
@@ -169,10 +177,10 @@ class Finetuner:
             return head
         _, count = self._counts(finetuning)
         selection = self._with_subgroups(self._labelled(features, "selection", count), "selection")
-        return over_cells(_refit)(broadcast(self.batch, finetuning.mitigation), selection)
+        return over_cells(_refit)(*broadcast(self.batch, (finetuning.mitigation, finetuning.task)), selection)
 
-    def _encoded(self, params: Params, images: Chunks, name: str) -> np.ndarray:
-        return encoded(self.batch, params, images, len(self.rosters[name].label))
+    def _encoded(self, params: Params, examples: Chunks, name: str) -> np.ndarray:
+        return encoded(self.batch, params, examples, len(self.rosters[name].label))
 
 
 def _finetuning_segment(task: optimisation.ValidatedTask, state: optimisation.State, best: tuple[Params, Array]) -> Any:
@@ -188,5 +196,5 @@ def _fit(protocol: Any, *sets: Any) -> ReadOut:
     return protocol.fit(*sets)
 
 
-def _refit(mitigation: Any, selection: Labelled) -> ReadOut:
-    return mitigation.retrained(selection.images, selection)
+def _refit(mitigation: Any, task: Any, selection: Labelled) -> ReadOut:
+    return mitigation.retrained(task, selection.inputs, selection)

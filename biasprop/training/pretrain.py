@@ -107,11 +107,11 @@ def untrained(batch: Batch) -> Params:
 def _initial_parameters(batch: Batch) -> Params:
     condition, key = batch
     init = keys.stream(key, Stream.INIT)
-    shape = condition.generator.shape
+    spec = condition.generator.spec
     objective = condition.pretraining.objective
     return {
-        "encoder": condition.encoder.init(keys.at(init, 0), shape),
-        "extra": objective.init(keys.at(init, 1), condition.encoder, shape),
+        "encoder": condition.encoder.init(keys.at(init, 0), spec),
+        "extra": objective.init(keys.at(init, 1), condition.encoder, spec),
     }
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from biasprop import keys
 from biasprop.hardware import memory
-from biasprop.interfaces import Cohort, Params, Subjects
+from biasprop.interfaces import Cohort, Example, Params, Subjects
 from biasprop.keys import Stream
 from biasprop.nn import optimisation
 from biasprop.population import sampling
@@ -24,8 +24,8 @@ from biasprop.training.batching import Batch, broadcast, over_cells
 class ObjectiveInputs(NamedTuple):
     """Inputs of an objective, one row per cohort member."""
 
-    images: Float[Array, "n h w c"]
-    additional: dict[str, Array]
+    examples: Example
+    additional: dict[str, Any]
     """The inputs named by the objective's ``reads``."""
 
 
@@ -48,9 +48,9 @@ class PretrainingTask(NamedTuple):
         order_key = keys.at(keys.stream(self.key, Stream.ORDER), step)
         view_key = keys.at(keys.stream(self.key, Stream.AUGMENT), step)
         draw_batch = self._cohort_batch if pretraining.source.shows_subjects else self._non_medical_batch
-        (images, additional), weight = draw_batch(order_key)
+        (examples, additional), weight = draw_batch(order_key)
         loss = pretraining.objective.loss
-        return loss(encoder, params["encoder"], params["extra"], images, view_key, **additional, weight=weight)
+        return loss(encoder, params["encoder"], params["extra"], examples, view_key, **additional, weight=weight)
 
     def held_out_subjects(self, step: Int[Array, ""]) -> Subjects:
         """A batch of held-out subjects, with equal shares of all subgroups; no other stage uses them."""
@@ -67,10 +67,10 @@ class PretrainingTask(NamedTuple):
         """The objective on a batch of given subjects."""
         generator, objective = self.condition.generator, self.condition.pretraining.objective
         view_key = keys.at(keys.at(keys.stream(self.key, Stream.PRETEXT), 1), step)
-        images, additional = jax.vmap(generator.render)(members), additional_inputs(objective, generator, members)
+        examples, additional = jax.vmap(generator.observe)(members), additional_inputs(objective, generator, members)
         encoder = self.condition.encoder
         return objective.loss(
-            encoder, params["encoder"], params["extra"], images, view_key, **additional, weight=weight
+            encoder, params["encoder"], params["extra"], examples, view_key, **additional, weight=weight
         )
 
     def _cohort_batch(self, key: Key[Array, ""]) -> tuple[ObjectiveInputs, Any]:
@@ -84,7 +84,7 @@ class PretrainingTask(NamedTuple):
         return self._inputs(rows), pretraining.mitigation.weights(cohort.subgroup_of(rows), shares)
 
     def _non_medical_batch(self, key: Key[Array, ""]) -> tuple[ObjectiveInputs, None]:
-        """A batch from a pool of non-medical images, which is as large as the cohort."""
+        """A batch from a pool of examples without subjects, which is as large as the cohort."""
         rows = jax.random.randint(key, (self.schedule.batch,), 0, self.condition.pretraining.cohort)
         return self._inputs(rows), None
 
@@ -111,7 +111,7 @@ def cached_cohort(batch: Batch, largest: int = 0) -> ObjectiveInputs | None:
 def _rendering_condition(condition: PretrainingCondition) -> PretrainingCondition:
     """A condition without the parts that rendering does not depend on, so that they cause no recompilation.
 
-    The objective stays if it reads more than images.
+    The objective stays if it reads more than examples.
     """
     pretraining = condition.pretraining
     unused = ("schedule", "mitigation") if pretraining.objective.reads else ("schedule", "mitigation", "objective")
@@ -125,28 +125,30 @@ def _rendered_cohort(batch: Batch, rows: Int[Array, "k 250"]) -> ObjectiveInputs
 
 
 def _objective_inputs(condition: PretrainingCondition, key: Key[Array, ""], rows: Int[Array, " n"]) -> ObjectiveInputs:
-    """Inputs of some members of the cohort, or of non-medical images if the source has no subjects."""
+    """Inputs of some members of the cohort, or of examples without subjects if the source has none."""
     source, generator = condition.pretraining.source, condition.generator
     if not source.shows_subjects:
-        image_keys = keys.at_each(keys.stream(key, Stream.SOURCE), rows)
-        return ObjectiveInputs(jax.vmap(lambda image_key: source.render(image_key, generator.shape))(image_keys), {})
+        example_keys = keys.at_each(keys.stream(key, Stream.SOURCE), rows)
+        return ObjectiveInputs(
+            jax.vmap(lambda example_key: source.observe(example_key, generator.spec))(example_keys), {}
+        )
     members = cohort_members(condition, key, rows)
     return ObjectiveInputs(
-        jax.vmap(generator.render)(members), additional_inputs(condition.pretraining.objective, generator, members)
+        jax.vmap(generator.observe)(members), additional_inputs(condition.pretraining.objective, generator, members)
     )
 
 
-def additional_inputs(objective: Any, generator: Any, members: Subjects) -> dict[str, Array]:
-    """Inputs that an objective needs besides images (its ``reads``), by name; empty without an objective."""
+def additional_inputs(objective: Any, generator: Any, members: Subjects) -> dict[str, Any]:
+    """Inputs that an objective needs besides examples (its ``reads``), by name; empty without an objective."""
 
     def attribute() -> Float[Array, " n"]:
         names = list(generator.attribute_names)
         index = names.index(objective.attribute) if objective.attribute else 0
         return jax.vmap(generator.attributes)(members)[:, index]
 
-    def follow_up() -> Float[Array, "n h w c"]:
+    def follow_up() -> Example:
         months = jnp.full(members.label.shape, objective.months, jnp.float32)
-        return jax.vmap(generator.render)(members._replace(months=months))
+        return jax.vmap(generator.observe)(members._replace(months=months))
 
     inputs = {"attribute": attribute, "follow_up": follow_up}
     return {name: inputs[name]() for name in (objective.reads if objective else ())}

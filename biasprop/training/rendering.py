@@ -1,4 +1,4 @@
-"""Images, masks, latents and features of the subjects on a roster, in chunks of fixed size."""
+"""Examples, masks, latents and features of the subjects on a roster, in chunks of fixed size."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from biasprop import keys
 from biasprop.hardware import memory
-from biasprop.interfaces import Params, Subjects
+from biasprop.interfaces import Example, Params, Subjects
 from biasprop.keys import Stream
 from biasprop.population import sampling
 from biasprop.population.rosters import Roster
@@ -20,32 +20,32 @@ from biasprop.population.shifts import Shift
 from biasprop.training.batching import Batch, broadcast, over_cells, stream
 
 CHUNK = 250
-"""Images rendered or encoded per call: one compiled program for sets of any size, and bounded memory."""
+"""Examples rendered or encoded per call: one compiled program for sets of any size, and bounded memory."""
 
-Chunks = list[Float[Array, "w 250 h w c"]]
-"""Images of a set in chunks of ``CHUNK``; the last chunk is padded with repetitions."""
+Chunks = list[Example]
+"""Examples of a set in chunks of ``CHUNK``, arrays [w, 250, ...]; the last chunk is padded with repetitions."""
 
 
 @dataclass(frozen=True)
-class RerenderedImages:
-    """Images of a roster in chunks like :data:`Chunks`, rendered again on every iteration instead of cached."""
+class RerenderedExamples:
+    """Examples of a roster in chunks like :data:`Chunks`, rendered again on every iteration instead of cached."""
 
     batch: Batch
     key: Key[Array, " w"]
     roster: Roster
 
-    def __iter__(self) -> Iterator[Float[Array, "w 250 h w c"]]:
+    def __iter__(self) -> Iterator[Example]:
         for rows in _chunked_rows(self.batch, self.roster):
-            yield over_cells(_render)(self.batch.condition.generator, self.key, *rows)
+            yield over_cells(_observe)(self.batch.condition.generator, self.key, *rows)
 
 
-class ImageSets(NamedTuple):
-    """Images of the first draw of labelled subjects and of the validation, calibration and test sets."""
+class ExampleSets(NamedTuple):
+    """Examples of the first draw of labelled subjects and of the validation, calibration and test sets."""
 
     train: Chunks
     selection: Chunks
-    calibration: Chunks | RerenderedImages
-    test: list[Chunks | RerenderedImages]
+    calibration: Chunks | RerenderedExamples
+    test: list[Chunks | RerenderedExamples]
     """One per subgroup: the twins."""
 
 
@@ -60,17 +60,17 @@ class Latents(NamedTuple):
     """[w, latent, k]"""
 
 
-def render_sets(batch: Batch, rosters: dict[str, Roster]) -> ImageSets:
+def render_sets(batch: Batch, rosters: dict[str, Roster]) -> ExampleSets:
     """Render every set; the calibration and test sets are re-rendered when read if they exceed the image cache
     (:data:`biasprop.hardware.memory.IMAGE_CACHE_BYTES`)."""
     twins = _twin_rosters(batch, rosters["test"])
     evaluated = len(rosters["calibration"].label) + sum(len(roster.label) for roster in twins)
-    images = rendered if evaluated <= memory.image_cache_capacity(batch.condition) else RerenderedImages
-    return ImageSets(
+    examples = rendered if evaluated <= memory.image_cache_capacity(batch.condition) else RerenderedExamples
+    return ExampleSets(
         train=rendered(batch, labelled_key(batch, 0), rosters["train"]),
         selection=rendered(batch, stream(batch, Stream.SELECTION), rosters["selection"]),
-        calibration=images(batch, stream(batch, Stream.CALIBRATION), rosters["calibration"]),
-        test=[images(batch, stream(batch, Stream.TEST), roster) for roster in twins],
+        calibration=examples(batch, stream(batch, Stream.CALIBRATION), rosters["calibration"]),
+        test=[examples(batch, stream(batch, Stream.TEST), roster) for roster in twins],
     )
 
 
@@ -91,8 +91,8 @@ def _latents_of(batch: Batch, name: Stream, roster: Roster) -> np.ndarray:
 
 
 def rendered(batch: Batch, key: Key[Array, " w"], roster: Roster) -> Chunks:
-    """Images of the subjects on a roster."""
-    return list(RerenderedImages(batch, key, roster))
+    """Examples of the subjects on a roster."""
+    return list(RerenderedExamples(batch, key, roster))
 
 
 def rendered_masks(batch: Batch, key: Key[Array, " w"], roster: Roster) -> list[Float[Array, "w 250 h w"]]:
@@ -101,10 +101,11 @@ def rendered_masks(batch: Batch, key: Key[Array, " w"], roster: Roster) -> list[
 
 
 def _chunked_rows(batch: Batch, roster: Roster) -> Iterator[tuple[Any, ...]]:
-    """Yield index, subgroup, label and shifts of a roster in chunks."""
+    """Yield index, subgroup, label, shifts and disease of a roster in chunks."""
     for first in range(0, len(roster.label), CHUNK):
         rows = np.arange(first, first + CHUNK) % len(roster.label)
-        yield broadcast(batch, (rows, roster.subgroup[rows], roster.label[rows], roster.shifts))
+        disease = None if roster.disease is None else np.full(len(rows), roster.disease, np.int32)
+        yield broadcast(batch, (rows, roster.subgroup[rows], roster.label[rows], roster.shifts, disease))
 
 
 def concatenated(chunks: list[Array], n: int) -> np.ndarray:
@@ -131,14 +132,16 @@ def _subjects(
     subgroup: Int[Array, " n"],
     label: Int[Array, " n"],
     shifts: tuple[Shift, ...],
+    disease: Int[Array, " n"] | None,
 ) -> Subjects:
-    return jax.vmap(lambda subject, a, y: sampling.apply_shifts(subject, a, y, shifts))(
+    subjects = jax.vmap(lambda subject, a, y: sampling.apply_shifts(subject, a, y, shifts))(
         keys.at_each(key, index), subgroup, label
     )
+    return subjects._replace(disease=disease)
 
 
-def _render(generator: Any, *rows: Any) -> Float[Array, "n h w c"]:
-    return jax.vmap(generator.render)(_subjects(*rows))
+def _observe(generator: Any, *rows: Any) -> Example:
+    return jax.vmap(generator.observe)(_subjects(*rows))
 
 
 def _mask(generator: Any, *rows: Any) -> Float[Array, "n h w"]:
@@ -149,10 +152,10 @@ def _latents(generator: Any, *rows: Any) -> Float[Array, "n k"]:
     return jax.vmap(generator.latents)(_subjects(*rows))
 
 
-def encoded(batch: Batch, params: Params, images: Chunks | RerenderedImages, n: int) -> np.ndarray:
+def encoded(batch: Batch, params: Params, examples: Chunks | RerenderedExamples, n: int) -> np.ndarray:
     """Features of the ``n`` subjects of a set: [w, n, d]."""
-    return concatenated([over_cells(_encode)(batch.condition.encoder, params, chunk) for chunk in images], n)
+    return concatenated([over_cells(_encode)(batch.condition.encoder, params, chunk) for chunk in examples], n)
 
 
-def _encode(encoder: Any, params: Params, images: Float[Array, "n h w c"]) -> Float[Array, "n d"]:
-    return encoder.apply(params, images)
+def _encode(encoder: Any, params: Params, examples: Example) -> Float[Array, "n d"]:
+    return encoder.apply(params, examples)

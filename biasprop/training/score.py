@@ -13,7 +13,7 @@ from biasprop.nn.heads import solve
 from biasprop.population.rosters import Roster
 from biasprop.training.adapt import Adapted
 from biasprop.training.batching import Batch, broadcast, over_cells
-from biasprop.training.rendering import ImageSets, encoded
+from biasprop.training.rendering import ExampleSets, encoded
 
 
 class Scores(NamedTuple):
@@ -52,10 +52,10 @@ class Scorer:
         batch: the cells.
         params: their pretrained encoder parameters.
         rosters: subjects of every set.
-        sets: images of ``rosters``.
+        sets: examples of ``rosters``.
     """
 
-    def __init__(self, batch: Batch, params: Params, rosters: dict[str, Roster], sets: ImageSets):
+    def __init__(self, batch: Batch, params: Params, rosters: dict[str, Roster], sets: ExampleSets):
         self.batch, self.params, self.rosters, self.sets = batch, params, rosters, sets
         self._frozen: Features | None = None
 

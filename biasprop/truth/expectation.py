@@ -256,4 +256,6 @@ def condition_design(condition: Any, cohort: int | None = None) -> Design:
     """Shares and sizes of a pretraining condition, with another cohort size if one is given."""
     pretraining = condition.pretraining
     size = int(pretraining.cohort) if cohort is None else cohort
-    return Design(pretraining.shares, float(pretraining.prevalence), size, condition.encoder.features)
+    return Design(
+        pretraining.shares, float(pretraining.prevalence), size, condition.encoder.features(condition.generator.spec)
+    )

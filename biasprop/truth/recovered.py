@@ -57,7 +57,7 @@ def test_images(study: Study, replicate: int) -> NDArray[np.float64]:
     )
     sets_of_subjects = rosters.rosters(study.finetuning, study.evaluation, list(study.subgroups), 4)
     sets = rendering.render_sets(batch, sets_of_subjects)
-    twins = [np.concatenate([np.asarray(chunk)[0] for chunk in chunks]) for chunks in sets.test]
+    twins = [np.concatenate([np.asarray(chunk["image"])[0] for chunk in chunks]) for chunks in sets.test]
     size = study.evaluation.test
     return np.stack([images[:size].reshape(size, -1) for images in twins]).astype(np.float64)
 

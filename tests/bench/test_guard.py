@@ -68,7 +68,7 @@ def test_operations_of_a_pretraining_step(objective: str) -> None:
     cell = first_replicates(main.pretraining_condition(), main.seed, 1)
     counts = products(over_cells(optimisation.segment, donate=1), *traced(cell))
     images = optimisation.SEGMENT * main.pretraining.schedule.batch
-    one, (height, width, channels) = main.encoder, main.generator.shape
+    one, (height, width, channels) = main.encoder, main.generator.spec["image"].shape
     tokens, d = height * width // one.patch**2, one.width
     weights = tokens * d * one.patch**2 * channels  # and of each block: four of attention, two of the MLP
     weights += one.depth * tokens * d * d * (4 + 2 * one.expansion)

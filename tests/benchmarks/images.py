@@ -80,12 +80,12 @@ def _recipe(study: Study, cells: list[design.Cell]) -> dict[str, Any]:
         objective = pretraining.objective
         own = {"cohort": pretraining.cohort, "schedule": pretraining.schedule.model_dump()}
         told.append({"label": cell.label, "pretraining": own | objective.model_dump() if objective.trains else None})
-    height, _, channels = study.generator.shape
+    height, _, channels = study.generator.spec["image"].shape
     sizes = {name: getattr(encoder, name) for name in ("patch", "width", "depth", "heads", "expansion")}
     return {
         "subgroups": list(study.subgroups),
         "encoder": {"size": height, "channels": channels} | sizes,
-        "features": encoder.features,
+        "features": encoder.features(study.generator.spec),
         "cells": told,
         "cohort": max(cell["pretraining"]["cohort"] for cell in told if cell["pretraining"]),
         "labels": sorted({int(arm.condition.finetuning.labels) for arm in cells[0].arms}),
@@ -101,7 +101,9 @@ def _rendered(batch: Batch, who: dict[str, rosters.Roster], recipe: dict[str, An
     for draw in range(1, recipe["linear_probe"]["draws"]):
         chunks[f"train-{draw}"] = rendering.rendered(batch, rendering.labelled_key(batch, draw), who["train"])
     size = {name: len(who[name.partition("-")[0]].label) for name in chunks}
-    found = {name: rendering.concatenated(chunk, size[name])[0] for name, chunk in chunks.items()}
+    found = {
+        name: rendering.concatenated([part["image"] for part in chunk], size[name])[0] for name, chunk in chunks.items()
+    }
     for g in range(len(recipe["subgroups"])):
         parts = [np.asarray(_cohort(batch, np.arange(i, i + AT_ONCE), g)) for i in range(0, recipe["cohort"], AT_ONCE)]
         found[f"cohort-{g}"] = np.concatenate(parts)[: recipe["cohort"]]

@@ -18,6 +18,7 @@ from biasprop.objectives.contrastive import nt_xent
 torch = pytest.importorskip("torch", reason="needs the extra benchmark")
 
 from tests.benchmarks import peer_network, peer_study  # noqa: E402
+from tests.members import image_spec  # noqa: E402
 
 
 def key(seed: int) -> Any:
@@ -57,14 +58,14 @@ def test_features_are_the_same() -> None:
     sizes = {"patch": 8, "width": 16, "depth": 2, "heads": 2, "expansion": 2}
     ours = ENCODERS["vit"](**sizes)
     images = np.asarray(jax.random.uniform(key(1), (5, 32, 32, 3)))
-    params = ours.init(key(0), (32, 32, 3))
+    params = ours.init(key(0), image_spec(32, 32, 3))
     found = encoder_with(params, 32, sizes)(tensor(images).permute(0, 3, 1, 2)).detach().numpy()
-    assert np.allclose(found, ours.apply(params, images), atol=2e-5)
+    assert np.allclose(found, ours.apply(params, {"image": images}), atol=2e-5)
 
 
 def test_initial_parameters_have_the_same_law() -> None:
     sizes = {"patch": 8, "width": 64, "depth": 1, "heads": 2, "expansion": 2}
-    ours = jax.tree.leaves(ENCODERS["vit"](**sizes).init(key(0), (32, 32, 3)))
+    ours = jax.tree.leaves(ENCODERS["vit"](**sizes).init(key(0), image_spec(32, 32, 3)))
     theirs = [leaf.detach().numpy() for leaf in peer_network.Encoder(32, 3, **sizes).parameters()]
 
     def laws(leaves: Any) -> Any:

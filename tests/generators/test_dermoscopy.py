@@ -278,7 +278,7 @@ def test_deleting_any_cue_costs_a_trained_learner() -> None:
 @jax.jit
 def _network(encoder: Any, params: Any, generator: Dermoscopy, who: Any) -> Any:
     def score(one: Any) -> Any:
-        return params["head"](encoder.apply(params["encoder"], generator.render(one)[None]))[0]
+        return params["head"](encoder.apply(params["encoder"], {"image": generator.render(one)[None]}))[0]
 
     return jax.lax.map(score, who, batch_size=200)
 

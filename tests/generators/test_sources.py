@@ -17,7 +17,7 @@ from biasprop.study.load import load_study
 from biasprop.training.batching import Batch, over_cells
 from biasprop.training.pretrain import untrained
 from biasprop.training.pretraining_task import PretrainingTask, cached_cohort
-from tests.members import batch, condition, member, same
+from tests.members import batch, condition, image_spec, member, same
 from tests.program.small_experiment import pretrain
 
 NON_MEDICAL = [kind for kind, cls in SOURCES.items() if not cls.shows_subjects]  # pyright: ignore[reportAttributeAccessIssue]
@@ -27,7 +27,7 @@ def drawn(kind: str, shape: tuple[int, int, int], n: int = 64) -> np.ndarray:
     """Images of a source."""
     source = member("sources", kind)
     keys = at_each(jax.random.key(4), jnp.arange(n))
-    return np.asarray(jax.jit(jax.vmap(lambda key: source.render(key, shape)))(keys))
+    return np.asarray(jax.jit(jax.vmap(lambda key: source.observe(key, image_spec(*shape))["image"]))(keys))
 
 
 @pytest.mark.parametrize("kind", NON_MEDICAL)

@@ -11,7 +11,7 @@ from tests.source_tree import ROOT, Import, imports, modules
 FLOORS = (
     ("component", "interfaces", "keys", "status", "biasprop"),
     ("hardware", "metrics", "nn", "population", "store"),
-    ("generators", "encoders", "objectives", "protocols", "mitigations", "statistics"),
+    ("generators", "encoders", "objectives", "protocols", "mitigations", "tasks", "statistics"),
     ("estimands",),
     ("study",),
     ("training",),
@@ -23,7 +23,7 @@ FLOORS = (
 """From the ground up: a unit uses those below its floor, and on its own floor none but itself. A unit is a room, or a
 file at the top of the package; ``biasprop`` itself loads its public names when they are asked for."""
 
-ROOMS = ("generators", "encoders", "objectives", "protocols", "mitigations", "estimands")
+ROOMS = ("generators", "encoders", "objectives", "protocols", "mitigations", "tasks", "estimands")
 """Rooms of things a study chooses between; each may see itself and :data:`BASE`, and no other room."""
 
 BASE = {room: ("component", "interfaces", "keys", "nn") for room in ROOMS} | {"estimands": ("metrics", "statistics")}

@@ -13,7 +13,7 @@ from biasprop.interfaces import Cohort, Labelled
 from biasprop.mitigations import MITIGATIONS, PRETRAINING_MITIGATIONS
 from biasprop.nn.heads import Head, solve
 from biasprop.protocols import PROTOCOLS
-from tests.members import member, same
+from tests.members import image_spec, member, same
 
 N, SHAPE, STEPS = 32, (4, 4, 1), 500
 ENCODER = member("encoders", "linear", width=3)
@@ -21,13 +21,16 @@ ZERO = dict.fromkeys(("scale", "shift", "flip", "transpose", "gain", "offset"), 
 RECIPE = {"schedule": {"steps": 50, "batch": 8, "learning_rate": 1e-2}, "augmentation": ZERO}
 PROTOCOL: Any = member("protocols", "full", pretrained=RECIPE, scratch=RECIPE)
 IMAGES = 0.5 + 0.2 * jax.random.normal(jax.random.key(1), (N, *SHAPE))
-PARAMS = ENCODER.init(jax.random.key(2), SHAPE)
+PARAMS = ENCODER.init(jax.random.key(2), image_spec(*SHAPE))
+TASK = member("tasks", "disease")
 HEAD = Head(jnp.array([1.0, -2.0, 0.5]), jnp.float32(0.2))
 
 
 def labelled_set(subgroup: np.ndarray, label: np.ndarray, count: int = N) -> Labelled:
     """A labelled set with subgroups."""
-    return Labelled(IMAGES, jnp.asarray(label, jnp.int32), jnp.int32(count), jnp.eye(2)[jnp.asarray(subgroup)])
+    return Labelled(
+        {"image": IMAGES}, jnp.asarray(label, jnp.int32), jnp.int32(count), jnp.eye(2)[jnp.asarray(subgroup)]
+    )
 
 
 BALANCED = labelled_set(np.arange(N) // 2 % 2, np.arange(N) % 2)
@@ -38,8 +41,8 @@ ONE_SUBGROUP = labelled_set(np.zeros(N, int), np.arange(N) % 2)
 def task(mitigation: Any, train: Labelled) -> tuple[Any, Any]:
     """The task under a mitigation, and its initial parameters."""
     mitigated = mitigation.labelled(train)
-    plain = PROTOCOL.task(ENCODER, PARAMS, True, mitigated, train, jax.random.key(3))
-    return mitigation.task(plain), {"encoder": PARAMS, "head": HEAD} | mitigation.start(train)
+    plain = PROTOCOL.training(TASK, ENCODER, PARAMS, True, mitigated, train, jax.random.key(3))
+    return mitigation.training(plain), {"encoder": PARAMS, "head": HEAD} | mitigation.start(train)
 
 
 @jax.jit
@@ -71,14 +74,14 @@ def test_without_a_subgroup_everything_stays_finite(kind: str) -> None:
     assert all(np.isfinite(values).all() for values in found.values())
     assert np.abs(found["head"]).max() > 0
     if mitigation.retrains:
-        head = mitigation.retrained(ENCODER.apply(PARAMS, IMAGES), ONE_SUBGROUP)
+        head = mitigation.retrained(TASK, ENCODER.apply(PARAMS, {"image": IMAGES}), ONE_SUBGROUP)
         assert np.isfinite(head.weights).all() and np.isfinite(head.intercept)
 
 
 @pytest.mark.parametrize("kind", [kind for kind, cls in MITIGATIONS.items() if cls.retrains])  # pyright: ignore[reportAttributeAccessIssue]
 def test_a_new_head_on_balanced_subjects_is_an_ordinary_one(kind: str) -> None:
-    features = ENCODER.apply(PARAMS, IMAGES)
-    head = member("mitigations", kind, penalties=(0.1,)).retrained(features, BALANCED)
+    features = ENCODER.apply(PARAMS, {"image": IMAGES})
+    head = member("mitigations", kind, penalties=(0.1,)).retrained(TASK, features, BALANCED)
     plain = solve(features, BALANCED.labels, jnp.int32(N), 0.1)
     assert np.allclose(head(features), plain(features), atol=1e-3)
 

@@ -15,7 +15,17 @@ from biasprop.study.conditions import Finetuning, PretrainingCondition
 from biasprop.training import pretraining_task
 from biasprop.training.batching import Batch
 from tests.members import batch, condition, member, same
-from tests.mitigations.test_mitigation_contract import ENCODER, IMAGES, PARAMS, PROTOCOL, SKEWED, N, gradients, task
+from tests.mitigations.test_mitigation_contract import (
+    ENCODER,
+    IMAGES,
+    PARAMS,
+    PROTOCOL,
+    SKEWED,
+    TASK,
+    N,
+    gradients,
+    task,
+)
 from tests.program.small_experiment import finetuner, finetuning, numbers, pretrain, quiet, scorer
 
 GROUP = np.argmax(np.asarray(SKEWED.subgroup), axis=1) * 2 + np.asarray(SKEWED.labels)
@@ -59,8 +69,8 @@ def test_the_adversary_ascends_by_group_losses_and_nothing_else_changes() -> Non
 def test_a_retrained_head_is_weighted_logistic_regression() -> None:
     from sklearn.linear_model import LogisticRegression
 
-    features = ENCODER.apply(PARAMS, IMAGES)
-    head = member("mitigations", "last_layer_retraining", penalties=(0.1,)).retrained(features, SKEWED)
+    features = ENCODER.apply(PARAMS, {"image": IMAGES})
+    head = member("mitigations", "last_layer_retraining", penalties=(0.1,)).retrained(TASK, features, SKEWED)
     weight = N / (4 * COUNTS[GROUP])
     x = np.asarray(features, np.float64)
     mean = np.average(x, axis=0, weights=weight)

@@ -28,48 +28,49 @@ def batch() -> np.ndarray:
     return images(GENERATOR, subjects(16))
 
 
-def start(objective: Any, shape: tuple[int, ...]) -> dict[str, Any]:
+def start(objective: Any) -> dict[str, Any]:
     """Parameters of the encoder, and those that are discarded after pretraining."""
-    return {"encoder": ENCODER.init(KEY, shape), "extra": objective.init(jax.random.key(5), ENCODER, shape)}
+    spec = GENERATOR.spec
+    return {"encoder": ENCODER.init(KEY, spec), "extra": objective.init(jax.random.key(5), ENCODER, spec)}
 
 
 @functools.cache
-def additional_inputs_of(kind: str) -> dict[str, jax.Array]:
+def additional_inputs_of(kind: str) -> dict[str, Any]:
     """Additional inputs of an objective, computed once instead of in every compiled loss."""
     return pretraining_task.additional_inputs(member("objectives", kind), GENERATOR, subjects(16))
 
 
-def _loss(params: Any, objective: Any, x: jax.Array, key: jax.Array, read: dict[str, jax.Array]) -> jax.Array:
-    return objective.loss(ENCODER, params["encoder"], params["extra"], x, key, **read)
+def _loss(params: Any, objective: Any, x: jax.Array, key: jax.Array, read: dict[str, Any]) -> jax.Array:
+    return objective.loss(ENCODER, params["encoder"], params["extra"], {"image": x}, key, **read)
 
 
 loss_of, slopes_of = jax.jit(_loss), jax.jit(jax.grad(_loss))
 
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
-def test_a_loss_takes_images_and_the_declared_inputs(kind: str) -> None:
+def test_a_loss_takes_examples_and_the_declared_inputs(kind: str) -> None:
     cls: Any = OBJECTIVES[kind]
     names = list(inspect.signature(cls.loss).parameters)
-    assert names == ["self", "encoder", "params", "extra", "images", "key", *cls.reads, "weight"]
+    assert names == ["self", "encoder", "params", "extra", "examples", "key", *cls.reads, "weight"]
     assert set(cls.reads) <= {"attribute", "follow_up"}, "neither subgroup nor label"
 
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
 def test_additional_inputs_are_independent_of_subgroup_and_label(kind: str) -> None:
-    """Additional inputs are equal for twins in subgroup and label, unless they are images."""
+    """Additional inputs are equal for twins in subgroup and label, unless they are examples."""
     objective, who = member("objectives", kind), subjects(16)
     read = additional_inputs_of(kind)
     other = pretraining_task.additional_inputs(
         objective, GENERATOR, who._replace(subgroup=1 - who.subgroup, label=1 - who.label)
     )
     for name, values in read.items():
-        assert values.ndim == 4 or same(values, other[name]), name
+        assert isinstance(values, dict) or same(values, other[name]), name
 
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
 def test_loss_is_a_finite_number_that_nothing_but_the_key_may_change(kind: str, batch: jax.Array) -> None:
     objective = member("objectives", kind)
-    params = start(objective, batch.shape[1:])
+    params = start(objective)
     keys = (KEY, KEY, jax.random.key(99))
     one, again, other = (loss_of(params, objective, batch, key, additional_inputs_of(kind)) for key in keys)
     assert one.shape == () and np.isfinite(one) and same(one, again)
@@ -79,7 +80,7 @@ def test_loss_is_a_finite_number_that_nothing_but_the_key_may_change(kind: str, 
 @pytest.mark.parametrize("kind", OBJECTIVES)
 def test_gradients_are_finite_and_reach_every_parameter(kind: str, batch: jax.Array) -> None:
     objective = member("objectives", kind)
-    params = start(objective, batch.shape[1:])
+    params = start(objective)
     slopes = slopes_of(params, objective, batch, KEY, additional_inputs_of(kind))
     for path, leaf in jax.tree_util.tree_leaves_with_path(slopes):
         assert np.isfinite(leaf).all(), jax.tree_util.keystr(path)
@@ -90,7 +91,7 @@ def test_gradients_are_finite_and_reach_every_parameter(kind: str, batch: jax.Ar
 @pytest.mark.parametrize("kind", OBJECTIVES)
 def test_gradients_are_finite_on_an_image_without_content(kind: str, batch: jax.Array) -> None:
     objective = member("objectives", kind)
-    params = start(objective, batch.shape[1:])
+    params = start(objective)
     slopes = slopes_of(params, objective, jnp.full_like(batch, 0.5), KEY, additional_inputs_of(kind))
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slopes))
 
@@ -98,7 +99,7 @@ def test_gradients_are_finite_on_an_image_without_content(kind: str, batch: jax.
 @pytest.mark.parametrize("kind", TRAINED)
 def test_loss_falls(kind: str, batch: jax.Array) -> None:
     objective = member("objectives", kind)
-    params = start(objective, batch.shape[1:])
+    params = start(objective)
     transform, read = optax.adam(3e-3), additional_inputs_of(kind)
 
     def step(state: Any, index: jax.Array) -> Any:

@@ -14,7 +14,7 @@ from biasprop.nn.layers import patchify
 from biasprop.nn.views import Augmentation, _resample
 from biasprop.objectives.contrastive import Contrastive, nt_xent
 from biasprop.objectives.masked import Masked
-from tests.members import member
+from tests.members import image_spec, member
 
 OFF = Augmentation(scale=0, shift=0, flip=0, transpose=0, gain=0, offset=0)
 IMAGE = jax.random.uniform(jax.random.key(1), (16, 16, 3))
@@ -52,8 +52,9 @@ def test_views_that_agree_are_easier_than_views_that_do_not() -> None:
 
     def loss(augmentation: Augmentation) -> float:
         objective = Contrastive(projection=8, augmentation=augmentation)
-        params = encoder.init(KEY, (16, 16, 3))
-        return float(objective.loss(encoder, params, objective.init(KEY, encoder, (16, 16, 3)), x, KEY))
+        spec = image_spec(16, 16, 3)
+        params = encoder.init(KEY, spec)
+        return float(objective.loss(encoder, params, objective.init(KEY, encoder, spec), {"image": x}, KEY))
 
     assert loss(OFF) < loss(Augmentation())
 
@@ -84,10 +85,10 @@ RECORDED: list[np.ndarray] = []
 def test_only_hidden_patches_enter_the_loss(target: Any, hidden_percent: int, visible: int) -> None:
     encoder, shape = Spy(), (16, 16, 3)
     objective = Masked(hidden_percent=hidden_percent, target=target, decoder_width=8)
-    extra = objective.init(KEY, encoder, shape)
+    extra = objective.init(KEY, encoder, image_spec(*shape))
     x = jax.random.uniform(jax.random.key(3), (5, *shape))
     RECORDED.clear()
-    objective.loss(encoder, {}, extra, x, KEY)
+    objective.loss(encoder, {}, extra, {"image": x}, KEY)
     visible_patches = RECORDED[0]
     assert visible_patches.shape == (5, visible)
     # The spy's tokens contain no pixels, so a pixel can enter the loss only as a target.
@@ -108,13 +109,13 @@ class QuietSpy(Spy):
 
 
 def _quiet_loss(objective: Masked, extra: Any, x: jax.Array) -> jax.Array:
-    return objective.loss(QuietSpy(), {}, extra, x, KEY)
+    return objective.loss(QuietSpy(), {}, extra, {"image": x}, KEY)
 
 
 def test_hidden_patches_do_not_reach_the_encoder() -> None:
     """Changing hidden pixels changes the target and not the prediction."""
     encoder, shape = member("encoders", "vit", patch=4), (16, 16, 3)
-    params = encoder.init(KEY, shape)
+    params = encoder.init(KEY, image_spec(*shape))
     pick = jnp.array([0, 3, 9])
     x = jax.random.uniform(jax.random.key(3), (2, *shape))
     tokens = encoder.tokens(params, x, lambda t: t[:, pick])
@@ -125,7 +126,7 @@ def test_hidden_patches_do_not_reach_the_encoder() -> None:
 
 def test_a_standardised_target_is_invariant_to_illumination() -> None:
     x = jax.random.uniform(jax.random.key(3), (2, 16, 16, 3))
-    extra = Masked(decoder_width=8).init(KEY, Spy(), (16, 16, 3))
+    extra = Masked(decoder_width=8).init(KEY, Spy(), image_spec(16, 16, 3))
     cases: list[tuple[Any, bool]] = [("standardised", True), ("pixels", False)]
     for target, equal in cases:
         objective = Masked(decoder_width=8, target=target)
@@ -139,7 +140,7 @@ def test_a_standardised_target_is_invariant_to_illumination() -> None:
 def views(augmentation: Augmentation, n: int = 64) -> np.ndarray:
     """Many views of one image."""
     return np.asarray(
-        jax.jit(jax.vmap(lambda a, k: a.view(k, IMAGE), (None, 0)))(augmentation, at_each(KEY, jnp.arange(n)))
+        jax.jit(jax.vmap(lambda a, k: a.view_image(k, IMAGE), (None, 0)))(augmentation, at_each(KEY, jnp.arange(n)))
     )
 
 

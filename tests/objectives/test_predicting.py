@@ -17,7 +17,6 @@ from tests.members import images, member, same, subjects
 from tests.objectives.test_objective_contract import ENCODER, GENERATOR, KEY, start
 
 WHO = subjects(16)
-SHAPE = GENERATOR.shape
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +25,9 @@ def batch() -> np.ndarray:
     return images(GENERATOR, WHO)
 
 
-def loss(objective: Any, params: Any, x: jax.Array, **read: jax.Array) -> float:
+def loss(objective: Any, params: Any, x: jax.Array, **read: Any) -> float:
     """Loss of one batch."""
-    return float(objective.loss(ENCODER, params["encoder"], params["extra"], x, KEY, **read))
+    return float(objective.loss(ENCODER, params["encoder"], params["extra"], {"image": x}, KEY, **read))
 
 
 def test_corruption_is_noise_and_erased_pixels(batch: jax.Array) -> None:
@@ -44,19 +43,21 @@ def test_corruption_is_noise_and_erased_pixels(batch: jax.Array) -> None:
 @pytest.mark.parametrize(("kind", "name"), [("denoising", None), ("next_scan", "follow_up")])
 def test_predicting_mid_grey_gives_the_power_of_the_target(kind: str, name: Any, batch: jax.Array) -> None:
     objective = member("objectives", kind)
-    params = start(objective, SHAPE)
+    params = start(objective)
     params["extra"]["pixels"] = jnp.zeros_like(params["extra"]["pixels"])
     read = pretraining_task.additional_inputs(objective, GENERATOR, WHO)
-    target = patchify(4 * (read.get(name, batch) - 0.5), ENCODER.patch)
+    target = patchify(4 * (read.get(name, {"image": batch})["image"] - 0.5), ENCODER.patch)
     assert loss(objective, params, batch, **read) == pytest.approx(float(jnp.mean(target**2)), rel=1e-5)
 
 
 def test_the_same_scan_again_is_denoising_without_noise(batch: jax.Array) -> None:
     clean, scan = member("objectives", "denoising", noise=0.0, erased=0.0), member("objectives", "next_scan")
-    params = start(clean, SHAPE)
-    assert loss(scan, params, batch, follow_up=batch) == loss(clean, params, batch)
+    params = start(clean)
+    assert loss(scan, params, batch, follow_up={"image": batch}) == loss(clean, params, batch)
     later = pretraining_task.additional_inputs(scan, GENERATOR, WHO)["follow_up"]
-    assert later.shape == batch.shape and loss(scan, params, batch, follow_up=later) != loss(clean, params, batch)
+    assert later["image"].shape == batch.shape and loss(scan, params, batch, follow_up=later) != loss(
+        clean, params, batch
+    )
 
 
 def test_supervision_reads_the_attribute_it_names(batch: jax.Array) -> None:
@@ -65,7 +66,7 @@ def test_supervision_reads_the_attribute_it_names(batch: jax.Array) -> None:
         read = pretraining_task.additional_inputs(member("objectives", "supervised", attribute=name), GENERATOR, WHO)
         assert same(read["attribute"], values[:, place])
     objective = member("objectives", "supervised")
-    params = start(objective, SHAPE)
+    params = start(objective)
     silent = params | {"extra": jax.tree.map(jnp.zeros_like, params["extra"])}
     attribute = values[:, 0]
     assert loss(objective, silent, batch, attribute=attribute) == pytest.approx(float(jnp.mean(attribute**2)), rel=1e-5)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import jax
@@ -23,11 +22,11 @@ TRAINED: dict[str, Any] = {kind: cls for kind, cls in OBJECTIVES.items() if geta
 def test_cached_images_are_those_of_the_cohort() -> None:
     cells = batch((condition(cohort=20), 0), (condition(cohort=40), 1))
     cached = pretraining_task.cached_cohort(cells)
-    assert cached is not None and cached.images.shape[1] >= 40
+    assert cached is not None and cached.examples["image"].shape[1] >= 40
     rows = jnp.array([[3, 19, 0], [39, 7, 7]])
     drawn = over_cells(lambda one, some: pretraining_task._objective_inputs(one.condition, one.key, some))(cells, rows)
-    taken = jax.vmap(lambda images, some: images[some])(cached.images, rows)
-    np.testing.assert_allclose(taken, drawn.images, atol=1e-5)
+    taken = jax.vmap(lambda images, some: images[some])(cached.examples["image"], rows)
+    np.testing.assert_allclose(taken, drawn.examples["image"], atol=1e-5)
 
 
 @pytest.mark.parametrize("objective", one_of_each(TRAINED, lambda cls: cls.reads))
@@ -44,9 +43,11 @@ def test_the_loss_is_the_same_with_and_without_the_cache(objective: str) -> None
 
 def test_a_cohort_beyond_the_cache_is_not_cached(monkeypatch: pytest.MonkeyPatch) -> None:
     cells = batch((condition(cohort=40), 0))
-    monkeypatch.setattr(memory, "IMAGE_CACHE_BYTES", 4 * 40 * math.prod(cells.condition.generator.shape))
+    monkeypatch.setattr(memory, "IMAGE_CACHE_BYTES", 40 * memory.example_bytes(cells.condition.generator))
     fits = pretraining_task.cached_cohort(cells, largest=1_000)
-    assert fits is not None and fits.images.shape[1] < 40 + rendering.CHUNK, "more images than the cache holds"
+    assert fits is not None and fits.examples["image"].shape[1] < 40 + rendering.CHUNK, (
+        "more images than the cache holds"
+    )
     monkeypatch.setattr(memory, "IMAGE_CACHE_BYTES", memory.IMAGE_CACHE_BYTES - 1)
     assert pretraining_task.cached_cohort(cells) is None
 
@@ -59,5 +60,5 @@ def test_re_rendered_subjects_get_the_scores_of_cached_ones(kind: str, monkeypat
     monkeypatch.setattr(memory, "IMAGE_CACHE_BYTES", 0)
     rendered = finetuner(cells, encoder)
     assert isinstance(cached.sets.calibration, list)
-    assert isinstance(rendered.sets.calibration, rendering.RerenderedImages)
+    assert isinstance(rendered.sets.calibration, rendering.RerenderedExamples)
     assert same(scores(cached, kind), scores(rendered, kind))

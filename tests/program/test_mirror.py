@@ -33,17 +33,17 @@ NO_FLIPS = {"flip": 0.0, "transpose": 0.0}
 class MirroredView(Augmentation):
     """Augmentation whose view of a mirrored image is the mirror image of the original's view."""
 
-    def view(self, key: Any, image: Any) -> Any:
+    def view_image(self, key: Any, image: Any) -> Any:
         """One view."""
-        return super().view(key, image[:, ::-1])[:, ::-1]
+        return super().view_image(key, image[:, ::-1])[:, ::-1]
 
 
 class MirroredVit(ENCODERS["vit"]):  # pyright: ignore[reportGeneralTypeIssues]
     """Has initial parameters that give a mirrored image the tokens of the original at mirrored positions."""
 
-    def init(self, key: Any, shape: tuple[int, int, int]) -> Any:
+    def init(self, key: Any, spec: Any) -> Any:
         """Initial parameters with mirrored patch embedding and positions."""
-        return in_mirrored_places(super().init(key, shape), shape, self.patch)
+        return in_mirrored_places(super().init(key, spec), spec["image"].shape, self.patch)
 
 
 def in_mirrored_places(params: Any, shape: tuple[int, int, int], patch: int) -> Any:
@@ -116,9 +116,9 @@ def test_a_mirrored_view_has_the_opposite_translation() -> None:
     still = NO_FLIPS | {"shift": 0.0}
     symmetric = image + image[:, ::-1]
     assert np.allclose(
-        MirroredView(**still).view(key, symmetric), Augmentation(**still).view(key, symmetric), atol=1e-6
+        MirroredView(**still).view_image(key, symmetric), Augmentation(**still).view_image(key, symmetric), atol=1e-6
     )
-    moved = [np.asarray(kind(**NO_FLIPS).view(key, symmetric)) for kind in (MirroredView, Augmentation)]
+    moved = [np.asarray(kind(**NO_FLIPS).view_image(key, symmetric)) for kind in (MirroredView, Augmentation)]
     assert np.allclose(moved[0], moved[1][:, ::-1], atol=1e-6) and not np.allclose(*moved, atol=1e-2)
 
 

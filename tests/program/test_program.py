@@ -109,8 +109,8 @@ def test_labels_and_images_beyond_the_budget_cannot_change_anything(kind: str, o
         label[labels:] = 1 - label[labels:]
         spoilt.rosters[name] = roster._replace(label=label)
     for chunks in (spoilt.sets.train, spoilt.sets.selection):
-        chunks[0] = chunks[0].at[:, labels:].set(7.0)
-        chunks[1:] = [jnp.full_like(chunk, 7.0) for chunk in chunks[1:]]
+        chunks[0] = jax.tree.map(lambda array: array.at[:, labels:].set(7.0), chunks[0])
+        chunks[1:] = [jax.tree.map(lambda array: jnp.full_like(array, 7.0), chunk) for chunk in chunks[1:]]
     spoilt_scores = scores(spoilt, kind, labels)
     for draw, other in zip(plain_scores[:1], spoilt_scores[:1], strict=True):
         assert same(draw.test, other.test) and same(draw.calibration, other.calibration)
@@ -265,7 +265,7 @@ def test_labelled_subjects_are_scored_by_encoder_and_head(kind: str, one: Batch,
     adapted = tuner.adapt(arm, 0, lambda *_: None)
     found = scorer(tuner).score(adapted).train
     assert found.shape == (1, 16)
-    images = rendering.concatenated(tuner.sets.train, 16)
-    features = one.condition.encoder.apply(cell(adapted.encoder, 0), images[0])
+    images = rendering.concatenated([chunk["image"] for chunk in tuner.sets.train], 16)
+    features = one.condition.encoder.apply(cell(adapted.encoder, 0), {"image": images[0]})
     head = cell(adapted.head, 0)
     np.testing.assert_allclose(found[0], features @ head.weights + head.intercept, rtol=1e-4, atol=1e-4)

@@ -10,7 +10,7 @@ import pytest
 from biasprop.interfaces import Labelled
 from biasprop.protocols.nearest_neighbours import NearestNeighbours
 from tests.members import auc, same
-from tests.protocols.test_protocol_contract import ENCODER, LABELLED, PARAMS, pairs, protocol, start, trained
+from tests.protocols.test_protocol_contract import ENCODER, LABELLED, PARAMS, TASK, pairs, protocol, start, trained
 
 KEY = jax.random.key(7)
 SETS = (Labelled(*LABELLED, jnp.int32(16)),) * 2
@@ -31,11 +31,11 @@ def test_the_last_layers_are_the_ones_the_head_reads() -> None:
 def test_all_layers_are_full_fine_tuning() -> None:
     every, full = protocol("last_layers", layers=3), protocol("full")
     assert same(start(every), start(full))
-    partly = every.task(ENCODER, PARAMS, True, *SETS, KEY)
+    partly = every.training(TASK, ENCODER, PARAMS, True, *SETS, KEY)
     assert not jax.tree.leaves(partly.encoder.frozen)
-    whole = full.task(ENCODER, PARAMS, True, *SETS, KEY)
+    whole = full.training(TASK, ENCODER, PARAMS, True, *SETS, KEY)
     assert jax.tree.structure(partly._replace(encoder=ENCODER)) == jax.tree.structure(whole)
-    x = LABELLED[0][:2]
+    x = {"image": LABELLED[0]["image"][:2]}
     assert same(partly.encoder.apply(start(every)["encoder"], x), ENCODER.apply(PARAMS, x))
 
 
@@ -64,7 +64,7 @@ def test_adapters_of_full_rank_can_represent_any_update() -> None:
 
 
 def test_unfreezing_at_once_is_full_fine_tuning() -> None:
-    x = LABELLED[0][:4]
+    x = {"image": LABELLED[0]["image"][:4]}
     at_once, full = (ENCODER.apply(trained(*args), x) for args in (("gradual_unfreezing", 0.0), ("full",)))
     assert np.allclose(at_once, full, atol=1e-3)
     assert not np.allclose(at_once, ENCODER.apply(trained("gradual_unfreezing"), x), atol=1e-2)
@@ -84,7 +84,7 @@ _draws = np.random.default_rng(5)
 FEATURES = jnp.asarray(_draws.normal(size=(N, 4)) * np.array([1, 5, 0.2, 1]) + 2, jnp.float32)
 LABELS = jnp.asarray(_draws.random(N) < 1 / (1 + np.exp(-2 * (FEATURES[:, 0] - 2))), jnp.int32)
 
-_fit = jax.jit(lambda one, *sets: one.fit(*sets))
+_fit = jax.jit(lambda one, *sets: one.fit(TASK, *sets))
 
 
 @pytest.mark.parametrize("k", [1, 7])

@@ -14,12 +14,13 @@ from biasprop.interfaces import Labelled
 from biasprop.nn import optimisation
 from biasprop.protocols import PROTOCOLS
 from biasprop.training import adapt
-from tests.members import images, member, same, subjects
+from tests.members import image_spec, images, member, same, subjects
 
 GRADIENT_METHODS = [kind for kind, cls in PROTOCOLS.items() if cls.adapts_encoder]  # pyright: ignore[reportAttributeAccessIssue]
 ENCODER = member("encoders", "vit", depth=2)
-PARAMS = ENCODER.init(jax.random.key(0), (16, 16, 3))
-LABELLED = images(member("generators", "dermoscopy"), subjects(16)), subjects(16).label
+TASK = member("tasks", "disease")
+PARAMS = ENCODER.init(jax.random.key(0), image_spec(16, 16, 3))
+LABELLED = {"image": images(member("generators", "dermoscopy"), subjects(16))}, subjects(16).label
 RECIPE: dict[str, Any] = {
     "schedule": {"steps": 50, "batch": 8, "learning_rate": 1e-2, "weight_decay": 0.1},
     "augmentation": {},
@@ -35,7 +36,7 @@ def protocol(kind: str, **values: Any) -> Any:
 
 def start(one: Any) -> Any:
     """Initial trainable parameters."""
-    return one.start(jax.random.key(1), ENCODER, PARAMS)
+    return one.start(jax.random.key(1), ENCODER, PARAMS, TASK.head(ENCODER.width))
 
 
 @functools.cache
@@ -45,7 +46,7 @@ def trained(kind: str, unfrozen_by: float = 0.5, steps: int = 50) -> Any:
     given = {"unfrozen_by": unfrozen_by} if "unfrozen_by" in PROTOCOLS[kind].model_fields else {}
     one = protocol(kind, pretrained=recipe, **given)
     everyone = Labelled(*LABELLED, jnp.int32(16))
-    task = one.task(ENCODER, PARAMS, True, everyone, everyone, jax.random.key(7))
+    task = one.training(TASK, ENCODER, PARAMS, True, everyone, everyone, jax.random.key(7))
     moved = start(one)
     state, _ = _train(task, optimisation.start(task, moved), (moved, jnp.float32(jnp.inf)))
     assert int(state.diverged_at) == optimisation.NOT_DIVERGED
@@ -66,7 +67,7 @@ def test_adapting_starts_from_the_encoder_as_it_is_and_a_head_at_chance(kind: st
     one = protocol(kind)
     moved = start(one)
     assert same(one.merge(ENCODER, PARAMS, moved["encoder"]), PARAMS)
-    assert not np.any(moved["head"](jnp.ones((2, ENCODER.features))))
+    assert not np.any(moved["head"](jnp.ones((2, ENCODER.width))))
 
 
 @pytest.mark.parametrize("kind", GRADIENT_METHODS)

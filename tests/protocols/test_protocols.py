@@ -17,15 +17,16 @@ from biasprop.nn.views import Augmentation
 from biasprop.protocols.full import FinetuningTask, Full, Recipe
 from biasprop.protocols.linear_probe import LinearProbe
 from biasprop.training import adapt
-from tests.members import images, member, same, subjects
+from tests.members import image_spec, images, member, same, subjects
 
+TASK = member("tasks", "disease")
 N, D = 120, 6
 _draws = np.random.default_rng(1)
 FEATURES = jnp.asarray(_draws.normal(size=(N, D)) * np.array([1, 5, 0.1, 1, 1, 30]) + 3, jnp.float32)
 LABELS = jnp.asarray(_draws.random(N) < 1 / (1 + np.exp(-(FEATURES[:, 0] - 3) * 2 + 0.4)), jnp.int32)
 
 _solve = jax.jit(solve)
-_fit = jax.jit(lambda probe, *sets: probe.fit(*sets))
+_fit = jax.jit(lambda probe, *sets: probe.fit(TASK, *sets))
 
 
 # --- linear probe ----------------------------------------------------------------------------------------------------
@@ -98,13 +99,20 @@ def task(x: jax.Array, y: jax.Array, count: int = 24, seen: int = 16, **schedule
         augmentation=Augmentation(scale=0.1, shift=0.05, gain=0.05, offset=0.02),
     )
     return FinetuningTask(
-        ENCODER, recipe, Labelled(x, y, jnp.int32(count)), Labelled(x, y, jnp.int32(seen)), jax.random.key(7)
+        TASK,
+        ENCODER,
+        recipe,
+        Labelled({"image": x}, y, jnp.int32(count)),
+        Labelled({"image": x}, y, jnp.int32(seen)),
+        jax.random.key(7),
     )
 
 
 def begin() -> Any:
     """An untrained encoder and a head of zeros."""
-    return PROTOCOL.start(jax.random.key(1), ENCODER, ENCODER.init(jax.random.key(0), (16, 16, 3)))
+    return PROTOCOL.start(
+        jax.random.key(1), ENCODER, ENCODER.init(jax.random.key(0), image_spec(16, 16, 3)), TASK.head(ENCODER.width)
+    )
 
 
 @jax.jit

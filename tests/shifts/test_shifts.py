@@ -74,7 +74,8 @@ def rendered_stage(kind: str, stage: str, shift: str | None = None, by: float | 
     who = rosters.rosters(finetuning, evaluation, ["a", "b"], 4)
     told = rendering.latents(one, who)
     if stage == "finetuning":
-        pixels = rendering.concatenated(rendering.rendered(one, stream(one, Stream.SELECTION), who["selection"]), N)[0]
+        chunks = rendering.rendered(one, stream(one, Stream.SELECTION), who["selection"])
+        pixels = rendering.concatenated([chunk["image"] for chunk in chunks], N)[0]
         roster = who["selection"]
         return Rendered(pixels, roster.subgroup, roster.label, roster.recorded, told.selection[0, severity])
     sets = rendering.render_sets(one, who)

@@ -8,7 +8,7 @@ import xarray as xr
 from sklearn.metrics import roc_auc_score
 
 from biasprop.statistics.measures import measure, per_replicate
-from biasprop.statistics.pooled import mixes, pooled
+from biasprop.statistics.pooled import MIX, mixes, pooled
 from tests.synthetic import synthetic_cube
 
 ARM = {"pretraining": "all light", "protocol": "full", "labels": 50}
@@ -25,7 +25,7 @@ def measures(cube: xr.Dataset) -> xr.Dataset:
 
 
 def test_a_mix_is_that_of_a_test_set_with_copies_in_its_shares(cube: xr.Dataset, measures: xr.Dataset) -> None:
-    found = pooled(cube, measures, mixes(["light", "dark"], "dark", [0.25])).sel(ARM).isel(mix=0)
+    found = pooled(cube, measures, mixes(["light", "dark"], "dark", [0.25])).sel(ARM).isel({MIX: 0})
     for replicate in range(3):
         one = cube.sel(ARM).isel(replicate=replicate, draw=0)
         scores = np.concatenate(
@@ -43,11 +43,17 @@ def test_a_mix_is_that_of_a_test_set_with_copies_in_its_shares(cube: xr.Dataset,
 
 
 def test_a_mix_of_one_subgroup_is_that_subgroup(cube: xr.Dataset, measures: xr.Dataset) -> None:
-    found = pooled(cube, measures, np.eye(2)).rename(mix="subgroup").assign_coords(subgroup=["light", "dark"])
+    found = pooled(cube, measures, np.eye(2)).rename({MIX: "subgroup"}).assign_coords(subgroup=["light", "dark"])
     for name in ("auc", "sensitivity", "specificity"):
         own = per_replicate(measures, name)
         np.testing.assert_allclose(found[name].transpose(*own.dims), own, equal_nan=True)
     assert found["auc"].isnull().any() and found["auc"].notnull().any(), "a replicate that diverged has none"
+
+
+def test_a_factor_may_have_any_name(cube: xr.Dataset, measures: xr.Dataset) -> None:
+    names = {"pretraining": "mix", "protocol": "other"}
+    renamed = pooled(cube.rename(names), measures.rename(names), np.eye(2))
+    xr.testing.assert_identical(renamed, pooled(cube, measures, np.eye(2)).rename(names))
 
 
 def test_who_is_sicker_counts_for_more_among_the_diseased() -> None:
@@ -58,7 +64,7 @@ def test_who_is_sicker_counts_for_more_among_the_diseased() -> None:
     judged[1, healthy[: len(healthy) * 3 // 4]] = -1  # of the dark, few healthy ones are counted
     cube = cube.assign_coords(judged_label=(("subgroup", "subject"), judged))
     measures = measure(cube, 0.8)
-    found = pooled(cube, measures, [[0.5, 0.5]]).isel(mix=0)
+    found = pooled(cube, measures, [[0.5, 0.5]]).isel({MIX: 0})
     sensitivity, specificity = (per_replicate(measures, name) for name in ("sensitivity", "specificity"))
     prevalence = (truth == 1).mean(), (truth == 1).sum() / (judged[1] >= 0).sum()
     a = np.array(prevalence) / sum(prevalence)

@@ -88,7 +88,7 @@ def test_lines_are_found_inside_arrays_tables_and_inline_tables() -> None:
 def test_smoke_makes_every_size_small_and_keeps_factors_levels_and_estimands() -> None:
     study, small = load_study(EXAMPLE), load_study(EXAMPLE, smoke=True)
     assert small.replicates == REPLICATES
-    assert small.generator.shape == (STRUCTURE["size"], STRUCTURE["size"], 3)
+    assert small.generator.spec["image"].shape == (STRUCTURE["size"], STRUCTURE["size"], 3)
     assert small.encoder.width == STRUCTURE["width"]
     assert small.evaluation.test == MAX_VALUES["test"]
     assert small.pretraining.cohort == MAX_VALUES["cohort"]

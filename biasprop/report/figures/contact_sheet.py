@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from biasprop.report.plotting import DOUBLE, page, plain, style
+from biasprop.report.plotting import DOUBLE, NotApplicable, page, plain, style
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -66,7 +66,10 @@ def render(study: Any, subjects: int, *, levers: bool) -> Tiles:
         who = rosters.Roster(np.full_like(label, subgroup), label, label, shifts)
         return tuple(
             rendering.concatenated(chunks, len(label))[0]
-            for chunks in (rendering.rendered(cell, cell.key, who), rendering.rendered_masks(cell, cell.key, who))
+            for chunks in (
+                [examples["image"] for examples in rendering.rendered(cell, cell.key, who)],
+                rendering.rendered_masks(cell, cell.key, who),
+            )
         )  # pyright: ignore[reportReturnType]
 
     pairs = [[drawn(g, np.full(subjects, label)) for g in range(len(names))] for label in (0, 1)]
@@ -102,7 +105,14 @@ def draw(
         study: its generator is shown.
         subjects: number per label; 0 fills two lines of :data:`COLUMNS` images.
         levers: add one line per measured lever, from low to high.
+
+    Raises:
+        NotApplicable: examples of the generator are not images.
     """
+    from biasprop.interfaces import RendersImages
+
+    if not isinstance(study.generator, RendersImages):
+        raise NotApplicable(f"examples of {study.generator.kind} are not images")
     groups = len(study.generator.subgroups)
     across = max(1, COLUMNS // groups)
     tiles = render(study, subjects or 2 * across, levers=levers)

@@ -38,7 +38,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     from scipy.special import ndtri
 
     from biasprop.statistics.measures import measure
-    from biasprop.statistics.pooled import mixes, pooled
+    from biasprop.statistics.pooled import MIX, mixes, pooled
 
     names = [str(name) for name in cube["subgroup"].values]
     factors = [str(dim) for dim in cube["status"].dims if dim not in STORED]
@@ -62,7 +62,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     for i, row in enumerate(rows):
         for j, name in enumerate(("auc", "sensitivity", "specificity")):
             axes = grid[i, j]
-            values = found[name].sel(row).transpose("replicate", "mix").values
+            values = found[name].sel(row).transpose("replicate", MIX).values
             if name == "auc":
                 within = np.clip(values, 1e-6, 1 - 1e-6)
                 mean, low, high = map(auc_of_z, summary(np.sqrt(2) * ndtri(within)))

@@ -6,9 +6,10 @@ import math
 from typing import Any
 
 from biasprop.hardware import memory
+from biasprop.nn.views import SYMMETRIES
 from biasprop.population.shifts import in_order, shifted_prevalence
 from biasprop.study.checks.fields import validate_fields
-from biasprop.study.conditions import Conditions, Finetuning
+from biasprop.study.conditions import Conditions, Finetuning, augmentations
 from biasprop.study.location import Location
 from biasprop.study.problems import Problem, suggestion
 
@@ -23,7 +24,12 @@ def condition_problems(conditions: Conditions) -> list[Problem]:
     """Components, shares, shifts and sizes that do not fit each other."""
     problems = [*_share_problems(conditions), *_shift_problems(conditions)]
     problems += _pretraining_problems(conditions)
+    problems += _task_problems(conditions)
     problems += _finetuning_problems(conditions.finetuning)
+    protocol, encoder = conditions.finetuning.protocol, conditions.encoder
+    if not problems and protocol.adapts_encoder and not encoder.counts(conditions.generator.spec)[0]:
+        message = f"{protocol.kind} adapts the encoder, and {encoder.kind} has no parameters; use a linear_probe"
+        problems.append(Problem(("finetuning", "protocol"), message))
     if not problems and (excess := memory.too_large(conditions, conditions)):
         problems.append(Problem(*excess))
     return problems
@@ -69,11 +75,13 @@ def _pretraining_problems(conditions: Conditions) -> list[Problem]:
     if objective.trains and pretraining.schedule.batch > pretraining.cohort:
         message = f"is {pretraining.schedule.batch}; has to be at most the size of the cohort, {pretraining.cohort}"
         problems.append(Problem(("pretraining", "schedule", "batch"), message))
-    if why := conditions.encoder.incompatibility(generator.shape):
-        problems.append(Problem(("encoder",), why))
-    elif why := objective.incompatibility(conditions.encoder, generator.shape):
+    if why := _encoder_incompatibility(conditions):
+        return [*problems, Problem(("encoder",), why)]
+    if why := _objective_incompatibility(conditions):
         problems.append(Problem(("pretraining", "objective"), why))
     problems += _missing_inputs(objective, generator)
+    if objective.trains and not source.shows_subjects and (why := source.incompatibility(generator.spec)):
+        problems.append(Problem(("pretraining", "source"), why))
     if objective.trains and not source.shows_subjects:
         needs_subjects = {
             "objective": bool(objective.reads),
@@ -89,6 +97,25 @@ def _pretraining_problems(conditions: Conditions) -> list[Problem]:
     return problems
 
 
+def _encoder_incompatibility(conditions: Conditions) -> str | None:
+    """Why the encoder cannot encode the generator's examples, or None."""
+    encoder, spec = conditions.encoder, conditions.generator.spec
+    if missing := [name for name in encoder.reads if name not in spec]:
+        return (
+            f"{encoder.kind} reads {', '.join(missing)}, which examples of {conditions.generator.kind} do not have; "
+            f"they have {', '.join(spec)}"
+        )
+    return encoder.incompatibility(spec)
+
+
+def _objective_incompatibility(conditions: Conditions) -> str | None:
+    """Why the objective cannot train the encoder, or None."""
+    encoder, objective, spec = conditions.encoder, conditions.pretraining.objective, conditions.generator.spec
+    if objective.trains and not encoder.counts(spec)[0]:
+        return f"{encoder.kind} has no parameters to pretrain; use objective = scratch"
+    return objective.incompatibility(encoder, spec)
+
+
 def _missing_inputs(objective: Any, generator: Any) -> list[Problem]:
     """Inputs that the objective reads and the generator does not have."""
     location: Location = ("pretraining", "objective")
@@ -102,6 +129,17 @@ def _missing_inputs(objective: Any, generator: Any) -> list[Problem]:
     if objective.attribute and objective.attribute not in names:
         message = f"{generator.kind} has no attribute {objective.attribute!r}; {suggestion(objective.attribute, names)}"
         return [Problem((*location, "attribute"), message)]
+    return []
+
+
+def _task_problems(conditions: Conditions) -> list[Problem]:
+    """A target that the generator does not have."""
+    task, diseases = conditions.finetuning.task, conditions.generator.diseases
+    try:
+        task.disease_index(diseases)
+    except ValueError:
+        message = f"{conditions.generator.kind} has no disease {task.disease!r}; {suggestion(task.disease, diseases)}"
+        return [Problem(("finetuning", "task", "disease"), message)]
     return []
 
 
@@ -127,3 +165,23 @@ def _recorded_prevalence(finetuning: Finetuning) -> float:
         prevalence = shifted_prevalence(finetuning.prevalence, math.exp(shift.prevalence))
         total += share * (prevalence * (1 - shift.missed) + (1 - prevalence) * shift.false_alarm)
     return total
+
+
+def symmetry_problems(conditions: Conditions) -> list[Problem]:
+    """Views that the tables state and the generator's images have no symmetry for.
+
+    Defaults are not among them: such views are left out. So the conditions have to come from tables as a user writes
+    them, in which defaults are absent.
+    """
+    generator = conditions.generator
+    return [
+        Problem(
+            (stage, *location, name),
+            f"is {getattr(augmentation, name):g}, but images of {generator.kind} have no such symmetry; "
+            "leave it out, or set it to 0",
+        )
+        for stage in ("pretraining", "finetuning")
+        for location, augmentation in augmentations(getattr(conditions, stage))
+        for name in SYMMETRIES
+        if name not in generator.symmetries and name in augmentation.model_fields_set and getattr(augmentation, name)
+    ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from biasprop.component import InputError
-from biasprop.study.checks.conditions import check_conditions
+from biasprop.study.checks.conditions import check_conditions, symmetry_problems
 from biasprop.study.conditions import Conditions
 from biasprop.study.factors import Level, ReadFactor, combinations, with_settings
 from biasprop.study.location import Location, dotted
@@ -35,7 +35,8 @@ def level_problems(base: dict[str, Any], factors: Mapping[str, ReadFactor], know
             except KeyError as error:
                 problems.append(Problem(location, error.args[0]))
                 continue
-            for problem in check_conditions(table)[1]:
+            conditions, wrong = check_conditions(table)
+            for problem in [*wrong, *(symmetry_problems(conditions) if conditions else ())]:
                 key = next((key for key in level.settings if problem.location[: len(key)] == key), None)
                 if key is not None:
                     problems.append(problem.below((*location, *level.written_at[key]), len(key)))
