@@ -70,22 +70,38 @@ class OneOf:
     """Annotation: any member of a room's table, chosen by its ``kind``; a bare string means the defaults.
 
     Args:
-        table: kind -> component class, the literal table of a folder such as ``objectives``.
+        table: kind -> class, the literal table of a folder such as ``objectives``.
+        bare: whether a bare string is allowed; not where a member has fields without defaults.
     """
 
     table: Mapping[str, type[Definition]]
+    bare: bool = True
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
         members = Union[tuple(self.table.values())]  # noqa: UP007 - built from a table
         tagged = handler.generate_schema(Annotated[members, Field(discriminator="kind")])
-        return core_schema.no_info_before_validator_function(_by_kind, tagged)
+        return core_schema.no_info_before_validator_function(_by_kind, tagged) if self.bare else tagged
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
-        return {"anyOf": [{"enum": list(self.table)}, handler(schema)]}
+        return {"anyOf": [{"enum": list(self.table)}, handler(schema)]} if self.bare else handler(schema)
 
 
 def _by_kind(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
+
+
+@dataclass(frozen=True)
+class NameOf:
+    """Annotation: the name of an entry of a table.
+
+    Args:
+        table: name -> entry.
+    """
+
+    table: Mapping[str, Any]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.literal_schema(list(self.table))
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ def draw(
     if several := [name for name, levels in fixed.items() if len(levels) > 1]:
         raise InputError([f"--at {name}: give one level" for name in several])
     levels = {name: levels[0] for name, levels in fixed.items()}
-    measures = measured(cube, study.evaluation.target_specificity)
+    measures = measured(cube, **study.evaluation.decisions())
     figure = curves.draw(measures, measure, x, by, at=levels, subgroups=subgroups)
     return save(figure, file.with_suffix(""), [file.suffix[1:]])[0]
 

@@ -323,8 +323,8 @@ class Task(Protocol):
     """Name of the target among the generator's diseases; empty for the first."""
     stored: ClassVar[tuple[str, ...]]
     """Names of the variables of the cube that hold predictions (:data:`biasprop.store.variables.VARIABLES`)."""
-    metrics: ClassVar[tuple[str, ...]]
-    """Names of the metrics that apply to them (:mod:`biasprop.metrics`)."""
+    provides: ClassVar[tuple[str, ...]]
+    """What metrics can need of it: those apply whose ``needs`` are among these (:data:`biasprop.metrics.METRICS`)."""
     link: ClassVar[str]
     """Scale on which contrasts are taken unless an estimand names another."""
 

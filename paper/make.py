@@ -89,7 +89,7 @@ def make(results: Path, name: str | None = None, out: Path = HERE) -> None:
         if study.digest != cube.attrs["digest"]:
             print(f"{store.name}: left out: this version of the package gives other numbers; run the study again")
             continue
-        measures = measure(cube, study.evaluation.target_specificity)
+        measures = measure(cube, **study.evaluation.decisions())
         summary = summary_of(measures, study.estimands)
         folder = out / "output" / study.stem
         files = draw_all(cube, summary.estimates, folder, study, drawing)

@@ -185,18 +185,18 @@ def _provenance(result: Result) -> str:
 
 
 def _estimates(estimates: Sequence[Result]) -> list[str]:
+    from biasprop.estimands import ESTIMANDS
     from biasprop.report.tables import p_value
-    from biasprop.statistics.estimand import KINDS
-    from biasprop.statistics.summary import where
+    from biasprop.statistics.summary import place
 
     head = ("estimand", "arm", "value", "95 % interval", "adjusted interval", "p differs", "p inside", "replicates")
     notes: dict[str, int] = {}
     rows = []
     for one in estimates:
-        kind = KINDS[one["kind"]]
+        kind = ESTIMANDS[one["kind"]]
         shown = [
             one["name"] + (" (primary)" if one["primary"] else ""),
-            where(one["arm"]) or DASH,
+            place(one["subgroups"], one["arm"]) or DASH,
             _number(one["value"], kind.digits, kind.tested),
             _interval(one["low"], one["high"], kind.tested),
             _interval(one["adjusted_low"], one["adjusted_high"], kind.tested),

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from biasprop.store.variables import VARIABLES, Variable
+
 FACTORS: dict[str, tuple[str | int | float, ...]] = {
     "pretraining": ("all light", "50/50", "all dark", "scratch"),
     "labels": (50, 200, 1000),
@@ -142,31 +144,34 @@ def synthetic_cube(
         objectives = ["scratch" if name == "scratch" else "contrastive" for name in levels]
         coords["objective"] = ("pretraining", objectives)
     key = np.arange(int(np.prod(full)), dtype="u8").reshape(full)
+    known = {
+        "score": score,
+        "separability_score": separability,
+        "label": label,
+        "latents": np.stack([ita, severity], axis=len(full)),
+        "realised_share": np.full((*full, count), 0.5),
+        "train_auc": train,
+        "selection_score": selection_score,
+        "selection_label": selection_label,
+        "selection_subgroup": selection_subgroup,
+        "calibration_score": calibration_score,
+        "calibration_label": calibration_label,
+        "calibration_subgroup": calibration_subgroup,
+        "selection_latents": np.zeros((*full, 2, selection)),
+        "calibration_latents": np.zeros((*full, 2, calibration)),
+        "status": status,
+        "seconds": np.full(full, 1.5),
+        "checksum": key + np.uint64(seed) * np.uint64(1_000_003),
+    }
+    sizes = {"draw": draws, "subgroup": count, "subject": subjects, "latent": len(LATENTS)}
+    sizes |= {"selection": selection, "calibration": calibration}
+
+    def values(name: str, variable: Variable) -> np.ndarray:
+        absent = np.full((*full, *variable.shape(sizes)), variable.absent, variable.dtype)
+        return known[name].astype(variable.dtype) if name in known else absent
+
     return xr.Dataset(
-        {
-            "score": ((*arm, "draw", "subgroup", "subject"), score),
-            "separability_score": ((*arm, "subgroup", "subject"), separability),
-            "label": ((*arm, "subject"), label),
-            "latents": (  # not `latent`: xarray keeps that name for the dim's own coord
-                (*names, "replicate", "latent", "subgroup", "subject"),
-                np.stack([ita, severity], axis=len(full)).astype("f4"),
-            ),
-            "realised_share": ((*arm, "subgroup"), np.full((*full, len(subgroups)), 0.5, "f4")),
-            "train_auc": ((*arm, "draw", "subgroup"), train),
-            "pretext_loss": ((*arm, "subgroup"), np.full((*full, len(subgroups)), np.nan, "f4")),
-            "selection_score": ((*arm, "draw", "selection"), selection_score),
-            "selection_label": ((*arm, "selection"), selection_label),
-            "selection_subgroup": ((*arm, "selection"), selection_subgroup),
-            "calibration_score": ((*arm, "draw", "calibration"), calibration_score),
-            "calibration_label": ((*arm, "calibration"), calibration_label),
-            "calibration_subgroup": ((*arm, "calibration"), calibration_subgroup),
-            "selection_latents": ((*arm, "latent", "selection"), np.zeros((*full, 2, selection), "f4")),
-            "calibration_latents": ((*arm, "latent", "calibration"), np.zeros((*full, 2, calibration), "f4")),
-            "status": ((*arm, "draw"), status),
-            "seconds": (arm, np.full(full, 1.5, "f4")),
-            "fingerprint": (arm, np.zeros(full, "u8")),
-            "checksum": (arm, key + np.uint64(seed) * np.uint64(1_000_003)),
-        },
+        {name: ((*arm, *variable.dims), values(name, variable)) for name, variable in VARIABLES.items()},
         coords=coords,
         attrs={
             "study": 'title = "Synthetic"\n',

@@ -205,6 +205,11 @@ def _cases(seed: int, studies: int, most: int, skew: Any) -> Iterator[Case]:
         common, true_common = (common_gap(g, "pretraining", ("to A", "to B")) for g in (gaps, true_gaps))
         yield f"common gap{name}", T, (common.values,), float(true_common)
         yield f"swap contrast{name}", T, (_swap(z, protocol, labels).values,), float(_swap(means, protocol, labels))
+        change, true_change = (
+            each.sel(pretraining="to A", subgroup="B") - each.sel(pretraining="balanced", subgroup="B")
+            for each in (levels, true_levels)
+        )
+        yield f"difference{name}", T, (change.values,), float(true_change)
     for protocol, labels in (("full", 200), ("full", 5000), ("linear_probe", 50)):
         pair = (_swap(z, protocol, labels).values, _swap(z, "linear_probe", 5000).values)
         true = float(_swap(means, protocol, labels) / _swap(means, "linear_probe", 5000))

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from biasprop.coverage import ERRORS
 from biasprop.coverage.simulated import BUDGETS, PROTOCOLS, SKEW, SUBGROUPS, simulate, with_contrast
+from biasprop.estimands import estimand
 from biasprop.statistics.contrasts import excess_gap, gap, swap_contrast
-from biasprop.statistics.estimand import Estimand
-from biasprop.statistics.estimate import adjust, halving
+from biasprop.statistics.estimate import adjust, estimated
 from biasprop.statistics.intervals import MIN_FIELLER, fieller_bounds
 from biasprop.statistics.paired import Paired
 from biasprop.statistics.tests import ALPHA, difference_p, equivalence_p, ratio_equivalence_p
@@ -84,7 +84,7 @@ def rates(seed: int, studies: int, replicates: Sequence[int], skew: Any = SKEW) 
         defined = difference_p(y[:, :n]) < ALPHA
         share = float((defined & (ratio_equivalence_p(x[:, :n], y[:, :n], MARGIN) < ALPHA)).mean())
         found.append(Rate("retention: erased, though it equals the margin", n, True, share, ALPHA, studies))
-        share = float(np.mean([halving(_curve(curve[:n])).verdict != NOT_RESOLVED for curve in curves]))
+        share = float(np.mean([estimated(_curve(curve[:n])).verdict != NOT_RESOLVED for curve in curves]))
         found.append(Rate("halving budget: given, though the contrast is 0", n, True, share, ALPHA, studies))
     offered = {rate.error for rate in found if rate.offered}
     return sorted(found, key=lambda rate: (rate.error not in offered, rate.error))
@@ -138,9 +138,9 @@ def _retention(z: xr.DataArray) -> tuple[NDArray, NDArray]:
     return beta.sel(protocol="full", labels=200).values, beta.sel(protocol="linear_probe", labels=BUDGETS[-1]).values
 
 
-STATED = Estimand(
+STATED = estimand(
+    "halving_budget",
     name="halving budget",
-    kind="halving_budget",
     subgroups=("A", "B"),
     factor="pretraining",
     skewed=("to A", "to B"),
@@ -149,4 +149,4 @@ STATED = Estimand(
 
 
 def _curve(values: NDArray[np.float64]) -> Paired:
-    return Paired(STATED, {}, values, None, tuple(map(float, BUDGETS)), "")
+    return Paired(STATED, {}, SUBGROUPS, values, None, tuple(map(float, BUDGETS)), "")

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from biasprop import keys
+from biasprop.execution import variables
 from biasprop.execution.encoders import BatchEncoders
 from biasprop.execution.stage_timer import StageTimer
 from biasprop.hardware import device
-from biasprop.metrics import auc
 from biasprop.observers import calibration_cache
 from biasprop.population import rosters
 from biasprop.status import TO_DO, Status
@@ -24,7 +24,7 @@ from biasprop.store.encoders import EncoderStore
 from biasprop.store.store import Store
 from biasprop.study.design import Arm, Cell
 from biasprop.study.study import Study
-from biasprop.training import adapt, pretrain, rendering, score
+from biasprop.training import adapt, rendering, score
 from biasprop.training.batching import Batch
 
 Report = Callable[[dict[str, Any]], None]
@@ -77,18 +77,20 @@ class CellBatch:
     def run(self, arms: list[int]) -> None:
         """Compute and store the arms at these positions of every member's list."""
         params, diverged = self.encoders.load_or_pretrain()
-        with self.timer.stage("render"):
-            per_cell = {"realised_share": pretrain.realised_shares(self.batch)}
+        first = self.members[0]
         with self.timer.stage("evaluate"):
-            per_cell["pretext_loss"] = pretrain.pretext_losses(self.batch, params, self.study.evaluation.pretext)
+            results = variables.EncoderResults(self.batch, params, self.study.evaluation.pretext)
+            per_cell = variables.data_of_encoders(
+                results, first.condition, first.arms[0].condition, self.store.layout.sizes
+            )
         params = params["encoder"]
         # Size arrays for all arms of the cell, not only those to compute now, so that compiled shapes never differ.
-        conditions = [arm.condition for arm in self.members[0].arms]
+        conditions = [arm.condition for arm in first.arms]
         max_labels = max(int(condition.finetuning.labels) for condition in conditions)
-        for first, group in itertools.groupby(sorted(arms, key=self._population), self._population):
+        for one, group in itertools.groupby(sorted(arms, key=self._population), self._population):
             with self.timer.stage("render"):
                 self._report_step("render", 0, 1)
-                finetuning, evaluation = conditions[first].finetuning, conditions[first].evaluation
+                finetuning, evaluation = conditions[one].finetuning, conditions[one].evaluation
                 roster = rosters.rosters(
                     finetuning,
                     evaluation,
@@ -141,7 +143,8 @@ class CellBatch:
                 status = [Status.DIVERGED if cause else Status.OK for cause in causes]
                 if any(causes):
                     logged["why"] = {f"draw {draw}": cause for draw, cause in enumerate(causes) if cause}
-                data = _arm_data(i, draws, finetuner.rosters, latents)
+                results = variables.ArmResults(draws, finetuner.rosters, latents, i)
+                data = variables.data_of_arm(results, cell.condition, arm.condition, self.store.layout.sizes)
                 data |= {name: values[i] for name, values in per_cell.items()}
             store_arm(self.store, cell, k, data, status, seconds, self.fingerprint, self.report, **logged)
 
@@ -191,32 +194,3 @@ def store_arm(
     name, worst = f"{arm.name}, replicate {cell.replicate}", int(max(status))
     store.log({"event": "arm", "arm": name, "status": worst, "seconds": round(seconds, 3)} | logged)
     report({"arm": name, "status": worst, "seconds": seconds})
-
-
-def _arm_data(
-    i: int, draws: list[score.Scores], roster: dict[str, rosters.Roster], latents: rendering.Latents
-) -> dict[str, Any]:
-    """Variables to store for one arm of the i-th cell, by name."""
-    scores = {
-        name: np.stack([getattr(draw, name)[i] for draw in draws]) for name in ("test", "selection", "calibration")
-    }
-    validation_count = draws[0].selection_count
-    labels = len(draws[0].train[i])
-    recorded, subgroup = roster["train"].recorded_in(len(draws[0].test))[i, :labels], roster["train"].subgroup[:labels]
-    train_scores = np.stack([draw.train[i] for draw in draws])
-    train_auc = [auc(train_scores, recorded, subgroup == g) for g in range(scores["test"].shape[1])]
-    return {
-        "score": scores["test"].astype("f4"),
-        "train_auc": np.stack(train_auc, axis=-1).astype("f4"),
-        "separability_score": draws[0].separability[i].astype("f4"),
-        "label": roster["test"].label.astype("i1"),
-        "latents": latents.test[i].astype("f4"),
-        "selection_score": scores["selection"][:, :validation_count].astype("f4"),
-        "selection_label": roster["selection"].label[:validation_count].astype("i1"),
-        "selection_subgroup": roster["selection"].subgroup[:validation_count].astype("i1"),
-        "selection_latents": latents.selection[i][:, :validation_count].astype("f4"),
-        "calibration_score": scores["calibration"].astype("f4"),
-        "calibration_label": roster["calibration"].label.astype("i1"),
-        "calibration_subgroup": roster["calibration"].subgroup.astype("i1"),
-        "calibration_latents": latents.calibration[i].astype("f4"),
-    }

@@ -28,7 +28,7 @@ def attributes(study: Study) -> dict[str, Any]:
         "versions": versions(),
         "commit": commit(),
         "population": _population(study),
-        "estimands": [estimand.model_dump(mode="json", exclude_defaults=True) for estimand in study.estimands],
+        "estimands": [{"kind": e.kind} | e.model_dump(mode="json", exclude_defaults=True) for e in study.estimands],
     }
 
 

@@ -1,58 +1,91 @@
 """Metrics: functions of scores, labels and weights, vectorised over leading axes. NumPy, SciPy and pandas (for ranks).
 
-A metric takes ``scores[..., n]`` (log-odds of disease), ``labels[..., n]`` (0 or 1) and ``weight[..., n]`` (>= 0; None
-means all 1) and returns one value per leading index. An entry counts if its weight is above 0, its label is not
-negative and its score is not NaN; other entries are padding and change nothing. Weights may be sampling weights or, in
-a bootstrap, how often an entry is drawn; only their ratios matter. An undefined value is NaN, never 0 or 1; the counts
-``n`` and ``n_positive`` of entries say why.
+A metric takes ``scores[..., n]`` (log-odds of disease), what its entry in :data:`METRICS` says it needs, such as
+``labels[..., n]`` (0 or 1), and ``weight[..., n]`` (>= 0; None means all 1), and returns one value per leading index.
+An entry counts if its weight is above 0, its label is not negative and its score is not NaN; other entries are padding
+and change nothing. Weights may be sampling weights or, in a bootstrap, how often an entry is drawn; only their ratios
+matter. An undefined value is NaN, never 0 or 1; the counts ``n`` and ``n_positive`` of entries say why.
 
-To add a metric, write it in a file of its own and add one line to the table below that has its signature
-(:data:`METRICS`, :data:`THRESHOLD_METRICS` or :data:`TWIN_METRICS`); ``statistics.measures.measure`` then computes it
-for every cube.
+To add a metric, write it in a file of its own and add one line to :data:`METRICS`. ``statistics.measures.measure`` then
+computes it for every cube, also for stored ones; it is in ``biasprop.dataframe`` with its gap between subgroups and its
+worst subgroup, estimands can be stated on it (``scale``), and ``python -m biasprop.draw`` draws it. With ``table`` and
+``heading`` it is a column of a printed table. Contract: ``tests/metrics/test_metric_contract.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-import numpy as np
-
-from biasprop.metrics.auc import auc, z_of_auc
+from biasprop.metrics.auc import auc, auc_of_z, z_of_auc
+from biasprop.metrics.brier import brier
 from biasprop.metrics.calibration import calibration_intercept, calibration_slope
 from biasprop.metrics.counts import n, n_positive
 from biasprop.metrics.expected_calibration_error import ece, ece_expected
+from biasprop.metrics.metric import Link, Metric, Scale, scales
+from biasprop.metrics.net_benefit import net_benefit
 from biasprop.metrics.threshold import operating_threshold, sensitivity, specificity, underdiagnosis
 from biasprop.metrics.twins import flip_rate, score_shift
 
-METRICS: Mapping[str, Callable[..., np.ndarray]] = {
-    "auc": auc,
-    "calibration_intercept": calibration_intercept,
-    "calibration_slope": calibration_slope,
-    "ece": ece,
-    "ece_expected": ece_expected,
-    "n": n,
-    "n_positive": n_positive,
-}
-"""Per subgroup: ``f(scores[..., n], labels[..., n], weight=None) -> [...]``."""
+AT_THRESHOLD = ("labels", "threshold")
 
-THRESHOLD_METRICS: Mapping[str, Callable[..., np.ndarray]] = {
-    "sensitivity": sensitivity,
-    "specificity": specificity,
-    "underdiagnosis": underdiagnosis,
+METRICS: Mapping[str, Metric] = {
+    "auc": Metric(auc, "AUC", direction=1, link=Link("z", "z(AUC)", z_of_auc, auc_of_z)),
+    "sensitivity": Metric(sensitivity, "sensitivity", AT_THRESHOLD, 1, table="operating point", heading="sens."),
+    "specificity": Metric(specificity, "specificity", AT_THRESHOLD, 1, table="operating point", heading="spec."),
+    "underdiagnosis": Metric(
+        underdiagnosis, "underdiagnosis rate", AT_THRESHOLD, -1, table="operating point", heading="underdiag."
+    ),
+    "calibration_intercept": Metric(
+        calibration_intercept,
+        "calibration intercept",
+        unit="log-odds",
+        table="calibration",
+        heading="intercept",
+        signed=True,
+    ),
+    "calibration_slope": Metric(calibration_slope, "calibration slope", table="calibration", heading="slope"),
+    "ece": Metric(ece, "expected calibration error", direction=-1, table="calibration", heading="ECE"),
+    "ece_expected": Metric(
+        ece_expected, "expected calibration error if calibrated", table="calibration", heading="expected"
+    ),
+    "brier": Metric(brier, "Brier score", direction=-1),
+    "net_benefit": Metric(net_benefit, "net benefit", ("labels", "threshold_probability"), 1, unit="per subject"),
+    "n": Metric(n, "test subjects", count=True, table="calibration", heading="n", digits=0),
+    "n_positive": Metric(
+        n_positive, "test subjects with disease", count=True, table="calibration", heading="n+", digits=0
+    ),
+    "flip_rate": Metric(
+        flip_rate,
+        "share of decisions that differ between twins",
+        ("threshold",),
+        -1,
+        twins=True,
+        table="operating point",
+        heading="twin\nflips",
+    ),
+    "score_shift": Metric(
+        score_shift,
+        "score difference of twins",
+        (),
+        unit="log-odds",
+        twins=True,
+        table="operating point",
+        heading="score\nshift",
+        signed=True,
+    ),
 }
-"""Per subgroup at a threshold: ``f(scores[..., n], labels[..., n], threshold[...], weight=None) -> [...]``."""
+"""Name -> metric."""
 
-TWIN_METRICS: Mapping[str, Callable[..., np.ndarray]] = {
-    "flip_rate": flip_rate,
-    "score_shift": score_shift,
-}
-"""Across the twins of a subject: ``f(scores[..., subgroup, n], threshold[...], weight[..., n]=None) -> [...]``."""
+SCALES: Mapping[str, Scale] = scales(METRICS)
+"""Measures of one subgroup that contrasts can be taken of: name -> what is known of it."""
 
 __all__ = [
     "METRICS",
-    "THRESHOLD_METRICS",
-    "TWIN_METRICS",
+    "SCALES",
+    "Metric",
     "auc",
+    "auc_of_z",
+    "brier",
     "calibration_intercept",
     "calibration_slope",
     "ece",
@@ -60,6 +93,7 @@ __all__ = [
     "flip_rate",
     "n",
     "n_positive",
+    "net_benefit",
     "operating_threshold",
     "score_shift",
     "sensitivity",

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from biasprop.metrics.counts import counted, real_weight
 from biasprop.metrics.weighted_ranks import share_below
@@ -54,7 +53,10 @@ def _weighted_auc(
 
 def midranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
     """Ranks from 1 along the last axis [..., n], the mean rank for ties; no value may be NaN."""
-    # scipy.stats.rankdata would do, but importing scipy.stats takes half a second in every process.
+    # scipy.stats.rankdata would do, but importing scipy.stats takes half a second in every process; pandas is imported
+    # here because the names of metrics are part of a study file, which loads without it.
+    import pandas as pd
+
     rows = values.reshape(math.prod(values.shape[:-1]), values.shape[-1])
     return pd.DataFrame(rows).rank(axis=1).to_numpy().reshape(values.shape)
 
@@ -78,3 +80,8 @@ def z_of_auc(auc: ArrayLike, n: ArrayLike, n_positive: ArrayLike) -> tuple[NDArr
     moved = (auc <= 0.0) | (auc >= 1.0)
     inside = np.where(auc <= 0.0, half, np.where(auc >= 1.0, 1.0 - half, auc))
     return np.sqrt(2.0) * ndtri(inside), moved
+
+
+def auc_of_z(z: ArrayLike) -> NDArray[np.float64]:
+    """The AUC [...] at a z [...]: the inverse of :func:`z_of_auc`."""
+    return ndtr(np.asarray(z, np.float64) / np.sqrt(2.0))

@@ -65,3 +65,10 @@ def n(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> 
 def n_positive(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> NDArray[np.int64]:
     """Number of diseased entries that count, whatever their weight: [..., n] -> [...]."""
     return (counted(scores, labels, weight) & (np.asarray(labels) == 1)).sum(axis=-1)
+
+
+def weights(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> NDArray[np.float64]:
+    """Return the weight of every entry, 0 where it does not count; arguments and errors as for :func:`counted`."""
+    mask = counted(scores, labels, weight)
+    real = real_weight(mask, weight)
+    return mask.astype(np.float64) if real is None else real

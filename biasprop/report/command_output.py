@@ -63,7 +63,7 @@ def precision_text(study: Study, store: Path, half_width: float) -> str:
 
     measures = None
     if store.exists():
-        measures = measure(results.open_study_cube(study, store).load(), study.evaluation.target_specificity)
+        measures = measure(results.open_study_cube(study, store).load(), **study.evaluation.decisions())
     return tables.precision_text(precision(measures, study.estimands, half_width), half_width, results.TABLE_WIDTH)
 
 

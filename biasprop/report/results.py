@@ -60,7 +60,7 @@ def summarise(study: Study, cube: xr.Dataset, entries: Sequence[Entry]) -> Summa
     from biasprop.statistics.measures import measure
     from biasprop.statistics.summary import summary_of
 
-    measures = measure(cube, study.evaluation.target_specificity)
+    measures = measure(cube, **study.evaluation.decisions())
     return summary_of(measures, study.estimands, ledger.places(study, entries))
 
 

@@ -6,17 +6,17 @@ Heavy libraries are imported inside functions, so that a finished study is repor
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from biasprop.statistics.estimand import KINDS
-from biasprop.statistics.summary import Estimate, LevelRow, Mean, Summary, plain, where
+from biasprop.statistics.summary import Estimate, LevelRow, Mean, Summary, place, plain, where
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from biasprop.metrics import Metric
     from biasprop.statistics.precision import Precision
 
 DASH = "-"
@@ -132,9 +132,10 @@ def _discrimination(summary: Summary) -> Table:
 
 def _operating_point(summary: Summary) -> Table:
     first = summary.levels[0]
-    headings = {"sensitivity": "sens.", "specificity": "spec.", "underdiagnosis": "underdiag."}
-    columns = ["threshold", *(f"{head}\n{subgroup}" for head in headings.values() for subgroup in first.subgroups)]
-    columns += ["twin\nflips", "score\nshift", "separa-\nbility"]
+    metrics = _metrics_of("operating point")
+    of_twins = {name: metric for name, metric in metrics.items() if metric.twins}
+    columns = ["threshold", *_headings(metrics, first), *(metric.heading for metric in of_twins.values())]
+    columns += ["separa-\nbility"]
     title = (
         "Operating point: one threshold for all subgroups, set at a specificity of "
         f"{summary.target_specificity:g} on the calibration set;\n"
@@ -145,32 +146,45 @@ def _operating_point(summary: Summary) -> Table:
     table = _table(title, first, columns)
     for row in summary.levels:
         cells = [_value(row.across["threshold"], signed=True)]
-        cells += [_value(entry[name]) for name in headings for entry in row.subgroups.values()]
-        cells += [_value(row.across["flip_rate"]), _value(row.across["score_shift"], signed=True)]
+        cells += _cells(metrics, row)
+        cells += [_value(row.across[name], metric.digits, metric.signed) for name, metric in of_twins.items()]
         table.add_row(*_arm(row), *cells, _value(row.across["separability"]))
     return table
 
 
+def _metrics_of(table: str) -> dict[str, Metric]:
+    """The metrics that are columns of a table, by name."""
+    from biasprop.metrics import METRICS
+
+    return {name: metric for name, metric in METRICS.items() if metric.table == table}
+
+
+def _headings(metrics: Mapping[str, Metric], first: LevelRow) -> list[str]:
+    """Headings of metrics of subgroups, one per subgroup."""
+    own = [metric.heading for metric in metrics.values() if not metric.twins]
+    return [f"{heading}\n{subgroup}" for heading in own for subgroup in first.subgroups]
+
+
+def _cells(metrics: Mapping[str, Metric], row: LevelRow) -> list[str]:
+    """Means of metrics of subgroups, in the order of :func:`_headings`."""
+    return [
+        _value(entry[name], metric.digits, metric.signed)
+        for name, metric in metrics.items()
+        if not metric.twins
+        for entry in row.subgroups.values()
+    ]
+
+
 def _calibration(summary: Summary) -> Table:
     first = summary.levels[0]
-    headings = {
-        "calibration_intercept": "intercept",
-        "calibration_slope": "slope",
-        "ece": "ECE",
-        "ece_expected": "expected",
-    }
-    headings |= {"n": "n", "n_positive": "n+"}
-    columns = [f"{head}\n{subgroup}" for head in headings.values() for subgroup in first.subgroups]
+    metrics = _metrics_of("calibration")
     title = (
         "Calibration: a calibrated model has intercept 0, slope 1 and an ECE equal to its expected value; "
         "n test subjects, n+ with the disease"
     )
-    table = _table(title, first, columns)
+    table = _table(title, first, _headings(metrics, first))
     for row in summary.levels:
-        entries = [(name, entry[name]) for name in headings for entry in row.subgroups.values()]
-        digits = {"n": 0, "n_positive": 0}
-        cells = [_value(mean, digits.get(name, 3), name == "calibration_intercept") for name, mean in entries]
-        table.add_row(*_arm(row), *cells)
+        table.add_row(*_arm(row), *_cells(metrics, row))
     return table
 
 
@@ -199,6 +213,8 @@ def _pretext(rows: Sequence[LevelRow]) -> Table:
 
 
 def _estimates(summary: Summary) -> Table:
+    from biasprop.estimands import ESTIMANDS
+
     columns = ("value", "95 % interval", "adjusted interval", "SE", "p differs", "p inside", "method", "reps")
     title = (
         "Estimates. The primary one (*) is tested unadjusted, the others are adjusted by Holm's procedure, separately\n"
@@ -213,11 +229,11 @@ def _estimates(summary: Summary) -> Table:
     table.add_column("verdict", no_wrap=True)
     table.add_column("note", justify="right", no_wrap=True)
     for estimate in summary.estimates:
-        kind = KINDS[estimate.kind]
+        kind = ESTIMANDS[estimate.kind]
         digits, signed = kind.digits, kind.tested
         table.add_row(
             estimate.name + ("*" if estimate.primary else ""),
-            where(estimate.arm) or DASH,
+            place(estimate.subgroups, estimate.arm) or DASH,
             number(estimate.value, digits, signed),
             bounds(estimate.low, estimate.high, signed),
             bounds(estimate.adjusted_low, estimate.adjusted_high, signed),

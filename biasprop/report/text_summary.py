@@ -9,8 +9,8 @@ import math
 import textwrap
 from collections.abc import Sequence
 
-from biasprop.statistics.estimand import KINDS
-from biasprop.statistics.summary import Estimate, LevelRow, Summary, where
+from biasprop.estimands import ESTIMANDS
+from biasprop.statistics.summary import Estimate, LevelRow, Summary, place, where
 from biasprop.statistics.verdict import ERASED, NOT_REACHED, NOT_RESOLVED, PERSISTS, REACHED, REVERSED
 
 ORDER = (PERSISTS, REVERSED, ERASED, NOT_RESOLVED, REACHED, NOT_REACHED)
@@ -64,12 +64,12 @@ def _levels(levels: Sequence[LevelRow]) -> str:
 
 
 def _name(estimate: Estimate) -> str:
-    arm = where(estimate.arm)
-    return estimate.name + (f" ({arm})" if arm else "")
+    words = place(estimate.subgroups, estimate.arm)
+    return estimate.name + (f" ({words})" if words else "")
 
 
 def _number(estimate: Estimate) -> str:
-    kind = KINDS[estimate.kind]
+    kind = ESTIMANDS[estimate.kind]
     say = _signed if kind.tested else lambda value: "-" if math.isnan(value) else f"{value:.{kind.digits}f}"
     interval = "" if math.isnan(estimate.low) else f" [{say(estimate.low)}, {say(estimate.high)}]"
     return say(estimate.value) + interval + (f" {kind.unit}" if kind.unit else "")

@@ -48,7 +48,8 @@ def tabulated(summary: Summary) -> pd.DataFrame:
     Returns:
         One row per estimate. ``table`` is *estimand* (stated in the study), *level* (a measure of a subgroup or of an
         arm as a whole) or *part* (a term of a gap on z); ``name`` is the estimand, the measure or the term;
-        ``subgroup`` is the subgroup it is of (of a contrast: A, which a positive value favours) and ``against`` is B.
+        ``subgroup`` is the subgroup it is of (of a gap: A, which a positive value favours where high is good) and
+        ``against`` is B.
         One column per factor, empty where the estimate runs over it. ``value``, ``low`` and ``high`` are the mean over
         ``replicates`` replicates and its plain 95 % interval; the other columns are those of
         :class:`biasprop.statistics.summary.Estimate`, empty for levels and parts.
@@ -76,7 +77,7 @@ def write_csv(table: pd.DataFrame, file: Path) -> None:
 
 def _estimands(estimates: list[Estimate]) -> Iterator[dict[str, Any]]:
     for estimate in estimates:
-        a, b = estimate.subgroups
+        a, b = (*estimate.subgroups, None)[:2]
         yield {"table": "estimand", "subgroup": a, "against": b} | {
             name: value for name, value in vars(estimate).items() if name != "subgroups"
         }

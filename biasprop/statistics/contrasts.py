@@ -7,17 +7,20 @@ replicate that lacks one of the values is NaN.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    import xarray as xr  # not loaded with a study file, whose estimands use this module
 
 
 def gap(values: xr.DataArray, subgroups: tuple[str, str]) -> xr.DataArray:
-    """g = value(A) - value(B); positive favours A.
+    """g = value(A) - value(B); positive favours A where high values are good.
 
     Args:
-        values: a measure (z or AUC) with dims (..., replicate, subgroup).
+        values: a measure, such as z or AUC, with dims (..., replicate, subgroup).
         subgroups: A and B.
 
     Returns:
@@ -150,7 +153,7 @@ def levelling_down(
     reference) falls by more than the margin and the worse one does not rise. Computed from means over replicates.
 
     Args:
-        values: z or AUC with dims (..., replicate, subgroup).
+        values: z, AUC or another measure, high is good, with dims (..., replicate, subgroup).
         subgroups: the two that are compared.
         factor: the factor that has the reference level.
         reference: the level that others are compared with.
@@ -167,6 +170,6 @@ def levelling_down(
     first_better = base.isel(subgroup=0, drop=True) >= base.isel(subgroup=1, drop=True)
     change = level - base
     first, second = change.isel(subgroup=0, drop=True), change.isel(subgroup=1, drop=True)
-    better, worse = xr.where(first_better, first, second), xr.where(first_better, second, first)
+    better, worse = first.where(first_better, second), second.where(first_better, first)
     narrower = np.abs(gap(level, subgroups)) < np.abs(gap(base, subgroups))
-    return (narrower & (better < -margin) & (worse <= 0)).transpose(*level.isel(subgroup=0).dims)
+    return (narrower & (better < -margin) & (worse <= 0)).transpose(*(str(dim) for dim in level.isel(subgroup=0).dims))

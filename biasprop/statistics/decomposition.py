@@ -25,6 +25,9 @@ from biasprop.statistics.intervals import t_interval
 from biasprop.statistics.measures import per_replicate
 from biasprop.statistics.summary import NAN, Mean, Parts
 
+Skew = tuple[str, tuple[Level, Level]]
+"""A factor, and its levels skewed to A and to B."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -78,15 +81,15 @@ def decompose(
         One entry per place; arms of one budget and protocol, which share a swap contrast, are consecutive.
     """
     gaps = gap(per_replicate(measures, "z"), pair)
-    skewed = next((e for e in sorted(estimands, key=lambda e: not e.primary) if e.skewed and e.factor), None)
+    skew = next((e.skew for e in sorted(estimands, key=lambda e: not e.primary) if e.skew), None)
     blocks: dict[str, list[Parts]] = {}
     for place in places:
-        elsewhere = {name: level for name, level in place.arm.items() if not skewed or name != skewed.factor}
-        blocks.setdefault(str(elsewhere), []).append(_parts(gaps, place, pair, skewed))
+        elsewhere = {name: level for name, level in place.arm.items() if not skew or name != skew[0]}
+        blocks.setdefault(str(elsewhere), []).append(_parts(gaps, place, pair, skew))
     return [parts for block in blocks.values() for parts in block]
 
 
-def _parts(gaps: xr.DataArray, place: Place, pair: tuple[str, str], estimand: Estimand | None) -> Parts:
+def _parts(gaps: xr.DataArray, place: Place, pair: tuple[str, str], skew: Skew | None) -> Parts:
     low, high = place.ledger.physics(pair)
     learner, reason = NAN, f"learner: arm {', '.join(f'{k} {v}' for k, v in (place.plenty or {}).items())}"
     if place.plenty is None:
@@ -110,7 +113,7 @@ def _parts(gaps: xr.DataArray, place: Place, pair: tuple[str, str], estimand: Es
         reason = "no replicate has every arm that is needed"
     return Parts(
         arm=place.arm,
-        swap=_mean(_swap(gaps, place.arm, estimand)),
+        swap=_mean(_swap(gaps, place.arm, skew)),
         terms={name: _mean(np.where(whole, values, NAN)) for name, values in terms.items()},
         bracket=(low, high),
         reason=reason,
@@ -121,13 +124,12 @@ def _of(gaps: xr.DataArray, arm: dict[str, Level] | None) -> NDArray[np.float64]
     return np.full(gaps.sizes["replicate"], NAN) if arm is None else gaps.sel(arm).values
 
 
-def _swap(gaps: xr.DataArray, arm: dict[str, Level], estimand: Estimand | None) -> NDArray[np.float64]:
-    if estimand is None or estimand.factor not in gaps.dims or estimand.skewed is None:
+def _swap(gaps: xr.DataArray, arm: dict[str, Level], skew: Skew | None) -> NDArray[np.float64]:
+    if skew is None or skew[0] not in gaps.dims or not set(skew[1]) <= set(gaps[skew[0]].values.tolist()):
         return np.full(gaps.sizes["replicate"], NAN)
-    elsewhere = {name: level for name, level in arm.items() if name != estimand.factor}
-    if not set(estimand.skewed) <= set(gaps[estimand.factor].values.tolist()):
-        return np.full(gaps.sizes["replicate"], NAN)
-    return swap_contrast(gaps.sel(elsewhere), str(estimand.factor), estimand.skewed).values
+    factor, skewed = skew
+    elsewhere = {name: level for name, level in arm.items() if name != factor}
+    return swap_contrast(gaps.sel(elsewhere), factor, skewed).values
 
 
 def _mean(values: NDArray) -> Mean:

@@ -1,166 +1,181 @@
-"""Estimands: the contrasts that a study file states before anything runs."""
+"""Estimands: quantities that a study file states before anything runs, and what each kind of them has to define.
+
+The kinds are the members of ``biasprop.estimands``. Here are the fields that all of them have, and the values that
+intervals and tests are computed from.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Literal, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from biasprop.component import Definition
+from biasprop.component import Definition, NameOf
+from biasprop.metrics import SCALES
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from biasprop.statistics.paired import Paired
+    from biasprop.statistics.summary import Estimate
 
 Level = str | int | float
 """The name or the number of one level of a factor, as it stands in the cube's coord."""
 
-
-class Kind(NamedTuple):
-    """Fields that a kind of estimand needs, and how its values are read."""
-
-    needs: tuple[str, ...] = ()
-    """Required fields; all other fields of ``OPTIONAL`` are forbidden."""
-    over: tuple[str, ...] = ("factor", "budget")
-    """Required fields whose factor the contrast runs over, so that ``at`` cannot fix a level of it."""
-    sign: Literal["positive", "either"] = "either"
-    """Expected sign unless the estimand gives another."""
-    unit: str = ""
-    """Unit of its values; empty for a difference on the estimand's scale."""
-    of_gaps: bool = True
-    """Whether it is a function of gaps between A and B, or of B's level alone."""
-    digits: int = 3
-    """Decimals of its values in tables."""
-    tested: bool = True
-    """Whether it is compared with 0 and with a margin."""
+Arm = dict[str, Level]
+"""Factor -> level."""
 
 
-KINDS: dict[str, Kind] = {
-    "gap": Kind(),
-    "interaction": Kind(("versus",), over=()),
-    "excess_gap": Kind(("factor", "reference"), over=()),
-    "swap_contrast": Kind(("factor", "skewed"), sign="positive"),
-    "common_gap": Kind(("factor", "skewed")),
-    "retention": Kind(("factor", "skewed", "denominator"), sign="positive", unit="ratio of swap contrasts"),
-    "halving_budget": Kind(("factor", "skewed", "budget"), unit="labels", digits=0, tested=False),
-    "amplification": Kind(("factor", "skewed", "budget"), over=("factor",), sign="positive"),
-    "exchange_rate": Kind(
-        ("factor", "budget"), over=("factor",), sign="positive", unit="labels per image", of_gaps=False
-    ),
-    "label_efficiency": Kind(
-        ("factor", "reference", "budget"), over=(), unit="times the labels", of_gaps=False, digits=2, tested=False
-    ),
-}
-OPTIONAL = ("versus", "factor", "skewed", "reference", "budget", "denominator")
+@dataclass(frozen=True)
+class RefersTo:
+    """Annotation: what of the study a field of an estimand names, so that a study file is checked for it.
+
+    Args:
+        what: ``factor``; ``budget``, a factor whose levels are label budgets; ``level``, one or more levels of the
+            field ``factor``; ``arm``, a table factor -> level; or ``subgroup``, one or more of them.
+    """
+
+    what: Literal["factor", "budget", "level", "arm", "subgroup"]
+
+
+FactorName = Annotated[str, RefersTo("factor")]
+BudgetName = Annotated[str, RefersTo("budget")]
+LevelName = Annotated[Level, RefersTo("level")]
+TwoLevels = Annotated[tuple[Level, Level], Field(min_length=2, max_length=2), RefersTo("level")]
+NamedArm = Annotated[Arm, RefersTo("arm")]
+
+
+class Values(NamedTuple):
+    """Values of an estimand at one arm, one per replicate."""
+
+    values: xr.DataArray | NDArray[Any]
+    """[replicate], or [replicate, budget] for a curve; numerators if there is a denominator."""
+    denominator: xr.DataArray | NDArray[Any] | None = None
+    """[replicate], of a ratio of means."""
+    budgets: tuple[float, ...] = ()
+    """Label budgets of a curve."""
+    why: str = ""
+    """Why values are missing; empty if only replicates that lack an arm are."""
+
+
+class Inputs(NamedTuple):
+    """One arm, and the measures its values are computed from."""
+
+    measures: xr.Dataset
+    values: xr.DataArray
+    """[replicate, factors] on the estimand's scale, of the subgroups (:meth:`Estimand.reduce`)."""
+    arm: Arm
+    subgroups: tuple[str, ...]
+
+    def without(self, name: str) -> Arm:
+        """Return the arm without one of its factors."""
+        return {factor: level for factor, level in self.arm.items() if factor != name}
+
+    def levels(self, name: str) -> list[Level]:
+        """Return the levels of a factor."""
+        return self.measures[name].values.tolist()
 
 
 class Estimand(Definition):
-    """One contrast that a study measures: its kind, subgroups, arm, scale and margin."""
+    """The fields of every kind of estimand, and what a kind defines: its arms, its values and how they are read."""
+
+    kind: str
+    """What is measured."""
 
     name: Annotated[str, Field(min_length=1)]
     """Name in tables and figures."""
 
-    kind: Literal[
-        "gap",
-        "interaction",
-        "excess_gap",
-        "swap_contrast",
-        "common_gap",
-        "retention",
-        "halving_budget",
-        "amplification",
-        "exchange_rate",
-        "label_efficiency",
-    ]
-    """gap g = z(AUC_A) - z(AUC_B); interaction = g minus the gap between the subgroups of ``versus``, such as a gap of
-    tone at one site minus that at another; excess_gap = g - g(reference level); swap_contrast = half of g(skewed to A)
-    - g(skewed to B), and common_gap half of their sum, which is 0 if the two are equal and opposite; retention = swap
-    contrast / swap contrast of the denominator arm; halving_budget = first budget at which the swap contrast falls
-    below half of its maximum over the budgets and stays there; amplification = swap contrast - swap contrast at the
-    largest budget, which is positive where few labels amplify the effect of the mix; exchange_rate = labels of B that
-    raise z(AUC_B) as much as one pretraining image of B in the place of one of A; label_efficiency = labels with which
-    the reference level reaches the AUC of B, divided by the labels with which a level reaches it."""
-
-    subgroups: Annotated[tuple[str, str], Field(min_length=2, max_length=2)]
-    """A and B, the two subgroups a gap is taken between; a positive gap favours A. An exchange_rate and a
-    label_efficiency are of B alone."""
-
-    versus: Annotated[tuple[str, str], Field(min_length=2, max_length=2)] | None = None
-    """The two subgroups whose gap is subtracted (interaction)."""
-
-    factor: str | None = None
-    """The factor the contrast runs over, usually the pretraining mix (all kinds but gap and
-    interaction)."""
-
-    skewed: tuple[Level, Level] | None = None
-    """Its level skewed to A and its level skewed to B (kinds made of swap contrasts, and common_gap)."""
-
-    reference: Level | None = None
-    """Its level that gaps are compared with, usually the balanced mix (excess_gap), or whose learning curve is read,
-    usually scratch (label_efficiency)."""
-
-    budget: str | None = None
-    """The factor that holds the label budgets (halving_budget, amplification, exchange_rate, label_efficiency)."""
-
-    denominator: Annotated[dict[str, Level], Field(min_length=1)] | None = None
-    """The arm that retention divides by, usually the linear probe at the largest budget: factor -> level. A factor left
-    out is that of the arm itself (retention)."""
-
-    at: dict[str, Level] = Field(default={})
+    at: NamedArm = Field(default={})
     """The arm: factor -> level. A factor left out gives one estimate for each of its levels."""
 
-    scale: Literal["z", "auc"] = "z"
-    """z = sqrt(2) * inverse normal CDF of the AUC, or the AUC itself."""
+    scale: Annotated[str, NameOf(SCALES)] = "z"
+    """z = sqrt(2) * inverse normal CDF of the AUC, or a metric: the AUC itself, sensitivity, Brier score ... Draws are
+    averaged and contrasts taken on it. A name that begins with ``own_`` takes each subgroup's own threshold."""
 
     margin: Annotated[float, Field(gt=0)] = 0.10
     """Equivalence margin: a value this close to 0 counts as erased. On the estimand's scale (0.10 on z is about 0.016
-    AUC at an AUC of 0.85); for retention a share of the denominator, for exchange_rate labels per image."""
+    AUC at an AUC of 0.85; scales other than z and auc need one); for retention a share of the denominator, for
+    exchange_rate labels per image."""
 
     sign: Literal["positive", "negative", "either"] | None = None
     """The expected sign. Left out: positive for swap_contrast and retention (a mix skewed to A favours A),
-    amplification and exchange_rate, either for the others."""
+    amplification and exchange_rate, either for the others; negative where positive is meant and a low value of the
+    scale is the better one."""
 
     primary: bool = False
     """The one estimand that is tested unadjusted at 5 %; Holm's procedure covers the others."""
 
+    runs_over: ClassVar[tuple[str, ...]] = ()
+    """Fields whose factor the contrast runs over, so that ``at`` cannot fix a level of it."""
+    favours_a: ClassVar[bool] = False
+    """Whether it is expected to favour subgroup A unless the estimand gives a sign."""
+    unit: ClassVar[str] = ""
+    """Unit of its values; empty for a difference on the estimand's scale."""
+    digits: ClassVar[int] = 3
+    """Decimals of its values in tables."""
+    interval: ClassVar[Literal["t", "Fieller", "order", "none"]] = "t"
+    """Interval over replicates: Student's t of a mean, Fieller's of a ratio of means, or order statistics of a median
+    (:mod:`biasprop.statistics.intervals`)."""
+    tested: ClassVar[bool] = True
+    """Whether it is compared with 0 and with a margin. If not, it defines :meth:`untested`."""
+
     @model_validator(mode="after")
-    def _fields_of_the_kind(self) -> Estimand:
-        needed = KINDS[self.kind].needs
-        problems = [f"{self.kind} needs {name}" for name in needed if getattr(self, name) is None]
-        problems += [
-            f"{self.kind} takes no {name}"
-            for name in OPTIONAL
-            if name not in needed and getattr(self, name) is not None
-        ]
-        if self.subgroups[0] == self.subgroups[1]:
-            problems.append("subgroups must be two different subgroups")
-        if self.versus is not None and self.versus[0] == self.versus[1]:
-            problems.append("versus must be two different subgroups")
-        if self.versus is not None and set(self.versus) == set(self.subgroups):
-            problems.append("versus must not be the subgroups themselves")
-        if self.skewed is not None and self.skewed[0] == self.skewed[1]:
-            problems.append("skewed must be two different levels")
-        for name in self._contrasted():
-            for table in ("at", "denominator"):
-                if name in (getattr(self, table) or {}):
-                    problems.append(f"{table} must not fix {name}: the contrast runs over it")
-        if self.reference is not None and self.at.get(self.factor or "") == self.reference:
-            problems.append(
-                f"at must not fix {self.factor} to the reference: compared with itself it is 0 or 1 by definition"
-            )
-        if self.primary and not KINDS[self.kind].tested:
+    def _consistent(self) -> Estimand:
+        problems = list(self.problems())
+        for table in (name for name, what in references(type(self)).items() if what == "arm"):
+            problems += [
+                f"{table} must not fix {factor}: the contrast runs over it"
+                for factor in self._contrasted()
+                if factor in (getattr(self, table) or {})
+            ]
+        if self.primary and not self.tested:
             problems.append(f"a {self.kind} has no test, so it cannot be primary")
+        on_scale = self.tested and not self.unit
+        if on_scale and self.scale not in ("z", "auc") and "margin" not in self.model_fields_set:
+            problems.append(f"a margin on the scale {self.scale} has to be given; the default is meant for z")
         if problems:
             raise ValueError("; ".join(problems))
         return self
 
     def _contrasted(self) -> tuple[str, ...]:
-        """The factors the contrast runs over; not those with one level that all others are compared with (a reference,
-        the largest budget)."""
-        names = (getattr(self, field) for field in KINDS[self.kind].over)
-        return tuple(name for name in names if name is not None)
+        return tuple(getattr(self, field) for field in self.runs_over)
+
+    def problems(self) -> Iterable[str]:
+        """Return what is wrong with the fields taken together."""
+        return ()
+
+    def mistakes(self, levels: Mapping[str, Sequence[Level]]) -> Iterable[tuple[tuple[str, ...], str]]:
+        """Return what is wrong with the levels that the estimand names, as (key, what is wrong).
+
+        Args:
+            levels: factor -> its levels in the study.
+        """
+        return ()
 
     @property
     def expected(self) -> int:
         """The expected sign of the value: 1, -1, or 0 for either."""
-        return {"positive": 1, "negative": -1, "either": 0}[self.sign or KINDS[self.kind].sign]
+        if self.sign:
+            return {"positive": 1, "negative": -1, "either": 0}[self.sign]
+        return (1 if self.unit else SCALES[self.scale].direction) if self.favours_a else 0
+
+    @property
+    def pair(self) -> tuple[str, str] | None:
+        """A and B, the two subgroups that are compared; None for an estimand of one subgroup."""
+        return None
+
+    @property
+    def skew(self) -> tuple[str, tuple[Level, Level]] | None:
+        """The factor with the skewed levels, and its levels skewed to A and to B; None for a kind without them."""
+        return None
+
+    @property
+    def compared_with(self) -> tuple[str, Level] | None:
+        """The factor with the reference level, and that level; None for a kind without one."""
+        return None
 
     def free(self, factors: Sequence[str]) -> tuple[str, ...]:
         """Return the factors that give one estimate for each of their levels.
@@ -172,3 +187,64 @@ class Estimand(Definition):
             Factors that ``at`` does not fix and the contrast does not run over, in the study's order.
         """
         return tuple(name for name in factors if name not in {*self.at, *self._contrasted()})
+
+    def subgroup_sets(self, known: Sequence[str]) -> list[tuple[str, ...]]:
+        """Return the subgroups that each estimate of an arm is of.
+
+        Args:
+            known: names of all subgroups.
+        """
+        raise NotImplementedError
+
+    def is_reference(self, arm: Arm, levels: Mapping[str, Sequence[Level]]) -> bool:
+        """Return whether an arm would be compared with itself, so that it gets no estimate.
+
+        Args:
+            arm: factor -> level.
+            levels: factor -> its levels in the cube.
+        """
+        return False
+
+    def reduce(self, values: xr.DataArray, subgroups: tuple[str, ...]) -> xr.DataArray:
+        """Return what the contrast is taken of, such as a gap between subgroups.
+
+        Args:
+            values: [factors, replicate, subgroup], on the estimand's scale.
+            subgroups: one entry of :meth:`subgroup_sets`.
+
+        Returns:
+            [factors, replicate].
+        """
+        raise NotImplementedError
+
+    def arms(self, inputs: Inputs) -> list[Arm]:
+        """Return the arms that the values at one arm need."""
+        raise NotImplementedError
+
+    def values(self, inputs: Inputs) -> Values:
+        """Return the values at one arm, whose needed arms are all in the cube; NaN where a replicate lacks one."""
+        raise NotImplementedError
+
+    def untested(self, contrast: Paired, empty: Estimate) -> Estimate:
+        """Return the estimate of a kind that has no tests.
+
+        Args:
+            contrast: its values at one arm.
+            empty: the estimate with name, arm and number of replicates, and no value.
+        """
+        raise NotImplementedError
+
+
+def references(kind: type[Estimand]) -> dict[str, str]:
+    """Return the fields of a kind of estimand that name something of the study: field -> what (:class:`RefersTo`)."""
+    marks = {
+        name: [mark.what for mark in field.metadata if isinstance(mark, RefersTo)]
+        for name, field in kind.model_fields.items()
+    }
+    return {name: what[0] for name, what in marks.items() if what}
+
+
+def first_pair(estimands: Iterable[Estimand]) -> tuple[str, str] | None:
+    """Return A and B of the primary estimand, else of the first one that compares two subgroups; None without one."""
+    pairs = (estimand.pair for estimand in sorted(estimands, key=lambda e: not e.primary))
+    return next((pair for pair in pairs if pair), None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,12 +9,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from biasprop.statistics.contrasts import halving_budget
-from biasprop.statistics.estimand import KINDS, Estimand
+from biasprop.statistics.estimand import Estimand
 from biasprop.statistics.paired import Paired, paired
 from biasprop.statistics.summary import NAN, Estimate
-from biasprop.statistics.tests import ALPHA, difference_p, holm, replicates_to_resolve
-from biasprop.statistics.verdict import NOT_REACHED, NOT_RESOLVED, REACHED, verdict
+from biasprop.statistics.tests import ALPHA, holm, replicates_to_resolve
+from biasprop.statistics.verdict import NOT_RESOLVED, verdict
 
 
 def estimates(measures: xr.Dataset, estimands: Sequence[Estimand]) -> list[Estimate]:
@@ -34,11 +32,11 @@ def estimates(measures: xr.Dataset, estimands: Sequence[Estimand]) -> list[Estim
         the value is NaN and the reason says what is missing.
     """
     contrasts = [contrast for estimand in estimands for contrast in paired(measures, estimand)]
-    tested = [c for c in contrasts if KINDS[c.estimand.kind].tested]
+    tested = [c for c in contrasts if c.estimand.tested]
     p = np.array([c.tests() for c in tested]).reshape(-1, 2)
     adjusted, holm_factor = adjust(p, np.array([c.estimand.primary for c in tested], bool))
     with_tests = {id(c): _tested(c, p[i], adjusted[i], holm_factor[i]) for i, c in enumerate(tested)}
-    return [with_tests[id(c)] if id(c) in with_tests else UNTESTED[c.estimand.kind](c) for c in contrasts]
+    return [with_tests[id(c)] if c.estimand.tested else estimated(c) for c in contrasts]
 
 
 def adjust(p: NDArray, primary: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -92,72 +90,9 @@ def _tested(contrast: Paired, p: NDArray, adjusted: NDArray, holm_factor: NDArra
     )
 
 
-def halving(contrast: Paired) -> Estimate:
-    """Estimate the halving budget of the mean curve, without an interval, because none with nominal coverage is known.
-
-    The value is NaN unless the largest swap contrast of the curve differs from 0, tested at 5 % / number of budgets,
-    because the largest of several passes a test at 5 % too easily. The reason lists the halving budgets of single
-    replicates.
-
-    Args:
-        contrast: values [replicate, budget].
-    """
-    empty = replace(_empty(contrast), method="means")
-    curves = contrast.values.reshape(len(contrast.values), -1)
-    curves = curves[~np.isnan(curves).any(axis=1)]
-    if not len(curves) or not contrast.budgets:
-        return empty
-    value, budget_of_largest = halving_budget(curves.mean(axis=0), contrast.budgets)
-    largest = curves[:, contrast.budgets.index(budget_of_largest)]
-    if not difference_p(largest) < ALPHA / len(contrast.budgets):
-        reason = f"the largest swap contrast, at {budget_of_largest:g} labels, is not distinguishable from 0"
-        return replace(empty, reason="; ".join(part for part in (contrast.reason, reason) if part))
-    counts = Counter(halving_budget(curve, contrast.budgets)[0] for curve in curves)
-    reached_at = ", ".join(
-        f"{count} at {budget:g}" for budget, count in sorted((b, c) for b, c in counts.items() if not np.isnan(b))
-    )
-    reached = sum(count for budget, count in counts.items() if not np.isnan(budget))
-    reason = f"halving budgets of single replicates: {reached_at or 'none'}" + f", {len(curves) - reached} not reached"
-    return replace(
-        empty,
-        value=value,
-        verdict=NOT_REACHED if np.isnan(value) else REACHED,
-        reason="; ".join(part for part in (contrast.reason, reason) if part),
-    )
-
-
-def efficiency(contrast: Paired) -> Estimate:
-    """Estimate the label-efficiency ratio: the median over replicates, with the interval of a median.
-
-    A median is NaN if the reference reaches the AUC at no budget or already at its smallest; the reason says so, and
-    the interval has the finite bound where there is one.
-    """
-    empty, interval = _empty(contrast), contrast.interval(1 - ALPHA)
-    if not empty.replicates:
-        return replace(empty, method=interval.method)
-    ratios = contrast.values[~np.isnan(contrast.values)]
-    beyond, below = int(np.isinf(ratios).sum()), int((ratios == 0).sum())
-    reasons = [contrast.reason, interval.reason]
-    if beyond:
-        reasons.append(f"the reference never reaches this AUC in {beyond} of {len(ratios)} replicates")
-    if below:
-        reasons.append(
-            f"the reference reaches this AUC already with its fewest labels in {below} of {len(ratios)} replicates"
-        )
-    is_number = 0 < interval.value < np.inf
-    return replace(
-        empty,
-        value=interval.value if is_number else NAN,
-        low=interval.low,
-        high=interval.high,
-        method=interval.method,
-        verdict=NOT_REACHED if np.isinf(interval.value) else REACHED,
-        reason="; ".join(part for part in reasons if part),
-    )
-
-
-UNTESTED = {"halving_budget": halving, "label_efficiency": efficiency}
-"""Kind -> function that estimates it, for kinds without tests."""
+def estimated(contrast: Paired) -> Estimate:
+    """Return the estimate of a kind without tests."""
+    return contrast.estimand.untested(contrast, _empty(contrast))
 
 
 def _empty(contrast: Paired) -> Estimate:
@@ -167,7 +102,7 @@ def _empty(contrast: Paired) -> Estimate:
     return Estimate(
         name=estimand.name,
         kind=estimand.kind,
-        subgroups=estimand.subgroups,
+        subgroups=contrast.subgroups,
         arm=contrast.arm,
         scale=estimand.scale,
         margin=estimand.margin,

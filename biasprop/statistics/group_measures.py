@@ -9,15 +9,17 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from biasprop.metrics import METRICS, THRESHOLD_METRICS, auc, calibration_intercept, calibration_slope, z_of_auc
+from biasprop.metrics import METRICS, auc, calibration_intercept, calibration_slope, z_of_auc
 from biasprop.statistics import contributions
 from biasprop.statistics.bootstrap import resamples
 from biasprop.statistics.group_intervals import Spread
 from biasprop.statistics.people import Attribute, People
 
 AREAS = ("auc", "z")
-RATES = tuple(THRESHOLD_METRICS)
-CALIBRATION = tuple(name for name in METRICS if name not in ("auc", "n", "n_positive"))
+RATES = tuple(name for name, metric in METRICS.items() if "threshold" in metric.needs and not metric.twins)
+CALIBRATION = tuple(
+    name for name, metric in METRICS.items() if metric.needs == ("labels",) and not metric.count and name != "auc"
+)
 """Measures of probabilities; they read log-odds."""
 MEASURES = (*AREAS, *RATES, *CALIBRATION)
 REFERENCES = ("ece_expected",)
@@ -98,12 +100,12 @@ class Groups:
         labels = self.people.labels[rows]
         resampled = weight is not None and weight.ndim > 1
         if name in CALIBRATION:
-            metric = RESAMPLED.get(name, METRICS[name]) if resampled else METRICS[name]
+            metric = RESAMPLED.get(name, METRICS[name].function) if resampled else METRICS[name].function
             return metric(self.log_odds[rows], labels, weight)
         scores = self.people.scores[rows]
         if name in RATES:
             threshold = np.full(() if weight is None else weight.shape[:-1], self.threshold)
-            return THRESHOLD_METRICS[name](scores, labels, threshold, weight)
+            return METRICS[name].function(scores, labels, threshold, weight)
         return auc(scores, labels, weight)
 
 

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
-from biasprop.metrics import TWIN_METRICS
+from biasprop.metrics import METRICS
 
 Measure = Callable[[xr.Dataset], xr.Dataset]
 """Measures of a cube in which groups have no meaning (:mod:`.measures`)."""
@@ -119,12 +120,17 @@ def _by_attribute(cube: xr.Dataset, threshold: xr.DataArray, composed: Compositi
     names = list(next(iter(composed.attributes.values())))
     score = cube["score"].transpose(*threshold.dims, "subgroup", "subject")
     found = {}
-    for metric, function in TWIN_METRICS.items():
+    for metric in (name for name, metric in METRICS.items() if metric.twins):
         values = np.full((*threshold.shape, len(names)), np.nan)
         for i, attribute in enumerate(names):
             strata = [score.sel(subgroup=stratum).values for stratum in composed.strata(attribute)]
             if strata:
-                values[..., i] = np.mean([function(twins, threshold.values) for twins in strata], axis=0)
+                values[..., i] = np.mean([_of_twins(metric, twins, threshold.values) for twins in strata], axis=0)
         dims = (*threshold.dims, "attribute")
         found[f"{metric}_by_attribute"] = xr.DataArray(values, {"attribute": names}, dims)
     return found
+
+
+def _of_twins(metric: str, scores: NDArray, threshold: NDArray) -> NDArray[np.float64]:
+    needs = {"threshold": threshold}
+    return METRICS[metric].function(scores, *(needs[need] for need in METRICS[metric].needs))

@@ -8,39 +8,28 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from biasprop.metrics import METRICS, SCALES
 from biasprop.statistics.contrasts import gap, levelling_down
-from biasprop.statistics.estimand import KINDS, Estimand, Level
+from biasprop.statistics.estimand import Estimand, Level, first_pair
 from biasprop.statistics.groups import subgroups_of
 from biasprop.statistics.intervals import t_intervals
-from biasprop.statistics.measures import per_replicate
+from biasprop.statistics.measures import per_replicate, worst_measures
 from biasprop.statistics.summary import LevelRow, Mean
 from biasprop.status import LACKS, Status
 
-BY_SUBGROUP = (
-    "auc",
-    "sensitivity",
-    "specificity",
-    "underdiagnosis",
-    "calibration_intercept",
-    "calibration_slope",
-    "ece",
-    "ece_expected",
-    "train_auc",
-    "optimism",
-    "n",
-    "n_positive",
-)
+BY_SUBGROUP = (*(name for name, metric in METRICS.items() if not metric.twins), "train_auc", "optimism")
 """Measures of each subgroup, beside pretext_loss."""
-ACROSS = ("worst_auc", "threshold", "flip_rate", "score_shift")
-"""Measures of an arm as a whole, beside auc_gap, z_gap and separability."""
+GAPS = tuple(name for name, scale in SCALES.items() if scale.direction and not name.startswith("own_"))
+"""Measures of which an arm has the gap between two subgroups, ``<name>_gap``."""
+ACROSS = (*worst_measures(METRICS), "threshold", *(name for name, metric in METRICS.items() if metric.twins))
+"""Measures of an arm as a whole, beside the gaps and separability."""
 
 
 def compared(measures: xr.Dataset, estimands: Sequence[Estimand]) -> tuple[str, str] | None:
-    """Return A and B of the primary (else the first) estimand, else the first two subgroups; None with one subgroup."""
-    for estimand in sorted(estimands, key=lambda e: not e.primary):
-        return estimand.subgroups
+    """Return A and B of the primary estimand (else of the first that compares two subgroups), else the first two
+    subgroups; None with one subgroup."""
     names = [str(name) for name in measures["subgroup"].values]
-    return (names[0], names[1]) if len(names) > 1 else None
+    return first_pair(estimands) or ((names[0], names[1]) if len(names) > 1 else None)
 
 
 def reference_level(measures: xr.Dataset, estimands: Sequence[Estimand]) -> tuple[str, Level] | None:
@@ -49,8 +38,9 @@ def reference_level(measures: xr.Dataset, estimands: Sequence[Estimand]) -> tupl
     The reference of an excess gap where one is stated; otherwise the level whose pretraining shares are equal.
     """
     for estimand in estimands:
-        if estimand.factor in measures.dims and estimand.reference in measures[estimand.factor].values.tolist():
-            return str(estimand.factor), estimand.reference  # pyright: ignore[reportReturnType]
+        factor, level = estimand.compared_with or ("", "")
+        if factor in measures.dims and level in measures[factor].values.tolist():
+            return factor, level
     if "share" in measures.coords and measures["share"].ndim == 2:
         factor = next(str(dim) for dim in measures["share"].dims if dim != "subgroup")
         shares = measures["share"].transpose(factor, "subgroup").sel(subgroup=subgroups_of(measures)).values
@@ -78,8 +68,7 @@ def levels(measures: xr.Dataset, estimands: Sequence[Estimand] = ()) -> list[Lev
     across = {name: _means(per_replicate(measures, name), factors) for name in ACROSS}
     across["separability"] = _means(measures["separability"], factors)
     if pair:
-        for scale in ("auc", "z"):
-            across[f"{scale}_gap"] = _means(gap(per_replicate(measures, scale), pair), factors)
+        across |= {f"{name}_gap": _means(gap(per_replicate(measures, name), pair), factors) for name in GAPS}
     flag = _levelling_down(measures, estimands, pair)
     moved = measures["auc_moved"].sel(subgroup=subgroups_of(measures)).sum(["replicate", "draw", "subgroup"])
     moved = moved.transpose(*factors).values
@@ -114,8 +103,9 @@ def _levelling_down(
     if reference is None or pair is None:
         return None
     primary = next((estimand for estimand in estimands if estimand.primary), None)
-    scale, margin = (primary.scale, primary.margin) if primary and not KINDS[primary.kind].unit else ("z", 0.10)
-    return levelling_down(per_replicate(measures, scale), pair, *reference, margin)
+    scale, margin = (primary.scale, primary.margin) if primary and not primary.unit else ("z", 0.10)
+    direction = SCALES[scale].direction
+    return levelling_down(direction * per_replicate(measures, scale), pair, *reference, margin) if direction else None
 
 
 def _means(values: xr.DataArray, dims: Sequence[str]) -> NDArray[np.float64]:

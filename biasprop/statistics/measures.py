@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from biasprop.metrics import METRICS, THRESHOLD_METRICS, TWIN_METRICS, auc, operating_threshold, z_of_auc
+from biasprop.metrics import METRICS, Metric, auc, operating_threshold
 from biasprop.statistics.groups import with_groups
 from biasprop.status import Status
 
@@ -16,8 +16,8 @@ ROWS = 64
 """Draws of arms reduced at a time: about 2 MB of scores, which stays in the processor's cache."""
 
 
-def measure(cube: xr.Dataset, target_specificity: float) -> xr.Dataset:
-    """Reduce a cube's scores to measures.
+def measure(cube: xr.Dataset, target_specificity: float, threshold_probability: float = 0.5) -> xr.Dataset:
+    """Reduce a cube's scores to measures: all of ``METRICS``, and some that are made of them.
 
     Scores are log-odds, so calibration uses the probability expit(score). One threshold serves all subgroups of an arm
     and draw; it is set on the calibration set alone. Measures called ``own_`` are a sensitivity analysis: they use a
@@ -26,53 +26,27 @@ def measure(cube: xr.Dataset, target_specificity: float) -> xr.Dataset:
     Args:
         cube: as ``biasprop.open_cube`` gives it; only draws of status 1 are read.
         target_specificity: in (0, 1], pooled over the calibration set.
+        threshold_probability: in (0, 1), of decisions whose net benefit is measured.
 
     Returns:
         Groups of subgroups are further entries of the dim subgroup, see :mod:`.groups`.
-        Per (factors, replicate, draw, subgroup): auc, z, auc_moved (0 or 1), sensitivity, specificity, underdiagnosis,
-        calibration_intercept, calibration_slope, ece, ece_expected, n, n_positive, train_auc (of the labelled subjects
-        themselves), optimism (train_auc - auc), own_threshold, own_sensitivity, own_specificity, own_underdiagnosis.
-        Per (factors, replicate, draw): threshold, flip_rate, score_shift, worst_auc, status. Per (factors, replicate):
-        separability. Per (factors, replicate, subgroup): pretext_loss. NaN (counts: 0) where a draw is missing.
-        attrs: target_specificity.
+        Per (factors, replicate, draw, subgroup): every metric of a subgroup, such as auc; on its link, such as z (with
+        auc_moved, 0 or 1); at the subgroup's own_threshold, such as own_sensitivity; train_auc (of the labelled
+        subjects themselves) and optimism (train_auc - auc). Per (factors, replicate, draw): threshold, every metric of
+        twins, such as flip_rate, and of every metric with a direction the worst subgroup, such as worst_auc; status.
+        Per (factors, replicate): separability. Per (factors, replicate, subgroup): pretext_loss. NaN (counts: 0) where
+        a draw is missing. attrs: target_specificity, threshold_probability.
     """
-    return with_groups(cube, lambda part: _measure(part, target_specificity))
+    return with_groups(cube, lambda part: _measure(part, target_specificity, threshold_probability))
 
 
-def _measure(cube: xr.Dataset, target_specificity: float) -> xr.Dataset:
+def _measure(cube: xr.Dataset, target_specificity: float, threshold_probability: float) -> xr.Dataset:
     """Return the measures of a cube's subgroups; see :func:`measure`."""
     status = cube["status"].values
-    draws, replicates = status.shape, status.shape[:-1]
     ok = np.nonzero(status == Status.OK)
-    arm = ok[:-1]
-    scores = cube["score"].values[ok]  # [row, subgroup, subject]
-    labels = evaluation_labels(cube)[arm]
-    calibration_scores = cube["calibration_score"].values[ok]
-    calibration_labels = cube["calibration_label"].values[arm]
+    per_subgroup, per_draw = _of_draws(cube, ok, target_specificity, threshold_probability)
 
-    per_draw: dict[str, NDArray] = {
-        "threshold": _rows(
-            lambda s, y: operating_threshold(s, y, target_specificity), calibration_scores, calibration_labels
-        )
-    }
-    threshold = per_draw["threshold"]
-    per_subgroup = {name: _rows(metric, scores, labels) for name, metric in METRICS.items()}
-    for name, metric in THRESHOLD_METRICS.items():
-        per_subgroup[name] = _rows(metric, scores, labels, threshold[:, None])
-    own = _own_thresholds(cube, calibration_scores, calibration_labels, arm, target_specificity)
-    per_subgroup["own_threshold"] = own
-    for name, metric in THRESHOLD_METRICS.items():
-        per_subgroup[f"own_{name}"] = _rows(metric, scores, labels, own)
-    for name, metric in TWIN_METRICS.items():
-        per_draw[name] = _rows(metric, scores, threshold)
-    per_subgroup["train_auc"] = cube["train_auc"].values[ok].astype(np.float64)
-    per_subgroup["optimism"] = per_subgroup["train_auc"] - per_subgroup["auc"]
-    z, moved = z_of_auc(per_subgroup["auc"], per_subgroup["n"], per_subgroup["n_positive"])
-    per_subgroup |= {"z": z, "auc_moved": moved.astype(np.int64)}
-    # The worst of a set with an undefined member is undefined: a subgroup without cases may well be the worst one.
-    per_draw["worst_auc"] = per_subgroup["auc"].min(axis=-1)
-
-    dims = cube["status"].dims
+    draws, dims = status.shape, cube["status"].dims
     variables: dict[str, tuple] = {"status": (dims, status)}
     for name, values in per_subgroup.items():
         variables[name] = ((*dims, "subgroup"), _placed(values, ok, (*draws, cube.sizes["subgroup"])))
@@ -82,10 +56,55 @@ def _measure(cube: xr.Dataset, target_specificity: float) -> xr.Dataset:
     done = (status == Status.OK).any(axis=-1)
     per_encoder = (*dims[:-1], "subgroup")
     variables["pretext_loss"] = (per_encoder, cube["pretext_loss"].transpose(*per_encoder).values)
-    variables["separability"] = (dims[:-1], np.where(done, separability.reshape(replicates), np.nan))
+    variables["separability"] = (dims[:-1], np.where(done, separability.reshape(draws[:-1]), np.nan))
 
     coords = {name: coord for name, coord in cube.coords.items() if set(coord.dims) <= {*dims, "subgroup"}}
-    return xr.Dataset(variables, coords, {"target_specificity": target_specificity})
+    stated = {"target_specificity": target_specificity, "threshold_probability": threshold_probability}
+    return xr.Dataset(variables, coords, stated)
+
+
+def _of_draws(
+    cube: xr.Dataset, ok: tuple[NDArray, ...], target_specificity: float, threshold_probability: float
+) -> tuple[dict[str, NDArray], dict[str, NDArray]]:
+    """Return the measures of every draw that is OK: name -> [row, subgroup], and name -> [row]."""
+    arm = ok[:-1]
+    scores = cube["score"].values[ok]  # [row, subgroup, subject]
+    calibration_scores = cube["calibration_score"].values[ok]
+    calibration_labels = cube["calibration_label"].values[arm]
+    threshold = _rows(
+        lambda s, y: operating_threshold(s, y, target_specificity), calibration_scores, calibration_labels
+    )
+    own = _own_thresholds(cube, calibration_scores, calibration_labels, arm, target_specificity)
+    needs = {
+        "labels": evaluation_labels(cube)[arm],
+        "threshold": threshold[:, None],
+        "threshold_probability": np.full((len(scores), 1), threshold_probability),
+    }
+    per_subgroup: dict[str, NDArray] = {"own_threshold": own}
+    per_draw: dict[str, NDArray] = {"threshold": threshold}
+    for name, metric in METRICS.items():
+        if metric.twins:
+            per_draw[name] = _rows(metric.function, scores, *(needs[need][:, 0] for need in metric.needs))
+            continue
+        per_subgroup[name] = _rows(metric.function, scores, *(needs[need] for need in metric.needs))
+        if "threshold" in metric.needs:
+            at_own = needs | {"threshold": own}
+            per_subgroup[f"own_{name}"] = _rows(metric.function, scores, *(at_own[need] for need in metric.needs))
+    for name, link in ((name, metric.link) for name, metric in METRICS.items() if metric.link):
+        linked, moved = link.apply(per_subgroup[name], per_subgroup["n"], per_subgroup["n_positive"])
+        per_subgroup |= {link.name: linked, f"{name}_moved": moved.astype(np.int64)}
+    for worst, name in worst_measures(METRICS).items():
+        # The worst of a set with an undefined member is undefined: a subgroup without cases may well be the worst one.
+        direction = METRICS[name].direction
+        per_draw[worst] = direction * (direction * per_subgroup[name]).min(axis=-1)
+    per_subgroup["train_auc"] = cube["train_auc"].values[ok].astype(np.float64)
+    per_subgroup["optimism"] = per_subgroup["train_auc"] - per_subgroup["auc"]
+    return per_subgroup, per_draw
+
+
+def worst_measures(metrics: Mapping[str, Metric]) -> dict[str, str]:
+    """Return the measures that are the worst subgroup's value of a metric with a direction: measure -> metric."""
+    return {f"worst_{name}": name for name, metric in metrics.items() if metric.direction and not metric.twins}
 
 
 def per_replicate(measures: xr.Dataset, name: str) -> xr.DataArray:

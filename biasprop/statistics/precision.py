@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from scipy.special import fdtr, gammaln, stdtrit
 
-from biasprop.statistics.estimand import KINDS, Estimand, Level
+from biasprop.statistics.estimand import Estimand, Level
 from biasprop.statistics.intervals import MIN_FIELLER, ratio_bounds
 from biasprop.statistics.paired import Paired, paired
 from biasprop.statistics.tests import ALPHA, MAX_REPLICATES, POWER, fewest
@@ -54,7 +54,7 @@ def _precision(contrast: Paired, half_width: float) -> Precision:
     n = int(whole.sum())
     nothing = Precision(contrast.estimand.name, contrast.arm, n, np.nan, None, None, "")
     values, below = contrast.values[whole], contrast.denominator
-    if not KINDS[contrast.estimand.kind].tested:
+    if not contrast.estimand.tested:
         return replace(
             nothing,
             reason=f"a {contrast.estimand.kind.replace('_', ' ')} has no interval based on the sd of replicates",

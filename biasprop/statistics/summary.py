@@ -29,7 +29,8 @@ class Estimate:
 
     name: str
     kind: str
-    subgroups: tuple[str, str]
+    subgroups: tuple[str, ...]
+    """A and B, or the one subgroup it is of."""
     arm: dict[str, Level]
     """Factor -> level of the arm it belongs to."""
     scale: str
@@ -134,6 +135,11 @@ def summary_of(measures: xr.Dataset, estimands: Sequence[Estimand], places: Sequ
 def where(arm: Mapping[str, Level]) -> str:
     """Return an arm in words: names of levels as they are, numbers with their factor."""
     return ", ".join(level if isinstance(level, str) else f"{name} {level:g}" for name, level in arm.items())
+
+
+def place(subgroups: Sequence[str], arm: Mapping[str, Level]) -> str:
+    """Return what an estimate is of in words: its arm, and before it the subgroup if it is of a single one."""
+    return ", ".join([*subgroups[: len(subgroups) == 1], *filter(None, [where(arm)])])
 
 
 def plain(value: Any) -> Any:

@@ -18,7 +18,7 @@ group checked, reads and writes arms), :mod:`.integrity` (checksums), :mod:`.sto
 :mod:`.ledger`. :mod:`.encoders` keeps pretrained parameters. :mod:`.safe_files`, :mod:`.json_cache` and
 :mod:`.file_lock` read, write and lock single files.
 
-To add a stored variable, add a line to ``variables.DATA`` and its values to ``execution.cells._arm_data``. Coordinates,
+To add a stored variable, add a line to ``variables.DATA`` and its function to ``execution.variables``. Coordinates,
 checksums, masking and every reader follow from the table. Stores made before lack it: raise ``metadata.FORMAT``.
 To add a coordinate, add it to :mod:`biasprop.study.coords`; it needs no new format.
 

@@ -1,9 +1,9 @@
-"""What one arm stores: the table of the cube's variables, their dims, types and CF attributes."""
+"""What one arm stores: the table of the cube's variables, their dims, types, CF attributes and producers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,6 +21,12 @@ class Variable:
     """The value where nothing is stored (also the fill value on disk)."""
     attrs: dict[str, Any] = field(default_factory=dict)
     """Further CF attributes. There is no ``_FillValue``: integers stay integers in every reader, -1 or 0 is absent."""
+    producer: Literal["encoder", "arm"] = "arm"
+    """What computes it: the pretrained encoder of a cell, once for all its arms, or each arm. The function is in
+    ``execution.variables``."""
+    exists_if: str = ""
+    """Dotted key of the condition, such as ``evaluation.pretext``, that has to be true or above 0 for the variable to
+    be computed; otherwise all of it is absent. Empty: it is always computed."""
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -64,12 +70,18 @@ DATA: dict[str, Variable] = {
     "label": _labels("subject", "test subject"),
     "latents": _latents(("subgroup", "subject"), "test subject's twin"),
     "realised_share": Variable(
-        ("subgroup",), "f4", "share of each subgroup in the pretraining cohort as drawn; NaN without pretraining"
+        ("subgroup",),
+        "f4",
+        "share of each subgroup in the pretraining cohort as drawn; NaN without pretraining",
+        producer="encoder",
+        exists_if="pretraining.sees_subjects",
     ),
     "pretext_loss": Variable(
         ("subgroup",),
         "f4",
         "pretraining objective on held-out subjects of each subgroup; NaN unless evaluation.pretext is set",
+        producer="encoder",
+        exists_if="evaluation.pretext",
     ),
     "selection_score": Variable(("draw", "selection"), "f4", "log-odds of disease for a validation subject"),
     "selection_label": _labels("selection", "validation subject"),

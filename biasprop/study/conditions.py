@@ -151,6 +151,11 @@ def _is_off(value: bool | int) -> bool:
     return not value
 
 
+def _is_even(probability: float) -> bool:
+    """Whether a probability is one half; the field is then not serialised and does not enter the digest."""
+    return probability == 0.5
+
+
 class Finetuning(Component):
     """Fine-tuning: label budget, demographics of the labelled set, and how the encoder is adapted."""
 
@@ -194,9 +199,17 @@ class Evaluation(Component):
     each subgroup after pretraining; 0: not measured."""
     target_specificity: Annotated[float, Field(gt=0, lt=1)] = 0.8
     """Specificity on the calibration set at which the operating threshold, common to all subgroups, is set."""
+    threshold_probability: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.5, exclude_if=_is_even)
+    """Predicted probability of disease above which a decision is to treat, for the net benefit: the probability p at
+    which treating and not treating are worth the same, so that p / (1 - p) false positives are as bad as one true
+    positive is good. Probabilities are those of a test set in which half of the subjects are diseased."""
     shifts: Shifts = Field(default_factory=dict, exclude_if=no_shifts)
     """Subgroup -> how its members in the calibration and the test set differ; annotation shifts change test labels
     only."""
+
+    def decisions(self) -> dict[str, float]:
+        """What decisions are made by: the arguments of ``statistics.measures.measure`` beside the cube."""
+        return {"target_specificity": self.target_specificity, "threshold_probability": self.threshold_probability}
 
     def evaluated_images(self, subgroups: int) -> int:
         """Images of the calibration and the test set; a test subject has one image in every subgroup."""

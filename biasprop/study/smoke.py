@@ -9,6 +9,8 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from biasprop.estimands import ESTIMANDS
+from biasprop.statistics.estimand import references
 from biasprop.study.location import Location, get_at
 
 if TYPE_CHECKING:
@@ -128,10 +130,10 @@ def _ladder(every: Sequence[Settings]) -> dict[tuple[Location, Any], int]:
 def _rename_levels(estimand: dict[str, Any], renamed: Mapping[str, Mapping[Any, Any]]) -> None:
     """Replace the levels that an estimand names by the small ones, in place."""
     contrasted = renamed.get(estimand.get("factor", ""), {})
-    if "skewed" in estimand:
-        estimand["skewed"] = [contrasted.get(level, level) for level in estimand["skewed"]]
-    if "reference" in estimand:
-        estimand["reference"] = contrasted.get(estimand["reference"], estimand["reference"])
-    for field in ("at", "denominator"):
-        for factor, level in estimand.get(field, {}).items():
-            estimand[field][factor] = renamed.get(factor, {}).get(level, level)
+    for field, what in references(ESTIMANDS[estimand["kind"]]).items():
+        named = estimand.get(field)
+        if what == "arm" and named:
+            estimand[field] = {factor: renamed.get(factor, {}).get(level, level) for factor, level in named.items()}
+        elif what == "level":
+            several = isinstance(named, list | tuple)
+            estimand[field] = [contrasted.get(x, x) for x in named] if several else contrasted.get(named, named)

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, PrivateAttr
 
-from biasprop.component import InputError
+from biasprop.component import InputError, OneOf
+from biasprop.estimands import ESTIMANDS
 from biasprop.statistics.estimand import Estimand
 from biasprop.study.checks.conditions import check_conditions
 from biasprop.study.checks.estimands import MAX_ESTIMANDS
@@ -52,7 +53,9 @@ class Study(Conditions):
     """Independent repetitions of every arm."""
     factors: Annotated[dict[str, Factor], Field(min_length=1, max_length=MAX_FACTORS)]
     """What is varied: name of the cube's dim -> levels."""
-    estimands: Annotated[tuple[Estimand, ...], Field(min_length=1, max_length=MAX_ESTIMANDS)]
+    estimands: Annotated[
+        tuple[Annotated[Estimand, OneOf(ESTIMANDS, bare=False)], ...], Field(min_length=1, max_length=MAX_ESTIMANDS)
+    ]
     """What the study measures, stated before it runs; exactly one is primary."""
     scale: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Named tables of overrides for larger machines, nested as the study is."""

@@ -2,8 +2,8 @@
 
 A task is a frozen :class:`biasprop.component.Component` that satisfies :class:`biasprop.interfaces.Task`. It chooses
 the target of the labelled, validation, calibration and test sets (``disease_index``), has the head that protocols fit
-(``head``, ``fit``) and its loss (``loss``), and names the variables that an arm stores (``stored``), the metrics that
-are computed from them (``metrics``) and the link scale on which contrasts are taken (``link``). Pretraining and
+(``head``, ``fit``) and its loss (``loss``), and names the variables that an arm stores (``stored``), what metrics can
+need of it (``provides``) and the link scale on which contrasts are taken (``link``). Pretraining and
 encoders do not know the task, so arms of several tasks share one encoder.
 
 To add one: write one file, add one line to :data:`TASKS`, and regenerate the schema of study files with

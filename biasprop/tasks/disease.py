@@ -22,18 +22,7 @@ class Disease(Component):
     """Name of one of the generator's diseases; empty for the first."""
 
     stored: ClassVar[tuple[str, ...]] = ("score", "selection_score", "calibration_score", "train_auc")
-    metrics: ClassVar[tuple[str, ...]] = (
-        "auc",
-        "sensitivity",
-        "specificity",
-        "underdiagnosis",
-        "calibration_intercept",
-        "calibration_slope",
-        "ece",
-        "ece_expected",
-        "flip_rate",
-        "score_shift",
-    )
+    provides: ClassVar[tuple[str, ...]] = ("labels", "threshold", "threshold_probability")
     link: ClassVar[str] = "z"
     """Contrasts are taken on sqrt(2) times the inverse normal CDF of the AUC."""
 

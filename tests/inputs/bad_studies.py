@@ -24,8 +24,8 @@ CASES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     "unknown kind": (
         '"vit"',
         '"vitt"',
-        "[encoder]",
-        ("encoder: there is no kind 'vitt'", "linear", "did you mean vit?"),
+        '"vitt"',
+        ("encoder.kind: there is no kind 'vitt'", "linear", "did you mean vit?"),
     ),
     "missing kind": (
         'kind = "vit"',
@@ -252,7 +252,64 @@ CASES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         ("estimands[1].name: 'swap contrast' is also the name of an earlier estimand",),
     ),
     "unknown estimand": ('"swap_contrast"', '"swap_contrst"', "contrst", ("excess_gap", "did you mean swap_contrast?")),
-    "estimand without factor": ('factor = "pretraining"\n', "", "[[estimands]]", ("swap_contrast needs factor",)),
+    "estimand without factor": (
+        'factor = "pretraining"\n',
+        "",
+        "[[estimands]]",
+        ("estimands[0].factor: is missing and has no default (the factor the contrast runs over",),
+    ),
+    "estimand without kind": (
+        'kind = "swap_contrast"\n',
+        "",
+        "[[estimands]]",
+        ("estimands[0]: its kind is missing; allowed: gap, excess_gap",),
+    ),
+    "key of another kind": (
+        'factor = "pretraining"\n',
+        'factor = "pretraining"\nminus = { labels = 50 }\n',
+        "minus",
+        ("estimands[0].minus: there is no such key here; allowed:", "skewed"),
+    ),
+    "unknown scale": (
+        'factor = "pretraining"\n',
+        'factor = "pretraining"\nscale = "brir"\n',
+        "brir",
+        ("estimands[0].scale: is 'brir'", "did you mean brier?"),
+    ),
+    "scale without a margin": (
+        "margin = 0.10\n",
+        'scale = "brier"\n',
+        "[[estimands]]",
+        ("estimands[0]: a margin on the scale brier has to be given",),
+    ),
+    "primary difference in every subgroup": (
+        'kind = "swap_contrast"\nsubgroups = ["light", "dark"]\nfactor = "pretraining"\n'
+        'skewed = ["all light", "all dark"]\nat = { labels = 200',
+        'kind = "difference"\nminus = { labels = 50 }\nat = { pretraining = "50/50", labels = 200',
+        "[[estimands]]",
+        ("estimands[0]: the primary estimand has to be one number; give its subgroup; allowed: light, dark",),
+    ),
+    "difference from an arm that is not there": (
+        'kind = "swap_contrast"\nsubgroups = ["light", "dark"]\nfactor = "pretraining"\n'
+        'skewed = ["all light", "all dark"]\nat = { labels = 200',
+        'kind = "difference"\nsubgroup = "drak"\nminus = { labels = 51 }\nat = { pretraining = "50/50", labels = 200',
+        "minus",
+        ("estimands[0].minus.labels: the factor labels has no level 51",),
+    ),
+    "difference in no subgroup": (
+        'kind = "swap_contrast"\nsubgroups = ["light", "dark"]\nfactor = "pretraining"\n'
+        'skewed = ["all light", "all dark"]\nat = { labels = 200',
+        'kind = "difference"\nsubgroup = "drak"\nminus = { labels = 50 }\nat = { pretraining = "50/50", labels = 200',
+        "drak",
+        ("estimands[0].subgroup: there is no subgroup 'drak'", "did you mean dark?"),
+    ),
+    "difference from itself": (
+        'kind = "swap_contrast"\nsubgroups = ["light", "dark"]\nfactor = "pretraining"\n'
+        'skewed = ["all light", "all dark"]\nat = { labels = 200',
+        'kind = "difference"\nsubgroup = "dark"\nminus = { labels = 200 }\nat = { pretraining = "50/50", labels = 200',
+        "[[estimands]]",
+        ("estimands[0]: at must not be the arm that is subtracted",),
+    ),
     "amplification at the largest budget": (
         'kind = "swap_contrast"\nsubgroups = ["light", "dark"]\nfactor = "pretraining"\n'
         'skewed = ["all light", "all dark"]\nat = { labels = 200',

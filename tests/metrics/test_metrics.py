@@ -6,21 +6,30 @@ import numpy as np
 import pytest
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import recall_score, roc_auc_score, roc_curve
+from sklearn.metrics import brier_score_loss, recall_score, roc_auc_score, roc_curve
 
 from biasprop import metrics
-from biasprop.metrics import METRICS, THRESHOLD_METRICS, TWIN_METRICS
+from biasprop.metrics import METRICS, SCALES, Metric
 
-COUNTS = {"n", "n_positive"}
-HALF = 0.3
+COUNTS = {name for name, metric in METRICS.items() if metric.count}
+NEEDS = {"threshold": 0.3, "threshold_probability": 0.6}
 """Any threshold will do for the contract."""
-PER_SUBGROUP = [
-    *((name, metric) for name, metric in METRICS.items()),
-    *(
-        (name, lambda s, y, w=None, metric=metric: metric(s, y, np.full(np.shape(s)[:-1], HALF), w))
-        for name, metric in THRESHOLD_METRICS.items()
-    ),
-]
+FRACTIONAL = {"brier", "net_benefit"}
+"""Metrics that take weights other than 0 and 1."""
+
+
+def per_subgroup(metric: Metric):
+    """The metric as a function of scores, labels and weight."""
+
+    def f(s, y, w=None):
+        needs = {"labels": y} | {name: np.full(np.shape(s)[:-1], value) for name, value in NEEDS.items()}
+        return metric.function(s, *(needs[need] for need in metric.needs), weight=w)
+
+    return f
+
+
+PER_SUBGROUP = [(name, per_subgroup(metric)) for name, metric in METRICS.items() if not metric.twins]
+TWIN_METRICS = {name: metric.function for name, metric in METRICS.items() if metric.twins}
 
 
 def sample(rows: int = 3, size: int = 400, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -58,6 +67,90 @@ def test_leading_axes_are_rows(name, metric) -> None:
 def test_nothing_there_is_nan_or_a_count_of_0(name, metric) -> None:
     nothing = metric(np.full((2, 30), np.nan), np.full((2, 30), -1))
     assert (nothing == 0).all() if name in COUNTS else np.isnan(nothing).all()
+
+
+@pytest.mark.parametrize(("name", "metric"), PER_SUBGROUP)
+def test_the_order_of_the_subjects_does_not_matter(name, metric) -> None:
+    scores, labels = sample()
+    order = np.random.default_rng(2).permutation(scores.shape[1])
+    np.testing.assert_allclose(metric(scores[:, order], labels[:, order]), metric(scores, labels), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if metric.direction and not metric.twins])
+def test_a_better_model_has_the_better_value(name) -> None:
+    # Log-odds of two normals at a distance are calibrated; a model that has seen less is at a smaller one.
+    random = np.random.default_rng(3)
+    labels = np.arange(4_000) % 2
+    noise = random.standard_normal(4_000)
+    strong, weak = (d * (d * (labels - 0.5) + noise) for d in (2.5, 0.5))
+    if name in ("ece", "ece_expected"):
+        strong, weak = strong, 3.0 * strong  # calibrated, and too confident
+    metric = dict(PER_SUBGROUP)[name]
+    if name == "specificity":
+        strong, weak = strong - 1.0, weak + 1.0
+    assert METRICS[name].direction * (metric(strong, labels) - metric(weak, labels)) > 0
+
+
+@pytest.mark.parametrize("name", sorted(FRACTIONAL))
+def test_a_weight_is_a_number_of_subjects(name) -> None:
+    scores, labels = sample()
+    metric = dict(PER_SUBGROUP)[name]
+    times = np.random.default_rng(4).integers(0, 4, scores.shape[1])
+    repeated = metric(np.repeat(scores, times, axis=1), np.repeat(labels, times, axis=1))
+    np.testing.assert_allclose(metric(scores, labels, times), repeated, rtol=1e-9)
+    np.testing.assert_allclose(metric(scores, labels, 0.37 * times), repeated, rtol=1e-9)
+    with pytest.raises(ValueError, match="weight"):
+        metric(scores, labels, -1.0 * times)
+
+
+def test_every_metric_is_described_and_contrasts_can_be_taken_of_it() -> None:
+    assert all(metric.long_name and (metric.heading or not metric.table) for metric in METRICS.values())
+    assert set(SCALES) >= {"z", "auc", "brier", "net_benefit", "sensitivity", "own_sensitivity"}
+    assert not set(SCALES) & {"n", "n_positive", "flip_rate", "score_shift"}
+    assert all(scale.long_name for scale in SCALES.values())
+
+
+@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if metric.link])
+def test_a_link_is_turned_back_by_its_inverse_and_keeps_the_order(name) -> None:
+    link = METRICS[name].link
+    assert link is not None
+    values = np.linspace(0.05, 0.95, 19)
+    linked, moved = link.apply(values, 100, 40)
+    assert not moved.any() and (np.diff(linked) > 0).all()
+    np.testing.assert_allclose(link.inverse(linked), values, rtol=1e-12)
+
+
+def test_brier_by_hand() -> None:
+    # Probabilities 1/2, 3/4 and 1/4 of labels 1, 0 and 0: (1/4 + 9/16 + 1/16) / 3.
+    scores = np.log([1.0, 3.0, 1.0 / 3.0])
+    assert metrics.brier(scores, [1, 0, 0]) == pytest.approx((1 / 4 + 9 / 16 + 1 / 16) / 3)
+    assert metrics.brier(scores, [1, 0, 0], [2.0, 1.0, 0.0]) == pytest.approx((2 / 4 + 9 / 16) / 3)
+    assert metrics.brier([np.inf, -np.inf], [1, 0]) == 0.0
+
+
+def test_brier_agrees_with_scikit_learn() -> None:
+    scores, labels = sample()
+    weight = np.random.default_rng(5).uniform(0, 2, scores.shape)
+    for w in (None, weight):
+        rows = zip(labels, scores, weight, strict=True)
+        expected = [
+            brier_score_loss(y, expit(s.astype("f8")), sample_weight=None if w is None else v) for y, s, v in rows
+        ]
+        np.testing.assert_allclose(metrics.brier(scores, labels, w), expected, rtol=1e-12)
+
+
+def test_net_benefit_by_hand() -> None:
+    # Above log-odds -1.386, probability 0.2: two of the diseased, one of the healthy; a false positive costs 1/4.
+    scores, labels = np.array([0.0, -1.0, -2.0, -1.2, -3.0]), np.array([1, 1, 1, 0, 0])
+    assert metrics.net_benefit(scores, labels, 0.2) == pytest.approx((2 - 1 / 4) / 5)
+    assert metrics.net_benefit(scores, labels, 0.5) == 0.0, "at even odds nobody is called"
+    assert metrics.net_benefit(scores + 9, labels, 0.2) == pytest.approx(3 / 5 - 2 / 5 / 4), "treat everybody"
+    # At a prevalence of 0.3 instead of 3/5, by weights.
+    weight = np.where(labels == 1, 0.3 / 3, 0.7 / 2)
+    assert metrics.net_benefit(scores, labels, 0.2, weight) == pytest.approx(0.3 * 2 / 3 - 0.7 / 2 / 4)
+    for wrong in (0.0, 1.0, np.nan):
+        with pytest.raises(ValueError, match="threshold_probability"):
+            metrics.net_benefit(scores, labels, wrong)
 
 
 @pytest.mark.parametrize("name", ["auc", "calibration_intercept", "calibration_slope", "sensitivity"])

@@ -8,8 +8,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import recall_score, roc_auc_score
 
 from biasprop import metrics
-from biasprop.metrics import METRICS, THRESHOLD_METRICS, TWIN_METRICS
-from tests.metrics.test_metrics import COUNTS, PER_SUBGROUP, sample
+from biasprop.metrics import METRICS
+from tests.metrics.test_metrics import COUNTS, PER_SUBGROUP, TWIN_METRICS, sample
 
 VALUES = [(name, metric) for name, metric in PER_SUBGROUP if name not in COUNTS]
 
@@ -37,10 +37,8 @@ def test_integer_weights_are_repeated_entries(name, metric, seed) -> None:
 def test_rows_of_weights_share_one_row_of_scores(name, metric) -> None:
     scores, labels, weight = weighted(1)
     rows = np.stack([weight, weight[::-1] * 0.3, np.ones(300)])
-    if name in THRESHOLD_METRICS:
-        together = THRESHOLD_METRICS[name](scores, labels, np.full(3, 0.3), rows)
-    else:
-        together = METRICS[name](scores, labels, rows)
+    needs = {"labels": labels, "threshold": np.full(3, 0.3), "threshold_probability": np.full(3, 0.5)}
+    together = METRICS[name].function(scores, *(needs[need] for need in METRICS[name].needs), rows)
     np.testing.assert_allclose(together, [metric(scores, labels, row) for row in rows], rtol=1e-9)
 
 
@@ -82,7 +80,7 @@ def test_weighted_metrics_agree_with_scikit_learn(seed) -> None:
     called = scores > 0.25
     for name, positive in (("sensitivity", 1), ("specificity", 0)):
         expected = recall_score(labels, called, sample_weight=weight, pos_label=positive)
-        assert THRESHOLD_METRICS[name](scores, labels, 0.25, weight) == pytest.approx(expected)
+        assert METRICS[name].function(scores, labels, 0.25, weight) == pytest.approx(expected)
     fit = LogisticRegression(C=np.inf, tol=1e-10, max_iter=5000).fit(scores[:, None].astype(float), labels, weight)
     assert metrics.calibration_slope(scores, labels, weight) == pytest.approx(fit.coef_.item(), rel=1e-4)
 

@@ -12,6 +12,7 @@ import xarray as xr
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
+from biasprop.estimands import estimand as make
 from biasprop.report.difficulty import ledger_table, parts_table
 from biasprop.report.tables import text
 from biasprop.statistics.areas import Areas, paired_areas
@@ -30,7 +31,6 @@ from biasprop.statistics.difficulty import (
     normal_distance,
     z_of,
 )
-from biasprop.statistics.estimand import Estimand
 from biasprop.statistics.measures import measure, per_replicate
 from tests.synthetic import synthetic_cube
 
@@ -173,7 +173,7 @@ def test_a_ledger_round_trips_as_json_and_prints() -> None:
 
 # --- what a gap is made of -------------------------------------------------------------------------------------------
 
-SWAP = Estimand(
+SWAP = make(
     name="swap",
     kind="swap_contrast",
     subgroups=PAIR,

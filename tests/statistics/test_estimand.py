@@ -7,6 +7,7 @@ import json
 import pytest
 from pydantic import ValidationError
 
+from biasprop.estimands import ESTIMANDS
 from biasprop.statistics.estimand import Estimand
 
 SWAP = {
@@ -20,7 +21,7 @@ SWAP = {
 
 def read(**changes: object) -> Estimand:
     table = {name: value for name, value in (SWAP | changes).items() if value is not None}
-    return Estimand.model_validate_json(json.dumps(table))
+    return ESTIMANDS[str(table["kind"])].model_validate_json(json.dumps(table))
 
 
 def test_the_example_reads() -> None:
@@ -35,14 +36,14 @@ def test_the_example_reads() -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"factor": None}, "needs factor"),
-        ({"skewed": None}, "needs skewed"),
-        ({"reference": "50/50"}, "takes no reference"),
-        ({"budget": "labels"}, "takes no budget"),
-        ({"kind": "gap"}, "takes no factor"),
-        ({"kind": "excess_gap", "skewed": None}, "needs reference"),
-        ({"kind": "retention"}, "needs denominator"),
-        ({"kind": "halving_budget"}, "needs budget"),
+        ({"factor": None}, "factor\n  Field required"),
+        ({"skewed": None}, "skewed\n  Field required"),
+        ({"reference": "50/50"}, "reference\n  Extra inputs"),
+        ({"budget": "labels"}, "budget\n  Extra inputs"),
+        ({"kind": "gap"}, "factor\n  Extra inputs"),
+        ({"kind": "excess_gap", "skewed": None}, "reference\n  Field required"),
+        ({"kind": "retention"}, "denominator\n  Field required"),
+        ({"kind": "halving_budget"}, "budget\n  Field required"),
         ({"kind": "halving_budget", "budget": "labels", "primary": True}, "cannot be primary"),
         ({"kind": "halving_budget", "budget": "labels", "at": {"labels": 50}}, "must not fix labels"),
         ({"at": {"pretraining": "all light"}}, "must not fix pretraining"),
@@ -51,7 +52,8 @@ def test_the_example_reads() -> None:
         ({"skewed": ["all light", "all light"]}, "two different levels"),
         ({"margin": 0.0}, "greater than 0"),
         ({"margin": "0.1"}, "valid number"),
-        ({"kind": "odds"}, "excess_gap"),
+        ({"scale": "brier"}, "a margin on the scale brier has to be given"),
+        ({"scale": "n"}, "scale\n  Input should be"),
         ({"colour": "blue"}, "Extra inputs"),
     ],
 )
@@ -62,13 +64,15 @@ def test_a_wrong_table_is_refused_with_the_reason(changes, told) -> None:
 
 def test_an_excess_gap_of_the_reference_is_refused() -> None:
     excess = {"kind": "excess_gap", "skewed": None, "reference": "50/50"}
-    with pytest.raises(ValidationError, match="0 or 1 by definition"):
+    with pytest.raises(ValidationError, match="0 by definition"):
         read(**excess, at={"pretraining": "50/50"})
     assert read(**excess, at={"pretraining": "all dark"}).free(["pretraining", "labels"]) == ("labels",)
     assert read(**excess).free(["pretraining", "labels"]) == ("pretraining", "labels")
     assert read(**excess).expected == 0
 
 
-def test_every_field_is_described_in_the_schema() -> None:
-    properties = Estimand.model_json_schema()["properties"]
-    assert all(field.get("description") for field in properties.values())
+def test_the_expected_sign_follows_the_direction_of_the_scale() -> None:
+    assert read(scale="brier", margin=0.01).expected == -1
+    assert read(scale="sensitivity", margin=0.05).expected == 1
+    assert read(scale="calibration_slope", margin=0.05).expected == 0
+    assert read(scale="brier", margin=0.01, sign="positive").expected == 1

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from biasprop.estimands import estimand as make
 from biasprop.statistics.estimand import Estimand
 from biasprop.statistics.estimate import estimates
 from biasprop.statistics.levels import levels, reference_level
@@ -18,7 +19,7 @@ ONE = {"labels": 50, "protocol": "linear_probe"}
 
 
 def swap(name: str = "swap", **changes: object) -> Estimand:
-    return Estimand(**({"name": name, "kind": "swap_contrast", **SWAP} | changes))  # pyright: ignore[reportArgumentType]
+    return make(**({"name": name, "kind": "swap_contrast", **SWAP} | changes))  # pyright: ignore[reportArgumentType]
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def measures(cube: xr.Dataset) -> xr.Dataset:
 def test_a_common_gap_and_a_swap_contrast_make_up_the_gap(measures: xr.Dataset) -> None:
     to_a = {"pretraining": "all light", **ONE}
     stated = [
-        Estimand(name="gap", kind="gap", subgroups=PAIR, at=to_a, primary=True),
+        make(name="gap", kind="gap", subgroups=PAIR, at=to_a, primary=True),
         swap(at=ONE),
         swap("common", kind="common_gap", at=ONE),
     ]
@@ -117,7 +118,7 @@ def test_separability_of_more_than_two_subgroups_is_nan() -> None:
 
 
 def test_the_known_effect_is_found(measures: xr.Dataset) -> None:
-    gaps = estimates(measures, [Estimand(name="g", kind="gap", subgroups=PAIR)])
+    gaps = estimates(measures, [make(name="g", kind="gap", subgroups=PAIR)])
     assert len(gaps) == 24
     errors = [
         (g.value - true_gap(str(g.arm["pretraining"]), float(g.arm["labels"]))) / g.se  # type: ignore[arg-type]
@@ -175,7 +176,7 @@ def test_holm_leaves_the_primary_alone(measures: xr.Dataset) -> None:
 
 
 def test_excess_gap(measures: xr.Dataset) -> None:
-    stated = Estimand(name="e", kind="excess_gap", subgroups=PAIR, factor="pretraining", reference="50/50", at=ONE)  # type: ignore[arg-type]
+    stated = make(name="e", kind="excess_gap", subgroups=PAIR, factor="pretraining", reference="50/50", at=ONE)  # type: ignore[arg-type]
     found = {e.arm["pretraining"]: e for e in estimates(measures, [stated])}
     assert list(found) == ["all light", "all dark", "scratch"]
     z = per_replicate(measures, "z").sel(ONE)
@@ -226,11 +227,7 @@ def test_arms_that_are_not_there_say_so(cube: xr.Dataset) -> None:
     assert all(np.isfinite(e.value) for e in estimates(measure(part, 0.8), [swap()]))
     (scratch,) = estimates(
         measure(part, 0.8),
-        [
-            Estimand(
-                name="g", kind="gap", subgroups=PAIR, at={"pretraining": "scratch", "labels": 1000, "protocol": "full"}
-            )
-        ],
+        [make(name="g", kind="gap", subgroups=PAIR, at={"pretraining": "scratch", "labels": 1000, "protocol": "full"})],
     )
     assert np.isnan([scratch.value, scratch.low, scratch.p_difference]).all()
     assert scratch.replicates == 0
@@ -259,7 +256,7 @@ def test_an_empty_cube_has_no_numbers() -> None:
 
 def test_the_reference_of_levelling_down_is_stated_or_balanced(measures: xr.Dataset) -> None:
     assert reference_level(measures, []) == ("pretraining", "50/50")
-    stated = Estimand(name="e", kind="excess_gap", subgroups=PAIR, factor="pretraining", reference="scratch")
+    stated = make(name="e", kind="excess_gap", subgroups=PAIR, factor="pretraining", reference="scratch")
     assert reference_level(measures, [stated]) == ("pretraining", "scratch")
     assert reference_level(measures.drop_vars("share"), []) is None
     assert all(row.levelling_down is None for row in levels(measures.drop_vars("share")))
@@ -272,8 +269,8 @@ def test_differences_that_are_all_0_are_erased_with_no_width(cube: xr.Dataset) -
     same["label"][:] = cube["label"].isel(pretraining=0).values
     kinds = [
         swap(at=ONE),
-        Estimand(name="gap", kind="gap", subgroups=PAIR, at=ONE),
-        Estimand(name="excess", kind="excess_gap", subgroups=PAIR, factor="pretraining", reference="50/50", at=ONE),
+        make(name="gap", kind="gap", subgroups=PAIR, at=ONE),
+        make(name="excess", kind="excess_gap", subgroups=PAIR, factor="pretraining", reference="50/50", at=ONE),
         swap("retention", kind="retention", denominator={"labels": 1000}, at=ONE),
         swap("halving", kind="halving_budget", budget="labels", at={"protocol": "linear_probe"}),
     ]
@@ -301,7 +298,7 @@ def surface(cube: xr.Dataset, by_share: float, by_log: float, shares: tuple[floa
 
 
 def test_an_exchange_rate_is_labels_of_b_an_image(cube: xr.Dataset) -> None:
-    stated = [swap(at=ONE, primary=True), Estimand(**RATE, at={"protocol": "linear_probe"})]  # pyright: ignore[reportArgumentType]
+    stated = [swap(at=ONE, primary=True), make(**RATE, at={"protocol": "linear_probe"})]  # pyright: ignore[reportArgumentType]
     measures = surface(cube, by_share=0.4, by_log=0.2, shares=(0.75, 0.25))
     found = estimates(measures, stated)[1:]
     assert [one.arm for one in found] == [{"labels": n, "protocol": "linear_probe"} for n in (50, 200, 1000)]
@@ -313,7 +310,7 @@ def test_an_exchange_rate_is_labels_of_b_an_image(cube: xr.Dataset) -> None:
 
 
 def test_an_exchange_rate_says_why_there_is_none(cube: xr.Dataset) -> None:
-    one = Estimand(**RATE, at=ONE)  # pyright: ignore[reportArgumentType]
+    one = make(**RATE, at=ONE)  # pyright: ignore[reportArgumentType]
     flat = surface(cube, 0.4, 0.0).drop_vars("status").assign(status=cube["status"])
     labels = xr.DataArray(np.resize([0.1, -0.1], 6), dims="replicate")
     flat["z"] = flat["z"] + (labels * np.log(flat["labels"])).broadcast_like(flat["z"]).transpose(*flat["z"].dims)
@@ -332,11 +329,11 @@ def test_label_efficiency_is_a_median_of_ratios_with_what_was_not_reached(cube: 
     z = np.log(measures["labels"]) + ahead
     measures["z"] = z.broadcast_like(measures["z"]).transpose(*measures["z"].dims)
     shared = {"name": "ratio", "kind": "label_efficiency", "subgroups": PAIR, "factor": "pretraining"}
-    stated = Estimand(**shared, reference="scratch", budget="labels", at={"pretraining": "50/50", "protocol": "full"})  # pyright: ignore[reportArgumentType]
+    stated = make(**shared, reference="scratch", budget="labels", at={"pretraining": "50/50", "protocol": "full"})  # pyright: ignore[reportArgumentType]
     first, second, last = estimates(measures, [stated])
     assert (first.value, first.low, first.high) == pytest.approx((4.0, 4.0, 4.0)) and first.verdict == "reached"
     assert second.value == pytest.approx(4.0) and second.method == "order" and np.isnan(second.p_difference)
     assert np.isnan(last.value) and last.low == np.inf and last.verdict == "not reached"
     assert last.reason == "the reference never reaches this AUC in 6 of 6 replicates"
-    everyone = Estimand(**shared, reference="scratch", budget="labels", at={"protocol": "full", "labels": 50})  # pyright: ignore[reportArgumentType]
+    everyone = make(**shared, reference="scratch", budget="labels", at={"protocol": "full", "labels": 50})  # pyright: ignore[reportArgumentType]
     assert [one.arm["pretraining"] for one in estimates(measures, [everyone])] == ["all light", "50/50", "all dark"]

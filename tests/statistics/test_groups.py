@@ -7,8 +7,8 @@ import json
 import numpy as np
 import xarray as xr
 
+from biasprop.estimands import estimand
 from biasprop.metrics import auc, flip_rate, score_shift
-from biasprop.statistics.estimand import Estimand
 from biasprop.statistics.estimate import estimates
 from biasprop.statistics.groups import composition
 from biasprop.statistics.levels import levels, reference_level
@@ -89,14 +89,8 @@ def test_estimands_name_groups_and_an_interaction_is_a_difference_of_gaps() -> N
         "south": ("light_south", "dark_south"),
         "tone": ("light", "dark"),
     }
-    gaps = [Estimand(name=n, kind="gap", subgroups=p, at=ARM, primary=n == "tone") for n, p in pairs.items()]  # type: ignore[arg-type]
-    between = Estimand(
-        name="interaction",
-        kind="interaction",
-        subgroups=pairs["north"],
-        versus=pairs["south"],
-        at=ARM,  # type: ignore[arg-type]
-    )
+    gaps = [estimand("gap", name=n, subgroups=p, at=ARM, primary=n == "tone") for n, p in pairs.items()]
+    between = estimand("interaction", name="interaction", subgroups=pairs["north"], versus=pairs["south"], at=ARM)
     north, south, tone, interaction = estimates(measures, [*gaps, between])
     assert interaction.value == np.float64(north.value - south.value)
     assert interaction.replicates == north.replicates and tone.low < tone.value < tone.high

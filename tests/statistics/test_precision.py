@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 from biasprop import run
-from biasprop.statistics.estimand import Estimand
+from biasprop.estimands import estimand as make
 from biasprop.statistics.measures import measure
 from biasprop.statistics.precision import Precision, c4, chance, expected_half_width, precision
 from tests.synthetic import synthetic_cube
@@ -18,9 +18,9 @@ ROOT = Path(__file__).parents[2]
 SWAP = {"subgroups": ("light", "dark"), "factor": "pretraining", "skewed": ("all light", "all dark")}
 PROBE = {"labels": 50, "protocol": "linear_probe"}
 STATED = [
-    Estimand(name="swap", kind="swap_contrast", **SWAP, at={"labels": 200}),  # pyright: ignore[reportArgumentType]
-    Estimand(name="kept", kind="retention", **SWAP, denominator=PROBE, at={"protocol": "full"}),  # pyright: ignore
-    Estimand(name="half", kind="halving_budget", **SWAP, budget="labels", at={"protocol": "full"}),  # pyright: ignore
+    make(name="swap", kind="swap_contrast", **SWAP, at={"labels": 200}),  # pyright: ignore[reportArgumentType]
+    make(name="kept", kind="retention", **SWAP, denominator=PROBE, at={"protocol": "full"}),  # pyright: ignore
+    make(name="half", kind="halving_budget", **SWAP, budget="labels", at={"protocol": "full"}),  # pyright: ignore
 ]
 
 

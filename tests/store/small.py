@@ -13,6 +13,7 @@ import numpy as np
 from biasprop.store.layout import Factor, Layout
 from biasprop.store.store import Store
 from biasprop.store.variables import VARIABLES
+from tests.arm_data import random_data
 
 MIXES = ("all light", "50/50", "scratch")
 ATTRS = {
@@ -53,23 +54,8 @@ def data(arm, replicate, draws=3, selection=20) -> dict[str, np.ndarray]:
     """An arm's data as a function of its levels and replicate alone."""
     seed = sum(map(ord, f"{arm['pretraining']}|{arm['labels']}|{replicate}"))
     random = np.random.default_rng(seed)
-    return {
-        "score": random.normal(size=(draws, 2, 40)).astype("f4"),
-        "separability_score": random.normal(size=(2, 40)).astype("f4"),
-        "label": random.integers(0, 2, 40).astype("i1"),
-        "latents": random.normal(size=(2, 2, 40)).astype("f4"),
-        "realised_share": np.array([0.25, 0.75], "f4"),
-        "train_auc": np.full((draws, 2), 0.9, "f4"),
-        "pretext_loss": np.array([2.5, 3.0], "f4"),
-        "selection_score": random.normal(size=(draws, selection)).astype("f4"),
-        "selection_label": random.integers(0, 2, selection),
-        "selection_subgroup": random.integers(0, 2, selection),
-        "selection_latents": random.normal(size=(2, selection)).astype("f4"),
-        "calibration_score": random.normal(size=(draws, 30)).astype("f4"),
-        "calibration_label": random.integers(0, 2, 30),
-        "calibration_subgroup": random.integers(0, 2, 30),
-        "calibration_latents": random.normal(size=(2, 30)).astype("f4"),
-    }
+    sizes = layout().sizes | {"draw": draws, "selection": selection}
+    return random_data(sizes, random)
 
 
 def write(store: Store, arm, replicate: int) -> None:

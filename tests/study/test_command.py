@@ -23,6 +23,7 @@ from biasprop.study import design, plan
 from biasprop.study.load import load_study
 from biasprop.study.study import Study
 from biasprop.study.timings import Timings
+from tests.arm_data import random_data
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "tests" / "inputs" / "example.toml"
@@ -127,26 +128,17 @@ def fill(study: Study, store: Path, cells: list[design.Cell], wrong: int = 1) ->
     opened = Store.create_or_grow(store, design.layout(study), attributes(study))
     random = np.random.default_rng(0)
     sizes = opened.layout.sizes
-    label = np.arange(sizes["subject"]) % 2
-    held = {name: np.arange(sizes[name]) % 2 for name in ("selection", "calibration")}
+    label = {name: np.arange(sizes[name]) % 2 for name in ("subject", "selection", "calibration")}
     status = wrong
     for cell in cells:
         for arm in cell.arms:
             draws = arm.draws
-            data = {
-                "score": random.normal(size=(draws, 2, len(label))) + 2 * label,
-                "train_auc": np.full((draws, 2), 0.9, "f4"),
-                "realised_share": np.full(2, 0.5, "f4"),
-                "pretext_loss": np.full(2, 1.5, "f4"),
-                "separability_score": random.normal(size=(2, len(label))),
-                "label": label,
-                "latents": random.normal(size=(2, 2, len(label))),
-            }
-            for name, y in held.items():
-                data[f"{name}_score"] = random.normal(size=(draws, len(y))) + 2 * y
-                data[f"{name}_label"] = y
-                data[f"{name}_subgroup"] = np.arange(len(y)) // 2 % 2
-                data[f"{name}_latents"] = random.normal(size=(2, len(y)))
+            data = random_data(sizes | {"draw": draws}, random)
+            data |= {"label": label["subject"], "train_auc": np.full((draws, 2), 0.9, "f4")}
+            data["score"] += 2 * label["subject"]
+            for name in ("selection", "calibration"):
+                data[f"{name}_label"] = label[name]
+                data[f"{name}_score"] += 2 * label[name]
             opened.write(arm.levels, cell.replicate, data, [status] * draws, 0.1, {"device": "none"})
             status = 1
 

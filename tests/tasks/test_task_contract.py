@@ -11,7 +11,7 @@ import pytest
 
 import biasprop
 from biasprop.component import InputError
-from biasprop.metrics import METRICS, THRESHOLD_METRICS, TWIN_METRICS
+from biasprop.metrics import METRICS
 from biasprop.statistics.measures import measure
 from biasprop.store.variables import VARIABLES
 from biasprop.study import design
@@ -31,7 +31,7 @@ TARGETS = jnp.asarray(FEATURES[:, 0] + 0.5 * _draws.normal(size=N) > 0, jnp.int3
 def test_stored_variables_and_metrics_exist(kind: str) -> None:
     task = member("tasks", kind)
     assert set(task.stored) <= set(VARIABLES)
-    assert set(task.metrics) <= {*METRICS, *THRESHOLD_METRICS, *TWIN_METRICS}
+    assert {need for metric in METRICS.values() for need in metric.needs} <= set(task.provides)
     assert task.disease_index(("first", "second")) is None
 
 

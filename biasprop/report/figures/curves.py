@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from biasprop.component import InputError
-from biasprop.report.figures.facets import MAX_ROWS, auc_of, summary
+from biasprop.metrics import METRICS, SCALES
+from biasprop.report.figures.facets import MAX_ROWS, summary
 from biasprop.report.plotting import (
     CURVE_COLOURS,
     DOUBLE,
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
-GAPS = {"auc_gap": "auc", "z_gap": "z"}
+    from biasprop.metrics.metric import Link
+
+GAPS = {f"{name}_gap": name for name in SCALES}
 """Difference between two subgroups -> the measure it is a difference of."""
 
 DECADES = 20
@@ -47,14 +50,15 @@ def draw(
     at: Mapping[str, Any] | None = None,
     subgroups: Sequence[str] | None = None,
 ) -> Figure:
-    """Draw a measure: pale points are replicates, curves their mean with a 95 % t interval (of the AUC taken on z).
+    """Draw a measure: pale points are replicates, curves their mean with a 95 % t interval (on the metric's link: of
+    the AUC on z).
 
     A column of panels for each subgroup, where the measure has subgroups; a row for each combination of the levels of
     all factors that are neither drawn nor fixed.
 
     Args:
         measures: from ``statistics.measures.measure``.
-        measure: one of its variables, or ``auc_gap`` or ``z_gap``.
+        measure: one of its variables, or a gap between subgroups such as ``auc_gap``.
         x: the factor along the x axis.
         by: the factor with one curve per level; None draws one curve.
         at: factor -> the level it is fixed at.
@@ -91,12 +95,12 @@ def draw(
         for k, (level, name) in enumerate(zip(curves, names, strict=True)):
             drawn = (here if level is None else here.sel({by: level})).transpose("replicate", x).values
             mean, low, high = summary(drawn)
-            if measure == "auc":
-                drawn, mean, low, high = map(auc_of, (drawn, mean, low, high))
+            if link := _link(measure):
+                drawn, mean, low, high = map(link.inverse, (drawn, mean, low, high))
             offset = 0.06 * step * (k - (len(curves) - 1) / 2)
             look = {"colour": hues[name], "marker": shapes[name], "label": name, "spread": 0.02 * step}
             series(axes, positions + offset, drawn, (mean, low, high), **look)
-        if measure in GAPS or measure == "score_shift":
+        if measure in GAPS or (measure in METRICS and METRICS[measure].signed):
             axes.axhline(0.0, color=INK, linewidth=0.6, zorder=-1)
         words = any(isinstance(level, str) for level in values[x].values.tolist())
         axes.set_xticks(positions, ticks, **({"rotation": 30, "ha": "right"} if words else {}))
@@ -146,7 +150,8 @@ def _values(
         problems.append(f"{measure} needs exactly two subgroups")
     if problems:
         raise InputError(problems)
-    name = "z" if measure == "auc" else GAPS.get(measure, measure)
+    link = _link(measure)
+    name = link.name if link else GAPS.get(measure, measure)
     values = per_replicate(measures, name) if "draw" in measures[name].dims else measures[name]
     if measure in GAPS:
         a, b = subgroups or (known[0], known[-1])
@@ -167,8 +172,15 @@ def _axis(levels: list[Any]) -> tuple[np.ndarray, list[str]]:
     return numbers, ticks
 
 
+def _link(measure: str) -> Link | None:
+    return METRICS[measure].link if measure in METRICS else None
+
+
 def _called(measure: str, values: xr.DataArray) -> str:
     """Return the axis label of a measure."""
     if measure in GAPS:
-        return f"gap in {plain(GAPS[measure]).upper() if GAPS[measure] == 'auc' else 'z'}\n{values.attrs['between']}"
-    return "AUC" if measure == "auc" else plain(measure)
+        return f"gap in {SCALES[GAPS[measure]].long_name}\n{values.attrs['between']}"
+    if measure in METRICS:
+        metric = METRICS[measure]
+        return metric.long_name + (f" ({metric.unit})" if metric.unit else "")
+    return plain(measure)

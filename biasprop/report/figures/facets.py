@@ -74,7 +74,7 @@ class Facets:
 
 def share_axis_subgroup(study: Any, subgroups: Sequence[str]) -> str:
     """Return the subgroup whose share is the x axis: B of the primary estimand, else the last subgroup."""
-    return next((e.subgroups[1] for e in study.estimands if e.primary), subgroups[-1])
+    return next((e.pair[1] for e in study.estimands if e.primary and e.pair), subgroups[-1])
 
 
 def stated_swap(study: Any) -> Any:
@@ -106,7 +106,7 @@ def measured(cube: xr.Dataset, study: Any) -> xr.Dataset:
 
     if "z" in cube:
         return cube
-    z = measure(cube, study.evaluation.target_specificity)["z"]
+    z = measure(cube, **study.evaluation.decisions())["z"]
     if z.sizes["subgroup"] == cube.sizes["subgroup"]:
         return cube.assign(z=z)
     return cube.drop_dims("subgroup").assign(z=z)
@@ -117,13 +117,6 @@ def z_by_replicate(cube: xr.Dataset, study: Any) -> xr.DataArray:
     from biasprop.statistics.measures import per_replicate
 
     return per_replicate(measured(cube, study), "z")
-
-
-def auc_of(z: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return the AUC of a z."""
-    from scipy.special import ndtr
-
-    return ndtr(z / np.sqrt(2))
 
 
 def summary(values: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]]:

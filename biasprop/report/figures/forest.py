@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from biasprop.estimands import ESTIMANDS
+from biasprop.metrics import SCALES
 from biasprop.report.plotting import DOUBLE, GREY, INK, NotApplicable, margin_band, page, plain, style
-from biasprop.statistics.estimand import KINDS
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -47,9 +48,10 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
 
 
 def _unit(estimate: Any) -> str:
-    if unit := KINDS[estimate.kind].unit:
+    if unit := ESTIMANDS[estimate.kind].unit:
         return f"{plain(estimate.kind)} ({unit})"
-    return "difference in z(AUC)" if estimate.scale == "z" else "difference in AUC"
+    scale = SCALES[estimate.scale]
+    return f"difference in {scale.long_name}" + (f" ({scale.unit})" if scale.unit else "")
 
 
 def _panel(axes: Axes, rows: Sequence[Any], names: Sequence[str]) -> None:
@@ -87,7 +89,7 @@ def _panel(axes: Axes, rows: Sequence[Any], names: Sequence[str]) -> None:
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     margins = {row.margin for row in rows}
-    if len(margins) == 1 and KINDS[rows[0].kind].tested:
+    if len(margins) == 1 and ESTIMANDS[rows[0].kind].tested:
         margin_band(axes, margins.pop(), vertical=True)
     else:
         axes.axvline(0.0, color=INK, linewidth=0.6, zorder=-1)
@@ -95,7 +97,7 @@ def _panel(axes: Axes, rows: Sequence[Any], names: Sequence[str]) -> None:
 
 def _limits(rows: Sequence[Any]) -> tuple[float, float]:
     """Limits that include 0, the margin and every plain interval; adjusted ones are cut if they are much wider."""
-    margin = max(row.margin for row in rows) if KINDS[rows[0].kind].tested else 0.0
+    margin = max(row.margin for row in rows) if ESTIMANDS[rows[0].kind].tested else 0.0
     plain_ends = np.array([[row.value, row.low, row.high] for row in rows], float)
     ends = np.append(plain_ends[np.isfinite(plain_ends)], [-margin, margin, 0.0])
     room = 0.4 * np.ptp(ends) or 1.0
@@ -106,17 +108,18 @@ def _limits(rows: Sequence[Any]) -> tuple[float, float]:
 
 
 def _name(row: Any, estimates: Sequence[Any]) -> str:
-    """Return the name of an estimand and the levels by which its estimates differ."""
-    arms = [other.arm for other in estimates if other.name == row.name]
-    varied = {dim: level for dim, level in row.arm.items() if any(arm.get(dim) != level for arm in arms)}
-    where = ", ".join(f"{plain(level)} labels" if dim == "labels" else plain(level) for dim, level in varied.items())
-    return f"{row.name} ({where})" if where else row.name
+    """Return the name of an estimand, and the subgroup and levels by which its estimates differ."""
+    others = [other for other in estimates if other.name == row.name]
+    varied = {dim: level for dim, level in row.arm.items() if any(other.arm.get(dim) != level for other in others)}
+    parts = [plain(row.subgroups[0])] if any(other.subgroups != row.subgroups for other in others) else []
+    parts += [f"{plain(level)} labels" if dim == "labels" else plain(level) for dim, level in varied.items()]
+    return f"{row.name} ({', '.join(parts)})" if parts else row.name
 
 
 def _number(row: Any) -> str:
     if np.isnan([row.value, row.low]).all():
         return "\N{EM DASH}"
-    kind = KINDS[row.kind]
+    kind = ESTIMANDS[row.kind]
     digits = f"{{:{'' if kind.unit else '+'},.{min(kind.digits, 2)}f}}"
     text = digits.format(row.value) if np.isfinite(row.value) else "\N{EM DASH}"
     if not np.isnan([row.low, row.high]).any():

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from biasprop.report.figures.facets import Facets, auc_of, row_title, summary, z_by_replicate
+from biasprop.metrics import auc_of_z
+from biasprop.report.figures.facets import Facets, row_title, summary, z_by_replicate
 from biasprop.report.plotting import (
     CURVE_COLOURS,
     DOUBLE,
@@ -54,8 +55,8 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
                 values = here.transpose("replicate", budget).values
                 at = positions + 0.03 * (k - (len(levels) - 1) / 2)
                 look: Any = {"colour": hues[str(level)], "marker": shapes[str(level)], "label": plain(level)}
-                mean, low, high = map(auc_of, summary(values))
-                series(axes, at, auc_of(values), (mean, low, high), spread=0.012, **look)
+                mean, low, high = map(auc_of_z, summary(values))
+                series(axes, at, auc_of_z(values), (mean, low, high), spread=0.012, **look)
             if i == 0:
                 axes.set_title(plain(subgroup))
         title = row_title(row)

@@ -43,7 +43,9 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     facets = Facets.of(z, study)
     budget = facets.budgets(z)
     pair = compared(cube, study.estimands)
-    reference = reference_level(cube, [e for e in study.estimands if e.factor == facets.pretraining])
+    reference = reference_level(
+        cube, [e for e in study.estimands if e.compared_with and e.compared_with[0] == facets.pretraining]
+    )
     if pair is None or reference is None or reference[0] != facets.pretraining:
         raise NotApplicable("no pretraining mix is the reference of a gap")
     found = _fields(measured(cube, study), study, facets, pair, reference[1])
@@ -71,7 +73,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
 
 def _fields(measures: xr.Dataset, study: Any, facets: Facets, pair: tuple[str, str], reference: Any) -> list[Estimate]:
     """Estimate the excess gap of every mix at every arm, adjusted as one family."""
-    from biasprop.statistics.estimand import Estimand
+    from biasprop.estimands import estimand
     from biasprop.statistics.estimate import estimates
 
     margin = next((e.margin for e in study.estimands if e.kind == "swap_contrast" and e.scale == "z"), 0.10)
@@ -84,9 +86,9 @@ def _fields(measures: xr.Dataset, study: Any, facets: Facets, pair: tuple[str, s
         if mix == reference or np.isnan(more):
             continue
         stated.append(
-            Estimand(
+            estimand(
+                "excess_gap",
                 name=plain(mix),
-                kind="excess_gap",
                 subgroups=pair,
                 factor=facets.pretraining,
                 reference=reference,

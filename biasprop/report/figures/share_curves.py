@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from biasprop.report.figures.facets import Facets, auc_of, row_title, share_axis_subgroup, summary, z_by_replicate
+from biasprop.metrics import auc_of_z
+from biasprop.report.figures.facets import Facets, row_title, share_axis_subgroup, summary, z_by_replicate
 from biasprop.report.plotting import DOUBLE, SINGLE, colours, legend, markers, page, plain, reference, series, style
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ def _panel(axes: Axes, z: xr.DataArray, pretraining: str, varied: str) -> None:
     hues, shapes = colours(names), markers(names)
     for k, name in enumerate(names):
         values = z.sel(subgroup=name).values
-        shown = auc_of(values)
-        mean, low, high = map(auc_of, summary(values))
+        shown = auc_of_z(values)
+        mean, low, high = map(auc_of_z, summary(values))
         at = x + 0.024 * step * (k - (len(names) - 1) / 2)
         series(
             axes,

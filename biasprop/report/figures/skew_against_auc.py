@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from biasprop.report.figures.facets import Facets, auc_of, row_title, stated_swap, summary, z_by_replicate
+from biasprop.metrics import auc_of_z
+from biasprop.report.figures.facets import Facets, row_title, stated_swap, summary, z_by_replicate
 from biasprop.report.plotting import (
     CURVE_COLOURS,
     INK,
@@ -64,7 +65,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     margin_band(axes, estimand.margin, label=f"margin \N{PLUS-MINUS SIGN}{estimand.margin:g}")
     for title, row in zip(titles, facets.rows, strict=True):
         mean, low, high = summary(beta.sel(row).transpose("replicate", budget).values)
-        x = auc_of(summary(overall.sel(row).transpose("replicate", budget).values)[0])
+        x = auc_of_z(summary(overall.sel(row).transpose("replicate", budget).values)[0])
         no_points = np.empty((0, len(x)))  # replicates have other AUCs, so their points would not lie on the curve
         series(axes, x, no_points, (mean, low, high), colour=hues[title], marker=shapes[title], label=title)
         # The smallest budget has a hollow marker, because a curve may turn back.

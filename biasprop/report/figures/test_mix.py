@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from biasprop.report.figures.facets import MAX_ROWS, STORED, auc_of, share_axis_subgroup, summary
+from biasprop.metrics import auc_of_z
+from biasprop.report.figures.facets import MAX_ROWS, STORED, share_axis_subgroup, summary
 from biasprop.report.plotting import DOUBLE, INK, NotApplicable, colours, legend, page, plain, reference, style
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
         raise NotApplicable("the study has only one subgroup")
     if len(rows) > MAX_ROWS:
         raise NotApplicable(f"{len(rows)} arms: at most {MAX_ROWS} rows fit")
-    measures = measure(cube, study.evaluation.target_specificity)
+    measures = measure(cube, **study.evaluation.decisions())
     varied = share_axis_subgroup(study, names)
     shares = np.concatenate([mixes(names, varied, SHARES), np.eye(len(names))])
     found = pooled(cube, measures, shares)
@@ -66,7 +67,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
             values = found[name].sel(row).transpose("replicate", MIX).values
             if name == "auc":
                 within = np.clip(values, 1e-6, 1 - 1e-6)
-                mean, low, high = map(auc_of, summary(np.sqrt(2) * ndtri(within)))
+                mean, low, high = map(auc_of_z, summary(np.sqrt(2) * ndtri(within)))
             else:
                 mean, low, high = summary(values)
             mixed = slice(0, len(SHARES))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+from biasprop.estimands import ESTIMANDS
 from biasprop.population.attributes import Population
-from biasprop.statistics.estimand import Estimand
+from biasprop.statistics.estimand import Estimand, references
 from biasprop.study.checks.fields import validate_fields
 from biasprop.study.factors import Label, ReadFactor, same_label
 from biasprop.study.location import Location
@@ -15,6 +16,20 @@ from biasprop.study.problems import Problem, suggestion
 
 MAX_ESTIMANDS = 1_000
 """Maximum number of estimands of a study."""
+
+
+class Names(NamedTuple):
+    """Names that estimands can refer to."""
+
+    what: str
+    """In words."""
+    names: tuple[str, ...]
+    subgroups: tuple[str, ...]
+    """Those among them that are no groups of several."""
+
+
+Known = Names | None
+"""None if the study's subgroups have problems of their own."""
 
 Labels = Mapping[str, list[Label] | None]
 """Factor -> labels of its levels; None for a factor whose levels have problems of their own."""
@@ -39,85 +54,107 @@ def estimand_problems(
         for name, factor in factors.items()
     }
     problems: list[Problem] = []
+    known = _known(table, population)
     names = [estimand.get("name") for estimand in estimands]
     for index, estimand in enumerate(estimands):
         location: Location = ("estimands", index)
-        wrong = _subgroup_problems(estimand, table, population)
-        if labels:
-            wrong += [*_factor_problems(estimand, labels), *_level_problems(estimand, labels)]
+        wrong = _reference_problems(estimand, known, labels)
         if names[index] in names[:index]:
             wrong.insert(0, Problem(("name",), f"{names[index]!r} is also the name of an earlier estimand"))
-        problems += [problem.below(location) for problem in wrong or _order_problems(estimand, factors)]
-    return problems + _primary_problems(estimands, labels, problems)
+        wrong = wrong or _order_problems(estimand, factors) or _mistakes(estimand, labels)
+        problems += [problem.below(location) for problem in wrong]
+    return problems + _primary_problems(estimands, known, labels, problems)
 
 
-def _subgroup_problems(
-    estimand: dict[str, Any], table: Mapping[str, Any], population: Population | None
-) -> list[Problem]:
-    generator = table.get("generator")
-    known = generator.get("subgroups") if isinstance(generator, dict) else None
-    if population is not None:
-        known = population.members()
-    elif "population" in table:
-        return []  # it has problems of its own
-    if not isinstance(known, dict):
+def _kind(estimand: Mapping[str, Any]) -> type[Estimand]:
+    """The class of an estimand; what all kinds share where it names no kind that there is."""
+    kind = estimand.get("kind")
+    return ESTIMANDS.get(kind, Estimand) if isinstance(kind, str) else Estimand
+
+
+def _reference_problems(estimand: dict[str, Any], known: Known, labels: Labels) -> list[Problem]:
+    """Every subgroup, factor and level that an estimand names."""
+    problems: list[Problem] = []
+    for field, what in references(_kind(estimand)).items():
+        if field not in estimand:
+            continue
+        named = estimand[field]
+        if what == "subgroup":
+            problems += _subgroup_problems(field, named, known)
+        elif labels and what in ("factor", "budget") and isinstance(named, str):
+            problems += _factor_problems(field, named, labels)
+            if what == "budget":
+                problems += _budget_problems(field, named, estimand, labels)
+        elif labels and what == "arm" and isinstance(named, dict):
+            for name, label in named.items():
+                problems += _factor_problems((field, name), name, labels)
+                problems += _level_problems((field, name), name, label, labels)
+        elif labels and what == "level" and isinstance(estimand.get("factor"), str):
+            several = named if isinstance(named, list) else [named]
+            for i, label in enumerate(several):
+                location: Location = (field, i) if isinstance(named, list) else (field,)
+                problems += _level_problems(location, estimand["factor"], label, labels)
+    return problems
+
+
+def _subgroup_problems(field: str, named: Any, known: Known) -> list[Problem]:
+    if known is None:
         return []
-    what = "subgroup" if population is None else "subgroup or group"
-    fields = {field: estimand[field] for field in ("subgroups", "versus") if isinstance(estimand.get(field), list)}
+    located: list[tuple[Location, Any]] = (
+        [((field, i), name) for i, name in enumerate(named)] if isinstance(named, list) else [((field,), named)]
+    )
     return [
-        Problem((field, index), f"there is no {what} {name!r}; {suggestion(name, known)}")
-        for field, names in fields.items()
-        for index, name in enumerate(names)
-        if isinstance(name, str) and name not in known
+        Problem(location, f"there is no {known.what} {name!r}; {suggestion(name, known.names)}")
+        for location, name in located
+        if isinstance(name, str) and name not in known.names
     ]
 
 
-def _factor_problems(estimand: dict[str, Any], labels: Labels) -> list[Problem]:
-    """The factor that a contrast runs over, and the factor that holds the label budgets."""
+def _known(table: Mapping[str, Any], population: Population | None) -> Known:
+    """What an estimand can name; None if the tables have other problems."""
+    if population is not None:
+        return Names("subgroup or group", tuple(population.members()), tuple(population.combinations()))
+    generator = table.get("generator")
+    named = generator.get("subgroups") if isinstance(generator, dict) else None
+    if "population" in table or not isinstance(named, dict):
+        return None
+    return Names("subgroup", tuple(named), tuple(named))
+
+
+def _factor_problems(location: str | Location, name: str, labels: Labels) -> list[Problem]:
+    if name in labels:
+        return []
+    place: Location = (location,) if isinstance(location, str) else location
+    return [Problem(place, f"there is no factor {name!r}; {suggestion(name, labels)}")]
+
+
+def _budget_problems(field: str, name: str, estimand: dict[str, Any], labels: Labels) -> list[Problem]:
+    """A factor of label budgets that is the contrast's own factor, or whose levels are not numbers."""
     problems: list[Problem] = []
-    factors = {field: estimand[field] for field in ("factor", "budget") if isinstance(estimand.get(field), str)}
-    for field, factor in factors.items():
-        if factor not in labels:
-            problems.append(Problem((field,), f"there is no factor {factor!r}; {suggestion(factor, labels)}"))
-    budget = factors.get("budget")
-    if budget is None:
-        return problems
-    if factors.get("factor") == budget:
-        problems.append(Problem(("budget",), f"{budget!r} is also the factor that the contrast runs over"))
-    if any(isinstance(label, str) for label in labels.get(budget) or ()):
-        problems.append(Problem(("budget",), f"the levels of {budget} are not numbers; they have to be label budgets"))
-    elif estimand.get("kind") == "amplification" and _fixes_largest(estimand, labels, budget):
-        message = f"is {estimand['at'][budget]}, the largest budget, which is the reference: 0 by definition"
-        problems.append(Problem(("at", budget), message))
+    if estimand.get("factor") == name:
+        problems.append(Problem((field,), f"{name!r} is also the factor that the contrast runs over"))
+    if any(isinstance(label, str) for label in labels.get(name) or ()):
+        problems.append(Problem((field,), f"the levels of {name} are not numbers; they have to be label budgets"))
     return problems
 
 
-def _fixes_largest(estimand: dict[str, Any], labels: Labels, budget: str) -> bool:
-    at, budgets = estimand.get("at"), labels.get(budget)
-    return isinstance(at, dict) and bool(budgets) and budget in at and same_label(at[budget], max(budgets))
+def _level_problems(location: Location, factor: str, label: Any, labels: Labels) -> list[Problem]:
+    known = labels.get(factor)
+    if known is None or any(same_label(label, other) for other in known):
+        return []
+    return [Problem(location, f"the factor {factor} has no level {label!r}; {suggestion(label, known)}")]
 
 
-def _level_problems(estimand: dict[str, Any], labels: Labels) -> list[Problem]:
-    """Every level that an estimand names."""
-    problems: list[Problem] = []
-    factor = estimand["factor"] if isinstance(estimand.get("factor"), str) else None
-    named: list[tuple[Location, str | None, Any]] = []  # location, factor, label
-    skewed = estimand.get("skewed")
-    named += [(("skewed", i), factor, label) for i, label in enumerate(skewed if isinstance(skewed, list) else [])]
-    if "reference" in estimand:
-        named.append((("reference",), factor, estimand["reference"]))
-    for field in ("at", "denominator"):
-        arm = estimand.get(field)
-        for name, label in (arm if isinstance(arm, dict) else {}).items():
-            if name not in labels:
-                problems.append(Problem((field, name), f"there is no factor {name!r}; {suggestion(name, labels)}"))
-            named.append(((field, name), name, label))
-    for location, name, label in named:
-        known = labels.get(name) if name is not None else None
-        if known is not None and not any(same_label(label, other) for other in known):
-            message = f"the factor {name} has no level {label!r}; {suggestion(label, known)}"
-            problems.append(Problem(location, message))
-    return problems
+def _mistakes(estimand: dict[str, Any], labels: Labels) -> list[Problem]:
+    """What the kind itself finds wrong with the levels that a valid estimand names."""
+    stated = _stated(estimand)
+    readable = {name: known for name, known in labels.items() if known is not None}
+    return [Problem(key, what) for key, what in stated.mistakes(readable)] if stated is not None else []
+
+
+def _stated(estimand: dict[str, Any]) -> Estimand | None:
+    kind = _kind(estimand)
+    return validate_fields(kind, estimand)[0] if kind is not Estimand else None
 
 
 def _order_problems(estimand: dict[str, Any], factors: Mapping[str, ReadFactor]) -> list[Problem]:
@@ -144,7 +181,9 @@ def _order_problems(estimand: dict[str, Any], factors: Mapping[str, ReadFactor])
     return [Problem(("skewed",), message)]
 
 
-def _primary_problems(estimands: list[dict[str, Any]], labels: Labels, known: list[Problem]) -> list[Problem]:
+def _primary_problems(
+    estimands: list[dict[str, Any]], names: Known, labels: Labels, known: list[Problem]
+) -> list[Problem]:
     """Exactly one estimand is primary, and it stands for one number."""
     problems: list[Problem] = []
     primaries = [index for index, estimand in enumerate(estimands) if estimand.get("primary") is True]
@@ -155,20 +194,24 @@ def _primary_problems(estimands: list[dict[str, Any]], labels: Labels, known: li
         problems.append(Problem(("estimands", index, "primary"), message))
     location: Location = ("estimands", primaries[0])
     if len(primaries) == 1 and not any(p.location[:2] == location for p in known):
-        problems += [p.below(location) for p in _several_numbers(estimands[primaries[0]], labels)]
+        problems += [p.below(location) for p in _several_numbers(estimands[primaries[0]], names, labels)]
     return problems
 
 
-def _several_numbers(estimand: dict[str, Any], labels: Labels) -> list[Problem]:
-    """A primary estimand that has several numbers, one for each level of a factor."""
-    stated, _ = validate_fields(Estimand, estimand)
+def _several_numbers(estimand: dict[str, Any], names: Known, labels: Labels) -> list[Problem]:
+    """A primary estimand that has several numbers, one for each level of a factor or for each subgroup."""
+    stated = _stated(estimand)
     if stated is None:
         return []
+    subgroups = names.subgroups if names else ()
+    if len(stated.subgroup_sets(subgroups)) > 1:
+        allowed = ", ".join(subgroups)
+        return [Problem((), f"the primary estimand has to be one number; give its subgroup; allowed: {allowed}")]
     readable = {name: known for name, known in labels.items() if known is not None}
     free = []
     for name in stated.free(tuple(readable)):
-        compared = [x for x in readable[name] if name != stated.factor or not same_label(x, stated.reference)]
-        if len(compared) > 1:
+        arms = [dict(stated.at) | {name: label} for label in readable[name]]
+        if sum(not stated.is_reference(arm, readable) for arm in arms) > 1:
             free.append(name)
     if not free:
         return []

@@ -73,6 +73,8 @@ def validate_fields(model: type[Model], table: Any) -> tuple[Model | None, list[
         problems = []
         for detail in error.errors(include_url=False)[:MAX_PROBLEMS]:
             location = _without_tags(detail["loc"], table)
+            if detail["type"] == "union_tag_invalid" and isinstance(_at(table, location), Mapping):
+                location = (*location, "kind")
             problems.append(Problem(location, _message(detail, location, model, table)))
         return None, list(dict.fromkeys(problems))
 
@@ -123,7 +125,7 @@ def _message(detail: Any, location: Location, model: type[BaseModel], table: Any
     if kind == "union_tag_invalid":
         return f"there is no kind {context['tag']!r}; {suggestion(context['tag'], _quoted(context['expected_tags']))}"
     if kind == "union_tag_not_found":
-        return f"its kind is missing; {suggestion('', _kinds_at(model, table, location))}"
+        return f"its kind is missing; {suggestion('', _kinds_at(model, (), table, location))}"
     if kind in _EXPECTED:
         return f"is {value}; has to be {_EXPECTED[kind]}"
     if kind in _BOUNDS:
@@ -154,34 +156,55 @@ def _short_repr(value: Any) -> str:
 
 def _model_at(annotation: Any, metadata: Any, table: Any, location: Location) -> type[BaseModel] | None:
     """The model of the table at a location, by the kinds that the tables name."""
-    for mark in metadata:
-        if isinstance(mark, OneOf):
-            kind = table if isinstance(table, str) else table.get("kind") if isinstance(table, Mapping) else None
-            if not (isinstance(kind, str) and kind in mark.table):
-                return None
-            return _model_at(mark.table[kind], (), table, location)
+    annotation, metadata, table = _annotation_at(annotation, metadata, table, location)
+    mark = next((mark for mark in metadata if isinstance(mark, OneOf)), None)
+    if mark is not None:
+        annotation = _member(mark, table)
+    return annotation if _is_model(annotation) else None
+
+
+def _kinds_at(annotation: Any, metadata: Any, table: Any, location: Location) -> Iterable[str]:
+    """The kinds that the component at a location may have."""
+    _, metadata, _ = _annotation_at(annotation, metadata, table, location)
+    return next((mark.table for mark in metadata if isinstance(mark, OneOf)), ())
+
+
+def _annotation_at(annotation: Any, metadata: Any, table: Any, location: Location) -> tuple[Any, tuple[Any, ...], Any]:
+    """Annotation, its metadata and the value at a location, by the kinds that the tables name; no annotation where the
+    location is unknown."""
     origin = get_origin(annotation)
     if origin is Annotated:
-        return _model_at(get_args(annotation)[0], get_args(annotation)[1:], table, location)
+        return _annotation_at(get_args(annotation)[0], (*metadata, *get_args(annotation)[1:]), table, location)
     if origin in (Union, types.UnionType):
-        models = (_model_at(member, (), table, location) for member in get_args(annotation))
-        return next((model for model in models if model is not None), None)
-    child = _child(table, location[0]) if location else None
-    if origin in (dict, list, tuple):
-        return _model_at(get_args(annotation)[origin is dict], (), child, location[1:]) if location else None
-    if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-        return None
+        members = (_annotation_at(member, (), table, location) for member in get_args(annotation))
+        return next((found for found in members if _is_model(found[0])), (None, (), None))
     if not location:
-        return annotation
+        return annotation, tuple(metadata), table
+    mark = next((mark for mark in metadata if isinstance(mark, OneOf)), None)
+    if mark is not None:
+        annotation = _member(mark, table)
+    child = _child(table, location[0])
+    if origin in (dict, list, tuple):
+        return _annotation_at(get_args(annotation)[origin is dict], (), child, location[1:])
+    if not _is_model(annotation):
+        return None, (), None
     field = annotation.model_fields.get(str(location[0]))
-    return _model_at(field.annotation, field.metadata, child, location[1:]) if field else None
+    return _annotation_at(field.annotation, field.metadata, child, location[1:]) if field else (None, (), None)
 
 
-def _kinds_at(model: type[BaseModel], table: Any, location: Location) -> Iterable[str]:
-    """The kinds that the component at a location may have."""
-    owner = _model_at(model, (), table, location[:-1])
-    field = owner.model_fields.get(str(location[-1])) if owner and location else None
-    return next((mark.table for mark in field.metadata if isinstance(mark, OneOf)), ()) if field else ()
+def _member(mark: OneOf, table: Any) -> type[BaseModel] | None:
+    kind = table if isinstance(table, str) else table.get("kind") if isinstance(table, Mapping) else None
+    return mark.table.get(kind) if isinstance(kind, str) else None
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _at(table: Any, location: Location) -> Any:
+    for part in location:
+        table = _child(table, part)
+    return table
 
 
 def _child(table: Any, part: str | int) -> Any:
