@@ -7,7 +7,7 @@ replicate that lacks one of the values is NaN.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -172,4 +172,5 @@ def levelling_down(
     first, second = change.isel(subgroup=0, drop=True), change.isel(subgroup=1, drop=True)
     better, worse = first.where(first_better, second), second.where(first_better, first)
     narrower = np.abs(gap(level, subgroups)) < np.abs(gap(base, subgroups))
-    return (narrower & (better < -margin) & (worse <= 0)).transpose(*(str(dim) for dim in level.isel(subgroup=0).dims))
+    flagged: Any = narrower & (better < -margin) & (worse <= 0)
+    return flagged.transpose(*level.isel(subgroup=0).dims)

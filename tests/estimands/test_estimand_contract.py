@@ -18,6 +18,7 @@ from tests.synthetic import synthetic_cube
 
 COMMON = {"name", "kind", "at", "scale", "margin", "sign", "primary"}
 ARM = {"pretraining": "all light", "labels": 50, "protocol": "full"}
+SUBGROUPS = ("light", "dark", "other")
 OTHER = {"labels": 1000, "protocol": "linear_probe"}
 KINDS = [pytest.param(kind, id=kind) for kind in ESTIMANDS]
 
@@ -34,7 +35,7 @@ def example(kind: str, **changes: Any) -> dict[str, Any]:
                 "budget": "labels",
                 "level": ("all light", "all dark") if field == "skewed" else "50/50",
                 "arm": OTHER,
-                "subgroup": ("light", "dark") if several else "dark",
+                "subgroup": SUBGROUPS[int(field == "versus") :][:2] if several else "dark",
             }[what]
     over = {table[field] for field in ESTIMANDS[kind].runs_over}
     return table | {"at": {name: level for name, level in ARM.items() if name not in over}} | changes
@@ -46,10 +47,10 @@ def stated(kind: str, **changes: Any) -> Estimand:
 
 
 def measured() -> xr.Dataset:
-    cube = synthetic_cube(replicates=6, draws=1, subjects=200, seed=1)
+    cube = synthetic_cube(replicates=6, draws=1, subjects=200, seed=1, subgroups=SUBGROUPS)
     mixes = cube.sizes["pretraining"]
     return measure(cube, 0.8).assign_coords(
-        cohort_size=("pretraining", np.full(mixes, 20_000)), label_share=("subgroup", [0.5, 0.5])
+        cohort_size=("pretraining", np.full(mixes, 20_000)), label_share=("subgroup", np.full(3, 1 / 3))
     )
 
 

@@ -87,6 +87,7 @@ def test_streams_are_frozen() -> None:
         "CONTINUED": 12,
         "SOURCE": 13,
         "PRETEXT": 14,
+        "RANDOM_ATTRIBUTES": 15,
         "TRUTH": 20,
     }
     assert 8 not in set(Stream)
@@ -95,6 +96,7 @@ def test_streams_are_frozen() -> None:
         "LABEL": 1_001,
         "MARKER": 1_002,
         "FOLLOW_UP": 1_003,
+        "ATTRIBUTE": 1_004,
     }
 
 

@@ -9,7 +9,7 @@ from sklearn.metrics import recall_score, roc_auc_score
 
 from biasprop import metrics
 from biasprop.metrics import METRICS
-from tests.metrics.test_metrics import COUNTS, PER_SUBGROUP, TWIN_METRICS, sample
+from tests.metrics.test_metrics import COUNTS, NEEDS, PER_SUBGROUP, TWIN_METRICS, sample
 
 VALUES = [(name, metric) for name, metric in PER_SUBGROUP if name not in COUNTS]
 
@@ -37,7 +37,7 @@ def test_integer_weights_are_repeated_entries(name, metric, seed) -> None:
 def test_rows_of_weights_share_one_row_of_scores(name, metric) -> None:
     scores, labels, weight = weighted(1)
     rows = np.stack([weight, weight[::-1] * 0.3, np.ones(300)])
-    needs = {"labels": labels, "threshold": np.full(3, 0.3), "threshold_probability": np.full(3, 0.5)}
+    needs = {"labels": labels} | {name: np.full(3, value) for name, value in NEEDS.items()}
     together = METRICS[name].function(scores, *(needs[need] for need in METRICS[name].needs), rows)
     np.testing.assert_allclose(together, [metric(scores, labels, row) for row in rows], rtol=1e-9)
 

@@ -112,9 +112,10 @@ def test_a_perfect_auc_is_moved_and_counted(cube: xr.Dataset) -> None:
     assert row.moved == 2
 
 
-def test_separability_of_more_than_two_subgroups_is_nan() -> None:
+def test_separability_of_more_than_two_subgroups_is_the_mean_placement() -> None:
     three = synthetic_cube({"pretraining": ("all light",)}, 2, 1, 60, subgroups=("light", "dark", "other"))
-    assert measure(three, 0.8)["separability"].isnull().all()
+    three["separability_score"][:] = np.array([0.5, 0.7, 0.9])[:, None]
+    assert np.allclose(measure(three, 0.8)["separability"], 0.7)
 
 
 def test_the_known_effect_is_found(measures: xr.Dataset) -> None:
