@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from biasprop import NUMERICS
 from biasprop.component import replace_nested
-from biasprop.generators import GENERATORS
+from biasprop.difficulty import InMode
 from biasprop.hardware import device
 from biasprop.store import json_cache
 
@@ -39,4 +39,4 @@ def calibrated(generator: Any) -> Any:
 
 def with_calibration(condition: PretrainingCondition) -> PretrainingCondition:
     """A condition whose generators have all constants of their difficulty modes (:func:`calibrated`)."""
-    return replace_nested(condition, tuple(GENERATORS.values()), calibrated)
+    return replace_nested(condition, (InMode,), calibrated)

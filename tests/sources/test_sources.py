@@ -43,7 +43,8 @@ def test_examples_have_the_shape_of_the_study_and_depend_on_their_index_alone(ki
     assert source.incompatibility(generator.spec) is None
     images = jax.jit(lambda rows: pool(source, generator).inputs(rows, None).examples["image"])
     x = np.asarray(images(ROWS))
-    assert x.shape == (40, *generator.spec["image"].shape) and np.isfinite(x).all() and x.min() >= 0 and x.max() <= 1
+    assert x.shape == (40, *generator.spec["image"].shape) and np.isfinite(x).all()
+    assert x.min() > -0.5 and x.max() < 1.5, "images of gaussian are not clipped"
     np.testing.assert_allclose(images(ROWS[::-1])[::-1], x, atol=1e-6)
     assert len(np.unique(x.round(3), axis=0)) == 40
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from biasprop.execution import encoders
+from biasprop.study import design
 from biasprop.study import digest as digests
 from biasprop.study.load import load_study, remake
 from biasprop.study.study import Study
@@ -117,3 +119,19 @@ def test_a_study_can_be_made_again_from_how_it_came_about(load: Load) -> None:
     again = remake(study.origin)
     assert again == study
     assert again.digest == study.digest
+
+
+ENCODERS = {
+    "skin_tone": {"075e07d7", "0e2957de", "15f0a19c", "62d3ec87", "706c33f8", "d124f634"},
+    "mitigation": {"1be7a4d0", "62d3ec87", "6846447d", "b6146cfb", "d124f634", "fa33236f"},
+    "data_efficiency": {"075e07d7", "706c33f8", "945d703b"},
+}
+"""First digits of the keys under which encoders of these studies are stored, at numerics version 3."""
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_stored_encoders_are_found_again(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A field that is added to pretraining must not change the keys of studies that do not set it."""
+    monkeypatch.setattr(encoders, "NUMERICS", 3)
+    study = load_study(Path(__file__).parents[2] / "studies" / f"{name}.toml")
+    assert {encoders.encoder_digest(cell.condition, study.seed)[:8] for cell in design.cells(study)} == ENCODERS[name]

@@ -98,14 +98,13 @@ def _with_tuples(value: Any) -> Any:
 def _without_tags(location: Location, table: Any) -> Location:
     """pydantic's location without the kinds of components, which are not keys of a study file."""
     parts: list[str | int] = []
-    value = table
+    value, tagged = table, False  # a table of a component has one tag, before its keys, one of which may have its name
     for part in location:
-        if isinstance(value, Mapping) and part not in value and value.get("kind") == part:
-            continue
-        if isinstance(value, str) and value == part:
-            continue
-        parts.append(part)
-        value = _child(value, part)
+        if isinstance(value, Mapping) and value.get("kind") == part and not tagged:
+            tagged = True
+        elif not (isinstance(value, str) and value == part):
+            parts.append(part)
+            value, tagged = _child(value, part), False
     return tuple(parts)
 
 
