@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -22,9 +23,9 @@ class Mode(Component):
     generator supports the mode."""
 
     @property
+    @abstractmethod
     def words(self) -> str:
         """The mode's line in a plan."""
-        raise NotImplementedError
 
     @property
     def views(self) -> Mapping[str, float]:

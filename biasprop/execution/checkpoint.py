@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from biasprop.pretraining_interfaces import LoopState
+from biasprop.interfaces import LoopState
 from biasprop.store.encoders import EncoderStore
 
 INTERVAL_S = 300.0

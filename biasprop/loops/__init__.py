@@ -1,7 +1,7 @@
 """Pretraining loops, one file per loop: how parameters follow from the batches of a cohort.
 
 A loop is a frozen :class:`biasprop.component.Component` that satisfies
-:class:`biasprop.pretraining_interfaces.Loop`: ``start`` makes a state of initial parameters, ``segment`` advances it by
+:class:`biasprop.interfaces.Loop`: ``start`` makes a state of initial parameters, ``segment`` advances it by
 ``segment_steps`` steps in one compiled call, and ``params`` are the parameters that a state has reached. Reports,
 checkpoints and interruptions happen between segments and change no bit, so everything that a loop remembers is in its
 state. A state is a pytree of arrays with the fields ``step`` and ``diverged_at``; steps beyond the schedule change

@@ -7,10 +7,9 @@ from typing import Literal
 from jaxtyping import Array, Float
 
 from biasprop.component import Component
-from biasprop.interfaces import Params
+from biasprop.interfaces import Params, PretrainingSteps
 from biasprop.nn import optimisation
 from biasprop.nn.optimisation import State
-from biasprop.pretraining_interfaces import PretrainingSteps
 
 
 class Central(Component):

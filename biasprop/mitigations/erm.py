@@ -8,8 +8,7 @@ import jax
 from jaxtyping import Array, Float, Int, Key
 
 from biasprop.component import Component
-from biasprop.interfaces import FinetuningLoss, FineTuningMethod, Labelled, ValidatedTask
-from biasprop.pretraining_interfaces import Cohort
+from biasprop.interfaces import Cohort, FinetuningLoss, FineTuningMethod, Labelled, ValidatedTask
 
 
 class Erm(Component):
@@ -40,7 +39,7 @@ class Erm(Component):
 class UniformSampling(Component):
     """Uniform sampling of the cohort and equal weights.
 
-    It is a :class:`biasprop.pretraining_interfaces.PretrainingMitigation` that changes nothing.
+    It is a :class:`biasprop.interfaces.PretrainingMitigation` that changes nothing.
     """
 
     kind: Literal["none"] = "none"

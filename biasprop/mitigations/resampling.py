@@ -8,11 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Key
 
-from biasprop.interfaces import Labelled
+from biasprop.interfaces import Cohort, Labelled
 from biasprop.keys import at
 from biasprop.mitigations import groups
 from biasprop.mitigations.erm import Erm, UniformSampling
-from biasprop.pretraining_interfaces import Cohort
 
 CANDIDATES_PER_PLACE = 64
 """Candidate cohort members per place of a batch; a subgroup with share .05 has none among them in 1 of 27 places,

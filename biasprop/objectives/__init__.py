@@ -1,7 +1,7 @@
 """Pretraining objectives, one file each.
 
 An objective is a frozen :class:`biasprop.component.Component` that satisfies
-:class:`biasprop.pretraining_interfaces.Objective`: ``kind``, ``trains``, ``reads``, ``incompatibility``, ``init`` and
+:class:`biasprop.interfaces.Objective`: ``kind``, ``trains``, ``reads``, ``incompatibility``, ``init`` and
 ``loss``. The loss is a mean over the images of one
 batch; all its randomness comes from the key of the step. It sees images and the inputs named in ``reads``, but neither
 subgroup nor label. Every loss takes an optional ``weight`` per image, which :func:`.weighting.weighted_mean` applies;

@@ -30,8 +30,8 @@ DECIMALS = 6
 """Conditional shares are rounded to this, so that in a product law they do not depend on how products are rounded."""
 
 
-def race(key: Key[Array, ""], names: Sequence[str], shares: Float[Array, " g"]) -> Int[Array, ""]:
-    """Index of one of several levels: argmin of ``E / share``, with E exponential.
+def drawn_level(key: Key[Array, ""], names: Sequence[str], shares: Float[Array, " g"]) -> Int[Array, ""]:
+    """Index of one of several levels by an exponential race: argmin of ``E / share``, with E exponential.
 
     The coupling of Moulton and Jiang (ICDM 2018).
 
@@ -61,6 +61,6 @@ def by_attribute(key: Key[Array, ""], shares: Float[Array, " g"], attributes: At
         if len(values) == 2:
             value = (jax.random.uniform(attribute_key) >= conditional[0]).astype(jnp.int32)
         else:
-            value = race(attribute_key, values, conditional)
+            value = drawn_level(attribute_key, values, conditional)
         possible = possible & (jnp.asarray(own) == value)
     return jnp.argmax(possible)

@@ -9,13 +9,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from biasprop import keys
-from biasprop.interfaces import Example, Generator, Spec, Subjects
+from biasprop.interfaces import Example, Generator, Objective, ObjectiveInputs, Population, Spec, Subjects
 from biasprop.keys import Stream
 from biasprop.population import sampling
 from biasprop.population.attributes import Attributes
 from biasprop.population.random_attributes import with_levels
 from biasprop.population.shifts import in_order
-from biasprop.pretraining_interfaces import Objective, ObjectiveInputs, Population
 
 
 def sum_to_one(shares: dict[str, float]) -> dict[str, float]:
@@ -30,7 +29,7 @@ def sum_to_one(shares: dict[str, float]) -> dict[str, float]:
 
 
 class SubjectPool(NamedTuple):
-    """Subjects of a population and their examples (a :class:`biasprop.pretraining_interfaces.Pool`)."""
+    """Subjects of a population and their examples (a :class:`biasprop.interfaces.Pool`)."""
 
     key: Key[Array, ""]
     """Of the replicate, or of a later stage of its pretraining."""

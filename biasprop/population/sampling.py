@@ -52,7 +52,7 @@ def cohort(
         if attributes is not None:
             subgroup = coupling.by_attribute(subject, share, attributes)
         elif len(shares) > 2:
-            subgroup = coupling.race(at(subject, Subject.SUBGROUP), list(shares), share)
+            subgroup = coupling.drawn_level(at(subject, Subject.SUBGROUP), list(shares), share)
         else:
             subgroup = jnp.sum(uniforms[0] >= edges)
         shifted = (

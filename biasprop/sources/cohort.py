@@ -7,9 +7,8 @@ from typing import Any, ClassVar, Literal
 from jaxtyping import Array, Key
 
 from biasprop.component import Component
-from biasprop.interfaces import Generator, Spec
+from biasprop.interfaces import Generator, Pool, Population, Spec
 from biasprop.population.pools import SubjectPool
-from biasprop.pretraining_interfaces import Pool, Population
 
 
 class CohortSource(Component):

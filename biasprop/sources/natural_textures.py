@@ -18,9 +18,8 @@ from biasprop import keys
 from biasprop.component import Component
 from biasprop.generators import canvas
 from biasprop.generators.canvas import normal, uniform
-from biasprop.interfaces import Example, Generator, Spec
+from biasprop.interfaces import Example, Generator, Objective, ObjectiveInputs, Pool, Population, Spec
 from biasprop.nn.xla_barriers import barrier
-from biasprop.pretraining_interfaces import Objective, ObjectiveInputs, Pool, Population
 
 MIN_RADIUS, MAX_RADIUS = 0.06, 0.5
 """Range of a shape's radius, in widths of the view; its density falls as 1 / radius^3, as in natural scenes."""
@@ -96,7 +95,7 @@ class NaturalTextures(Component):
 
 
 class TexturePool(NamedTuple):
-    """Images of :class:`NaturalTextures`, by index (a :class:`biasprop.pretraining_interfaces.Pool`)."""
+    """Images of :class:`NaturalTextures`, by index (a :class:`biasprop.interfaces.Pool`)."""
 
     key: Key[Array, ""]
     source: NaturalTextures

@@ -9,10 +9,9 @@ from pydantic import Field, field_validator
 
 from biasprop.component import Component, OneOf
 from biasprop.difficulty import IN_MODES, InMode
-from biasprop.interfaces import Generator, Spec
+from biasprop.interfaces import Generator, Pool, Population, Spec
 from biasprop.population.pools import SubjectPool, can_be_resampled, sum_to_one
 from biasprop.population.shifts import Shifts, no_shifts
-from biasprop.pretraining_interfaces import Pool, Population
 
 
 class OtherGenerator(Component):

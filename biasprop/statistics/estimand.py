@@ -6,6 +6,7 @@ intervals and tests are computed from.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
@@ -188,13 +189,13 @@ class Estimand(Definition):
         """
         return tuple(name for name in factors if name not in {*self.at, *self._contrasted()})
 
+    @abstractmethod
     def subgroup_sets(self, known: Sequence[str]) -> list[tuple[str, ...]]:
         """Return the subgroups that each estimate of an arm is of.
 
         Args:
             known: names of all subgroups.
         """
-        raise NotImplementedError
 
     def is_reference(self, arm: Arm, levels: Mapping[str, Sequence[Level]]) -> bool:
         """Return whether an arm would be compared with itself, so that it gets no estimate.
@@ -205,6 +206,7 @@ class Estimand(Definition):
         """
         return False
 
+    @abstractmethod
     def reduce(self, values: xr.DataArray, subgroups: tuple[str, ...]) -> xr.DataArray:
         """Return what the contrast is taken of, such as a gap between subgroups.
 
@@ -215,24 +217,23 @@ class Estimand(Definition):
         Returns:
             [factors, replicate].
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def arms(self, inputs: Inputs) -> list[Arm]:
         """Return the arms that the values at one arm need."""
-        raise NotImplementedError
 
+    @abstractmethod
     def values(self, inputs: Inputs) -> Values:
         """Return the values at one arm, whose needed arms are all in the cube; NaN where a replicate lacks one."""
-        raise NotImplementedError
 
     def untested(self, contrast: Paired, empty: Estimate) -> Estimate:
-        """Return the estimate of a kind that has no tests.
+        """Return the estimate of a kind that has no tests; not called for the others.
 
         Args:
             contrast: its values at one arm.
             empty: the estimate with name, arm and number of replicates, and no value.
         """
-        raise NotImplementedError
+        return empty
 
 
 def references(kind: type[Estimand]) -> dict[str, str]:

@@ -10,7 +10,16 @@ from pydantic import Field, PrivateAttr, field_validator
 from biasprop.component import Component, Definition, OneOf, Traced, replace_nested
 from biasprop.difficulty import IN_MODES, InMode
 from biasprop.encoders import ENCODERS
-from biasprop.interfaces import Encoder, FineTuningMethod, Mitigation, Task
+from biasprop.interfaces import (
+    Encoder,
+    FineTuningMethod,
+    Loop,
+    Mitigation,
+    Objective,
+    PretrainingMitigation,
+    Source,
+    Task,
+)
 from biasprop.loops import LOOPS
 from biasprop.mitigations import MITIGATIONS, PRETRAINING_MITIGATIONS
 from biasprop.nn.optimisation import Schedule
@@ -19,7 +28,6 @@ from biasprop.objectives import OBJECTIVES
 from biasprop.population.attributes import Attributes, Population
 from biasprop.population.pools import sum_to_one
 from biasprop.population.shifts import Shifts, no_shifts
-from biasprop.pretraining_interfaces import Loop, Objective, PretrainingMitigation, Source
 from biasprop.protocols import PROTOCOLS
 from biasprop.sources import SOURCES
 from biasprop.study.location import Location, set_at
@@ -269,6 +277,7 @@ class Conditions(Definition):
     """Sizes of the validation, calibration and test sets."""
 
     _written: dict[Location, Any] = PrivateAttr(default_factory=dict)
+    """Tables by subgroup or group as the study file has them."""
 
     @property
     def written(self) -> dict[Location, Any]:

@@ -11,10 +11,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from biasprop import keys
-from biasprop.interfaces import Params
+from biasprop.interfaces import LoopState, Params
 from biasprop.keys import Stream
 from biasprop.nn import optimisation
-from biasprop.pretraining_interfaces import LoopState
 from biasprop.training.batching import Batch, broadcast, over_cells
 from biasprop.training.pretraining_task import PretrainingTask, cached_cohort, pool_of
 

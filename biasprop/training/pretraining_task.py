@@ -11,18 +11,17 @@ from jaxtyping import Array, Float, Int, Key
 
 from biasprop import keys
 from biasprop.hardware import memory
-from biasprop.interfaces import Params, Subjects
+from biasprop.interfaces import Cohort, Loop, ObjectiveInputs, Params, Pool, Subjects
 from biasprop.keys import Stream
 from biasprop.nn import optimisation
 from biasprop.population import pools, sampling
-from biasprop.pretraining_interfaces import Cohort, Loop, ObjectiveInputs, Pool
 from biasprop.study.conditions import PretrainingCondition
 from biasprop.training import rendering
 from biasprop.training.batching import Batch, broadcast, over_cells
 
 
 class PretrainingTask(NamedTuple):
-    """One stage of pretraining (a :class:`biasprop.pretraining_interfaces.PretrainingSteps`)."""
+    """One stage of pretraining (a :class:`biasprop.interfaces.PretrainingSteps`)."""
 
     condition: PretrainingCondition
     key: Key[Array, ""]

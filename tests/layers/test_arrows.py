@@ -10,7 +10,7 @@ from tests.source_tree import ROOT, Import, imports, modules
 
 FLOORS = (
     ("interfaces",),
-    ("component", "pretraining_interfaces", "keys", "status", "biasprop"),
+    ("component", "keys", "status", "biasprop"),
     ("hardware", "metrics", "nn", "population", "store"),
     ("generators", "encoders", "objectives", "protocols", "mitigations", "tasks", "loops", "statistics"),
     ("difficulty", "estimands"),
@@ -39,9 +39,7 @@ ROOMS = (
 )
 """Rooms of things a study chooses between; each may see itself, what :data:`BASE` says, and no other room."""
 
-BASE = dict.fromkeys(ROOMS, ("component", "interfaces", "pretraining_interfaces", "keys", "nn")) | {
-    "estimands": ("metrics", "statistics")
-}
+BASE = dict.fromkeys(ROOMS, ("component", "interfaces", "keys", "nn")) | {"estimands": ("metrics", "statistics")}
 """What a room may use."""
 
 BESIDES = {"difficulty": ("generators",), "sources": ("generators", "difficulty", "population")}

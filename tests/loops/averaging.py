@@ -9,9 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from biasprop.component import Component
-from biasprop.interfaces import Params
+from biasprop.interfaces import Params, PretrainingSteps
 from biasprop.nn.optimisation import NOT_DIVERGED
-from biasprop.pretraining_interfaces import PretrainingSteps
 
 
 class Averaged(NamedTuple):

@@ -9,10 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from biasprop.interfaces import Labelled
+from biasprop.interfaces import Cohort, Labelled
 from biasprop.mitigations import MITIGATIONS, PRETRAINING_MITIGATIONS
 from biasprop.nn.heads import Head, solve
-from biasprop.pretraining_interfaces import Cohort
 from biasprop.protocols import PROTOCOLS
 from tests.members import image_spec, member, same
 

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from biasprop.hardware import memory
-from biasprop.interfaces import Generator
+from biasprop.interfaces import Generator, HasPopulation, Objective, Population
 from biasprop.nn.views import SYMMETRIES
 from biasprop.population.shifts import in_order, shifted_prevalence
-from biasprop.pretraining_interfaces import HasPopulation, Objective, Population
 from biasprop.study.atoms import by_subgroup
 from biasprop.study.conditions import Conditions, Finetuning, Pretraining, augmentations
 from biasprop.study.location import Location

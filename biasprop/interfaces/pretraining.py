@@ -1,6 +1,6 @@
 """Interfaces of pretraining: what an objective, a mitigation, a source of examples and a loop provide.
 
-Shapes as in :mod:`biasprop.interfaces`.
+Shapes as in the package.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Array, Float, Int, Key
 
-from biasprop.interfaces import BatchOptimiser, Encoder, Example, Generator, Params, Spec
+from biasprop.interfaces.encoders import Encoder
+from biasprop.interfaces.examples import Example, Params, Spec
+from biasprop.interfaces.finetuning import BatchOptimiser
+from biasprop.interfaces.generators import Generator
 
 
 class Objective(Protocol):

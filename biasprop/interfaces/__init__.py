@@ -1,0 +1,103 @@
+"""Interfaces of components: what a generator, encoder, objective, task, protocol or mitigation provides.
+
+Shapes: ``h w c`` image, ``n`` and ``m`` subjects, ``d`` features, ``g`` subgroups. ``kind`` is the name of a component
+in study files. :mod:`.examples` has the types that all of them pass on; the other modules have a stage each.
+"""
+
+from biasprop.interfaces.encoders import (
+    Encoder,
+    FeatureMap,
+    HasTokens,
+)
+from biasprop.interfaces.examples import (
+    ArraySpec,
+    Example,
+    Params,
+    Spec,
+    Subjects,
+)
+from biasprop.interfaces.finetuning import (
+    BatchOptimiser,
+    FinetuningLoss,
+    FineTuningMethod,
+    FrozenMethod,
+    GradientMethod,
+    HasPenalties,
+    Labelled,
+    Mitigation,
+    Optimiser,
+    ReadOut,
+    Recipe,
+    Task,
+    TrainingTask,
+    ValidatedTask,
+)
+from biasprop.interfaces.generators import (
+    Generator,
+    HasBijection,
+    HasDose,
+    HasIdealObserver,
+    HasInformedObserver,
+    HasLaw,
+    HasLinearObserver,
+    HasSlope,
+    RendersImages,
+)
+from biasprop.interfaces.pretraining import (
+    Cohort,
+    HasPopulation,
+    Loop,
+    LoopState,
+    Objective,
+    ObjectiveInputs,
+    Pool,
+    Population,
+    PretrainingMitigation,
+    PretrainingSteps,
+    Source,
+)
+
+__all__ = [
+    "ArraySpec",
+    "BatchOptimiser",
+    "Cohort",
+    "Encoder",
+    "Example",
+    "FeatureMap",
+    "FineTuningMethod",
+    "FinetuningLoss",
+    "FrozenMethod",
+    "Generator",
+    "GradientMethod",
+    "HasBijection",
+    "HasDose",
+    "HasIdealObserver",
+    "HasInformedObserver",
+    "HasLaw",
+    "HasLinearObserver",
+    "HasPenalties",
+    "HasPopulation",
+    "HasSlope",
+    "HasTokens",
+    "Labelled",
+    "Loop",
+    "LoopState",
+    "Mitigation",
+    "Objective",
+    "ObjectiveInputs",
+    "Optimiser",
+    "Params",
+    "Pool",
+    "Population",
+    "PretrainingMitigation",
+    "PretrainingSteps",
+    "ReadOut",
+    "Recipe",
+    "RendersImages",
+    "Source",
+    "Spec",
+    "Subjects",
+    "Task",
+    "TrainingTask",
+    "ValidatedTask",
+]
