@@ -18,6 +18,8 @@ from biasprop import keys
 from biasprop.component import Component, levers
 from biasprop.difficulty import DIFFICULTIES, IN_MODES, in_modes
 from biasprop.encoders import ENCODERS
+from biasprop.generators import GENERATORS
+from biasprop.generators.images import ImageGenerator
 from biasprop.interfaces import ArraySpec, Example, RendersImages, Spec, Subjects
 from biasprop.loops import LOOPS
 from biasprop.mitigations import MITIGATIONS, PRETRAINING_MITIGATIONS
@@ -40,6 +42,9 @@ ROOMS: dict[str, Mapping[str, type[Component]]] = {
     "loops": LOOPS,
     "tasks": TASKS,
 }
+IMAGES = [kind for kind, cls in GENERATORS.items() if issubclass(cls, ImageGenerator)]
+"""Kinds of generators whose examples are images."""
+
 EVERY = [(room, kind) for room, table in ROOMS.items() for kind in table]
 """(room, kind) of every member."""
 

@@ -74,8 +74,8 @@ def study_of(cube: xr.Dataset, store: Path) -> Study:
     from biasprop.study.load import remake
     from biasprop.study.study import Origin
 
-    recorded = table(cube.attrs, "overrides")
-    overrides: dict[str, Any] = recorded if isinstance(recorded, dict) else {"set": None}  # missing or damaged
+    recorded = table(cube.attrs, "overrides") if "overrides" in cube.attrs else {}
+    overrides: dict[str, Any] = recorded if isinstance(recorded, dict) else {"set": None}  # damaged
     text, assignments, scale = cube.attrs.get("study"), overrides.get("set", []), overrides.get("scale")
     texts: list[Any] = [text, *assignments, scale or ""] if isinstance(assignments, list) else [None]
     if not all(isinstance(part, str) for part in texts):

@@ -21,7 +21,7 @@ from biasprop.population.rosters import Roster
 from biasprop.study.conditions import Evaluation, Finetuning
 from biasprop.training.batching import Batch, broadcast, over_cells, stream
 from biasprop.training.pretrain import Report, diverged
-from biasprop.training.rendering import CHUNK, Chunks, ExampleSets, encoded, labelled_key, render_sets, rendered
+from biasprop.training.rendering import Chunks, ExampleSets, encoded, labelled_key, render_sets, rendered
 
 
 class Adapted(NamedTuple):
@@ -113,9 +113,9 @@ class Finetuner:
         head = self._retrained(finetuning, best["head"], features)
         # Unlabelled subjects of the pool are not encoded; their rows stay 0, so that one program scores every budget.
         labels, selection_count = (int(count[0]) for count in self._counts(finetuning))
-        rows = len(chunks) * CHUNK
-        train = np.zeros((len(features), rows, features.shape[-1]), features.dtype)
-        train[:, :labels] = self._encoded(adapted, chunks[: -(-labels // CHUNK)], "train")[:, :labels]
+        chunk = jax.tree.leaves(chunks[0])[0].shape[1]
+        train = np.zeros((len(features), len(chunks) * chunk, features.shape[-1]), features.dtype)
+        train[:, :labels] = self._encoded(adapted, chunks[: -(-labels // chunk)], "train")[:, :labels]
         return Adapted(adapted, head, features, selection_count, train, labels, diverged(task, state))
 
     def train(self, finetuning: Finetuning, draw: int, chunks: Chunks, report: Report) -> tuple[Any, Any, Params]:

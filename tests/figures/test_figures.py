@@ -220,7 +220,8 @@ def test_drawing_scores_needs_no_jax(tmp_path: Path) -> None:
     check = (
         "import sys; from types import SimpleNamespace as N; from tests.synthetic import synthetic_cube;"
         "from biasprop.report.figures import FIGURES;"
-        "s = N(factors={'labels': N(key='finetuning.labels')}, estimands=(), evaluation=N(target_specificity=0.8));"
+        "e = N(decisions=lambda: dict(target_specificity=0.8));"
+        "s = N(factors={'labels': N(key='finetuning.labels')}, estimands=(), evaluation=e);"
         "FIGURES['share_curves'](synthetic_cube(replicates=2, subjects=40), [], s); print('jax' in sys.modules)"
     )
     root = Path(__file__).parents[2]

@@ -75,11 +75,11 @@ def recorded() -> dict[str, First]:
 
 def renew() -> None:
     """Update the record."""
-    from biasprop.generators import GENERATORS
+    from tests.members import IMAGES
 
     old = recorded() if RECORD.exists() else {}
     updated: dict[str, Any] = {}
-    for kind in GENERATORS:
+    for kind in IMAGES:
         now, before = first(kind), old.get(kind)
         near = before is not None and all(
             np.allclose(now.summary[name], values, rtol=0, atol=TOLERANCE) for name, values in before.summary.items()

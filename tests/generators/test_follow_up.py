@@ -48,7 +48,7 @@ def test_a_melanoma_gains_area_as_published() -> None:
     generator = member("generators", "dermoscopy", size=48)
     diseased = subjects(2_000)._replace(label=jnp.ones(2_000, jnp.int32))
     after = diseased._replace(months=jnp.full(2_000, 10.0))
-    grown = np.asarray(jax.vmap(lambda who: generator._draws(who).grown_area)(after))
+    grown = np.asarray(jax.vmap(lambda who: generator.plain._draws(who).grown_area)(after))
     assert grown.mean() / 10 == pytest.approx(0.43, rel=0.15) and grown.std() / 10 == pytest.approx(0.9, rel=0.4)
     few = jax.tree.map(lambda leaf: leaf[:200], (diseased, after))
     pixel = (generator.field_of_view / generator.size) ** 2

@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 
 from biasprop import keys
-from biasprop.generators import GENERATORS
 from biasprop.interfaces import Subjects
 from biasprop.population import sampling
 from tests.generators import first_images
-from tests.members import RENDER_BATCH, SEED, auc, differing, images, masks, member, subjects
+from tests.members import IMAGES, RENDER_BATCH, SEED, auc, differing, images, masks, member, subjects
 
-pytestmark = pytest.mark.parametrize("kind", GENERATORS)
+pytestmark = pytest.mark.parametrize("kind", IMAGES)
 
 
 @jax.jit

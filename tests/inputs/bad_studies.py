@@ -262,7 +262,7 @@ CASES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         'kind = "swap_contrast"\n',
         "",
         "[[estimands]]",
-        ("estimands[0]: its kind is missing; allowed: gap, excess_gap",),
+        ("estimands[0]: its kind is missing; allowed: gap, interaction",),
     ),
     "key of another kind": (
         'factor = "pretraining"\n',

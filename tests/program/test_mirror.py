@@ -64,6 +64,10 @@ def mirrored(kind: str) -> Any:
             """The mirrored image."""
             return self.plain.render(subject)[:, ::-1]
 
+        def observe(self, subject: Any) -> Any:
+            """The mirrored image, as an example."""
+            return {"image": self.render(subject)}
+
     return Mirrored
 
 

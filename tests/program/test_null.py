@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from biasprop.generators import GENERATORS
 from biasprop.protocols import PROTOCOLS
 from biasprop.training import rendering
-from tests.members import batch, condition, member, one_of_each, same
+from tests.members import IMAGES, batch, condition, member, one_of_each, same
 from tests.program.small_experiment import finetuner, pretrain, scores, small_rosters
 
 
-@pytest.fixture(scope="module", params=list(GENERATORS))
+@pytest.fixture(scope="module", params=IMAGES)
 def mixes(request: pytest.FixtureRequest) -> list[tuple[Any, Any]]:
     """Cells and encoders of the two extreme mixes of two equal subgroups."""
     generator = member("generators", request.param)

@@ -154,6 +154,11 @@ def test_finetuning_a_cell_alone_equals_finetuning_it_in_a_batch(kind: str, pair
             assert np.allclose(mine, batched, atol=1e-3, rtol=1e-3), (kind, name)
 
 
+def images_of(chunks: Any, n: int) -> np.ndarray:
+    """The images of a set of subjects: [w, n, h, w, c]."""
+    return rendering.concatenated([chunk["image"] for chunk in chunks], n)
+
+
 def test_subjects_are_the_same_for_every_condition() -> None:
     other = condition("masked", shares=(1.0, 0.0), cohort=32, steps=9)
     sets = [rendering.render_sets(batch((one, 0)), small_rosters()) for one in (condition(), other)]
@@ -163,7 +168,7 @@ def test_subjects_are_the_same_for_every_condition() -> None:
     who = small_rosters()
     apart = [(getattr(sets[0], name), len(who[name].label)) for name in ("train", "selection", "calibration")]
     apart.append((sets[0].test[0], EVALUATION.test))
-    everyone = np.concatenate([rendering.concatenated(chunks, n)[0].reshape(n, -1) for chunks, n in apart])
+    everyone = np.concatenate([images_of(chunks, n)[0].reshape(n, -1) for chunks, n in apart])
     assert len(everyone) == POOL + EVALUATION.selection + EVALUATION.calibration + EVALUATION.test
     assert len(np.unique(everyone.round(4), axis=0)) == len(everyone), "a subject is in two sets"
 
@@ -173,7 +178,7 @@ def test_a_larger_label_budget_keeps_the_subjects_of_a_smaller_one() -> None:
         rosters.rosters(finetuning("linear_probe"), EVALUATION, ["a", "b"], pool) for pool in (POOL, 2 * POOL)
     )
     one = batch((condition(), 0))
-    images = [rendering.concatenated(rendering.render_sets(one, who).train, POOL) for who in (small, large)]
+    images = [images_of(rendering.render_sets(one, who).train, POOL) for who in (small, large)]
     assert same(*images), "a larger label budget changed the subjects of a smaller one"
 
 
@@ -207,15 +212,16 @@ def test_test_subjects_are_twins_with_half_of_them_diseased() -> None:
 
 def test_one_program_serves_all_mixes_lengths_rates_budgets_and_replicates(one: Batch, encoder: Any) -> None:
     functions = [
+        over_cells(stages.start),
+        over_cells(stages.run_segment, donate=1),
         over_cells(optimisation.start),
-        over_cells(optimisation.segment, donate=1),
         over_cells(stages._initial_parameters),
         over_cells(pretraining_task._rendered_cohort),
         over_cells(adapt._fit),
         over_cells(adapt._finetuning_segment),
         over_cells(score._log_odds),
         over_cells(score._separability),
-        over_cells(rendering._render),
+        over_cells(rendering._observe),
         over_cells(rendering._encode),
     ]
     first = finetuner(one, encoder)
@@ -233,7 +239,7 @@ def test_one_program_serves_all_mixes_lengths_rates_budgets_and_replicates(one: 
                 scores(ready, kind, labels)
     assert [compiled(function) for function in functions] == before
     pretrain(batch((condition(encoder=member("encoders", "linear")), 0)))
-    assert compiled(over_cells(optimisation.segment, donate=1)) == before[1] + 1, "structure does compile again"
+    assert compiled(over_cells(stages.run_segment, donate=1)) == before[1] + 1, "structure does compile again"
 
 
 def test_progress_is_reported_between_segments(one: Batch) -> None:
@@ -265,7 +271,7 @@ def test_labelled_subjects_are_scored_by_encoder_and_head(kind: str, one: Batch,
     adapted = tuner.adapt(arm, 0, lambda *_: None)
     found = scorer(tuner).score(adapted).train
     assert found.shape == (1, 16)
-    images = rendering.concatenated([chunk["image"] for chunk in tuner.sets.train], 16)
+    images = images_of(tuner.sets.train, 16)
     features = one.condition.encoder.apply(cell(adapted.encoder, 0), {"image": images[0]})
     head = cell(adapted.head, 0)
     np.testing.assert_allclose(found[0], features @ head.weights + head.intercept, rtol=1e-4, atol=1e-4)

@@ -11,14 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from biasprop.generators import GENERATORS, canvas
+from biasprop.generators import canvas
 from biasprop.keys import Stream
 from biasprop.population import rosters
 from biasprop.population.shifts import Shift
 from biasprop.study.conditions import Evaluation, Finetuning, Pretraining, PretrainingCondition
 from biasprop.training import adapt, pretrain, pretraining_task, rendering, score
 from biasprop.training.batching import Batch, stream
-from tests.members import batch, images, latents, member
+from tests.members import IMAGES, batch, images, latents, member
 
 N = 600
 SHIFTED = {
@@ -79,7 +79,7 @@ def rendered_stage(kind: str, stage: str, shift: str | None = None, by: float | 
         roster = who["selection"]
         return Rendered(pixels, roster.subgroup, roster.label, roster.recorded, told.selection[0, severity])
     sets = rendering.render_sets(one, who)
-    twins = np.concatenate([rendering.concatenated(chunks, N)[0] for chunks in sets.test])
+    twins = np.concatenate([rendering.concatenated([part["image"] for part in chunks], N)[0] for chunks in sets.test])
     label = np.tile(who["test"].label, 2)
     judged = rosters.test_labels(evaluation, ["a", "b"])
     recorded = label if judged is None else judged.ravel()
@@ -116,7 +116,7 @@ def measured(who: Rendered, subgroup: int) -> dict[str, float]:
 
 every_shift = pytest.mark.parametrize("shift", SHIFTED)
 every_stage = pytest.mark.parametrize("stage", STAGES)
-every_generator = pytest.mark.parametrize("kind", GENERATORS)
+every_generator = pytest.mark.parametrize("kind", IMAGES)
 
 
 @every_shift

@@ -38,7 +38,7 @@ def test_override_reads_toml_or_text(assignment: str, path: tuple, value: Any) -
     assert table == value
 
 
-@pytest.mark.parametrize("kind", ENCODERS)
+@pytest.mark.parametrize("kind", [kind for kind, cls in ENCODERS.items() if "width" in cls.model_fields])
 def test_a_smoke_run_of_another_kind_has_its_small_numbers(kind: str) -> None:
     study = load_study(EXAMPLE, set=[f"encoder.kind={kind}", "encoder.width=24"], smoke=True)
     given = study.encoder.model_dump()
