@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from biasprop import load_study, run_study
 from biasprop.statistics.estimate import estimates
@@ -12,6 +13,7 @@ from biasprop.statistics.measures import measure
 from tests.source_tree import ROOT
 
 
+@pytest.mark.slow
 def test_every_difference_is_exactly_0_and_every_verdict_is_erased(tmp_path: Path) -> None:
     study = load_study(ROOT / "studies" / "levers_off.toml", smoke=True)
     cube = run_study(study, out=tmp_path, workers=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from biasprop import load_study, run_study
 from biasprop.report import results, tables
@@ -13,6 +14,7 @@ from biasprop.statistics.measures import measure
 from tests.source_tree import ROOT
 
 
+@pytest.mark.slow
 def test_contrasts_of_tone_within_site_of_site_within_tone_and_their_interaction(tmp_path: Path) -> None:
     study = load_study(
         ROOT / "studies" / "tone_by_site.toml",

@@ -152,6 +152,7 @@ def test_a_turned_background_is_the_mirror_image_of_the_other() -> None:
     assert np.mean(np.abs(found - covariances["a"]) < 3 * error) > 0.99
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", with_mode("symmetric"))
 def test_mirror_images_are_equal_in_law(kind: str) -> None:
     """First and second moments of random patches, and all measurements: B against mirrored A, of different subjects."""

@@ -77,6 +77,7 @@ def test_finetuning_gives_the_same_bits_in_any_order(kind: str, one: Batch, enco
     assert len(straight) == 2 and not same(straight[0].test, straight[1].test), "two draws label the same subjects"
 
 
+@pytest.mark.slow
 def test_a_mixer_runs_through_the_whole_pipeline() -> None:
     encoder = member("encoders", "mixer")
     cells = [(condition("denoising", (share, 1 - share), encoder=encoder), 0) for share in (0.9, 0.1)]

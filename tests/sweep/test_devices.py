@@ -39,7 +39,8 @@ def compute(out: Path, devices: int, width: int) -> Store:
     return Store.open(done.stdout.strip(), writable=False)
 
 
-@pytest.mark.parametrize("width", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1, 2])
 def test_two_devices_share_a_batch_and_give_what_one_gives(tmp_path: Path, width: int) -> None:
     """Bit for bit with a cell each, but for the fit of a probe, of which XLA leaves out a repeated product once a
     program is shared; up to the rounding of a training run with several, whose sums it joins otherwise."""

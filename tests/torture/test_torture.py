@@ -35,7 +35,7 @@ def whole(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> tuple
 @pytest.mark.parametrize(
     "number, count",
     [
-        (signal.SIGKILL, 2),
+        (signal.SIGKILL, 1),
         *(pytest.param(*slow, marks=pytest.mark.slow) for slow in ((signal.SIGKILL, 3), (signal.SIGTERM, 1))),
     ],
 )
