@@ -50,6 +50,8 @@ def incompatibility(study: Study) -> str | None:
         return f"the generator {study.generator.kind} has no law in closed form"
     if study.encoder.kind != "linear" or study.pretraining.objective.kind != "reconstruction":
         return "only linear encoders pretrained by reconstruction have a known answer"
+    if len(study.pretraining.sequence()) > 1 or not study.pretraining.source.in_domain:
+        return "only pretraining in one stage on the study's own cohort has a known answer"
     if protocol.kind != "linear_probe" or not isinstance(protocol, HasPenalties) or len(protocol.penalties) != 1:
         return "only linear probes with one penalty have a known answer"
     return None

@@ -144,6 +144,8 @@ def test_the_limit_is_no_linear_discriminant_but_near_it() -> None:
 def test_studies_without_a_known_answer_are_named() -> None:
     assert incompatibility(STUDY) is None
     assert "no law" in str(incompatibility(load_study(ROOT / "studies" / "skin_tone.toml")))
+    staged = load_study(ROOT / "studies" / "gaussian_control.toml", ("pretraining.stages=[{ cohort = 1000 }]",))
+    assert "one stage" in str(incompatibility(staged))
 
 
 # --- the pipeline ----------------------------------------------------------------------------------------------------
