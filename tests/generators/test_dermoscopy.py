@@ -106,6 +106,7 @@ def test_tone_is_rendered_as_declared(name: str, read: Any) -> None:
     assert abs(auc(LABEL, values["ita"]) - 0.5) < 0.03, "skin tone must be independent of the label"
 
 
+@pytest.mark.slow
 def test_fitzpatrick_types_come_out_in_order_with_falling_contrast() -> None:
     types = [f"fitzpatrick_{i}" for i in range(1, 7)]
     generator = make(subgroups={name: name for name in types})

@@ -62,6 +62,7 @@ def decoded(x: np.ndarray, subgroup: Any) -> float:
     return auc(subgroup[~learn], inputs[~learn] @ weights)
 
 
+@pytest.mark.slow
 def test_levers_off_leave_nothing_that_tells_the_subgroup(kind: str) -> None:
     """Subgroups have different subjects, so that a latent that shares the draw of the subgroup would be detected."""
     who, x = cohort(member("generators", kind), 64 * RENDER_BATCH)

@@ -71,7 +71,7 @@ def test_probes_of_feature_vectors_reach_what_theory_says(study_file: Path, tmp_
     """Fitted to one subgroup, a linear probe is the ideal observer there and at chance where the signal is orthogonal;
     fitted to both, it has ``d' = (u . (u + v) / 2) / |(u + v) / 2| = 1 / sqrt 2`` of the ideal one's in either."""
     study = load_study(study_file)
-    cube = biasprop.run_study(study_file, tmp_path)
+    cube = biasprop.run_study(study_file, tmp_path, workers=0)
     auc = measure(cube.load(), 0.8)["auc"].mean(["replicate", "draw"])
     subject = study.generator.representative("a")
     ideal = study.generator.ideal_auc(subject)

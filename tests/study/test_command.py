@@ -235,6 +235,7 @@ def test_tables_go_to_stdout_and_quiet_leaves_stderr_empty(
     assert shown.err == ""
 
 
+@pytest.mark.slow
 def test_a_ledger_is_kept_with_every_run_and_printed_with_a_learner_when_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], sweeps: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

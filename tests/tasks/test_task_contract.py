@@ -79,7 +79,7 @@ def test_tasks_share_an_encoder_and_are_judged_by_their_own_target(tmp_path: Pat
     study = load_study(path)
     cells = design.cells(study)
     assert len(cells) == study.replicates and all(len(cell.arms) == 2 for cell in cells)
-    cube = biasprop.run_study(path, tmp_path).load()
+    cube = biasprop.run_study(path, tmp_path, workers=0).load()
     auc = measure(cube, 0.8)["auc"].mean(["replicate", "draw"])
     assert np.allclose(auc, study.generator.ideal_auc(study.generator.representative("a")), atol=0.02)
     assert not np.allclose(cube["score"].isel(target=0), cube["score"].isel(target=1), atol=0.5)

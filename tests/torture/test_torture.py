@@ -59,6 +59,7 @@ def test_a_finished_study_opens_in_plain_xarray_without_a_warning(whole: tuple[P
         assert back.attrs == opened.attrs
 
 
+@pytest.mark.slow
 def test_two_writers_share_the_work(whole: tuple[Path, float], tmp_path: Path) -> None:
     tally = writers.writers(tmp_path, whole[0], trials=2)
     assert tally.tried == 2 and not tally.faults, tally.faults
