@@ -151,12 +151,12 @@ def test_a_study_of_mirror_images_and_its_mirror_study_agree(tmp_path: Path, mon
     assert list(conjugate.subgroups) == ["rising", "falling"]
     # The shipped classes themselves are changed: what validates a study has taken them from their tables long ago.
     skin, vit = GENERATORS["dermoscopy"], ENCODERS["vit"]
-    render, view, init = skin.render, Augmentation.view, vit.init
+    render, view, init = skin.render, Augmentation.view_image, vit.init
     monkeypatch.setattr(skin, "render", lambda self, subject: render(self, subject)[:, ::-1])
-    monkeypatch.setattr(Augmentation, "view", lambda self, key, image: view(self, key, image[:, ::-1])[:, ::-1])
+    monkeypatch.setattr(Augmentation, "view_image", lambda self, key, image: view(self, key, image[:, ::-1])[:, ::-1])
     elsewhere, _ = answer(conjugate, "elsewhere", only=["pretraining=falling 0", "flips=0.0"])
     monkeypatch.setattr(
-        vit, "init", lambda self, key, shape: in_mirrored_places(init(self, key, shape), shape, self.patch)
+        vit, "init", lambda self, key, spec: in_mirrored_places(init(self, key, spec), spec["image"].shape, self.patch)
     )
     there, other = answer(conjugate, "there")
 
