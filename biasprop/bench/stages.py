@@ -12,16 +12,15 @@ import numpy as np
 
 from biasprop import keys
 from biasprop.bench.operations import Counts, Program, products, recorded
-from biasprop.component import Definition
+from biasprop.component import replace_nested
 from biasprop.interfaces import Params
 from biasprop.keys import Stream
 from biasprop.nn.heads import Head
 from biasprop.nn.optimisation import SEGMENT, Schedule
-from biasprop.nn.views import Augmentation
 from biasprop.observers import calibration_cache
 from biasprop.population import rosters
 from biasprop.study import design
-from biasprop.study.conditions import Finetuning, PretrainingCondition
+from biasprop.study.conditions import Finetuning, PretrainingCondition, augmentations
 from biasprop.study.design import Cell
 from biasprop.study.study import Study
 from biasprop.training import adapt, pretrain, pretraining_task, rendering, score
@@ -112,7 +111,8 @@ class Workload:
         return self._stage("render", "image", work, lambda: rendering.rendered(self.batch, key, selection))
 
     def _augment(self) -> Iterator[Stage]:
-        augmentation = next(augmentations([self.cell.condition, *(arm.condition for arm in self.cell.arms)]), None)
+        conditions = [self.cell.condition, *(arm.condition for arm in self.cell.arms)]
+        augmentation = next((views for one in conditions for _, views in augmentations(one)), None)
         if augmentation is not None:
             images = self.sets.selection[0]["image"][0]
             view_keys = keys.at_each(keys.replicate(self.study.seed, 0), jnp.arange(len(images)))
@@ -165,19 +165,7 @@ def batch(condition: PretrainingCondition, seed: int, width: int) -> Batch:
 
 def shortened(part: Any, steps: int) -> Any:
     """A copy of a definition in which every training takes ``steps`` steps."""
-    if not isinstance(part, Definition):
-        return part
-    fields = {name: shortened(getattr(part, name), steps) for name in type(part).model_fields}
-    return part.model_copy(update=fields | ({"steps": steps} if isinstance(part, Schedule) else {}))
-
-
-def augmentations(parts: Any) -> Iterator[Augmentation]:
-    """Every augmentation inside a list of definitions."""
-    for part in parts:
-        if isinstance(part, Augmentation):
-            yield part
-        elif isinstance(part, Definition):
-            yield from augmentations([getattr(part, name) for name in type(part).model_fields])
+    return replace_nested(part, (Schedule,), lambda schedule: schedule.model_copy(update={"steps": steps}))
 
 
 def _silent(stage: str, step: int, steps: int) -> None:
