@@ -54,6 +54,10 @@ class Full(Component):
         """Encoder parameters and the head."""
         return {"encoder": params, "head": head}
 
+    def trainable(self, encoder: Encoder, params: Params) -> FeatureMap:
+        """The encoder as a function of its trainable parameters."""
+        return encoder
+
     def training(
         self,
         task: Task,
@@ -65,7 +69,7 @@ class Full(Component):
         key: Key[Array, ""],
     ) -> FinetuningLoss:
         """The loss to minimise on these labels."""
-        return FinetuningTask(task, encoder, self.recipe(pretrained), train, selection, key)
+        return FinetuningTask(task, self.trainable(encoder, params), self.recipe(pretrained), train, selection, key)
 
     def merge(self, encoder: Encoder, params: Params, trained: Params) -> Params:
         """The trained parameters; they are those of the whole encoder."""

@@ -8,8 +8,8 @@ import jax
 from jaxtyping import Array, Float, Key
 from pydantic import Field
 
-from biasprop.interfaces import Encoder, Example, FinetuningLoss, Labelled, Params, ReadOut, Task
-from biasprop.protocols.full import FinetuningTask, Full
+from biasprop.interfaces import Encoder, Example, FeatureMap, Params, ReadOut
+from biasprop.protocols.full import Full
 
 
 class LastLayers(Full):
@@ -26,19 +26,9 @@ class LastLayers(Full):
         """Parameters of the last layers, and the head."""
         return super().start(key, encoder, self._part(encoder, params, trainable=True), head)
 
-    def training(
-        self,
-        task: Task,
-        encoder: Encoder,
-        params: Params,
-        pretrained: bool,
-        train: Labelled,
-        selection: Labelled,
-        key: Key[Array, ""],
-    ) -> FinetuningLoss:
-        """The loss to minimise on these labels."""
-        partly_frozen = PartlyFrozenEncoder(encoder, self._part(encoder, params, trainable=False))
-        return FinetuningTask(task, partly_frozen, self.recipe(pretrained), train, selection, key)
+    def trainable(self, encoder: Encoder, params: Params) -> FeatureMap:
+        """The encoder as a function of the parameters of its last layers."""
+        return PartlyFrozenEncoder(encoder, self._part(encoder, params, trainable=False))
 
     def merge(self, encoder: Encoder, params: Params, trained: Params) -> Params:
         """The trained last layers, and the frozen layers."""

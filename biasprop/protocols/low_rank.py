@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 from pydantic import Field
 
-from biasprop.interfaces import Encoder, Example, FinetuningLoss, Labelled, Params, ReadOut, Task
+from biasprop.interfaces import Encoder, Example, FeatureMap, Params, ReadOut
 from biasprop.keys import at
-from biasprop.protocols.full import FinetuningTask, Full
+from biasprop.protocols.full import Full
 
 
 class LowRank(Full):
@@ -46,19 +46,9 @@ class LowRank(Full):
 
         return super().start(key, encoder, jax.tree.map(adapter, numbers, params), head)
 
-    def training(
-        self,
-        task: Task,
-        encoder: Encoder,
-        params: Params,
-        pretrained: bool,
-        train: Labelled,
-        selection: Labelled,
-        key: Key[Array, ""],
-    ) -> FinetuningLoss:
-        """The loss to minimise on these labels."""
-        adapted = LowRankEncoder(encoder, params, self.alpha / self.rank)
-        return FinetuningTask(task, adapted, self.recipe(pretrained), train, selection, key)
+    def trainable(self, encoder: Encoder, params: Params) -> FeatureMap:
+        """The encoder as a function of the adapters."""
+        return LowRankEncoder(encoder, params, self.alpha / self.rank)
 
     def merge(self, encoder: Encoder, params: Params, trained: Params) -> Params:
         """Parameters of the encoder with the update added."""
