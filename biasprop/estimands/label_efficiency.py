@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from biasprop.estimands.between import OfB
+from biasprop.estimands.between import AgainstReference, OfB
 from biasprop.metrics import SCALES
 from biasprop.statistics import contrasts
-from biasprop.statistics.estimand import Arm, BudgetName, FactorName, Inputs, Level, LevelName, Values
+from biasprop.statistics.estimand import Arm, BudgetName, Inputs, LevelName, Values
 from biasprop.statistics.tests import ALPHA
 from biasprop.statistics.verdict import NOT_REACHED, REACHED
 
@@ -20,15 +19,12 @@ if TYPE_CHECKING:
     from biasprop.statistics.summary import Estimate
 
 
-class LabelEfficiency(OfB):
+class LabelEfficiency(AgainstReference, OfB):
     """label_efficiency: labels with which the reference level reaches the AUC of B, divided by the labels with which a
     level reaches it."""
 
     kind: Literal["label_efficiency"] = "label_efficiency"
     """What is measured."""
-
-    factor: FactorName
-    """The factor that has the reference level."""
 
     reference: LevelName
     """Its level whose learning curve is read, usually scratch."""
@@ -36,25 +32,11 @@ class LabelEfficiency(OfB):
     budget: BudgetName
     """The factor that holds the label budgets."""
 
+    of_reference = 1
     unit = "times the labels"
     digits = 2
     interval = "order"
     tested = False
-
-    @property
-    def compared_with(self) -> tuple[str, Level]:
-        """The factor and its reference level."""
-        return self.factor, self.reference
-
-    def problems(self) -> Iterable[str]:
-        """Return what is wrong with the fields taken together."""
-        yield from super().problems()
-        if self.at.get(self.factor) == self.reference:
-            yield f"at must not fix {self.factor} to the reference: compared with itself it is 1 by definition"
-
-    def is_reference(self, arm: Arm, levels: Mapping[str, Sequence[Level]]) -> bool:
-        """Return whether an arm is at the reference level."""
-        return arm.get(self.factor) == self.reference
 
     def arms(self, inputs: Inputs) -> list[Arm]:
         """Return the arm, and the reference level at all budgets."""
