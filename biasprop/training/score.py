@@ -99,10 +99,7 @@ def _separability(
     """Log-odds of the last of two subgroups, by a linear probe; of more, see :func:`_one_against_rest`."""
     if twins.shape[0] > 2:
         return _one_against_rest(features, subgroup, twins)
-    last = twins.shape[0] - 1
-    ends = jnp.argsort((subgroup != 0) & (subgroup != last), stable=True)  # first and last subgroup in front
-    count = jnp.sum((subgroup == 0) | (subgroup == last))
-    return _log_odds(solve(features[ends], (subgroup[ends] == last).astype(jnp.int32), count, 1e-2), twins)
+    return _log_odds(solve(features, (subgroup == 1).astype(jnp.int32), jnp.int32(len(features)), 1e-2), twins)
 
 
 def _one_against_rest(
