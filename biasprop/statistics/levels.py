@@ -63,12 +63,13 @@ def levels(measures: xr.Dataset, estimands: Sequence[Estimand] = ()) -> list[Lev
     """
     factors = [str(name) for name in measures["status"].dims if name not in ("replicate", "draw")]
     pair = compared(measures, estimands)
-    by_subgroup = {name: _means(per_replicate(measures, name), (*factors, "subgroup")) for name in BY_SUBGROUP}
+    averaged = {name: per_replicate(measures, name) for name in dict.fromkeys((*BY_SUBGROUP, *GAPS))}
+    by_subgroup = {name: _means(averaged[name], (*factors, "subgroup")) for name in BY_SUBGROUP}
     by_subgroup["pretext_loss"] = _means(measures["pretext_loss"], (*factors, "subgroup"))
     across = {name: _means(per_replicate(measures, name), factors) for name in ACROSS}
     across["separability"] = _means(measures["separability"], factors)
     if pair:
-        across |= {f"{name}_gap": _means(gap(per_replicate(measures, name), pair), factors) for name in GAPS}
+        across |= {f"{name}_gap": _means(gap(averaged[name], pair), factors) for name in GAPS}
     flag = _levelling_down(measures, estimands, pair)
     moved = measures["auc_moved"].sel(subgroup=subgroups_of(measures)).sum(["replicate", "draw", "subgroup"])
     moved = moved.transpose(*factors).values
