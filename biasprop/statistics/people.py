@@ -22,7 +22,7 @@ class Attribute(NamedTuple):
 
     name: str
     groups: tuple[str, ...]
-    """Names, also of groups that nobody is in."""
+    """Names, also of empty groups."""
     member: NDArray[np.int64]
     """[n], the number of each entry's group; -1 = not known."""
 

@@ -1,7 +1,7 @@
 """The zarr group of a store: opening it checked, and reading and writing single arms.
 
 zarr v3 on the local file system. One arm is one chunk of every array, so two writers never share a file, and every
-chunk carries zstd's own checksum. Somebody else may have made the store: nothing is written through a link, and nothing
+chunk carries zstd's own checksum. The store may be of unknown origin: nothing is written through a link, and nothing
 unpacks to more than an arm has.
 """
 

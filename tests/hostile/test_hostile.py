@@ -1,4 +1,4 @@
-"""Stores, encoders and studies that somebody else made to do harm: nothing runs, nothing outside is written, and what
+"""Stores, encoders and studies of unknown origin, made to do harm: nothing runs, nothing outside is written, and what
 they claim costs no memory."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Studies that somebody else made to do harm: refused at once, and nothing in them steers the terminal."""
+"""Studies of unknown origin, made to do harm: refused at once, and nothing in them steers the terminal."""
 
 from __future__ import annotations
 
