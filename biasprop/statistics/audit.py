@@ -14,8 +14,9 @@ from biasprop.component import InputError, suggestion
 from biasprop.metrics import operating_threshold
 from biasprop.statistics.audit_result import OVERALL, Audit, tables
 from biasprop.statistics.group_measures import (
-    CALIBRATION,
+    DECISIONS,
     MEASURES,
+    OF_PROBABILITIES,
     RATES,
     REFERENCES,
     Bootstrap,
@@ -42,6 +43,7 @@ def audit_scores(
     threshold_origin: str = "given",
     threshold_from: tuple[ArrayLike, ArrayLike] | None = None,
     target_specificity: float = 0.8,
+    threshold_probability: float | None = None,
     metrics: Sequence[str] | None = None,
     pairs: Pairs | None = None,
     intersections: bool = False,
@@ -63,8 +65,9 @@ def audit_scores(
 
     Measures: ``auc``; ``z`` = sqrt(2) * inverse normal CDF of the AUC, the scale of gaps in this package;
     ``sensitivity``, ``specificity`` and ``underdiagnosis`` at one threshold for all groups (positive = score >
-    threshold); ``calibration_intercept``, ``calibration_slope``, ``ece`` and ``ece_expected`` (what ``ece`` would be
-    under perfect calibration). What is undefined is NaN with counts and a reason, never 0 or 1.
+    threshold); ``calibration_intercept``, ``calibration_slope``, ``ece``, ``ece_expected`` (what ``ece`` would be
+    under perfect calibration) and ``brier``; ``net_benefit`` per person at ``threshold_probability``. What is undefined
+    is NaN with counts and a reason, never 0 or 1.
 
     Intervals: of AUC and z normal on z, with DeLong's variance; of rates Wilson's, with the effective number of people
     where there are weights or clusters; of calibration intercept and slope normal with the sandwich variance, of other
@@ -82,14 +85,16 @@ def audit_scores(
         target: [n], 0 or 1 (or bool); NaN or None = missing.
         groups: [n] group of each entry, or several attributes as a DataFrame or a mapping of name to [n]. Missing
             values belong to no group; unused categories of a categorical are empty groups.
-        score_is: what the scores are. Calibration is measured only of "log-odds" and "probability"; "ranking" is any
-            score whose order alone means something.
+        score_is: what the scores are. Calibration and net benefit are measured only of "log-odds" and "probability";
+            "ranking" is any score whose order alone means something.
         weight: [n] sampling weights, finite and >= 0; 0 = left out.
         cluster: [n] cluster of each entry, such as the patient whose images they are.
         threshold: operating threshold on the scale of the scores; never set on the scores that are audited.
         threshold_origin: where ``threshold`` comes from, to be kept with the result.
         threshold_from: scores and targets of other people, on which the threshold is set at ``target_specificity``.
         target_specificity: in (0, 1].
+        threshold_probability: of net benefit, in (0, 1): the probability of disease at which treating and not treating
+            are worth the same. It follows from harms and benefits of the treatment and is never set on scores.
         metrics: names of measures; None = all that can be computed.
         pairs: pairs of groups to be compared, (A, B) = A minus B, or a mapping of attribute to pairs; None = all.
         intersections: also audit the groups formed by all attributes together.
@@ -115,7 +120,11 @@ def audit_scores(
     if any(attribute.name == OVERALL for attribute in people.attributes):
         raise InputError(f"groups: {OVERALL!r} cannot be the name of an attribute")
     cut, origin = _threshold(people, score_is, threshold, threshold_origin, threshold_from, target_specificity)
-    names, left_out = _measures(metrics, score_is, cut)
+    if threshold_probability is not None:
+        inside = 0.0 < threshold_probability < 1.0
+        _within("threshold_probability", inside, threshold_probability, "in (0, 1)")
+    p = float("nan") if threshold_probability is None else float(threshold_probability)
+    names, left_out = _measures(metrics, score_is, cut, p)
     compared = _pairs(people.attributes, pairs)
     margins = _margins(margin, names)
 
@@ -124,7 +133,7 @@ def audit_scores(
     everybody = Attribute(OVERALL, ("all",), np.zeros(len(people.scores), np.int64))
     found = {}
     for attribute in (everybody, *people.attributes):
-        groups_of = Groups(people, attribute, log_odds, cut)
+        groups_of = Groups(people, attribute, log_odds, cut, p)
         found[attribute.name] = groups_of, measured(groups_of, names, bootstrap)
     estimates, contrasts = tables(found, compared, margins, 1.0 - confidence, n_bootstrap)
     return Audit(
@@ -132,6 +141,7 @@ def audit_scores(
         contrasts=contrasts,
         threshold=cut,
         threshold_origin=origin,
+        threshold_probability=p,
         left_out=left_out,
         without_group={one.name: int((one.member < 0).sum()) for one in people.attributes},
         confidence=confidence,
@@ -185,13 +195,17 @@ def _threshold(
     return value, f"specificity {target_specificity:g} on {counts:,} healthy people of threshold_from"
 
 
-def _measures(metrics: Sequence[str] | None, score_is: str, threshold: float) -> tuple[list[str], dict[str, str]]:
+def _measures(
+    metrics: Sequence[str] | None, score_is: str, threshold: float, threshold_probability: float
+) -> tuple[list[str], dict[str, str]]:
     """Measures to be computed, and those that cannot be with the reason."""
     impossible = {}
     if np.isnan(threshold):
         impossible |= dict.fromkeys(RATES, "no operating threshold: give threshold or threshold_from")
+    if np.isnan(threshold_probability):
+        impossible |= dict.fromkeys(DECISIONS, "no threshold probability: give threshold_probability")
     if score_is == "ranking":
-        impossible |= dict.fromkeys(CALIBRATION, 'scores of which only the order is known (score_is="ranking")')
+        impossible |= dict.fromkeys(OF_PROBABILITIES, 'scores of which only the order is known (score_is="ranking")')
     if metrics is None:
         return [name for name in MEASURES if name not in impossible], impossible
     if isinstance(metrics, str):

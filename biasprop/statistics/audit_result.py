@@ -36,6 +36,8 @@ class Audit:
     """Operating threshold on the scale of the scores; NaN = none."""
     threshold_origin: str
     """Where it comes from."""
+    threshold_probability: float
+    """Threshold probability of net benefit; NaN = none."""
     left_out: dict[str, str]
     """Measures that were not computed -> reason."""
     without_group: dict[str, int]

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from biasprop.metrics import METRICS, auc, calibration_intercept, calibration_slope, z_of_auc
+from biasprop.metrics import METRICS, calibration_intercept, calibration_slope, z_of_auc
 from biasprop.statistics import contributions
 from biasprop.statistics.bootstrap import resamples
 from biasprop.statistics.group_intervals import Spread
@@ -20,8 +20,11 @@ RATES = tuple(name for name, metric in METRICS.items() if "threshold" in metric.
 CALIBRATION = tuple(
     name for name, metric in METRICS.items() if metric.needs == ("labels",) and not metric.count and name != "auc"
 )
-"""Measures of probabilities; they read log-odds."""
-MEASURES = (*AREAS, *RATES, *CALIBRATION)
+DECISIONS = tuple(name for name, metric in METRICS.items() if "threshold_probability" in metric.needs)
+"""Measures of decisions at a threshold probability."""
+OF_PROBABILITIES = (*CALIBRATION, *DECISIONS)
+"""Measures that need scores which are probabilities; they read log-odds."""
+MEASURES = (*AREAS, *RATES, *OF_PROBABILITIES)
 REFERENCES = ("ece_expected",)
 """Measures that others are read beside; they have no interval and no contrasts."""
 
@@ -70,12 +73,20 @@ class Measured:
 class Groups:
     """The people of one attribute's groups whose score, target and group are known and whose weight is above 0."""
 
-    def __init__(self, people: People, attribute: Attribute, log_odds: NDArray[np.float64], threshold: float):
+    def __init__(
+        self,
+        people: People,
+        attribute: Attribute,
+        log_odds: NDArray[np.float64],
+        threshold: float,
+        threshold_probability: float,
+    ):
         counts = ~np.isnan(people.scores) & (people.labels >= 0)
         if people.weight is not None:
             counts &= people.weight > 0
         self.attribute = attribute
         self.people, self.log_odds, self.threshold = people, log_odds, threshold
+        self.threshold_probability = threshold_probability
         self.rows = [np.flatnonzero(counts & (attribute.member == g)) for g in range(len(attribute.groups))]
         """Of each group."""
         self.all_rows = np.flatnonzero(counts & (attribute.member >= 0))
@@ -97,16 +108,17 @@ class Groups:
         """Compute a measure of rows: weights [..., row] or None -> [...]."""
         if not len(rows):
             return np.full(() if weight is None else weight.shape[:-1], np.nan)
-        labels = self.people.labels[rows]
+        metric = METRICS[name]
         resampled = weight is not None and weight.ndim > 1
-        if name in CALIBRATION:
-            metric = RESAMPLED.get(name, METRICS[name].function) if resampled else METRICS[name].function
-            return metric(self.log_odds[rows], labels, weight)
-        scores = self.people.scores[rows]
-        if name in RATES:
-            threshold = np.full(() if weight is None else weight.shape[:-1], self.threshold)
-            return METRICS[name].function(scores, labels, threshold, weight)
-        return auc(scores, labels, weight)
+        function = RESAMPLED.get(name, metric.function) if resampled else metric.function
+        scores = self.log_odds if name in OF_PROBABILITIES else self.people.scores
+        leading = () if weight is None else weight.shape[:-1]
+        needs = {
+            "labels": self.people.labels[rows],
+            "threshold": np.full(leading, self.threshold),
+            "threshold_probability": np.full(leading, self.threshold_probability),
+        }
+        return function(scores[rows], *(needs[need] for need in metric.needs), weight)
 
 
 def measured(groups: Groups, names: Sequence[str], bootstrap: Bootstrap) -> dict[str, Measured]:

@@ -130,13 +130,20 @@ def _consistent(audit: Audit) -> None:
 def test_measures_are_those_of_the_package() -> None:
     table = people(0, 900)
     audit = biasprop.audit_scores(
-        table["score"], table["label"], table["group"], score_is="log-odds", threshold=0.1, n_bootstrap=100
+        table["score"],
+        table["label"],
+        table["group"],
+        score_is="log-odds",
+        threshold=0.1,
+        threshold_probability=0.3,
+        n_bootstrap=100,
     )
     for group, rows in table.groupby("group"):
         s, y = rows["score"].to_numpy(), rows["label"].to_numpy()
         ours = audit.by_group.loc[("group", group)]
-        for name in ("auc", "calibration_intercept", "calibration_slope", "ece", "ece_expected"):
+        for name in ("auc", "calibration_intercept", "calibration_slope", "ece", "ece_expected", "brier"):
             assert ours[name] == metrics.METRICS[name].function(s, y)
+        assert ours["net_benefit"] == metrics.net_benefit(s, y, 0.3)
         for name in RATES:
             assert ours[name] == metrics.METRICS[name].function(s, y, 0.1)
         assert ours["z"] == metrics.z_of_auc(ours["auc"], len(s), y.sum())[0]
@@ -177,6 +184,27 @@ def test_measures_that_cannot_be_computed_are_left_out_with_a_reason() -> None:
     assert np.isnan(audit.threshold) and audit.threshold_origin == "none"
     with pytest.raises(InputError, match="sensitivity cannot be computed: no operating threshold"):
         biasprop.audit_scores(table.score, table.label, table.group, score_is="ranking", metrics=["sensitivity"])
+
+
+def test_net_benefit_has_the_interval_of_a_mean() -> None:
+    table = people(10, 2000)
+    arguments = {"score_is": "probability", "metrics": ["net_benefit"]}
+    given = (expit(table["score"]), table["label"], table["group"])
+    audit = biasprop.audit_scores(*given, **arguments, threshold_probability=0.2)
+    assert audit.threshold_probability == 0.2
+    for row in audit.estimates.query("attribute == 'group'").itertuples():
+        inside = table[table["group"] == row.group]
+        # One person adds 1, -p / (1 - p) or 0.
+        worth = (expit(inside["score"]) > 0.2) * np.where(inside["label"] == 1, 1.0, -0.25)
+        assert row.value == pytest.approx(worth.mean())
+        assert row.se == pytest.approx(worth.std() / np.sqrt(len(inside)), rel=0.06)
+    with pytest.raises(InputError, match="net_benefit cannot be computed: no threshold probability"):
+        biasprop.audit_scores(*given, **arguments)
+    with pytest.raises(InputError, match=r"threshold_probability: must be in \(0, 1\), not 20"):
+        biasprop.audit_scores(*given, **arguments, threshold_probability=20)
+    by_rank = arguments | {"score_is": "ranking"}
+    with pytest.raises(InputError, match="net_benefit cannot be computed: scores of which only the order is known"):
+        biasprop.audit_scores(*given, **by_rank, threshold_probability=0.2)
 
 
 def test_a_threshold_comes_from_other_people() -> None:
