@@ -115,7 +115,7 @@ def data_of_encoders(
     cells = len(results.batch.key)
 
     def computed(name: str, variable: Variable) -> np.ndarray:
-        if exists(variable, cell, arm):
+        if exists(name, variable, cell, arm):
             return OF_ENCODERS[name](results).astype(variable.dtype)
         return np.stack([variable.empty(dict(sizes))] * cells)
 
@@ -128,15 +128,17 @@ def data_of_arm(
     """Return the variables of one arm of one cell: name -> [*dims]. Arguments as for :func:`data_of_encoders`."""
     return {
         name: OF_ARMS[name](results).astype(variable.dtype)
-        if exists(variable, cell, arm)
+        if exists(name, variable, cell, arm)
         else variable.empty(dict(sizes))
         for name, variable in DATA.items()
-        if variable.producer == "arm"
+        if variable.producer != "encoder"
     }
 
 
-def exists(variable: Variable, cell: PretrainingCondition, arm: FinetuningCondition) -> bool:
+def exists(name: str, variable: Variable, cell: PretrainingCondition, arm: FinetuningCondition) -> bool:
     """Whether a variable is computed under these conditions."""
+    if variable.producer == "task" and name not in arm.finetuning.task.stored:
+        return False
     if not variable.exists_if:
         return True
     first, *rest = variable.exists_if.split(".")

@@ -64,6 +64,7 @@ class Scale(NamedTuple):
     long_name: str
     direction: Literal[1, 0, -1]
     unit: str
+    needs: tuple[Need, ...]
 
 
 def scales(metrics: Mapping[str, Metric]) -> dict[str, Scale]:
@@ -77,9 +78,10 @@ def scales(metrics: Mapping[str, Metric]) -> dict[str, Scale]:
     compared = {name: metric for name, metric in metrics.items() if not (metric.twins or metric.count)}
     for name, metric in compared.items():
         if metric.link:
-            found[metric.link.name] = Scale(metric.link.long_name, metric.direction, "")
-        found[name] = Scale(metric.long_name, metric.direction, metric.unit)
+            found[metric.link.name] = Scale(metric.link.long_name, metric.direction, "", metric.needs)
+        found[name] = Scale(metric.long_name, metric.direction, metric.unit, metric.needs)
     for name, metric in compared.items():
         if "threshold" in metric.needs:
-            found[f"own_{name}"] = Scale(f"{metric.long_name} at own threshold", metric.direction, metric.unit)
+            own = f"{metric.long_name} at own threshold"
+            found[f"own_{name}"] = Scale(own, metric.direction, metric.unit, metric.needs)
     return found

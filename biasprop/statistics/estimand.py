@@ -94,7 +94,8 @@ class Estimand(Definition):
 
     scale: Annotated[str, NameOf(SCALES)] = "z"
     """z = sqrt(2) * inverse normal CDF of the AUC, or a metric: the AUC itself, sensitivity, Brier score ... Draws are
-    averaged and contrasts taken on it. A name that begins with ``own_`` takes each subgroup's own threshold."""
+    averaged and contrasts taken on it. A name that begins with ``own_`` takes each subgroup's own threshold. Left out
+    of a study file: the link of the task, z for ``disease``."""
 
     margin: Annotated[float, Field(gt=0)] = 0.10
     """Equivalence margin: a value this close to 0 counts as erased. On the estimand's scale (0.10 on z is about 0.016

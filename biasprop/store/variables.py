@@ -21,9 +21,9 @@ class Variable:
     """The value where nothing is stored (also the fill value on disk)."""
     attrs: dict[str, Any] = field(default_factory=dict)
     """Further CF attributes. There is no ``_FillValue``: integers stay integers in every reader, -1 or 0 is absent."""
-    producer: Literal["encoder", "arm"] = "arm"
-    """What computes it: the pretrained encoder of a cell, once for all its arms, or each arm. The function is in
-    ``execution.variables``."""
+    producer: Literal["encoder", "arm", "task"] = "arm"
+    """What computes it: the pretrained encoder of a cell, once for all its arms; each arm; or each arm whose task lists
+    it in ``stored``. The function is in ``execution.variables``."""
     exists_if: str = ""
     """Dotted key of the condition, such as ``evaluation.pretext``, that has to be true or above 0 for the variable to
     be computed; otherwise all of it is absent. Empty: it is always computed."""
@@ -44,7 +44,7 @@ class Variable:
 
 def _labels(dim: str, what: str) -> Variable:
     flags = {"flag_values": np.array([-1, 0, 1], "i1"), "flag_meanings": "absent healthy disease"}
-    return Variable((dim,), "i1", f"disease of the {what}", -1, flags)
+    return Variable((dim,), "i1", f"disease of the {what}", -1, flags, "task")
 
 
 def _subgroups(dim: str, what: str) -> Variable:
@@ -56,11 +56,14 @@ def _latents(dims: tuple[str, ...], what: str) -> Variable:
 
 
 DATA: dict[str, Variable] = {
-    "score": Variable(("draw", "subgroup", "subject"), "f4", "log-odds of disease for a test subject's twin"),
+    "score": Variable(
+        ("draw", "subgroup", "subject"), "f4", "log-odds of disease for a test subject's twin", producer="task"
+    ),
     "train_auc": Variable(
         ("draw", "subgroup"),
         "f4",
         "training AUC: scores of the fine-tuning subjects against their recorded labels; NaN without both classes",
+        producer="task",
     ),
     "separability_score": Variable(
         ("subgroup", "subject"),
@@ -83,11 +86,15 @@ DATA: dict[str, Variable] = {
         producer="encoder",
         exists_if="evaluation.pretext",
     ),
-    "selection_score": Variable(("draw", "selection"), "f4", "log-odds of disease for a validation subject"),
+    "selection_score": Variable(
+        ("draw", "selection"), "f4", "log-odds of disease for a validation subject", producer="task"
+    ),
     "selection_label": _labels("selection", "validation subject"),
     "selection_subgroup": _subgroups("selection", "validation subject"),
     "selection_latents": _latents(("selection",), "validation subject"),
-    "calibration_score": Variable(("draw", "calibration"), "f4", "log-odds of disease for a calibration subject"),
+    "calibration_score": Variable(
+        ("draw", "calibration"), "f4", "log-odds of disease for a calibration subject", producer="task"
+    ),
     "calibration_label": _labels("calibration", "calibration subject"),
     "calibration_subgroup": _subgroups("calibration", "calibration subject"),
     "calibration_latents": _latents(("calibration",), "calibration subject"),

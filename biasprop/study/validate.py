@@ -25,6 +25,10 @@ def validate(table: dict[str, Any]) -> tuple[Study | None, list[Problem]]:
     once the base condition is valid, and combinations of levels once everything else is.
     """
     factors = read_factors(table)
+    base = {name: table[name] for name in Conditions.model_fields if name in table}
+    conditions, base_problems = check_conditions(base)
+    if conditions is not None:
+        table = _with_scale(table, conditions.finetuning.task.link)
     problems = value_problems(table)
     found = {problem.location for problem in problems}
     resolved = by_subgroup(table)
@@ -34,14 +38,20 @@ def validate(table: dict[str, Any]) -> tuple[Study | None, list[Problem]]:
     problems += estimand_problems(table, factors, resolved.population)
     if too_large := grid_problem(table, factors):
         return None, [*problems, too_large]
-    base = {name: table[name] for name in Conditions.model_fields if name in table}
-    conditions, wrong = check_conditions(base)
     if conditions is not None:
-        problems += [*wrong, *symmetry_problems(conditions)]
+        problems += [*base_problems, *symmetry_problems(conditions)]
         problems += level_problems(base, factors, problems)
     if study is not None and not problems:
         problems += combination_problems(study)
     return (None if problems else study), list(dict.fromkeys(problems))
+
+
+def _with_scale(table: dict[str, Any], link: str) -> dict[str, Any]:
+    """The tables with the task's link as the scale of estimands that name none."""
+    listed = table.get("estimands")
+    if not isinstance(listed, list):
+        return table
+    return table | {"estimands": [{"scale": link} | e if isinstance(e, dict) else e for e in listed]}
 
 
 def scale_problems(table: Mapping[str, Any]) -> list[Problem]:

@@ -21,7 +21,10 @@ class Disease(Component):
     disease: Annotated[str, Field(max_length=100)] = ""
     """Name of one of the generator's diseases; empty for the first."""
 
-    stored: ClassVar[tuple[str, ...]] = ("score", "selection_score", "calibration_score", "train_auc")
+    stored: ClassVar[tuple[str, ...]] = (
+        *("score", "label", "train_auc"),
+        *("selection_score", "selection_label", "calibration_score", "calibration_label"),
+    )
     provides: ClassVar[tuple[str, ...]] = ("labels", "threshold", "threshold_probability")
     link: ClassVar[str] = "z"
     """Contrasts are taken on sqrt(2) times the inverse normal CDF of the AUC."""

@@ -11,6 +11,7 @@ import pytest
 
 import biasprop
 from biasprop.component import InputError
+from biasprop.execution.variables import exists
 from biasprop.metrics import METRICS
 from biasprop.statistics.measures import measure
 from biasprop.store.variables import VARIABLES
@@ -60,11 +61,41 @@ def test_weights_are_repetitions(kind: str) -> None:
     assert np.allclose(weighted(FEATURES), repeated(FEATURES), atol=1e-3)
 
 
+SKIN_TONE = ROOT / "studies" / "skin_tone.toml"
+
+
+def test_estimands_are_on_the_link_of_the_task_unless_they_name_a_scale(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TASKS["disease"], "link", "auc")
+    assert {estimand.scale for estimand in load_study(SKIN_TONE).estimands} == {"auc"}
+    monkeypatch.setattr(TASKS["disease"], "link", "brier")
+    with pytest.raises(InputError, match="a margin on the scale brier has to be given"):
+        load_study(SKIN_TONE)
+
+
+def test_a_scale_needs_what_the_task_provides(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(STUDY + 'scale = "own_sensitivity"\nmargin = 0.1\n')
+    load_study(path)
+    monkeypatch.setattr(TASKS["disease"], "provides", ("labels",))
+    with pytest.raises(InputError, match="own_sensitivity needs threshold, which the task disease does not provide"):
+        load_study(path)
+
+
+def test_variables_that_the_task_does_not_store_are_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = load_study(SKIN_TONE)
+    cell, arm = study.pretraining_condition(), study.finetuning_condition()
+    of_task = {name for name, variable in VARIABLES.items() if variable.producer == "task"}
+    assert of_task == set(arm.finetuning.task.stored)
+    monkeypatch.setattr(TASKS["disease"], "stored", ("score", "label"))
+    there = {name for name, variable in VARIABLES.items() if exists(name, variable, cell, arm)}
+    assert there & of_task == {"score", "label"} and {"latents", "realised_share"} <= there
+
+
 def test_an_unknown_disease_is_refused() -> None:
     with pytest.raises(
         InputError, match="dermoscopy has no disease 'melanom'; allowed: melanoma; did you mean melanoma"
     ):
-        load_study(ROOT / "studies" / "skin_tone.toml", ("finetuning.task={kind='disease', disease='melanom'}",))
+        load_study(SKIN_TONE, ("finetuning.task={kind='disease', disease='melanom'}",))
 
 
 def test_tasks_share_an_encoder_and_are_judged_by_their_own_target(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from biasprop.component import InputError
+from biasprop.metrics import SCALES
+from biasprop.statistics.estimand import Estimand
 from biasprop.study.checks.conditions import check_conditions, symmetry_problems
 from biasprop.study.conditions import Conditions
 from biasprop.study.factors import Level, ReadFactor, combinations, with_settings
@@ -57,7 +59,7 @@ def combination_problems(study: Study) -> list[Problem]:
             continue
         all_conditions.append(conditions)
         problems += _budget_problems(conditions, levels)
-    return problems or _cube_problems(all_conditions)
+    return problems or [*_cube_problems(all_conditions), *_scale_problems(study.estimands, all_conditions)]
 
 
 def _budget_problems(conditions: Conditions, levels: Mapping[str, Level]) -> list[Problem]:
@@ -81,3 +83,15 @@ def _cube_problems(all_conditions: Sequence[Conditions]) -> list[Problem]:
     if len({conditions.generator.latent_names for conditions in all_conditions}) > 1:
         return [Problem(("factors",), "levels change the kind of generator; it has to be the same everywhere")]
     return []
+
+
+def _scale_problems(estimands: Sequence[Estimand], all_conditions: Sequence[Conditions]) -> list[Problem]:
+    """Scales of estimands that need what a task of the study does not provide."""
+    tasks = {conditions.finetuning.task.kind: conditions.finetuning.task for conditions in all_conditions}
+    return [
+        Problem(("estimands", index, "scale"), f"{estimand.scale} needs {need}, which the task {kind} does not provide")
+        for index, estimand in enumerate(estimands)
+        for kind, task in tasks.items()
+        for need in SCALES[estimand.scale].needs
+        if need not in task.provides
+    ]
