@@ -15,7 +15,7 @@ from scipy.special import ndtr, ndtri
 from biasprop.coverage import ERRORS
 from biasprop.coverage.simulated import MEANS, PROTOCOLS, SKEW, SUBGROUPS, labelled, simulate, with_contrast
 from biasprop.coverage.verdicts import PRIMARY, family
-from biasprop.statistics.contrasts import common_gap, excess_gap, gap, halving_budget, swap_contrast
+from biasprop.statistics.contrasts import common_gap, excess_gap, gap, halving_budget, interaction, swap_contrast
 from biasprop.statistics.intervals import MIN_FIELLER, fieller_bounds, t_intervals
 from biasprop.statistics.tests import ALPHA, difference_p, holm
 
@@ -218,6 +218,7 @@ def _cases(seed: int, studies: int, most: int, skew: Any) -> Iterator[Case]:
         few, plenty = (_swap(z, "linear_probe", n).values for n in (labels, 5000))
         true = float(_swap(means, "linear_probe", labels) - _swap(means, "linear_probe", 5000))
         yield f"amplification, linear probe, {labels} labels", T, (few - plenty,), true
+    yield "interaction", T, *_interactions(seed, studies, most, skew)
     swap, truth = _swap(z).values, float(_swap(means))
     yield "swap contrast", BOOTSTRAP, (swap,), truth
     yield "swap contrast", NORMAL, (swap,), truth
@@ -226,6 +227,25 @@ def _cases(seed: int, studies: int, most: int, skew: Any) -> Iterator[Case]:
     a, b = (z.sel(arm | {"subgroup": name}).values for name in SUBGROUPS)
     yield "gap", UNPAIRED, (a, b), float(gap(means, SUBGROUPS).sel(arm))
     yield "halving budget", RANGE, (_halvings(seed, studies, most, skew),), 1000.0
+
+
+def _interactions(seed: int, studies: int, most: int, skew: Any) -> tuple[tuple[NDArray[np.float64]], float]:
+    """Gaps under the mix skewed to A minus those of two other subgroups under the balanced mix, [study, replicate], and
+    the truth.
+
+    The other two subgroups are those of other simulated studies, so their deviations are independent of the first two.
+    """
+    arm = {"protocol": "full", "labels": 200}
+    mixes, names = ("to A", "balanced"), (SUBGROUPS, ("C", "D"))
+    own, other = simulate(seed, studies, most, skew=skew), simulate(seed + 1, studies, most, skew=skew)
+
+    def of_four(z: xr.DataArray, w: xr.DataArray) -> xr.DataArray:
+        pairs = (x.sel(arm | {"pretraining": mix}, drop=True) for x, mix in zip((z, w), mixes, strict=True))
+        renamed = [x.assign_coords(subgroup=list(pair)) for x, pair in zip(pairs, names, strict=True)]
+        return interaction(xr.concat(renamed, "subgroup"), *names)
+
+    means = labelled(MEANS)
+    return (of_four(own, other).values,), float(of_four(means, means))
 
 
 def _halvings(seed: int, studies: int, most: int, skew: Any) -> NDArray[np.float64]:

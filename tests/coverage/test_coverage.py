@@ -36,7 +36,8 @@ def test_every_interval_on_offer_covers(covered: list[Row]) -> None:
     offered = [row for row in covered if row.offered]
     assert not [row for row in offered if not row.passes]
     kinds = {(row.interval, row.estimand.partition(",")[0]) for row in offered}
-    assert kinds >= {("t", name) for name in ("AUC", "gap", "excess gap", "common gap", "swap contrast", "difference")}
+    names = ("AUC", "gap", "excess gap", "common gap", "swap contrast", "difference", "interaction")
+    assert kinds >= {("t", name) for name in names}
     assert ("Fieller", "retention") in kinds
     assert {row.replicates for row in offered if row.interval == "t"} == {2, 3, 6, 15}, "from as few as it is given"
 
