@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 MAX_ROWS = 12
 """Number of kinds of products that are shown."""
@@ -28,7 +31,7 @@ def text(found: Mapping[str, Any]) -> str:
     return head + tables.text([table for table in sections if table is not None], 140) + _memory(found)
 
 
-def _table(title: str, *columns: str) -> Any:
+def _table(title: str, *columns: str) -> Table:
     from rich import box
     from rich.table import Table
 
@@ -38,7 +41,7 @@ def _table(title: str, *columns: str) -> Any:
     return table
 
 
-def _stages(found: Mapping[str, Any]) -> Any:
+def _stages(found: Mapping[str, Any]) -> Table | None:
     rows = found.get("stages", [])
     if not rows:
         return None
@@ -65,7 +68,7 @@ def _stages(found: Mapping[str, Any]) -> Any:
     return table
 
 
-def _ceilings(found: Mapping[str, Any]) -> Any:
+def _ceilings(found: Mapping[str, Any]) -> Table | None:
     rows = found.get("ceilings", [])
     if not rows:
         return None
@@ -89,7 +92,7 @@ def _ceilings(found: Mapping[str, Any]) -> Any:
     return table
 
 
-def _programs(found: Mapping[str, Any]) -> Any:
+def _programs(found: Mapping[str, Any]) -> Table | None:
     rows = sorted(found.get("programs", []), key=lambda row: -(row["trace"] + row["lower"] + row["load"]))
     if not rows:
         return None
@@ -104,7 +107,7 @@ def _programs(found: Mapping[str, Any]) -> Any:
     return table
 
 
-def _scaling(found: Mapping[str, Any]) -> Any:
+def _scaling(found: Mapping[str, Any]) -> Table | None:
     rows = found.get("scaling", [])
     if not rows:
         return None

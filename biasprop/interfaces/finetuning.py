@@ -243,8 +243,6 @@ class Mitigation(Protocol):
     kind: str
     needs_groups: ClassVar[bool]
     """Whether it uses subgroup labels."""
-    retrains: ClassVar[bool]
-    """Whether it has a method ``retrained``, which refits the head after training."""
 
     def incompatibility(self, protocol: FineTuningMethod) -> str | None:
         """Why it cannot be combined with a protocol, or None."""
@@ -260,4 +258,19 @@ class Mitigation(Protocol):
 
     def training(self, base: FinetuningLoss) -> ValidatedTask:
         """The protocol's loss with the mitigation applied."""
+        ...
+
+
+@runtime_checkable
+class RefitsHead(Mitigation, Protocol):
+    """A mitigation that fits the head again after training."""
+
+    def retrained(self, task: Task, features: Float[Array, "n d"], selection: Labelled) -> ReadOut:
+        """The head fitted to the validation set.
+
+        Args:
+            task: what is predicted.
+            features: of the validation set, by the adapted encoder.
+            selection: its labels and subgroups; rows at or beyond the count have no weight.
+        """
         ...

@@ -3,7 +3,7 @@
 A fine-tuning mitigation is a frozen :class:`biasprop.component.Component` that satisfies
 :class:`biasprop.interfaces.Mitigation`; derive it from :class:`.erm.Erm` and override what differs: loss weights or
 sampling weights (``labelled``), extra trainable parameters and the loss (``start``, ``training``), or a refit of the
-head (``retrains``, ``retrained``). A pretraining mitigation satisfies
+head (``retrained``). A pretraining mitigation satisfies
 :class:`biasprop.interfaces.PretrainingMitigation`; derive it from :class:`.erm.UniformSampling` and
 override the members of a batch (``rows``), their loss weights (``weights``) or a further stage (``continuation``). A
 mitigation sees subgroups and recorded labels, never true labels, and with one subgroup, or equal groups, it must equal

@@ -17,7 +17,6 @@ class Erm(Component):
     kind: Literal["none"] = "none"
 
     needs_groups: ClassVar[bool] = False
-    retrains: ClassVar[bool] = False
 
     def incompatibility(self, protocol: FineTuningMethod) -> str | None:
         """Why it cannot be combined with a protocol: None, because it can with every one."""

@@ -28,7 +28,6 @@ class LastLayerRetraining(Erm):
     """Candidate L2 penalties on standardised features, relative to the mean log loss."""
 
     needs_groups: ClassVar[bool] = True
-    retrains: ClassVar[bool] = True
 
     def incompatibility(self, protocol: FineTuningMethod) -> str | None:
         """Why it cannot be combined with a protocol, or None."""

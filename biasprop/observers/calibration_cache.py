@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from biasprop import NUMERICS
 from biasprop.component import replace_nested
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from biasprop.study.conditions import PretrainingCondition
 
 
-def calibrated(generator: Any) -> Any:
+def calibrated(generator: InMode) -> InMode:
     """A generator whose difficulty mode has all its constants.
 
     Args:

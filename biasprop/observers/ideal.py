@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 import itertools
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ from biasprop.statistics.areas import paired_areas
 from biasprop.statistics.difficulty import Ledger, estimated, known, normal_distance, separated, z_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from jaxtyping import Array, Key
 
     from biasprop.difficulty import InMode
@@ -180,7 +182,20 @@ def fisher(healthy: NDArray, diseased: NDArray) -> NDArray[np.float64]:
     return np.linalg.solve(shape, (diseased - healthy).mean(axis=0) / spread) / spread
 
 
-def twins(condition: PretrainingCondition, purpose: int, n: int) -> Any:
+class Twins(NamedTuple):
+    """Examples of a chunk of subjects in one subgroup with one label."""
+
+    subgroup: int
+    label: int
+    rows: slice
+    """The chunk's subjects among all."""
+    examples: dict[str, NDArray]
+    """Name -> [chunk, ...]."""
+
+
+def twins(
+    condition: PretrainingCondition, purpose: int, n: int
+) -> Iterator[tuple[int, int, slice, dict[str, NDArray]]]:
     """Examples of n subjects in chunks: yields (subgroup, label, slice of the chunk's rows, examples)."""
     import jax.numpy as jnp
 
@@ -199,7 +214,7 @@ def twins(condition: PretrainingCondition, purpose: int, n: int) -> Any:
             roster = rosters.Roster(np.asarray(g * ones), np.asarray(label * ones), np.asarray(label * ones))
             chunk_examples = rendering.rendered(batch, chunk_key, roster)[0]
             count = rows.stop - rows.start
-            yield g, label, rows, {name: np.asarray(array)[0, :count] for name, array in chunk_examples.items()}
+            yield Twins(g, label, rows, {name: np.asarray(array)[0, :count] for name, array in chunk_examples.items()})
 
 
 def _channel_readings(condition: PretrainingCondition, purpose: int, n: int) -> NDArray[np.float64]:

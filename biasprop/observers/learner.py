@@ -6,7 +6,7 @@ It bounds the ideal observer from below; its distance from the other rows is due
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
@@ -17,7 +17,7 @@ from biasprop.statistics.areas import paired_areas
 from biasprop.statistics.difficulty import Ledger, estimated
 
 if TYPE_CHECKING:
-    from biasprop.interfaces import Params
+    from biasprop.interfaces import Encoder, Generator, Params
     from biasprop.study.conditions import PretrainingCondition
 
 SCHEDULE = Schedule(steps=10_000, batch=64, learning_rate=1e-3, weight_decay=0.05)
@@ -28,8 +28,8 @@ class StreamTask(NamedTuple):
     """Training on a stream (a :class:`biasprop.interfaces.TrainingTask`): every step has new subjects, equally
     many of every subgroup and label, without augmentation."""
 
-    generator: Any
-    encoder: Any
+    generator: Generator
+    encoder: Encoder
     schedule: Schedule
     key: Key[Array, ""]
 

@@ -21,6 +21,7 @@ from biasprop.study import design
 from biasprop.study.factors import Label
 
 if TYPE_CHECKING:
+    from biasprop.difficulty import InMode
     from biasprop.nn.optimisation import Schedule
     from biasprop.statistics.decomposition import Place
     from biasprop.study.conditions import PretrainingCondition
@@ -249,7 +250,7 @@ def _key(condition: PretrainingCondition) -> str:
     return _digest(condition.generator, condition.encoder)
 
 
-def _digest(generator: Any, *more: Any) -> str:
+def _digest(generator: InMode, *more: Any) -> str:
     """32 hexadecimal digits of definitions, source files (:data:`SOURCE_FILES`) and the numerics version."""
     # The order of subgroups is the order of rows.
     definitions = [definition.model_dump(mode="json") for definition in (generator, *more)]

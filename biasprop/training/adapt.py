@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, ArrayLike
 
 from biasprop import keys
-from biasprop.interfaces import Labelled, Params, ReadOut, ValidatedTask
+from biasprop.interfaces import Example, FrozenMethod, Labelled, Params, ReadOut, RefitsHead, Task, ValidatedTask
 from biasprop.keys import Stream
 from biasprop.nn import optimisation
 from biasprop.population.rosters import Roster
@@ -118,7 +118,9 @@ class Finetuner:
         train[:, :labels] = self._encoded(adapted, chunks[: -(-labels // chunk)], "train")[:, :labels]
         return Adapted(adapted, head, features, selection_count, train, labels, diverged(task, state))
 
-    def train(self, finetuning: Finetuning, draw: int, chunks: Chunks, report: Report) -> tuple[Any, Any, Params]:
+    def train(
+        self, finetuning: Finetuning, draw: int, chunks: Chunks, report: Report
+    ) -> tuple[ValidatedTask, optimisation.State, Params]:
         """Run gradient fine-tuning; returns the task, the final state, and the parameters of lowest validation loss."""
         encoder, objective = self.batch.condition.encoder, self.batch.condition.pretraining.objective
         protocol = broadcast(self.batch, finetuning.protocol)
@@ -151,7 +153,7 @@ class Finetuner:
     def _train_examples(self, draw: int) -> Chunks:
         return rendered(self.batch, labelled_key(self.batch, draw), self.rosters["train"]) if draw else self.sets.train
 
-    def _labelled(self, inputs: Any, name: str, count: Any) -> Labelled:
+    def _labelled(self, inputs: Example | ArrayLike, name: str, count: Any) -> Labelled:
         """Examples, or their features, with recorded labels."""
         recorded, rows = self.rosters[name].recorded_in(len(self.batch.key)), jax.tree.leaves(inputs)[0].shape[1]
         labels: Any = np.take(recorded, range(rows), axis=1, mode="wrap")
@@ -174,7 +176,7 @@ class Finetuner:
 
     def _retrained(self, finetuning: Finetuning, head: ReadOut, features: np.ndarray) -> ReadOut:
         """The trained head, or the one a mitigation refits on the validation set."""
-        if not finetuning.mitigation.retrains:
+        if not isinstance(finetuning.mitigation, RefitsHead):
             return head
         _, count = self._counts(finetuning)
         selection = self._with_subgroups(self._labelled(features, "selection", count), "selection")
@@ -184,7 +186,9 @@ class Finetuner:
         return encoded(self.batch, params, examples, len(self.rosters[name].label))
 
 
-def _finetuning_segment(task: ValidatedTask, state: optimisation.State, best: tuple[Params, Array]) -> Any:
+def _finetuning_segment(
+    task: ValidatedTask, state: optimisation.State, best: tuple[Params, Array]
+) -> tuple[optimisation.State, tuple[Params, Array]]:
     """Train one segment; ``best`` is (parameters, validation loss), replaced if the loss after the segment is lower."""
     state, _ = optimisation.segment(task, state)
     loss = task.validation_loss(state.params)
@@ -193,9 +197,9 @@ def _finetuning_segment(task: ValidatedTask, state: optimisation.State, best: tu
     return state, best
 
 
-def _fit(protocol: Any, *sets: Any) -> ReadOut:
+def _fit(protocol: FrozenMethod, *sets: Any) -> ReadOut:
     return protocol.fit(*sets)
 
 
-def _refit(mitigation: Any, task: Any, selection: Labelled) -> ReadOut:
+def _refit(mitigation: RefitsHead, task: Task, selection: Labelled) -> ReadOut:
     return mitigation.retrained(task, selection.inputs, selection)

@@ -27,11 +27,11 @@ Report = Callable[[str, int, int], None]
 class Checkpoint(Protocol):
     """Stores states of a pretraining run, so that an interrupted run can resume."""
 
-    def restored(self, fresh: Any, stage: str) -> Any:
+    def restored(self, fresh: LoopState, stage: str) -> LoopState:
         """The stored state of a stage, or ``fresh`` if there is none."""
         ...
 
-    def keep(self, state: Any, stage: str, now: bool = False) -> None:
+    def keep(self, state: LoopState, stage: str, now: bool = False) -> None:
         """Store a state between two segments if it is due, or unconditionally with ``now``."""
         ...
 
@@ -136,7 +136,7 @@ def _loss_at_divergence(task: PretrainingTask, state: LoopState) -> Float[Array,
 
 def diverged(
     task: Any,
-    state: LoopState,
+    state: LoopState | optimisation.State,
     loss_at_divergence: Callable[[Any, Any], Float[Array, ""]] = optimisation.loss_at_divergence,
 ) -> list[str]:
     """A message per cell that says at which step training diverged; empty if it did not.

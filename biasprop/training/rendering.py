@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from biasprop import keys
 from biasprop.hardware import memory
-from biasprop.interfaces import Example, Params, Subjects
+from biasprop.interfaces import Encoder, Example, Generator, Params, RendersImages, Subjects
 from biasprop.keys import Stream
 from biasprop.population import sampling
 from biasprop.population.random_attributes import level_parameters, with_levels
@@ -154,15 +154,15 @@ def _subjects(
     return subjects._replace(disease=disease)
 
 
-def _observe(generator: Any, *rows: Any) -> Example:
+def _observe(generator: Generator, *rows: Any) -> Example:
     return jax.vmap(generator.observe)(_subjects(*rows))
 
 
-def _mask(generator: Any, *rows: Any) -> Float[Array, "n h w"]:
+def _mask(generator: RendersImages, *rows: Any) -> Float[Array, "n h w"]:
     return jax.vmap(generator.mask)(_subjects(*rows))
 
 
-def _latents(generator: Any, *rows: Any) -> Float[Array, "n k"]:
+def _latents(generator: Generator, *rows: Any) -> Float[Array, "n k"]:
     return jax.vmap(generator.latents)(_subjects(*rows))
 
 
@@ -171,5 +171,5 @@ def encoded(batch: Batch, params: Params, examples: Chunks | RerenderedExamples,
     return concatenated([over_cells(_encode)(batch.condition.encoder, params, chunk) for chunk in examples], n)
 
 
-def _encode(encoder: Any, params: Params, examples: Example) -> Float[Array, "n d"]:
+def _encode(encoder: Encoder, params: Params, examples: Example) -> Float[Array, "n d"]:
     return encoder.apply(params, examples)

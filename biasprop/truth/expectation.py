@@ -22,6 +22,7 @@ from biasprop.truth.subspace import principal
 if TYPE_CHECKING:
     import xarray as xr
 
+    from biasprop.study.conditions import PretrainingCondition
     from biasprop.study.study import Study
 
 MAX_NEWTON_STEPS = 40
@@ -258,7 +259,7 @@ def expected(study: Study, replicates: int, seed: int, cohort: int | None = None
     return xr.Dataset({"z": ((*dims, "subgroup"), z), "status": (dims, np.ones(z.shape[:-1], np.int64))}, coords)
 
 
-def condition_design(condition: Any, cohort: int | None = None) -> Design:
+def condition_design(condition: PretrainingCondition, cohort: int | None = None) -> Design:
     """Shares and sizes of a pretraining condition, with another cohort size if one is given."""
     pretraining = condition.pretraining
     size = int(pretraining.cohort) if cohort is None else cohort

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import xarray as xr
+    from jaxtyping import Array
 
     from biasprop.interfaces import Subjects
+    from biasprop.statistics.estimand import Level
     from biasprop.study.conditions import PretrainingCondition
     from biasprop.study.study import Study
 
@@ -37,7 +39,7 @@ def cohort_images(condition: PretrainingCondition, seed: int, replicate: int) ->
 
 
 @functools.cache
-def _renderer(members: Callable[..., Subjects]) -> Callable[..., Any]:
+def _renderer(members: Callable[..., Subjects]) -> Callable[..., Array]:
     """A compiled renderer of cohort members; one program for all mixes and replicates, because levers are traced."""
     import jax
 
@@ -85,7 +87,7 @@ def span(models: NDArray, k: int) -> NDArray[np.float64]:
     return np.linalg.svd(models, full_matrices=False)[2][:k].T
 
 
-def models(cube: xr.Dataset, study: Study, replicate: int) -> tuple[dict[Any, NDArray[np.float64]], float]:
+def models(cube: xr.Dataset, study: Study, replicate: int) -> tuple[dict[Level, NDArray[np.float64]], float]:
     """All linear models of a replicate: level of the pretraining factor -> [model, pixel], and the largest error.
 
     Args:
