@@ -43,6 +43,7 @@ def _population(study: Study) -> dict[str, Any] | None:
         "attributes": attributes,
         "subgroups": [[name, [values[attribute] for attribute in attributes]] for name, values in subgroups.items()],
         "groups": [[name, inside] for name, inside in population.members().items() if name not in subgroups],
+        "weights": population.weights,
     }
 
 

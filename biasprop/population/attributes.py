@@ -6,15 +6,19 @@
 from __future__ import annotations
 
 import itertools
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from biasprop.component import Component, Definition, Preset
 from biasprop.population.random_attributes import LAWS, RandomAttribute
 from biasprop.population.shifts import PRESETS, Shift
 
 Values = Annotated[tuple[str, ...], Field(min_length=2, max_length=64)]
+
+_NUMBER = {"type": "number", "minimum": 0}
+WEIGHTS = {"type": "object", "additionalProperties": {"anyOf": [_NUMBER, {"type": "object"}]}}
+"""JSON schema of ``Population.weights``, whose values are checked where groups are replaced by subgroups."""
 
 MAX_SUBGROUPS = 64
 """Subgroups of a population."""
@@ -51,6 +55,10 @@ class Population(Definition):
     as in ``light_academic``."""
     groups: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
     """Further groups: name -> the subgroups and groups that it unites."""
+    weights: Annotated[dict[str, Any], WithJsonSchema(WEIGHTS)] = Field(default_factory=dict)
+    """Weight of each subgroup's test subjects in the measures of groups, such as its share among the patients of a
+    hospital: by subgroup or group, or as a product of attributes, like shares; only ratios matter. Left out: equal. No
+    stored number depends on it."""
     shifts: dict[str, Annotated[Shift, Preset(PRESETS)]] = Field(default_factory=dict)
     """Subgroup or group -> shifts that its members have in every stage, such as those of a hospital's camera; the
     shifts of a stage take precedence. Prevalence and annotation shifts are not applied to the evaluation, whose labels

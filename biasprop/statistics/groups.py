@@ -1,9 +1,10 @@
 """Measures of groups of subgroups, and twin metrics of one attribute with the others held.
 
 A cube whose subgroups have attributes says so in its attribute ``population``, JSON text: ``attributes`` (their names),
-``subgroups`` (pairs of a name and the value of each attribute) and ``groups`` (pairs of a name and its subgroups). A
-group is measured as one subgroup whose test subjects are the twins of all its subgroups, at equal weights: its AUC
-therefore depends on how the scores of its subgroups lie relative to each other, not only on the AUC of each.
+``subgroups`` (pairs of a name and the value of each attribute), ``groups`` (pairs of a name and its subgroups) and
+``weights`` (of subgroups; none if they are equal). A group is measured as one subgroup whose test subjects are the
+weighted twins of all its subgroups: its AUC therefore depends on how the scores of its subgroups lie relative to each
+other, not only on the AUC of each.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ class Composition(NamedTuple):
     """Group -> its subgroups, without groups of a single subgroup of the same name."""
     attributes: Mapping[str, Mapping[str, str]]
     """Subgroup -> attribute -> value."""
+    weights: Mapping[str, float]
+    """Subgroup -> weight of its twins in groups; empty if they are equal."""
 
     def strata(self, attribute: str) -> list[list[str]]:
         """Sets of at least two subgroups that differ in this attribute only, in the order of the cube."""
@@ -46,9 +49,10 @@ def composition(cube: xr.Dataset) -> Composition | None:
         values, subgroups = dict(stated["subgroups"]), cube["subgroup"].values.tolist()
         attributes = {name: dict(zip(stated["attributes"], values[name], strict=True)) for name in subgroups}
         groups = {name: [x for x in subgroups if x in inside] for name, inside in stated["groups"]}
+        weights = {name: float(stated["weights"][name]) for name in subgroups} if stated.get("weights") else {}
     except (TypeError, ValueError, KeyError, AttributeError):
         return None
-    return Composition({name: inside for name, inside in groups.items() if inside}, attributes)
+    return Composition({name: inside for name, inside in groups.items() if inside}, attributes, weights)
 
 
 def subgroups_of(measures: xr.Dataset) -> list[str]:
@@ -67,7 +71,8 @@ def with_groups(cube: xr.Dataset, measure: Measure) -> xr.Dataset:
     measures, composed = measure(cube), composition(cube)
     if composed is None:
         return measures
-    each = [measures, *(measure(_as_one(cube, name, inside)) for name, inside in composed.groups.items())]
+    weights = composed.weights
+    each = [measures, *(measure(_as_one(cube, name, inside, weights)) for name, inside in composed.groups.items())]
     # Variables without subgroups are those of the cube: a group's cube has other twins.
     found = xr.concat(each, dim="subgroup", data_vars="minimal", coords="minimal", compat="override", join="exact")
     found = found.assign({name: found[name].transpose(*measures[name].dims) for name in measures.data_vars})
@@ -75,8 +80,11 @@ def with_groups(cube: xr.Dataset, measure: Measure) -> xr.Dataset:
     return found.assign_attrs(measures.attrs | {"subgroups": cube.sizes["subgroup"]})
 
 
-def _as_one(cube: xr.Dataset, name: str, inside: Sequence[str]) -> xr.Dataset:
-    """A cube with one subgroup, whose subjects are the twins of some subgroups of another cube."""
+def _as_one(cube: xr.Dataset, name: str, inside: Sequence[str], weights: Mapping[str, float]) -> xr.Dataset:
+    """A cube with one subgroup, whose subjects are the twins of some subgroups of another cube.
+
+    The coord ``weight`` [subject] is there if weights are given. Calibration subjects have the weight 1.
+    """
     part = cube.sel(subgroup=list(inside))
     place = [cube["subgroup"].values.tolist().index(subgroup) for subgroup in inside]
     made: dict[str, Any] = {}
@@ -86,11 +94,13 @@ def _as_one(cube: xr.Dataset, name: str, inside: Sequence[str]) -> xr.Dataset:
     made["label"] = _pooled(part["label"].expand_dims(subgroup=len(inside), axis=-2)).isel(subgroup=0)
     for variable in ("train_auc", "realised_share", "pretext_loss", "share", "label_share"):
         if variable in part.variables:
-            made[variable] = _combined(variable, part[variable])
+            made[variable] = _combined(variable, part[variable], weights)
     made["calibration_subgroup"] = xr.where(cube["calibration_subgroup"].isin(place), 0, -1)
     kept = part.drop_dims(["subgroup", "subject"])
     coords = {coord: values for coord, values in made.items() if coord in cube.coords}
     kept = kept.assign({variable: values for variable, values in made.items() if variable not in coords})
+    if weights:
+        coords["weight"] = "subject", np.repeat([weights[subgroup] for subgroup in inside], cube.sizes["subject"])
     return kept.assign_coords({**coords, "subgroup": [name]})
 
 
@@ -102,13 +112,15 @@ def _pooled(values: xr.DataArray) -> xr.DataArray:
     return xr.DataArray(pooled, {n: c for n, c in values.coords.items() if n != "subject"}, values.dims)
 
 
-def _combined(variable: str, values: xr.DataArray) -> xr.DataArray:
+def _combined(variable: str, values: xr.DataArray, weights: Mapping[str, float]) -> xr.DataArray:
     """A group's value of what exists by subgroup: shares add, losses are averaged, a training AUC is unknown."""
+    by_subgroup = [weights.get(str(name), 1.0) for name in values["subgroup"].values]
     values = values.drop_vars([name for name in values.coords if name not in values.dims])
     if variable == "train_auc":
         combined = values.isel(subgroup=[0]) * np.nan if values.sizes["subgroup"] > 1 else values
     elif variable == "pretext_loss":
-        combined = values.mean("subgroup", skipna=False).expand_dims("subgroup", axis=values.get_axis_num("subgroup"))
+        mean = values.weighted(xr.DataArray(by_subgroup, dims="subgroup")).mean("subgroup", skipna=False)
+        combined = mean.expand_dims("subgroup", axis=values.get_axis_num("subgroup"))
     else:
         total = values.sum("subgroup", skipna=False)
         combined = total.expand_dims("subgroup", axis=values.get_axis_num("subgroup"))

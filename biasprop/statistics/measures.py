@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -75,6 +76,7 @@ def _of_draws(
         lambda s, y: operating_threshold(s, y, target_specificity), calibration_scores, calibration_labels
     )
     own = _own_thresholds(cube, calibration_scores, calibration_labels, arm, target_specificity)
+    weight = cube["weight"].values if "weight" in cube.coords else None  # of a group's twins, see with_groups
     needs = {
         "labels": evaluation_labels(cube)[arm],
         "threshold": threshold[:, None],
@@ -86,10 +88,11 @@ def _of_draws(
         if metric.twins:
             per_draw[name] = _rows(metric.function, scores, *(needs[need][:, 0] for need in metric.needs))
             continue
-        per_subgroup[name] = _rows(metric.function, scores, *(needs[need] for need in metric.needs))
+        weighted = partial(metric.function, weight=weight)
+        per_subgroup[name] = _rows(weighted, scores, *(needs[need] for need in metric.needs))
         if "threshold" in metric.needs:
             at_own = needs | {"threshold": own}
-            per_subgroup[f"own_{name}"] = _rows(metric.function, scores, *(at_own[need] for need in metric.needs))
+            per_subgroup[f"own_{name}"] = _rows(weighted, scores, *(at_own[need] for need in metric.needs))
     for name, link in ((name, metric.link) for name, metric in METRICS.items() if metric.link):
         linked, moved = link.apply(per_subgroup[name], per_subgroup["n"], per_subgroup["n_positive"])
         per_subgroup |= {link.name: linked, f"{name}_moved": moved.astype(np.int64)}

@@ -80,6 +80,7 @@ def by_subgroup(table: Mapping[str, Any]) -> BySubgroup:
     result.table, result.population = copy.deepcopy(result.table), population
     replacement = _Replacement(result, population)
     replacement.levers()
+    replacement.weights()
     for stage in STAGES:
         replacement.stage(stage)
     return result
@@ -105,6 +106,19 @@ class _Replacement:
         if missing := [name for name in self.subgroups if name not in merged]:
             self._problem(location, f"has no levers for {', '.join(missing)}; name each subgroup, or a group of it")
         self.result.table["generator"]["subgroups"] = {name: merged[name] for name in self.subgroups if name in merged}
+
+    def weights(self) -> None:
+        """``population.weights``: one of every subgroup."""
+        if weights := self._taken("population", "weights"):
+            found = self._shares(("population", "weights"), weights)
+            self.result.table["population"]["weights"] = found
+            for name, weight in weights.items():
+                if not isinstance(weight, dict) and not (_is_number(weight) and 0 <= weight < math.inf):
+                    self._problem(("population", "weights", name), f"is {weight!r}; has to be a number of at least 0")
+                    return
+            for name, inside in self.members.items():
+                if name not in self.subgroups and not any(found.get(subgroup) for subgroup in inside):
+                    self._problem(("population", "weights"), f"leaves {name} without a test subject of positive weight")
 
     def stage(self, stage: str) -> None:
         """Shares, prevalence and shifts of one stage."""
@@ -180,17 +194,20 @@ class _Replacement:
         return merged
 
     def _shares(self, location: Location, shares: dict[str, Any]) -> dict[str, Any]:
+        """Shares, or weights, of every subgroup."""
+        several = str(location[-1])
+        one = several.removesuffix("s")
         attributes = self.population.all_attributes()
         if shares and all(isinstance(value, dict) for value in shares.values()):
             return self._product(location, shares, attributes)
         for name in [name for name, value in shares.items() if isinstance(value, dict)]:
-            self._problem((*location, name), "mixes shares of attributes with shares of subgroups; give one of them")
+            self._problem((*location, name), f"mixes {several} of attributes and of subgroups; give one of them")
         owners = self._owners(location, shares)
         for subgroup, names in owners.items():
             if len(names) > 1:
-                self._problem((*location, names[1]), f"{subgroup} has a share from {names[0]} already")
+                self._problem((*location, names[1]), f"{subgroup} has a {one} from {names[0]} already")
         if missing := [name for name in self.subgroups if name not in owners]:
-            message = f"has no share for {', '.join(missing)}; every subgroup needs one, 0 where it is absent"
+            message = f"has no {one} for {', '.join(missing)}; every subgroup needs one, 0 where it is absent"
             self._problem(location, message)
         found = {}
         for subgroup in self.subgroups:

@@ -23,9 +23,9 @@ def digest(
 ) -> str:
     """The blake2b digest of a study.
 
-    It leaves out levels, replicates, title, question and estimands, so that levels and replicates can be added to a
-    store and estimands can be reworded. It includes every ``--set``, so that a study changed on the command line never
-    shares a store with the study in the file.
+    It leaves out levels, replicates, title, question, estimands and the weights of subgroups in groups, so that levels
+    and replicates can be added to a store, and estimands and weights can be changed. It includes every ``--set``, so
+    that a study changed on the command line never shares a store with the study in the file.
 
     Args:
         base: tables of the base condition with defaults filled in, evaluation included.
@@ -39,8 +39,9 @@ def digest(
     Returns:
         64 hexadecimal digits.
     """
+    population = {name: value for name, value in base.get("population", {}).items() if name != "weights"}
     content = {
-        "base": base,
+        "base": {**base, "population": population} if "population" in base else base,
         "seed": seed,
         "subgroups": list(subgroups),
         "factors": list(factors),

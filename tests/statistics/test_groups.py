@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
 import xarray as xr
 
 from biasprop.estimands import estimand
@@ -57,6 +58,26 @@ def test_the_auc_of_a_group_is_of_the_twins_of_all_its_subgroups() -> None:
         assert found["auc"].sel(subgroup=name) == auc(scores, np.tile(arm["label"].values, 2))
         assert found["n"].sel(subgroup=name) == 240
         assert np.isnan(found["train_auc"].sel(subgroup=name))
+
+
+def test_a_group_can_weight_its_subgroups() -> None:
+    plain, cube = cubes()
+    weights = {"light_north": 3.0, "light_south": 1.0, "dark_north": 0.5, "dark_south": 0.0}
+    weighted = plain.assign_attrs(population=json.dumps(POPULATION | {"weights": weights}))
+    found, equal = (measure(each, 0.8).sel(ARM).isel(replicate=0, draw=0) for each in (weighted, cube))
+    arm = plain.sel(ARM).isel(replicate=0, draw=0)
+    for name, inside in POPULATION["groups"]:
+        scores, labels = arm["score"].sel(subgroup=inside).values.ravel(), np.tile(arm["label"].values, 2)
+        weight = np.repeat([weights[subgroup] for subgroup in inside], 120)
+        assert found["auc"].sel(subgroup=name) == auc(scores, labels, weight)
+        for rate in ("sensitivity", "ece", "brier"):
+            assert found[rate].sel(subgroup=name) != equal[rate].sel(subgroup=name)
+    alone = found.sel(subgroup="dark")
+    for name in ("auc", "z", "ece", "sensitivity", "net_benefit", "n", "n_positive"):
+        only = float(found[name].sel(subgroup="dark_north"))
+        assert float(alone[name]) == pytest.approx(only, rel=1e-12), "the other subgroup has weight 0"
+    for name in ("auc", "brier"):
+        xr.testing.assert_equal(found[name].sel(subgroup=SUBGROUPS), equal[name].sel(subgroup=SUBGROUPS))
 
 
 def test_labels_of_a_shifted_test_set_stay_with_their_subgroup() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from biasprop.component import InputError
+from biasprop.execution.provenance import attributes
 from biasprop.population.shifts import shifted_prevalence
 from biasprop.study import design
 from biasprop.study.load import load_study
@@ -107,6 +108,29 @@ def test_shifts_of_the_population_are_those_of_every_stage_but_leave_test_labels
     assert (own.acquisition, own.exposure, own.missed) == (0.2, 0.0, 0.1), "those of the stage take precedence"
 
 
+def test_weights_in_groups_are_stated_like_shares_and_are_in_no_digest(tmp_path: Path) -> None:
+    weighted = "[population.weights]\n{}\n[population.groups]"
+    plain = loaded(tmp_path)
+    for text, wanted in (
+        ("sex = { female = 0.8, male = 0.2 }", [0.4, 0.4, 0.1, 0.1]),
+        ("child = 2.0\nmale_adult = 3.0\nfemale_adult = 0.0", [1.0, 0.0, 1.0, 3.0]),
+    ):
+        study = loaded(tmp_path, ("[population.groups]", weighted.format(text)))
+        assert study.population is not None and study.digest == plain.digest
+        assert list(study.population.weights.values()) == pytest.approx(wanted)
+        assert attributes(study)["population"]["weights"] == study.population.weights
+        assert design.layout(study) == design.layout(plain)
+    for text, said in (
+        ("child = 2.0\nmale_adult = 3.0", "population.weights: has no weight for female_adult"),
+        ("child = 0.0\nadult = 3.0", "population.weights: leaves child without a test subject of positive weight"),
+        ("child = -1.0\nadult = 3.0", "population.weights.child: is -1.0; has to be a number of at least 0"),
+        ("child = true\nadult = 3.0", "population.weights.child: is True; has to be a number of at least 0"),
+        ("chil = 1.0\nadult = 3.0", "population.weights.chil: there is no such subgroup or group"),
+    ):
+        with pytest.raises(InputError, match=said):
+            loaded(tmp_path, ("[population.groups]", weighted.format(text)))
+
+
 @pytest.mark.parametrize("smoke", [False, True])
 def test_levels_set_keys_of_groups(tmp_path: Path, smoke: bool) -> None:
     study = loaded(tmp_path, smoke=smoke)
@@ -191,7 +215,7 @@ BAD = {
         "shares = { sex = {",
         "shares = { male_adult = 0.1, sex = {",
         "male_adult = 0.1, sex",
-        ("mixes shares of attributes with shares of subgroups",),
+        ("mixes shares of attributes and of subgroups",),
     ),
     "one shift from two groups": (
         "male = { acq",
