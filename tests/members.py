@@ -24,6 +24,7 @@ from biasprop.interfaces import ArraySpec, Example, RendersImages, Spec, Subject
 from biasprop.loops import LOOPS
 from biasprop.mitigations import MITIGATIONS, PRETRAINING_MITIGATIONS
 from biasprop.objectives import OBJECTIVES
+from biasprop.optimisers import OPTIMISERS
 from biasprop.protocols import PROTOCOLS
 from biasprop.sources import SOURCES
 from biasprop.study.conditions import Pretraining, PretrainingCondition
@@ -40,6 +41,7 @@ ROOMS: dict[str, Mapping[str, type[Component]]] = {
     "mitigations": MITIGATIONS,
     "pretraining_mitigations": PRETRAINING_MITIGATIONS,
     "loops": LOOPS,
+    "optimisers": OPTIMISERS,
     "tasks": TASKS,
 }
 IMAGES = [kind for kind, cls in GENERATORS.items() if issubclass(cls, ImageGenerator)]

@@ -18,6 +18,7 @@ from biasprop.interfaces.examples import (
 )
 from biasprop.interfaces.finetuning import (
     BatchOptimiser,
+    Descent,
     FinetuningLoss,
     FineTuningMethod,
     FrozenMethod,
@@ -26,6 +27,7 @@ from biasprop.interfaces.finetuning import (
     Labelled,
     Mitigation,
     Optimiser,
+    RateOfStep,
     ReadOut,
     Recipe,
     RefitsHead,
@@ -62,6 +64,7 @@ __all__ = [
     "ArraySpec",
     "BatchOptimiser",
     "Cohort",
+    "Descent",
     "Encoder",
     "Example",
     "FeatureMap",
@@ -92,6 +95,7 @@ __all__ = [
     "Population",
     "PretrainingMitigation",
     "PretrainingSteps",
+    "RateOfStep",
     "ReadOut",
     "Recipe",
     "RefitsHead",

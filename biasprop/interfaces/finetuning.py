@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Array, Float, Int, Key
@@ -82,6 +82,25 @@ class Task(Protocol):
         ...
 
 
+RateOfStep = Callable[[Int[Array, ""]], Float[Array, ""]]
+"""Learning rate at a step."""
+
+
+class Descent(Protocol):
+    """How parameters move along a gradient."""
+
+    kind: str
+
+    def transformation(self, rate: RateOfStep, weight_decay: float | Float[Array, ""]) -> optax.GradientTransformation:
+        """The gradient transformation.
+
+        Args:
+            rate: learning rate at a step.
+            weight_decay: decoupled weight decay of matrices, per unit of the learning rate.
+        """
+        ...
+
+
 class Optimiser(Protocol):
     """Gradient descent of a given length."""
 
@@ -90,7 +109,7 @@ class Optimiser(Protocol):
         """Number of steps."""
         ...
 
-    def optimiser(self) -> optax.GradientTransformation:
+    def transformation(self) -> optax.GradientTransformation:
         """The gradient transformation of all steps."""
         ...
 

@@ -88,7 +88,7 @@ class AdversarialSchedule(NamedTuple):
         """Number of optimiser steps."""
         return self.base.steps
 
-    def optimiser(self) -> optax.GradientTransformation:
+    def transformation(self) -> optax.GradientTransformation:
         """The schedule's optimiser, and plain gradient steps for the adversary, whose gradient has the other sign."""
         import optax
 
@@ -97,4 +97,4 @@ class AdversarialSchedule(NamedTuple):
         def label(params: Params) -> Params:
             return {name: "adversary" if name == ADVERSARY else "model" for name in params}
 
-        return optax.partition({"model": self.base.optimiser(), "adversary": ascent}, label)
+        return optax.partition({"model": self.base.transformation(), "adversary": ascent}, label)

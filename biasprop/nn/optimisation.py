@@ -14,8 +14,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 from pydantic import Field
 
-from biasprop.component import Component, Traced
-from biasprop.interfaces import Params, TrainingTask
+from biasprop.component import Component, OneOf, Traced
+from biasprop.interfaces import Descent, Params, TrainingTask
+from biasprop.optimisers import OPTIMISERS
 
 if TYPE_CHECKING:
     import optax
@@ -27,8 +28,13 @@ NOT_DIVERGED = -1
 """``State.diverged_at`` of a run that has not diverged."""
 
 
+def _is_adamw(optimiser: Descent) -> bool:
+    """Whether it is the default, which is not serialised and does not enter the digest."""
+    return optimiser == OPTIMISERS["adamw"]()
+
+
 class Schedule(Component):
-    """AdamW with linear warm-up and cosine decay to zero (Loshchilov and Hutter 2019), gradients clipped to norm 1."""
+    """Linear warm-up and cosine decay to zero (Loshchilov and Hutter 2017), gradients clipped to norm 1."""
 
     steps: Annotated[int, Traced(), Field(ge=1, le=100_000_000)] = 2_200
     """Number of optimiser steps."""
@@ -40,6 +46,10 @@ class Schedule(Component):
     """Decoupled weight decay, on matrices only."""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05
     """Fraction of the steps over which the learning rate rises from 0."""
+    optimiser: Annotated[Descent, OneOf(OPTIMISERS)] = Field(
+        default_factory=lambda: OPTIMISERS["adamw"](), exclude_if=_is_adamw
+    )
+    """How the parameters move along the gradient."""
 
     def rate(self, step: Int[Array, ""]) -> Float[Array, ""]:
         """Learning rate at a step."""
@@ -48,18 +58,12 @@ class Schedule(Component):
         falling = 0.5 * (1 + jnp.cos(jnp.pi * (progress - self.warmup) / (1 - self.warmup)))
         return self.learning_rate * jnp.where(progress < self.warmup, rising, falling)
 
-    def optimiser(self) -> optax.GradientTransformation:
+    def transformation(self) -> optax.GradientTransformation:
         """The optax gradient transformation."""
         import optax
 
-        return optax.chain(
-            optax.clip_by_global_norm(1.0),
-            optax.adamw(
-                self.rate,  # pyright: ignore[reportArgumentType] - optax passes an integer step
-                weight_decay=self.weight_decay,  # pyright: ignore[reportArgumentType] - may be traced
-                mask=lambda params: jax.tree.map(lambda leaf: leaf.ndim > 1, params),
-            ),
-        )
+        step = self.optimiser.transformation(self.rate, self.weight_decay)
+        return optax.chain(optax.clip_by_global_norm(1.0), step)
 
 
 class State(NamedTuple):
@@ -74,7 +78,7 @@ class State(NamedTuple):
 
 def start(task: TrainingTask, params: Params) -> State:
     """The state before the first step."""
-    return State(params, task.schedule.optimiser().init(params), jnp.int32(0), jnp.int32(NOT_DIVERGED))
+    return State(params, task.schedule.transformation().init(params), jnp.int32(0), jnp.int32(NOT_DIVERGED))
 
 
 def segment(task: TrainingTask, state: State) -> tuple[State, Float[Array, " s"]]:
@@ -83,7 +87,7 @@ def segment(task: TrainingTask, state: State) -> tuple[State, Float[Array, " s"]
     Returns:
         The state after them, and the loss of each step (NaN for steps beyond the end or after divergence).
     """
-    optimiser = task.schedule.optimiser()
+    optimiser = task.schedule.transformation()
 
     def step(state: State, _: None) -> tuple[State, Float[Array, ""]]:
         loss, gradients = jax.value_and_grad(task.loss)(state.params, state.step)

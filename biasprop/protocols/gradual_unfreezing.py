@@ -85,7 +85,7 @@ class UnfreezingSchedule(NamedTuple):
         """Number of optimiser steps."""
         return self.base.steps
 
-    def optimiser(self) -> optax.GradientTransformation:
+    def transformation(self) -> optax.GradientTransformation:
         """The schedule's optimiser without updates (weight decay included) of frozen layers.
 
         Moments of frozen layers are updated, so a layer starts with warm moments when it is unfrozen.
@@ -102,4 +102,4 @@ class UnfreezingSchedule(NamedTuple):
 
             return updates | {"encoder": jax.tree.map(gate_layer, numbers, updates["encoder"])}, state + 1
 
-        return optax.chain(self.base.optimiser(), optax.GradientTransformation(lambda params: jnp.int32(0), gate))
+        return optax.chain(self.base.transformation(), optax.GradientTransformation(lambda params: jnp.int32(0), gate))

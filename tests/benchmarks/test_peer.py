@@ -98,7 +98,7 @@ def test_the_optimiser_takes_the_same_steps() -> None:
     def loss(params: Any) -> Any:
         return 5 * jnp.sum((params["w"] + params["b"] - target) ** 2)  # clipped at first
 
-    transform = schedule.optimiser()
+    transform = schedule.transformation()
     params: Any = jax.tree.map(jnp.asarray, start)
     moments = transform.init(params)
     w, b = (torch.nn.Parameter(tensor(start[name])) for name in ("w", "b"))

@@ -11,6 +11,7 @@ from tests.source_tree import ROOT, Import, imports, modules
 FLOORS = (
     ("interfaces",),
     ("component", "keys", "status", "biasprop"),
+    ("optimisers",),
     ("hardware", "metrics", "nn", "population", "store"),
     ("generators", "encoders", "objectives", "protocols", "mitigations", "tasks", "loops", "statistics"),
     ("difficulty", "estimands"),
@@ -33,6 +34,7 @@ ROOMS = (
     "mitigations",
     "tasks",
     "loops",
+    "optimisers",
     "sources",
     "difficulty",
     "estimands",

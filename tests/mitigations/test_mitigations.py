@@ -58,7 +58,7 @@ def test_the_adversary_ascends_by_group_losses_and_nothing_else_changes() -> Non
     weights = np.exp(0.3 * each) * [(own == k).any() for k in range(4)]
     weights /= weights.sum()
     assert float(told) == pytest.approx(float(weights @ each), rel=1e-5)
-    optimiser, plain = robust.schedule.optimiser(), robust.base_task.schedule.optimiser()
+    optimiser, plain = robust.schedule.transformation(), robust.base_task.schedule.transformation()
     updates, _ = optimiser.update(gradients, optimiser.init(params), params)
     assert np.allclose(updates["adversary"], 0.3 * each, rtol=1e-5, atol=1e-7)
     learned = {name: params[name] for name in ("encoder", "head")}

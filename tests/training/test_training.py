@@ -93,7 +93,7 @@ def test_loss_falls_and_decay_is_on_matrices_only() -> None:
     _, losses = run(Walk(Schedule(steps=200, batch=2, learning_rate=0.05)))
     assert losses[190:200].mean() < 0.7 * losses[:10].mean()
     frozen = Schedule(steps=100, batch=2, learning_rate=0.05, weight_decay=1.0)
-    transform = frozen.optimiser()
+    transform = frozen.transformation()
     zero = jax.tree.map(jnp.zeros_like, PARAMS)
     moments = transform.init(PARAMS)
     updates: Any = zero
