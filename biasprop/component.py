@@ -86,6 +86,16 @@ class OneOf:
         return {"anyOf": [{"enum": list(self.table)}, handler(schema)]} if self.bare else handler(schema)
 
 
+def default_member(table: Mapping[str, type[Definition]], kind: str) -> Callable[[], Any]:
+    """A factory of a member with its defaults, for a field annotated with :class:`OneOf`.
+
+    Args:
+        table: of the room.
+        kind: of the member.
+    """
+    return lambda: table[kind]()
+
+
 def _by_kind(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
 

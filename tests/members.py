@@ -23,6 +23,7 @@ from biasprop.generators.images import ImageGenerator
 from biasprop.interfaces import ArraySpec, Example, RendersImages, Spec, Subjects
 from biasprop.loops import LOOPS
 from biasprop.mitigations import MITIGATIONS, PRETRAINING_MITIGATIONS
+from biasprop.normalisations import NORMALISATIONS
 from biasprop.objectives import OBJECTIVES
 from biasprop.optimisers import OPTIMISERS
 from biasprop.protocols import PROTOCOLS
@@ -41,6 +42,7 @@ ROOMS: dict[str, Mapping[str, type[Component]]] = {
     "mitigations": MITIGATIONS,
     "pretraining_mitigations": PRETRAINING_MITIGATIONS,
     "loops": LOOPS,
+    "normalisations": NORMALISATIONS,
     "optimisers": OPTIMISERS,
     "tasks": TASKS,
 }

@@ -21,8 +21,7 @@ class Mixer(PatchEncoder):
     token_hidden: Annotated[int, Field(ge=1, le=4096)] = 32
     """Hidden width of the MLPs over positions; default: half the default width (Tolstikhin et al. 2021, table 1)."""
 
-    def counts(self, spec: Spec) -> tuple[int, int]:
-        """Number of parameters, and number of activations per example stored for the backward pass."""
+    def _counts(self, spec: Spec) -> tuple[int, int]:
         inputs, tokens = self._sizes(spec["image"].shape)
         width, wide, hidden = self.width, self.expansion, self.token_hidden
         block = 2 * tokens * hidden + hidden + width * (2 * wide * width + 5 + wide)

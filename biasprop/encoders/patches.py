@@ -7,11 +7,16 @@ from collections.abc import Callable
 from typing import Annotated, Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 from pydantic import Field
 
-from biasprop.component import Component
-from biasprop.interfaces import Example, Params, Spec
+from biasprop.component import Component, OneOf, default_member
+from biasprop.interfaces import Example, InputConstants, Normalisation, Params, Spec
+from biasprop.normalisations import NORMALISATIONS
+
+INPUT = "input"
+"""Name of the constants of a normalisation among the parameters."""
 
 
 class PatchEncoder(Component):
@@ -25,6 +30,12 @@ class PatchEncoder(Component):
     """Number of blocks."""
     expansion: Annotated[int, Field(ge=1, le=16)] = 2
     """Hidden width of the MLPs, as a multiple of the width."""
+
+    normalisation: Annotated[Normalisation, OneOf(NORMALISATIONS)] = Field(
+        default_factory=default_member(NORMALISATIONS, "fixed"),
+        exclude_if=lambda normalisation: normalisation.kind == "fixed",
+    )
+    """How the values of an image are scaled before the first layer."""
 
     reads: ClassVar[tuple[str, ...]] = ("image",)
     drops_tokens: ClassVar[bool] = False
@@ -44,7 +55,15 @@ class PatchEncoder(Component):
         """Untrained parameters for images of this shape."""
         from biasprop.nn import layers
 
-        return layers.init(self._network(*self._sizes(spec["image"].shape)), key)
+        params = layers.init(self._network(*self._sizes(spec["image"].shape)), key)
+        if not self.normalisation.of_cohort:
+            return params
+        channels = spec["image"].shape[2]
+        return self.with_constants(params, {"mean": jnp.full(channels, 0.5), "sd": jnp.full(channels, 0.25)})
+
+    def with_constants(self, params: Params, constants: InputConstants) -> Params:
+        """Parameters with these constants of the normalisation; without pretraining they are those of ``fixed``."""
+        return {**params, INPUT: constants}
 
     def tokens(
         self, params: Params, images: Float[Array, "n h w c"], keep: Callable[[Array], Array] | None = None
@@ -52,9 +71,11 @@ class PatchEncoder(Component):
         """Token features; if the encoder ``drops_tokens``, ``keep`` may select a subset of the embedded tokens."""
         from biasprop.nn import layers
 
-        patches = layers.patchify(4 * (images - 0.5), self.patch)
+        constants = jax.lax.stop_gradient(params.get(INPUT))
+        patches = layers.patchify(self.normalisation.apply(images, constants), self.patch)
         network = self._network(*self._sizes(images.shape[1:]))
-        return layers.apply(network, params, patches, *(() if keep is None else (keep,)))
+        trained = {name: values for name, values in params.items() if name != INPUT}
+        return layers.apply(network, trained, patches, *(() if keep is None else (keep,)))
 
     def apply(self, params: Params, examples: Example) -> Float[Array, "n d"]:
         """Mean-pooled features of a batch."""
@@ -72,6 +93,16 @@ class PatchEncoder(Component):
     def _sizes(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """Length of a flattened patch, and number of patches."""
         return self.patch * self.patch * shape[2], (shape[0] // self.patch) * (shape[1] // self.patch)
+
+    def counts(self, spec: Spec) -> tuple[int, int]:
+        """Number of parameters, and number of activations per example stored for the backward pass."""
+        parameters, activations = self._counts(spec)
+        constants = 2 * spec["image"].shape[2] if self.normalisation.of_cohort else 0
+        return parameters + constants, activations
+
+    @abstractmethod
+    def _counts(self, spec: Spec) -> tuple[int, int]:
+        """As :meth:`counts`, of the network alone."""
 
     @abstractmethod
     def _network(self, inputs: int, tokens: int) -> Any:

@@ -26,8 +26,7 @@ class Vit(PatchEncoder):
             raise ValueError(f"heads = {self.heads} must divide width = {self.width}")
         return self
 
-    def counts(self, spec: Spec) -> tuple[int, int]:
-        """Number of parameters, and number of activations per example stored for the backward pass."""
+    def _counts(self, spec: Spec) -> tuple[int, int]:
         inputs, tokens = self._sizes(spec["image"].shape)
         width, wide = self.width, self.expansion
         block = width * (width * (4 + 2 * wide) + 9 + wide)

@@ -7,7 +7,10 @@ in study files. :mod:`.examples` has the types that all of them pass on; the oth
 from biasprop.interfaces.encoders import (
     Encoder,
     FeatureMap,
+    HasNormalisation,
     HasTokens,
+    InputConstants,
+    Normalisation,
 )
 from biasprop.interfaces.examples import (
     ArraySpec,
@@ -79,14 +82,17 @@ __all__ = [
     "HasInformedObserver",
     "HasLaw",
     "HasLinearObserver",
+    "HasNormalisation",
     "HasPenalties",
     "HasPopulation",
     "HasSlope",
     "HasTokens",
+    "InputConstants",
     "Labelled",
     "Loop",
     "LoopState",
     "Mitigation",
+    "Normalisation",
     "Objective",
     "ObjectiveInputs",
     "Optimiser",

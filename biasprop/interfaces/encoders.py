@@ -9,6 +9,26 @@ from jaxtyping import Array, Float, Key
 
 from biasprop.interfaces.examples import Example, Params, Spec
 
+InputConstants = dict[str, Array]
+"""Constants of a normalisation: ``mean`` and ``sd`` of each channel, [c]."""
+
+
+class Normalisation(Protocol):
+    """Scales the values of images before a network."""
+
+    kind: str
+    of_cohort: ClassVar[bool]
+    """Whether it needs constants of the pretraining cohort."""
+
+    def apply(self, images: Float[Array, "n h w c"], constants: InputConstants | None) -> Float[Array, "n h w c"]:
+        """Scaled images.
+
+        Args:
+            images: of any size and number of channels.
+            constants: those of the encoder; None unless ``of_cohort``.
+        """
+        ...
+
 
 class FeatureMap(Protocol):
     """Maps examples to feature vectors, given parameters."""
@@ -43,6 +63,17 @@ class Encoder(FeatureMap, Protocol):
 
     def layers(self, params: Params) -> Params:
         """Layer number of each parameter: 0 is before the first layer, the largest number is next to the head."""
+        ...
+
+
+@runtime_checkable
+class HasNormalisation(Encoder, Protocol):
+    """An encoder whose input is normalised; constants of the cohort, if needed, are among its parameters."""
+
+    normalisation: Normalisation
+
+    def with_constants(self, params: Params, constants: InputConstants) -> Params:
+        """Parameters with these constants of its normalisation."""
         ...
 
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 from pydantic import Field
 
-from biasprop.component import Component, OneOf, Traced
+from biasprop.component import Component, OneOf, Traced, default_member
 from biasprop.interfaces import Descent, Params, TrainingTask
 from biasprop.optimisers import OPTIMISERS
 
@@ -47,7 +47,7 @@ class Schedule(Component):
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05
     """Fraction of the steps over which the learning rate rises from 0."""
     optimiser: Annotated[Descent, OneOf(OPTIMISERS)] = Field(
-        default_factory=lambda: OPTIMISERS["adamw"](), exclude_if=_is_adamw
+        default_factory=default_member(OPTIMISERS, "adamw"), exclude_if=_is_adamw
     )
     """How the parameters move along the gradient."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from pydantic import Field, PrivateAttr, field_validator
 
-from biasprop.component import Component, Definition, OneOf, Traced, replace_nested
+from biasprop.component import Component, Definition, OneOf, Traced, default_member, replace_nested
 from biasprop.difficulty import IN_MODES, InMode
 from biasprop.encoders import ENCODERS
 from biasprop.interfaces import (
@@ -40,11 +40,6 @@ Prevalence = Annotated[float, Field(gt=0, lt=1)]
 def _is_none(mitigation: Any) -> bool:
     """Whether there is no mitigation; the field is then not serialised and does not enter the digest."""
     return mitigation.kind == "none"
-
-
-def _member(table: Mapping[str, type[Component]], kind: str) -> Callable[[], Any]:
-    """A function that returns a member of a table with its defaults."""
-    return lambda: table[kind]()
 
 
 def _unset() -> Any:
@@ -97,7 +92,7 @@ class Pretraining(Component):
     """Pretraining without disease labels: a finite simulated cohort, its demographics and the objective."""
 
     source: Annotated[Source, OneOf(SOURCES)] = Field(
-        default_factory=_member(SOURCES, "cohort"), exclude_if=lambda source: source.in_domain
+        default_factory=default_member(SOURCES, "cohort"), exclude_if=lambda source: source.in_domain
     )
     """Origin of the images: the cohort, another generator, or images without subjects. Shares and prevalence apply to
     the cohort only."""
@@ -111,16 +106,18 @@ class Pretraining(Component):
     """P(disease | subgroup) in the cohort, equal in all subgroups unless a shift changes it."""
     shifts: Shifts = Field(default_factory=dict, exclude_if=no_shifts)
     """Subgroup -> how its members in the cohort differ beyond their share; their disease labels are not used."""
-    objective: Annotated[Objective, OneOf(OBJECTIVES)] = Field(default_factory=_member(OBJECTIVES, "contrastive"))
+    objective: Annotated[Objective, OneOf(OBJECTIVES)] = Field(
+        default_factory=default_member(OBJECTIVES, "contrastive")
+    )
     """Pretraining loss."""
     schedule: Schedule = Schedule()
     """Steps, batch size and learning rate."""
     loop: Annotated[Loop, OneOf(LOOPS)] = Field(
-        default_factory=_member(LOOPS, "central"), exclude_if=lambda loop: loop.kind == "central"
+        default_factory=default_member(LOOPS, "central"), exclude_if=lambda loop: loop.kind == "central"
     )
     """Where the examples are, and how parameters follow from them."""
     mitigation: Annotated[PretrainingMitigation, OneOf(PRETRAINING_MITIGATIONS)] = Field(
-        default_factory=_member(PRETRAINING_MITIGATIONS, "none"), exclude_if=_is_none
+        default_factory=default_member(PRETRAINING_MITIGATIONS, "none"), exclude_if=_is_none
     )
     """Countermeasure against a skew of the cohort; uses subgroups but no disease labels."""
     stages: tuple[Stage, ...] = Field(default=(), max_length=8, exclude_if=lambda stages: not stages)
@@ -179,13 +176,16 @@ class Finetuning(Component):
     shifts: Shifts = Field(default_factory=dict, exclude_if=no_shifts)
     """Subgroup -> how its members in the labelled and the validation set differ beyond their share."""
     task: Annotated[Task, OneOf(TASKS)] = Field(
-        default_factory=_member(TASKS, "disease"), exclude_if=lambda task: task == _member(TASKS, "disease")()
+        default_factory=default_member(TASKS, "disease"),
+        exclude_if=lambda task: task == default_member(TASKS, "disease")(),
     )
     """What is predicted and how it is judged."""
-    protocol: Annotated[FineTuningMethod, OneOf(PROTOCOLS)] = Field(default_factory=_member(PROTOCOLS, "linear_probe"))
+    protocol: Annotated[FineTuningMethod, OneOf(PROTOCOLS)] = Field(
+        default_factory=default_member(PROTOCOLS, "linear_probe")
+    )
     """Fine-tuning method: which parameters are fitted to the labels, and how."""
     mitigation: Annotated[Mitigation, OneOf(MITIGATIONS)] = Field(
-        default_factory=_member(MITIGATIONS, "none"), exclude_if=_is_none
+        default_factory=default_member(MITIGATIONS, "none"), exclude_if=_is_none
     )
     """Countermeasure against a skew; uses subgroups and recorded labels."""
 

@@ -11,10 +11,11 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from biasprop import keys
-from biasprop.interfaces import LoopState, Params
+from biasprop.interfaces import HasNormalisation, LoopState, Params
 from biasprop.keys import Stream
 from biasprop.nn import optimisation
 from biasprop.training.batching import Batch, broadcast, over_cells
+from biasprop.training.input_constants import input_constants
 from biasprop.training.pretraining_task import PretrainingTask, cached_cohort, pool_of
 
 COUNT_CHUNK = 10_000
@@ -172,7 +173,11 @@ def _last_stage(batch: Batch) -> Batch:
 
 
 def _initial(batch: Batch) -> Params:
-    return over_cells(_initial_parameters)(batch)
+    params = over_cells(_initial_parameters)(batch)
+    encoder = batch.condition.encoder
+    if isinstance(encoder, HasNormalisation) and encoder.normalisation.of_cohort:
+        params["encoder"] = encoder.with_constants(params["encoder"], input_constants(batch))
+    return params
 
 
 def _initial_parameters(batch: Batch) -> Params:

@@ -11,7 +11,7 @@ from tests.source_tree import ROOT, Import, imports, modules
 FLOORS = (
     ("interfaces",),
     ("component", "keys", "status", "biasprop"),
-    ("optimisers",),
+    ("optimisers", "normalisations"),
     ("hardware", "metrics", "nn", "population", "store"),
     ("generators", "encoders", "objectives", "protocols", "mitigations", "tasks", "loops", "statistics"),
     ("difficulty", "estimands"),
@@ -35,6 +35,7 @@ ROOMS = (
     "tasks",
     "loops",
     "optimisers",
+    "normalisations",
     "sources",
     "difficulty",
     "estimands",
@@ -44,7 +45,11 @@ ROOMS = (
 BASE = dict.fromkeys(ROOMS, ("component", "interfaces", "keys", "nn")) | {"estimands": ("metrics", "statistics")}
 """What a room may use."""
 
-BESIDES = {"difficulty": ("generators",), "sources": ("generators", "difficulty", "population")}
+BESIDES = {
+    "difficulty": ("generators",),
+    "encoders": ("normalisations",),
+    "sources": ("generators", "difficulty", "population"),
+}
 """What else a room may use: a mode wraps generators; a source draws subjects of a population, and may have a generator
 of its own."""
 

@@ -92,4 +92,4 @@ def test_a_study_can_vary_the_optimiser_and_the_default_is_in_no_digest() -> Non
     stated = load_study(path, ("pretraining.schedule.optimiser='adamw'",))
     muon = load_study(path, ("pretraining.schedule.optimiser={kind='muon', momentum=0.9}",))
     assert plain.base_table() == stated.base_table() != muon.base_table()
-    assert muon.pretraining.schedule.optimiser == OPTIMISERS["muon"](momentum=0.9)
+    assert muon.pretraining.schedule.optimiser == member("optimisers", "muon", momentum=0.9)
