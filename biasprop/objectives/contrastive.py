@@ -10,10 +10,10 @@ from jaxtyping import Array, Float, Key
 from pydantic import Field
 
 from biasprop.component import Component
-from biasprop.interfaces import Encoder, Example, Params, Spec
+from biasprop.interfaces import Encoder, Example, HasTokens, Params, Spec
 from biasprop.keys import at, at_each
 from biasprop.nn.views import Augmentation, without_views
-from biasprop.objectives import weighting
+from biasprop.objectives import visible_tokens, weighting
 
 
 class Contrastive(Component):
@@ -26,13 +26,21 @@ class Contrastive(Component):
     """Hidden and output width of the projection head."""
     augmentation: Augmentation = Augmentation()
     """Augmentation of the two views."""
+    hidden_percent: Annotated[int, Field(ge=0, le=90)] = Field(default=0, exclude_if=lambda percent: not percent)
+    """Patches of each view that the encoder does not see, %; each view hides others."""
 
     trains: ClassVar[bool] = True
     reads: ClassVar[tuple[str, ...]] = ()
 
     def incompatibility(self, encoder: Encoder, spec: Spec) -> str | None:
         """Why this objective cannot train this encoder on examples of this spec, or None."""
-        return without_views(self.kind, encoder)
+        if why := without_views(self.kind, encoder):
+            return why
+        return (
+            visible_tokens.incompatibility(self.kind, encoder, spec, self.hidden_percent)
+            if self.hidden_percent
+            else None
+        )
 
     def init(self, key: Key[Array, ""], encoder: Encoder, spec: Spec) -> Params:
         """Parameters of the projection head."""
@@ -55,9 +63,20 @@ class Contrastive(Component):
         n = len(jax.tree.leaves(examples)[0])
         view_keys = jax.vmap(lambda view: at_each(at(key, view), jnp.arange(n)))(jnp.arange(2))
         views = jax.vmap(jax.vmap(self.augmentation.view), (0, None))(view_keys, examples)
-        features = encoder.apply(params, jax.tree.map(lambda array: array.reshape(-1, *array.shape[2:]), views))
+        views = jax.tree.map(lambda array: array.reshape(-1, *array.shape[2:]), views)
+        features = self._features(encoder, params, views, at(key, 2))
         projected = layers.apply(self._head(features.shape[1]), extra, features)
         return nt_xent(projected, self.temperature, None if weight is None else jnp.tile(weight, 2))
+
+    def _features(self, encoder: Encoder, params: Params, views: Example, key: Key[Array, ""]) -> Float[Array, "m d"]:
+        """Pooled features of the visible patches."""
+        if not self.hidden_percent:
+            return encoder.apply(params, views)
+        assert isinstance(encoder, HasTokens), "see incompatibility"
+        m, height, width, _ = views["image"].shape
+        tokens = (height // encoder.patch) * (width // encoder.patch)
+        pick = visible_tokens.selection(key, m, tokens, self.hidden_percent)
+        return encoder.tokens(params, views["image"], lambda x: visible_tokens.selected(pick, x)).mean(axis=1)
 
     def _head(self, features: int) -> Any:
         from biasprop.nn import layers

@@ -6,13 +6,13 @@ from typing import Annotated, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Key
 from pydantic import Field
 
 from biasprop.component import Component
 from biasprop.interfaces import Encoder, Example, HasTokens, Params, Spec
 from biasprop.keys import at
-from biasprop.objectives import token_decoder
+from biasprop.objectives import token_decoder, visible_tokens
 
 
 class Masked(Component):
@@ -35,12 +35,7 @@ class Masked(Component):
         """Why this objective cannot train this encoder on examples of this spec, or None."""
         if not isinstance(encoder, HasTokens):
             return token_decoder.incompatibility(self.kind, encoder)
-        if not encoder.drops_tokens:
-            return f"{self.kind} needs an encoder that can drop tokens; {encoder.kind} cannot"
-        height, width, _ = spec["image"].shape
-        if self._visible_patches(tokens := (height // encoder.patch) * (width // encoder.patch)) >= tokens:
-            return f"hidden_percent = {self.hidden_percent} hides none of {tokens} patches"
-        return None
+        return visible_tokens.incompatibility(self.kind, encoder, spec, self.hidden_percent)
 
     def init(self, key: Key[Array, ""], encoder: HasTokens, spec: Spec) -> Params:
         """Parameters of the decoder, the mask token and the map to pixels."""
@@ -62,11 +57,8 @@ class Masked(Component):
         images = examples["image"]
         patches = layers.patchify(4 * (images - 0.5), encoder.patch)
         n, t, _ = patches.shape
-        visible = self._visible_patches(t)
-        order = jnp.argsort(jax.random.uniform(key, (n, t)), axis=1)
-        # Gather and scatter as one-hot products, because gathers are slow inside a compiled scan on XLA:CPU.
-        pick: Int[Array, "n s t"] = jax.nn.one_hot(order[:, :visible], t)
-        tokens = encoder.tokens(params, images, lambda x: jnp.einsum("nst,ntd->nsd", pick, x))
+        pick = visible_tokens.selection(key, n, t, self.hidden_percent)
+        tokens = encoder.tokens(params, images, lambda x: visible_tokens.selected(pick, x))
         hidden = 1 - pick.sum(axis=1)
         full = jnp.einsum("nst,nsd->ntd", pick, tokens) + hidden[..., None] * extra["token"]
         decoder = token_decoder.blueprint(encoder, images.shape[1:], self.decoder_width, self.decoder_depth)
@@ -77,7 +69,3 @@ class Masked(Component):
         error = jnp.mean((predicted - patches) ** 2, axis=-1)
         error = error * hidden
         return jnp.sum(error if weight is None else weight[:, None] * error) / jnp.sum(hidden)
-
-    def _visible_patches(self, tokens: int) -> int:
-        """Number of visible patches."""
-        return max(1, round(tokens * (100 - self.hidden_percent) / 100))

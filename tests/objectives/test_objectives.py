@@ -12,6 +12,7 @@ import pytest
 from biasprop.keys import at_each
 from biasprop.nn.layers import patchify
 from biasprop.nn.views import Augmentation, _resample
+from biasprop.objectives import visible_tokens
 from biasprop.objectives.contrastive import Contrastive, nt_xent
 from biasprop.objectives.masked import Masked
 from tests.members import image_spec, member
@@ -190,3 +191,27 @@ def test_a_stronger_lever_moves_a_view_further() -> None:
             for by in (0.02, 0.1, 0.3)
         ]
         assert 0 < moved[0] < moved[1] < moved[2], lever
+
+
+def test_a_contrastive_view_may_hide_patches_from_the_encoder() -> None:
+    """Half of the patches of each view decide the features; which half differs between views and steps."""
+    encoder = member("encoders", "vit", patch=4)
+    objective, all_seen = (member("objectives", "contrastive", hidden_percent=h) for h in (50, 0))
+    spec, key = image_spec(16, 16, 3), jax.random.key(3)
+    params, extra = encoder.init(key, spec), objective.init(key, encoder, spec)
+    images = jax.random.uniform(jax.random.key(4), (6, 16, 16, 3))
+
+    def seen(one: Any) -> np.ndarray:
+        slopes = jax.grad(lambda x: one.loss(encoder, params, extra, {"image": x}, key))(images)
+        return np.abs(slopes).max(axis=(1, 2, 3))
+
+    pick = visible_tokens.selection(key, 12, 16, 50)
+    assert pick.shape == (12, 8, 16) and np.array_equal(pick.sum(axis=(1, 2)), np.full(12, 8))
+    assert len(np.unique(pick.sum(axis=1), axis=0)) > 6 and pick.sum(axis=1).max() == 1
+    assert (seen(objective) > 0).all() and (seen(all_seen) > 0).all()
+    losses = [float(one.loss(encoder, params, extra, {"image": images}, key)) for one in (objective, all_seen)]
+    assert losses[0] != losses[1]
+    assert "cannot" in str(objective.incompatibility(member("encoders", "mixer"), spec))
+    assert "hides none of 4" in str(
+        member("objectives", "contrastive", hidden_percent=5).incompatibility(member("encoders", "vit"), spec)
+    )
