@@ -182,8 +182,7 @@ def _called(measure: str, values: xr.DataArray) -> str:
         return f"gap in {SCALES[GAPS[measure]].long_name}\n{values.attrs['between']}"
     if measure in METRICS:
         metric = METRICS[measure]
-        averaged = (
-            f"\n(mean on {metric.link.name})" if metric.link else ""
-        )  # the mean in tables is of the metric itself
+        # Means in tables are of the metric itself.
+        averaged = f"\n(mean on {metric.link.name})" if metric.link else ""
         return metric.long_name + (f" ({metric.unit})" if metric.unit else "") + averaged
     return plain(measure)
