@@ -70,7 +70,8 @@ def draw(
 
     Args:
         store: folder of the store.
-        measure, x, by, subgroups: see :func:`biasprop.report.figures.curves.draw`.
+        measure, x, by, subgroups: see :func:`biasprop.report.figures.curves.draw`; by default A and B of a gap are
+            those of the study's tables.
         at: ``FACTOR=LEVEL`` choices, one level per factor.
         out: picture to write; its suffix gives the format. By default ``<measure>.png`` in the working directory.
 
@@ -79,9 +80,10 @@ def draw(
         NotApplicable: too many levels are left to draw.
     """
     from biasprop.component import InputError
-    from biasprop.report import results
+    from biasprop.report import results, text_summary
     from biasprop.report.figures import curves
     from biasprop.report.plotting import save, unwritable
+    from biasprop.statistics.levels import compared
     from biasprop.statistics.measures import measure as measured
     from biasprop.store.view import open_cube
     from biasprop.study import design
@@ -96,7 +98,11 @@ def draw(
         raise InputError([f"--at {name}: give one level" for name in several])
     levels = {name: levels[0] for name, levels in fixed.items()}
     measures = measured(cube, **study.evaluation.decisions())
+    if measure in curves.GAPS:
+        subgroups = subgroups or compared(measures, study.estimands)
     figure = curves.draw(measures, measure, x, by, at=levels, subgroups=subgroups)
+    for line in text_summary.left_out(results.left_out(cube)):
+        print(line, file=sys.stderr)
     return save(figure, file.with_suffix(""), [file.suffix[1:]])[0]
 
 

@@ -22,6 +22,7 @@ from biasprop.execution import sweep
 from biasprop.execution.progress import Progress, make
 from biasprop.metrics import auc
 from biasprop.status import Status
+from biasprop.store.layout import shared
 from biasprop.store.store import Store
 from biasprop.study import design
 from biasprop.study.design import Label
@@ -71,9 +72,11 @@ def verify(
         :data:`TOLERANCE`.
 
     Raises:
-        InputError: no arm is finished, the sample is invalid, or the store cannot be read.
+        InputError: no arm is finished, the sample is invalid, the store cannot be read, or it has another content of a
+            level.
     """
     stored = Store.open(store, writable=False)
+    shared(stored.layout, design.layout(study), store)
     cells = design.cells(study)
     finished = [
         (i, k)

@@ -30,14 +30,15 @@ def json_object(
         store: folder of its cube.
         cells: of the run.
         status: of their arms, from :func:`biasprop.study.arm_status.arm_status`.
-        report: from :func:`biasprop.report.results.make_report`; gives the estimates.
+        report: from :func:`biasprop.report.results.make_report`; gives the estimates, and the stored levels and
+            replicates that are left out.
         more: further keys.
     """
     from biasprop.report.tables import as_json
 
     done = arm_status.cells_done(cells, status)
     whole = as_json([], study=study.stem, digest=study.digest, store=store, done=done, total=len(cells))
-    estimates = {"estimates": report["estimates"]} if report else {}
+    estimates = {name: report[name] for name in ("estimates", "left_out")} if report else {}
     return json.dumps(whole | estimates | more, allow_nan=False)
 
 
@@ -61,9 +62,8 @@ def precision_text(study: Study, store: Path, half_width: float) -> str:
     from biasprop.statistics.measures import measure
     from biasprop.statistics.precision import precision
 
-    measures = None
-    if store.exists():
-        measures = measure(results.open_study_cube(study, store).load(), **study.evaluation.decisions())
+    cube = results.stored_study_cube(study, store)
+    measures = None if cube is None else measure(cube, **study.evaluation.decisions())
     return tables.precision_text(precision(measures, study.estimands, half_width), half_width, results.TABLE_WIDTH)
 
 
@@ -81,6 +81,7 @@ def difficulty_text(study: Study, store: Path, *, as_json: bool, report: Callabl
     from biasprop.observers import ledger
     from biasprop.report import difficulty, results, tables
 
+    cube = results.stored_study_cube(study, store)  # first, because a store of other levels is refused
     stored = store.exists()
     entries = ledger.load_or_compute(study, store if stored else None, learn=True, report=report)
     if stored:
@@ -88,5 +89,5 @@ def difficulty_text(study: Study, store: Path, *, as_json: bool, report: Callabl
     if as_json:
         content = {"study": study.stem, "digest": study.digest, "ledger": ledger.as_json(entries)}
         return json.dumps(content, allow_nan=False) + "\n"
-    summary = results.summarise(study, results.open_study_cube(study, store).load(), entries) if stored else None
+    summary = None if cube is None else results.summarise(study, cube, entries)
     return tables.text(difficulty.tables(study, entries, summary), results.TABLE_WIDTH)

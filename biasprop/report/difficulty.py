@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from biasprop.report.tables import DASH, bracket, empty_table, number, with_interval
-from biasprop.statistics.estimand import first_pair
+from biasprop.statistics.estimand import compared_pair
 from biasprop.statistics.summary import LevelRow, Mean, Parts, Summary
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def tables(study: Study, entries: Sequence[Entry], summary: Summary | None = None) -> list[Table]:
     """Return the ledger of every generator and, with a summary of the cube, the terms of its gaps."""
-    pair = first_pair(study.estimands) or (study.subgroups[0], study.subgroups[-1])
+    pair = compared_pair(study.estimands, study.subgroups) or (study.subgroups[0], study.subgroups[0])
     found = []
     for entry in entries:
         where = [f"{name} {', '.join(map(str, labels))}" for name, labels in entry.where.items()]

@@ -16,6 +16,7 @@ from biasprop.store import json_cache
 from biasprop.store.ledger import read as read_ledger
 from biasprop.store.metadata import table
 from biasprop.store.store import Store
+from biasprop.store.view import LEFT_OUT
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,30 +30,34 @@ TABLE_WIDTH = 200
 
 
 def make_report(study: Study, store: Path, entries: Sequence[Entry]) -> dict[str, Any]:
-    """Return tables, estimates and figures; from the cache while scores, ledger, study and code are the same."""
+    """Return tables, estimates, figures and what is left out; from the cache while scores, ledger, study and code are
+    the same. The cache has the tables of every width that was asked for."""
     from biasprop.report import figures
 
-    width = _table_width()
-    key = _key(study, store, ledger.as_json(entries), width)
-    report = json_cache.cached(store, key, lambda: _make(study, store, entries, width))
-    if not figures.intact(store / "figures", report["figures"]):
-        report = _make(study, store, entries, width)
+    width, folder = str(_table_width()), store / "figures"
+    key = _key(study, store, ledger.as_json(entries))
+    cache = store / "cache" / f"{key}.json"
+    report = json_cache.read(cache, key)
+    if report is None or width not in report["tables"] or not figures.intact(folder, report["drawn_from"]):
+        earlier = report["tables"] if report else {}
+        report = _make(study, store, entries, int(width))
+        report |= {"tables": earlier | {width: report["tables"]}}
+        json_cache.write(cache, report, key)
     # Someone else may have written the cache: keep control characters from the terminal.
-    return report | {"tables": "".join(c for c in report["tables"] if c.isprintable() or c == "\n")}
+    text = "".join(c for c in report["tables"][width] if c.isprintable() or c == "\n")
+    return report | {"tables": text, "figures": [str(folder / name) for name in report["figures"]]}
 
 
 def cached_estimates(study: Study, store: Path) -> list[dict[str, Any]]:
     """Estimates of the last report if study, scores, ledger and code have not changed since, else an empty list.
 
-    Computes nothing. A report printed to a terminal is found only from a terminal of the same width.
+    Computes nothing.
     """
-    stored_ledger = read_ledger(store)
-    for width in dict.fromkeys((_table_width(), TABLE_WIDTH)) if stored_ledger else ():
-        key = _key(study, store, stored_ledger, width)
-        report = json_cache.read(store / "cache" / f"{key}.json", key)
-        if report is not None:
-            return report["estimates"]
-    return []
+    if not (stored_ledger := read_ledger(store)):
+        return []
+    key = _key(study, store, stored_ledger)
+    report = json_cache.read(store / "cache" / f"{key}.json", key)
+    return [] if report is None else report["estimates"]
 
 
 def summarise(study: Study, cube: xr.Dataset, entries: Sequence[Entry]) -> Summary:
@@ -65,7 +70,7 @@ def summarise(study: Study, cube: xr.Dataset, entries: Sequence[Entry]) -> Summa
 
 
 def study_of(cube: xr.Dataset, store: Path) -> Study:
-    """Return the study that a store was made from, with the overrides it was run with.
+    """Return the study that a store was last run with, with its overrides and the cube's number of replicates.
 
     Raises:
         InputError: the stored text is missing or no longer a valid study.
@@ -87,16 +92,36 @@ def study_of(cube: xr.Dataset, store: Path) -> Study:
             set=tuple(assignments),
             scale=scale,
             smoke=bool(overrides.get("smoke")),
+            replicates=cube.sizes["replicate"],
         )
     )
 
 
 def open_study_cube(study: Study, store: Path) -> xr.Dataset:
-    """Open the cube with the study's levels and replicates, in the study's order."""
-    from biasprop.store.view import open_cube
+    """Open the cube with what the store has of the study's levels and replicates, in the study's order.
 
-    labels = {name: [level.label for level in study.levels(name)] for name in study.factors}
-    return open_cube(store, labels, study.replicates)
+    A store that holds the last run of the study gives the same by :func:`biasprop.open_cube`, without the study.
+
+    Raises:
+        InputError: a level of the study has another content in the store, or the store cannot be read.
+    """
+    from biasprop.store.layout import shared
+    from biasprop.store.view import open_cube
+    from biasprop.study import design
+
+    levels, replicates = shared(Store.open(store, writable=False).layout, design.layout(study), store)
+    return open_cube(store, levels, replicates)
+
+
+def stored_study_cube(study: Study, store: Path) -> xr.Dataset | None:
+    """Load :func:`open_study_cube`; None if there is no store, or it has no arm of the study."""
+    cube = open_study_cube(study, store) if store.exists() else None
+    return cube.load() if cube is not None and cube["status"].size else None
+
+
+def left_out(cube: xr.Dataset) -> dict[str, list[Any]]:
+    """Return the stored levels and replicates that a cube does not show, see :func:`biasprop.open_cube`."""
+    return table(cube.attrs, LEFT_OUT, {})
 
 
 def _table_width() -> int:
@@ -104,14 +129,15 @@ def _table_width() -> int:
     return max(get_terminal_size().columns, 100) if sys.stdout.isatty() else TABLE_WIDTH
 
 
-def _key(study: Study, store: Path, ledger_json: Any, width: int) -> str:
+def _key(study: Study, store: Path, ledger_json: Any) -> str:
+    """Digest of everything that the numbers of a report depend on."""
     root = Path(__file__).parents[1]
     files = [root / "observers" / "ledger.py"]
-    for package in ("metrics", "statistics", "report"):
+    for package in ("metrics", "statistics", "estimands", "store", "study", "report"):
         files += sorted((root / package).rglob("*.py"))
     code = hashlib.blake2b(b"".join(file.read_bytes() for file in files), digest_size=16).hexdigest()
     scores = Store.open(store, writable=False).scores_digest()
-    parts = [scores, code, study.model_dump(mode="json"), ledger_json, width, str(store.resolve())]
+    parts = [scores, code, study.model_dump(mode="json"), ledger_json]
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
 
 
@@ -121,11 +147,13 @@ def _make(study: Study, store: Path, entries: Sequence[Entry], width: int) -> di
     cube = open_study_cube(study, store).load()
     summary = summarise(study, cube, entries)
     drawn = figures.draw_all(cube, summary.estimates, store / "figures", study)
+    shown = tables.text(tables.tables(summary, difficulty.tables(study, entries, summary)), width)
+    beyond = left_out(cube)
     return {
-        "tables": tables.text(tables.tables(summary, difficulty.tables(study, entries, summary)), width)
-        + "\n"
-        + text_summary.paragraph(summary),
+        "tables": "\n".join([shown, text_summary.paragraph(summary), *text_summary.left_out(beyond)]),
         "estimates": summary.to_json()["estimates"],
-        "figures": [str(path) for path in drawn],
+        "left_out": beyond,
+        "figures": [path.name for path in drawn],
         "skipped": figures.skipped(store / "figures"),
+        "drawn_from": figures.drawn_from(cube, study, estimates=summary.estimates),
     }

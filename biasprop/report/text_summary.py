@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from biasprop.estimands import ESTIMANDS
 from biasprop.statistics.summary import Estimate, LevelRow, Summary, place, where
@@ -35,6 +35,16 @@ def paragraph(summary: Summary, width: int = 100) -> str:
     if summary.levels:
         sentences.append(_levels(summary.levels))
     return textwrap.fill(" ".join(sentences), width, break_on_hyphens=False, break_long_words=False)
+
+
+def left_out(beyond: Mapping[str, Sequence[object]]) -> list[str]:
+    """Return a line that names stored levels and replicates of which nothing is shown; no line if there are none.
+
+    Args:
+        beyond: factor -> levels, ``replicate`` -> numbers.
+    """
+    parts = [f"{name} {', '.join(map(str, labels))}" for name, labels in beyond.items()]
+    return [f"Left out, because the study as it was last run does not have them: {'; '.join(parts)}."] if parts else []
 
 
 def _primary(estimate: Estimate) -> str:

@@ -27,19 +27,22 @@ def dataframe(store: str | Path) -> pd.DataFrame:
         store: the folder of the store, which may be partly filled.
 
     Returns:
-        See :func:`tabulated`.
+        See :func:`tabulated`. It is of the study as it was last run: ``attrs["left_out"]`` names levels and replicates
+        that the store has besides.
 
     Raises:
         InputError: there is no such store, it is damaged, or its study is no longer valid.
     """
     from biasprop.observers import ledger
     from biasprop.report import results
-    from biasprop.store.view import open_cube
+    from biasprop.store.view import LEFT_OUT, open_cube
 
     path = Path(store).resolve()
     cube = open_cube(path).load()
     study = results.study_of(cube, path)
-    return tabulated(results.summarise(study, cube, ledger.load_or_compute(study, path)))
+    found = tabulated(results.summarise(study, cube, ledger.load_or_compute(study, path)))
+    found.attrs |= {LEFT_OUT: results.left_out(cube)}
+    return found
 
 
 def tabulated(summary: Summary) -> pd.DataFrame:

@@ -12,7 +12,7 @@ swap contrast first.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
@@ -78,18 +78,24 @@ def decompose(
             contrast.
 
     Returns:
-        One entry per place; arms of one budget and protocol, which share a swap contrast, are consecutive.
+        One entry per place; arms of one budget and protocol, which share a swap contrast, are consecutive. Arms that
+        the measures lack are left out, and what is compared with one is NaN.
     """
     gaps = gap(per_replicate(measures, "z"), pair)
     skew = next((e.skew for e in sorted(estimands, key=lambda e: not e.primary) if e.skew), None)
     blocks: dict[str, list[Parts]] = {}
-    for place in places:
+    for place in (place for place in places if _has(gaps, place.arm)):
         elsewhere = {name: level for name, level in place.arm.items() if not skew or name != skew[0]}
         blocks.setdefault(str(elsewhere), []).append(_parts(gaps, place, pair, skew))
     return [parts for block in blocks.values() for parts in block]
 
 
 def _parts(gaps: xr.DataArray, place: Place, pair: tuple[str, str], skew: Skew | None) -> Parts:
+    place = replace(
+        place,
+        balanced=place.balanced if _has(gaps, place.balanced) else None,
+        plenty=place.plenty if _has(gaps, place.plenty) else None,
+    )
     low, high = place.ledger.physics(pair)
     learner, reason = NAN, f"learner: arm {', '.join(f'{k} {v}' for k, v in (place.plenty or {}).items())}"
     if place.plenty is None:
@@ -118,6 +124,10 @@ def _parts(gaps: xr.DataArray, place: Place, pair: tuple[str, str], skew: Skew |
         bracket=(low, high),
         reason=reason,
     )
+
+
+def _has(gaps: xr.DataArray, arm: dict[str, Level] | None) -> bool:
+    return arm is not None and all(level in gaps[name].values.tolist() for name, level in arm.items())
 
 
 def _of(gaps: xr.DataArray, arm: dict[str, Level] | None) -> NDArray[np.float64]:

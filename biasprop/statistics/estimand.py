@@ -246,7 +246,9 @@ def references(kind: type[Estimand]) -> dict[str, str]:
     return {name: what[0] for name, what in marks.items() if what}
 
 
-def first_pair(estimands: Iterable[Estimand]) -> tuple[str, str] | None:
-    """Return A and B of the primary estimand, else of the first one that compares two subgroups; None without one."""
+def compared_pair(estimands: Iterable[Estimand], subgroups: Sequence[str]) -> tuple[str, str] | None:
+    """Return A and B of the primary estimand, else of the first one that compares two subgroups, else the first two
+    subgroups; None with one subgroup. Every gap that a report gives beside the estimands is between these two."""
     pairs = (estimand.pair for estimand in sorted(estimands, key=lambda e: not e.primary))
-    return next((pair for pair in pairs if pair), None)
+    stated = next((pair for pair in pairs if pair), None)
+    return stated or ((subgroups[0], subgroups[1]) if len(subgroups) > 1 else None)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from biasprop.metrics import METRICS, SCALES
 from biasprop.statistics.contrasts import gap, levelling_down
-from biasprop.statistics.estimand import Estimand, Level, first_pair
+from biasprop.statistics.estimand import Estimand, Level, compared_pair
 from biasprop.statistics.groups import subgroups_of
 from biasprop.statistics.intervals import t_intervals
 from biasprop.statistics.measures import per_replicate, worst_measures
@@ -26,10 +26,8 @@ ACROSS = (*worst_measures(METRICS), "threshold", *(name for name, metric in METR
 
 
 def compared(measures: xr.Dataset, estimands: Sequence[Estimand]) -> tuple[str, str] | None:
-    """Return A and B of the primary estimand (else of the first that compares two subgroups), else the first two
-    subgroups; None with one subgroup."""
-    names = [str(name) for name in measures["subgroup"].values]
-    return first_pair(estimands) or ((names[0], names[1]) if len(names) > 1 else None)
+    """Return :func:`compared_pair` of measures."""
+    return compared_pair(estimands, [str(name) for name in measures["subgroup"].values])
 
 
 def reference_level(measures: xr.Dataset, estimands: Sequence[Estimand]) -> tuple[str, Level] | None:

@@ -7,6 +7,8 @@ coordinates, CF attributes and consolidated metadata), ``metadata.json`` (a copy
 What holds at any moment, whatever is killed, full or damaged:
 
 - The store opens. It is made in one step, and grows by levels, replicates and draws without touching stored arms.
+- Everyone sees the same part of it: the study as it was last run, by ``open_cube`` alone, or what ``layout.shared`` has
+  of a study at hand. Nothing is deleted from a store, so what the study no longer has is named as left out.
 - An arm is stored once its status is written, which comes last; every arm has a checksum.
 - Damage is found, named and mended: metadata from its copy, arms by computing them again. Nothing is written through a
   link, and nothing is read, unpacked or allocated beyond what an arm has.
@@ -23,6 +25,7 @@ checksums, masking and every reader follow from the table. Stores made before la
 To add a coordinate, add it to :mod:`biasprop.study.coords`; it needs no new format.
 
 Attributes of the group are text and numbers, which netCDF can hold too; ``overrides``, ``versions``, ``estimands`` (a
-dated history), ``ledger`` (in ``open_cube``) and ``biasprop`` (the store's own: format, layout, order) are JSON text.
+dated history), ``ledger`` and ``left_out`` (in ``open_cube``) and ``biasprop`` (the store's own: format, layout, and
+the levels and replicates of the study as it was last run) are JSON text.
 Nothing in here needs JAX.
 """

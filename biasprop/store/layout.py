@@ -182,6 +182,35 @@ def grow(stored: Layout, wanted: Layout, path: Path) -> Layout:
     )
 
 
+def shared(stored: Layout, wanted: Layout, path: Path) -> tuple[dict[str, list[Label]], int]:
+    """What a store has of a study: the levels of every factor, in the study's order, and the number of replicates.
+
+    Args:
+        stored: what the store holds.
+        wanted: what the study has now; a level that the store lacks (yet) is left out.
+        path: the store, for messages.
+
+    Raises:
+        InputError: as :func:`grow`; a level of another content is never taken for that of the study.
+    """
+    grow(stored, wanted, path)
+    levels = {
+        factor.name: [label for label in factor.labels if label in stored.factor(factor.name).labels]
+        for factor in wanted.factors
+    }
+    return levels, min(stored.replicates, wanted.replicates)
+
+
+def left_out(stored: Layout, levels: Mapping[str, Sequence[Label]], replicates: int) -> dict[str, list[Label]]:
+    """What a store has beyond some levels and replicates: factor -> levels, ``replicate`` -> numbers; only those that
+    have any."""
+    beyond: dict[str, list[Label]] = {
+        factor.name: [label for label in factor.labels if label not in levels[factor.name]] for factor in stored.factors
+    }
+    beyond["replicate"] = list(range(replicates, stored.replicates))
+    return {name: labels for name, labels in beyond.items() if labels}
+
+
 def _merge_coord(name: str, factors: list[Factor], stored: Layout, wanted: Layout) -> Coord:
     dims, values = (wanted if name in wanted.coords else stored).coords[name]
     merged = next((factor for factor in factors if factor.name == dims[0]), None)

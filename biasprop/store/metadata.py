@@ -43,7 +43,8 @@ COPY = "metadata.json"
 """The copy in the store's folder."""
 
 OWN = "biasprop"
-"""The attribute for the store's own use, JSON text: format, layout and view (factors and levels in study order)."""
+"""The attribute for the store's own use, JSON text: format, layout, and what of it belongs to the study as it was last
+run: view (factors and levels in its order) and, if the store has more, view_replicates (their number)."""
 
 CONVENTIONS = "CF-1.12"
 
@@ -77,7 +78,13 @@ def attributes(old: Mapping[str, Any], layout: Layout, wanted: Layout, attrs: Ma
     estimands = json.loads(json.dumps(attrs.get("estimands", [])))
     if not history or history[-1]["estimands"] != estimands:
         history.append({"date": now(), "estimands": estimands})
-    view = [[factor.name, factor.labels] for factor in wanted.factors]
+    own = {
+        "format": FORMAT,
+        "layout": layout.to_json(),
+        "view": [[factor.name, factor.labels] for factor in wanted.factors],
+    }
+    if wanted.replicates < layout.replicates:
+        own["view_replicates"] = wanted.replicates
     return {
         **{name: value for name, value in old.items() if name not in attrs},
         **{name: as_attribute(value) for name, value in attrs.items() if value is not None},
@@ -86,7 +93,7 @@ def attributes(old: Mapping[str, Any], layout: Layout, wanted: Layout, attrs: Ma
         "date_created": old.get("date_created", now()),
         "estimands": json.dumps(history),
         "history": old.get("history", f"{now()}: created by biasprop"),
-        OWN: json.dumps({"format": FORMAT, "layout": layout.to_json(), "view": view}),
+        OWN: json.dumps(own),
     }
 
 

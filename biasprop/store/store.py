@@ -22,8 +22,9 @@ from biasprop.store.variables import DATA, VARIABLES
 LOCK = ".lock"
 """Lock file, held while the store's metadata or an arm is written, or damage is repaired."""
 
-_MAY_BE_OUTDATED = {"versions", "commit"}
-"""Attributes that may keep old values in a read-only store; a change of any other attribute requires writing."""
+_MAY_BE_OUTDATED = {"versions", "commit", metadata.OWN}
+"""Attributes that may keep old values in a read-only store that need not grow; a change of any other, such as the
+study's text, requires writing."""
 
 
 class Store:
@@ -107,7 +108,8 @@ class Store:
             with locked(self.path / LOCK):  # another process may have grown it meanwhile
                 return Store(self.path, *group.open_group(self.path, writable=True))._grow(wanted, attrs)
         except OSError:
-            if {name for name, value in new.items() if value != self.attrs.get(name)} - _MAY_BE_OUTDATED:
+            changed = {name for name, value in new.items() if value != self.attrs.get(name)}
+            if changed - _MAY_BE_OUTDATED or grow(self.layout, wanted, self.path).shape != self.layout.shape:
                 raise
             return self
 

@@ -1,4 +1,4 @@
-"""The store as an xarray dataset: levels in the study's order, and only finished draws visible.
+"""The store as an xarray dataset: the study as it was last run, in its order, and only finished draws visible.
 
 Plain ``xr.open_zarr(path / "cube.zarr")`` opens the same arrays and coordinates in the store's order, unmasked.
 """
@@ -19,36 +19,47 @@ from biasprop.component import InputError
 from biasprop.status import Status
 from biasprop.store import group, ledger, metadata
 from biasprop.store.coordinates import coordinates
-from biasprop.store.layout import Label
+from biasprop.store.layout import Label, left_out
 from biasprop.store.store import Store
 from biasprop.store.variables import DATA, VARIABLES
+
+LEFT_OUT = "left_out"
+"""The attribute that names stored levels and replicates that are not shown, JSON text; absent if all are."""
 
 
 def open_cube(
     path: str | os.PathLike[str],
     study_levels: Mapping[str, Sequence[Label]] | None = None,
     replicates: int | None = None,
+    *,
+    everything: bool = False,
 ) -> xr.Dataset:
     """Open a result store for reading.
 
+    It shows the study as it was last run, like every report of the store: levels and replicates that the study no
+    longer has stay in the store and are named by the attribute ``left_out``.
+
     Args:
         path: the store's folder ``results/<study>-<digest>``, or ``cube.zarr`` in it; ``~`` is the home folder.
-        study_levels: factor -> labels to show, in this order. Without it every stored level is shown: first those of
-            the study as it was last run, in its order, then levels the study no longer has.
-        replicates: show the first so many; all without it.
+        study_levels: factor -> labels to show, in this order; by default those of the study as it was last run.
+        replicates: show the first so many; by default those of the study as it was last run.
+        everything: by default show every stored level and replicate: first the levels of the study, in its order.
 
     Returns:
         A dataset whose dims are the factors, ``replicate``, ``draw``, ``subgroup``, ``subject``, ``latent``,
         ``selection`` and ``calibration``. Values are read when they are used. Scores of draws whose status is not 1
         are NaN, integers of arms without a finished draw -1: what is unfinished, diverged or failed is never data.
         Attributes are text and numbers, so ``to_netcdf`` can write the dataset; ``overrides``, ``versions``,
-        ``estimands`` and ``ledger`` (rows of the difficulty ledger, where the store has them) are JSON text.
+        ``estimands``, ``ledger`` (rows of the difficulty ledger, where the store has them) and ``left_out`` (factor ->
+        stored levels that are not shown, ``replicate`` -> numbers of replicates; where there are any) are JSON text.
 
     Raises:
         InputError: there is no store, it is damaged or of another format, or it lacks a factor or level asked for;
             on reading, an arm's file is damaged.
     """
-    return xr.open_dataset(os.fspath(path), engine=CubeBackend, study_levels=study_levels, replicates=replicates)
+    return xr.open_dataset(
+        os.fspath(path), engine=CubeBackend, study_levels=study_levels, replicates=replicates, everything=everything
+    )
 
 
 class CubeBackend(BackendEntrypoint):
@@ -63,12 +74,15 @@ class CubeBackend(BackendEntrypoint):
         drop_variables: str | Sequence[str] | None = None,
         study_levels: Mapping[str, Sequence[Label]] | None = None,
         replicates: int | None = None,
+        everything: bool = False,
     ) -> xr.Dataset:
         """See :func:`open_cube`."""
         store = Store.open(filename_or_obj, writable=False)
         dropped = {drop_variables} if isinstance(drop_variables, str) else set(drop_variables or ())
         try:
-            return _dataset(store, study_levels, replicates, dropped)
+            last_levels, last_replicates = _everything(store) if everything else _last_run(store)
+            shown = last_replicates if replicates is None else replicates
+            return _dataset(store, study_levels or last_levels, shown, dropped)
         except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
             why = str(error).partition("\n")[0] or type(error).__name__
             raise InputError(f"{store.path}: the store's metadata is damaged ({why})") from error
@@ -78,10 +92,7 @@ class CubeBackend(BackendEntrypoint):
         return False
 
 
-def _dataset(
-    store: Store, study_levels: Mapping[str, Sequence[Label]] | None, replicates: int | None, dropped: set[str]
-) -> xr.Dataset:
-    order = study_levels or _levels(store)
+def _dataset(store: Store, order: Mapping[str, Sequence[Label]], replicates: int, dropped: set[str]) -> xr.Dataset:
     dims = store.layout.dims
     try:
         if set(order) != set(dims[:-1]):
@@ -98,6 +109,8 @@ def _dataset(
     attrs = {name: value for name, value in store.attrs.items() if name != metadata.OWN}
     if (entries := ledger.read(store.path)) is not None:
         attrs["ledger"] = metadata.as_attribute(entries)
+    if beyond := left_out(store.layout, order, replicates):
+        attrs[LEFT_OUT] = metadata.as_attribute(beyond)
     cube = xr.Dataset(variables, coords=coordinates(store.layout), attrs=attrs)
     cube = cube.isel({name: _slice(np.array(places, int)) for name, places in chosen.items()})
     cube = cube.isel(replicate=slice(0, replicates))
@@ -156,14 +169,19 @@ def _slice(positions: np.ndarray) -> slice | np.ndarray:
     return positions
 
 
-def _levels(store: Store) -> dict[str, list[Label]]:
-    """Every stored level: those of the study as it was last run, in its order, then the others."""
-    view: dict[str, list[Label]] = dict(json.loads(store.attrs[metadata.OWN]).get("view", []))
-    names = [name for name in view if name in store.layout.dims]
-    names += [factor.name for factor in store.layout.factors if factor.name not in names]
-    levels = {}
-    for name in names:
-        stored = store.layout.factor(name).labels
-        first = [label for label in view.get(name, []) if label in stored]
-        levels[name] = first + [label for label in stored if label not in first]
-    return levels
+def _last_run(store: Store) -> tuple[dict[str, list[Label]], int]:
+    """Levels and replicates of the study as it was last run."""
+    own, layout = json.loads(store.attrs[metadata.OWN]), store.layout
+    levels = {str(name): list(labels) for name, labels in own["view"]}
+    known = {factor.name: factor.labels for factor in layout.factors}
+    if levels.keys() != known.keys() or not all(label in known[name] for name in known for label in levels[name]):
+        raise ValueError("its view names other factors or levels than it has")
+    return levels, min(int(own.get("view_replicates", layout.replicates)), layout.replicates)
+
+
+def _everything(store: Store) -> tuple[dict[str, list[Label]], int]:
+    """Every stored level, those of the study as it was last run first, in its order; every replicate."""
+    first, _ = _last_run(store)
+    stored = {name: store.layout.factor(name).labels for name in first}
+    others = {name: [label for label in labels if label not in first[name]] for name, labels in stored.items()}
+    return {name: [*first[name], *others[name]] for name in first}, store.layout.replicates

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from biasprop.status import LACKS, Status
+from biasprop.status import LACKS, TO_DO, Status
+from biasprop.study.design import layout
 
 if TYPE_CHECKING:
     from biasprop.study.design import Cell
@@ -17,13 +18,19 @@ ArmStatus = Mapping[tuple[int, str], Status]
 
 
 def arm_status(study: Study, cells: Sequence[Cell], store: Path) -> dict[tuple[int, str], Status]:
-    """The status of every arm of these cells, see :data:`ArmStatus`; OPEN for all if there is no store."""
+    """The status of every arm of these cells, see :data:`ArmStatus`; OPEN for all if there is no store.
+
+    Raises:
+        InputError: a level of the study has another content in the store, or the store cannot be read.
+    """
     every = {(index, arm.name): Status.OPEN for index, cell in enumerate(cells) for arm in cell.arms}
     if not store.exists():
         return every
+    from biasprop.store.layout import shared
     from biasprop.store.store import Store
 
     opened = Store.open(store, writable=False)
+    shared(opened.layout, layout(study), store)
     status = opened.status()
     for index, cell in enumerate(cells):
         for arm in cell.arms:
@@ -36,8 +43,8 @@ def arm_status(study: Study, cells: Sequence[Cell], store: Path) -> dict[tuple[i
 
 
 def cells_done(cells: Sequence[Cell], status: ArmStatus) -> int:
-    """Number of cells without an open arm."""
-    return sum(all(status[index, arm.name] != Status.OPEN for arm in cell.arms) for index, cell in enumerate(cells))
+    """Number of cells without an arm that is still to be computed; a failed one is."""
+    return sum(all(status[index, arm.name] not in TO_DO for arm in cell.arms) for index, cell in enumerate(cells))
 
 
 def missing_results(cells: Sequence[Cell], status: ArmStatus, store: Path) -> list[str]:

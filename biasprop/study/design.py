@@ -150,7 +150,7 @@ def layout(study: Study) -> Layout:
 
 
 def bytes_per_cell(study: Study) -> float:
-    """Peak memory of a cell in bytes, see :func:`biasprop.hardware.memory.image_bytes`."""
+    """Peak memory of the largest cell in bytes, see :func:`biasprop.hardware.memory.image_bytes`."""
     every = cells(study)
     largest = largest_cohort(every)
     stages = [stage for cell in every for stage in cell.condition.stages()]
@@ -158,7 +158,8 @@ def bytes_per_cell(study: Study) -> float:
         (memory.cached_members(stage, largest) * memory.images_per_subject(stage) for stage in stages), default=0
     )
     labels = max(int(arm.condition.finetuning.labels) for cell in every for arm in cell.arms)
-    return memory.image_bytes(study, cohort, labels, study.evaluation)
+    conditions = [cell.condition for cell in every if cell.replicate == 0]
+    return max(memory.image_bytes(condition, cohort, labels, study.evaluation) for condition in conditions)
 
 
 def largest_cohort(every: Sequence[Cell]) -> int:

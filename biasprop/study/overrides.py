@@ -134,13 +134,12 @@ def _parse_value(text: str) -> Any:
 
 
 def _without_effect(assignment: str, location: Location, table: dict[str, Any]) -> list[str]:
-    """Why an assignment changes nothing: every level of a factor sets its key."""
+    """Why an assignment changes nothing: every level of a factor sets its key, or a table that the key is in."""
     for name, factor in read_factors(table).items():
-        levels = factor.levels
-        exact = any(location == key for level in levels for key in level.settings)
-        if exact and all(any(location[: len(key)] == key for key in level.settings) for level in levels):
+        keys = [next((k for k in level.settings if location[: len(k)] == k), ()) for level in factor.levels]
+        if keys and all(keys):
             return [
-                f"--set {assignment}: has no effect, because every level of the factor {name} sets {dotted(location)}; "
+                f"--set {assignment}: has no effect, because every level of the factor {name} sets {dotted(keys[0])}; "
                 f"choose levels with --only {name}=LEVEL or change them with --set factors.{name}.levels=[...]"
             ]
     return []

@@ -11,7 +11,7 @@ from typing import Any
 
 from biasprop.hardware import device
 from biasprop.status import TO_DO, Status
-from biasprop.study.arm_status import ArmStatus, arm_status
+from biasprop.study.arm_status import ArmStatus, arm_status, cells_done
 from biasprop.study.design import Cell, bytes_per_cell
 from biasprop.study.study import Study
 from biasprop.study.timings import Timings, duration, guessed_arm, guessed_pretraining
@@ -116,7 +116,7 @@ def plan(
         processes = device.processes() if seconds > SHORT_RUN_S else 0
     return Plan(
         cells=len(cells),
-        cells_done=sum(not _arms_to_do(index, cell, status) for index, cell in enumerate(cells)),
+        cells_done=cells_done(cells, status),
         arms=len(status),
         arms_done=sum(value not in TO_DO for value in status.values()),
         seconds=seconds / max(processes, 1),

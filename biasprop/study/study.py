@@ -12,7 +12,7 @@ from pydantic import Field, PrivateAttr
 from biasprop.component import InputError, OneOf
 from biasprop.estimands import ESTIMANDS
 from biasprop.statistics.estimand import Estimand
-from biasprop.study.checks.conditions import check_conditions
+from biasprop.study.atoms import by_subgroup
 from biasprop.study.checks.estimands import MAX_ESTIMANDS
 from biasprop.study.conditions import Conditions
 from biasprop.study.digest import digest
@@ -106,14 +106,17 @@ class Study(Conditions):
     def with_levels(self, levels: Mapping[str, Level]) -> Conditions:
         """The base condition with one level of some factors put in.
 
+        That components fit each other is checked when the study is loaded, for every combination of levels of all
+        factors; with some of them, which no arm has, they need not.
+
         Args:
             levels: factor -> level.
 
         Raises:
-            InputError: the levels do not fit each other.
+            InputError: a key cannot have the value of a level.
         """
-        conditions, problems = check_conditions(with_settings(self.base_table(), levels.values()))
-        if conditions is None or problems:
+        conditions, problems = by_subgroup(with_settings(self.base_table(), levels.values())).validated(Conditions)
+        if conditions is None:
             where = ", ".join(f"{name} = {level.label!r}" for name, level in levels.items())
             raise InputError([f"{self.origin.name}: with {where}: {dotted(p.location)}: {p.what}" for p in problems])
         return conditions

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from biasprop.study.atoms import by_subgroup
-from biasprop.study.checks.conditions import check_conditions, symmetry_problems
+from biasprop.study.checks.conditions import check_conditions
 from biasprop.study.checks.estimands import estimand_problems
 from biasprop.study.checks.factors import factor_problems, grid_problem
 from biasprop.study.checks.fields import value_problems
-from biasprop.study.checks.levels import combination_problems, level_problems
+from biasprop.study.checks.levels import OccurringConditions, base_problems, combination_problems, level_problems
 from biasprop.study.conditions import Conditions
 from biasprop.study.factors import read_factors
 from biasprop.study.overrides import merge
@@ -22,11 +22,12 @@ def validate(table: dict[str, Any]) -> tuple[Study | None, list[Problem]]:
     """The study that the tables describe, or None and every problem found.
 
     Checks read the tables as the file has them, so that one finds problems even where others did; levels are checked
-    once the base condition is valid, and combinations of levels once everything else is.
+    once every key of the base condition is valid, and combinations of levels once everything else is. That components
+    fit each other is asked of the conditions that occur only.
     """
     factors = read_factors(table)
     base = {name: table[name] for name in Conditions.model_fields if name in table}
-    conditions, base_problems = check_conditions(base)
+    conditions, in_base = check_conditions(base)
     if conditions is not None:
         table = _with_scale(table, conditions.finetuning.task.link)
     problems = value_problems(table)
@@ -39,10 +40,11 @@ def validate(table: dict[str, Any]) -> tuple[Study | None, list[Problem]]:
     if too_large := grid_problem(table, factors):
         return None, [*problems, too_large]
     if conditions is not None:
-        problems += [*base_problems, *symmetry_problems(conditions)]
-        problems += level_problems(base, factors, problems)
-    if study is not None and not problems:
-        problems += combination_problems(study)
+        occurring = OccurringConditions(base, conditions, factors)
+        problems += base_problems(in_base, occurring)
+        problems += level_problems(occurring, factors, problems)
+        if study is not None and not problems:
+            problems += combination_problems(occurring, study.estimands)
     return (None if problems else study), list(dict.fromkeys(problems))
 
 

@@ -110,12 +110,13 @@ def test_up_to_date_figures_are_not_drawn_again(
     assert draw_all(cube, found, tmp_path, study, table) == files and len(calls) == 3
 
 
-def test_other_scores_are_another_source(cube: xr.Dataset, study: Study) -> None:
+def test_other_scores_are_another_source(cube: xr.Dataset, study: Study, found: list[Estimate]) -> None:
     source = figures.drawn_from(cube, study)
     assert figures.drawn_from(cube.assign(checksum=cube["checksum"] + 1), study) != source
     assert figures.drawn_from(cube.assign(status=cube["status"] * 0), study) != source
     other = study.model_copy(update={"title": "Another"})
     assert figures.drawn_from(cube, other) != source
+    assert figures.drawn_from(cube, study, estimates=found[:1]) != source
 
 
 def test_what_does_not_fit_is_left_out_with_a_reason(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from biasprop.estimands import estimand as make
-from biasprop.report.difficulty import ledger_table, parts_table
+from biasprop.report.difficulty import ledger_table, parts_table, tables
 from biasprop.report.tables import text
 from biasprop.statistics.areas import Areas, paired_areas
 from biasprop.statistics.decomposition import Place, decompose, split
@@ -32,6 +33,7 @@ from biasprop.statistics.difficulty import (
     z_of,
 )
 from biasprop.statistics.measures import measure, per_replicate
+from biasprop.statistics.summary import summary_of
 from tests.synthetic import synthetic_cube
 
 PAIR = ("light", "dark")
@@ -245,6 +247,32 @@ def test_what_cannot_be_had_is_nan_with_a_reason(measures: xr.Dataset) -> None:
     network = estimated("net", "learner", PAIR, Areas(np.array([0.88, 0.86]), 1e-6 * np.eye(2)), 100)
     found = decompose(measures, places(ledger + network, plenty=False), PAIR)[0]
     assert found.terms["physics and learner"].value == pytest.approx(z_of(0.88) - z_of(0.86))
+
+
+def test_arms_that_a_store_lacks_are_left_out(measures: xr.Dataset) -> None:
+    ledger = bracketed((0.8, 0.7), (0.9, 0.9))
+    few = measures.sel(pretraining=["all light", "all dark"], labels=[50, 200])
+    found = decompose(few, places(ledger), PAIR, [SWAP])
+    assert [tuple(part.arm.values())[:2] for part in found] == [
+        (mix, labels) for labels in (50, 200) for mix in ("all light", "all dark")
+    ]
+    whole = {str(part.arm): part for part in decompose(measures, places(ledger), PAIR, [SWAP])}
+    for part in found:
+        assert part.swap == whole[str(part.arm)].swap and part.terms["gap"] == whole[str(part.arm)].terms["gap"]
+        assert part.terms["skew"].replicates == 0 and "no arm pretrained on equal shares" in part.reason
+
+
+def test_tables_name_the_subgroups_that_are_compared(measures: xr.Dataset) -> None:
+    """Of three subgroups and no estimand that compares two, those of the terms are the first two."""
+    three = measure(synthetic_cube(replicates=3, subjects=60, subgroups=("light", "dark", "other")), 0.8)
+    arms = [Place(place.arm, None, None, Ledger((), ())) for place in places(bracketed((0.8, 0.7), (0.9, 0.9)))]
+    summary = summary_of(three, [], arms)
+    study = SimpleNamespace(estimands=(), subgroups=("light", "dark", "other"))
+    (table,) = tables(study, [], summary)  # pyright: ignore[reportArgumentType]
+    assert str(table.title).startswith("Terms of each gap light - dark on z")
+    assert summary.levels[0].compared == PAIR
+    gap = next(row for row in summary.levels if row.arm == summary.parts[0].arm).across["z_gap"]
+    assert summary.parts[0].terms["gap"].value == pytest.approx(gap.value)
 
 
 def test_every_term_is_of_the_same_replicates(measures: xr.Dataset) -> None:

@@ -69,11 +69,37 @@ def test_reordered_factors_are_transposed(full: Store) -> None:
 def test_smaller_study_is_a_view(full: Store) -> None:
     store = Store.create_or_grow(full.path, small.layout(("50/50",), (200,), 1), small.ATTRS)
     assert store.layout.shape == (3, 2, 2)
-    assert open_cube(full.path).pretraining.values.tolist() == ["50/50", "all light", "scratch"]
-    cube = open_cube(full.path, {"pretraining": ["50/50"], "labels": [200]}, replicates=1)
+    everything = open_cube(full.path, everything=True)
+    assert everything.pretraining.values.tolist() == ["50/50", "all light", "scratch"]
+    assert everything.labels.values.tolist() == [200, 50] and everything.sizes["replicate"] == 2
+    cube = open_cube(full.path)
+    xr.testing.assert_identical(cube, open_cube(full.path, {"pretraining": ["50/50"], "labels": [200]}, replicates=1))
+    assert json.loads(cube.attrs["left_out"]) == {
+        "pretraining": ["all light", "scratch"],
+        "labels": [50],
+        "replicate": [1],
+    }
+    assert "left_out" not in everything.attrs
     assert cube.score.shape[:3] == (1, 1, 1)
     np.testing.assert_array_equal(cube.score[0, 0, 0], small.data({"pretraining": "50/50", "labels": 200}, 0)["score"])
     np.testing.assert_array_equal(cube.share, [[0.5, 0.5]])
+
+
+def test_a_read_only_store_shows_fewer_replicates(full: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what it says of the last run stays as it was; growth, and another study text, have to be written."""
+
+    def read_only(store: Path, files: metadata.Files) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(metadata, "write", read_only)
+    fewer = small.layout(replicates=1)
+    assert Store.create_or_grow(full.path, fewer, small.ATTRS).layout.replicates == 2
+    assert open_cube(full.path).sizes["replicate"] == 2
+    levels = {factor.name: factor.labels for factor in fewer.factors}
+    assert json.loads(open_cube(full.path, levels, 1).attrs["left_out"]) == {"replicate": [1]}
+    for layout, attrs in ((small.layout(replicates=3), {}), (fewer, {"study": "another"})):
+        with pytest.raises(InputError, match="cannot be written"):
+            Store.create_or_grow(full.path, layout, small.ATTRS | attrs)
 
 
 def test_growth_by_draws(tmp_path: Path) -> None:

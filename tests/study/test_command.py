@@ -10,20 +10,18 @@ import types
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from biasprop import run
 from biasprop.arguments import arguments
 from biasprop.execution import progress
-from biasprop.execution.provenance import attributes
 from biasprop.nn.optimisation import Schedule
 from biasprop.store.store import Store
 from biasprop.study import design, plan
 from biasprop.study.load import load_study
 from biasprop.study.study import Study
 from biasprop.study.timings import Timings
-from tests.arm_data import random_data
+from tests.filled import fill
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "tests" / "inputs" / "example.toml"
@@ -123,26 +121,6 @@ def test_a_short_run_starts_no_processes(tmp_path: Path, monkeypatch: pytest.Mon
     assert plan.plan(whole, design.cells(whole), tmp_path).workers == 4
 
 
-def fill(study: Study, store: Path, cells: list[design.Cell], wrong: int = 1) -> None:
-    """Write arms with random scores; the first gets the status ``wrong``."""
-    opened = Store.create_or_grow(store, design.layout(study), attributes(study))
-    random = np.random.default_rng(0)
-    sizes = opened.layout.sizes
-    label = {name: np.arange(sizes[name]) % 2 for name in ("subject", "selection", "calibration")}
-    status = wrong
-    for cell in cells:
-        for arm in cell.arms:
-            draws = arm.draws
-            data = random_data(sizes | {"draw": draws}, random)
-            data |= {"label": label["subject"], "train_auc": np.full((draws, 2), 0.9, "f4")}
-            data["score"] += 2 * label["subject"]
-            for name in ("selection", "calibration"):
-                data[f"{name}_label"] = label[name]
-                data[f"{name}_score"] += 2 * label[name]
-            opened.write(arm.levels, cell.replicate, data, [status] * draws, 0.1, {"device": "none"})
-            status = 1
-
-
 @pytest.fixture
 def sweeps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A sweep that fills the store with noise instead of training; gives the stores it was called for."""
@@ -152,7 +130,7 @@ def sweeps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         calls.append(str(store))
         cells = design.cells(study, only)
         progress.start(len(cells), 0)
-        fill(study, store, cells, wrong=2 if "diverge" in study.title else 1)
+        fill(study, store, cells, [2] if "diverge" in study.title else [])
         for cell in cells:
             progress.cell(cell.name, progress_done, 1, 1)
         return []

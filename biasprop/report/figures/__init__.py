@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,9 +68,9 @@ def draw_all(
         All files, drawn now or before. :func:`skipped` gives the figures that are missing and why.
     """
     folder = Path(folder)
-    source = drawn_from(cube, study, table)
+    source = drawn_from(cube, study, table, estimates)
     known = _record(folder)
-    if known.get("source") == source and intact(folder, known["files"]):
+    if intact(folder, source):
         return [folder / name for name in known["files"]]
     cube = measured(cube, study)
     files: list[Path] = []
@@ -89,11 +89,10 @@ def draw_all(
     return files
 
 
-def intact(folder: Path, files: Iterable[str]) -> bool:
-    """Return whether these files of the folder exist, byte for byte as they were drawn."""
-    drawn = _record(folder).get("files", {})
-    names = [Path(file).name for file in files]
-    return all(name in drawn and drawn[name] == _hash(folder / name) for name in names)
+def intact(folder: Path, source: str) -> bool:
+    """Return whether the folder has the figures drawn from a source (:func:`drawn_from`), byte for byte."""
+    record = _record(folder)
+    return record.get("source") == source and all(_hash(folder / n) == known for n, known in record["files"].items())
 
 
 def skipped(folder: Path) -> dict[str, str]:
@@ -101,14 +100,16 @@ def skipped(folder: Path) -> dict[str, str]:
     return dict(_record(Path(folder)).get("skipped", {}))
 
 
-def drawn_from(cube: xr.Dataset, study: Any, table: Mapping[str, Any] = FIGURES) -> str:
-    """Return a digest of what figures depend on: checksums and status of arms, levels, study, code of figures."""
+def drawn_from(cube: xr.Dataset, study: Any, table: Mapping[str, Any] = FIGURES, estimates: Sequence[Any] = ()) -> str:
+    """Return a digest of what figures depend on: checksums and status of arms, levels, estimates, study, code of
+    figures."""
     digest = hashlib.blake2b(",".join(table).encode(), digest_size=16)
     for name in ("checksum", "status"):
         digest.update(cube[name].values.tobytes())
     for name, coord in sorted(cube.coords.items(), key=str):
         if coord.size < 10_000:
             digest.update(f"{name}={coord.values.tolist()}".encode())
+    digest.update(repr(list(estimates)).encode())
     digest.update(study.model_dump_json().encode())
     room = Path(__file__).parent
     drawing = {str(getattr(sys.modules.get(draw.__module__), "__file__", "")) for draw in table.values()}

@@ -62,7 +62,7 @@ def draw(
         x: the factor along the x axis.
         by: the factor with one curve per level; None draws one curve.
         at: factor -> the level it is fixed at.
-        subgroups: A and B of a gap (by default the first and the last), or the subgroups to show (by default all).
+        subgroups: A and B of a gap (by default the first two), or the subgroups to show (by default all).
 
     Raises:
         InputError: there is no such measure, factor, level or subgroup.
@@ -146,7 +146,7 @@ def _values(
     for name in subgroups or ():
         if name not in known:
             problems.append(f"there is no subgroup {name!r}; {suggestion(name, known)}")
-    if measure in GAPS and len(subgroups or (known[0], known[-1])) != 2:
+    if measure in GAPS and len(subgroups or known[:2]) != 2:
         problems.append(f"{measure} needs exactly two subgroups")
     if problems:
         raise InputError(problems)
@@ -154,7 +154,7 @@ def _values(
     name = link.name if link else GAPS.get(measure, measure)
     values = per_replicate(measures, name) if "draw" in measures[name].dims else measures[name]
     if measure in GAPS:
-        a, b = subgroups or (known[0], known[-1])
+        a, b = subgroups or known[:2]
         values = gap(values, (a, b)).assign_attrs(between=f"{plain(a)} \N{MINUS SIGN} {plain(b)}")
     elif "subgroup" in values.dims and subgroups:
         values = values.sel(subgroup=list(subgroups))
@@ -182,5 +182,7 @@ def _called(measure: str, values: xr.DataArray) -> str:
         return f"gap in {SCALES[GAPS[measure]].long_name}\n{values.attrs['between']}"
     if measure in METRICS:
         metric = METRICS[measure]
-        return metric.long_name + (f" ({metric.unit})" if metric.unit else "")
+        # Means in tables are of the metric itself.
+        averaged = f"\n(mean on {metric.link.name})" if metric.link else ""
+        return metric.long_name + (f" ({metric.unit})" if metric.unit else "") + averaged
     return plain(measure)

@@ -2,5 +2,5 @@
 
 :mod:`.fields` checks every key by itself, :mod:`.factors` names, levels and keys of factors, :mod:`.estimands` what
 estimands refer to, :mod:`.conditions` whether the components of one condition fit each other, and :mod:`.levels` the
-conditions that levels make of the base condition.
+conditions that levels make of the base condition, which are those that occur.
 """

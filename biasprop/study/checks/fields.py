@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from biasprop.component import OneOf
 from biasprop.study.location import Location
@@ -67,6 +68,7 @@ def value_problems(table: Any, location: Location = ()) -> list[Problem]:
 
 def validate_fields(model: type[Model], table: Any) -> tuple[Model | None, list[Problem]]:
     """Validate a parsed TOML table; the model, or None and what pydantic found."""
+    table = _with_default_kinds(model, (), table)
     try:
         return model.model_validate(_with_tuples(table)), []
     except ValidationError as error:
@@ -93,6 +95,44 @@ def _with_tuples(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _with_tuples(child) for key, child in value.items()}
     return tuple(_with_tuples(child) for child in value) if isinstance(value, list | tuple) else value
+
+
+def _with_default_kinds(annotation: Any, metadata: Any, value: Any, default: Any = None) -> Any:
+    """A table in which every component that states keys and no kind has the kind that it has where it is left out.
+
+    Args:
+        annotation, metadata: of the value.
+        value: a table, or a value in it.
+        default: of the field that holds the value.
+    """
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _with_default_kinds(get_args(annotation)[0], (*metadata, *get_args(annotation)[1:]), value, default)
+    if origin is tuple and isinstance(value, list | tuple):
+        return [_with_default_kinds(get_args(annotation)[0], (), child) for child in value]
+    if not isinstance(value, Mapping):
+        return value
+    if origin in (Union, types.UnionType):
+        model = next((member for member in get_args(annotation) if _is_model(member)), None)
+        return _with_default_kinds(model, (), value, default)
+    if origin is dict:
+        return {name: _with_default_kinds(get_args(annotation)[1], (), child) for name, child in value.items()}
+    if mark := next((mark for mark in metadata if isinstance(mark, OneOf)), None):
+        if "kind" not in value and default is not None:
+            value = {"kind": default.kind, **value}
+        annotation = _member(mark, value)
+    if not _is_model(annotation):
+        return value
+    return {
+        name: _with_default_kinds(field.annotation, field.metadata, child, _default(field))
+        if (field := annotation.model_fields.get(name))
+        else child
+        for name, child in value.items()
+    }
+
+
+def _default(field: FieldInfo) -> Any:
+    return None if field.is_required() else field.get_default(call_default_factory=True)
 
 
 def _without_tags(location: Location, table: Any) -> Location:

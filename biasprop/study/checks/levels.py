@@ -1,28 +1,99 @@
-"""The conditions that levels make of the base condition: each level alone, then levels of all factors together."""
+"""The conditions that occur, one level of every factor put into the base condition, and what is wrong with them.
+
+Nothing is computed under the base condition itself, nor with one level alone where other factors have levels too. They
+are checked because a problem found there has one key and one line, but it counts only if a condition that occurs has it
+as well.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from biasprop.component import InputError
 from biasprop.metrics import SCALES
 from biasprop.statistics.estimand import Estimand
 from biasprop.study.checks.conditions import check_conditions, symmetry_problems
 from biasprop.study.conditions import Conditions
-from biasprop.study.factors import Level, ReadFactor, combinations, with_settings
+from biasprop.study.factors import Level, ReadFactor, with_settings
 from biasprop.study.location import Location, dotted
 from biasprop.study.problems import Problem
 
-if TYPE_CHECKING:
-    from biasprop.study.study import Study
+Positions = tuple[int, ...]
+"""Position of one level of every factor: a condition that occurs."""
 
 
-def level_problems(base: dict[str, Any], factors: Mapping[str, ReadFactor], known: Sequence[Problem]) -> list[Problem]:
-    """What is wrong once one level is put into the base condition; the problem is located at the level.
+class OccurringConditions:
+    """Every combination of levels; each is checked once, when it is first asked for.
 
     Args:
-        base: the tables of the base condition.
+        base: the tables of the base condition, as the file has them.
+        conditions: the base condition.
+        factors: of the study; those without levels are left out.
+    """
+
+    def __init__(self, base: dict[str, Any], conditions: Conditions, factors: Mapping[str, ReadFactor]) -> None:
+        self.base, self.conditions = base, conditions
+        self.factors = {name: factor.levels for name, factor in factors.items() if factor.levels}
+        self._checked: dict[Positions, tuple[Conditions | None, list[Problem]]] = {}
+        self._filled = conditions.tables()
+        self._symmetries: dict[Positions, list[Problem]] = {}
+
+    def positions(self, factor: str = "", index: int = 0) -> Iterator[Positions]:
+        """Every condition that occurs; with a factor, those with its level at a position."""
+        ranges = ([index] if name == factor else range(len(levels)) for name, levels in self.factors.items())
+        return itertools.product(*ranges)
+
+    def levels(self, positions: Positions) -> dict[str, Level]:
+        """Factor -> level of a condition."""
+        return {name: levels[i] for (name, levels), i in zip(self.factors.items(), positions, strict=True)}
+
+    def check(self, positions: Positions) -> tuple[Conditions | None, list[Problem]]:
+        """A condition, and what is wrong with it; None if a key by itself is."""
+        if positions not in self._checked:
+            self._checked[positions] = self._check(self._filled, positions)
+        return self._checked[positions]
+
+    def _check(self, base: dict[str, Any], positions: Positions) -> tuple[Conditions | None, list[Problem]]:
+        try:
+            return check_conditions(with_settings(base, self.levels(positions).values()))
+        except KeyError as error:  # a level's key leads nowhere
+            return None, [Problem(("factors",), error.args[0])]
+
+    def have(self, problem: Problem, factor: str = "", index: int = 0) -> bool:
+        """Whether some condition that occurs, with the level if there is a factor, has a problem."""
+        return any(problem in self.check(positions)[1] for positions in self.positions(factor, index))
+
+    def state(self, problem: Problem, factor: str = "", index: int = 0) -> bool:
+        """As :meth:`have`, for problems of :func:`symmetry_problems`."""
+        return any(problem in self._stated(positions) for positions in self.positions(factor, index))
+
+    def _stated(self, positions: Positions) -> list[Problem]:
+        if positions not in self._symmetries:
+            conditions, _ = self._check(self.base, positions)
+            self._symmetries[positions] = symmetry_problems(conditions) if conditions else []
+        return self._symmetries[positions]
+
+
+def base_problems(wrong: Sequence[Problem], occurring: OccurringConditions) -> list[Problem]:
+    """What is wrong with the base condition, if some condition that occurs has the same problem.
+
+    Args:
+        wrong: problems of the base condition.
+        occurring: the conditions that occur.
+    """
+    stated = [problem for problem in symmetry_problems(occurring.conditions) if occurring.state(problem)]
+    return [problem for problem in wrong if occurring.have(problem)] + stated
+
+
+def level_problems(
+    occurring: OccurringConditions, factors: Mapping[str, ReadFactor], known: Sequence[Problem]
+) -> list[Problem]:
+    """What is wrong once one level is put into the base condition, if some condition that occurs has the same problem;
+    it is located at the level.
+
+    Args:
+        occurring: the conditions that occur.
         factors: of the study; those with problems of their own are left out.
         known: problems found before, of factors and of the base condition.
     """
@@ -33,12 +104,14 @@ def level_problems(base: dict[str, Any], factors: Mapping[str, ReadFactor], know
         for index, level in enumerate(factor.levels):
             location: Location = ("factors", name, "levels", index)
             try:
-                table = with_settings(base, [level])
+                table = with_settings(occurring.base, [level])
             except KeyError as error:
                 problems.append(Problem(location, error.args[0]))
                 continue
             conditions, wrong = check_conditions(table)
-            for problem in [*wrong, *(symmetry_problems(conditions) if conditions else ())]:
+            wrong = [problem for problem in wrong if occurring.have(problem, name, index)]
+            stated = symmetry_problems(conditions) if conditions else []
+            for problem in [*wrong, *(problem for problem in stated if occurring.state(problem, name, index))]:
                 key = next((key for key in level.settings if problem.location[: len(key)] == key), None)
                 if key is not None:
                     problems.append(problem.below((*location, *level.written_at[key]), len(key)))
@@ -47,19 +120,25 @@ def level_problems(base: dict[str, Any], factors: Mapping[str, ReadFactor], know
     return problems
 
 
-def combination_problems(study: Study) -> list[Problem]:
-    """Problems of the conditions that levels of several factors make together."""
+def combination_problems(occurring: OccurringConditions, estimands: Sequence[Estimand]) -> list[Problem]:
+    """Problems of the conditions that levels of several factors make together.
+
+    Args:
+        occurring: the conditions that occur.
+        estimands: of the study.
+    """
     problems: list[Problem] = []
     all_conditions: list[Conditions] = []
-    for levels in combinations({name: study.levels(name) for name in study.factors}):
-        try:
-            conditions = study.with_levels(levels)
-        except InputError as error:
-            problems += [Problem(("factors",), line.partition(": ")[2]) for line in error.problems]
+    for positions in occurring.positions():
+        conditions, wrong = occurring.check(positions)
+        levels = occurring.levels(positions)
+        if conditions is None or wrong:
+            where = ", ".join(f"{name} = {level.label!r}" for name, level in levels.items())
+            problems += [Problem(("factors",), f"with {where}: {dotted(p.location)}: {p.what}") for p in wrong]
             continue
         all_conditions.append(conditions)
         problems += _budget_problems(conditions, levels)
-    return problems or [*_cube_problems(all_conditions), *_scale_problems(study.estimands, all_conditions)]
+    return problems or [*_cube_problems(all_conditions), *_scale_problems(estimands, all_conditions)]
 
 
 def _budget_problems(conditions: Conditions, levels: Mapping[str, Level]) -> list[Problem]:
