@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from biasprop import arguments
+from biasprop import arguments, terminal
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -41,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    terminal.configure()
     words = list(sys.argv[1:] if argv is None else argv)
     options = arguments.arguments().parse_args(words)
     from biasprop.execution import interrupt

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from biasprop import terminal
+
 
 def arguments() -> argparse.ArgumentParser:
     """The command line; imports nothing heavy."""
@@ -39,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0, or 2 if the study or an argument is invalid (problems are printed on stderr).
     """
+    terminal.configure()
     options = arguments().parse_args(argv)
     from biasprop.component import InputError
 

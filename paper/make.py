@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from biasprop import terminal
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -36,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0, or 2 if there is nothing to make it from.
     """
+    terminal.configure()
     parser = argparse.ArgumentParser(
         prog="python -m paper.make", description="Draw figures, collect numbers, and write results, pages and gallery."
     )
