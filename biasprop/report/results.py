@@ -6,10 +6,12 @@ import hashlib
 import json
 import sys
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
+from biasprop import terminal
 from biasprop.observers import ledger
 from biasprop.report import difficulty
 from biasprop.store import json_cache
@@ -28,17 +30,52 @@ TABLE_WIDTH = 200
 """Columns of tables that do not go to a terminal."""
 
 
-def make_report(study: Study, store: Path, entries: Sequence[Entry]) -> dict[str, Any]:
-    """Return tables, estimates and figures; from the cache while scores, ledger, study and code are the same."""
-    from biasprop.report import figures
+class Report:
+    """What a store says: text first, then figures, so that no figure that fails costs a number.
 
-    width = _table_width()
-    key = _key(study, store, ledger.as_json(entries), width)
-    report = json_cache.cached(store, key, lambda: _make(study, store, entries, width))
-    if not figures.intact(store / "figures", report["figures"]):
-        report = _make(study, store, entries, width)
-    # Someone else may have written the cache: keep control characters from the terminal.
-    return report | {"tables": "".join(c for c in report["tables"] if c.isprintable() or c == "\n")}
+    Both are cached in the store while scores, ledger, study and code are the same.
+    """
+
+    def __init__(self, study: Study, store: Path, entries: Sequence[Entry]):
+        self.study, self.store, self.entries = study, store, entries
+        self.width = _table_width()
+        self.key = _key(study, store, ledger.as_json(entries), self.width)
+
+    @cached_property
+    def cube(self) -> xr.Dataset:
+        """The cube, loaded."""
+        return open_study_cube(self.study, self.store).load()
+
+    @cached_property
+    def summary(self) -> Summary:
+        """All numbers of the cube."""
+        return summarise(self.study, self.cube, self.entries)
+
+    def text(self) -> dict[str, Any]:
+        """Return ``tables``, a text that ends with the answer in words, and ``estimates``, as ``--json`` has them."""
+        report = json_cache.cached(self.store, self.key, self._text)
+        # Someone else may have written the cache.
+        return report | {"tables": terminal.printable(report["tables"], keep="\n")}
+
+    def draw(self) -> None:
+        """Draw the figures that are missing or out of date.
+
+        Raises:
+            OSError, ExceptionGroup: see :func:`biasprop.report.figures.draw_all`.
+        """
+        from biasprop.report import figures
+
+        folder = self.store / "figures"
+        if not figures.are_of(folder, self.key):
+            figures.draw_all(self.cube, self.summary.estimates, folder, self.study)
+            figures.mark(folder, self.key)
+
+    def _text(self) -> dict[str, Any]:
+        from biasprop.report import tables, text_summary
+
+        found = tables.tables(self.summary, difficulty.tables(self.study, self.entries, self.summary))
+        shown = f"{tables.text(found, self.width)}\n{text_summary.paragraph(self.summary)}"
+        return {"tables": shown, "estimates": self.summary.to_json()["estimates"]}
 
 
 def cached_estimates(study: Study, store: Path) -> list[dict[str, Any]]:
@@ -113,19 +150,3 @@ def _key(study: Study, store: Path, ledger_json: Any, width: int) -> str:
     scores = Store.open(store, writable=False).scores_digest()
     parts = [scores, code, study.model_dump(mode="json"), ledger_json, width, str(store.resolve())]
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
-
-
-def _make(study: Study, store: Path, entries: Sequence[Entry], width: int) -> dict[str, Any]:
-    from biasprop.report import figures, tables, text_summary  # a cached report needs no Matplotlib
-
-    cube = open_study_cube(study, store).load()
-    summary = summarise(study, cube, entries)
-    drawn = figures.draw_all(cube, summary.estimates, store / "figures", study)
-    return {
-        "tables": tables.text(tables.tables(summary, difficulty.tables(study, entries, summary)), width)
-        + "\n"
-        + text_summary.paragraph(summary),
-        "estimates": summary.to_json()["estimates"],
-        "figures": [str(path) for path in drawn],
-        "skipped": figures.skipped(store / "figures"),
-    }

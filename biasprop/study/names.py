@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-from biasprop.study.location import MAX_KEY_LENGTH, Location
+from biasprop.study.location import Location
 from biasprop.study.problems import Problem
 from biasprop.terminal import JOINERS
 
@@ -21,7 +21,7 @@ _CONTROL = ("Cc", "Cf", "Cs", "Zl", "Zp")
 """Unicode categories of control and format characters, unpaired surrogates, and separators of lines and paragraphs."""
 
 
-def name_problem(text: str) -> str | None:
+def name_problem(text: str, max_length: int | None = None) -> str | None:
     """Why a text cannot be a name, or None."""
     if problem := prose_problem(text, allowed=""):
         return problem
@@ -30,8 +30,8 @@ def name_problem(text: str) -> str | None:
             return f"has the character {c!r} ({unicodedata.name(c).lower()}) in it; write an ordinary space"
     if text != text.strip():
         return f"starts or ends with a space ({text!r}); leave it out"
-    if len(text) > MAX_KEY_LENGTH:
-        return f"has {len(text)} characters; at most {MAX_KEY_LENGTH} are allowed"
+    if max_length is not None and len(text) > max_length:
+        return f"has {len(text)} characters; at most {max_length} are allowed"
     return None
 
 

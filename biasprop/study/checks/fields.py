@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from biasprop.component import OneOf
-from biasprop.study.location import Location
+from biasprop.study.location import MAX_KEY_LENGTH, Location
 from biasprop.study.names import PROSE, alike_problems, name_of, name_problem, prose_problem
 from biasprop.study.problems import MAX_PROBLEMS, Problem, suggestion
 
@@ -52,7 +52,10 @@ def value_problems(table: Any, location: Location = ()) -> list[Problem]:
         wrong += alike_problems({(*location, key): key for key in table})
         return wrong + [p for key, value in table.items() for p in value_problems(value, (*location, key))]
     if isinstance(table, str):
-        what = prose_problem(table) if location[-1:] == (PROSE,) else name_problem(table)
+        key = location[-1] if location else ""
+        # Other texts, such as kinds, have to be one of a few; their own messages say which.
+        longest = MAX_KEY_LENGTH if key == "name" or isinstance(key, int) else None
+        what = prose_problem(table) if key == PROSE else name_problem(table, longest)
         return [Problem(location, what)] if what else []
     if isinstance(table, list):
         wrong = alike_problems({(*location, index): name_of(value) for index, value in enumerate(table)})
