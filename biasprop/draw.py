@@ -84,7 +84,7 @@ def draw(
     from biasprop.component import InputError
     from biasprop.report import results
     from biasprop.report.figures import curves
-    from biasprop.report.plotting import save, unwritable
+    from biasprop.report.plotting import note_on_glyphs, save, unwritable, without_glyph
     from biasprop.statistics.measures import measure as measured
     from biasprop.store.view import open_cube
     from biasprop.study import design
@@ -100,7 +100,10 @@ def draw(
     levels = {name: levels[0] for name, levels in fixed.items()}
     measures = measured(cube, **study.evaluation.decisions())
     figure = curves.draw(measures, measure, x, by, at=levels, subgroups=subgroups)
-    return save(figure, file.with_suffix(""), [file.suffix[1:]])[0]
+    (written,) = save(figure, file.with_suffix(""), [file.suffix[1:]])
+    if lacking := without_glyph(figure):
+        print(note_on_glyphs(lacking), file=sys.stderr)
+    return written
 
 
 if __name__ == "__main__":

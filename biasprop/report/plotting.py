@@ -148,7 +148,7 @@ def _characters(font: str) -> frozenset[int]:
 
 
 def without_glyph(figure: Figure) -> str:
-    """Return the characters in a figure's text that no font of :data:`FONTS` has, each once; they are drawn as boxes."""
+    """Return the characters in the text of a saved figure that no font of :data:`FONTS` has: those drawn as boxes."""
     from matplotlib.text import Text
 
     used = dict.fromkeys(c for text in figure.findobj(Text) for c in text.get_text())  # pyright: ignore
@@ -303,8 +303,7 @@ def budget_axis(axes: Axes, budgets: Sequence[float]) -> NDArray[np.floating]:
 def plain(level: object) -> str:
     """Return a level as text: ``linear_probe`` is ``linear probe``, 1000.0 is 1,000; a long name has several lines."""
     if isinstance(level, str):
-        return "\n".join(
-            textwrap.wrap(level.replace("_", " "), MAX_LINE, break_on_hyphens=False, drop_whitespace=False)
-        )
+        lines = textwrap.wrap(level.replace("_", " "), MAX_LINE, break_on_hyphens=False, drop_whitespace=False)
+        return "\n".join(lines)
     number = float(level)  # pyright: ignore[reportArgumentType]
     return f"{number:,.0f}" if number == round(number) else f"{number:g}"

@@ -66,8 +66,8 @@ def draw_all(
         table: name -> function that draws it.
 
     Returns:
-        All files, drawn now or before. :func:`skipped` gives the figures that are missing and why, and :func:`boxes` the
-        characters that the fonts lack.
+        All files, drawn now or before. :func:`skipped` gives the figures that are missing and why, and :func:`boxes`
+        the characters that the fonts lack.
 
     Raises:
         OSError: the folder cannot be written.
@@ -87,8 +87,8 @@ def draw_all(
     for name, draw in table.items():
         try:
             figure = draw(cube, estimates, study)
-            lacking += without_glyph(figure)
             drawn += save(figure, folder / name)
+            lacking += without_glyph(figure)
             continue
         except NotApplicable as reason:
             reasons[name] = str(reason)
