@@ -250,7 +250,7 @@ def _report(options: argparse.Namespace, study: Study, store: Path, cells: Seque
     Raises:
         ExceptionGroup: some figures could not be drawn; everything else is printed.
     """
-    from biasprop.report import command_output
+    from biasprop.report import command_output, exports
     from biasprop.status import Status
     from biasprop.study import arm_status
 
@@ -258,13 +258,12 @@ def _report(options: argparse.Namespace, study: Study, store: Path, cells: Seque
     text: dict[str, Any] = {}
     if not options.shard:
         from biasprop.observers import ledger
-        from biasprop.report import exports, results
+        from biasprop.report import results
 
         entries = ledger.load_or_compute(study, store)
         ledger.save(store, entries)
         report = results.Report(study, store, entries)
         text = report.text()
-        exports.export(study, store, entries, netcdf=options.netcdf, csv=options.csv)
     status = arm_status.arm_status(study, cells, store)
     if options.json:
         shard = {"shard": "{}/{}".format(*options.shard)} if options.shard else {}
@@ -273,7 +272,9 @@ def _report(options: argparse.Namespace, study: Study, store: Path, cells: Seque
         print(command_output.shard_line(options.shard, cells, status))
     else:
         print(text["tables"])
-    sys.stdout.flush()  # whatever happens to figures
+    sys.stdout.flush()  # whatever happens to files
+    if report:
+        exports.export(study, store, report.entries, netcdf=options.netcdf, csv=options.csv)
 
     missing = arm_status.missing_results(cells, status, store)
     missing += [*lost, options.resume] if lost else []
