@@ -145,7 +145,7 @@ def letters(words: str, *, spelled: bool = False) -> str:
     spelt = re.sub(r"(?<=\d)\.(?=\d)", " point ", spelt)
     spelt = re.sub(r"[0-9]", lambda digit: f" {DIGITS[int(digit.group())]} ", spelt)
     parts = re.findall(r"[A-Za-z]+", spelt)
-    return "".join(part if i == 0 else part[0].upper() + part[1:] for i, part in enumerate(parts))
+    return "".join(part if i == 0 or spelled else part[0].upper() + part[1:] for i, part in enumerate(parts))
 
 
 def _unicode_name(found: re.Match[str]) -> str:
