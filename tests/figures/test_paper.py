@@ -78,7 +78,7 @@ def test_macro_names_tell_signs_and_points_apart() -> None:
 
 def test_undefined_is_null_and_said() -> None:
     number = numbers.Number("s", "s-0", "f", {}, "retention", "value", float("nan"))
-    assert number.entry()["value"] is None and number.text() == "undefined"
+    assert number.entry("m")["value"] is None and number.text() == "undefined"
     with pytest.raises(ValueError, match="would both be"):
         numbers.macros([number, number], {})
 

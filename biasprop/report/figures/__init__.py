@@ -131,9 +131,9 @@ def are_of(folder: Path, report: str) -> bool:
 
 
 def mark(folder: Path, report: str) -> None:
-    """Note which report the figures belong to, by its key; lost when figures are drawn again."""
+    """Note which report the figures belong to, by its key, where the folder can be written."""
     if record := _record(folder):
-        json_cache.write_or_raise(folder / RECORD, record | {"report": report})
+        json_cache.write(folder / RECORD, record | {"report": report})
 
 
 def boxes(folder: Path) -> str:
