@@ -118,8 +118,9 @@ def macro_names(numbers: Sequence[Number]) -> list[str]:
     names = [number.macro(spelled=uses[number.macro()] > 1) for number in numbers]
     first: dict[str, Number] = {}
     for name, number in zip(names, numbers, strict=True):
-        if (other := first.setdefault(name, number)) is not number:
-            raise InputError(f"{number.store}: {number} and {other} would both be \\{name}; rename one")
+        if name in first:
+            raise InputError(f"{number.store}: {number} and {first[name]} would both be \\{name}; rename one")
+        first[name] = number
     return names
 
 
