@@ -108,7 +108,7 @@ def draw_all(
     return drawn
 
 
-def intact(folder: Path, files: Iterable[str]) -> bool:
+def intact(folder: Path, files: Iterable[str | Path]) -> bool:
     """Return whether these files of the folder exist, byte for byte as they were drawn."""
     drawn = _record(folder).get("files", {})
     names = [Path(file).name for file in files]
