@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,8 +71,9 @@ def tabulated(summary: Summary) -> pd.DataFrame:
 def write_csv(table: pd.DataFrame, file: Path) -> None:
     """Write a table as CSV in UTF-8, whole or not at all.
 
-    Names are written as they are, texts in quotes and numbers without; undefined values are empty. So that names such
-    as ``NA`` are read back as names, tell the reader that only empty fields are missing; in pandas::
+    Names are written as they are, in quotes only where CSV needs them (with quotes everywhere, an undefined number would
+    be an empty text to many readers); undefined values are empty. So that names such as ``NA`` are read back as names,
+    tell the reader that only empty fields are missing; in pandas::
 
         pandas.read_csv(file, keep_default_na=False, na_values=[""])
 
@@ -82,7 +82,7 @@ def write_csv(table: pd.DataFrame, file: Path) -> None:
     """
     partial = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        table.to_csv(partial, index=False, quoting=csv.QUOTE_NONNUMERIC, encoding="utf-8", lineterminator="\n")
+        table.to_csv(partial, index=False, encoding="utf-8", lineterminator="\n")
         os.replace(partial, file)
     finally:
         partial.unlink(missing_ok=True)
