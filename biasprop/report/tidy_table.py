@@ -71,9 +71,9 @@ def tabulated(summary: Summary) -> pd.DataFrame:
 def write_csv(table: pd.DataFrame, file: Path) -> None:
     """Write a table as CSV in UTF-8, whole or not at all.
 
-    Names are written as they are, in quotes only where CSV needs them (with quotes everywhere, an undefined number would
-    be an empty text to many readers); undefined values are empty. So that names such as ``NA`` are read back as names,
-    tell the reader that only empty fields are missing; in pandas::
+    Names are written as they are, in quotes only where CSV needs them, because many readers take an empty field in
+    quotes for text; undefined values are empty. So that names such as ``NA`` are read back as names, tell the reader
+    that only empty fields are missing; in pandas::
 
         pandas.read_csv(file, keep_default_na=False, na_values=[""])
 

@@ -54,7 +54,7 @@ WORDS = (
 )
 NASTY = [*ASCII, *(word for word in WORDS if word not in ASCII)]
 RENAMED = {
-    "light": "[/b] $x",
+    "light": "[/b] $x$ $\\frac$",
     "dark": "日本 |<b>_^\\",
     "all light": "mix [old]",
     "all dark": "mix [new]",
