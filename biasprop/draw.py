@@ -10,6 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from biasprop import terminal
+
 
 def arguments() -> argparse.ArgumentParser:
     """The command line; imports nothing heavy."""
@@ -41,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0, or 2 if the store or an argument is invalid (problems are printed on stderr).
     """
+    terminal.configure()
     options = arguments().parse_args(argv)
     from biasprop.component import InputError
     from biasprop.report.plotting import NotApplicable
@@ -82,7 +85,7 @@ def draw(
     from biasprop.component import InputError
     from biasprop.report import results, text_summary
     from biasprop.report.figures import curves
-    from biasprop.report.plotting import save, unwritable
+    from biasprop.report.plotting import note_on_glyphs, save, unwritable, without_glyph
     from biasprop.statistics.levels import compared
     from biasprop.statistics.measures import measure as measured
     from biasprop.store.view import open_cube
@@ -101,9 +104,12 @@ def draw(
     if measure in curves.GAPS:
         subgroups = subgroups or compared(measures, study.estimands)
     figure = curves.draw(measures, measure, x, by, at=levels, subgroups=subgroups)
+    (written,) = save(figure, file.with_suffix(""), [file.suffix[1:]])
     for line in text_summary.left_out(results.left_out(cube)):
         print(line, file=sys.stderr)
-    return save(figure, file.with_suffix(""), [file.suffix[1:]])[0]
+    if lacking := without_glyph(figure):
+        print(note_on_glyphs(lacking), file=sys.stderr)
+    return written
 
 
 if __name__ == "__main__":

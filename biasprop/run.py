@@ -17,13 +17,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from biasprop import arguments
+from biasprop import arguments, terminal
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from biasprop.execution.progress import Progress
     from biasprop.execution.sweep import Shard
+    from biasprop.report.results import Report
     from biasprop.study.design import Cell
     from biasprop.study.plan import Plan
     from biasprop.study.study import Study
@@ -41,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    terminal.configure()
     words = list(sys.argv[1:] if argv is None else argv)
     options = arguments.arguments().parse_args(words)
     from biasprop.execution import interrupt
@@ -169,6 +171,21 @@ def _run(options: argparse.Namespace) -> int:
     return _report(options, study, store, cells, lost)
 
 
+def _draw(options: argparse.Namespace, report: Report) -> None:
+    """Draw the figures, and say which were not drawn."""
+    from biasprop.report import command_output
+
+    failed: ExceptionGroup | None = None
+    try:
+        report.draw()
+    except ExceptionGroup as errors:
+        failed = errors
+    if failed or not (options.quiet or options.json):
+        print(*command_output.figure_lines(report.store / "figures"), sep="\n", file=sys.stderr)
+    if failed:
+        raise failed
+
+
 def _repair(store: Path, cells: Sequence[Cell]) -> None:
     from biasprop.execution import existing_store
 
@@ -227,30 +244,37 @@ def _compute(options: argparse.Namespace, study: Study, store: Path, **how: Any)
 
 
 def _report(options: argparse.Namespace, study: Study, store: Path, cells: Sequence[Cell], lost: Sequence[str]) -> int:
-    """Print the report, or the line of a shard, and the arms without a result; 3 if there are any."""
-    from biasprop.report import command_output
+    """Print the report, or the line of a shard, then the arms without a result, and draw the figures last; 3 if there
+    are arms without a result.
+
+    Raises:
+        ExceptionGroup: some figures could not be drawn; everything else is printed.
+    """
+    from biasprop.report import command_output, exports
     from biasprop.status import Status
     from biasprop.study import arm_status
 
-    report: dict[str, Any] = {}
+    report: Report | None = None
+    text: dict[str, Any] = {}
     if not options.shard:
         from biasprop.observers import ledger
-        from biasprop.report import exports, results
+        from biasprop.report import results
 
         entries = ledger.load_or_compute(study, store)
         ledger.save(store, entries)
-        report = results.make_report(study, store, entries)
-        exports.export(study, store, entries, netcdf=options.netcdf, csv=options.csv)
+        report = results.Report(study, store, entries)
+        text = report.text()
     status = arm_status.arm_status(study, cells, store)
     if options.json:
         shard = {"shard": "{}/{}".format(*options.shard)} if options.shard else {}
-        print(command_output.json_object(study, store, cells, status, report, **shard))
+        print(command_output.json_object(study, store, cells, status, text, **shard))
     elif options.shard:
         print(command_output.shard_line(options.shard, cells, status))
     else:
-        print(report["tables"])
-        if not options.quiet:
-            print(*command_output.figure_lines(report), sep="\n", file=sys.stderr)
+        print(text["tables"])
+    sys.stdout.flush()  # whatever happens to files
+    if report:
+        exports.export(study, store, report.entries, netcdf=options.netcdf, csv=options.csv)
 
     missing = arm_status.missing_results(cells, status, store)
     missing += [*lost, options.resume] if lost else []
@@ -258,6 +282,8 @@ def _report(options: argparse.Namespace, study: Study, store: Path, cells: Seque
         print(*missing, sep="\n", file=sys.stderr)
     if Status.OPEN in status.values() and not lost:
         raise RuntimeError("the sweep ended with arms that were not computed")
+    if report:
+        _draw(options, report)
     return 3 if missing else 0
 
 

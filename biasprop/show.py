@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from biasprop import terminal
+
 
 def arguments() -> argparse.ArgumentParser:
     """The command line; imports nothing heavy."""
@@ -39,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0, or 2 if the study or an argument is invalid (problems are printed on stderr).
     """
+    terminal.configure()
     options = arguments().parse_args(argv)
     from biasprop.component import InputError
 
@@ -64,7 +67,7 @@ def show(study_file: Path, out: Path | None = None, overrides: Sequence[str] = (
         InputError: the study, the format, the folder or the number of subjects is invalid.
     """
     from biasprop.component import InputError
-    from biasprop.report.plotting import save, unwritable
+    from biasprop.report.plotting import note_on_glyphs, save, unwritable, without_glyph
 
     target = out or Path(f"{study_file.stem}.png")
     problems = [f"--out: {problem}" for problem in unwritable(target)]
@@ -79,7 +82,10 @@ def show(study_file: Path, out: Path | None = None, overrides: Sequence[str] = (
     from biasprop.report.figures import contact_sheet
 
     figure = contact_sheet.draw(None, [], study, subjects=subjects, levers=True)
-    return save(figure, target.with_suffix(""), [target.suffix.removeprefix(".")])[0]
+    (written,) = save(figure, target.with_suffix(""), [target.suffix.removeprefix(".")])
+    if lacking := without_glyph(figure):
+        print(note_on_glyphs(lacking), file=sys.stderr)
+    return written
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from biasprop import terminal
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -36,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0, or 2 if there is nothing to make it from.
     """
+    terminal.configure()
     parser = argparse.ArgumentParser(
         prog="python -m paper.make", description="Draw figures, collect numbers, and write results, pages and gallery."
     )
@@ -54,16 +57,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     from biasprop.component import InputError
 
     try:
-        if not given.pages:
-            make(given.results, given.study, given.out)
+        failed = [] if given.pages else make(given.results, given.study, given.out)
         write_pages(given.out)
     except InputError as error:
         print(*error.problems, sep="\n", file=sys.stderr)
         return 2
+    if failed:
+        raise ExceptionGroup("some figures could not be drawn", failed)
     return 0
 
 
-def make(results: Path, name: str | None = None, out: Path = HERE) -> None:
+def make(results: Path, name: str | None = None, out: Path = HERE) -> list[Exception]:
     """Draw figures, collect numbers and write the JSON of every finished study.
 
     Args:
@@ -71,10 +75,14 @@ def make(results: Path, name: str | None = None, out: Path = HERE) -> None:
         name: a study's name, or a store's; None takes the newest store of every study.
         out: folder of ``output/``, ``results/``, ``numbers.json`` and ``numbers.tex``.
 
+    Returns:
+        What was raised by figures that could not be drawn; everything else is made.
+
     Raises:
         InputError: there is no such store, or a store cannot be read.
     """
     from biasprop.report.figures import draw_all, skipped
+    from biasprop.report.figures import files as drawn
     from biasprop.report.results import study_of
     from biasprop.statistics.measures import measure
     from biasprop.statistics.summary import summary_of
@@ -82,6 +90,7 @@ def make(results: Path, name: str | None = None, out: Path = HERE) -> None:
     from paper.figures import FIGURES
     from paper.pages import replace
 
+    failed: list[Exception] = []
     collected: list[numbers.Number] = []
     drawing = {figure: draw for figure, (draw, _) in FIGURES.items()}
     for store, cube in stores.newest(results, name).items():
@@ -92,7 +101,11 @@ def make(results: Path, name: str | None = None, out: Path = HERE) -> None:
         measures = measure(cube, **study.evaluation.decisions())
         summary = summary_of(measures, study.estimands)
         folder = out / "output" / study.stem
-        files = draw_all(cube, summary.estimates, folder, study, drawing)
+        try:
+            files = draw_all(cube, summary.estimates, folder, study, drawing)
+        except ExceptionGroup as errors:  # the numbers and the other figures are made all the same
+            failed.append(errors)
+            files = drawn(folder)
         print(f"{store.name}: {len(files)} files in {folder}")
         for figure, reason in skipped(folder).items():
             print(f"{store.name}: no {figure}: {reason}")
@@ -100,9 +113,11 @@ def make(results: Path, name: str | None = None, out: Path = HERE) -> None:
         collected += numbers.of_levels(study.stem, store.name, measures)
         print(f"{store.name}: {write_result(store, cube, summary, files, out / 'results')}")
     captions = {figure: caption for figure, (_, caption) in FIGURES.items()}
-    replace(out / "numbers.json", json.dumps([number.entry() for number in collected], indent=1) + "\n")
+    entries = [number.entry(name) for number, name in zip(collected, numbers.macro_names(collected), strict=True)]
+    replace(out / "numbers.json", json.dumps(entries, indent=1) + "\n")
     replace(out / "numbers.tex", numbers.macros(collected, captions))
     print(f"{len(collected)} numbers in {out / 'numbers.json'} and {out / 'numbers.tex'}")
+    return failed
 
 
 def write_result(store: Path, cube: xr.Dataset, summary: Summary, figures: Sequence[Path], folder: Path) -> str:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from biasprop import terminal
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -36,11 +40,14 @@ class Number:
     """Part of it: value, low, high ..."""
     value: float | int | str
 
-    @property
-    def macro(self) -> str:
-        r"""Its LaTeX macro: letters only, so 200 labels becomes ``\...LabelsTwoZeroZero...``."""
+    def macro(self, *, spelled: bool = False) -> str:
+        r"""Its LaTeX macro: letters only, so 200 labels becomes ``\...LabelsTwoZeroZero...``.
+
+        Args:
+            spelled: with the names of punctuation marks and spaces.
+        """
         levels = [f"{dim} {level}" for dim, level in self.selector.items()]
-        return letters(" ".join([self.study, self.quantity, *levels, self.field]))
+        return letters(" ".join([self.study, self.quantity, *levels, self.field]), spelled=spelled)
 
     def text(self) -> str:
         """Return the number as text."""
@@ -54,12 +61,12 @@ class Number:
             return f"{self.value:.3f}" if self.value >= 0.001 else "<0.001"
         return f"{self.value:.3f}" if self.quantity == "AUC" else f"{self.value:.2f}"
 
-    def entry(self) -> dict[str, Any]:
-        """Return the entry for JSON; NaN is null."""
+    def entry(self, macro: str) -> dict[str, Any]:
+        """Return the entry for JSON, with its macro; NaN is null."""
         undefined = isinstance(self.value, float) and not math.isfinite(self.value)
         where = {"study": self.study, "store": self.store, "function": self.function, "selector": self.selector}
         what = {"quantity": self.quantity, "field": self.field, "value": None if undefined else self.value}
-        return {"macro": self.macro, **what, "text": self.text(), **where}
+        return {"macro": macro, **what, "text": self.text(), **where}
 
 
 def of_estimates(study: str, store: str, estimates: Sequence[Any]) -> list[Number]:
@@ -98,30 +105,53 @@ def of_levels(study: str, store: str, measures: xr.Dataset) -> list[Number]:
     return found
 
 
-def macros(numbers: Sequence[Number], captions: Mapping[str, str]) -> str:
-    """Return a LaTeX file of ``\\newcommand`` macros.
+def macro_names(numbers: Sequence[Number]) -> list[str]:
+    """Return the macro of every number; with punctuation spelled out where two differ in nothing else, as in ``a+`` and
+    ``a-``.
 
     Raises:
-        ValueError: two numbers would have the same macro.
+        InputError: two numbers would have the same macro all the same.
     """
+    from biasprop.component import InputError
+
+    uses = Counter(number.macro() for number in numbers)
+    names = [number.macro(spelled=uses[number.macro()] > 1) for number in numbers]
+    first: dict[str, Number] = {}
+    for name, number in zip(names, numbers, strict=True):
+        if name in first:
+            raise InputError(f"{number.store}: {number} and {first[name]} would both be \\{name}; rename one")
+        first[name] = number
+    return names
+
+
+def macros(numbers: Sequence[Number], captions: Mapping[str, str]) -> str:
+    """Return a LaTeX file of ``\\newcommand`` macros; see :func:`macro_names`."""
     lines = ["% Made by python -m paper.make; edits are lost."]
-    seen: dict[str, Number] = {}
-    for number in numbers:
-        if number.macro in seen:
-            raise ValueError(f"{number} and {seen[number.macro]} would both be \\{number.macro}")
-        seen[number.macro] = number
-        lines.append(f"\\newcommand{{\\{number.macro}}}{{{_escaped(number.text())}}} % {number.store}")
+    for name, number in zip(macro_names(numbers), numbers, strict=True):
+        store = terminal.printable(number.store)  # a line break would end the comment
+        lines.append(f"\\newcommand{{\\{name}}}{{{_escaped(number.text())}}} % {store}")
     lines += [f"\\newcommand{{\\{letters(f'caption {name}')}}}{{{_escaped(text)}}}" for name, text in captions.items()]
     return "\n".join(lines) + "\n"
 
 
-def letters(words: str) -> str:
-    """Return letters only, words capitalised but the first: ``skin_tone 50/50`` is ``skinToneFiveZeroFiveZero``."""
-    spelled = re.sub(r"-(?=\d)", " minus ", words)
-    spelled = re.sub(r"(?<=\d)\.(?=\d)", " point ", spelled)
-    spelled = re.sub(r"\d", lambda digit: f" {DIGITS[int(digit.group())]} ", spelled)
-    parts = re.findall(r"[A-Za-z]+", spelled)
-    return "".join(part if i == 0 else part[0].upper() + part[1:] for i, part in enumerate(parts))
+def letters(words: str, *, spelled: bool = False) -> str:
+    """Return letters only, words capitalised but the first: ``skin_tone 50/50`` is ``skinToneFiveZeroFiveZero``.
+
+    Args:
+        words: any text; characters outside ASCII are replaced by their Unicode names.
+        spelled: replace punctuation and spaces by their names as well, instead of leaving them out.
+    """
+    plain = words if spelled else re.sub(r"-(?=\d)", " minus ", words)
+    spelt = re.sub(r"[^\w]|_|[^\x00-\x7f]" if spelled else r"[^\x00-\x7f]", _unicode_name, plain)
+    spelt = re.sub(r"(?<=\d)\.(?=\d)", " point ", spelt)
+    spelt = re.sub(r"[0-9]", lambda digit: f" {DIGITS[int(digit.group())]} ", spelt)
+    parts = re.findall(r"[A-Za-z]+", spelt)
+    return "".join(part if i == 0 or spelled else part[0].upper() + part[1:] for i, part in enumerate(parts))
+
+
+def _unicode_name(found: re.Match[str]) -> str:
+    name = unicodedata.name(found[0], f"u {ord(found[0]):x}")
+    return f" {name.replace('-', ' ').title()} "
 
 
 def _escaped(text: str) -> str:

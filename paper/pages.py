@@ -8,7 +8,9 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from paper.markdown import code, escaped, filled, link, prose, table
 from paper.study_result import FORMAT
 
 Result = Mapping[str, Any]
@@ -20,8 +22,6 @@ STUDIES = HERE.parent / "studies"
 GALLERY = STUDIES / "README.md"
 
 GENERATED = "<!-- Written by `python -m paper.make --pages`; edits are lost. -->"
-WIDTH = 120
-"""Columns of a line of prose."""
 
 
 def write(results: Path = RESULTS, gallery_file: Path | None = GALLERY) -> list[Path]:
@@ -76,10 +76,10 @@ def replace(file: Path, text: str) -> None:
 
 def page(result: Result) -> str:
     """The page of a study: question, provenance, answer, estimates, levels, notes."""
-    parts = [GENERATED, f"# {result['title']}", _filled(result["question"]), _filled(_provenance(result))]
-    parts += ["## Answer", _filled(result["answer"])]
+    parts = [GENERATED, f"# {escaped(result['title'])}", prose(result["question"]), filled(_provenance(result))]
+    parts += ["## Answer", prose(result["answer"])]
     if result["figure"]:
-        parts += [_picture(result, ""), _filled(_caption(result["figure"]))]
+        parts += [_picture(result, ""), filled(_caption(result["figure"]))]
     parts += ["## Estimates", *_estimates(result["estimates"])]
     if result["levels"]:
         parts += ["## Levels", *_levels(result)]
@@ -95,10 +95,10 @@ def gallery(studies: Path, results: Mapping[str, Result]) -> str:
     """
     from biasprop.study.load import load_study
 
-    parts = [GENERATED, "# Studies", _filled(INTRODUCTION)]
+    parts = [GENERATED, "# Studies", filled(INTRODUCTION)]
     for file in sorted(studies.glob("*.toml")):
         study = load_study(file)
-        parts += [f"## {study.title}", _filled(study.question), f"{_size(study, file.name)}"]
+        parts += [f"## {escaped(study.title)}", prose(study.question), f"{_size(study, file.name)}"]
         parts += _outcome(results.get(file.stem), file)
     return "\n\n".join(parts) + "\n"
 
@@ -121,9 +121,9 @@ def _size(study: Any, file: str) -> str:
     factors = ", ".join(f"{name} ({len(study.levels(name))})" for name in study.factors)
     return "\n".join(
         [
-            f"- file: [`{file}`]({file}), seed {study.seed}",
+            f"- file: [{code(file)}]({quote(file)}), seed {study.seed}",
             f"- size: {len(cells):,} cells and {arms:,} arms from {study.replicates} replicates; "
-            f"factors (levels): {factors or 'none'}",
+            f"factors (levels): {escaped(factors) or 'none'}",
         ]
     )
 
@@ -131,14 +131,14 @@ def _size(study: Any, file: str) -> str:
 def _outcome(result: Result | None, file: Path) -> list[str]:
     if result is None:
         return ["*It has not been run with this version yet.*"]
-    link = f"[All estimates and levels]({PLACE}{result['study']}.md)"
+    page = link("All estimates and levels", f"{PLACE}{result['study']}.md")
     if result["digest"] != _digest(file, result["scale"]):
         return [
             "*It has not been run with this version yet*: the study file or the package gives other numbers now. "
-            f"Results of an earlier version: {link}."
+            f"Results of an earlier version: {page}."
         ]
     cost = "" if result["minutes"] is None else f" in {_minutes(result['minutes'])} of computing"
-    parts = [_filled(result["answer"]), f"{link}; {result['replicates']} replicates{cost}."]
+    parts = [prose(result["answer"]), f"{page}; {result['replicates']} replicates{cost}."]
     return [*parts, _picture(result, PLACE)] if result["figure"] else parts
 
 
@@ -155,7 +155,7 @@ def _digest(file: Path, scale: str | None) -> str | None:
 
 def _picture(result: Result, folder: str) -> str:
     name = result["figure"].replace("_", " ")
-    return f"![{result['title']}: {name}]({folder}{result['study']}.png)"
+    return link(f"{result['title']}: {name}", f"{folder}{result['study']}.png", image=True)
 
 
 def _caption(figure: str) -> str:
@@ -172,15 +172,18 @@ def _provenance(result: Result) -> str:
     """Where the numbers come from, in one line."""
     versions = result["versions"]
     package = f"biasprop {versions['biasprop']}" if "biasprop" in versions else "biasprop"
-    words = [f"Study `{result['study']}` (digest `{result['digest']}`)", f"{package}, numerics {result['numerics']}"]
+    words = [
+        f"Study {code(result['study'])} (digest {code(str(result['digest']))})",
+        f"{package}, numerics {result['numerics']}",
+    ]
     if result["scale"]:
-        words.append(f"scale {result['scale']}")
+        words.append(f"scale {escaped(result['scale'])}")
     words.append(f"{result['arms']} arms in each of {result['replicates']} replicates")
     if result["date"]:
         words.append(f"computed until {result['date']}")
     if result["minutes"] is not None:
         words.append(f"{_minutes(result['minutes'])} of computing, summed over processes")
-    words += [f"on {entry['fingerprint']} ({entry['arms']} arms)" for entry in result["computed_on"]]
+    words += [f"on {escaped(entry['fingerprint'])} ({entry['arms']} arms)" for entry in result["computed_on"]]
     return "; ".join(words) + "."
 
 
@@ -206,8 +209,8 @@ def _estimates(estimates: Sequence[Result]) -> list[str]:
             str(notes.setdefault(one["reason"], len(notes) + 1)) if one["reason"] else "",
         ]
         rows.append(shown)
-    parts = [_filled(ESTIMATES), _table([*head, "verdict", "note"], rows, left=(0, 1, 8))]
-    return [*parts, "\n".join(f"{number}. {note}" for note, number in notes.items())] if notes else parts
+    parts = [filled(ESTIMATES), table([*head, "verdict", "note"], rows, left=(0, 1, 8))]
+    return [*parts, "\n".join(f"{number}. {escaped(note)}" for note, number in notes.items())] if notes else parts
 
 
 ESTIMATES = (
@@ -245,7 +248,7 @@ def _levels(result: Result) -> list[str]:
         f"for all subgroups, set at a specificity of {result['target_specificity']:g} on the calibration set. "
         "*Missing*: replicates in which a draw of the arm has not run, diverged or failed."
     )
-    return [_filled(text), _table(head, rows, left=tuple(range(len(factors))))]
+    return [filled(text), table(head, rows, left=tuple(range(len(factors))))]
 
 
 DASH = "-"
@@ -276,20 +279,3 @@ def _mean(mean: Result, *, interval: bool = True, signed: bool = False) -> str:
 
 def _count(mean: Result) -> str:
     return _number(mean["value"], 0)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int]) -> str:
-    """A Markdown table; columns that are not in ``left`` are right-aligned."""
-
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-    rule = ["---" if i in left else "---:" for i in range(len(head))]
-    return "\n".join([line(head), line(rule), *map(line, rows)])
-
-
-def _filled(text: str) -> str:
-    """Prose in lines of :data:`WIDTH` columns."""
-    import textwrap
-
-    return textwrap.fill(" ".join(text.split()), WIDTH, break_on_hyphens=False, break_long_words=False)

@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from biasprop import terminal
+
 PARTS = ("ceilings", "stages", "compile", "scaling")
 """What can be measured, in this order."""
 
@@ -58,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    terminal.configure()
     given = arguments().parse_args(argv)
     from biasprop.hardware import environment
 

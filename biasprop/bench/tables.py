@@ -32,10 +32,9 @@ def text(found: Mapping[str, Any]) -> str:
 
 
 def _table(title: str, *columns: str) -> Table:
-    from rich import box
-    from rich.table import Table
+    from biasprop.report import tables
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table = tables.empty_table(title)
     for i, name in enumerate(columns):
         table.add_column(name, justify="left" if i == 0 else "right", no_wrap=True)
     return table

@@ -17,6 +17,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from biasprop import terminal
+
 SEED = 20_262
 STUDIES = 10_000
 REPLICATES = (2, 3, 4, 5, 6, 8, 10, 15, 20, 30)
@@ -33,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    terminal.configure()
     parser = argparse.ArgumentParser(
         prog="python -m biasprop.coverage",
         description="Coverage of intervals and error rates of verdicts on simulated studies; takes about a minute.",

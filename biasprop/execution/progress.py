@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Protocol, TextIO
 
+from biasprop import terminal
 from biasprop.status import Status
 from biasprop.study.timings import duration
 
@@ -136,17 +137,16 @@ class Bars:
     """Live bars for a terminal: one for all cells, and one for each running cell and its steps."""
 
     def __init__(self, stream: TextIO):
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
         from rich.progress import Progress as RichProgress
 
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
         )
-        self.bars = RichProgress(*columns, console=Console(file=stream), transient=True)
+        self.bars = RichProgress(*columns, console=terminal.console(file=stream), transient=True)
         self.clock = _Clock(0, 0)
         self.total_bar: Any = None
         self.cell_bars: dict[str, Any] = {}
@@ -175,15 +175,15 @@ class Bars:
     def arm(self, name: str, status: int, seconds: float) -> None:
         """See :class:`Progress`."""
         if status in (Status.DIVERGED, Status.FAILED):
-            self.bars.console.print(f"{Status(status).words}: {name}", markup=False, highlight=False)
+            self.bars.console.print(f"{Status(status).words}: {name}")
 
     def say(self, line: str) -> None:
         """See :class:`Progress`."""
-        self.bars.console.print(line, markup=False, highlight=False)
+        self.bars.console.print(line)
 
     def split(self, seconds: Mapping[str, float]) -> None:
         """See :class:`Progress`."""
-        self.bars.console.print(shares(seconds), markup=False, highlight=False)
+        self.bars.console.print(shares(seconds))
 
     def finish(self) -> None:
         """See :class:`Progress`."""

@@ -5,5 +5,6 @@
 a :class:`biasprop.statistics.summary.Summary` and computes no statistic of its own: :mod:`.tables` and
 :mod:`.difficulty` lay out tables, :mod:`.text_summary` writes the answer in words, :mod:`.tidy_table` is
 ``biasprop.dataframe``. :mod:`.figures` has one file per figure and says how to add one; :mod:`.plotting` has what
-figures share. To add a table, write a function that returns a ``rich`` table and list it in ``tables.tables``.
+figures share. To add a table, write a function that returns a ``rich`` table and list it in ``tables.tables``. Names of
+a study are printed by the consoles of :mod:`biasprop.terminal` only.
 """

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from biasprop import terminal
 from biasprop.study import arm_status
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def json_object(
         store: folder of its cube.
         cells: of the run.
         status: of their arms, from :func:`biasprop.study.arm_status.arm_status`.
-        report: from :func:`biasprop.report.results.make_report`; gives the estimates, and the stored levels and
+        report: from :meth:`biasprop.report.results.Report.text`; gives the estimates, and the stored levels and
             replicates that are left out.
         more: further keys.
     """
@@ -49,11 +50,14 @@ def shard_line(shard: tuple[int, int], cells: Sequence[Cell], status: Mapping[tu
     return f"shard {k}/{n}: {done} of its {len(cells)} cells done; run without --shard for the report"
 
 
-def figure_lines(report: Mapping[str, Any]) -> list[str]:
-    """The folder of the figures, and why some were not drawn."""
-    pictures = [path for path in report["figures"] if path.endswith(".png")]
-    skipped = [f"no figure {name}: {why}" for name, why in report["skipped"].items()]
-    return [f"figures: {Path(pictures[0]).parent}" if pictures else "no figures", *skipped]
+def figure_lines(folder: Path) -> list[str]:
+    """The folder of the figures, why some were not drawn, and which characters their fonts lack."""
+    from biasprop.report import figures, plotting
+
+    lines = [f"figures: {folder}" if figures.files(folder) else "no figures"]
+    lines += [f"no figure {name}: {why}" for name, why in figures.skipped(folder).items()]
+    lacking = figures.boxes(folder)
+    return [terminal.printable(line) for line in (*lines, *([plotting.note_on_glyphs(lacking)] if lacking else []))]
 
 
 def precision_text(study: Study, store: Path, half_width: float) -> str:

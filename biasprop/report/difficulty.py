@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from biasprop.report.tables import DASH, bracket, empty_table, number, with_interval
+from biasprop.report.tables import DASH, bracket, empty_table, heading, number, with_interval
 from biasprop.statistics.estimand import compared_pair
 from biasprop.statistics.summary import LevelRow, Mean, Parts, Summary
 
@@ -53,7 +53,7 @@ def ledger_table(
     table.add_column("type of row")
     heads = (*(f"AUC {name}" for name in pair), "separability", "difference", "KS of LLR")
     for name in heads:
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(heading(name), justify="right", no_wrap=True)
     table.add_column("verdict")
     rows = {(row.observer, row.kind, row.subgroups): row for row in ledger.rows}
     tests = {(test.observer, test.kind, test.subgroups): test for test in ledger.comparisons}
@@ -91,7 +91,7 @@ def parts_table(parts: Sequence[Parts], pair: tuple[str, str]) -> Table:
     )
     bracketed = any(math.isnan(row.terms["physics"].value) for row in parts)
     for name in parts[0].arm:
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     learner = "physics and learner" if bracketed else "learner"
     for name in ("swap contrast", "gap", "physics", learner, "adaptation", "skew", "reps", "note"):
         table.add_column(name, justify="right", no_wrap=True)

@@ -10,7 +10,10 @@ black and white.
 
 from __future__ import annotations
 
+import functools
 import os
+import textwrap
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +21,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from biasprop.terminal import JOINERS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,10 +44,16 @@ CURVE_COLOURS = (*ARM_COLOURS, *SUBGROUP_COLOURS)
 """Curves of a figure with one panel per subgroup."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 FORMATS = ("svg", "pdf", "png")
+MAX_LINE = 40
+"""Characters of a name in one line of a figure."""
+
+FONTS = ("STIXGeneral", "DejaVu Sans")
+"""Fonts, each for the characters that those before it lack. They ship with Matplotlib, so the bits do not depend on
+installed fonts."""
 
 STYLE: dict[str, Any] = {
-    "font.family": "STIXGeneral",  # ships with Matplotlib, so the bits do not depend on installed fonts
-    "mathtext.fontset": "stix",
+    "font.family": list(FONTS),
+    "text.parse_math": False,  # names are data: no $ in them starts a formula
     "font.size": 8.0,
     "axes.titlesize": 8.0,
     "axes.labelsize": 8.0,
@@ -128,6 +139,29 @@ def lay_out(figure: Figure) -> None:
     figure.set_layout_engine(None)  # "none" would leave a placeholder that makes every savefig draw twice
 
 
+@functools.cache
+def _characters(font: str) -> frozenset[int]:
+    """The characters that a font has."""
+    from matplotlib import font_manager, ft2font
+
+    return frozenset(ft2font.FT2Font(font_manager.findfont(font, fallback_to_default=False)).get_charmap())
+
+
+def without_glyph(figure: Figure) -> str:
+    """Return the characters in the text of a saved figure that no font of :data:`FONTS` has: those drawn as boxes."""
+    from matplotlib.text import Text
+
+    used = dict.fromkeys(c for text in figure.findobj(Text) for c in text.get_text())  # pyright: ignore
+    invisible = ("\n", *JOINERS)
+    known = frozenset().union(*map(_characters, FONTS))
+    return "".join(sorted(c for c in used if c not in invisible and ord(c) not in known))
+
+
+def note_on_glyphs(characters: str) -> str:
+    """Return a line that says which characters figures show as boxes."""
+    return f"the fonts of figures lack these characters, drawn as boxes: {' '.join(characters)}"
+
+
 @style()
 def save(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
     """Write a figure; the same figure gives the same bytes.
@@ -146,14 +180,19 @@ def save(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[P
         "png": {"Software": None},
     }
     stem.parent.mkdir(parents=True, exist_ok=True)
-    lay_out(figure)
     files = []
-    for suffix in formats:
-        file = stem.with_name(f"{stem.name}.{suffix}")
-        partial = file.with_name(f".{file.name}.{os.getpid()}")
-        figure.savefig(partial, format=suffix, metadata=dates.get(suffix))
-        os.replace(partial, file)
-        files.append(file)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)  # see `without_glyph`
+        lay_out(figure)
+        for suffix in formats:
+            file = stem.with_name(f"{stem.name}.{suffix}")
+            partial = file.with_name(f".{file.name}.{os.getpid()}")
+            try:
+                figure.savefig(partial, format=suffix, metadata=dates.get(suffix))
+                os.replace(partial, file)
+            finally:
+                partial.unlink(missing_ok=True)
+            files.append(file)
     return files
 
 
@@ -262,8 +301,9 @@ def budget_axis(axes: Axes, budgets: Sequence[float]) -> NDArray[np.floating]:
 
 
 def plain(level: object) -> str:
-    """Return a level as text: ``linear_probe`` is ``linear probe``, 1000.0 is 1,000."""
+    """Return a level as text: ``linear_probe`` is ``linear probe``, 1000.0 is 1,000; a long name has several lines."""
     if isinstance(level, str):
-        return level.replace("_", " ")
+        lines = textwrap.wrap(level.replace("_", " "), MAX_LINE, break_on_hyphens=False, drop_whitespace=False)
+        return "\n".join(lines)
     number = float(level)  # pyright: ignore[reportArgumentType]
     return f"{number:,.0f}" if number == round(number) else f"{number:g}"

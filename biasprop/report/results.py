@@ -6,10 +6,12 @@ import hashlib
 import json
 import sys
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
+from biasprop import terminal
 from biasprop.observers import ledger
 from biasprop.report import difficulty
 from biasprop.store import json_cache
@@ -29,23 +31,60 @@ TABLE_WIDTH = 200
 """Columns of tables that do not go to a terminal."""
 
 
-def make_report(study: Study, store: Path, entries: Sequence[Entry]) -> dict[str, Any]:
-    """Return tables, estimates, figures and what is left out; from the cache while scores, ledger, study and code are
-    the same. The cache has the tables of every width that was asked for."""
-    from biasprop.report import figures
+class Report:
+    """What a store says: text first, then figures, so that no figure that fails costs a number.
 
-    width, folder = str(_table_width()), store / "figures"
-    key = _key(study, store, ledger.as_json(entries))
-    cache = store / "cache" / f"{key}.json"
-    report = json_cache.read(cache, key)
-    if report is None or width not in report["tables"] or not figures.intact(folder, report["drawn_from"]):
-        earlier = report["tables"] if report else {}
-        report = _make(study, store, entries, int(width))
-        report |= {"tables": earlier | {width: report["tables"]}}
-        json_cache.write(cache, report, key)
-    # Someone else may have written the cache: keep control characters from the terminal.
-    text = "".join(c for c in report["tables"][width] if c.isprintable() or c == "\n")
-    return report | {"tables": text, "figures": [str(folder / name) for name in report["figures"]]}
+    Both are cached in the store while scores, ledger, study and code are the same.
+    """
+
+    def __init__(self, study: Study, store: Path, entries: Sequence[Entry]):
+        self.study, self.store, self.entries = study, store, entries
+        self.width = _table_width()
+        self.key = _key(study, store, ledger.as_json(entries))
+
+    @cached_property
+    def cube(self) -> xr.Dataset:
+        """The cube, loaded."""
+        return open_study_cube(self.study, self.store).load()
+
+    @cached_property
+    def summary(self) -> Summary:
+        """All numbers of the cube."""
+        return summarise(self.study, self.cube, self.entries)
+
+    def text(self) -> dict[str, Any]:
+        """Return ``tables``, a text that ends with the answer in words and what is left out; ``estimates`` and
+        ``left_out``, as ``--json`` has them."""
+        cache, width = self.store / "cache" / f"{self.key}.json", str(self.width)
+        report = json_cache.read(cache, self.key)
+        if report is None or width not in report["tables"]:
+            earlier = report["tables"] if report else {}
+            report = self._text()
+            report |= {"tables": earlier | {width: report["tables"]}}  # those of every width that was asked for
+            json_cache.write(cache, report, self.key)
+        # Someone else may have written the cache.
+        return report | {"tables": terminal.printable(report["tables"][width], keep="\n")}
+
+    def draw(self) -> None:
+        """Draw the figures that are missing or out of date.
+
+        Raises:
+            OSError, ExceptionGroup: see :func:`biasprop.report.figures.draw_all`.
+        """
+        from biasprop.report import figures
+
+        folder = self.store / "figures"
+        if not figures.are_of(folder, self.key):
+            figures.draw_all(self.cube, self.summary.estimates, folder, self.study)
+            figures.mark(folder, self.key)
+
+    def _text(self) -> dict[str, Any]:
+        from biasprop.report import tables, text_summary
+
+        found = tables.tables(self.summary, difficulty.tables(self.study, self.entries, self.summary))
+        beyond = left_out(self.cube)
+        parts = [tables.text(found, self.width), text_summary.paragraph(self.summary), *text_summary.left_out(beyond)]
+        return {"tables": "\n".join(parts), "estimates": self.summary.to_json()["estimates"], "left_out": beyond}
 
 
 def cached_estimates(study: Study, store: Path) -> list[dict[str, Any]]:
@@ -139,21 +178,3 @@ def _key(study: Study, store: Path, ledger_json: Any) -> str:
     scores = Store.open(store, writable=False).scores_digest()
     parts = [scores, code, study.model_dump(mode="json"), ledger_json]
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
-
-
-def _make(study: Study, store: Path, entries: Sequence[Entry], width: int) -> dict[str, Any]:
-    from biasprop.report import figures, tables, text_summary  # a cached report needs no Matplotlib
-
-    cube = open_study_cube(study, store).load()
-    summary = summarise(study, cube, entries)
-    drawn = figures.draw_all(cube, summary.estimates, store / "figures", study)
-    shown = tables.text(tables.tables(summary, difficulty.tables(study, entries, summary)), width)
-    beyond = left_out(cube)
-    return {
-        "tables": "\n".join([shown, text_summary.paragraph(summary), *text_summary.left_out(beyond)]),
-        "estimates": summary.to_json()["estimates"],
-        "left_out": beyond,
-        "figures": [path.name for path in drawn],
-        "skipped": figures.skipped(store / "figures"),
-        "drawn_from": figures.drawn_from(cube, study, estimates=summary.estimates),
-    }

@@ -5,12 +5,15 @@ Heavy libraries are imported inside functions, so that a finished study is repor
 
 from __future__ import annotations
 
+import io
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from biasprop import terminal
 from biasprop.statistics.summary import Estimate, LevelRow, Mean, Summary, place, plain, where
 
 if TYPE_CHECKING:
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
 
     from biasprop.metrics import Metric
     from biasprop.statistics.precision import Precision
+
+FOLD = 24
+"""Characters of a heading, and columns of a name, after which a line may be broken."""
 
 DASH = "-"
 """Text for NaN and for empty cells of a table."""
@@ -65,14 +71,24 @@ def tables(summary: Summary, difficulty: Sequence[Table] = ()) -> list[Table]:
 
 
 def text(tables: Sequence[Table], width: int) -> str:
-    """Return tables as plain text, at most ``width`` columns wide."""
-    from rich.console import Console
+    """Return tables as plain text, ``width`` columns wide, or more where numbers would be cut otherwise."""
+    # Not of stdout: cached text must not depend on where it was first printed.
+    lines = io.StringIO()
+    plain = {"no_color": True, "force_terminal": False, "force_jupyter": False}
+    for table in tables:
+        terminal.console(file=lines, width=max(width, _least_width(table)), **plain).print(table)
+    return "\n".join(line.rstrip() for line in lines.getvalue().splitlines()) + "\n"
 
-    console = Console(width=width, no_color=True, force_terminal=False)
-    with console.capture() as capture:
-        for table in tables:
-            console.print(table)
-    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+
+def _least_width(table: Table) -> int:
+    """The width in which no number is cut, and names have :data:`FOLD` columns; sets those of each column."""
+    from rich.cells import cell_len
+
+    for column in table.columns:
+        lines = [line for cell in (column.header, *column.cells) for line in str(cell).splitlines()]
+        widest = max(map(cell_len, lines), default=0)
+        column.min_width = widest if column.no_wrap else min(widest, FOLD)
+    return sum(column.min_width or 0 for column in table.columns) + 2 * len(table.columns) + 1
 
 
 def precision_text(found: Sequence[Precision], half_width: float, width: int = 160) -> str:
@@ -253,18 +269,25 @@ def _estimates(summary: Summary) -> Table:
 def _table(title: str, first: LevelRow, columns: Sequence[str]) -> Table:
     table = empty_table(title)
     for name in first.arm:
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for name in columns:
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(heading(name), justify="right", no_wrap=True)
     return table
 
 
 def empty_table(title: str) -> Table:
-    """Return a table without columns, in the style of all tables."""
-    from rich import box
+    """Return a table without columns, in the style of all tables; its rule can be printed in every encoding."""
+    from rich.box import Box
     from rich.table import Table
 
-    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    rule = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
+    return Table(title=title, title_justify="left", box=rule, padding=(0, 1, 0, 0), pad_edge=False)
+
+
+def heading(text: str) -> str:
+    """Return the heading of a column of numbers, broken where a name makes it long."""
+    lines = [textwrap.wrap(line, FOLD, break_on_hyphens=False) for line in text.split("\n")]
+    return "\n".join(part for line in lines for part in line)
 
 
 def _arm(row: LevelRow) -> list[str]:

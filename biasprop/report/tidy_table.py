@@ -72,10 +72,23 @@ def tabulated(summary: Summary) -> pd.DataFrame:
 
 
 def write_csv(table: pd.DataFrame, file: Path) -> None:
-    """Write a table, whole or not at all; undefined values are empty fields."""
+    """Write a table as CSV in UTF-8, whole or not at all.
+
+    Names are written as they are, in quotes only where CSV needs them, because many readers take an empty field in
+    quotes for text; undefined values are empty. So that names such as ``NA`` are read back as names, tell the reader
+    that only empty fields are missing; in pandas::
+
+        pandas.read_csv(file, keep_default_na=False, na_values=[""])
+
+    and ``dtype={"factor": str}`` for names such as ``1`` or ``true``. A spreadsheet may take a name that starts with
+    ``=``, ``+``, ``-`` or ``@`` for a formula, unless the column is imported as text.
+    """
     partial = file.with_name(f".{file.name}.{os.getpid()}")
-    table.to_csv(partial, index=False)
-    os.replace(partial, file)
+    try:
+        table.to_csv(partial, index=False, encoding="utf-8", lineterminator="\n")
+        os.replace(partial, file)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _estimands(estimates: list[Estimate]) -> Iterator[dict[str, Any]]:

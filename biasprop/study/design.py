@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -30,7 +31,7 @@ class Arm:
     @property
     def name(self) -> str:
         """Name of the arm in messages."""
-        return ", ".join(f"{factor} {label}" for factor, label in self.levels.items())
+        return ", ".join(f"{factor} {_in_list(label)}" for factor, label in self.levels.items())
 
     @property
     def draws(self) -> int:
@@ -173,8 +174,15 @@ def planned_draws(condition: FinetuningCondition) -> int:
 
 
 def _cell_label(levels: Mapping[str, Level]) -> str:
-    named = [f"{level.label}" for level in levels.values() if level.sides() & set(PRETRAINING_SIDE)]
+    named = [_in_list(level.label) for level in levels.values() if level.sides() & set(PRETRAINING_SIDE)]
     return ", ".join(named) or "base"
+
+
+def _in_list(label: Label) -> str:
+    """A label as part of a list that is separated by commas, in quotes if it has a comma or a quote itself: lists of
+    different labels differ, and cells and arms are told apart by them."""
+    text = str(label)
+    return json.dumps(text, ensure_ascii=False) if "," in text or text.startswith('"') else text
 
 
 def _level_is_chosen(name: str, label: Label, only: Mapping[str, Sequence[Label]] | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 import tomllib
 from typing import Any
@@ -18,14 +19,17 @@ def dotted(location: Location) -> str:
     """A location as it is written in a file: ``factors.mix.levels[2].name``."""
     key = ""
     for part in location:
-        plain = isinstance(part, str) and re.fullmatch(r"[A-Za-z0-9_-]+", part)
-        key += f"[{part}]" if isinstance(part, int) else f".{part}" if plain else f'."{part}"'
+        if isinstance(part, int):
+            key += f"[{part}]"
+        else:
+            key += f".{part if re.fullmatch(r'[A-Za-z0-9_-]+', part) else json.dumps(part, ensure_ascii=False)}"
     return key.lstrip(".")
 
 
 def parse_key(text: str) -> Location:
     """Parts of a dotted TOML key; empty if the text is not a key."""
-    if len(text) > MAX_KEY_LENGTH or set("=#\n") & set(text):
+    outside_quotes = re.sub(r""""(?:[^"\\\n]|\\.)*"|'[^'\n]*'""", "", text)
+    if len(text) > MAX_KEY_LENGTH or set("=#\n") & set(outside_quotes):
         return ()
     try:
         return _only_path(tomllib.loads(f"{text} = 0"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from biasprop import terminal
 from biasprop.study.location import Location, dotted
 from biasprop.study.overrides import Overridden
 from biasprop.study.problems import MAX_PROBLEMS, Problem
@@ -42,7 +43,5 @@ def _place(location: Location, source: Source, overridden: Overridden, scale: st
 
 def _printable(line: str) -> str:
     """A message as one line of limited length, without characters that control a terminal."""
-    plain = "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in line[: 2 * MAX_LENGTH]
-    )
+    plain = terminal.printable(line[: 2 * MAX_LENGTH])
     return plain if len(plain) <= MAX_LENGTH else f"{plain[: MAX_LENGTH - 3]}..."

@@ -16,7 +16,7 @@ from biasprop.statistics.measures import measure
 from biasprop.statistics.summary import Summary, summary_of
 from biasprop.study.load import load_study
 from biasprop.study.study import Study
-from paper import make, pages, stores, study_result
+from paper import make, markdown, pages, stores, study_result
 from tests.source_tree import ROOT
 from tests.synthetic import synthetic_cube
 
@@ -113,7 +113,7 @@ def test_the_page_has_the_answer_and_every_number(value: dict[str, Any], summary
     assert len(rows) == len(summary.estimates) + len(summary.levels) + 2 * 2
     assert len({line.count("|") for line in rows[: len(summary.estimates) + 2]}) == 1
     assert "15.6" not in page and "16 minutes of computing" in page and "jax 1, cpu, 1 thread (96 arms)" in page
-    assert all(len(line) <= pages.WIDTH or line.startswith(("|", "!", "1", "2", "3")) for line in page.splitlines())
+    assert all(len(line) <= markdown.WIDTH or line.startswith(("|", "!", "1", "2", "3")) for line in page.splitlines())
 
 
 def test_only_finished_stores_have_a_result(cube: xr.Dataset, summary: Summary, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from biasprop import show
+from biasprop.component import InputError
 from biasprop.report import figures, plotting
 from biasprop.statistics.estimate import estimates
 from biasprop.statistics.measures import measure
@@ -78,8 +79,8 @@ def test_macro_names_tell_signs_and_points_apart() -> None:
 
 def test_undefined_is_null_and_said() -> None:
     number = numbers.Number("s", "s-0", "f", {}, "retention", "value", float("nan"))
-    assert number.entry()["value"] is None and number.text() == "undefined"
-    with pytest.raises(ValueError, match="would both be"):
+    assert number.entry("m")["value"] is None and number.text() == "undefined"
+    with pytest.raises(InputError, match="would both be"):
         numbers.macros([number, number], {})
 
 

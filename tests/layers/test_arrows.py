@@ -10,7 +10,7 @@ from tests.source_tree import ROOT, Import, imports, modules
 
 FLOORS = (
     ("interfaces",),
-    ("component", "keys", "status", "biasprop"),
+    ("component", "keys", "status", "terminal", "biasprop"),
     ("optimisers", "normalisations"),
     ("hardware", "metrics", "nn", "population", "store"),
     ("generators", "encoders", "objectives", "protocols", "mitigations", "tasks", "loops", "statistics"),

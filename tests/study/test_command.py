@@ -16,6 +16,8 @@ from biasprop import run
 from biasprop.arguments import arguments
 from biasprop.execution import progress
 from biasprop.nn.optimisation import Schedule
+from biasprop.report import figures
+from biasprop.report.figures import draw_all
 from biasprop.store.store import Store
 from biasprop.study import design, plan
 from biasprop.study.load import load_study
@@ -159,6 +161,27 @@ def test_a_run_reports_one_json_object_and_a_second_run_computes_nothing(
     assert len(sweeps) == 1
     assert second.out == first.out
     assert "0 of 8 cells to do" in second.err
+
+
+def test_a_figure_that_fails_costs_no_number(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], sweeps: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(cube: Any, estimates: Any, folder: Path, study: Any) -> list[Path]:
+        def broken(*_: Any) -> Any:
+            raise ValueError("no such axis")
+
+        return draw_all(cube, estimates, folder, study, {"forest": broken})
+
+    monkeypatch.setattr(figures, "draw_all", fails)
+    words = [str(EXAMPLE), "--smoke", "--out", str(tmp_path)]
+    for more in ([], ["-q"], ["--json"]):  # also where the numbers come from the cache
+        with pytest.raises(ExceptionGroup, match="1 of 1 figures"):  # exit code 1, with a traceback
+            run.main([*words, *more, "--csv", str(tmp_path / "all.csv")])
+        told = capsys.readouterr()
+        assert "swap contrast" in told.out and (tmp_path / "all.csv").is_file()
+        assert "no figure forest: ValueError: no such axis" in told.err.splitlines()
+        (tmp_path / "all.csv").unlink()
+    assert len(sweeps) == 1
 
 
 def test_a_plan_takes_the_sd_from_the_report_of_the_stored_scores_or_none(

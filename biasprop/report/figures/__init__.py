@@ -28,7 +28,7 @@ from biasprop.report.figures import (
     test_mix,
 )
 from biasprop.report.figures.facets import measured
-from biasprop.report.plotting import FORMATS, NotApplicable, save
+from biasprop.report.plotting import FORMATS, NotApplicable, save, without_glyph
 from biasprop.store import json_cache
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ FIGURES: dict[str, Callable[..., Any]] = {
     "forest": forest.draw,
 }
 RECORD = "drawn.json"
-"""File beside the figures: a digest of what they were drawn from, and the reasons why some are missing."""
+"""File beside the figures: a digest of what they were drawn from, the reasons why some are missing, and characters that
+the fonts lack."""
 
 
 def draw_all(
@@ -65,7 +66,13 @@ def draw_all(
         table: name -> function that draws it.
 
     Returns:
-        All files, drawn now or before. :func:`skipped` gives the figures that are missing and why.
+        All files, drawn now or before. :func:`skipped` gives the figures that are missing and why, and :func:`boxes`
+        the characters that the fonts lack.
+
+    Raises:
+        OSError: the folder cannot be written.
+        ExceptionGroup: some figures raised an error, each with a note that names it; all others are drawn, and the
+            next call draws again.
     """
     folder = Path(folder)
     source = drawn_from(cube, study, table, estimates)
@@ -73,20 +80,32 @@ def draw_all(
     if intact(folder, source):
         return [folder / name for name in known["files"]]
     cube = measured(cube, study)
-    files: list[Path] = []
+    drawn: list[Path] = []
     reasons: dict[str, str] = {}
+    lacking = ""
+    errors: list[Exception] = []
     for name, draw in table.items():
         try:
-            files += save(draw(cube, estimates, study), folder / name)
+            figure = draw(cube, estimates, study)
+            drawn += save(figure, folder / name)
+            lacking += without_glyph(figure)
+            continue
         except NotApplicable as reason:
             reasons[name] = str(reason)
-            for suffix in FORMATS:  # drawn when the study was different
-                (folder / f"{name}.{suffix}").unlink(missing_ok=True)
+        except OSError:
+            raise
+        except Exception as error:
+            reasons[name] = f"{type(error).__name__}: {error}".partition("\n")[0]
+            error.add_note(f"in the figure {name}")
+            errors.append(error)
+        for suffix in FORMATS:  # drawn when the study was different
+            (folder / f"{name}.{suffix}").unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
-    json_cache.write_or_raise(
-        folder / RECORD, {"source": source, "files": {f.name: _hash(f) for f in files}, "skipped": reasons}
-    )
-    return files
+    record = {"files": {f.name: _hash(f) for f in drawn}, "skipped": reasons, "boxes": "".join(dict.fromkeys(lacking))}
+    json_cache.write_or_raise(folder / RECORD, {"source": None if errors else source} | record)
+    if errors:
+        raise ExceptionGroup(f"{len(errors)} of {len(table)} figures could not be drawn", errors)
+    return drawn
 
 
 def intact(folder: Path, source: str) -> bool:
@@ -98,6 +117,28 @@ def intact(folder: Path, source: str) -> bool:
 def skipped(folder: Path) -> dict[str, str]:
     """Return the figures that :func:`draw_all` left out, each with the reason."""
     return dict(_record(Path(folder)).get("skipped", {}))
+
+
+def files(folder: Path) -> list[Path]:
+    """Return the files that :func:`draw_all` drew last."""
+    return [Path(folder) / name for name in _record(Path(folder)).get("files", {})]
+
+
+def are_of(folder: Path, report: str) -> bool:
+    """Return whether the figures are complete and those of the report that :func:`mark` was given last."""
+    record = _record(folder)
+    return record.get("report") == report and intact(folder, record.get("source", ""))
+
+
+def mark(folder: Path, report: str) -> None:
+    """Note which report the figures belong to, by its key, where the folder can be written."""
+    if record := _record(folder):
+        json_cache.write(folder / RECORD, record | {"report": report})
+
+
+def boxes(folder: Path) -> str:
+    """Return the characters that are drawn as boxes in the figures, because the fonts lack them."""
+    return str(_record(Path(folder)).get("boxes", ""))
 
 
 def drawn_from(cube: xr.Dataset, study: Any, table: Mapping[str, Any] = FIGURES, estimates: Sequence[Any] = ()) -> str:

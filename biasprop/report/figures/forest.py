@@ -113,7 +113,8 @@ def _name(row: Any, estimates: Sequence[Any]) -> str:
     varied = {dim: level for dim, level in row.arm.items() if any(other.arm.get(dim) != level for other in others)}
     parts = [plain(row.subgroups[0])] if any(other.subgroups != row.subgroups for other in others) else []
     parts += [f"{plain(level)} labels" if dim == "labels" else plain(level) for dim, level in varied.items()]
-    return f"{row.name} ({', '.join(parts)})" if parts else row.name
+    name = plain(row.name)
+    return f"{name} ({', '.join(parts)})" if parts else name
 
 
 def _number(row: Any) -> str:

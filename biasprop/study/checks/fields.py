@@ -12,7 +12,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from biasprop.component import OneOf
-from biasprop.study.location import Location
+from biasprop.study.location import MAX_KEY_LENGTH, Location
+from biasprop.study.names import PROSE, alike_problems, name_of, name_problem, prose_problem
 from biasprop.study.problems import MAX_PROBLEMS, Problem, suggestion
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -44,21 +45,22 @@ _BOUNDS = {
 }
 """Type of pydantic's error -> key of the bound in its context, and words before the bound."""
 
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Characters that control a terminal or the direction of text; line breaks and tabs are allowed."""
-
 
 def value_problems(table: Any, location: Location = ()) -> list[Problem]:
-    """Values that TOML allows and a study does not: dates, infinities, not-a-number, control characters."""
+    """Values that TOML allows and a study does not: dates, infinities, not-a-number, and texts that are no names."""
     if isinstance(table, Mapping):
-        wrong = [
-            Problem((*location, key), "has a control character in its name") for key in table if _CONTROL.search(key)
-        ]
+        wrong = [Problem((*location, key), f"as a name {what}") for key in table if (what := name_problem(key))]
+        wrong += alike_problems({(*location, key): key for key in table})
         return wrong + [p for key, value in table.items() for p in value_problems(value, (*location, key))]
-    if isinstance(table, str) and (match := _CONTROL.search(table)):
-        return [Problem(location, f"has the control character {match[0]!r} in it")]
+    if isinstance(table, str):
+        key = location[-1] if location else ""
+        # Other texts, such as kinds, have to be one of a few; their own messages say which.
+        longest = MAX_KEY_LENGTH if key == "name" or isinstance(key, int) else None
+        what = prose_problem(table) if key == PROSE else name_problem(table, longest)
+        return [Problem(location, what)] if what else []
     if isinstance(table, list):
-        return [p for index, value in enumerate(table) for p in value_problems(value, (*location, index))]
+        wrong = alike_problems({(*location, index): name_of(value) for index, value in enumerate(table)})
+        return wrong + [p for index, value in enumerate(table) for p in value_problems(value, (*location, index))]
     if isinstance(table, float) and not math.isfinite(table):
         return [Problem(location, f"is {table}; has to be a finite number")]
     if not isinstance(table, str | int | float):

@@ -30,6 +30,9 @@ def population_problems(population: Population) -> list[Problem]:
     if not population.subgroups and combinations > MAX_SUBGROUPS:
         message = f"make {combinations} subgroups; at most {MAX_SUBGROUPS} are allowed"
         return [*problems, Problem(("attributes",), message)]
+    if not population.subgroups and len(population.combinations()) < combinations:
+        message = "two combinations of values have one name when joined by _; rename a value, or name the subgroups in "
+        return [*problems, Problem(("attributes",), f"{message}population.subgroups")]
     problems += _subgroup_problems(population)
     return problems + _group_problems(population)
 

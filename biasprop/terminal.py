@@ -1,0 +1,50 @@
+"""Text on a terminal: names of a study are data, never markup, control sequences or a reason to fail.
+
+Every command calls :func:`configure` first, every ``rich`` console is made by :func:`console`, and text that others may
+have written passes through :func:`printable`.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+JOINERS = "\u200c\u200d"
+"""Zero-width non-joiner and joiner: invisible, but part of words in Persian and Indic scripts, and of emoji."""
+
+
+def configure() -> None:
+    """Let stdout and stderr write characters that their encoding lacks as escapes such as ``\\u65e5``.
+
+    Escapes and not question marks, so that two names never become one.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def console(**options: Any) -> Console:
+    """Return a console that prints text as it is: no markup, no emoji codes, no highlighting.
+
+    Args:
+        options: of ``rich.console.Console``.
+    """
+    from rich.console import Console
+
+    return Console(markup=False, emoji=False, highlight=False, **options)
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Return text in which characters that are not printable are escapes, such as ``\\x1b``.
+
+    Args:
+        text: of any origin.
+        keep: further characters that stay, such as a line break.
+    """
+    return "".join(
+        c if c.isprintable() or c in JOINERS or c in keep else c.encode("unicode_escape").decode() for c in text
+    )
