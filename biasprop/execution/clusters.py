@@ -81,6 +81,8 @@ def local_cluster(processes: int) -> Iterator[Any]:
     import dask
     from dask.distributed import Client, LocalCluster
 
+    from biasprop.hardware import device
+
     defaults = dask.config.merge(*dask.config.defaults)  # pyright: ignore[reportPrivateImportUsage]
     settings = dask.config.set(defaults | LOCAL_SETTINGS)  # pyright: ignore[reportPrivateImportUsage]
     with settings, _main_module_left_out(), ExitStack() as closed:
@@ -93,7 +95,7 @@ def local_cluster(processes: int) -> Iterator[Any]:
                     memory_limit=0,
                     scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
                     host="127.0.0.1",
-                    env=environment.of_worker(),
+                    env=environment.of_worker() | {"XDG_CACHE_HOME": str(device.user_cache().resolve())},
                     silence_logs=logging.CRITICAL,
                 )
                 closed.callback(_close, cluster.close, timeout=5)

@@ -54,23 +54,29 @@ def _devices() -> list[Any]:
 
 def cache_folder() -> Path:
     """Folder of compiled programs, one per fingerprint: code compiled on one host may use instructions that another
-    processor lacks.
+    processor lacks."""
+    return user_cache() / "biasprop" / fingerprint_digest(fingerprint(1))
 
-    It is in the user's cache folder. Without one that can be written, as for an unknown user in a container, this
-    process has a folder of its own, which is deleted when it ends.
+
+def user_cache() -> Path:
+    """The user's cache folder.
+
+    Without one that can be written, as for an unknown user in a container, it is a temporary one, which this process
+    deletes when it ends.
     """
     try:
-        root = _writable(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "biasprop")
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        _check_writable(folder / "biasprop")
     except (OSError, RuntimeError):  # RuntimeError: there is no home folder
-        root = Path(_temporary_cache().name)
-    return root / fingerprint_digest(fingerprint(1))
+        return Path(_temporary_cache().name)
+    return folder
 
 
 @functools.cache
-def _writable(folder: Path) -> Path:
+def _check_writable(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):
-        return folder
+        pass
 
 
 @functools.cache

@@ -40,12 +40,11 @@ def test_without_a_cache_folder_of_the_user_a_process_has_its_own(
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert device.cache_folder().parent == tmp_path / "biasprop"
     monkeypatch.setattr(Path, "home", no_home)
-    assert device.cache_folder().parent == tmp_path / "biasprop"
+    assert device.user_cache() == tmp_path and device.cache_folder().parent == tmp_path / "biasprop"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    own = device.cache_folder()
-    assert own.parent.is_dir() and own == device.cache_folder()
+    own = device.user_cache()
+    assert own.is_dir() and own == device.user_cache() and device.cache_folder().is_relative_to(own)
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert device.cache_folder() == own
+    assert device.user_cache() == own

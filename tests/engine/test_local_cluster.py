@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import dask
+import distributed  # noqa: F401  # its defaults are there before settings are made, or would go with them
 import pytest
 
 from biasprop.component import InputError
