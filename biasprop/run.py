@@ -48,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from biasprop.execution import interrupt
     from biasprop.hardware import environment
 
-    environment.configure()  # before JAX is imported
+    environment.use_one_cpu_device()  # both before JAX is imported
+    environment.configure()
     options.resume = f"to resume: python -m biasprop.run {shlex.join(words)}"
     try:
         return _run_or_explain(options)
@@ -74,7 +75,8 @@ def run_study(
         study: from ``load_study``, or the path of a study file.
         out: folder of stores.
         only: ``FACTOR=LEVEL`` choices; by default all arms.
-        workers: compute processes, 0 for none; by default as many as fit the device.
+        workers: compute processes, 0 for none; by default as many as fit the device. If none can be started on a CPU,
+            this process computes, with the same results.
         progress: receives progress; by default nothing is shown.
         scheduler: address or file of a dask scheduler whose workers compute instead.
 

@@ -89,10 +89,9 @@ def problems(
     if worker["cpu"] and threads != "1":
         found.append(f"XLA has {threads} threads in it; start it with NPROC=1 in its environment, one worker per core")
     if worker["devices"] != 1:
-        found.append(
-            f"sees {worker['devices']} devices; give each worker one, with CUDA_VISIBLE_DEVICES, --gpus-per-task=1 or "
-            "dask cuda worker"
-        )
+        several = "CUDA_VISIBLE_DEVICES, --gpus-per-task=1 or dask cuda worker"
+        one = f"without {environment.DEVICE_COUNT_FLAG} in XLA_FLAGS" if worker["cpu"] else f"with {several}"
+        found.append(f"sees {worker['devices']} devices; give each worker one, {one}")
     if not worker["cpu"] and not worker["deterministic"]:
         found.append(
             "its GPU adds numbers in no fixed order; start it with "

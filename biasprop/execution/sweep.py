@@ -66,7 +66,8 @@ def run(
         study: what to compute.
         store_path: its store, created or extended as needed.
         only: factor -> levels to compute, from ``design.chosen``.
-        workers: number of compute processes; 0 computes in this process. Default: one per core, 0 on an accelerator.
+        workers: number of compute processes; 0 computes in this process, as does a CPU on which none can be started.
+            Default: one per core, 0 on an accelerator.
         progress: display to update.
         width: number of cells that a device computes at once, by default as many as fit (1 on a CPU).
         arms: arms to compute instead of those of ``only``, as (position in ``design.cells``, position in the cell).
@@ -77,7 +78,8 @@ def run(
         One message for each cell that was given up because its workers died; all others are done.
 
     Raises:
-        InputError: the store cannot be used or written, or the scheduler or one of its workers cannot be used.
+        InputError: the store cannot be used or written, or the scheduler or one of its workers cannot be used, or no
+            process can be started beside an accelerator.
         Unfinished: the scheduler or all workers are lost.
     """
     from biasprop.hardware import device
@@ -115,7 +117,12 @@ def run(
             return []
         store.begin(len(todo))
         if processes:
-            pool = worker_pool(clients.enter_context(clusters.local_cluster(min(processes, len(jobs)))))
+            try:
+                pool = worker_pool(clients.enter_context(clusters.local_cluster(min(processes, len(jobs)))))
+            except clusters.CannotStart as error:
+                if not device.is_cpu():  # which computes other bits
+                    raise InputError(f"--workers {processes}: {error}; give --workers 0 to compute without") from error
+                progress.say(f"{error}; computing in this process")
 
         def is_open(job: Job) -> bool:
             return bool(_open(store, cells, {(i, k) for i in job.members for k in job.wanted}))

@@ -10,11 +10,14 @@ import os
 import platform
 import shutil
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import jax
+
+from biasprop.component import InputError
 
 MEMORY_FRACTION = 0.6
 """Fraction of an accelerator's memory that a batch of cells may use."""
@@ -33,11 +36,52 @@ def prepare() -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # small programs add up
 
 
+def _devices() -> list[Any]:
+    """The devices of JAX, which starts if it has not yet.
+
+    Raises:
+        InputError: JAX cannot start on the platform that the user has chosen.
+    """
+    try:
+        return jax.devices()
+    except (RuntimeError, AssertionError) as error:  # an AssertionError if the platform is known and has no device here
+        chosen = jax.config.values["jax_platforms"]  # pyright: ignore[reportAttributeAccessIssue]
+        if not chosen:
+            raise
+        why = " ".join(str(error).split()) or "there is no such device"
+        raise InputError(f"JAX_PLATFORMS={chosen}: JAX cannot start on it ({why}); unset it, or set cpu") from error
+
+
 def cache_folder() -> Path:
     """Folder of compiled programs, one per fingerprint: code compiled on one host may use instructions that another
     processor lacks."""
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return root / "biasprop" / fingerprint_digest(fingerprint(1))
+    return user_cache() / "biasprop" / fingerprint_digest(fingerprint(1))
+
+
+def user_cache() -> Path:
+    """The user's cache folder.
+
+    Without one that can be written, as for an unknown user in a container, it is a temporary one, which this process
+    deletes when it ends.
+    """
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        _check_writable(folder / "biasprop")
+    except (OSError, RuntimeError):  # RuntimeError: there is no home folder
+        return Path(_temporary_cache().name)
+    return folder
+
+
+@functools.cache
+def _check_writable(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
+@functools.cache
+def _temporary_cache() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="biasprop-cache-", ignore_cleanup_errors=True)
 
 
 @functools.cache
@@ -58,7 +102,7 @@ def _threads() -> int:
     Counts the threads of XLA's pool, because a change of ``NPROC`` has no effect after JAX has started its backend. On
     systems that do not list threads by name, reads the variables that XLA reads, in XLA's order.
     """
-    jax.devices()  # starts all threads of the pool
+    _devices()  # starts all threads of the pool
     with contextlib.suppress(OSError):
         count, before = _xla_threads(), -1
         while count != before:  # a thread is named a moment after it has started
@@ -83,7 +127,7 @@ def fingerprint(width: int, devices: int = 1) -> dict[str, Any]:
     """
     from importlib.metadata import version
 
-    device = jax.devices()[0]
+    device = _devices()[0]
     flags = " ".join(sorted(os.environ.get("XLA_FLAGS", "").split()))
     optional = ({"flags": flags} if flags else {}) | ({"devices": devices} if devices > 1 else {})
     return {
@@ -104,7 +148,7 @@ def fingerprint_digest(mark: dict[str, Any]) -> str:
 
 def kind() -> str:
     """Name of the device, as JAX gives it."""
-    return jax.devices()[0].device_kind
+    return _devices()[0].device_kind
 
 
 def gpu_uuid() -> str | None:
@@ -122,7 +166,7 @@ def gpu_uuid() -> str | None:
 
 def is_cpu() -> bool:
     """Whether this process computes on a CPU, where each cell is a job of its own, and not on an accelerator."""
-    return jax.default_backend() == "cpu"
+    return _devices()[0].platform == "cpu"
 
 
 def cores() -> int:
@@ -161,5 +205,5 @@ def width(bytes_per_cell: float) -> int:
     """
     if is_cpu():
         return 1
-    limit = (jax.devices()[0].memory_stats() or {}).get("bytes_limit", 8e9)
+    limit = (_devices()[0].memory_stats() or {}).get("bytes_limit", 8e9)
     return int(max(1, min(MAX_WIDTH, MEMORY_FRACTION * limit / bytes_per_cell)))

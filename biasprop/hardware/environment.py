@@ -7,6 +7,7 @@ import ctypes
 import gc
 import os
 import platform
+import re
 from pathlib import Path
 
 DETERMINISTIC_FLAG = "--xla_gpu_deterministic_ops=true"
@@ -15,6 +16,9 @@ DETERMINISTIC_FLAG = "--xla_gpu_deterministic_ops=true"
 GPU_FLAGS = (DETERMINISTIC_FLAG, "--xla_gpu_enable_triton_gemm=false")
 """XLA's flags on a GPU. The second selects the vendor's matrix products: a step takes as long as with Triton kernels,
 and less has to be compiled (tests/benchmarks/README.md)."""
+
+DEVICE_COUNT_FLAG = "--xla_force_host_platform_device_count"
+"""Makes XLA show a CPU as several devices."""
 
 GC_THRESHOLDS = (10_000, 10, 10)
 """Minimum thresholds of Python's cyclic garbage collector: new objects before it collects the youngest generation, and
@@ -37,6 +41,33 @@ def configure() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     if Path("/dev/nvidia0").exists():
         os.environ["XLA_FLAGS"] = with_gpu_flags(os.environ.get("XLA_FLAGS", ""))
+
+
+def use_one_cpu_device() -> None:
+    """Let JAX show the CPU as one device in this process; for a command, which owns its process.
+
+    A user may have asked for several, to try a program for several devices on a CPU. They would share each batch, which
+    gives other bits, and is no faster.
+    """
+    for name, value in _one_cpu_device().items():
+        if name in os.environ:
+            os.environ[name] = value
+
+
+def of_worker() -> dict[str, str]:
+    """Environment variables of a worker process on this machine, beside those of this process: one CPU core each."""
+    return _one_cpu_device() | {
+        "NPROC": "1",
+        "JAX_PLATFORMS": "cpu",
+        "OMP_NUM_THREADS": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "1",
+    }
+
+
+def _one_cpu_device() -> dict[str, str]:
+    """The variables that set the number of CPU devices, so that they set none; -1 is JAX's default."""
+    flags = re.sub(rf"{DEVICE_COUNT_FLAG}(=\S*)?", "", os.environ.get("XLA_FLAGS", ""))
+    return {"XLA_FLAGS": flags.strip(), "JAX_NUM_CPU_DEVICES": "-1"}
 
 
 def with_gpu_flags(flags: str) -> str:

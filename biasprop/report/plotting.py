@@ -11,11 +11,13 @@ black and white.
 from __future__ import annotations
 
 import functools
+import logging
 import os
+import sys
 import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -96,14 +98,50 @@ class NotApplicable(Exception):
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Context manager and decorator in which figures are drawn and saved; ignores the user's Matplotlib settings."""
-    import matplotlib
+    """Context manager and decorator in which figures are drawn and saved; ignores the user's Matplotlib settings.
 
+    Raises:
+        InputError: the user's settings keep Matplotlib from being imported.
+    """
+    matplotlib = _imported_matplotlib()
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         settings: Any = STYLE
         matplotlib.rcParams.update(settings)
         yield
+
+
+def _imported_matplotlib() -> Any:
+    """Matplotlib, whatever backend and folders the environment names: figures that go to files need none of them.
+
+    ``MPLBACKEND`` of a notebook also reaches the commands that it starts, and names a module which their Python may
+    lack; Matplotlib then refuses to be imported, as it does for a user without a home folder. In the user's own process
+    the backend stays the one asked for, if there is such a one.
+    """
+    if "matplotlib" not in sys.modules:
+        from biasprop.component import InputError
+
+        backend, logger = os.environ.pop("MPLBACKEND", None), logging.getLogger("matplotlib")
+        level = logger.level
+        logger.setLevel(logging.ERROR)  # warnings about settings that are not used here
+        try:
+            Path.home()
+        except RuntimeError:
+            os.environ.setdefault("MPLCONFIGDIR", os.devnull)  # Matplotlib then makes a temporary folder
+        try:
+            import matplotlib.font_manager
+        except ValueError as error:
+            raise InputError(f"Matplotlib cannot read its file of settings (matplotlibrc): {error}") from error
+        finally:
+            logger.setLevel(level)
+            if backend is not None:
+                os.environ["MPLBACKEND"] = backend
+        if backend:
+            with suppress(ValueError):
+                matplotlib.rcParams["backend"] = backend
+    import matplotlib
+
+    return matplotlib
 
 
 def page(width: float, height: float) -> Figure:

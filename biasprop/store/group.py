@@ -40,9 +40,6 @@ MAX_ARM_BYTES = 2_000_000_000
 UNREADABLE = (ValueError, RuntimeError, OSError, TypeError, KeyError, MemoryError, AttributeError)
 """What zarr and its codecs raise on damaged bytes."""
 
-# Decoding chunks in batches of 64 instead of singly halves the time to load a cube of many small arms.
-_PIPELINE = {"codec_pipeline.batch_size": 64}
-
 Result = TypeVar("Result")
 
 
@@ -121,8 +118,8 @@ def open_group(path: Path, *, writable: bool) -> tuple[Layout, dict[str, zarr.Ar
     folder = Folder(path / metadata.GROUP, document=root, read_only=not writable)
     folder.chunk_bytes = {name: _bytes(name, metadata.arm_chunk(name, layout)) for name in VARIABLES}
     mode = "r+" if writable else "r"
-    group = _guarded(path, lambda: zarr.open_group(folder, mode=mode, zarr_format=3, use_consolidated=True))
-    with zarr.config.set(_PIPELINE):
+    with metadata.zarr_settings():
+        group = _guarded(path, lambda: zarr.open_group(folder, mode=mode, zarr_format=3, use_consolidated=True))
         stored = _guarded(path, lambda: dict(group.arrays()))  # from the consolidated metadata: no file is read
     arrays = {name: _guarded(path / name, lambda name=name: _checked(stored[name], layout, name)) for name in VARIABLES}
     return layout, arrays, attrs

@@ -11,11 +11,12 @@ store either before or after such an addition.
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
@@ -119,6 +120,19 @@ def table(attrs: Mapping[str, Any], name: str, default: Any = None) -> Any:
     return value if isinstance(value, dict | list) else default
 
 
+@contextlib.contextmanager
+def zarr_settings() -> Iterator[None]:
+    """Context manager and decorator in which a group is made or opened: with zarr's own settings, not with those that
+    the user has made for other groups.
+
+    Decoding chunks in batches of 64 instead of singly halves the time to load a cube of many small arms.
+    """
+    defaults = {key: value for settings in copy.deepcopy(zarr.config.defaults) for key, value in settings.items()}
+    with zarr.config.set(defaults | {"codec_pipeline.batch_size": 64}):
+        yield
+
+
+@zarr_settings()
 def files(layout: Layout, attrs: Mapping[str, Any], chunks: Mapping[str, tuple[int, ...]] | None = None) -> Files:
     """Every file of the group apart from the arms' chunks, the root last.
 

@@ -78,6 +78,7 @@ class CubeBackend(BackendEntrypoint):
     ) -> xr.Dataset:
         """See :func:`open_cube`."""
         store = Store.open(filename_or_obj, writable=False)
+        _check_that_xarray_works()
         dropped = {drop_variables} if isinstance(drop_variables, str) else set(drop_variables or ())
         try:
             last_levels, last_replicates = _everything(store) if everything else _last_run(store)
@@ -90,6 +91,16 @@ class CubeBackend(BackendEntrypoint):
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Never by guessing: a store is opened by name."""
         return False
+
+
+def _check_that_xarray_works() -> None:
+    """Raise InputError if xarray cannot make a variable: it imports dask, which reads the user's settings of dask."""
+    try:
+        xr.Variable((), 0)
+    except ValueError as error:
+        raise InputError(
+            f"dask cannot be imported with its settings on this machine: {' '.join(str(error).split())}"
+        ) from error
 
 
 def _dataset(store: Store, order: Mapping[str, Sequence[Label]], replicates: int, dropped: set[str]) -> xr.Dataset:

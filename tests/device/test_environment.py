@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from biasprop.hardware import environment
 from biasprop.hardware.environment import DETERMINISTIC_FLAG, GPU_FLAGS, with_gpu_flags
 
 ALLOCATED_AND_FREED = """
@@ -59,3 +60,22 @@ def test_garbage_is_collected_less_often_and_not_at_exit(given: tuple[int, ...],
     words = [sys.executable, "-c", TRACED, *map(str, given)]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert done.stdout.split() == [*map(str, least), "True"]
+
+
+@pytest.mark.parametrize("given", ["", "--xla_dump_to=/tmp/x"])
+def test_a_cpu_is_one_device_to_commands_and_workers(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    """Several would share each batch; workers with several would be refused."""
+    monkeypatch.setenv("XLA_FLAGS", f"--xla_force_host_platform_device_count=8 {given}")
+    monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "8")
+    of_worker = environment.of_worker()
+    environment.use_one_cpu_device()
+    for found in (of_worker, os.environ):
+        assert (found["XLA_FLAGS"], found["JAX_NUM_CPU_DEVICES"]) == (given, "-1")
+
+
+def test_nothing_is_set_where_nothing_asks_for_several_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
+    before = dict(os.environ)
+    environment.use_one_cpu_device()
+    assert dict(os.environ) == before

@@ -47,11 +47,10 @@ def same(out: Path, right: Path, study: Study) -> None:
     check(differ(study.store(out), right) == [], f"bits differ in {differ(study.store(out), right)}")
 
 
-def command(out: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def command(out: Path, *words: str, module: str = "biasprop.run") -> subprocess.CompletedProcess[str]:
     """Run the study with the command."""
-    line = [sys.executable, "-m", "biasprop.run", str(STUDY), "-q", "--json", "--out", str(out), *words]
-    given = ENVIRONMENT | environment
-    return subprocess.run(line, cwd=ROOT, env=given, capture_output=True, text=True, timeout=600)
+    line = [sys.executable, "-m", module, str(STUDY), "-q", "--json", "--out", str(out), *words]
+    return subprocess.run(line, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=600)
 
 
 @contextmanager
@@ -129,7 +128,7 @@ def schedulers(folder: Path, right: Path, trials: int, chance: random.Random) ->
 def killer(folder: Path, right: Path) -> None:
     """A cell that kills every worker is given up by the command, the others are done; later it is computed as well."""
     out = folder / "killer"
-    done = command(out, "--workers", "2", DASK_DISTRIBUTED__WORKER__PRELOAD=deadly.__file__)
+    done = command(out, "--workers", "2", module=deadly.__name__)
     check(done.returncode == 3 and "given up: " in done.stderr and "to resume: " in done.stderr, done)
     left = planned(small()) - len(stored(opened(small(), out)))
     check(left == 2, f"{left} arms are left, not 2")

@@ -1,6 +1,10 @@
-"""Preloaded by workers: the process that computes the cell named here dies, each time, like one out of memory."""
+"""Preloaded by workers: the process that computes the cell named here dies, each time, like one out of memory.
+
+``python -m tests.engine.deadly`` is the command ``biasprop.run`` with such workers.
+"""
 
 import os
+import sys
 
 DEADLY = 2
 """Position of the cell in the study's list."""
@@ -18,3 +22,11 @@ def dask_setup(worker: object) -> None:
         return run(text, tell)
 
     job.run = deadly
+
+
+if __name__ == "__main__":
+    from biasprop.execution import clusters
+    from biasprop.run import main
+
+    clusters.LOCAL_SETTINGS["distributed.worker.preload"] = [__file__]
+    sys.exit(main())

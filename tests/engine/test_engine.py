@@ -6,7 +6,6 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import dask
 import pytest
 
 from biasprop.component import InputError, Unfinished
@@ -57,11 +56,13 @@ def test_a_cluster_gives_the_bits_of_one_process_whatever_dies(whole: Path, tmp_
     assert differ(study.store(scheduler_killed), whole) == []
 
 
-def test_a_cell_that_kills_its_worker_is_given_up_and_the_others_are_done(whole: Path, tmp_path: Path) -> None:
+def test_a_cell_that_kills_its_worker_is_given_up_and_the_others_are_done(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     study = small()
     deadly_cell = design.cells(study)[deadly.DEADLY]
-    with dask.config.set({"distributed.worker.preload": [deadly.__file__]}):  # pyright: ignore[reportPrivateImportUsage]
-        (line,) = compute(study, tmp_path, workers=2)
+    monkeypatch.setitem(clusters.LOCAL_SETTINGS, "distributed.worker.preload", [deadly.__file__])
+    (line,) = compute(study, tmp_path, workers=2)
     assert line == f"given up: {deadly_cell.name}: its worker process died {1 + engine.MAX_RETRIES} times"
     assert len(stored(opened(study, tmp_path))) == planned(study) - len(deadly_cell.arms)
     assert cluster.same_but_open(study.store(tmp_path), whole)
@@ -99,7 +100,8 @@ def described(**changes: Any) -> dict[str, Any]:
     [
         ({"jobs": 4}, "runs 4 jobs at once; start it with --nthreads 1"),
         ({"identity": {"threads": "8"}}, "XLA has 8 threads in it; start it with NPROC=1 in its environment"),
-        ({"devices": 4}, "sees 4 devices; give each worker one"),
+        ({"devices": 4}, "sees 4 devices; give each worker one, without --xla_force_host_platform_device_count in "),
+        ({"devices": 4, "cpu": False, "deterministic": True}, "give each worker one, with CUDA_VISIBLE_DEVICES"),
         ({"cpu": False}, "adds numbers in no fixed order; start it with XLA_FLAGS="),
         ({"store": "/x: there is no result store here"}, "the folder of results has to be shared by all workers"),
         ({"identity": {"jax": "0.9.0"}}, "jax is 0.9.0, but "),

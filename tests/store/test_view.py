@@ -54,6 +54,19 @@ def test_only_finished_draws_are_data(partial: Store) -> None:
     assert (cube.status.isel(replicate=1) == 0).all()
 
 
+def test_settings_that_keep_xarray_from_working_are_not_taken_for_damage(
+    full: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of dask, which xarray imports."""
+
+    def malformed(*_: object) -> None:
+        raise ValueError("A dask config file at 'site.yaml' is malformed, original error message:\n\nline 1")
+
+    monkeypatch.setattr(xr, "Variable", malformed)
+    with pytest.raises(InputError, match=r"^dask cannot be imported .*: A dask config file at 'site.yaml' .*: line 1$"):
+        open_cube(full.path)
+
+
 def test_dims_types_and_attributes(full: Store) -> None:
     cube = open_cube(full.path)
     assert tuple(cube.dims) == (

@@ -28,6 +28,21 @@ def test_round_trip(full: Store) -> None:
         assert at.seconds == 1.0
 
 
+def test_zarr_settings_of_the_user_change_no_byte(full: Store, tmp_path: Path) -> None:
+    usual = {"default_zarr_format": 2, "json_indent": None, "codec_pipeline.path": "no.such.Pipeline"}
+    with zarr.config.set(usual | {"array.order": "F", "array.write_empty_chunks": True}):
+        other = Store.create_or_grow(tmp_path / "other", small.layout(), small.ATTRS)
+        small.fill(other)
+        assert zarr.config.get("json_indent") is None, "the user's settings are as before"
+    groups = [store.path / "cube.zarr" for store in (full, other)]
+    written, same = (
+        {str(file.relative_to(group)): file.read_bytes() for file in group.rglob("*") if file.is_file()}
+        for group in groups
+    )
+    del written["zarr.json"], same["zarr.json"]  # says when it was made
+    assert written == same and len(written) > len(VARIABLES)
+
+
 def test_short_arm_is_filled_up(empty: Store) -> None:
     empty.write(ARM, 0, small.data(ARM, 0, draws=1, selection=7), [1], 2.0, {})
     at = open_cube(empty.path).sel(ARM).isel(replicate=0)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import numpy as np
 import pytest
 
-from biasprop.execution import cells, progress, sweep
+from biasprop.component import InputError
+from biasprop.execution import cells, clusters, progress, sweep
+from biasprop.hardware import device
 from biasprop.status import Status
 from biasprop.store.store import Store
 from biasprop.store.view import open_cube
@@ -88,6 +91,31 @@ def test_divergence_is_stored_with_step_and_cause_and_affects_no_other_cell(
     causes = arm_status.divergence_causes(store.path)
     assert why in causes["pretraining all a, labels 16, protocol full", 1]
     assert not causes["pretraining all b, labels 16, protocol full", 1]
+
+
+def test_without_worker_processes_this_one_computes_the_same_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sound: Callable[[int], Store]
+) -> None:
+    def none(processes: int) -> NoReturn:
+        raise clusters.CannotStart("worker processes cannot be started (reason)")
+
+    class Said(progress.Lines):
+        def say(self, line: str) -> None:
+            said.append(line)
+
+    said: list[str] = []
+    monkeypatch.setattr(clusters, "local_cluster", none)
+    study = load_study(STUDY)
+    sweep.run(study, study.store(tmp_path), only=ONLY, workers=2, progress=Said(sys.stderr))
+    assert [line for line in said if "processes" in line] == [
+        "worker processes cannot be started (reason); computing in this process"
+    ]
+    for name in ONLY["pretraining"]:
+        assert scores(Store.open(study.store(tmp_path), writable=False), name) == scores(sound(1), name)
+
+    monkeypatch.setattr(device, "is_cpu", lambda: False)  # whose bits would be other ones
+    with pytest.raises(InputError, match=r"^--workers 2: worker processes cannot be .*; give --workers 0 to compute"):
+        sweep.run(study, study.store(tmp_path / "accelerator"), only=ONLY, workers=2, progress=Said(sys.stderr))
 
 
 @pytest.mark.parametrize("stage, width", [("pretrain", 3), ("adapt", 2)])
