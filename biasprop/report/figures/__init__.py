@@ -34,6 +34,9 @@ from biasprop.store import json_cache
 if TYPE_CHECKING:
     import xarray as xr
 
+    from biasprop.statistics.summary import Estimate
+    from biasprop.study.study import Study
+
 FIGURES: dict[str, Callable[..., Any]] = {
     "contact_sheet": contact_sheet.draw,
     "share_curves": share_curves.draw,
@@ -51,9 +54,9 @@ the fonts lack."""
 
 def draw_all(
     cube: xr.Dataset,
-    estimates: Sequence[Any],
+    estimates: Sequence[Estimate],
     folder: Path,
-    study: Any,
+    study: Study,
     table: Mapping[str, Callable[..., Any]] = FIGURES,
 ) -> list[Path]:
     """Draw every figure that applies to the study, unless they exist and are up to date.
@@ -141,7 +144,9 @@ def boxes(folder: Path) -> str:
     return str(_record(Path(folder)).get("boxes", ""))
 
 
-def drawn_from(cube: xr.Dataset, study: Any, table: Mapping[str, Any] = FIGURES, estimates: Sequence[Any] = ()) -> str:
+def drawn_from(
+    cube: xr.Dataset, study: Study, table: Mapping[str, Any] = FIGURES, estimates: Sequence[Estimate] = ()
+) -> str:
     """Return a digest of what figures depend on: checksums and status of arms, levels, estimates, study, code of
     figures."""
     digest = hashlib.blake2b(",".join(table).encode(), digest_size=16)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from biasprop.statistics.summary import Estimate
+    from biasprop.study.study import Study
+
 COLUMNS = 12
 """Images per line."""
 COHORT = 512
@@ -36,7 +39,7 @@ class Tiles(NamedTuple):
     """Lever -> images [g, k, h, w, c] and their measured values [g, k]; first and last subgroup only."""
 
 
-def render(study: Any, subjects: int, *, levers: bool) -> Tiles:
+def render(study: Study, subjects: int, *, levers: bool) -> Tiles:
     """Render the first test subjects of replicate 0, each with and without disease, in every subgroup.
 
     Args:
@@ -96,7 +99,7 @@ def _measured(generator: Any, images: Any, masks: Any) -> Any:
 
 @style()
 def draw(
-    cube: xr.Dataset | None, estimates: Sequence[Any], study: Any, *, subjects: int = 0, levers: bool = False
+    cube: xr.Dataset | None, estimates: Sequence[Estimate], study: Study, *, subjects: int = 0, levers: bool = False
 ) -> Figure:
     """Draw the contact sheet.
 

@@ -6,7 +6,7 @@ Not a figure of a study and not in the table of figures: it shows what ``python 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from biasprop.coverage.intervals import Row
+
 LOWEST = 0.80
 """Coverage below this is drawn at the edge."""
 
 
 @style()
-def draw(rows: Sequence[Any], errors: float) -> Figure:
+def draw(rows: Sequence[Row], errors: float) -> Figure:
     """Draw intervals that the package offers (left) and those it does not (right), one line per estimand and interval.
 
     Args:
@@ -48,7 +50,7 @@ def draw(rows: Sequence[Any], errors: float) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, rows: Sequence[Any], *, by_interval: bool) -> None:
+def _panel(axes: Axes, rows: Sequence[Row], *, by_interval: bool) -> None:
     """Colours distinguish estimands among offered intervals, and intervals among the others."""
     groups = list(dict.fromkeys((row.interval, row.estimand) for row in rows))
     names = list(dict.fromkeys(_name(row, by_interval) for row in rows))
@@ -66,5 +68,5 @@ def _panel(axes: Axes, rows: Sequence[Any], *, by_interval: bool) -> None:
         )
 
 
-def _name(row: Any, by_interval: bool) -> str:
+def _name(row: Row, by_interval: bool) -> str:
     return f"{row.interval} ({row.estimand.partition(',')[0]})" if by_interval else row.estimand.partition(",")[0]

@@ -15,6 +15,8 @@ from biasprop.report.plotting import NotApplicable, plain
 if TYPE_CHECKING:
     import xarray as xr
 
+    from biasprop.study.study import Study
+
 MAX_ROWS = 8
 """Most rows of panels that fit on a page."""
 STORED = ("replicate", "draw", "subgroup")
@@ -35,7 +37,7 @@ class Facets:
     rows: tuple[dict[str, Any], ...]
 
     @classmethod
-    def of(cls, z: xr.DataArray, study: Any, varied: str = "share") -> Facets:
+    def of(cls, z: xr.DataArray, study: Study, varied: str = "share") -> Facets:
         """Derive the roles from the cube's coords and the keys of the factors.
 
         Args:
@@ -72,12 +74,12 @@ class Facets:
         return self.budget
 
 
-def share_axis_subgroup(study: Any, subgroups: Sequence[str]) -> str:
+def share_axis_subgroup(study: Study, subgroups: Sequence[str]) -> str:
     """Return the subgroup whose share is the x axis: B of the primary estimand, else the last subgroup."""
     return next((e.pair[1] for e in study.estimands if e.primary and e.pair), subgroups[-1])
 
 
-def stated_swap(study: Any) -> Any:
+def stated_swap(study: Study) -> Any:
     """Return the study's first swap contrast on z, which gives subgroups, skewed levels and margin.
 
     Raises:
@@ -99,7 +101,7 @@ def row_place(row: dict[str, Any]) -> str:
     return ", ".join(f"{plain(name)} {plain(level)}" for name, level in row.items())
 
 
-def measured(cube: xr.Dataset, study: Any) -> xr.Dataset:
+def measured(cube: xr.Dataset, study: Study) -> xr.Dataset:
     """Return the cube with the measure z, computed once for all figures; if there are groups of subgroups, without the
     variables that exist for subgroups only, such as scores."""
     from biasprop.statistics.measures import measure
@@ -112,7 +114,7 @@ def measured(cube: xr.Dataset, study: Any) -> xr.Dataset:
     return cube.drop_dims("subgroup").assign(z=z)
 
 
-def z_by_replicate(cube: xr.Dataset, study: Any) -> xr.DataArray:
+def z_by_replicate(cube: xr.Dataset, study: Study) -> xr.DataArray:
     """Return z(AUC) of every arm [factors..., replicate, subgroup], draws averaged; NaN where a draw is missing."""
     from biasprop.statistics.measures import per_replicate
 

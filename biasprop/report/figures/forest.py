@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from biasprop.statistics.summary import Estimate
+    from biasprop.study.study import Study
+
 ROW = 0.185
 """Height of one row, inches."""
 VERDICTS = {"erased": "#009E73", "persists": "#D55E00", "reversed": "#CC79A7"}
@@ -23,7 +26,7 @@ VERDICTS = {"erased": "#009E73", "persists": "#D55E00", "reversed": "#CC79A7"}
 
 
 @style()
-def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
+def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figure:
     """Draw the forest plot: one panel per unit, one row per estimate; thick = plain interval, thin = adjusted.
 
     Args:
@@ -47,14 +50,14 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     return figure
 
 
-def _unit(estimate: Any) -> str:
+def _unit(estimate: Estimate) -> str:
     if unit := ESTIMANDS[estimate.kind].unit:
         return f"{plain(estimate.kind)} ({unit})"
     scale = SCALES[estimate.scale]
     return f"difference in {scale.long_name}" + (f" ({scale.unit})" if scale.unit else "")
 
 
-def _panel(axes: Axes, rows: Sequence[Any], names: Sequence[str]) -> None:
+def _panel(axes: Axes, rows: Sequence[Estimate], names: Sequence[str]) -> None:
     left, right = _limits(rows)
     beside = axes.get_yaxis_transform()
     for y, row in enumerate(rows):
@@ -95,7 +98,7 @@ def _panel(axes: Axes, rows: Sequence[Any], names: Sequence[str]) -> None:
         axes.axvline(0.0, color=INK, linewidth=0.6, zorder=-1)
 
 
-def _limits(rows: Sequence[Any]) -> tuple[float, float]:
+def _limits(rows: Sequence[Estimate]) -> tuple[float, float]:
     """Limits that include 0, the margin and every plain interval; adjusted ones are cut if they are much wider."""
     margin = max(row.margin for row in rows) if ESTIMANDS[rows[0].kind].tested else 0.0
     plain_ends = np.array([[row.value, row.low, row.high] for row in rows], float)
@@ -107,7 +110,7 @@ def _limits(rows: Sequence[Any]) -> tuple[float, float]:
     return float(ends.min() - pad * (margin > 0)), float(ends.max() + pad)
 
 
-def _name(row: Any, estimates: Sequence[Any]) -> str:
+def _name(row: Estimate, estimates: Sequence[Estimate]) -> str:
     """Return the name of an estimand, and the subgroup and levels by which its estimates differ."""
     others = [other for other in estimates if other.name == row.name]
     varied = {dim: level for dim, level in row.arm.items() if any(other.arm.get(dim) != level for other in others)}
@@ -117,7 +120,7 @@ def _name(row: Any, estimates: Sequence[Any]) -> str:
     return f"{name} ({', '.join(parts)})" if parts else name
 
 
-def _number(row: Any) -> str:
+def _number(row: Estimate) -> str:
     if np.isnan([row.value, row.low]).all():
         return "\N{EM DASH}"
     kind = ESTIMANDS[row.kind]

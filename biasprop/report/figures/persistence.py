@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,13 +27,16 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
+    from biasprop.statistics.summary import Estimate
+    from biasprop.study.study import Study
+
 
 CROWDED = 0.35
 """Decades between two budgets below which their labels need two columns of a page."""
 
 
 @style()
-def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
+def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figure:
     """Draw the swap contrast per budget and protocol; below it the gap without pretraining, on the same scale.
 
     Args:

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from biasprop.statistics.summary import Estimate
+    from biasprop.study.study import Study
 
 ROW = 0.24
 """Height of one mix, inches."""
 
 
 @style()
-def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
+def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figure:
     """Draw the excess gap of every mix over the balanced one at every budget, one panel per other arm.
 
     The verdicts are computed for this figure: Holm's procedure covers all its fields, which the study may not have
@@ -71,7 +72,9 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     return figure
 
 
-def _fields(measures: xr.Dataset, study: Any, facets: Facets, pair: tuple[str, str], reference: Any) -> list[Estimate]:
+def _fields(
+    measures: xr.Dataset, study: Study, facets: Facets, pair: tuple[str, str], reference: Any
+) -> list[Estimate]:
     """Estimate the excess gap of every mix at every arm, adjusted as one family."""
     from biasprop.estimands import estimand
     from biasprop.statistics.estimate import estimates

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from biasprop.statistics.summary import Estimate
+    from biasprop.study.study import Study
+
 
 @style()
-def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
+def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figure:
     """Draw AUC against share: pale points are replicates, lines means with t intervals, bands without pretraining.
 
     Means and intervals are taken on z(AUC) and shown as AUC.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,9 +29,12 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
+    from biasprop.statistics.summary import Estimate
+    from biasprop.study.study import Study
+
 
 @style()
-def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
+def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figure:
     """Draw one curve per fine-tuning condition, along which the label budget varies; compare curves at equal AUC.
 
     The AUC is that of both subgroups under both skewed mixes, averaged on z, so that neither the skew nor the

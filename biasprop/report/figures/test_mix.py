@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
+    from biasprop.statistics.summary import Estimate
+    from biasprop.study.study import Study
+
 SHARES = np.linspace(0, 1, 21)
 """Shares of the subgroup on the x axis."""
 
@@ -23,7 +26,7 @@ LINES = ("-", "--", ":", "-.")
 
 
 @style()
-def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
+def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figure:
     """Draw the measures of all test subjects together against the share of one subgroup among them; those of single
     subgroups are horizontal lines. Bands are 95 % t intervals over replicates, for AUC computed on z.
 
