@@ -252,8 +252,8 @@ def _report(options: argparse.Namespace, study: Study, store: Path, cells: Seque
         if not options.quiet:
             print(*command_output.figure_lines(report), sep="\n", file=sys.stderr)
 
-    missing = arm_status.missing_results(cells, status, store)
-    missing += [*lost, options.resume] if lost else []
+    missing, causes = arm_status.missing_results(cells, status, store)
+    missing += [*lost, options.resume, *causes] if lost else causes
     if missing:
         print(*missing, sep="\n", file=sys.stderr)
     if Status.OPEN in status.values() and not lost:

@@ -85,8 +85,8 @@ def test_divergence_is_stored_with_step_and_cause_and_affects_no_other_cell(
     why = "pretraining: the update of step 0 is not finite"
     told = [event["why"] for event in store.events() if event["event"] == "arm" and "why" in event]
     assert told == [{"draw 0": why}] * 4
-    causes = arm_status.divergence_causes(store.path)
-    assert why in causes["pretraining all a, labels 16, protocol full", 1]
+    causes = arm_status.why_missing(store.path)
+    assert causes["pretraining all a, labels 16, protocol full", 1] == {"draw 0": why}
     assert not causes["pretraining all b, labels 16, protocol full", 1]
 
 
