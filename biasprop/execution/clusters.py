@@ -51,7 +51,13 @@ def local_cluster(processes: int) -> Iterator[Any]:
     import dask
     from dask.distributed import Client, LocalCluster
 
-    environment = {"NPROC": "1", "JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "1"}
+    environment = {
+        "NPROC": "1",
+        "PJRT_NPROC": "1",
+        "JAX_PLATFORMS": "cpu",
+        "OMP_NUM_THREADS": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "1",
+    }
     settings = {
         # Sampling for a dashboard that does not exist here, up to 100 times a second, made training 6 % slower.
         "distributed.worker.profile.enabled": False,

@@ -37,8 +37,8 @@ XLA_THREAD_NAME = "tf_XLAEigen"
 def computing() -> Iterator[None]:
     """Compute numbers inside: with the pinned values of :mod:`.settings`, and programs kept in :func:`cache_folder`.
 
-    The caller's settings are restored afterwards, global ones as well as those of a context of JAX that the caller is in.
-    Inside, other threads see those settings for which JAX has no context, and the threads of BLAS.
+    The caller's settings are restored afterwards: global ones, and those of a context of JAX that the caller is in.
+    Inside, other threads see those settings for which JAX has no context, and the limit of BLAS.
     """
     import scipy.linalg  # noqa: F401 - its BLAS has to be there before it can be limited, and JAX loads it later
 

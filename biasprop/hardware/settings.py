@@ -7,6 +7,7 @@ pinned, and why* of ``execution/README.md`` shows it. Imports nothing heavy.
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -138,6 +139,7 @@ SETTINGS = (
         "MKL_DYNAMIC",
         "MKL_NUM_THREADS",
         "OMP_NUM_THREADS",
+        "OPENBLAS_DEFAULT_NUM_THREADS",
         "OPENBLAS_NUM_THREADS",
         "VECLIB_MAXIMUM_THREADS",
     ),
@@ -175,7 +177,9 @@ SETTINGS = (
         "NPY_*",
         "NVIDIA_TF32_OVERRIDE",
         "ONEDNN_*",
+        "OPENBLAS_BLOCK_FACTOR",
         "OPENBLAS_CORETYPE",
+        "OPENBLAS_L2_SIZE",
         "TF_CUDNN_*",
     ),
     _irrelevant(
@@ -220,7 +224,6 @@ SETTINGS = (
         "JAX_PORT",
         "JAX_PROCESS_ID",
         "JAX_SLICE_INDEX",
-        "JAX_TEST_*",
         "check_vma",
         "jax2tf_*",
         "jax_bcoo_cusparse_lowering",
@@ -263,6 +266,7 @@ SETTINGS = (
 """Every setting, in groups. Pinned is what JAX has by default, so that defaults and pins give the same bits."""
 
 
+@functools.cache
 def find(name: str) -> Setting | None:
     """The entry of a setting of ``jax.config`` (lower case) or an environment variable; None if it has none."""
     names = (name, name.lower()) if name.isupper() else (name,)
@@ -296,6 +300,6 @@ def deviations(values: Mapping[str, Any], environ: Mapping[str, str]) -> str:
     # A setting that has no entry is known by its variable alone: what JAX has by default is not known.
     found = {name: value for name, value in values.items() if value is not None and find(name) and counts(name)}
     for name, value in environ.items():
-        if (find(name) or name.startswith("JAX_")) and name.lower() not in found and counts(name):
+        if value and (find(name) or name.startswith("JAX_")) and name.lower() not in found and counts(name):
             found[name] = value
     return " ".join(f"{name}={value}" for name, value in sorted(found.items()))
