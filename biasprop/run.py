@@ -71,6 +71,8 @@ def run_study(
 ) -> xr.Dataset:
     """Compute what is missing of a study and open its cube.
 
+    Settings of this process that move numbers are changed for the call only (``biasprop/execution/README.md``).
+
     Args:
         study: from ``load_study``, or the path of a study file.
         out: folder of stores.
@@ -84,12 +86,14 @@ def run_study(
         The cube, with NaN where arms are not finished.
 
     Raises:
-        InputError: the study, a choice, the store, the scheduler or one of its workers cannot be used.
+        InputError: the study, a choice, the store, the scheduler or one of its workers cannot be used, or this process
+            would compute on a GPU that JAX has started without a fixed order of sums.
         Unfinished: workers or the scheduler died; the same call continues from what is stored.
     """
     from biasprop.component import Unfinished
     from biasprop.execution import sweep
     from biasprop.execution.progress import make
+    from biasprop.hardware import environment
     from biasprop.observers import ledger
     from biasprop.report import results
     from biasprop.study import design
@@ -99,9 +103,10 @@ def run_study(
     chosen = design.parse_choices(loaded, only)
     store = loaded.store(out)
     shown = progress or make(quiet=True)
-    if lost := sweep.run(loaded, store, only=chosen, workers=workers, progress=shown, scheduler=scheduler):
-        raise Unfinished("\n".join(lost))
-    ledger.save(store, ledger.load_or_compute(loaded, store))
+    with environment.configured():
+        if lost := sweep.run(loaded, store, only=chosen, workers=workers, progress=shown, scheduler=scheduler):
+            raise Unfinished("\n".join(lost))
+        ledger.save(store, ledger.load_or_compute(loaded, store))
     return results.open_study_cube(loaded, store)
 
 
@@ -278,8 +283,8 @@ def _report(options: argparse.Namespace, study: Study, store: Path, cells: Seque
     if report:
         exports.export(study, store, report.entries, netcdf=options.netcdf, csv=options.csv)
 
-    missing = arm_status.missing_results(cells, status, store)
-    missing += [*lost, options.resume] if lost else []
+    missing, causes = arm_status.missing_results(cells, status, store)
+    missing += [*lost, options.resume, *causes] if lost else causes
     if missing:
         print(*missing, sep="\n", file=sys.stderr)
     if Status.OPEN in status.values() and not lost:

@@ -57,12 +57,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def compile_cache() -> None:
+def compile_cache() -> Iterator[None]:
     """Keep compiled programs, in runs that import JAX at all."""
-    if "jax" in sys.modules:
-        from biasprop.hardware import device
+    if "jax" not in sys.modules:
+        yield
+        return
+    from biasprop.hardware import device
 
-        device.prepare()
+    with device.computing():
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -69,7 +69,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         _check(given)
-        found = measure(given)
+        from biasprop.hardware import device
+
+        with device.computing():
+            found = measure(given)
     except InputError as error:
         print(*error.problems, sep="\n", file=sys.stderr)
         return 2
@@ -101,7 +104,6 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
     from biasprop.study.load import load_study
 
     study = load_study(given.study, tuple(given.set), given.scale, given.smoke)
-    device.prepare()
     parts = given.only or PARTS
     repeats = given.repeats or (3 if given.quick else 7)
     width = given.width or device.width(design.bytes_per_cell(study))

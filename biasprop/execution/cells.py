@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -26,6 +26,9 @@ from biasprop.study.design import Arm, Cell
 from biasprop.study.study import Study
 from biasprop.training import adapt, rendering, score
 from biasprop.training.batching import Batch
+
+MAX_CAUSE = 300
+"""Characters of an error that a line of the report shows; the event log has its traceback."""
 
 Report = Callable[[dict[str, Any]], None]
 """Receives events: ``{"cell", "stage", "step", "steps"}`` in a stage, ``{"arm", "status", "seconds"}`` after an arm."""
@@ -126,27 +129,26 @@ class CellBatch:
     ) -> None:
         """Fine-tune, score and store the k-th arm of every cell, all draws."""
         start = time.monotonic()
-        first = self.members[0].arms[k]
+        first, failure = self.members[0].arms[k], ""
         try:
             draws = [self._draw(first, draw, finetuner, scorer) for draw in range(first.draws)]
         except Exception as error:  # an arm that cannot be computed must not stop the others
             if len(self.members) > 1 and is_out_of_memory(error):
                 raise  # half of the batch may fit
-            draws = []
+            draws, failure = [], error_line(error)
             self.store.log({"event": "failed", "arm": first.name, "traceback": traceback.format_exc()})
         seconds = time.monotonic() - start
         for i, cell in enumerate(distinct(self.members)):
             arm = cell.arms[k]
-            status, data, logged = [Status.FAILED] * arm.draws, {}, {}
+            status, data, why = [Status.FAILED] * arm.draws, {}, {"all draws": failure}
             if draws:
                 causes = [f"pretraining: {diverged[i]}" if diverged[i] else draw.unusable(i) for draw in draws]
                 status = [Status.DIVERGED if cause else Status.OK for cause in causes]
-                if any(causes):
-                    logged["why"] = {f"draw {draw}": cause for draw, cause in enumerate(causes) if cause}
+                why = {f"draw {draw}": cause for draw, cause in enumerate(causes) if cause}
                 results = variables.ArmResults(draws, finetuner.rosters, latents, i)
                 data = variables.data_of_arm(results, cell.condition, arm.condition, self.store.layout.sizes)
                 data |= {name: values[i] for name, values in per_cell.items()}
-            store_arm(self.store, cell, k, data, status, seconds, self.fingerprint, self.report, **logged)
+            store_arm(self.store, cell, k, data, status, seconds, self.fingerprint, self.report, why)
 
     def _draw(self, arm: Arm, draw: int, finetuner: adapt.Finetuner, scorer: score.Scorer) -> score.Scores:
         with self.timer.stage("adapt", arm.name):
@@ -170,6 +172,12 @@ def is_open(store: Store, cell: Cell, arm: Arm) -> bool:
     return bool(np.isin(draws, TO_DO).any())
 
 
+def error_line(error: BaseException) -> str:
+    """An error as one line: its type, and the first line of its message."""
+    line = f"{type(error).__name__}: {error}".partition("\n")[0]
+    return line if len(line) <= MAX_CAUSE else f"{line[:MAX_CAUSE]} ..."
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that the device had too little memory."""
     return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
@@ -184,13 +192,19 @@ def store_arm(
     seconds: float,
     fingerprint: dict[str, Any],
     report: Report,
-    **logged: Any,
+    why: Mapping[str, str],
 ) -> None:
-    """Store the k-th arm of a cell, unless it is stored already, and report it; ``logged`` goes into the event log."""
+    """Store the k-th arm of a cell, unless it is stored already, and report it.
+
+    Args:
+        store, cell, k, data, status, seconds, fingerprint, report: what to store where, and whom to tell.
+        why: what the event log has of draws without a result: which draws -> cause.
+    """
     arm = cell.arms[k]
     if not is_open(store, cell, arm):
         return
     store.write(arm.levels, cell.replicate, data, status, seconds, fingerprint)
     name, worst = f"{arm.name}, replicate {cell.replicate}", int(max(status))
-    store.log({"event": "arm", "arm": name, "status": worst, "seconds": round(seconds, 3)} | logged)
+    causes = {"why": dict(why)} if why else {}
+    store.log({"event": "arm", "arm": name, "status": worst, "seconds": round(seconds, 3)} | causes)
     report({"arm": name, "status": worst, "seconds": seconds})

@@ -77,8 +77,14 @@ class BatchEncoders:
     def _load(self, keys: list[str]) -> tuple[Params, list[str]] | None:
         template = jax.eval_shape(lambda: pretrain.untrained(self.batch))
         names = _leaf_names(template)
+        shapes = [
+            (name, leaf.shape[1:], leaf.dtype) for name, leaf in zip(names, jax.tree.leaves(template), strict=True)
+        ]
         stored = [self.store.load(key) for key in keys]
-        if not all(arrays is not None and list(arrays) == names for arrays in stored):
+        if not all(
+            arrays is not None and [(name, array.shape, array.dtype) for name, array in arrays.items()] == shapes
+            for arrays in stored
+        ):
             return None
         leaves = [jnp.stack([arrays[name] for arrays in stored if arrays is not None]) for name in names]
         diverged = [_divergence(self.store.info(key) or {}) for key in keys]

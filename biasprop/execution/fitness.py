@@ -6,7 +6,6 @@ A worker describes itself (:func:`describe`); the engine compares descriptions (
 from __future__ import annotations
 
 import functools
-import os
 import platform
 import time
 from collections.abc import Mapping
@@ -17,6 +16,9 @@ from biasprop.hardware import environment
 
 STORE_VISIBLE_TIMEOUT_S = 10.0
 """Seconds that a folder made on one machine may take to be seen on another (network file systems cache absence)."""
+
+NOT_SET = "not set"
+"""In place of the value of an optional part of an identity, such as XLA's flags."""
 
 
 @functools.cache
@@ -57,7 +59,7 @@ def describe(store: str, digest: str, bytes_per_cell: float, dask_worker: Any) -
         "jobs": dask_worker.state.nthreads,
         "devices": jax.local_device_count(),
         "gpu": device.gpu_uuid(),
-        "deterministic": environment.DETERMINISTIC_FLAG in os.environ.get("XLA_FLAGS", ""),
+        "deterministic": environment.sums_are_ordered(),
         "width": device.width(bytes_per_cell),
         "store": _store_problem(store, digest),
     }
@@ -77,13 +79,15 @@ def problems(
         return ["biasprop is not installed there; install the same version as here"]
     if isinstance(worker, BaseException):
         return [f"cannot report its software and hardware ({worker!r}); see its log"]
+    identity = worker["identity"]
     found = [
-        f"{name} is {value}, but {expected[name]} {'here' if name in installed() else 'on another worker'}; "
+        f"{name} is {identity.get(name, NOT_SET)}, but {expected.get(name, NOT_SET)} "
+        f"{'here' if name in installed() else 'on another worker'}; "
         "results would not be bit-equal, so all workers need the same"
-        for name, value in worker["identity"].items()
-        if value != expected[name] and name != "threads"  # 1 on a CPU, see below, and empty on a GPU
+        for name in identity | expected
+        if identity.get(name) != expected.get(name) and name != "threads"  # 1 on a CPU, see below, and empty on a GPU
     ]
-    threads = worker["identity"]["threads"]
+    threads = identity["threads"]
     if worker["jobs"] != 1:
         found.append(f"runs {worker['jobs']} jobs at once; start it with --nthreads 1")
     if worker["cpu"] and threads != "1":

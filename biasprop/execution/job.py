@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from biasprop.execution.cells import CellBatch, Report, distinct, is_open, is_out_of_memory, store_arm
+from biasprop.execution.cells import CellBatch, Report, distinct, error_line, is_open, is_out_of_memory, store_arm
 from biasprop.execution.encoders import encoder_digest
 from biasprop.execution.stage_timer import StageTimer
 from biasprop.hardware import device
@@ -108,11 +108,13 @@ def _compute(study: Study, members: list[Cell], store: Store, job: Job, timer: S
     names = [member.name for member in members]
     encoders = EncoderStore(job.encoders, lambda line: store.log({"event": "damaged", "what": line}))
     largest_cohort = design.largest_cohort(_study(job.origin)[1])
+    why = ""
     try:
         CellBatch(study, members, store, encoders, largest_cohort, timer, report).run(arms)
     except jax.errors.JaxRuntimeError as error:
         if not is_out_of_memory(error):
             raise
+        why = error_line(error)
         store.log({"event": "out of memory", "cells": names, "width": len(members), "why": str(error)[:500]})
     else:
         store.log({"event": "cells", "cells": names, "seconds": timer.seconds})
@@ -121,7 +123,7 @@ def _compute(study: Study, members: list[Cell], store: Store, job: Job, timer: S
     if len(members) == 1:
         for k in arms:
             failed = [Status.FAILED] * members[0].arms[k].draws
-            store_arm(store, members[0], k, {}, failed, 0.0, device.fingerprint(1), report)
+            store_arm(store, members[0], k, {}, failed, 0.0, device.fingerprint(1), report, {"all draws": why})
         return
     half, devices = -(-len(members) // 2), device.sharing(len(members))
     if half > devices:  # a half is a multiple of the number of devices, so that they can share it

@@ -36,6 +36,13 @@ if TYPE_CHECKING:
     from biasprop.execution.job import Job
 
 
+UNORDERED = (
+    "JAX has already started in this process, without XLA_FLAGS that make the GPU add numbers in a fixed order; import "
+    f"biasprop and call it first, or set XLA_FLAGS={environment.DETERMINISTIC_FLAG} before the first use of JAX"
+)
+"""Why a process of the user cannot compute."""
+
+
 @dataclass(frozen=True)
 class Shard:
     """Part ``k`` (from 0) of ``n`` of a study's batches, for array jobs; batches are assigned by hash of a name."""
@@ -84,13 +91,15 @@ def run(
     """
     from biasprop.hardware import device
 
-    environment.configure()
-    with ExitStack() as clients:
-        client = clients.enter_context(clusters.connect(scheduler)) if scheduler else None
+    with ExitStack() as contexts:
+        contexts.enter_context(environment.configured())
+        client = contexts.enter_context(clusters.connect(scheduler)) if scheduler else None
         processes = 0 if client else device.processes() if workers is None else workers
         bytes_per_cell = design.bytes_per_cell(study)
         if not client and bytes_per_cell * max(processes, 1) > device.memory() and (processes or device.is_cpu()):
             raise InputError(_too_large(bytes_per_cell, processes))
+        if not client and not processes and not device.is_cpu() and environment.started_without_flags():
+            raise InputError(UNORDERED)
         store = Store.create_or_grow(store_path, design.layout(study), attributes(study))
         cells = design.cells(study)
         wanted = {
@@ -118,11 +127,13 @@ def run(
         store.begin(len(todo))
         if processes:
             try:
-                pool = worker_pool(clients.enter_context(clusters.local_cluster(min(processes, len(jobs)))))
+                pool = worker_pool(contexts.enter_context(clusters.local_cluster(min(processes, len(jobs)))))
             except clusters.CannotStart as error:
                 if not device.is_cpu():  # which computes other bits
                     raise InputError(f"--workers {processes}: {error}; give --workers 0 to compute without") from error
                 progress.say(f"{error}; computing in this process")
+        if not pool:
+            contexts.enter_context(device.computing())
 
         def is_open(job: Job) -> bool:
             return bool(_open(store, cells, {(i, k) for i in job.members for k in job.wanted}))
@@ -228,9 +239,7 @@ def _jobs(study: Study, batches: list[tuple[int, ...]], todo: set[tuple[int, int
 def _compute_here(jobs: list[Job], progress: Progress) -> Iterator[tuple[Job, dict[str, Any]]]:
     """Compute jobs in this process, one after another."""
     from biasprop.execution import job
-    from biasprop.hardware import device
 
-    device.prepare()
     for task in jobs:
         yield task, job.run(task.text(), lambda event: _show(progress, event))
 

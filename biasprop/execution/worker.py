@@ -40,7 +40,6 @@ def work(text: str, expected: Mapping[str, str], topic: str) -> dict[str, Any]:
     from biasprop.execution import job
     from biasprop.hardware import device
 
-    device.prepare()
     worker = get_worker()
     key = worker.get_current_task()
 
@@ -50,4 +49,5 @@ def work(text: str, expected: Mapping[str, str], topic: str) -> dict[str, Any]:
             raise Cancelled
         worker.log_event(topic, event)
 
-    return job.run(text, report)
+    with device.computing():
+        return job.run(text, report)

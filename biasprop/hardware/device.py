@@ -1,8 +1,9 @@
-"""The device of this process: the fingerprint that bits depend on, the compile cache, and how many cells fit."""
+"""The device of this process: how it computes, the fingerprint that bits depend on, and how many cells fit."""
 
 from __future__ import annotations
 
 import contextlib
+import enum
 import functools
 import hashlib
 import math
@@ -12,12 +13,16 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
+from threadpoolctl import threadpool_limits
 
 from biasprop.component import InputError
+from biasprop.hardware import environment, settings
 
 MEMORY_FRACTION = 0.6
 """Fraction of an accelerator's memory that a batch of cells may use."""
@@ -30,10 +35,70 @@ XLA_THREAD_NAME = "tf_XLAEigen"
 """Name of each thread of the pool that XLA runs CPU programs on."""
 
 
-def prepare() -> None:
-    """Set up the compile cache; call in every compute process before the first compilation."""
-    jax.config.update("jax_compilation_cache_dir", str(cache_folder()))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # small programs add up
+@contextlib.contextmanager
+def computing() -> Iterator[None]:
+    """Compute numbers inside: with the pinned values of :mod:`.settings`, and programs kept in :func:`cache_folder`.
+
+    The caller's settings are restored afterwards: global ones, and those of a context of JAX that the caller is in.
+    Inside, other threads see those settings for which JAX has no context, and the limit of BLAS.
+    """
+    import scipy.linalg  # noqa: F401 - its BLAS has to be there before it can be limited, and JAX loads it later
+
+    with contextlib.ExitStack() as restored:
+        _pin(restored)
+        restored.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
+        restored.enter_context(threadpool_limits(1, "blas"))
+        _keep_programs(restored)
+        yield
+
+
+def _pin(restored: contextlib.ExitStack) -> None:
+    """Pin JAX's settings until the stack is closed, in this thread alone where JAX allows that."""
+    found, update = _jax_settings(), jax.config.update
+    stale = False
+    for name, value in settings.pins(found).items():
+        if _is(found[name], value):
+            continue
+        context = getattr(jax, name.removeprefix("jax_"), None)
+        if callable(context):  # it outranks a context that the caller is in, which an update does not
+            restored.enter_context(context(value))  # pyright: ignore[reportArgumentType]
+        else:
+            restored.callback(update, name, found[name])
+            update(name, value)
+            stale = True
+    if stale:  # what JAX has compiled is not told apart by all of these settings
+        jax.clear_caches()
+
+
+def _is(value: Any, pinned: Any) -> bool:
+    """Whether a setting has its pinned value; members of enumerations are pinned by their name."""
+    return value == pinned or (isinstance(value, enum.Enum) and value.name.lower() == pinned)
+
+
+def _keep_programs(restored: contextlib.ExitStack) -> None:
+    """Keep compiled programs on disk until the stack is closed."""
+    from jax.experimental.compilation_cache import compilation_cache
+
+    wanted = {
+        "jax_compilation_cache_dir": str(cache_folder()),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,  # small programs add up
+    }
+    before = {name: _jax_settings()[name] for name in wanted}
+    if before == wanted:
+        return
+
+    def use(values: dict[str, Any]) -> None:
+        for name, value in values.items():
+            jax.config.update(name, value)
+        compilation_cache.reset_cache()  # otherwise the folder that was used first stays in use
+
+    restored.callback(use, before)
+    use(wanted)
+
+
+def _jax_settings() -> dict[str, Any]:
+    """JAX's settings, as this thread sees them."""
+    return jax.config.values  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _devices() -> list[Any]:
@@ -119,7 +184,8 @@ def _xla_threads() -> int:
 
 
 def fingerprint(width: int, devices: int = 1) -> dict[str, Any]:
-    """Everything that decides bits apart from the study; results with one fingerprint are bit-equal.
+    """Everything that decides bits apart from the study and what :func:`computing` pins; results with one fingerprint
+    are bit-equal.
 
     Args:
         width: cells of a batch that one device computes at once.
@@ -128,17 +194,21 @@ def fingerprint(width: int, devices: int = 1) -> dict[str, Any]:
     from importlib.metadata import version
 
     device = _devices()[0]
-    flags = " ".join(sorted(os.environ.get("XLA_FLAGS", "").split()))
-    optional = ({"flags": flags} if flags else {}) | ({"devices": devices} if devices > 1 else {})
+    found = _jax_settings()
+    optional = {
+        "flags": " ".join(sorted(environment.xla_flags().values())),
+        "devices": devices if devices > 1 else "",
+        settings.OTHER: settings.deviations(found, os.environ),
+    }
     return {
         "jax": jax.__version__,
         "jaxlib": version("jaxlib"),
         "device": device.device_kind,
         "instructions": _instructions() if device.platform == "cpu" else device.platform,
         "threads": str(_threads()) if device.platform == "cpu" else "",
-        "precision": jax.config.values["jax_default_matmul_precision"] or "default",  # pyright: ignore[reportAttributeAccessIssue]
+        "precision": found["jax_default_matmul_precision"] or "default",
         "width": width,
-    } | optional
+    } | {name: value for name, value in optional.items() if value}
 
 
 def fingerprint_digest(mark: dict[str, Any]) -> str:

@@ -31,9 +31,12 @@ def calibrated(generator: InMode) -> InMode:
     # The order of subgroups is part of this digest, as of every other, although the constants do not depend on it.
     inputs = [generator.model_dump(mode="json"), list(generator.subgroups), NUMERICS]
     name = hashlib.blake2b(json.dumps(inputs).encode(), digest_size=16).hexdigest()
-    constants = json_cache.cached(
-        device.cache_folder(), f"difficulty-{name}", lambda: generator.calibrated().difficulty.model_dump(mode="json")
-    )
+
+    def solve() -> dict[str, Any]:
+        with device.computing():
+            return generator.calibrated().difficulty.model_dump(mode="json")
+
+    constants = json_cache.cached(device.cache_folder(), f"difficulty-{name}", solve)
     return generator.model_copy(update={"difficulty": type(generator.difficulty).model_validate(constants)})
 
 

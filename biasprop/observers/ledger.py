@@ -213,8 +213,8 @@ def _observer_rows(condition: PretrainingCondition) -> Ledger:
     def compute() -> dict[str, Any]:
         from biasprop.observers.ideal import observer_rows
 
-        device.prepare()
-        return observer_rows(condition).to_json()
+        with device.computing():
+            return observer_rows(condition).to_json()
 
     return Ledger.from_json(json_cache.cached(device.cache_folder(), f"ledger-{_digest(condition.generator)}", compute))
 
@@ -239,8 +239,8 @@ def _learner_rows(
             )
 
     def compute() -> dict[str, Any]:
-        device.prepare()
-        return (linear_model_rows(condition) + learner_rows(condition, recipe, show)).to_json()
+        with device.computing():
+            return (linear_model_rows(condition) + learner_rows(condition, recipe, show)).to_json()
 
     return Ledger.from_json(json_cache.cached(device.cache_folder(), key, compute))
 

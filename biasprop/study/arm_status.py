@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 ArmStatus = Mapping[tuple[int, str], Status]
 """(Position of a cell in a list of cells, name of an arm) -> worst status of the arm's planned draws."""
+
+NOT_RECORDED = "the event log of the store has no cause"
+"""Why an arm failed in a store that an older version wrote."""
 
 
 def arm_status(study: Study, cells: Sequence[Cell], store: Path) -> dict[tuple[int, str], Status]:
@@ -47,28 +51,44 @@ def cells_done(cells: Sequence[Cell], status: ArmStatus) -> int:
     return sum(all(status[index, arm.name] not in TO_DO for arm in cell.arms) for index, cell in enumerate(cells))
 
 
-def missing_results(cells: Sequence[Cell], status: ArmStatus, store: Path) -> list[str]:
-    """One line for each arm without a result, with the reason."""
+def missing_results(cells: Sequence[Cell], status: ArmStatus, store: Path) -> tuple[list[str], list[str]]:
+    """One line for each arm without a result, with the reason; and one line for each distinct reason."""
     if not set(status.values()) & set(LACKS):
-        return []
-    causes = divergence_causes(store)
+        return [], []
+    causes = why_missing(store)
+    lines, reasons = [], list[tuple[str, str]]()
+    for index, cell in enumerate(cells):
+        for arm in cell.arms:
+            if lacks := LACKS.get(status[index, arm.name]):
+                why = causes.get((arm.name, cell.replicate), {})
+                lines.append(
+                    f"{lacks}: {cell.name}: {arm.name}{''.join(f'; {d}: {cause}' for d, cause in why.items())}"
+                )
+                if status[index, arm.name] != Status.OPEN:
+                    reasons += [(lacks, cause) for cause in dict.fromkeys(why.values() or [NOT_RECORDED])]
+    return lines, _counted(reasons)
+
+
+def _counted(reasons: Sequence[tuple[str, str]]) -> list[str]:
+    """Each distinct reason with its number of arms, the most frequent last; reasons that differ in numbers are one."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for lacks, cause in reasons:
+        alike.setdefault((lacks, re.sub(r"\d+", "0", cause)), []).append(cause)
     return [
-        f"{LACKS[status[index, arm.name]]}: {cell.name}: {arm.name}{causes.get((arm.name, cell.replicate), '')}"
-        for index, cell in enumerate(cells)
-        for arm in cell.arms
-        if status[index, arm.name] in LACKS
+        f"{len(causes)} {'arm' if len(causes) == 1 else 'arms'} {lacks}: {'such as ' * (len({*causes}) > 1)}{causes[0]}"
+        for (lacks, _), causes in sorted(alike.items(), key=lambda found: len(found[1]))
     ]
 
 
-def divergence_causes(store: Path) -> dict[tuple[str, int], str]:
-    """Why draws of arms diverged, from the event log: (name of the arm, replicate) -> words that end a line."""
+def why_missing(store: Path) -> dict[tuple[str, int], dict[str, str]]:
+    """Why arms diverged or failed, from the event log: (name of the arm, replicate) -> which draws -> cause."""
     from biasprop.store.store import Store
 
     causes = {}
     for event in Store.open(store, writable=False).events():
         if event.get("event") == "arm":
             name, _, replicate = event["arm"].rpartition(", replicate ")
-            causes[name, int(replicate)] = "".join(f"; {draw}: {why}" for draw, why in event.get("why", {}).items())
+            causes[name, int(replicate)] = event.get("why", {})
     return causes
 
 

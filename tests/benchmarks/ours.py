@@ -32,19 +32,19 @@ def main() -> None:
     from biasprop.hardware import device
     from biasprop.study.load import load_study
 
-    device.prepare()
-    workload = Workload(load_study(given.study, tuple(given.set)), given.width)
-    stages = {stage.name: stage for stage in workload.stages()}
-    for line in sys.stdin:
-        stage = stages[NAMES[json.loads(line)["time"]]]
-        began, processor = time.perf_counter(), time.process_time()
-        jax.block_until_ready(stage.run())
-        answer = {
-            "seconds": time.perf_counter() - began,
-            "processor": time.process_time() - processor,
-            "work": stage.work,
-        }
-        print(json.dumps(answer), flush=True)
+    with device.computing():
+        workload = Workload(load_study(given.study, tuple(given.set)), given.width)
+        stages = {stage.name: stage for stage in workload.stages()}
+        for line in sys.stdin:
+            stage = stages[NAMES[json.loads(line)["time"]]]
+            began, processor = time.perf_counter(), time.process_time()
+            jax.block_until_ready(stage.run())
+            answer = {
+                "seconds": time.perf_counter() - began,
+                "processor": time.process_time() - processor,
+                "work": stage.work,
+            }
+            print(json.dumps(answer), flush=True)
 
 
 if __name__ == "__main__":

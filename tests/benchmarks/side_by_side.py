@@ -200,13 +200,12 @@ def main() -> None:
     from biasprop.study.load import load_study
     from tests.benchmarks.images import export
 
-    device.prepare()
     labels = [cell.label for cell in design.cells(load_study(given.study, ("replicates=1",)))]
     chosen = [*[one for one in labels if one != "scratch"][: given.cells], "scratch"]
     how = ["--device", given.device, *(["--no-compile"] if given.no_compile else [])]
     found: dict[str, Any] = {"machine": {"before": load()}, "fingerprint": device.fingerprint(1), "torch": _torch()}
     changes = [*overrides(given.study, given.steps), f"replicates={given.replicates}"]
-    with tempfile.TemporaryDirectory(prefix="side-by-side-") as place:
+    with device.computing(), tempfile.TemporaryDirectory(prefix="side-by-side-") as place:
         folder = Path(place)
         rendering = export(load_study(given.study, tuple(changes)), folder, given.replicates)
         _tell(f"images of the peer rendered in {rendering:.1f} s")

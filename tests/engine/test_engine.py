@@ -112,6 +112,7 @@ def described(**changes: Any) -> dict[str, Any]:
             {"identity": {"instructions": "avx512"}},
             "instructions is avx512, but avx2 on another worker; results would not be bit-equal",
         ),
+        ({"identity": {"settings": "MKL_CBWR=AVX2"}}, "settings is MKL_CBWR=AVX2, but not set on another worker"),
     ],
 )
 def test_workers_that_would_give_other_bits_are_refused(changes: dict[str, Any], said: str) -> None:
@@ -119,6 +120,12 @@ def test_workers_that_would_give_other_bits_are_refused(changes: dict[str, Any],
     assert fitness.problems(described(), expected, others) == []
     (problem,) = fitness.problems(described(**changes), expected, others)
     assert said in problem
+
+
+def test_a_worker_without_the_flags_of_the_others_is_refused() -> None:
+    expected = described()["identity"] | {"flags": "--xla_a=1"}
+    (problem,) = fitness.problems(described(), expected, {})
+    assert problem.startswith("flags is not set, but --xla_a=1 on another worker")
 
 
 def test_workers_of_one_gpu_and_without_the_package_are_refused() -> None:

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from biasprop.component import InputError
-from biasprop.execution import cells, clusters, progress, sweep
+from biasprop.execution import cells, clusters, encoders, progress, sweep
 from biasprop.hardware import device
+from biasprop.run import main
 from biasprop.status import Status
+from biasprop.store.encoders import EncoderStore
 from biasprop.store.store import Store
 from biasprop.store.view import open_cube
 from biasprop.study import arm_status, design
@@ -88,8 +91,8 @@ def test_divergence_is_stored_with_step_and_cause_and_affects_no_other_cell(
     why = "pretraining: the update of step 0 is not finite"
     told = [event["why"] for event in store.events() if event["event"] == "arm" and "why" in event]
     assert told == [{"draw 0": why}] * 4
-    causes = arm_status.divergence_causes(store.path)
-    assert why in causes["pretraining all a, labels 16, protocol full", 1]
+    causes = arm_status.why_missing(store.path)
+    assert causes["pretraining all a, labels 16, protocol full", 1] == {"draw 0": why}
     assert not causes["pretraining all b, labels 16, protocol full", 1]
 
 
@@ -116,6 +119,63 @@ def test_without_worker_processes_this_one_computes_the_same_and_says_so(
     monkeypatch.setattr(device, "is_cpu", lambda: False)  # whose bits would be other ones
     with pytest.raises(InputError, match=r"^--workers 2: worker processes cannot be .*; give --workers 0 to compute"):
         sweep.run(study, study.store(tmp_path / "accelerator"), only=ONLY, workers=2, progress=Said(sys.stderr))
+
+
+def test_arms_that_raise_are_named_and_each_cause_is_counted_on_the_last_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usual = adapt.Finetuner.adapt
+
+    def broken(tuner: Any, finetuning: Any, draw: int, report: Any) -> Any:
+        if finetuning.protocol.kind == "full":
+            raise TypeError(f"no {len(tuner.batch.key)} sums\nof what")
+        return usual(tuner, finetuning, draw, report)
+
+    monkeypatch.setattr(adapt.Finetuner, "adapt", broken)
+    words = [str(STUDY), "--out", str(tmp_path), "-q", "--workers", "0", "--only", "labels=16"]
+    assert main([*words, "--only", "pretraining=all a"]) == 3
+    lines = capsys.readouterr().err.splitlines()
+    name = "all a, replicate 1: pretraining all a, labels 16, protocol full"
+    assert f"failed: {name}; all draws: TypeError: no 1 sums" in lines
+    assert lines[-1] == "2 arms failed: TypeError: no 1 sums"
+
+
+def test_causes_that_differ_in_numbers_are_one_and_the_most_frequent_comes_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = design.cells(load_study(STUDY))
+    arms = [(cell, arm) for cell in cells for arm in cell.arms][:4]
+    causes: list[dict[str, str]] = [
+        {"draw 0": "the update of step 7 is not finite"},
+        {"draw 0": "the update of step 12 is not finite", "draw 1": "out of luck"},
+        {"draw 0": "the update of step 7 is not finite"},
+        {},
+    ]
+    known = {(arm.name, cell.replicate): why for (cell, arm), why in zip(arms, causes, strict=True)}
+    monkeypatch.setattr(arm_status, "why_missing", lambda store: known)
+    status = {(index, arm.name): Status.OK for index, cell in enumerate(cells) for arm in cell.arms}
+    status |= {(cells.index(cell), arm.name): Status.DIVERGED for cell, arm in arms}
+    lines, counted = arm_status.missing_results(cells, status, tmp_path)
+    assert len(lines) == 4
+    assert counted == [
+        "1 arm diverged: out of luck",
+        f"1 arm diverged: {arm_status.NOT_RECORDED}",
+        "3 arms diverged: such as the update of step 7 is not finite",
+    ]
+
+
+def test_a_stored_encoder_of_another_type_or_shape_is_not_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template = {"map": jax.ShapeDtypeStruct((2, 4, 3), np.float32)}
+    monkeypatch.setattr(pretrain, "untrained", lambda batch: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), template))
+    kept = EncoderStore(tmp_path)
+    loaded = encoders.BatchEncoders(None, (), 0, {}, kept, 0, None, None, None)  # type: ignore[arg-type]
+    for array, sound in [((4, 3), True), ((4, 5), False), ((4, 3), True)]:
+        kept.save("a", {"['map']": np.ones(array, np.float32)}, {})
+        assert (loaded._load(["a", "a"]) is not None) == sound
+    kept.save("a", {"['map']": np.ones((4, 3), np.float64)}, {})
+    assert loaded._load(["a", "a"]) is None
 
 
 @pytest.mark.parametrize("stage, width", [("pretrain", 3), ("adapt", 2)])

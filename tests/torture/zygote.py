@@ -13,19 +13,13 @@ import sys
 import warnings
 from pathlib import Path
 
-import jax
-
 import biasprop.execution.checkpoint
 import biasprop.execution.job
 import biasprop.execution.sweep
-import biasprop.hardware.device
 import biasprop.observers.ideal
 import biasprop.report.tables
 import biasprop.run
 from biasprop.execution import interrupt
-
-SHORTEST = "jax_persistent_cache_min_compile_time_secs"
-"""A run is made of small programs here, which are worth keeping."""
 
 
 def serve() -> None:
@@ -50,8 +44,6 @@ def _command(words: list[str], said: str, patience: float) -> None:
         os.dup2(descriptor, 1)
         os.dup2(descriptor, 2)
         biasprop.execution.checkpoint.INTERVAL_S = patience
-        prepare = biasprop.hardware.device.prepare
-        biasprop.hardware.device.prepare = lambda: (prepare(), jax.config.update(SHORTEST, 0.0))
         signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what runs in the background
         interrupt.install_handlers()
         code = biasprop.run.main(words)

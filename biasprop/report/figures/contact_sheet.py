@@ -48,7 +48,13 @@ def render(study: Study, subjects: int, *, levers: bool) -> Tiles:
         levers: also select, from :data:`COHORT` subjects with both labels, images with low to high values of every
             lever that the generator measures.
     """
+    from biasprop.hardware import device
 
+    with device.computing():
+        return _render(study, subjects, levers)
+
+
+def _render(study: Any, subjects: int, levers: bool) -> Tiles:
     from biasprop import keys
     from biasprop.observers import calibration_cache
     from biasprop.population import rosters
