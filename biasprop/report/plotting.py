@@ -10,14 +10,16 @@ black and white.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from biasprop.paths import output_problems
+from biasprop.store import whole_files
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,6 +41,12 @@ CURVE_COLOURS = (*ARM_COLOURS, *SUBGROUP_COLOURS)
 """Curves of a figure with one panel per subgroup."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 FORMATS = ("svg", "pdf", "png")
+UNDATED: dict[str, dict[str, Any]] = {
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "ModDate": None, "Creator": None, "Producer": None},
+    "png": {"Software": None},
+}
+"""Metadata with which the same figure gives the same bytes."""
 
 STYLE: dict[str, Any] = {
     "font.family": "STIXGeneral",  # ships with Matplotlib, so the bits do not depend on installed fonts
@@ -106,13 +114,11 @@ def page(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def unwritable(file: Path) -> list[str]:
-    """Return the reasons why a picture cannot be written to a file."""
-    problems = []
+def unwritable(file: Path, inputs: Iterable[Path] = ()) -> list[str]:
+    """Return the reasons why a picture cannot be written to a file; ``inputs`` are files that the command reads."""
+    problems = [f"{file}: {problem}" for problem in output_problems(file, inputs)]
     if file.suffix.removeprefix(".") not in FORMATS:
         problems.append(f"{file}: no such format; allowed: {', '.join('.' + suffix for suffix in FORMATS)}")
-    if not file.parent.is_dir():
-        problems.append(f"{file.parent}: no such folder")
     return problems
 
 
@@ -140,21 +146,31 @@ def save(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[P
     Returns:
         The files; each is written whole or not at all.
     """
-    dates: dict[str, dict[str, Any]] = {
-        "svg": {"Date": None, "Creator": None},
-        "pdf": {"CreationDate": None, "ModDate": None, "Creator": None, "Producer": None},
-        "png": {"Software": None},
-    }
     stem.parent.mkdir(parents=True, exist_ok=True)
     lay_out(figure)
-    files = []
-    for suffix in formats:
-        file = stem.with_name(f"{stem.name}.{suffix}")
-        partial = file.with_name(f".{file.name}.{os.getpid()}")
-        figure.savefig(partial, format=suffix, metadata=dates.get(suffix))
-        os.replace(partial, file)
-        files.append(file)
+    files = [stem.with_name(f"{stem.name}.{suffix}") for suffix in formats]
+    for suffix, file in zip(formats, files, strict=True):
+        with whole_files.replaced(file) as partial:
+            figure.savefig(partial, format=suffix, metadata=UNDATED[suffix])
     return files
+
+
+@style()
+def save_as(figure: Figure, file: Path) -> Path:
+    """Write a figure to a file that a user has named, see :func:`biasprop.store.whole_files.output`.
+
+    Args:
+        figure: the figure.
+        file: its suffix, of :data:`FORMATS`, gives the format; its folder exists.
+
+    Returns:
+        The file.
+    """
+    suffix = file.suffix.removeprefix(".")
+    lay_out(figure)
+    with whole_files.output(file) as whole:
+        figure.savefig(whole, format=suffix, metadata=UNDATED[suffix])
+    return file
 
 
 def colours(names: Sequence[str], table: Sequence[str] = SUBGROUP_COLOURS) -> dict[str, str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from biasprop.paths import user_path
 from biasprop.statistics.summary import Estimate, LevelRow, Parts, Summary
+from biasprop.store import whole_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +37,7 @@ def dataframe(store: str | Path) -> pd.DataFrame:
     from biasprop.report import results
     from biasprop.store.view import open_cube
 
-    path = Path(store).resolve()
+    path = user_path(store).resolve()
     cube = open_cube(path).load()
     study = results.study_of(cube, path)
     return tabulated(results.summarise(study, cube, ledger.load_or_compute(study, path)))
@@ -69,10 +70,9 @@ def tabulated(summary: Summary) -> pd.DataFrame:
 
 
 def write_csv(table: pd.DataFrame, file: Path) -> None:
-    """Write a table, whole or not at all; undefined values are empty fields."""
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
-    table.to_csv(partial, index=False)
-    os.replace(partial, file)
+    """Write a table, see :func:`biasprop.store.whole_files.output`; undefined values are empty fields."""
+    with whole_files.output(file) as whole:
+        table.to_csv(whole, index=False)
 
 
 def _estimands(estimates: list[Estimate]) -> Iterator[dict[str, Any]]:
