@@ -10,13 +10,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from biasprop import command
+from biasprop.paths import user_path
+
 
 def arguments() -> argparse.ArgumentParser:
     """The command line; imports nothing heavy."""
     parser = argparse.ArgumentParser(
         prog="python -m biasprop.draw", description="Draw a measure of a study over one or two of its factors."
     )
-    parser.add_argument("store", type=Path, metavar="STORE", help="folder of the store, results/STUDY-DIGEST")
+    parser.add_argument("store", type=user_path, metavar="STORE", help="folder of the store, results/STUDY-DIGEST")
     parser.add_argument("measure", metavar="MEASURE", help="such as auc, z_gap, sensitivity or separability")
     parser.add_argument("--x", required=True, metavar="FACTOR", help="factor of the x axis")
     parser.add_argument("--by", metavar="FACTOR", help="one curve per level of this factor")
@@ -28,7 +31,9 @@ def arguments() -> argparse.ArgumentParser:
         help="fix another factor at a level (may be repeated)",
     )
     parser.add_argument("--subgroups", nargs="+", metavar="NAME", help="A and B of a gap, or the subgroups to show")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="picture: .png, .svg or .pdf (default: MEASURE.png)")
+    parser.add_argument(
+        "--out", type=user_path, metavar="FILE", help="picture: .png, .svg or .pdf (default: MEASURE.png)"
+    )
     return parser
 
 
@@ -42,19 +47,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         0, or 2 if the store or an argument is invalid (problems are printed on stderr).
     """
     options = arguments().parse_args(argv)
-    from biasprop.component import InputError
     from biasprop.report.plotting import NotApplicable
 
+    def run() -> int:
+        given = options.measure, options.x, options.by, options.at, options.subgroups, options.out
+        print(draw(options.store, *given))
+        return 0
+
     try:
-        file = draw(options.store, options.measure, options.x, options.by, options.at, options.subgroups, options.out)
-    except InputError as error:
-        print(*error.problems, sep="\n", file=sys.stderr)
-        return 2
+        return command.explained(run)
     except NotApplicable as reason:
         print(reason, file=sys.stderr)
-        return 2
-    print(file)
-    return 0
+        return command.BAD_INPUT
 
 
 def draw(
@@ -81,24 +85,25 @@ def draw(
     from biasprop.component import InputError
     from biasprop.report import results
     from biasprop.report.figures import curves
-    from biasprop.report.plotting import save, unwritable
+    from biasprop.report.plotting import save_as, unwritable
     from biasprop.statistics.measures import measure as measured
     from biasprop.store.view import open_cube
     from biasprop.study import design
 
-    file = out or Path(f"{measure}.png")
+    file = user_path(out or f"{measure}.png")
     if problems := unwritable(file):
         raise InputError([f"--out: {problem}" for problem in problems])
+    store = user_path(store).resolve()
     cube = open_cube(store).load()
-    study = results.study_of(cube, store.resolve())
+    study = results.study_of(cube, store)
     fixed = design.parse_choices(study, at, "--at")
     if several := [name for name, levels in fixed.items() if len(levels) > 1]:
         raise InputError([f"--at {name}: give one level" for name in several])
     levels = {name: levels[0] for name, levels in fixed.items()}
     measures = measured(cube, **study.evaluation.decisions())
     figure = curves.draw(measures, measure, x, by, at=levels, subgroups=subgroups)
-    return save(figure, file.with_suffix(""), [file.suffix[1:]])[0]
+    return save_as(figure, file)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.start(main)

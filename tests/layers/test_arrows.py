@@ -10,7 +10,8 @@ from tests.source_tree import ROOT, Import, imports, modules
 
 FLOORS = (
     ("interfaces",),
-    ("component", "keys", "status", "biasprop"),
+    ("component", "keys", "paths", "status", "biasprop"),
+    ("command",),
     ("hardware", "metrics", "nn", "population", "store"),
     ("generators", "encoders", "objectives", "protocols", "mitigations", "tasks", "loops", "statistics"),
     ("difficulty", "estimands"),
