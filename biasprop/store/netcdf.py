@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -36,10 +37,11 @@ def export_netcdf(cube: xr.Dataset, file: str | os.PathLike[str]) -> Path:
     encoding: dict[Any, dict[str, Any]] = {
         name: {"zlib": True, "complevel": 4} for name, variable in cube.data_vars.items() if variable.size > 1
     }
-    content = cube.to_netcdf(engine="h5netcdf", encoding=encoding)  # in memory: HDF5 crashes where a disk is full
+    content = io.BytesIO()  # HDF5 crashes where a disk is full
+    cube.to_netcdf(content, engine="h5netcdf", encoding=encoding)
     try:
         with whole_files.output(target) as whole:
-            whole.write_bytes(content)
+            whole.write_bytes(content.getvalue())
     except OSError as error:
         raise InputError(f"{target}: cannot be written ({reason(error)})") from error
     return target
