@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
+
+from biasprop.paths import output_problems, user_path
 
 ALIASES = {"--power": "--precision", "--ledger": "--difficulty"}
 """Former spelling of an option, still accepted but not shown -> its name."""
@@ -36,7 +39,7 @@ def arguments() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("study", type=Path, metavar="STUDY", help="study file (TOML)")
+    add("study", type=user_path, metavar="STUDY", help="study file (TOML)")
     add("--smoke", action="store_true", help="run a test version of the study (small images, few subjects), in seconds")
     add("--scale", metavar="NAME", help="apply the study's table [scale.NAME]")
     add("--plan", action="store_true", help="print what would run and how long it would take, and stop")
@@ -85,10 +88,16 @@ def arguments() -> argparse.ArgumentParser:
         metavar="K/N",
         help="compute only part K of N (K from 0), for array jobs; no report",
     )
-    add("--out", type=Path, default=Path("results"), metavar="DIR", help="folder of result stores (default: results)")
+    add(
+        "--out",
+        type=user_path,
+        default=Path("results"),
+        metavar="DIR",
+        help="folder of result stores (default: results)",
+    )
     add("--json", action="store_true", help="print one JSON object on stdout at the end")
-    add("--netcdf", type=Path, metavar="FILE", help="also export the results of all arms as NetCDF")
-    add("--csv", type=Path, metavar="FILE", help="also export all estimates as CSV, one row per estimate")
+    add("--netcdf", type=user_path, metavar="FILE", help="also export the results of all arms as NetCDF")
+    add("--csv", type=user_path, metavar="FILE", help="also export all estimates as CSV, one row per estimate")
     loudness = parser.add_mutually_exclusive_group()
     loudness.add_argument("-q", "--quiet", action="store_true", help="print no progress")
     loudness.add_argument("-v", "--verbose", action="store_true", help="print one line per arm")
@@ -108,13 +117,12 @@ def problems(options: argparse.Namespace) -> list[str]:
         found.append("--shard: cannot be combined with --scheduler, which distributes cells itself")
     if options.precision is not None and not 0 < options.precision < float("inf"):
         found.append(f"--precision {options.precision:g}: has to be a half-width above 0")
-    if options.out.exists() and not options.out.is_dir():
+    if os.path.exists(options.out) and not os.path.isdir(options.out):
         found.append(f"--out {options.out}: is a file; has to be a folder")
     for option, file in (("--netcdf", options.netcdf), ("--csv", options.csv)):
-        if file and not file.parent.is_dir():
-            found.append(f"{option} {file}: there is no folder {file.parent}")
-        if file and file.is_dir():
-            found.append(f"{option} {file}: is a folder; has to be a file")
+        found += [f"{option} {file}: {problem}" for problem in output_problems(file, [options.study])] if file else []
+    if options.netcdf and options.csv and os.path.realpath(options.netcdf) == os.path.realpath(options.csv):
+        found.append(f"--csv {options.csv}: is also the file of --netcdf")
     if options.netcdf and not find_spec("h5netcdf"):
         found.append("--netcdf: needs h5netcdf; install it with: pip install 'biasprop[netcdf]'")
     return found

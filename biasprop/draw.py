@@ -10,7 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from biasprop import terminal
+from biasprop import command, terminal
+from biasprop.paths import user_path
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -18,7 +19,7 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m biasprop.draw", description="Draw a measure of a study over one or two of its factors."
     )
-    parser.add_argument("store", type=Path, metavar="STORE", help="folder of the store, results/STUDY-DIGEST")
+    parser.add_argument("store", type=user_path, metavar="STORE", help="folder of the store, results/STUDY-DIGEST")
     parser.add_argument("measure", metavar="MEASURE", help="such as auc, z_gap, sensitivity or separability")
     parser.add_argument("--x", required=True, metavar="FACTOR", help="factor of the x axis")
     parser.add_argument("--by", metavar="FACTOR", help="one curve per level of this factor")
@@ -30,7 +31,9 @@ def arguments() -> argparse.ArgumentParser:
         help="fix another factor at a level (may be repeated)",
     )
     parser.add_argument("--subgroups", nargs="+", metavar="NAME", help="A and B of a gap, or the subgroups to show")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="picture: .png, .svg or .pdf (default: MEASURE.png)")
+    parser.add_argument(
+        "--out", type=user_path, metavar="FILE", help="picture: .png, .svg or .pdf (default: MEASURE.png)"
+    )
     return parser
 
 
@@ -45,19 +48,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     terminal.configure()
     options = arguments().parse_args(argv)
-    from biasprop.component import InputError
     from biasprop.report.plotting import NotApplicable
 
+    def run() -> int:
+        given = options.measure, options.x, options.by, options.at, options.subgroups, options.out
+        print(draw(options.store, *given))
+        return 0
+
     try:
-        file = draw(options.store, options.measure, options.x, options.by, options.at, options.subgroups, options.out)
-    except InputError as error:
-        print(*error.problems, sep="\n", file=sys.stderr)
-        return 2
+        return command.explained(run)
     except NotApplicable as reason:
         print(reason, file=sys.stderr)
-        return 2
-    print(file)
-    return 0
+        return command.BAD_INPUT
 
 
 def draw(
@@ -85,17 +87,18 @@ def draw(
     from biasprop.component import InputError
     from biasprop.report import results, text_summary
     from biasprop.report.figures import curves
-    from biasprop.report.plotting import note_on_glyphs, save, unwritable, without_glyph
+    from biasprop.report.plotting import note_on_glyphs, save_as, unwritable, without_glyph
     from biasprop.statistics.levels import compared
     from biasprop.statistics.measures import measure as measured
     from biasprop.store.view import open_cube
     from biasprop.study import design
 
-    file = out or Path(f"{measure}.png")
+    file = user_path(out or f"{measure}.png")
     if problems := unwritable(file):
         raise InputError([f"--out: {problem}" for problem in problems])
+    store = user_path(store).resolve()
     cube = open_cube(store).load()
-    study = results.study_of(cube, store.resolve())
+    study = results.study_of(cube, store)
     fixed = design.parse_choices(study, at, "--at")
     if several := [name for name, levels in fixed.items() if len(levels) > 1]:
         raise InputError([f"--at {name}: give one level" for name in several])
@@ -104,7 +107,7 @@ def draw(
     if measure in curves.GAPS:
         subgroups = subgroups or compared(measures, study.estimands)
     figure = curves.draw(measures, measure, x, by, at=levels, subgroups=subgroups)
-    (written,) = save(figure, file.with_suffix(""), [file.suffix[1:]])
+    written = save_as(figure, file)
     for line in text_summary.left_out(results.left_out(cube)):
         print(line, file=sys.stderr)
     if lacking := without_glyph(figure):
@@ -113,4 +116,4 @@ def draw(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.start(main)

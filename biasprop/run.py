@@ -8,8 +8,6 @@ differ; 130 interrupted. Where it helps, the command that resumes is printed.
 from __future__ import annotations
 
 import argparse
-import errno
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -17,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from biasprop import arguments, terminal
+from biasprop import arguments, command, terminal
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,9 +26,6 @@ if TYPE_CHECKING:
     from biasprop.study.design import Cell
     from biasprop.study.plan import Plan
     from biasprop.study.study import Study
-
-UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
-"""Errors of the system that say a place cannot be written: neither a bug nor a matter of the study."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -75,7 +70,7 @@ def run_study(
 
     Args:
         study: from ``load_study``, or the path of a study file.
-        out: folder of stores.
+        out: folder of stores; ``~`` is the home folder.
         only: ``FACTOR=LEVEL`` choices; by default all arms.
         workers: compute processes, 0 for none; by default as many as fit the device. If none can be started on a CPU,
             this process computes, with the same results.
@@ -112,22 +107,13 @@ def run_study(
 
 def _run_or_explain(options: argparse.Namespace) -> int:
     """Run, and print what is wrong with the input, or why the sweep ended early."""
-    from biasprop.component import InputError, Unfinished
+    from biasprop.component import Unfinished
 
     try:
-        return _run(options)
-    except InputError as error:
-        print(*error.problems, sep="\n", file=sys.stderr)
-        return 2
+        return command.explained(lambda: _run(options), "; what is finished is kept, and the same command continues")
     except Unfinished as ended:
         print(ended, f"what is finished is kept; {options.resume}", sep="\n", file=sys.stderr)
         return 3
-    except OSError as error:
-        if error.errno not in UNWRITABLE:
-            raise
-        where, why = error.filename or options.out, error.strerror
-        print(f"{where}: {why}; what is finished is kept, and the same command continues", file=sys.stderr)
-        return 2
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -297,11 +283,10 @@ def _report(options: argparse.Namespace, study: Study, store: Path, cells: Seque
 if __name__ == "__main__":
     from biasprop.execution import interrupt
 
-    interrupt.install_handlers()
-    try:
+    def interruptible() -> int:
+        interrupt.install_handlers()
         code = main()
         interrupt.ignore_signals()  # nothing is left to interrupt but the exit itself
-        sys.exit(code)
-    except BrokenPipeError:  # the reader, such as `head`, closed the pipe
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        return code
+
+    command.start(interruptible)

@@ -7,11 +7,11 @@ that the generator measures, from low to high. Nothing is trained, and only the 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from biasprop import terminal
+from biasprop import command, terminal
+from biasprop.paths import user_path
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -19,9 +19,9 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m biasprop.show", description="Draw the contact sheet of a study's generator."
     )
-    parser.add_argument("study", type=Path, metavar="STUDY", help="study file (TOML)")
+    parser.add_argument("study", type=user_path, metavar="STUDY", help="study file (TOML)")
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="picture: .png, .svg or .pdf (default: name of STUDY, .png)"
+        "--out", type=user_path, metavar="FILE", help="picture: .png, .svg or .pdf (default: name of STUDY, .png)"
     )
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="set a key, such as generator.size=64"
@@ -43,15 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     terminal.configure()
     options = arguments().parse_args(argv)
-    from biasprop.component import InputError
 
-    try:
-        file = show(options.study, options.out, options.set, options.subjects)
-    except InputError as error:
-        print(*error.problems, sep="\n", file=sys.stderr)
-        return 2
-    print(file)
-    return 0
+    def run() -> int:
+        print(show(options.study, options.out, options.set, options.subjects))
+        return 0
+
+    return command.explained(run)
 
 
 def show(study_file: Path, out: Path | None = None, overrides: Sequence[str] = (), subjects: int = 0) -> Path:
@@ -67,10 +64,10 @@ def show(study_file: Path, out: Path | None = None, overrides: Sequence[str] = (
         InputError: the study, the format, the folder or the number of subjects is invalid.
     """
     from biasprop.component import InputError
-    from biasprop.report.plotting import note_on_glyphs, save, unwritable, without_glyph
+    from biasprop.report.plotting import note_on_glyphs, save_as, unwritable, without_glyph
 
-    target = out or Path(f"{study_file.stem}.png")
-    problems = [f"--out: {problem}" for problem in unwritable(target)]
+    target = user_path(out or f"{study_file.stem}.png")
+    problems = [f"--out: {problem}" for problem in unwritable(target, [study_file])]
     if not 0 <= subjects <= 200:
         problems.append(f"--subjects {subjects}: has to be 0 to 200")
     if problems:
@@ -82,11 +79,11 @@ def show(study_file: Path, out: Path | None = None, overrides: Sequence[str] = (
     from biasprop.report.figures import contact_sheet
 
     figure = contact_sheet.draw(None, [], study, subjects=subjects, levers=True)
-    (written,) = save(figure, target.with_suffix(""), [target.suffix.removeprefix(".")])
+    written = save_as(figure, target)
     if lacking := without_glyph(figure):
         print(note_on_glyphs(lacking), file=sys.stderr)
     return written
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.start(main)

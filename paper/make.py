@@ -11,12 +11,12 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from biasprop import terminal
+from biasprop import command, terminal
+from biasprop.paths import user_path
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -42,11 +42,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m paper.make", description="Draw figures, collect numbers, and write results, pages and gallery."
     )
-    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="folder of the stores")
+    parser.add_argument(
+        "--results", type=user_path, default=Path("results"), metavar="DIR", help="folder of the stores"
+    )
     parser.add_argument("--study", metavar="NAME", help="only this study, or the store with this folder name")
     parser.add_argument(
         "--out",
-        type=Path,
+        type=user_path,
         default=HERE,
         metavar="DIR",
         help="folder to write to (default: paper/; another one gets no gallery)",
@@ -54,17 +56,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--pages", action="store_true", help="only pages and gallery, from paper/results/*.json")
     given = parser.parse_args(argv)
 
-    from biasprop.component import InputError
-
-    try:
+    def run() -> int:
         failed = [] if given.pages else make(given.results, given.study, given.out)
         write_pages(given.out)
-    except InputError as error:
-        print(*error.problems, sep="\n", file=sys.stderr)
-        return 2
-    if failed:
-        raise ExceptionGroup("some figures could not be drawn", failed)
-    return 0
+        if failed:
+            raise ExceptionGroup("some figures could not be drawn", failed)
+        return 0
+
+    return command.explained(run)
 
 
 def make(results: Path, name: str | None = None, out: Path = HERE) -> list[Exception]:
@@ -134,6 +133,7 @@ def write_result(store: Path, cube: xr.Dataset, summary: Summary, figures: Seque
         What was done, in words.
     """
     from biasprop.status import Status
+    from biasprop.store import whole_files
     from paper import stores, study_result
     from paper.pages import replace
 
@@ -148,7 +148,8 @@ def write_result(store: Path, cube: xr.Dataset, summary: Summary, figures: Seque
     replace(folder / f"{name}.json", study_result.dumps(value))
     picture = folder / f"{name}.png"
     if figure:
-        shutil.copyfile(pictures[figure], picture)
+        with whole_files.output(picture) as whole:
+            shutil.copyfile(pictures[figure], whole)
     else:
         picture.unlink(missing_ok=True)
     return f"result in {folder / name}.json"
@@ -164,4 +165,4 @@ def write_pages(out: Path = HERE) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.start(main)

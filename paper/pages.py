@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from biasprop.store import whole_files
 from paper.markdown import code, escaped, filled, link, prose, table
 from paper.study_result import FORMAT
 
@@ -67,11 +67,10 @@ def read(results: Path = RESULTS) -> dict[str, Result]:
 
 
 def replace(file: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
+    """Write a text file, see :func:`biasprop.store.whole_files.output`; its folder is made."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, file)
+    with whole_files.output(file) as whole:
+        whole.write_text(text, encoding="utf-8")
 
 
 def page(result: Result) -> str:

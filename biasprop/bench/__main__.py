@@ -14,10 +14,10 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from biasprop import terminal
+from biasprop import command, terminal
+from biasprop.paths import user_path
 
 PARTS = ("ceilings", "stages", "compile", "scaling")
 """What can be measured, in this order."""
@@ -32,7 +32,7 @@ def arguments() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("study", type=Path, metavar="STUDY", help="study file (TOML)")
+    add("study", type=user_path, metavar="STUDY", help="study file (TOML)")
     add(
         "--only",
         action="append",
@@ -65,20 +65,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     from biasprop.hardware import environment
 
     environment.configure()
-    from biasprop.component import InputError
-
     try:
-        _check(given)
-        from biasprop.hardware import device
-
-        with device.computing():
-            found = measure(given)
-    except InputError as error:
-        print(*error.problems, sep="\n", file=sys.stderr)
-        return 2
+        return command.explained(lambda: _run(given))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def _run(given: argparse.Namespace) -> int:
+    _check(given)
+    from biasprop.hardware import device
+
+    with device.computing():
+        found = measure(given)
     if given.json:
         print(json.dumps(found, allow_nan=False))
     else:
@@ -171,4 +170,4 @@ def _progress(given: argparse.Namespace, line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.start(main)

@@ -14,10 +14,10 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from biasprop import terminal
+from biasprop import command, terminal
+from biasprop.paths import user_path
 
 SEED = 20_262
 STUDIES = 10_000
@@ -47,15 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--seed", type=int, default=SEED, metavar="N", help=f"seed of the simulated studies ({SEED})")
     add("--normal", action="store_true", help="simulate normal results instead of skewed ones")
     add("--json", action="store_true", help="one JSON object on stdout instead of tables")
-    add("--figure", type=Path, metavar="FILE", help="draw coverage against replicates (.png, .svg or .pdf)")
+    add("--figure", type=user_path, metavar="FILE", help="draw coverage against replicates (.png, .svg or .pdf)")
     given = parser.parse_args(argv)
-    from biasprop.component import InputError
+    return command.explained(lambda: _run(given))
 
-    try:
-        _check(given)
-    except InputError as error:
-        print(*error.problems, sep="\n", file=sys.stderr)
-        return 2
+
+def _run(given: argparse.Namespace) -> int:
+    _check(given)
     from biasprop.coverage.intervals import rows
     from biasprop.coverage.verdicts import rates
 
@@ -71,9 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given.figure:
         from biasprop.coverage import ERRORS
         from biasprop.report.figures.coverage import draw
-        from biasprop.report.plotting import save
+        from biasprop.report.plotting import save_as
 
-        save(draw(covered, ERRORS), given.figure.with_suffix(""), [given.figure.suffix[1:]])
+        save_as(draw(covered, ERRORS), given.figure)
     failed = [row for row in (*covered, *wrong) if row.offered and not row.passes]
     if failed:
         print("offered by the package, but fails the check:", *failed, sep="\n", file=sys.stderr)
@@ -82,17 +80,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _check(given: argparse.Namespace) -> None:
     from biasprop.component import InputError
-    from biasprop.report.plotting import FORMATS
+    from biasprop.report.plotting import unwritable
 
     problems = []
     if not 100 <= given.studies <= 100_000:
         problems.append(f"--studies {given.studies}: has to be 100 to 100000")
     if not 0 <= given.seed < 2**32:
         problems.append(f"--seed {given.seed}: has to be 0 to {2**32 - 1}")
-    if given.figure and given.figure.suffix[1:] not in FORMATS:
-        problems.append(f"--figure {given.figure}: no such format; allowed: {', '.join('.' + f for f in FORMATS)}")
-    if given.figure and not given.figure.parent.is_dir():
-        problems.append(f"--figure {given.figure}: there is no folder {given.figure.parent}")
+    problems += [f"--figure {problem}" for problem in (unwritable(given.figure) if given.figure else ())]
     if problems:
         raise InputError(problems)
 
@@ -140,4 +135,4 @@ def _finite(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.start(main)

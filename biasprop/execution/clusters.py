@@ -8,12 +8,12 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import resource_tracker, spawn
-from pathlib import Path
 from typing import Any
 
 from biasprop.component import InputError
 from biasprop.execution.interrupt import signals_deferred, signals_ignored
 from biasprop.hardware import environment
+from biasprop.paths import user_path
 
 CONNECT_TIMEOUT_S = 15.0
 """Seconds in which a scheduler has to answer."""
@@ -156,7 +156,7 @@ def _line(error: BaseException) -> str:
 
 def _address(scheduler: str) -> str:
     """The address of a scheduler that is given by its address or file."""
-    file = Path(scheduler)
+    file = user_path(scheduler)
     if file.is_file():
         try:
             return str(json.loads(file.read_text())["address"])

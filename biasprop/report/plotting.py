@@ -16,7 +16,7 @@ import os
 import sys
 import textwrap
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from biasprop.paths import output_problems
+from biasprop.store import whole_files
 from biasprop.terminal import JOINERS
 
 if TYPE_CHECKING:
@@ -52,6 +54,13 @@ MAX_LINE = 40
 FONTS = ("STIXGeneral", "DejaVu Sans")
 """Fonts, each for the characters that those before it lack. They ship with Matplotlib, so the bits do not depend on
 installed fonts."""
+
+UNDATED: dict[str, dict[str, Any]] = {
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "ModDate": None, "Creator": None, "Producer": None},
+    "png": {"Software": None},
+}
+"""Metadata with which the same figure gives the same bytes."""
 
 STYLE: dict[str, Any] = {
     "font.family": list(FONTS),
@@ -155,13 +164,11 @@ def page(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def unwritable(file: Path) -> list[str]:
-    """Return the reasons why a picture cannot be written to a file."""
-    problems = []
+def unwritable(file: Path, inputs: Iterable[Path] = ()) -> list[str]:
+    """Return the reasons why a picture cannot be written to a file; ``inputs`` are files that the command reads."""
+    problems = [f"{file}: {problem}" for problem in output_problems(file, inputs)]
     if file.suffix.removeprefix(".") not in FORMATS:
         problems.append(f"{file}: no such format; allowed: {', '.join('.' + suffix for suffix in FORMATS)}")
-    if not file.parent.is_dir():
-        problems.append(f"{file.parent}: no such folder")
     return problems
 
 
@@ -200,6 +207,14 @@ def note_on_glyphs(characters: str) -> str:
     return f"the fonts of figures lack these characters, drawn as boxes: {' '.join(characters)}"
 
 
+@contextmanager
+def _boxes_allowed() -> Iterator[None]:
+    """Draw characters that no font has as boxes without a warning for each; see :func:`without_glyph`."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        yield
+
+
 @style()
 def save(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
     """Write a figure; the same figure gives the same bytes.
@@ -212,26 +227,32 @@ def save(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[P
     Returns:
         The files; each is written whole or not at all.
     """
-    dates: dict[str, dict[str, Any]] = {
-        "svg": {"Date": None, "Creator": None},
-        "pdf": {"CreationDate": None, "ModDate": None, "Creator": None, "Producer": None},
-        "png": {"Software": None},
-    }
     stem.parent.mkdir(parents=True, exist_ok=True)
-    files = []
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)  # see `without_glyph`
+    files = [stem.with_name(f"{stem.name}.{suffix}") for suffix in formats]
+    with _boxes_allowed():
         lay_out(figure)
-        for suffix in formats:
-            file = stem.with_name(f"{stem.name}.{suffix}")
-            partial = file.with_name(f".{file.name}.{os.getpid()}")
-            try:
-                figure.savefig(partial, format=suffix, metadata=dates.get(suffix))
-                os.replace(partial, file)
-            finally:
-                partial.unlink(missing_ok=True)
-            files.append(file)
+        for suffix, file in zip(formats, files, strict=True):
+            with whole_files.replaced(file) as partial:
+                figure.savefig(partial, format=suffix, metadata=UNDATED[suffix])
     return files
+
+
+@style()
+def save_as(figure: Figure, file: Path) -> Path:
+    """Write a figure to a file that a user has named, see :func:`biasprop.store.whole_files.output`.
+
+    Args:
+        figure: the figure.
+        file: its suffix, of :data:`FORMATS`, gives the format; its folder exists.
+
+    Returns:
+        The file.
+    """
+    suffix = file.suffix.removeprefix(".")
+    with _boxes_allowed(), whole_files.output(file) as whole:
+        lay_out(figure)
+        figure.savefig(whole, format=suffix, metadata=UNDATED[suffix])
+    return file
 
 
 def colours(names: Sequence[str], table: Sequence[str] = SUBGROUP_COLOURS) -> dict[str, str]:

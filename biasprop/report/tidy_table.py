@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from biasprop.paths import user_path
 from biasprop.statistics.summary import Estimate, LevelRow, Parts, Summary
+from biasprop.store import whole_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +38,7 @@ def dataframe(store: str | Path) -> pd.DataFrame:
     from biasprop.report import results
     from biasprop.store.view import LEFT_OUT, open_cube
 
-    path = Path(store).resolve()
+    path = user_path(store).resolve()
     cube = open_cube(path).load()
     study = results.study_of(cube, path)
     found = tabulated(results.summarise(study, cube, ledger.load_or_compute(study, path)))
@@ -72,7 +73,7 @@ def tabulated(summary: Summary) -> pd.DataFrame:
 
 
 def write_csv(table: pd.DataFrame, file: Path) -> None:
-    """Write a table as CSV in UTF-8, whole or not at all.
+    """Write a table as CSV in UTF-8, see :func:`biasprop.store.whole_files.output`.
 
     Names are written as they are, in quotes only where CSV needs them, because many readers take an empty field in
     quotes for text; undefined values are empty. So that names such as ``NA`` are read back as names, tell the reader
@@ -83,12 +84,8 @@ def write_csv(table: pd.DataFrame, file: Path) -> None:
     and ``dtype={"factor": str}`` for names such as ``1`` or ``true``. A spreadsheet may take a name that starts with
     ``=``, ``+``, ``-`` or ``@`` for a formula, unless the column is imported as text.
     """
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        table.to_csv(partial, index=False, encoding="utf-8", lineterminator="\n")
-        os.replace(partial, file)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_files.output(file) as whole:
+        table.to_csv(whole, index=False, encoding="utf-8", lineterminator="\n")
 
 
 def _estimands(estimates: list[Estimate]) -> Iterator[dict[str, Any]]:

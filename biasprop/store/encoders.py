@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from biasprop.store import safe_files
+from biasprop.store import safe_files, whole_files
 from biasprop.store.file_lock import locked
 
 MAX_BYTES = 4_000_000_000
@@ -79,15 +79,10 @@ class EncoderStore:
         members |= {f"{number:05d}": array for number, array in enumerate(plain.values())}
         target = self.path(key)
         if linked := safe_files.first_link(self.root, f"{key}.npz".rpartition("/")[0]) if "/" in key else None:
-            raise OSError(f"{self.root / linked} is a link out of the store, where nothing is written; remove it")
+            raise safe_files.link_error(self.root / linked)
         target.parent.mkdir(parents=True, exist_ok=True)
-        aside = target.with_name(f".{target.name}.{os.getpid()}-{os.urandom(4).hex()}")
-        try:
-            with aside.open("wb") as file:
-                np.savez(file, **members)  # type: ignore[arg-type]
-            os.replace(aside, target)
-        finally:
-            aside.unlink(missing_ok=True)
+        with whole_files.replaced(target) as aside, aside.open("wb") as file:
+            np.savez(file, **members)  # type: ignore[arg-type]
         return target
 
     def delete(self, key: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from biasprop.paths import named
 from biasprop.store import safe_files
 
 FILE = "events.jsonl"
@@ -28,14 +29,16 @@ def append(store: Path, event: Mapping[str, Any]) -> None:
     """
     text = json.dumps(dict(event), default=str).encode()
     line = text[:-1] + _CHECK + _sum(text) + b'"}\n'
-    descriptor = os.open(store / FILE, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+    file = store / FILE
+    descriptor = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
         size = os.fstat(descriptor).st_size
         if size and os.pread(descriptor, 1, size - 1) != b"\n":  # a full disk cut the last line
             line = b"\n" + line
-        written = os.write(descriptor, line)
-        if written < len(line):
-            os.write(descriptor, line[written:])  # raises the reason
+        with named(file):
+            written = os.write(descriptor, line)
+            if written < len(line):
+                os.write(descriptor, line[written:])  # raises the reason
     finally:
         os.close(descriptor)
 

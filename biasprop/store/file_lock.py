@@ -34,7 +34,8 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
     Raises:
         OSError: the file cannot be made.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    # Whether the others of a group may use it is up to the umask and the folder.
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
         held = _acquired(descriptor, wait)
         if held:

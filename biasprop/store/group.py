@@ -24,6 +24,7 @@ from zarr.core.sync import sync
 from zarr.storage import LocalStore
 
 from biasprop.component import InputError
+from biasprop.paths import named
 from biasprop.store import json_cache, metadata, safe_files
 from biasprop.store.layout import Layout
 from biasprop.store.variables import VARIABLES
@@ -67,6 +68,8 @@ class Folder(LocalStore):
         try:
             content = self.document if key == metadata.ROOT else self._chunk(key)
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            if not self.root.is_dir():  # moved away or unmounted since it was opened, and not an empty chunk
+                raise
             return None
         return (prototype or default_buffer_prototype()).buffer.from_bytes(content)
 
@@ -78,7 +81,8 @@ class Folder(LocalStore):
 
     async def _set(self, key: str, value: Buffer, exclusive: bool = False) -> None:
         self._refuse_link(key)
-        self.set_sync(key, value)
+        with named(self.root / key):
+            self.set_sync(key, value)
 
     async def delete(self, key: str) -> None:
         """See zarr."""
@@ -87,7 +91,7 @@ class Folder(LocalStore):
 
     def _refuse_link(self, key: str) -> None:
         if linked := safe_files.first_link(self.root, key):
-            raise OSError(f"{self.root / linked} is a link out of the store, where nothing is written; remove it")
+            raise safe_files.link_error(self.root / linked)
 
 
 def open_group(path: Path, *, writable: bool) -> tuple[Layout, dict[str, zarr.Array], dict[str, Any]]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from biasprop.store import safe_files
+from biasprop.store import safe_files, whole_files
 
 MAX_BYTES = 64_000_000
 """A larger file is not read."""
@@ -58,12 +57,8 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.partial")
-    try:
+    with whole_files.replaced(path) as partial:
         partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def cached(folder: Path, key: str, compute: Callable[[], Any]) -> Any:

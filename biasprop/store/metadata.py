@@ -53,6 +53,9 @@ MAX_DRAWS = 1024
 """Length of a status chunk along ``draw``: with room for later draws, an arm's status stays one
 file, which is written atomically."""
 
+UNFINISHED = ".unfinished-store-"
+"""How the name of a store begins while it is being created."""
+
 ABANDONED_AFTER_S = 3600.0
 """Age at which an unfinished store is assumed to be that of a killed process, and removed."""
 
@@ -204,9 +207,10 @@ def make(path: Path, layout: Layout, attrs: Mapping[str, Any]) -> None:
         OSError: it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.parent / f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}"
-    for old in path.parent.glob(f".{path.name}.*-*"):  # of processes that were killed while creating one
-        with contextlib.suppress(FileNotFoundError):  # its process has just finished and renamed it
+    # Not named after the store, whose name may have any characters and be as long as a name can be.
+    unfinished = path.parent / f"{UNFINISHED}{os.getpid()}-{os.urandom(4).hex()}"
+    for old in path.parent.glob(f"{UNFINISHED}*"):  # of processes that were killed while creating one
+        with contextlib.suppress(OSError):  # its process has just finished and renamed it, or it is someone else's
             if time.time() - old.stat().st_mtime > ABANDONED_AFTER_S:
                 shutil.rmtree(old)
     try:
@@ -232,7 +236,7 @@ def write(store: Path, files: Files) -> None:
         json_cache.write_or_raise(store / COPY, text)
     for name in differing(store, files):
         if link := safe_files.first_link(store, f"{GROUP}/{name}"):
-            raise OSError(f"{store / link} is a link out of the store, and nothing is written through it; remove it")
+            raise safe_files.link_error(store / link)
         file = store / GROUP / name
         file.parent.mkdir(parents=True, exist_ok=True)
         json_cache.write_bytes(file, files[name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import xarray as xr
 
 from biasprop.component import InputError
+from biasprop.paths import output_problems, reason, user_path
+from biasprop.store import whole_files
 
 
 def export_netcdf(cube: xr.Dataset, file: str | os.PathLike[str]) -> Path:
-    """Write a cube to a netCDF-4 file, whole or not at all; an existing file is replaced.
+    """Write a cube to a netCDF-4 file, whole or not at all; an existing file is replaced, a link is written through.
 
     Args:
         cube: as :func:`biasprop.open_cube` gives it.
@@ -24,11 +27,9 @@ def export_netcdf(cube: xr.Dataset, file: str | os.PathLike[str]) -> Path:
     Raises:
         InputError: the folder is missing or cannot be written, or h5netcdf is not installed.
     """
-    target = Path(file).absolute()
-    if not target.parent.is_dir():
-        raise InputError(f"{target}: the folder {target.parent} does not exist")
-    if target.is_dir():
-        raise InputError(f"{target}: this is a folder; name a file")
+    target = user_path(file).absolute()
+    if problems := output_problems(target):
+        raise InputError([f"{target}: {problem}" for problem in problems])
     try:
         import h5netcdf  # noqa: F401 - an optional extra: only its presence matters here
     except ImportError:
@@ -36,12 +37,11 @@ def export_netcdf(cube: xr.Dataset, file: str | os.PathLike[str]) -> Path:
     encoding: dict[Any, dict[str, Any]] = {
         name: {"zlib": True, "complevel": 4} for name, variable in cube.data_vars.items() if variable.size > 1
     }
-    aside = target.with_name(f".{target.name}.{os.getpid()}-{os.urandom(4).hex()}")
+    content = io.BytesIO()  # HDF5 crashes where a disk is full
+    cube.to_netcdf(content, engine="h5netcdf", encoding=encoding)
     try:
-        cube.to_netcdf(aside, engine="h5netcdf", encoding=encoding)
-        os.replace(aside, target)
+        with whole_files.output(target) as whole:
+            whole.write_bytes(content.getvalue())
     except OSError as error:
-        raise InputError(f"{target}: cannot be written ({error.strerror or error})") from error
-    finally:
-        aside.unlink(missing_ok=True)
+        raise InputError(f"{target}: cannot be written ({reason(error)})") from error
     return target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -42,6 +43,11 @@ def first_link(root: Path, key: str) -> str | None:
         if parts[end - 1] == ".." or os.path.islink(os.path.join(root, part)):  # pathlib takes five times as long
             return part
     return None
+
+
+def link_error(link: Path) -> OSError:
+    """The error of a file that would be written through a link."""
+    return OSError(errno.ELOOP, "is a link out of the store, where nothing is written; remove it", str(link))
 
 
 def links_in(folder: Path) -> list[str]:

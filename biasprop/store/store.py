@@ -12,6 +12,7 @@ import numpy as np
 import zarr
 
 from biasprop.component import InputError
+from biasprop.paths import reason, user_path
 from biasprop.status import Status
 from biasprop.store import event_log, fingerprints, group, integrity, metadata
 from biasprop.store.file_lock import locked
@@ -67,7 +68,7 @@ class Store:
                 opened = opened._locked_growth(layout, attrs)
             return opened
         except OSError as error:
-            raise InputError(f"{path}: the store cannot be written ({error.strerror or error})") from error
+            raise InputError(f"{path}: the store cannot be written ({reason(error, path)})") from error
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, writable: bool = True) -> Store:
@@ -299,8 +300,8 @@ class Store:
             return self.verify(arms)
         except OSError as error:
             found = "; ".join(map(str, self.verify(arms, repair=False)))
-            why = error.strerror or error
-            raise InputError(f"{self.path}: damaged, and cannot be written to repair it ({why}): {found}") from error
+            problem = f"damaged, and cannot be written to repair it ({reason(error, self.path)})"
+            raise InputError(f"{self.path}: {problem}: {found}") from error
 
     def begin(self, arms: int) -> None:
         """Log the start of a run, which also checks at once that the store can be written.
@@ -314,7 +315,7 @@ class Store:
         try:
             self.log({"event": "run", "arms": arms})
         except OSError as error:
-            raise InputError(f"{self.path}: the store cannot be written ({error.strerror or error})") from error
+            raise InputError(f"{self.path}: the store cannot be written ({reason(error, self.path)})") from error
 
     def _indices(self, arms: Iterable[tuple[Mapping[str, Label], int]]) -> list[tuple[int, ...]]:
         indices = []
@@ -367,7 +368,7 @@ class Store:
 
 def folder(path: str | os.PathLike[str]) -> Path:
     """The store's folder, given its path or that of the zarr group in it; ``~`` is expanded."""
-    path = Path(path).expanduser()
+    path = user_path(path).absolute()  # a cube is read when it is used, maybe in another working directory
     return path.parent if path.name == metadata.GROUP else path
 
 
@@ -388,8 +389,8 @@ def _repair_metadata(path: Path) -> list[str]:
                 return found
     except OSError as error:
         if wrong := metadata.differing(path, metadata.copied(path) or {}):
-            name, why = path / metadata.GROUP / wrong[0], error.strerror or error
-            raise InputError(f"{name}: damaged, and cannot be written to repair it ({why})") from error
+            name = path / metadata.GROUP / wrong[0]
+            raise InputError(f"{name}: damaged, and cannot be written to repair it ({reason(error)})") from error
     return []  # also for a store without a copy that cannot be written
 
 

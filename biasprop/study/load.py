@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from biasprop.component import InputError
+from biasprop.paths import user_path
 from biasprop.study.messages import messages
 from biasprop.study.overrides import with_options, with_scale
 from biasprop.study.smoke import small_table
@@ -25,7 +26,7 @@ def load_study(
     """Read, override and validate a study file.
 
     Args:
-        path: the TOML file.
+        path: the TOML file, also a pipe or ``/dev/stdin``; ``~`` is the home folder.
         set: overrides ``KEY=VALUE``, applied last; a value that is not valid TOML is taken as a string.
         scale: name of one of the study's ``[scale.NAME]`` tables of overrides, applied first.
         smoke: reduce sizes (cohort, images, network, steps ...) for a quick trial; factors and estimands stay, and the
@@ -35,7 +36,7 @@ def load_study(
     Raises:
         InputError: the study is not valid; lists every problem with its line and the allowed values.
     """
-    return remake(Origin(str(path), read_text(path), tuple(set), scale, smoke, replicates))
+    return remake(Origin(str(user_path(path)), read_text(path), tuple(set), scale, smoke, replicates))
 
 
 def remake(origin: Origin) -> Study:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -167,7 +168,9 @@ def _state(store: Path, status: ArmStatus) -> str:
 def _other_stores(study: Study, store: Path) -> tuple[str, ...]:
     if not store.parent.is_dir():
         return ()
-    return tuple(str(p) for p in sorted(store.parent.glob(f"{study.stem}-{'[0-9a-f]' * 12}")) if p != store)
+    return tuple(
+        str(p) for p in sorted(store.parent.glob(f"{glob.escape(study.stem)}-{'[0-9a-f]' * 12}")) if p != store
+    )
 
 
 def _resolves(study: Study, estimates: Sequence[Mapping[str, Any]]) -> str:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
+import select
+import stat
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from biasprop.component import InputError
+from biasprop.paths import descriptor, user_path
 from biasprop.study.location import MAX_KEY_LENGTH, Location
 from biasprop.study.toml_lines import key_lines, line_of_overlong_key
 
 MAX_FILE_BYTES = 1_000_000
 """Size of a study file."""
+
+PIPE_TIMEOUT_S = 10.0
+"""How long a study that is read from a named pipe may take to begin."""
 
 MAX_DEPTH = 32
 """Levels of nesting of a study file."""
@@ -52,25 +59,41 @@ def read_text(path: str | Path) -> str:
     Raises:
         InputError: the file does not exist, is too large, or cannot be read as UTF-8 text.
     """
-    path = Path(path)
-    name = str(path)
+    path = user_path(path)
+    name, content = str(path), b""
     try:
-        if not path.exists():
-            near = _neighbours(path)
-            raise InputError(f"{name}: there is no such file; give the path of a study file (TOML){near}")
-        if not path.is_file():
-            near = _neighbours(path / "x")
-            raise InputError(f"{name}: this is not a file; give the path of a study file (TOML){near}")
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise InputError(f"{name}: too large for a study file, which has at most {MAX_FILE_BYTES} bytes")
-        return path.read_bytes().decode("utf-8").replace("\r\n", "\n")
+        content = _content(path)
+        return content.decode().removeprefix("\ufeff").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        line = content[: error.start].count(b"\n") + 1
         raise InputError(f"{name}:{line}: byte {error.start} is not UTF-8; a study file is UTF-8 text") from None
     except OSError as error:
         raise InputError(f"{name}: cannot be read ({error.strerror})") from None
     except ValueError as error:  # a name that no file can have
         raise InputError(f"{name!r}: cannot be read ({error})") from None
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a file, a named pipe, or what is redirected to a descriptor such as ``/dev/stdin``."""
+    number = descriptor(path)
+    try:
+        mode = os.stat(path if number is None else number).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        near = _neighbours(path)
+        raise InputError(f"{path}: there is no such file; give the path of a study file (TOML){near}") from None
+    if number is None and not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+        near = _neighbours(path / "x")
+        raise InputError(f"{path}: this is not a file; give the path of a study file (TOML){near}")
+    opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK) if number is None else os.dup(number)
+    with open(opened, "rb") as file:
+        if number is None and stat.S_ISFIFO(mode):
+            if not select.select([file], [], [], PIPE_TIMEOUT_S)[0]:
+                raise InputError(f"{path}: nobody has written to this pipe for {PIPE_TIMEOUT_S:g} seconds")
+            os.set_blocking(opened, True)
+        content = file.read(MAX_FILE_BYTES + 1)
+    if len(content) > MAX_FILE_BYTES:
+        raise InputError(f"{path}: too large for a study file, which has at most {MAX_FILE_BYTES} bytes")
+    return content
 
 
 def parse(text: str, name: str) -> Source:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from pydantic import Field, PrivateAttr
 
 from biasprop.component import InputError, OneOf
 from biasprop.estimands import ESTIMANDS
+from biasprop.paths import MAX_NAME_BYTES, user_path
 from biasprop.statistics.estimand import Estimand
 from biasprop.study.atoms import by_subgroup
 from biasprop.study.checks.estimands import MAX_ESTIMANDS
@@ -96,8 +98,21 @@ class Study(Conditions):
         return read_factor(self.factors[factor]).levels
 
     def store(self, out: str | Path = "results") -> Path:
-        """Folder of the study's cube."""
-        return Path(out) / f"{self.stem}-{self.digest[:12]}"
+        """Folder of the study's cube.
+
+        Args:
+            out: folder of stores; ``~`` is the home folder.
+
+        Raises:
+            InputError: the name of the study file is too long for that of a folder.
+        """
+        folder = user_path(out) / f"{self.stem}-{self.digest[:12]}"
+        if (excess := len(os.fsencode(folder.name)) - MAX_NAME_BYTES) > 0:
+            raise InputError(
+                f"{self.origin.name}: the name of the study's store would be {excess} bytes longer than the "
+                f"{MAX_NAME_BYTES} that a folder's name can have; give the study file a shorter name"
+            )
+        return folder
 
     def base_table(self) -> dict[str, Any]:
         """The tables of the base condition, with defaults filled in; see :meth:`Conditions.tables`."""

@@ -103,7 +103,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     assert file.read_text().startswith("<?xml") and capsys.readouterr().out == f"{file}\n"
     for words, told in (
         (["--out", str(tmp_path / "gap.jpg")], "no such format"),
-        (["--out", str(tmp_path / "none" / "gap.svg")], "no such folder"),
+        (["--out", str(tmp_path / "none" / "gap.svg")], "there is no folder"),
         (["--at", "protocol=fll"], "--at protocol=fll: protocol has no level 'fll'"),
         (["--at", f"protocol={levels[1]}"], "--at protocol: give one level"),
     ):

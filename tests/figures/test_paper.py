@@ -120,7 +120,7 @@ def test_show_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("arguments", "complaint"),
     [
         (["--out", "sheet.gif"], r"--out: sheet.gif: no such format; allowed: .svg, .pdf, .png"),
-        (["--out", "nowhere/sheet.png"], r"--out: nowhere: no such folder"),
+        (["--out", "nowhere/sheet.png"], r"--out: nowhere/sheet.png: there is no folder nowhere"),
         (["--subjects", "-1"], r"--subjects -1: has to be"),
         (["--set", "generator.sizes=8"], r"generator.sizes"),
     ],

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from biasprop.component import InputError
+from biasprop.study import source
 from biasprop.study.load import load_study
 
 ROOT = Path(__file__).parents[2]
@@ -34,11 +35,12 @@ def test_what_a_study_says_does_not_steer_the_terminal(tmp_path: Path) -> None:
         assert all(line.isprintable() for line in refused.value.problems)
 
 
-def test_a_study_reads_no_pipe_and_no_device(tmp_path: Path) -> None:
+def test_a_study_reads_no_device_and_waits_for_no_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "PIPE_TIMEOUT_S", 0.05)
     os.mkfifo(tmp_path / "pipe.toml")
     (tmp_path / "device.toml").symlink_to("/dev/zero")
-    for name in ("pipe.toml", "device.toml"):
-        with pytest.raises(InputError, match="not a file"):
+    for name, said in (("pipe.toml", "nobody has written to this pipe"), ("device.toml", "not a file")):
+        with pytest.raises(InputError, match=said):
             load_study(tmp_path / name)
     with pytest.raises(InputError, match="cannot be read"):
         load_study("x" * 5_000)

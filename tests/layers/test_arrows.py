@@ -10,8 +10,8 @@ from tests.source_tree import ROOT, Import, imports, modules
 
 FLOORS = (
     ("interfaces",),
-    ("component", "keys", "status", "terminal", "biasprop"),
-    ("optimisers", "normalisations"),
+    ("component", "keys", "paths", "status", "terminal", "biasprop"),
+    ("command", "optimisers", "normalisations"),
     ("hardware", "metrics", "nn", "population", "store"),
     ("generators", "encoders", "objectives", "protocols", "mitigations", "tasks", "loops", "statistics"),
     ("difficulty", "estimands"),

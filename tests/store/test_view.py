@@ -208,7 +208,7 @@ def test_to_netcdf_needs_no_help(partial: Store, tmp_path: Path, open_plain: boo
 
 def test_netcdf_without_a_place_is_bad_input(full: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cube = open_cube(full.path)
-    with pytest.raises(InputError, match="does not exist"):
+    with pytest.raises(InputError, match="there is no folder"):
         export_netcdf(cube, tmp_path / "nowhere" / "cube.nc")
     with pytest.raises(InputError, match="folder"):
         export_netcdf(cube, tmp_path)
