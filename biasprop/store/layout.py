@@ -132,6 +132,9 @@ class Layout:
         )
         numbers = {name: int(value[name]) for name in ("replicates", "draws", "test", "selection", "calibration")}
         coords = {name: (tuple(dims), values) for name, (dims, values) in value["coords"].items()}
+        for names in ([factor.name for factor in factors], *(dims for dims, _ in coords.values())):
+            if len(set(names)) < len(names):
+                raise ValueError(f"a dim is named twice in {names}")
         return cls(
             factors=factors,
             subgroups=tuple(value["subgroups"]),
