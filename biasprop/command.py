@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from biasprop.paths import UNUSABLE, reason
@@ -36,7 +38,17 @@ def explained(run: Callable[[], int], advice: str = "") -> int:
             raise
         where = error.filename or "standard output"  # what writes a file names it, see biasprop.paths.named
         print(f"{where}: {reason(error)}{advice}", file=sys.stderr)
+    except ValueError as error:
+        if not _kept_jax_from_loading(error):
+            raise
+        print(f"JAX cannot be imported with its variables in the environment: {error}", file=sys.stderr)
     return BAD_INPUT
+
+
+def _kept_jax_from_loading(error: ValueError) -> bool:
+    """Whether JAX raised the error as it was imported: it reads its variables ``JAX_...`` then."""
+    raised_in = Path(traceback.extract_tb(error.__traceback__)[-1].filename).parts
+    return "jax" in raised_in and "jax" not in sys.modules
 
 
 def start(main: Callable[[], int]) -> NoReturn:

@@ -79,3 +79,13 @@ def test_nothing_is_set_where_nothing_asks_for_several_devices(monkeypatch: pyte
     before = dict(os.environ)
     environment.use_one_cpu_device()
     assert dict(os.environ) == before
+
+
+def test_a_malformed_variable_of_jax_is_bad_input() -> None:
+    words = [sys.executable, "-m", "biasprop.run", "tests/torture/small.toml", "--plan"]
+    env = os.environ | {"JAX_ENABLE_X64": "banana"}
+    ended = subprocess.run(words, env=env, capture_output=True, text=True)
+    assert ended.returncode == 2 and ended.stderr.splitlines() == [
+        "JAX cannot be imported with its variables in the environment: "
+        "invalid truth value 'banana' for environment 'JAX_ENABLE_X64'"
+    ]
