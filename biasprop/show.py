@@ -7,6 +7,7 @@ that the generator measures, from low to high. Nothing is trained, and only the 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
