@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from biasprop import terminal
 from biasprop.paths import UNUSABLE, reason
 
 BAD_INPUT = 2
@@ -32,7 +33,7 @@ def explained(run: Callable[[], int], advice: str = "") -> int:
         sys.stdout.flush()  # a full disk behind a redirection shows only now
         return code
     except InputError as error:
-        print(*error.problems, sep="\n", file=sys.stderr)
+        terminal.say(error.problems)
     except OSError as error:
         if error.errno not in UNUSABLE:
             raise

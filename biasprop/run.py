@@ -266,18 +266,17 @@ def _report(options: argparse.Namespace, study: Study, store: Path, cells: Seque
     else:
         print(text["tables"])
     sys.stdout.flush()  # whatever happens to files
-    if report:
-        exports.export(study, store, report.entries, netcdf=options.netcdf, csv=options.csv)
-
     missing, causes = arm_status.missing_results(cells, status, store)
-    missing += [*lost, options.resume, *causes] if lost else causes
-    if missing:
-        print(*missing, sep="\n", file=sys.stderr)
+    terminal.say([*missing, *([*lost, options.resume] if lost else [])])
     if Status.OPEN in status.values() and not lost:
         raise RuntimeError("the sweep ended with arms that were not computed")
-    if report:
-        _draw(options, report)
-    return 3 if missing else 0
+    try:
+        if report:
+            exports.export(report, netcdf=options.netcdf, csv=options.csv)
+            _draw(options, report)
+    finally:
+        terminal.say(causes)
+    return 3 if missing or lost else 0
 
 
 if __name__ == "__main__":

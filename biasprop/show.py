@@ -44,6 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     terminal.configure()
     options = arguments().parse_args(argv)
+    from biasprop.hardware import environment
+
+    environment.configure()
 
     def run() -> int:
         print(show(options.study, options.out, options.set, options.subjects))

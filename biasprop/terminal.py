@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -36,6 +37,12 @@ def console(**options: Any) -> Console:
     from rich.console import Console
 
     return Console(markup=False, emoji=False, highlight=False, **options)
+
+
+def say(lines: Iterable[str]) -> None:
+    """Print lines on stderr; characters that are not printable are escapes, because others may have written them."""
+    for line in lines:
+        print(printable(line, keep="\n"), file=sys.stderr)
 
 
 def printable(text: str, keep: str = "") -> str:

@@ -55,6 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--pages", action="store_true", help="only pages and gallery, from paper/results/*.json")
     given = parser.parse_args(argv)
+    from biasprop.hardware import environment
+
+    environment.configure()
 
     def run() -> int:
         failed = [] if given.pages else make(given.results, given.study, given.out)

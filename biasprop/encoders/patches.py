@@ -52,7 +52,7 @@ class PatchEncoder(Component):
         return None
 
     def init(self, key: Key[Array, ""], spec: Spec) -> Params:
-        """Untrained parameters for images of this shape."""
+        """Untrained parameters for images of this shape; constants are those of ``fixed`` until others are given."""
         from biasprop.nn import layers
 
         params = layers.init(self._network(*self._sizes(spec["image"].shape)), key)
@@ -62,7 +62,7 @@ class PatchEncoder(Component):
         return self.with_constants(params, {"mean": jnp.full(channels, 0.5), "sd": jnp.full(channels, 0.25)})
 
     def with_constants(self, params: Params, constants: InputConstants) -> Params:
-        """Parameters with these constants of the normalisation; without pretraining they are those of ``fixed``."""
+        """Parameters with these constants of the normalisation."""
         return {**params, INPUT: constants}
 
     def tokens(

@@ -27,23 +27,8 @@ def attributes(study: Study) -> dict[str, Any]:
         "numerics": NUMERICS,
         "versions": versions(),
         "commit": commit(),
-        "population": _population(study),
+        "population": None if study.population is None else study.population.composition(),
         "estimands": [{"kind": e.kind} | e.model_dump(mode="json", exclude_defaults=True) for e in study.estimands],
-    }
-
-
-def _population(study: Study) -> dict[str, Any] | None:
-    """Attributes of the subgroups, and the subgroups of every group; None if subgroups have names only."""
-    population = study.population
-    if population is None:
-        return None
-    subgroups = population.combinations()
-    attributes = list(population.all_attributes())
-    return {  # lists, because the keys of a table in an attribute are sorted
-        "attributes": attributes,
-        "subgroups": [[name, [values[attribute] for attribute in attributes]] for name, values in subgroups.items()],
-        "groups": [[name, inside] for name, inside in population.members().items() if name not in subgroups],
-        "weights": population.weights,
     }
 
 

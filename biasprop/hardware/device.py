@@ -55,18 +55,19 @@ def computing() -> Iterator[None]:
 def _pin(restored: contextlib.ExitStack) -> None:
     """Pin JAX's settings until the stack is closed, in this thread alone where JAX allows that."""
     found, update = _jax_settings(), jax.config.update
-    stale = False
-    for name, value in settings.pins(found).items():
-        if _is(found[name], value):
-            continue
+    differing = {name: value for name, value in settings.pins(found).items() if not _is(found[name], value)}
+    # What JAX has compiled is not told apart by settings that have no context: it is forgotten here and at the end.
+    stale = any(not callable(getattr(jax, name.removeprefix("jax_"), None)) for name in differing)
+    if stale:
+        restored.callback(jax.clear_caches)
+    for name, value in differing.items():
         context = getattr(jax, name.removeprefix("jax_"), None)
         if callable(context):  # it outranks a context that the caller is in, which an update does not
             restored.enter_context(context(value))  # pyright: ignore[reportArgumentType]
         else:
             restored.callback(update, name, found[name])
             update(name, value)
-            stale = True
-    if stale:  # what JAX has compiled is not told apart by all of these settings
+    if stale:
         jax.clear_caches()
 
 

@@ -8,7 +8,6 @@ import ctypes
 import gc
 import os
 import platform
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -135,8 +134,8 @@ def of_worker() -> dict[str, str]:
 
 def _one_cpu_device() -> dict[str, str]:
     """The variables that set the number of CPU devices, so that they set none; -1 is JAX's default."""
-    flags = re.sub(rf"{DEVICE_COUNT_FLAG}(=\S*)?", "", os.environ.get("XLA_FLAGS", ""))
-    return {"XLA_FLAGS": flags.strip(), "JAX_NUM_CPU_DEVICES": "-1"}
+    flags = " ".join(flag for name, flag in xla_flags().items() if name != DEVICE_COUNT_FLAG)
+    return {"XLA_FLAGS": flags, "JAX_NUM_CPU_DEVICES": "-1"}
 
 
 def with_gpu_flags(flags: str) -> str:

@@ -143,7 +143,7 @@ SETTINGS = (
         "OPENBLAS_NUM_THREADS",
         "VECLIB_MAXIMUM_THREADS",
     ),
-    _in_fingerprint("precision", "precision of matrix products, a matter of taste", "jax_default_matmul_precision"),
+    _in_fingerprint("precision", "precision of matrix products, a choice of the user", "jax_default_matmul_precision"),
     _in_fingerprint(
         "device",
         "choose the device",

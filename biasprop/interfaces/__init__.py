@@ -20,8 +20,7 @@ from biasprop.interfaces.examples import (
     Subjects,
 )
 from biasprop.interfaces.finetuning import (
-    BatchOptimiser,
-    Descent,
+    BatchSchedule,
     FinetuningLoss,
     FineTuningMethod,
     FrozenMethod,
@@ -35,6 +34,7 @@ from biasprop.interfaces.finetuning import (
     Recipe,
     RefitsHead,
     Task,
+    TrainingSchedule,
     TrainingTask,
     ValidatedTask,
 )
@@ -65,9 +65,8 @@ from biasprop.interfaces.pretraining import (
 
 __all__ = [
     "ArraySpec",
-    "BatchOptimiser",
+    "BatchSchedule",
     "Cohort",
-    "Descent",
     "Encoder",
     "Example",
     "FeatureMap",
@@ -110,6 +109,7 @@ __all__ = [
     "Spec",
     "Subjects",
     "Task",
+    "TrainingSchedule",
     "TrainingTask",
     "ValidatedTask",
 ]

@@ -86,7 +86,7 @@ RateOfStep = Callable[[Int[Array, ""]], Float[Array, ""]]
 """Learning rate at a step."""
 
 
-class Descent(Protocol):
+class Optimiser(Protocol):
     """How parameters move along a gradient."""
 
     kind: str
@@ -101,7 +101,7 @@ class Descent(Protocol):
         ...
 
 
-class Optimiser(Protocol):
+class TrainingSchedule(Protocol):
     """Gradient descent of a given length."""
 
     @property
@@ -114,7 +114,7 @@ class Optimiser(Protocol):
         ...
 
 
-class BatchOptimiser(Optimiser, Protocol):
+class BatchSchedule(TrainingSchedule, Protocol):
     """Gradient descent on batches."""
 
     @property
@@ -127,7 +127,7 @@ class TrainingTask(Protocol):
     """A loss to minimise, as a pytree, so that all tasks of the same structure share one compiled segment."""
 
     @property
-    def schedule(self) -> Optimiser:
+    def schedule(self) -> TrainingSchedule:
         """Number of steps, and the optimiser."""
         ...
 
@@ -161,7 +161,7 @@ class Recipe(Protocol):
     """How a protocol trains."""
 
     @property
-    def schedule(self) -> BatchOptimiser:
+    def schedule(self) -> BatchSchedule:
         """Steps, batch size and optimiser."""
         ...
 

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from biasprop.interfaces.encoders import Encoder
 from biasprop.interfaces.examples import Example, Params, Spec
-from biasprop.interfaces.finetuning import BatchOptimiser
+from biasprop.interfaces.finetuning import BatchSchedule
 from biasprop.interfaces.generators import Generator
 
 
@@ -175,7 +175,7 @@ class PretrainingSteps(Protocol):
     """The steps of one pretraining stage, as a loop takes them; a pytree."""
 
     @property
-    def schedule(self) -> BatchOptimiser:
+    def schedule(self) -> BatchSchedule:
         """Number of steps, batch size and optimiser."""
         ...
 

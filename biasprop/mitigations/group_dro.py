@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 from pydantic import Field
 
-from biasprop.interfaces import FinetuningLoss, FineTuningMethod, Labelled, Optimiser, Params, ValidatedTask
+from biasprop.interfaces import FinetuningLoss, FineTuningMethod, Labelled, Params, TrainingSchedule, ValidatedTask
 from biasprop.mitigations import groups
 from biasprop.mitigations.erm import Erm
 
@@ -51,7 +51,7 @@ class GroupDroTask(NamedTuple):
     mitigation: GroupDro
 
     @property
-    def schedule(self) -> Optimiser:
+    def schedule(self) -> TrainingSchedule:
         """The protocol's schedule, and gradient ascent on the group weights with their own step size."""
         return AdversarialSchedule(self.base_task.schedule, self.mitigation.step)
 
@@ -80,7 +80,7 @@ class GroupDroTask(NamedTuple):
 class AdversarialSchedule(NamedTuple):
     """A schedule plus plain gradient ascent on the log group weights, which is exponentiated gradient ascent."""
 
-    base: Optimiser
+    base: TrainingSchedule
     step: float | Float[Array, ""]
 
     @property

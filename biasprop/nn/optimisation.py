@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int
 from pydantic import Field
 
 from biasprop.component import Component, OneOf, Traced, default_member
-from biasprop.interfaces import Descent, Params, TrainingTask
+from biasprop.interfaces import Optimiser, Params, TrainingTask
 from biasprop.optimisers import OPTIMISERS
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ NOT_DIVERGED = -1
 """``State.diverged_at`` of a run that has not diverged."""
 
 
-def _is_adamw(optimiser: Descent) -> bool:
+def _is_adamw(optimiser: Optimiser) -> bool:
     """Whether it is the default, which is not serialised and does not enter the digest."""
     return optimiser == OPTIMISERS["adamw"]()
 
@@ -46,7 +46,7 @@ class Schedule(Component):
     """Decoupled weight decay, on matrices only."""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05
     """Fraction of the steps over which the learning rate rises from 0."""
-    optimiser: Annotated[Descent, OneOf(OPTIMISERS)] = Field(
+    optimiser: Annotated[Optimiser, OneOf(OPTIMISERS)] = Field(
         default_factory=default_member(OPTIMISERS, "adamw"), exclude_if=_is_adamw
     )
     """How the parameters move along the gradient."""

@@ -193,10 +193,8 @@ class Twins(NamedTuple):
     """Name -> [chunk, ...]."""
 
 
-def twins(
-    condition: PretrainingCondition, purpose: int, n: int
-) -> Iterator[tuple[int, int, slice, dict[str, NDArray]]]:
-    """Examples of n subjects in chunks: yields (subgroup, label, slice of the chunk's rows, examples)."""
+def twins(condition: PretrainingCondition, purpose: int, n: int) -> Iterator[Twins]:
+    """Examples of n subjects, chunk by chunk, in every subgroup with either label."""
     import jax.numpy as jnp
 
     from biasprop import keys

@@ -1,6 +1,6 @@
 """Optimisers, one file each: how the parameters move along a gradient.
 
-An optimiser is a frozen :class:`biasprop.component.Component` that satisfies :class:`biasprop.interfaces.Descent`:
+An optimiser is a frozen :class:`biasprop.component.Component` that satisfies :class:`biasprop.interfaces.Optimiser`:
 ``transformation`` makes an optax gradient transformation of a learning rate by step and a weight decay. It needs no
 knowledge of what is trained: pretraining and every gradient fine-tuning choose theirs in their schedules.
 

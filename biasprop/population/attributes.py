@@ -57,8 +57,8 @@ class Population(Definition):
     """Further groups: name -> the subgroups and groups that it unites."""
     weights: Annotated[dict[str, Any], WithJsonSchema(WEIGHTS)] = Field(default_factory=dict)
     """Weight of each subgroup's test subjects in the measures of groups, such as its share among the patients of a
-    hospital: by subgroup or group, or as a product of attributes, like shares; only ratios matter. Left out: equal. No
-    stored number depends on it."""
+    hospital: by subgroup or group (divided equally among its subgroups), or as a product of attributes; only ratios
+    matter. Left out: equal. No stored number depends on it."""
     shifts: dict[str, Annotated[Shift, Preset(PRESETS)]] = Field(default_factory=dict)
     """Subgroup or group -> shifts that its members have in every stage, such as those of a hospital's camera; the
     shifts of a stage take precedence. Prevalence and annotation shifts are not applied to the evaluation, whose labels
@@ -102,6 +102,18 @@ class Population(Definition):
             return ()
         united = {sub for part in self.groups[name] for sub in self._united(part, members, (*above, name))}
         return tuple(sub for sub in self.combinations() if sub in united)
+
+    def composition(self) -> dict[str, Any]:
+        """What measures of groups read (:func:`biasprop.statistics.groups.composition`), as JSON values: the attributes
+        of the subgroups, the subgroups of every group, and weights."""
+        subgroups = self.combinations()
+        attributes = list(self.all_attributes())
+        return {  # lists, because the keys of a table in an attribute are sorted
+            "attributes": attributes,
+            "subgroups": [[name, [own[attribute] for attribute in attributes]] for name, own in subgroups.items()],
+            "groups": [[name, inside] for name, inside in self.members().items() if name not in subgroups],
+            "weights": self.weights,
+        }
 
     def structure(self) -> Attributes:
         """The attributes as sampling needs them."""

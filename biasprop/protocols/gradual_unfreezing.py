@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 from pydantic import Field
 
-from biasprop.interfaces import Encoder, FinetuningLoss, Labelled, Optimiser, Params, Task
+from biasprop.interfaces import Encoder, FinetuningLoss, Labelled, Params, Task, TrainingSchedule
 from biasprop.nn.optimisation import Schedule
 from biasprop.protocols.full import FinetuningTask, Full
 
@@ -51,7 +51,7 @@ class UnfreezingTask(NamedTuple):
     unfrozen_by: float | Float[Array, ""]
 
     @property
-    def schedule(self) -> Optimiser:
+    def schedule(self) -> TrainingSchedule:
         """The recipe's schedule with unfreezing."""
         return UnfreezingSchedule(self.full.schedule, self.encoder, self.unfrozen_by)
 

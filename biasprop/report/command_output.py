@@ -56,7 +56,7 @@ def figure_lines(folder: Path) -> list[str]:
 
     lines = [f"figures: {folder}" if figures.files(folder) else "no figures"]
     lines += [f"no figure {name}: {why}" for name, why in figures.skipped(folder).items()]
-    lacking = figures.boxes(folder)
+    lacking = figures.missing_glyphs(folder)
     return [terminal.printable(line) for line in (*lines, *([plotting.note_on_glyphs(lacking)] if lacking else []))]
 
 

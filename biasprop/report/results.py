@@ -16,7 +16,7 @@ from biasprop.observers import ledger
 from biasprop.report import difficulty
 from biasprop.store import json_cache
 from biasprop.store.ledger import read as read_ledger
-from biasprop.store.metadata import table
+from biasprop.store.metadata import as_attribute, table
 from biasprop.store.store import Store
 from biasprop.store.view import LEFT_OUT
 
@@ -74,9 +74,9 @@ class Report:
         from biasprop.report import figures
 
         folder = self.store / "figures"
-        if not figures.are_of(folder, self.key):
+        if not figures.belongs_to(folder, self.key):
             figures.draw_all(self.cube, self.summary.estimates, folder, self.study)
-            figures.mark(folder, self.key)
+            figures.record_report(folder, self.key)
 
     def _text(self) -> dict[str, Any]:
         from biasprop.report import tables, text_summary
@@ -149,7 +149,10 @@ def open_study_cube(study: Study, store: Path) -> xr.Dataset:
     from biasprop.study import design
 
     levels, replicates = shared(Store.open(store, writable=False).layout, design.layout(study), store)
-    return open_cube(store, levels, replicates)
+    cube = open_cube(store, levels, replicates)
+    if study.population is None:
+        return cube
+    return cube.assign_attrs(population=as_attribute(study.population.composition()))
 
 
 def stored_study_cube(study: Study, store: Path) -> xr.Dataset | None:

@@ -18,7 +18,7 @@ ArmStatus = Mapping[tuple[int, str], Status]
 """(Position of a cell in a list of cells, name of an arm) -> worst status of the arm's planned draws."""
 
 NOT_RECORDED = "the event log of the store has no cause"
-"""Why an arm failed in a store that an older version wrote."""
+"""Shown where the event log has no cause, as in a store that an older version wrote."""
 
 
 def arm_status(study: Study, cells: Sequence[Cell], store: Path) -> dict[tuple[int, str], Status]:
@@ -47,7 +47,7 @@ def arm_status(study: Study, cells: Sequence[Cell], store: Path) -> dict[tuple[i
 
 
 def cells_done(cells: Sequence[Cell], status: ArmStatus) -> int:
-    """Number of cells without an arm that is still to be computed; a failed one is."""
+    """Number of cells of which no arm is open or failed."""
     return sum(all(status[index, arm.name] not in TO_DO for arm in cell.arms) for index, cell in enumerate(cells))
 
 

@@ -221,7 +221,10 @@ class _Replacement:
     def _product(
         self, location: Location, shares: dict[str, Any], attributes: Mapping[str, tuple[str, ...]]
     ) -> dict[str, Any]:
-        """Shares of subgroups from those of attributes, which are independent; an attribute left out has equal ones."""
+        """Shares, or weights, of subgroups from those of attributes, which are independent; an attribute left out has
+        equal ones."""
+        several = str(location[-1])
+        one, most = several.removesuffix("s"), 1 if several == "shares" else math.inf
         combinations = self.population.combinations()
         if len({tuple(own.items()) for own in combinations.values()}) < math.prod(map(len, attributes.values())):
             self._problem(location, "needs a subgroup for every combination of values, and the population has fewer")
@@ -235,11 +238,12 @@ class _Replacement:
             for value in margin:
                 if value not in attributes[name]:
                     self._problem((*place, value), f"{name} has no such value; {suggestion(value, attributes[name])}")
-                elif not _is_number(margin[value]) or not 0 <= margin[value] <= 1:
-                    self._problem((*place, value), f"is {margin[value]!r}; has to be a number from 0 to 1")
+                elif not _is_number(margin[value]) or not 0 <= margin[value] <= most or margin[value] == math.inf:
+                    limits = "from 0 to 1" if most == 1 else "of at least 0"
+                    self._problem((*place, value), f"is {margin[value]!r}; has to be a number {limits}")
             if missing := [value for value in attributes[name] if value not in margin]:
-                self._problem(place, f"has no share for {', '.join(missing)}; 0 where it is absent")
-            if count == len(self.result.problems) and abs(sum(margin.values()) - 1) > 1e-6:
+                self._problem(place, f"has no {one} for {', '.join(missing)}; 0 where it is absent")
+            if several == "shares" and count == len(self.result.problems) and abs(sum(margin.values()) - 1) > 1e-6:
                 self._problem(place, f"shares must sum to 1; these sum to {sum(margin.values()):g}")
             margins[name] = margin
         if count < len(self.result.problems):

@@ -17,8 +17,9 @@ from biasprop.terminal import JOINERS
 PROSE = "question"
 """The one key whose text is not a name: it may be long, and have line breaks."""
 
-_CONTROL = ("Cc", "Cf", "Cs", "Zl", "Zp")
-"""Unicode categories of control and format characters, unpaired surrogates, and separators of lines and paragraphs."""
+_UNPRINTABLE = ("Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp")
+"""Unicode categories of control and format characters, unpaired surrogates, characters without a meaning of their own,
+and separators of lines and paragraphs."""
 
 
 def name_problem(text: str, max_length: int | None = None) -> str | None:
@@ -38,7 +39,7 @@ def name_problem(text: str, max_length: int | None = None) -> str | None:
 def prose_problem(text: str, allowed: str = "\n\t") -> str | None:
     """Why a text of several lines is not allowed, or None."""
     for c in text:
-        if unicodedata.category(c) in _CONTROL and c not in JOINERS and c not in allowed:
+        if unicodedata.category(c) in _UNPRINTABLE and c not in JOINERS and c not in allowed:
             return f"has the control character {c!r} in it"
     return None
 
@@ -68,4 +69,5 @@ def alike_problems(names: Mapping[Location, Any]) -> list[Problem]:
 
 
 def _look(name: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", name).replace("_", " ").split())
+    seen = "".join(c for c in name if c not in JOINERS)
+    return " ".join(unicodedata.normalize("NFC", seen).replace("_", " ").split())

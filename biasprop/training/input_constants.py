@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from biasprop.interfaces import InputConstants
 from biasprop.training.batching import Batch, broadcast, over_cells
-from biasprop.training.pretraining_task import pool_of
+from biasprop.training.pretraining_task import pool_of, rendering_condition
 from biasprop.training.rendering import CHUNK
 
 
@@ -27,12 +27,9 @@ def input_constants(batch: Batch) -> InputConstants:
         balanced = {"shares": equal, "prevalence": np.full(size[0], 0.5, np.float32), "shifts": {}}
         pretraining = pretraining.in_domain().model_copy(update=balanced)
         condition = condition.model_copy(update={"pretraining": pretraining})
-    # The rest decides no image, and would cause another compilation.
-    reduced = pretraining.model_copy(update=dict.fromkeys(("schedule", "mitigation", "loop", "objective")))
-    condition = condition.model_copy(update={"encoder": None, "pretraining": reduced})
     chunks = -(-int(np.max(pretraining.cohort)) // CHUNK)
     rows = np.arange(chunks * CHUNK).reshape(chunks, CHUNK)
-    mean, sd = over_cells(_moments)(batch._replace(condition=condition), broadcast(batch, rows))
+    mean, sd = over_cells(_moments)(batch._replace(condition=rendering_condition(condition)), broadcast(batch, rows))
     return {"mean": mean, "sd": sd}
 
 

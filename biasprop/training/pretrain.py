@@ -72,7 +72,7 @@ def pretrain(
     total = sum(_steps(stage) for _, stage in sequence)
     for number, (name, stage) in enumerate(sequence):
         if number and not _same_objective(stage, sequence[number - 1][1]):
-            params = {"encoder": params["encoder"], "extra": _initial(stage)["extra"]}
+            params = {"encoder": params["encoder"], "extra": over_cells(_initial_parameters)(stage)["extra"]}
         last = number == len(sequence) - 1
         params, own = _run_stage(
             PretrainingTask(*stage, cached_cohort(stage, 0 if number else largest)),

@@ -127,11 +127,11 @@ def cached_cohort(batch: Batch, largest: int = 0) -> ObjectiveInputs | None:
         return None
     rows = np.arange(-(-count // chunk) * chunk).reshape(-1, chunk)
     return over_cells(_rendered_cohort)(
-        batch._replace(condition=_rendering_condition(batch.condition)), broadcast(batch, rows)
+        batch._replace(condition=rendering_condition(batch.condition)), broadcast(batch, rows)
     )
 
 
-def _rendering_condition(condition: PretrainingCondition) -> PretrainingCondition:
+def rendering_condition(condition: PretrainingCondition) -> PretrainingCondition:
     """A condition without the parts that rendering does not depend on, so that they cause no recompilation.
 
     The objective stays if it reads more than examples.

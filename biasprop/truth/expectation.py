@@ -76,11 +76,13 @@ def cohort_subspaces(law: Law, designs: Sequence[Design], seed: int, replicate: 
     import jax
 
     from biasprop import keys
+    from biasprop.hardware import device
 
-    key = keys.stream(keys.replicate(seed, replicate), keys.Stream.TRUTH)
     n, s = designs[0].cohort, law.signal
-    white = np.asarray(jax.random.normal(keys.at(key, 0), (n, len(s))), np.float64)
-    subgroup_uniform, label_uniform = np.asarray(jax.random.uniform(keys.at(key, 1), (2, n)))
+    with device.computing():
+        key = keys.stream(keys.replicate(seed, replicate), keys.Stream.TRUTH)
+        white = np.asarray(jax.random.normal(keys.at(key, 0), (n, len(s))), np.float64)
+        subgroup_uniform, label_uniform = np.asarray(jax.random.uniform(keys.at(key, 1), (2, n)))
     edges = np.array([np.cumsum([design.shares.get(name, 0.0) for name in law.covariances])[:-1] for design in designs])
     lower = np.append(-np.inf, np.unique(edges))
     block = np.searchsorted(lower, subgroup_uniform, side="right") - 1
@@ -198,11 +200,13 @@ def label_sets(
     import jax
 
     from biasprop import keys
+    from biasprop.hardware import device
 
-    key = keys.stream(keys.replicate(seed, replicate), keys.Stream.TRUTH)
     row, k = np.arange(max(budgets)), bases.shape[-1]
     subgroup, label = row % len(law.covariances), row // len(law.covariances) % 2
-    white = np.stack([np.asarray(jax.random.normal(keys.at(key, 2 + i), (len(row), k))) for i in range(draws)])
+    with device.computing():
+        key = keys.stream(keys.replicate(seed, replicate), keys.Stream.TRUTH)
+        white = np.stack([np.asarray(jax.random.normal(keys.at(key, 2 + i), (len(row), k))) for i in range(draws)])
     back = bases.swapaxes(-1, -2)
     features = label[:, None] * (back @ law.signal)[..., None, None, :] + np.zeros((draws, 1, 1))
     for g, covariance in enumerate(law.covariances.values()):

@@ -24,6 +24,13 @@ RENDER_CHUNK = 500
 
 def cohort_images(condition: PretrainingCondition, seed: int, replicate: int) -> NDArray[np.float64]:
     """Images of a whole pretraining cohort: [subject, pixel]."""
+    from biasprop.hardware import device
+
+    with device.computing():
+        return _cohort_images(condition, seed, replicate)
+
+
+def _cohort_images(condition: PretrainingCondition, seed: int, replicate: int) -> NDArray[np.float64]:
     from biasprop import keys
     from biasprop.observers import calibration_cache
     from biasprop.training import pretraining_task
@@ -48,6 +55,13 @@ def _renderer(members: Callable[..., Subjects]) -> Callable[..., Array]:
 
 def test_images(study: Study, replicate: int) -> NDArray[np.float64]:
     """The test twins of a replicate: [subgroup, subject, pixel]."""
+    from biasprop.hardware import device
+
+    with device.computing():
+        return _test_images(study, replicate)
+
+
+def _test_images(study: Study, replicate: int) -> NDArray[np.float64]:
     from biasprop import keys
     from biasprop.observers import calibration_cache
     from biasprop.population import rosters

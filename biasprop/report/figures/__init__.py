@@ -69,8 +69,8 @@ def draw_all(
         table: name -> function that draws it.
 
     Returns:
-        All files, drawn now or before. :func:`skipped` gives the figures that are missing and why, and :func:`boxes`
-        the characters that the fonts lack.
+        All files, drawn now or before. :func:`skipped` gives the figures that are missing and why, and
+        :func:`missing_glyphs` the characters that the fonts lack.
 
     Raises:
         OSError: the folder cannot be written.
@@ -127,19 +127,19 @@ def files(folder: Path) -> list[Path]:
     return [Path(folder) / name for name in _record(Path(folder)).get("files", {})]
 
 
-def are_of(folder: Path, report: str) -> bool:
-    """Return whether the figures are complete and those of the report that :func:`mark` was given last."""
+def belongs_to(folder: Path, report: str) -> bool:
+    """Return whether the figures are complete and those of the report that :func:`record_report` was given last."""
     record = _record(folder)
     return record.get("report") == report and intact(folder, record.get("source", ""))
 
 
-def mark(folder: Path, report: str) -> None:
+def record_report(folder: Path, report: str) -> None:
     """Note which report the figures belong to, by its key, where the folder can be written."""
     if record := _record(folder):
         json_cache.write(folder / RECORD, record | {"report": report})
 
 
-def boxes(folder: Path) -> str:
+def missing_glyphs(folder: Path) -> str:
     """Return the characters that are drawn as boxes in the figures, because the fonts lack them."""
     return str(_record(Path(folder)).get("boxes", ""))
 

@@ -1,8 +1,8 @@
 """The conditions that occur, one level of every factor put into the base condition, and what is wrong with them.
 
-Nothing is computed under the base condition itself, nor with one level alone where other factors have levels too. They
+No model is trained under the base condition itself, nor with one level alone where other factors have levels too. They
 are checked because a problem found there has one key and one line, but it counts only if a condition that occurs has it
-as well.
+as well. The kind of generator and the subgroups, which name dims of the cube, are those of the base condition.
 """
 
 from __future__ import annotations
@@ -138,7 +138,10 @@ def combination_problems(occurring: OccurringConditions, estimands: Sequence[Est
             continue
         all_conditions.append(conditions)
         problems += _budget_problems(conditions, levels)
-    return problems or [*_cube_problems(all_conditions), *_scale_problems(estimands, all_conditions)]
+    return problems or [
+        *_cube_problems([occurring.conditions, *all_conditions]),
+        *_scale_problems(estimands, all_conditions),
+    ]
 
 
 def _budget_problems(conditions: Conditions, levels: Mapping[str, Level]) -> list[Problem]:
@@ -156,7 +159,7 @@ def _budget_problems(conditions: Conditions, levels: Mapping[str, Level]) -> lis
 
 
 def _cube_problems(all_conditions: Sequence[Conditions]) -> list[Problem]:
-    """Levels that would need a cube with other dims: every condition must have the same subgroups and latents."""
+    """Levels that would need a cube with other dims: all must have the subgroups and latents of the base."""
     if len({tuple(conditions.generator.subgroups) for conditions in all_conditions}) > 1:
         return [Problem(("factors",), "levels change the names of the subgroups; they have to be the same everywhere")]
     if len({conditions.generator.latent_names for conditions in all_conditions}) > 1:
