@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -62,17 +62,19 @@ class Cluster:
 
 
 class After(progress.Lines):
-    """Shows nothing; calls ``act`` once, after ``arms`` stored arms."""
+    """Shows nothing; calls ``act`` once, after ``arms`` stored arms, and likewise others of ``more``."""
 
-    def __init__(self, arms: int, act: Callable[[], object]):
+    def __init__(
+        self, arms: int, act: Callable[[], object], more: Mapping[int, Callable[[], object]] | None = None
+    ) -> None:
         super().__init__(sys.stderr, quiet=True)
-        self.arms, self.act, self.said_lines = arms, act, list[str]()
+        self.stored, self.acts, self.said_lines = 0, {arms: act, **(more or {})}, list[str]()
 
     def arm(self, name: str, status: int, seconds: float) -> None:
         """See ``Progress``."""
-        self.arms -= 1
-        if self.arms == 0:
-            self.act()
+        self.stored += 1
+        if self.stored in self.acts:
+            self.acts[self.stored]()
 
     def say(self, line: str) -> None:
         """See ``Progress``."""
