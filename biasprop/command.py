@@ -1,4 +1,4 @@
-"""How every command ends: bad input and full disks in one line each, and quietly where nobody reads on."""
+"""How every command ends: bad input and full disks in one line each, and quietly where the reader has gone."""
 
 from __future__ import annotations
 
@@ -61,6 +61,6 @@ def start(main: Callable[[], int]) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except OSError:  # said above, or nobody is there to be told; Python would try once more at its end
+        except OSError:  # said above, or the reader has gone; Python would try once more at its end
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(code)

@@ -108,8 +108,7 @@ def draw(
         subgroups = subgroups or compared(measures, study.estimands)
     figure = curves.draw(measures, measure, x, by, at=levels, subgroups=subgroups)
     written = save_as(figure, file)
-    for line in text_summary.left_out(results.left_out(cube)):
-        print(line, file=sys.stderr)
+    terminal.say(text_summary.left_out(results.left_out(cube)))
     if lacking := without_glyph(figure):
         print(note_on_glyphs(lacking), file=sys.stderr)
     return written

@@ -45,6 +45,16 @@ def say(lines: Iterable[str]) -> None:
         print(printable(line, keep="\n"), file=sys.stderr)
 
 
+def first_line(error: BaseException) -> str:
+    """Return an error's type and the first line of its message."""
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error's message in one line; its type if it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def printable(text: str, keep: str = "") -> str:
     """Return text in which characters that are not printable are escapes, such as ``\\x1b``.
 

@@ -24,6 +24,7 @@ from biasprop.store.encoders import EncoderStore
 from biasprop.store.store import Store
 from biasprop.study.design import Arm, Cell
 from biasprop.study.study import Study
+from biasprop.terminal import first_line
 from biasprop.training import adapt, rendering, score
 from biasprop.training.batching import Batch
 
@@ -173,8 +174,8 @@ def is_open(store: Store, cell: Cell, arm: Arm) -> bool:
 
 
 def error_line(error: BaseException) -> str:
-    """An error as one line: its type, and the first line of its message."""
-    line = f"{type(error).__name__}: {error}".partition("\n")[0]
+    """An error as one line of a report: its type, and the first line of its message, at most :data:`MAX_CAUSE` long."""
+    line = first_line(error)
     return line if len(line) <= MAX_CAUSE else f"{line[:MAX_CAUSE]} ..."
 
 

@@ -14,6 +14,7 @@ from biasprop.component import InputError
 from biasprop.execution.interrupt import signals_deferred, signals_ignored
 from biasprop.hardware import environment
 from biasprop.paths import user_path
+from biasprop.terminal import one_line
 
 CONNECT_TIMEOUT_S = 15.0
 """Seconds in which a scheduler has to answer."""
@@ -117,7 +118,7 @@ def _import_distributed() -> None:
     except ImportError:
         raise
     except Exception as error:
-        raise InputError(f"dask cannot be imported with its settings on this machine: {_line(error)}") from error
+        raise InputError(f"dask cannot be imported with its settings on this machine: {one_line(error)}") from error
 
 
 @contextmanager
@@ -146,12 +147,7 @@ def _reason(error: BaseException) -> str:
     """What first went wrong, in one line; the errors after it are dask's, on its way out."""
     while earlier := error.__cause__ or error.__context__:
         error = earlier
-    return _line(error)
-
-
-def _line(error: BaseException) -> str:
-    """An error's message in one line."""
-    return " ".join(str(error).split()) or type(error).__name__
+    return one_line(error)
 
 
 def _address(scheduler: str) -> str:

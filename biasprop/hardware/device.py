@@ -57,11 +57,12 @@ def _pin(restored: contextlib.ExitStack) -> None:
     found, update = _jax_settings(), jax.config.update
     differing = {name: value for name, value in settings.pins(found).items() if not _is(found[name], value)}
     # What JAX has compiled is not told apart by settings that have no context: it is forgotten here and at the end.
-    stale = any(not callable(getattr(jax, name.removeprefix("jax_"), None)) for name in differing)
+    contexts = {name: getattr(jax, name.removeprefix("jax_"), None) for name in differing}
+    stale = not all(map(callable, contexts.values()))
     if stale:
         restored.callback(jax.clear_caches)
     for name, value in differing.items():
-        context = getattr(jax, name.removeprefix("jax_"), None)
+        context = contexts[name]
         if callable(context):  # it outranks a context that the caller is in, which an update does not
             restored.enter_context(context(value))  # pyright: ignore[reportArgumentType]
         else:
@@ -111,7 +112,7 @@ def _devices() -> list[Any]:
     try:
         return jax.devices()
     except (RuntimeError, AssertionError) as error:  # an AssertionError if the platform is known and has no device here
-        chosen = jax.config.values["jax_platforms"]  # pyright: ignore[reportAttributeAccessIssue]
+        chosen = _jax_settings()["jax_platforms"]
         if not chosen:
             raise
         why = " ".join(str(error).split()) or "there is no such device"

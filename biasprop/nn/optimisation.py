@@ -28,11 +28,6 @@ NOT_DIVERGED = -1
 """``State.diverged_at`` of a run that has not diverged."""
 
 
-def _is_adamw(optimiser: Optimiser) -> bool:
-    """Whether it is the default, which is not serialised and does not enter the digest."""
-    return optimiser == OPTIMISERS["adamw"]()
-
-
 class Schedule(Component):
     """Linear warm-up and cosine decay to zero (Loshchilov and Hutter 2017), gradients clipped to norm 1."""
 
@@ -47,7 +42,7 @@ class Schedule(Component):
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05
     """Fraction of the steps over which the learning rate rises from 0."""
     optimiser: Annotated[Optimiser, OneOf(OPTIMISERS)] = Field(
-        default_factory=default_member(OPTIMISERS, "adamw"), exclude_if=_is_adamw
+        default_factory=default_member(OPTIMISERS, "adamw"), exclude_if=lambda optimiser: optimiser.kind == "adamw"
     )
     """How the parameters move along the gradient."""
 

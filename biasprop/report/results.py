@@ -55,14 +55,14 @@ class Report:
     def text(self) -> dict[str, Any]:
         """Return ``tables``, a text that ends with the answer in words and what is left out; ``estimates`` and
         ``left_out``, as ``--json`` has them."""
-        cache, width = self.store / "cache" / f"{self.key}.json", str(self.width)
+        cache, width = _cache(self.store, self.key), str(self.width)
         report = json_cache.read(cache, self.key)
         if report is None or width not in report["tables"]:
             earlier = report["tables"] if report else {}
             report = self._text()
             report |= {"tables": earlier | {width: report["tables"]}}  # those of every width that was asked for
             json_cache.write(cache, report, self.key)
-        # Someone else may have written the cache.
+        # Another user may have written the cache.
         return report | {"tables": terminal.printable(report["tables"][width], keep="\n")}
 
     def draw(self) -> None:
@@ -95,7 +95,7 @@ def cached_estimates(study: Study, store: Path) -> list[dict[str, Any]]:
     if not (stored_ledger := read_ledger(store)):
         return []
     key = _key(study, store, stored_ledger)
-    report = json_cache.read(store / "cache" / f"{key}.json", key)
+    report = json_cache.read(_cache(store, key), key)
     return [] if report is None else report["estimates"]
 
 
@@ -169,6 +169,11 @@ def left_out(cube: xr.Dataset) -> dict[str, list[Any]]:
 def _table_width() -> int:
     """Columns of the terminal, or :data:`TABLE_WIDTH`."""
     return max(get_terminal_size().columns, 100) if sys.stdout.isatty() else TABLE_WIDTH
+
+
+def _cache(store: Path, key: str) -> Path:
+    """File of the cached report with this key."""
+    return store / "cache" / f"{key}.json"
 
 
 def _key(study: Study, store: Path, ledger_json: Any) -> str:

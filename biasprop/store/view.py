@@ -22,6 +22,7 @@ from biasprop.store.coordinates import coordinates
 from biasprop.store.layout import Label, left_out
 from biasprop.store.store import Store
 from biasprop.store.variables import DATA, VARIABLES
+from biasprop.terminal import one_line
 
 LEFT_OUT = "left_out"
 """The attribute that names stored levels and replicates that are not shown, JSON text; absent if all are."""
@@ -98,9 +99,7 @@ def _check_that_xarray_works() -> None:
     try:
         xr.Variable((), 0)
     except ValueError as error:
-        raise InputError(
-            f"dask cannot be imported with its settings on this machine: {' '.join(str(error).split())}"
-        ) from error
+        raise InputError(f"dask cannot be imported with its settings on this machine: {one_line(error)}") from error
 
 
 def _dataset(store: Store, order: Mapping[str, Sequence[Label]], replicates: int, dropped: set[str]) -> xr.Dataset:

@@ -30,6 +30,7 @@ from biasprop.report.figures import (
 from biasprop.report.figures.facets import measured
 from biasprop.report.plotting import FORMATS, NotApplicable, save, without_glyph
 from biasprop.store import json_cache
+from biasprop.terminal import first_line
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -98,7 +99,7 @@ def draw_all(
         except OSError:
             raise
         except Exception as error:
-            reasons[name] = f"{type(error).__name__}: {error}".partition("\n")[0]
+            reasons[name] = first_line(error)
             error.add_note(f"in the figure {name}")
             errors.append(error)
         for suffix in FORMATS:  # drawn when the study was different
