@@ -359,10 +359,11 @@ def budget_axis(axes: Axes, budgets: Sequence[float]) -> NDArray[np.floating]:
     return positions
 
 
-def plain(level: object) -> str:
-    """Return a level as text: ``linear_probe`` is ``linear probe``, 1000.0 is 1,000; a long name has several lines."""
+def plain(level: object, max_line: int = MAX_LINE) -> str:
+    """Return a level as text: ``linear_probe`` is ``linear probe``, 1000.0 is 1,000; a long name has several lines of
+    at most ``max_line`` characters."""
     if isinstance(level, str):
-        lines = textwrap.wrap(level.replace("_", " "), MAX_LINE, break_on_hyphens=False, drop_whitespace=False)
+        lines = textwrap.wrap(level.replace("_", " "), max_line, break_on_hyphens=False, drop_whitespace=False)
         return "\n".join(lines)
     number = float(level)  # pyright: ignore[reportArgumentType]
     return f"{number:,.0f}" if number == round(number) else f"{number:g}"

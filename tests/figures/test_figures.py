@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 
 from biasprop.report import figures, plotting
-from biasprop.report.figures import FIGURES, contact_sheet, draw_all, skipped
+from biasprop.report.figures import FIGURES, contact_sheet, draw_all, forest, skipped
 from biasprop.statistics.estimate import Estimate, estimates
 from biasprop.statistics.measures import measure
 from biasprop.study.load import load_study
@@ -190,12 +190,12 @@ def test_colours_are_distinct_and_never_shared() -> None:
 def test_the_users_style_changes_nothing(cube: xr.Dataset, found: list[Estimate], study: Study, tmp_path: Path) -> None:
     import matplotlib
 
-    def forest(name: str) -> bytes:
+    def drawn(name: str) -> bytes:
         return plotting.save(FIGURES["forest"](cube, found, study), tmp_path / name, ["svg"])[0].read_bytes()
 
-    plain = forest("plain")
+    plain = drawn("plain")
     with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "black", "svg.hashsalt": None}):
-        assert forest("loud") == plain
+        assert drawn("loud") == plain
         assert matplotlib.rcParams["font.size"] == 20
 
 
@@ -228,3 +228,8 @@ def test_drawing_scores_needs_no_jax(tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True, cwd=root)
     assert done.stdout.strip() == "False"
+
+
+def test_rows_of_a_forest_have_the_height_of_their_names() -> None:
+    assert forest._places(["a", "b", "c"]) == [0.0, 1.0, 2.0, 3.0]
+    assert forest._places(["a", "b\nb\nb", "c"]) == [0.0, 2.0, 4.0, 5.0]

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from biasprop.statistics.summary import Estimate
     from biasprop.study.study import Study
 
+MAX_NAME = 80
+"""Characters of a row's name in one line."""
+MAX_PART = 10_000
+"""More characters than a part of a name has, because the whole is broken into lines."""
 ROW = 0.185
 """Height of one row, inches."""
 VERDICTS = {"erased": "#009E73", "persists": "#D55E00", "reversed": "#CC79A7"}
@@ -41,11 +45,12 @@ def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figur
         panels.setdefault(_unit(estimate), []).append(estimate)
     if not any(np.isfinite(estimate.value) for estimate in estimates):
         raise NotApplicable("no estimate is defined (yet)")
-    heights = [len(rows) + 0.4 for rows in panels.values()]
+    names = {unit: [_name(row, estimates) for row in rows] for unit, rows in panels.items()}
+    heights = [_places(names[unit])[-1] + 0.4 for unit in panels]
     figure = page(DOUBLE, ROW * sum(heights) + 0.5 * len(panels) + 0.1)
     grid = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
     for axes, (unit, rows) in zip(grid, panels.items(), strict=True):
-        _panel(axes, rows, [_name(row, estimates) for row in rows])
+        _panel(axes, rows, names[unit])
         axes.set_xlabel(unit)
     return figure
 
@@ -60,7 +65,8 @@ def _unit(estimate: Estimate) -> str:
 def _panel(axes: Axes, rows: Sequence[Estimate], names: Sequence[str]) -> None:
     left, right = _limits(rows)
     beside = axes.get_yaxis_transform()
-    for y, row in enumerate(rows):
+    *places, lines = _places(names)
+    for y, row in zip(places, rows, strict=True):
         colour = VERDICTS.get(row.verdict, GREY)
         weight = "bold" if row.primary else "normal"
         for low, high, width in ((row.adjusted_low, row.adjusted_high, 0.8), (row.low, row.high, 2.6)):
@@ -84,11 +90,11 @@ def _panel(axes: Axes, rows: Sequence[Estimate], names: Sequence[str]) -> None:
                 color=hue,
                 fontweight=weight,
             )
-    axes.set_yticks(range(len(rows)), names)
+    axes.set_yticks(places, names)
     for tick, row in zip(axes.get_yticklabels(), rows, strict=True):
         tick.set_fontweight("bold" if row.primary else "normal")
     axes.set_xlim(left, right)
-    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_ylim(lines - 0.4, -0.6)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     margins = {row.margin for row in rows}
@@ -96,6 +102,13 @@ def _panel(axes: Axes, rows: Sequence[Estimate], names: Sequence[str]) -> None:
         margin_band(axes, margins.pop(), vertical=True)
     else:
         axes.axvline(0.0, color=INK, linewidth=0.6, zorder=-1)
+
+
+def _places(names: Sequence[str]) -> list[float]:
+    """Return the middle of every row in lines from the middle of the first line, and the number of lines at the end."""
+    counts = np.array([name.count("\n") + 1 for name in names])
+    ends = np.cumsum(counts)
+    return [*(ends - (counts + 1) / 2).tolist(), float(ends[-1])]
 
 
 def _limits(rows: Sequence[Estimate]) -> tuple[float, float]:
@@ -114,10 +127,11 @@ def _name(row: Estimate, estimates: Sequence[Estimate]) -> str:
     """Return the name of an estimand, and the subgroup and levels by which its estimates differ."""
     others = [other for other in estimates if other.name == row.name]
     varied = {dim: level for dim, level in row.arm.items() if any(other.arm.get(dim) != level for other in others)}
-    parts = [plain(row.subgroups[0])] if any(other.subgroups != row.subgroups for other in others) else []
-    parts += [f"{plain(level)} labels" if dim == "labels" else plain(level) for dim, level in varied.items()]
-    name = plain(row.name)
-    return f"{name} ({', '.join(parts)})" if parts else name
+    parts = [plain(row.subgroups[0], MAX_PART)] if any(other.subgroups != row.subgroups for other in others) else []
+    levels = {dim: plain(level, MAX_PART) for dim, level in varied.items()}
+    parts += [f"{level} labels" if dim == "labels" else level for dim, level in levels.items()]
+    name = plain(row.name, MAX_PART)
+    return plain(f"{name} ({', '.join(parts)})" if parts else name, MAX_NAME)
 
 
 def _number(row: Estimate) -> str:
