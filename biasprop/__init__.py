@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-NUMERICS = 3
+NUMERICS = 4
 """Version of the numbers, part of every digest: increased by one with every entry under "Numerics" in the changelog,
 when the same study gives other numbers."""
 

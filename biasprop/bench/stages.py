@@ -68,8 +68,8 @@ class Workload:
     def roster(self) -> dict[str, rosters.Roster]:
         """Subjects of fine-tuning and evaluation, by set."""
         first = self.cell.arms[0].condition
-        labels = max(int(arm.condition.finetuning.labels) for arm in self.cell.arms)
-        return rosters.rosters(first.finetuning, first.evaluation, list(self.study.subgroups), labels)
+        pool = max(arm.condition.train_count for arm in self.cell.arms)
+        return rosters.rosters(first.finetuning, first.evaluation, list(self.study.subgroups), pool)
 
     @functools.cached_property
     def sets(self) -> rendering.ExampleSets:

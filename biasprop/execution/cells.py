@@ -90,7 +90,7 @@ class CellBatch:
         params = params["encoder"]
         # Size arrays for all arms of the cell, not only those to compute now, so that compiled shapes never differ.
         conditions = [arm.condition for arm in first.arms]
-        max_labels = max(int(condition.finetuning.labels) for condition in conditions)
+        pool = max(condition.train_count for condition in conditions)
         for one, group in itertools.groupby(sorted(arms, key=self._population), self._population):
             with self.timer.stage("render"):
                 self._report_step("render", 0, 1)
@@ -99,7 +99,7 @@ class CellBatch:
                     finetuning,
                     evaluation,
                     list(self.study.subgroups),
-                    max_labels,
+                    pool,
                     self.study.generator.diseases,
                     rendering.missed_labels(self.batch),
                 )

@@ -165,7 +165,8 @@ class Finetuning(Component):
     """Fine-tuning: label budget, demographics of the labelled set, and how the encoder is adapted."""
 
     labels: Annotated[int, Traced(), Field(ge=4, le=1_000_000)] = 1_000
-    """Label budget: number of labelled subjects, in exact counts per subgroup and label."""
+    """Label budget: number of labelled subjects, those held out for validation included (see ``evaluation.selection``),
+    in exact counts per subgroup and label."""
     shares: dict[str, Share]
     """P(subgroup) among the labelled subjects; sums to 1."""
     skew_matched: bool = Field(default=False, exclude_if=_is_off)
@@ -198,10 +199,11 @@ class Evaluation(Component):
     test: Annotated[int, Field(ge=20, le=1_000_000)] = 2_000
     """Test subjects per replicate; each is rendered once in every subgroup (twins), half of them with disease."""
     selection: Annotated[int, Field(ge=4, le=1_000)] = 1_000
-    """Largest size of the validation set, which chooses the regularisation and the stopping step. An arm uses no more
-    validation subjects than it has labels."""
+    """Largest size of the validation set, which chooses the regularisation and the stopping step. It is a fifth of the
+    label budget of an arm, at least 2 subjects, and part of that budget."""
     calibration: Annotated[int, Field(ge=20, le=1_000_000)] = 1_000
-    """Subjects that set the operating threshold and measure calibration, disjoint from all others."""
+    """Labelled subjects that set the operating threshold and measure calibration, disjoint from all others; they are
+    not counted in the label budget."""
     pretext: Annotated[int, Field(ge=0, le=1_000_000)] = Field(default=0, exclude_if=_is_off)
     """Number of held-out subjects, in equal shares of the subgroups and in no other set, for the pretraining loss of
     each subgroup after pretraining; 0: not measured."""
@@ -214,6 +216,11 @@ class Evaluation(Component):
     shifts: Shifts = Field(default_factory=dict, exclude_if=no_shifts)
     """Subgroup -> how its members in the calibration and the test set differ; annotation shifts change test labels
     only."""
+
+    def split(self, labels: int) -> tuple[int, int]:
+        """Numbers of subjects to train on and to validate on, of a label budget."""
+        validation = min(max(labels // 5, 2), self.selection)
+        return labels - validation, validation
 
     def decisions(self) -> dict[str, float]:
         """What decisions are made by: the arguments of ``statistics.measures.measure`` beside the cube."""
@@ -257,6 +264,11 @@ class FinetuningCondition(Component):
     """Labels and protocol."""
     evaluation: Evaluation
     """Sizes of the validation, calibration and test sets."""
+
+    @property
+    def train_count(self) -> int:
+        """Number of labelled subjects that are trained on; the rest of the label budget is for validation."""
+        return self.evaluation.split(int(self.finetuning.labels))[0]
 
 
 class Conditions(Definition):

@@ -1,7 +1,8 @@
 """Fine-tuning: adapt the encoders of a batch of cells to labels, one arm and draw at a time.
 
 Shapes: ``w`` cells of the batch, ``n`` subjects of the label pool, ``m`` validation subjects, ``d`` features. The label
-pool of a draw has as many subjects as the largest label budget of the study; a smaller budget uses its first rows.
+pool of a draw has as many subjects as the largest label budget of the study trains on; a smaller budget uses its first
+rows.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ class Adapted(NamedTuple):
     selection_count: int
     """Number of validation subjects used by the arm."""
     train: np.ndarray
-    """[w, n, d] features of the label pool; only the first ``train_count`` rows are labelled."""
+    """[w, n, d] features of the label pool; only the first ``train_count`` rows are trained on."""
     train_count: int
-    """Number of labelled subjects."""
+    """Number of labelled subjects that are trained on."""
     diverged: list[str]
     """For each cell, why training diverged (:func:`biasprop.training.pretrain.diverged`); empty if it did not."""
 
@@ -75,9 +76,8 @@ class Finetuner:
         return fine_tune(finetuning, draw, report)
 
     def _counts(self, finetuning: Finetuning) -> tuple[np.ndarray, np.ndarray]:
-        """Number of labelled and number of validation subjects, repeated for every cell."""
-        labels = int(finetuning.labels)
-        return broadcast(self.batch, (np.int32(labels), np.int32(min(labels, self.evaluation.selection))))
+        """Numbers of labelled subjects to train on and to validate on, repeated for every cell."""
+        return broadcast(self.batch, tuple(np.int32(count) for count in self.evaluation.split(int(finetuning.labels))))
 
     def _fit_frozen(self, finetuning: Finetuning, draw: int, report: Report) -> Adapted:
         if self._selection_features is None:

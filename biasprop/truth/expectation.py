@@ -192,7 +192,7 @@ def label_sets(
     Args:
         law: of the images; labels have equal shares of all its subgroups, half of each with disease.
         bases: [..., pixel, k], bases of the features; the labelled subjects are the same for each.
-        budgets: label budgets.
+        budgets: numbers of subjects that are trained on.
         draws: number of label sets.
         penalty: see :func:`head`.
         seed, replicate: source of the randomness.
@@ -245,7 +245,7 @@ def expected(study: Study, replicates: int, seed: int, cohort: int | None = None
     labels = {name: [level.label for level in study.levels(name)] for name in study.factors}
     cells = [cell for cell in designs.cells(study) if cell.replicate == 0]
     sizes = [condition_design(cell.condition, cohort) for cell in cells]
-    budgets = sorted({int(arm.condition.finetuning.labels) for cell in cells for arm in cell.arms})
+    budgets = sorted({arm.condition.train_count for cell in cells for arm in cell.arms})
     shape = [len(of_factor) for of_factor in labels.values()]
     z = np.full((*shape, replicates, 1, len(law.covariances)), np.nan)
     half = study.evaluation.test // 2
@@ -257,7 +257,7 @@ def expected(study: Study, replicates: int, seed: int, cohort: int | None = None
         for cell, by_budget in zip(cells, reported, strict=True):
             for arm in cell.arms:
                 index = tuple(labels[name].index(label) for name, label in arm.levels.items())
-                z[(*index, r, 0)] = by_budget[budgets.index(int(arm.condition.finetuning.labels))]
+                z[(*index, r, 0)] = by_budget[budgets.index(arm.condition.train_count)]
     dims = (*labels, "replicate", "draw")
     coords: dict[str, Any] = {**labels, "subgroup": list(law.covariances)}
     return xr.Dataset({"z": ((*dims, "subgroup"), z), "status": (dims, np.ones(z.shape[:-1], np.int64))}, coords)

@@ -11,7 +11,7 @@ from biasprop.interfaces import Generator, HasPopulation, Objective, Population
 from biasprop.nn.views import SYMMETRIES
 from biasprop.population.shifts import in_order, shifted_prevalence
 from biasprop.study.atoms import by_subgroup
-from biasprop.study.conditions import Conditions, Finetuning, Pretraining, augmentations
+from biasprop.study.conditions import Conditions, Evaluation, Finetuning, Pretraining, augmentations
 from biasprop.study.location import Location
 from biasprop.study.problems import Problem, suggestion
 
@@ -30,7 +30,7 @@ def condition_problems(conditions: Conditions) -> list[Problem]:
     problems = [*_share_problems(conditions), *_shift_problems(conditions)]
     problems += _pretraining_problems(conditions)
     problems += _task_problems(conditions)
-    problems += _finetuning_problems(conditions.finetuning)
+    problems += _finetuning_problems(conditions.finetuning, conditions.evaluation)
     protocol, encoder = conditions.finetuning.protocol, conditions.encoder
     if not problems and protocol.adapts_encoder and not encoder.counts(conditions.generator.spec)[0]:
         message = f"{protocol.kind} adapts the encoder, and {encoder.kind} has no parameters; use a linear_probe"
@@ -177,14 +177,16 @@ def _task_problems(conditions: Conditions) -> list[Problem]:
     return []
 
 
-def _finetuning_problems(finetuning: Finetuning) -> list[Problem]:
+def _finetuning_problems(finetuning: Finetuning, evaluation: Evaluation) -> list[Problem]:
     """Mitigation that does not fit the protocol, and too few labels for both classes."""
     problems: list[Problem] = []
     if why := finetuning.mitigation.incompatibility(finetuning.protocol):
         problems.append(Problem(("finetuning", "mitigation"), why))
     prevalence = _recorded_prevalence(finetuning)
-    if finetuning.labels * min(prevalence, 1 - prevalence) < 1:
-        message = f"is {finetuning.labels}; at a recorded prevalence of {prevalence:g} one class has no label"
+    train, validation = evaluation.split(finetuning.labels)
+    if train * min(prevalence, 1 - prevalence) < 1:
+        message = f"is {finetuning.labels}, {validation} of them for validation; "
+        message += f"at a recorded prevalence of {prevalence:g} one class has no label to train on"
         problems.append(Problem(("finetuning", "labels"), message))
     return problems
 
