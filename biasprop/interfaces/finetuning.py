@@ -157,12 +157,34 @@ class FinetuningLoss(ValidatedTask, Protocol):
         ...
 
 
+class StoppingRule(Protocol):
+    """When a fine-tuning run ends."""
+
+    def start(self, steps: Int[Array, ""], labels: Int[Array, ""]) -> Any:
+        """The course of the validation loss before the first step, see :class:`biasprop.nn.stopping.Course`."""
+        ...
+
+    def follow(self, course: Any, step: Int[Array, ""], loss: Float[Array, ""]) -> Any:
+        """The course after a segment that ended at a step with a validation loss."""
+        ...
+
+
 class Recipe(Protocol):
     """How a protocol trains."""
 
+    head_first: bool
+    """Whether the head is fitted to the frozen features before anything else is trained."""
+    head_penalty: float
+    """L2 penalty of that fit."""
+
     @property
     def schedule(self) -> BatchSchedule:
-        """Steps, batch size and optimiser."""
+        """Largest number of steps, batch size and optimiser."""
+        ...
+
+    @property
+    def stopping(self) -> StoppingRule:
+        """When training ends."""
         ...
 
 

@@ -54,11 +54,37 @@ class Schedule(Component):
         return self.learning_rate * jnp.where(progress < self.warmup, rising, falling)
 
     def transformation(self) -> optax.GradientTransformation:
-        """The optax gradient transformation."""
+        """The optax gradient transformation: updates are proportional to the learning rate, weight decay included."""
         import optax
 
         step = self.optimiser.transformation(self.rate, self.weight_decay)
         return optax.chain(optax.clip_by_global_norm(1.0), step)
+
+
+class ConstantSchedule(Schedule):
+    """Linear warm-up and a constant learning rate, gradients clipped to norm 1."""
+
+    steps: Annotated[int, Traced(), Field(ge=1, le=100_000_000)] = 3_000
+    """Largest number of optimiser steps."""
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.02
+    """Fraction of that number over which the learning rate rises from 0."""
+
+    def rate(self, step: Int[Array, ""]) -> Float[Array, ""]:
+        """Learning rate at a step."""
+        return self.learning_rate * jnp.minimum(step / jnp.maximum(self.warmup * self.steps, 1), 1)
+
+
+class CoolDown(NamedTuple):
+    """A linear decrease of the learning rate to 0."""
+
+    start: Int[Array, ""]
+    """First step with less than the full rate."""
+    end: Int[Array, ""]
+    """Number of steps of the run."""
+
+    def factor(self, step: Int[Array, ""]) -> Float[Array, ""]:
+        """Factor on the update of a step."""
+        return jnp.clip((self.end - step) / jnp.maximum(self.end - self.start + 1, 1), 0, 1)
 
 
 class State(NamedTuple):
@@ -76,20 +102,30 @@ def start(task: TrainingTask, params: Params) -> State:
     return State(params, task.schedule.transformation().init(params), jnp.int32(0), jnp.int32(NOT_DIVERGED))
 
 
-def segment(task: TrainingTask, state: State) -> tuple[State, Float[Array, " s"]]:
+def segment(task: TrainingTask, state: State, cooldown: CoolDown | None = None) -> tuple[State, Float[Array, " s"]]:
     """Take ``SEGMENT`` steps.
+
+    Args:
+        task: what is minimised.
+        state: before the segment.
+        cooldown: decreases the updates and ends the run; None where the schedule alone says when it ends.
 
     Returns:
         The state after them, and the loss of each step (NaN for steps beyond the end or after divergence).
     """
     optimiser = task.schedule.transformation()
+    steps = task.schedule.steps if cooldown is None else cooldown.end
+
+    def scaled(update: Array, step: Int[Array, ""]) -> Array:
+        return update if cooldown is None else cooldown.factor(step) * update
 
     def step(state: State, _: None) -> tuple[State, Float[Array, ""]]:
         loss, gradients = jax.value_and_grad(task.loss)(state.params, state.step)
         updates, moments = optimiser.update(gradients, state.moments, state.params)
+        updates = jax.tree.map(lambda update: scaled(update, state.step), updates)
         params = jax.tree.map(jnp.add, state.params, updates)
         finite = jnp.isfinite(loss) & jnp.isfinite(sum(jnp.sum(leaf) for leaf in jax.tree.leaves(updates)))
-        running = (state.step < task.schedule.steps) & (state.diverged_at == NOT_DIVERGED)
+        running = (state.step < steps) & (state.diverged_at == NOT_DIVERGED)
         accept = running & finite
         updated: Any = jax.tree.map(
             lambda new, old: jnp.where(accept, new, old), (params, moments), (state.params, state.moments)

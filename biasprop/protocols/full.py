@@ -1,8 +1,8 @@
-"""Full fine-tuning of all parameters for a fixed length, keeping the parameters of lowest validation loss."""
+"""Full fine-tuning of all parameters until the validation loss has stopped falling."""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +12,12 @@ from pydantic import Field
 from biasprop.component import Component
 from biasprop.interfaces import Encoder, FeatureMap, FinetuningLoss, Labelled, Params, ReadOut, Task
 from biasprop.keys import at, at_each
-from biasprop.nn.optimisation import Schedule
+from biasprop.nn.optimisation import ConstantSchedule
+from biasprop.nn.stopping import Plateau
 from biasprop.nn.views import Augmentation
+
+if TYPE_CHECKING:
+    import optax
 
 MAX_VALIDATION_CHUNK = 250
 """Largest number of validation subjects per call of the encoder."""
@@ -22,8 +26,16 @@ MAX_VALIDATION_CHUNK = 250
 class Recipe(Component):
     """Schedule and augmentation of fine-tuning."""
 
-    schedule: Schedule = Schedule(steps=1_200, batch=32, learning_rate=1e-3)
-    """Steps, batch size and learning rate."""
+    schedule: ConstantSchedule = ConstantSchedule(batch=32, learning_rate=1e-3)
+    """Largest number of steps, batch size, optimiser and learning rate."""
+    stopping: Plateau = Plateau()
+    """When the learning rate falls and training ends."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Learning rate of a layer as a fraction of that of the next, of which the head is the last (Clark et al. 2020)."""
+    head_first: bool = False
+    """Fit the head to the frozen features before anything else is trained (Kumar et al., ICLR 2022)."""
+    head_penalty: Annotated[float, Field(gt=0, le=1e6)] = 0.1
+    """L2 penalty of that fit, on standardised features and relative to the mean log loss."""
     augmentation: Augmentation = Augmentation()
     """Augmentation of the labelled images."""
 
@@ -39,8 +51,9 @@ class Full(Component):
     """Label sets drawn per replicate."""
     pretrained: Recipe = Recipe()
     """Recipe for pretrained encoders."""
-    scratch: Recipe = Recipe(schedule=Schedule(steps=4_800, batch=32, learning_rate=1e-3))
-    """Recipe for encoders without pretraining, which need more steps to converge."""
+    scratch: Recipe = Recipe()
+    """Recipe for encoders without pretraining. Largest number of steps and stopping rule should be those of pretrained
+    encoders, so that both are trained to their plateau."""
 
     adapts_encoder: ClassVar[bool] = True
     adapts_all: ClassVar[bool] = True
@@ -69,7 +82,11 @@ class Full(Component):
         key: Key[Array, ""],
     ) -> FinetuningLoss:
         """The loss to minimise on these labels."""
-        return FinetuningTask(task, self.trainable(encoder, params), self.recipe(pretrained), train, selection, key)
+        recipe = self.recipe(pretrained)
+        numbers = encoder.layers(params)
+        head = max(jax.tree.leaves(numbers)) + 1
+        rates = jax.tree.map(lambda number: recipe.layer_decay ** (head - number), numbers)
+        return FinetuningTask(task, self.trainable(encoder, params), recipe, rates, train, selection, key)
 
     def merge(self, encoder: Encoder, params: Params, trained: Params) -> Params:
         """The trained parameters; they are those of the whole encoder."""
@@ -82,14 +99,16 @@ class FinetuningTask(NamedTuple):
     task: Task
     encoder: FeatureMap
     recipe: Recipe
+    layer_rates: Params
+    """Learning rate of each parameter of the encoder as a fraction of that of the head; a parameter may be a tree."""
     train: Labelled
     selection: Labelled
     key: Key[Array, ""]
 
     @property
-    def schedule(self) -> Schedule:
-        """The recipe's schedule."""
-        return self.recipe.schedule
+    def schedule(self) -> LayerwiseSchedule:
+        """The recipe's schedule, layer by layer."""
+        return LayerwiseSchedule(self.recipe.schedule, self.layer_rates)
 
     def loss(self, params: Params, step: Int[Array, ""]) -> Float[Array, ""]:
         """Mean (weighted) loss of a random batch of augmented labelled images."""
@@ -122,6 +141,35 @@ class FinetuningTask(NamedTuple):
 
         chunks = -(-self.selection.count // chunk)
         return jax.lax.fori_loop(0, chunks, add, jnp.float32(0)) / self.selection.count
+
+
+class LayerwiseSchedule(NamedTuple):
+    """A schedule with a learning rate for each layer of the encoder."""
+
+    base: ConstantSchedule
+    layer_rates: Params
+
+    @property
+    def steps(self) -> int | Int[Array, ""]:
+        """Largest number of optimiser steps."""
+        return self.base.steps
+
+    @property
+    def batch(self) -> int:
+        """Labelled images per step."""
+        return self.base.batch
+
+    def transformation(self) -> optax.GradientTransformation:
+        """The schedule's optimiser with updates (weight decay included) in proportion to the rate of each layer."""
+        import optax
+
+        def scaled(rate: Array, update: Params) -> Params:
+            return jax.tree.map(lambda leaf: rate * leaf, update)
+
+        def scale(updates: Params, _: Params | None) -> Params:
+            return updates | {"encoder": jax.tree.map(scaled, self.layer_rates, updates["encoder"])}
+
+        return optax.chain(self.base.transformation(), optax.stateless(scale))
 
 
 def _sample_rows(key: Key[Array, ""], n: int, train: Labelled) -> Int[Array, " n"]:

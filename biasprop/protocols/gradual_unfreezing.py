@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Key
 from pydantic import Field
 
+from biasprop.component import Traced
 from biasprop.interfaces import Encoder, FinetuningLoss, Labelled, Params, Task, TrainingSchedule
-from biasprop.nn.optimisation import Schedule
-from biasprop.protocols.full import FinetuningTask, Full
+from biasprop.protocols.full import Full, Recipe
 
 if TYPE_CHECKING:
     import optax
@@ -20,12 +21,18 @@ if TYPE_CHECKING:
 class GradualUnfreezing(Full):
     """Full fine-tuning in which layers are unfrozen one by one (Howard and Ruder 2018, section 3.3).
 
-    Layers are unfrozen at equal intervals; the learning rate is the same for all.
+    Layers are unfrozen at equal intervals, and training ends after the last of them at the earliest.
     """
 
     kind: Literal["gradual_unfreezing"] = "gradual_unfreezing"
-    unfrozen_by: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Fraction of the steps after which all parameters are trainable; 0 is full fine-tuning."""
+    unfrozen_by: Annotated[int, Traced(), Field(ge=0, le=100_000_000)] = 400
+    """Number of steps after which all parameters are trainable; 0 is full fine-tuning."""
+
+    def recipe(self, pretrained: bool) -> Recipe:
+        """The recipe, which does not end before all parameters are trainable."""
+        recipe = super().recipe(pretrained)
+        shortest = np.maximum(recipe.stopping.shortest, self.unfrozen_by)
+        return recipe.model_copy(update={"stopping": recipe.stopping.model_copy(update={"shortest": shortest})})
 
     def training(
         self,
@@ -38,7 +45,7 @@ class GradualUnfreezing(Full):
         key: Key[Array, ""],
     ) -> FinetuningLoss:
         """The loss to minimise on these labels."""
-        full = FinetuningTask(task, encoder, self.recipe(pretrained), train, selection, key)
+        full = super().training(task, encoder, params, pretrained, train, selection, key)
         return UnfreezingTask(full, encoder, self.unfrozen_by)
 
 
@@ -46,9 +53,9 @@ class UnfreezingTask(NamedTuple):
     """A fine-tuning run whose optimiser does not update frozen layers
     (a :class:`biasprop.interfaces.ValidatedTask`)."""
 
-    full: FinetuningTask
+    full: FinetuningLoss
     encoder: Encoder
-    unfrozen_by: float | Float[Array, ""]
+    unfrozen_by: int | Int[Array, ""]
 
     @property
     def schedule(self) -> TrainingSchedule:
@@ -76,9 +83,9 @@ class UnfreezingTask(NamedTuple):
 class UnfreezingSchedule(NamedTuple):
     """A schedule that unfreezes layers one by one."""
 
-    base: Schedule
+    base: TrainingSchedule
     encoder: Encoder
-    unfrozen_by: float | Float[Array, ""]
+    unfrozen_by: int | Int[Array, ""]
 
     @property
     def steps(self) -> int | Int[Array, ""]:
@@ -97,7 +104,7 @@ class UnfreezingSchedule(NamedTuple):
             phases = max(jax.tree.leaves(numbers)) + 1
 
             def gate_layer(number: int, update: Array) -> Array:
-                first = (phases - number) / phases * self.unfrozen_by * self.steps
+                first = (phases - number) / phases * self.unfrozen_by
                 return jnp.where(state >= first, update, 0)
 
             return updates | {"encoder": jax.tree.map(gate_layer, numbers, updates["encoder"])}, state + 1

@@ -12,12 +12,23 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike
+from jaxtyping import Array, ArrayLike, Float
 
 from biasprop import keys
-from biasprop.interfaces import Example, FrozenMethod, Labelled, Params, ReadOut, RefitsHead, Task, ValidatedTask
+from biasprop.interfaces import (
+    Example,
+    FrozenMethod,
+    Labelled,
+    Params,
+    ReadOut,
+    Recipe,
+    RefitsHead,
+    Task,
+    ValidatedTask,
+)
 from biasprop.keys import Stream
 from biasprop.nn import optimisation
+from biasprop.nn.stopping import Course
 from biasprop.population.rosters import Roster
 from biasprop.study.conditions import Evaluation, Finetuning
 from biasprop.training.batching import Batch, broadcast, over_cells, stream
@@ -82,11 +93,8 @@ class Finetuner:
     def _fit_frozen(self, finetuning: Finetuning, draw: int, report: Report) -> Adapted:
         if self._selection_features is None:
             self._selection_features = self._encoded(self.params, self.sets.selection, "selection")
-        if draw not in self._pool_features:
-            report("probe", draw, finetuning.protocol.draws)
-            examples = self._train_examples(draw)
-            self._pool_features[draw] = self._encoded(self.params, examples, "train")
-        selection, pool = self._selection_features, self._pool_features[draw]
+        report("probe", draw, finetuning.protocol.draws)
+        selection, pool = self._selection_features, self._frozen_features(draw)
         count, selection_count = self._counts(finetuning)
         train = self._mitigated(finetuning, self._labelled(pool, "train", count))
         head = over_cells(_fit)(
@@ -98,7 +106,7 @@ class Finetuner:
             selection,
             self.rosters["selection"].recorded_in(len(self.batch.key)),
             selection_count,
-            train.weight if train.sampling_weight is None else train.sampling_weight,
+            _weight(train),
         )
         head = self._retrained(finetuning, head, selection)
         not_diverged = [""] * len(self.batch.key)
@@ -121,7 +129,7 @@ class Finetuner:
     def train(
         self, finetuning: Finetuning, draw: int, chunks: Chunks, report: Report
     ) -> tuple[ValidatedTask, optimisation.State, Params]:
-        """Run gradient fine-tuning; returns the task, the final state, and the parameters of lowest validation loss."""
+        """Run gradient fine-tuning; returns the task, the final state, and the parameters that are kept."""
         encoder, objective = self.batch.condition.encoder, self.batch.condition.pretraining.objective
         protocol = broadcast(self.batch, finetuning.protocol)
         count, selection_count = self._counts(finetuning)
@@ -139,16 +147,33 @@ class Finetuner:
         task = mitigation.training(
             protocol.training(predicted, encoder, self.params, objective.trains, train, selection, order_key)
         )
-        head = finetuning.task.head(encoder.features(self.batch.condition.generator.spec))
-        params = jax.vmap(lambda method, *rest: method.start(*rest, head))(protocol, head_key, encoder, self.params)
+        recipe = protocol.recipe(objective.trains)
+        head = self._initial_head(finetuning, recipe, draw, train)
+        params = jax.vmap(lambda method, *rest: method.start(*rest))(protocol, head_key, encoder, self.params, head)
         params |= jax.vmap(lambda method, *rest: method.start(*rest))(mitigation, train)
         state = over_cells(optimisation.start)(task, params)
-        best, steps = (params, jnp.full(len(self.batch.key), jnp.inf)), int(np.max(task.schedule.steps))
-        for segment in range(optimisation.segment_count(steps)):
-            report("finetune", min(segment * optimisation.SEGMENT, steps), steps)
-            state, best = over_cells(_finetuning_segment)(task, state, best)
-            best[1].block_until_ready()
-        return task, state, best[0]
+        labels = broadcast(self.batch, np.int32(finetuning.labels))
+        run = FinetuningRun(
+            state, over_cells(_course)(recipe, labels), params, jnp.full(len(self.batch.key), jnp.inf, jnp.float32)
+        )
+        while (step := int(np.max(run.state.step))) < (end := int(np.max(run.course.cooldown.end))):
+            report("finetune", step, end)
+            run = jax.block_until_ready(over_cells(_finetuning_segment)(task, recipe, run))
+        return task, run.state, run.best
+
+    def _initial_head(self, finetuning: Finetuning, recipe: Recipe, draw: int, train: Labelled) -> ReadOut:
+        """The head before gradient fine-tuning: fitted to frozen features, or at chance."""
+        if recipe.head_first:
+            task, features = broadcast(self.batch, finetuning.task), self._frozen_features(draw)
+            return over_cells(_fit_head)(task, features, train.labels, train.count, recipe.head_penalty, _weight(train))
+        head = finetuning.task.head(self.batch.condition.encoder.features(self.batch.condition.generator.spec))
+        return broadcast(self.batch, head)
+
+    def _frozen_features(self, draw: int) -> np.ndarray:
+        """Features of the label pool by the pretrained encoder."""
+        if draw not in self._pool_features:
+            self._pool_features[draw] = self._encoded(self.params, self._train_examples(draw), "train")
+        return self._pool_features[draw]
 
     def _train_examples(self, draw: int) -> Chunks:
         return rendered(self.batch, labelled_key(self.batch, draw), self.rosters["train"]) if draw else self.sets.train
@@ -186,15 +211,42 @@ class Finetuner:
         return encoded(self.batch, params, examples, len(self.rosters[name].label))
 
 
-def _finetuning_segment(
-    task: ValidatedTask, state: optimisation.State, best: tuple[Params, Array]
-) -> tuple[optimisation.State, tuple[Params, Array]]:
-    """Train one segment; ``best`` is (parameters, validation loss), replaced if the loss after the segment is lower."""
-    state, _ = optimisation.segment(task, state)
+class FinetuningRun(NamedTuple):
+    """A run of gradient fine-tuning between two segments."""
+
+    state: optimisation.State
+    course: Course
+    best: Params
+    """Parameters of lowest validation loss; the last ones where validation does not decide."""
+    best_loss: Float[Array, ""]
+    """Their validation loss."""
+
+
+def _course(recipe: Recipe, labels: Array) -> Course:
+    return recipe.stopping.start(jnp.asarray(recipe.schedule.steps), labels)
+
+
+def _finetuning_segment(task: ValidatedTask, recipe: Recipe, run: FinetuningRun) -> FinetuningRun:
+    """Train one segment."""
+    state, _ = optimisation.segment(task, run.state, run.course.cooldown)
     loss = task.validation_loss(state.params)
-    better = loss < best[1]
-    best = jax.tree.map(lambda a, b: jnp.where(better, a, b), (state.params, loss), best)
-    return state, best
+    better = (loss < run.best_loss) | ~run.course.validated
+    best, best_loss = jax.tree.map(
+        lambda a, b: jnp.where(better, a, b), (state.params, loss), (run.best, run.best_loss)
+    )
+    return FinetuningRun(state, recipe.stopping.follow(run.course, state.step, loss), best, best_loss)
+
+
+def _weight(train: Labelled) -> Any:
+    """Weight of each subject in a fit to the whole labelled set; None for equal weights."""
+    return train.weight if train.sampling_weight is None else train.sampling_weight
+
+
+def _fit_head(task: Task, features: Float[Array, "n d"], *labelled: Any) -> ReadOut:
+    """The fitted head, or one at chance if the fit failed."""
+    fitted, chance = task.fit(features, *labelled), task.head(features.shape[1])
+    failed = jnp.stack([jnp.isnan(leaf).any() for leaf in jax.tree.leaves(fitted)]).any()
+    return jax.tree.map(lambda a, b: jnp.where(failed, b, a), fitted, chance)
 
 
 def _fit(protocol: FrozenMethod, *sets: Any) -> ReadOut:
