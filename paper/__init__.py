@@ -2,4 +2,5 @@
 
 ``stores`` finds the stores of studies, ``numbers`` collects citable numbers, ``study_result`` makes the JSON of a
 study, ``pages`` writes its page and the gallery of studies from that JSON, ``figures`` has the captions.
+``python -m paper.tuning`` is the search for the training recipe, and its table.
 """

@@ -21,6 +21,9 @@ RESULTS = HERE / "results"
 STUDIES = HERE.parent / "studies"
 GALLERY = STUDIES / "README.md"
 
+OTHERS = ("tuning",)
+"""Files of the results that are no result of a study: that of ``python -m paper.tuning``."""
+
 GENERATED = "<!-- Written by `python -m paper.make --pages`; edits are lost. -->"
 
 
@@ -56,6 +59,8 @@ def read(results: Path = RESULTS) -> dict[str, Result]:
 
     found: dict[str, Result] = {}
     for file in sorted(results.glob("*.json")):
+        if file.stem in OTHERS:
+            continue
         try:
             value = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:

@@ -49,7 +49,7 @@ def result(
 
     first = summary.levels[0] if summary.levels else None
     minutes = {stage: round(spent, 1) for stage, spent in provenance.minutes.items()}
-    return _plain(
+    return plain(
         {
             "format": FORMAT,
             "study": name,
@@ -91,12 +91,12 @@ def _level(row: LevelRow) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
-    """A value of JSON; see the module."""
+def plain(value: Any) -> Any:
+    """Return a value as one of JSON; see the module."""
     if isinstance(value, Mapping):
-        return {str(name): _plain(entry) for name, entry in value.items()}
+        return {str(name): plain(entry) for name, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     value = value.item() if hasattr(value, "item") else value
     if not isinstance(value, float):
         return value
