@@ -71,7 +71,8 @@ class ConstantSchedule(Schedule):
 
     def rate(self, step: Int[Array, ""]) -> Float[Array, ""]:
         """Learning rate at a step."""
-        return self.learning_rate * jnp.minimum(step / jnp.maximum(self.warmup * self.steps, 1), 1)
+        rising = self.warmup * self.steps
+        return self.learning_rate * jnp.where(step < rising, step / jnp.maximum(rising, 1e-6), 1)
 
 
 class CoolDown(NamedTuple):

@@ -58,7 +58,7 @@ class Plateau(Component):
             steps: largest number of steps, cool-down included.
             labels: label budget.
         """
-        validated, latest = labels >= self.min_labels, (steps / (1 + self.cooldown)).astype(jnp.int32)
+        validated, latest = labels >= self.min_labels, jnp.ceil(steps / (1 + self.cooldown)).astype(jnp.int32)
         fixed = jnp.minimum(jnp.maximum(self.fixed_steps, self.shortest), latest)
         infinite = jnp.float32(jnp.inf)
         cooldown = self._cooldown(jnp.where(validated, latest, fixed), steps)

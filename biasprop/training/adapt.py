@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, Int
 
 from biasprop import keys
 from biasprop.interfaces import (
@@ -23,6 +23,7 @@ from biasprop.interfaces import (
     ReadOut,
     Recipe,
     RefitsHead,
+    StoppingRule,
     Task,
     ValidatedTask,
 )
@@ -151,14 +152,11 @@ class Finetuner:
         head = self._initial_head(finetuning, recipe, draw, train)
         params = jax.vmap(lambda method, *rest: method.start(*rest))(protocol, head_key, encoder, self.params, head)
         params |= jax.vmap(lambda method, *rest: method.start(*rest))(mitigation, train)
-        state = over_cells(optimisation.start)(task, params)
         labels = broadcast(self.batch, np.int32(finetuning.labels))
-        run = FinetuningRun(
-            state, over_cells(_course)(recipe, labels), params, jnp.full(len(self.batch.key), jnp.inf, jnp.float32)
-        )
+        run = over_cells(_started)(task, recipe, labels, params)
         while (step := int(np.max(run.state.step))) < (end := int(np.max(run.course.cooldown.end))):
             report("finetune", step, end)
-            run = jax.block_until_ready(over_cells(_finetuning_segment)(task, recipe, run))
+            run = jax.block_until_ready(over_cells(_finetuning_segment)(task, recipe.stopping, run))
         return task, run.state, run.best
 
     def _initial_head(self, finetuning: Finetuning, recipe: Recipe, draw: int, train: Labelled) -> ReadOut:
@@ -222,11 +220,13 @@ class FinetuningRun(NamedTuple):
     """Their validation loss."""
 
 
-def _course(recipe: Recipe, labels: Array) -> Course:
-    return recipe.stopping.start(jnp.asarray(recipe.schedule.steps), labels)
+def _started(task: ValidatedTask, recipe: Recipe, labels: Int[Array, ""], params: Params) -> FinetuningRun:
+    """A run before the first step."""
+    course = recipe.stopping.start(jnp.asarray(task.schedule.steps), labels)
+    return FinetuningRun(optimisation.start(task, params), course, params, jnp.float32(jnp.inf))
 
 
-def _finetuning_segment(task: ValidatedTask, recipe: Recipe, run: FinetuningRun) -> FinetuningRun:
+def _finetuning_segment(task: ValidatedTask, stopping: StoppingRule, run: FinetuningRun) -> FinetuningRun:
     """Train one segment."""
     state, _ = optimisation.segment(task, run.state, run.course.cooldown)
     loss = task.validation_loss(state.params)
@@ -234,7 +234,7 @@ def _finetuning_segment(task: ValidatedTask, recipe: Recipe, run: FinetuningRun)
     best, best_loss = jax.tree.map(
         lambda a, b: jnp.where(better, a, b), (state.params, loss), (run.best, run.best_loss)
     )
-    return FinetuningRun(state, recipe.stopping.follow(run.course, state.step, loss), best, best_loss)
+    return FinetuningRun(state, stopping.follow(run.course, state.step, loss), best, best_loss)
 
 
 def _weight(train: Labelled) -> Any:

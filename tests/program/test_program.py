@@ -18,12 +18,14 @@ from biasprop.training import pretrain as stages
 from biasprop.training.batching import Batch, over_cells
 from tests.members import batch, compiled, condition, member, one_of_each, same
 from tests.program.small_experiment import (
+    BRIEF,
     EVALUATION,
     POOL,
     finetuner,
     finetuning,
     numbers,
     pretrain,
+    quiet,
     scorer,
     scores,
     small_rosters,
@@ -91,32 +93,32 @@ def test_a_mixer_runs_through_the_whole_pipeline() -> None:
 
 @pytest.mark.parametrize("kind", PROTOCOLS)
 def test_scores_have_the_declared_shapes(kind: str, one: Batch, encoder: Any) -> None:
-    draw = scores(finetuner(one, encoder), kind, labels=8)[0]
+    draw = scores(finetuner(one, encoder), kind, labels=20)[0]
     assert draw.test.shape == draw.separability.shape == (1, 2, EVALUATION.test)
     assert draw.selection.shape == (1, EVALUATION.selection) and draw.calibration.shape == (1, EVALUATION.calibration)
-    assert draw.selection_count == 8, "the validation set must not be larger than the labelled set"
+    assert draw.train.shape[1] == 16 and draw.selection_count == 4, "both are part of the label budget"
     assert all(np.isfinite(values).all() for values in numbers([draw]))
     assert draw.diverged == [""] and not draw.unusable(0)
 
 
 @pytest.mark.parametrize("kind", PROTOCOLS)
 def test_labels_and_images_beyond_the_budget_cannot_change_anything(kind: str, one: Batch, encoder: Any) -> None:
-    labels = 8
+    labels, counts = 10, {"train": 8, "selection": 2}
     plain, spoilt = finetuner(one, encoder), finetuner(one, encoder)
     plain_scores = scores(plain, kind, labels)
-    for name in ("train", "selection"):
-        roster = spoilt.rosters[name]
-        label = roster.label.copy()
-        label[labels:] = 1 - label[labels:]
-        spoilt.rosters[name] = roster._replace(label=label)
-    for chunks in (spoilt.sets.train, spoilt.sets.selection):
-        chunks[0] = jax.tree.map(lambda array: array.at[:, labels:].set(7.0), chunks[0])
+    for name, count in counts.items():
+        roster, chunks = spoilt.rosters[name], getattr(spoilt.sets, name)
+        recorded = roster.recorded.copy()
+        recorded[count:] = 1 - recorded[count:]
+        spoilt.rosters[name] = roster._replace(recorded=recorded)
+        chunks[0] = jax.tree.map(lambda array, count=count: array.at[:, count:].set(7.0), chunks[0])
         chunks[1:] = [jax.tree.map(lambda array: jnp.full_like(array, 7.0), chunk) for chunk in chunks[1:]]
     spoilt_scores = scores(spoilt, kind, labels)
     for draw, other in zip(plain_scores[:1], spoilt_scores[:1], strict=True):
         assert same(draw.test, other.test) and same(draw.calibration, other.calibration)
-        assert same(draw.selection[:, :labels], other.selection[:, :labels])
-    assert not same(plain_scores[0].test, scores(plain, kind, 16)[0].test), "the budget makes no difference"
+        seen = counts["selection"]
+        assert same(draw.selection[:, :seen], other.selection[:, :seen])
+    assert not same(plain_scores[0].test, scores(plain, kind, 20)[0].test), "the budget makes no difference"
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +217,7 @@ def test_one_program_serves_all_mixes_lengths_rates_budgets_and_replicates(one: 
     functions = [
         over_cells(stages.start),
         over_cells(stages.run_segment, donate=1),
-        over_cells(optimisation.start),
+        over_cells(adapt._started),
         over_cells(stages._initial_parameters),
         over_cells(pretraining_task._rendered_cohort),
         over_cells(adapt._fit),
@@ -268,11 +270,39 @@ def test_a_diverged_cell_is_reported() -> None:
 def test_labelled_subjects_are_scored_by_encoder_and_head(kind: str, one: Batch, encoder: Any) -> None:
     """Scores are the head applied to features of the adapted encoder."""
     tuner = finetuner(one, encoder)
-    arm = finetuning(kind)
-    adapted = tuner.adapt(arm, 0, lambda *_: None)
+    arm = finetuning(kind, 20)
+    adapted = tuner.adapt(arm, 0, quiet)
     found = scorer(tuner).score(adapted).train
     assert found.shape == (1, 16)
     images = images_of(tuner.sets.train, 16)
     features = one.condition.encoder.apply(cell(adapted.encoder, 0), {"image": images[0]})
     head = cell(adapted.head, 0)
     np.testing.assert_allclose(found[0], features @ head.weights + head.intercept, rtol=1e-4, atol=1e-4)
+
+
+# --- where full fine-tuning starts -----------------------------------------------------------------------------------
+
+
+def test_the_head_that_is_fitted_first_is_a_probe_of_the_frozen_features(one: Batch, encoder: Any) -> None:
+    """With a learning rate of almost 0, full fine-tuning is the linear probe of the same penalty."""
+    still = {
+        **BRIEF,
+        "schedule": {**BRIEF["schedule"], "learning_rate": 1e-12},
+        "head_first": True,
+        "head_penalty": 0.1,
+    }
+    tuner = finetuner(one, encoder)
+    full, probe = (
+        finetuning(kind).model_copy(update={"protocol": member("protocols", kind, **values)})
+        for kind, values in (("full", {"pretrained": still}), ("linear_probe", {"penalties": (0.1,)}))
+    )
+    first, wanted = (scorer(tuner).score(tuner.adapt(arm, 0, quiet)) for arm in (full, probe))
+    assert np.ptp(wanted.test) > 0.1
+    assert close(first.test, wanted.test, atol=1e-3)
+
+
+def test_a_head_that_cannot_be_fitted_starts_at_chance() -> None:
+    head = jax.jit(adapt._fit_head)(
+        member("tasks", "disease"), jnp.full((8, 3), jnp.nan), jnp.arange(8) % 2, jnp.int32(8), 0.1, None
+    )
+    assert not np.any(head(jnp.ones((2, 3))))

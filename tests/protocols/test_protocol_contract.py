@@ -26,7 +26,7 @@ RECIPE: dict[str, Any] = {
     "augmentation": {},
 }
 
-_train = jax.jit(adapt._finetuning_segment)
+_start, _train = jax.jit(adapt._started), jax.jit(adapt._finetuning_segment)
 
 
 def protocol(kind: str, **values: Any) -> Any:
@@ -40,15 +40,15 @@ def start(one: Any) -> Any:
 
 
 @functools.cache
-def trained(kind: str, unfrozen_by: float = 0.5, steps: int = 50) -> Any:
+def trained(kind: str, unfrozen_by: int = 25, steps: int = 50, **values: Any) -> Any:
     """All encoder parameters at the end of a segment, whether or not they are the best so far."""
-    recipe = RECIPE | {"schedule": RECIPE["schedule"] | {"steps": steps}}
+    recipe = RECIPE | {"schedule": RECIPE["schedule"] | {"steps": steps}, "stopping": {"cooldown": 0.0}} | values
     given = {"unfrozen_by": unfrozen_by} if "unfrozen_by" in PROTOCOLS[kind].model_fields else {}
     one = protocol(kind, pretrained=recipe, **given)
     everyone = Labelled(*LABELLED, jnp.int32(16))
     task = one.training(TASK, ENCODER, PARAMS, True, everyone, everyone, jax.random.key(7))
-    moved = start(one)
-    state, _ = _train(task, optimisation.start(task, moved), (moved, jnp.float32(jnp.inf)))
+    rule = one.recipe(True)
+    state = _train(task, rule.stopping, _start(task, rule, 16, start(one))).state
     assert int(state.diverged_at) == optimisation.NOT_DIVERGED
     return one.merge(ENCODER, PARAMS, state.params["encoder"])
 
@@ -78,3 +78,20 @@ def test_frozen_parameters_keep_their_bits_and_all_others_move(kind: str) -> Non
     moved = {name for name, old, new in pairs(trained(kind)) if old.tobytes() != new.tobytes()}
     assert moved == may_move
     assert (len(moved) == len(jax.tree.leaves(PARAMS))) == one.adapts_all
+
+
+@pytest.mark.parametrize("kind", GRADIENT_METHODS)
+def test_layers_far_from_the_head_move_less_with_layer_decay(kind: str) -> None:
+    """A rate of almost 0 for the last layer leaves every layer of the encoder as it is."""
+    assert any(not np.array_equal(old, new) for _, old, new in pairs(trained(kind)))
+    for name, old, new in pairs(trained(kind, layer_decay=1e-9)):
+        assert np.allclose(old, new, atol=1e-6), name
+
+
+def test_the_rate_of_a_layer_is_a_power_of_the_decay() -> None:
+    one = protocol("full", pretrained=RECIPE | {"layer_decay": 0.5})
+    everyone = Labelled(*LABELLED, jnp.int32(16))
+    rates = one.training(TASK, ENCODER, PARAMS, True, everyone, everyone, jax.random.key(7)).layer_rates
+    assert rates["blocks"][1]["attention"]["out"]["kernel"] == 0.5
+    assert rates["blocks"][0]["attention"]["out"]["kernel"] == 0.25
+    assert jax.tree.leaves(rates["embed"]) and all(rate == 0.125 for rate in jax.tree.leaves(rates["embed"]))

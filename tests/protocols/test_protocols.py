@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from biasprop.interfaces import Labelled
-from biasprop.nn import optimisation
 from biasprop.nn.heads import Head, log_loss, solve
-from biasprop.nn.optimisation import Schedule
+from biasprop.nn.optimisation import ConstantSchedule
 from biasprop.nn.views import Augmentation
 from biasprop.protocols.full import FinetuningTask, Full, Recipe
 from biasprop.protocols.linear_probe import LinearProbe
@@ -95,17 +94,11 @@ def rendered() -> jax.Array:
 def task(x: jax.Array, y: jax.Array, count: int = 24, seen: int = 16, **schedule: Any) -> FinetuningTask:
     """Fine-tuning on the first images, validation on all of them."""
     recipe = Recipe(
-        schedule=Schedule.model_validate({"steps": 200, "batch": 8, "learning_rate": 1e-2} | schedule),
+        schedule=ConstantSchedule.model_validate({"steps": 200, "batch": 8, "learning_rate": 1e-2} | schedule),
         augmentation=Augmentation(scale=0.1, shift=0.05, gain=0.05, offset=0.02),
     )
-    return FinetuningTask(
-        TASK,
-        ENCODER,
-        recipe,
-        Labelled({"image": x}, y, jnp.int32(count)),
-        Labelled({"image": x}, y, jnp.int32(seen)),
-        jax.random.key(7),
-    )
+    sets = (Labelled({"image": x}, y, jnp.int32(n)) for n in (count, seen))
+    return FinetuningTask(TASK, ENCODER, recipe, 1.0, *sets, jax.random.key(7))
 
 
 def begin() -> Any:
@@ -115,21 +108,19 @@ def begin() -> Any:
     )
 
 
-@jax.jit
-def _train(one: FinetuningTask, state: optimisation.State, best: Any) -> Any:
-    return adapt._finetuning_segment(one, state, best)
+_start, _train = jax.jit(adapt._started), jax.jit(adapt._finetuning_segment)
+_loss = jax.jit(lambda one, params: one.validation_loss(params))
 
 
-def train(one: FinetuningTask, segments: int) -> tuple[Any, list[float], list[Any]]:
-    """The best parameters with their loss, and the validation loss and parameters after every segment."""
-    params = begin()
-    state, best = optimisation.start(one, params), (params, jnp.float32(jnp.inf))
+def train(one: FinetuningTask, segments: int, labels: int = 100) -> tuple[adapt.FinetuningRun, list[float], list[Any]]:
+    """The run, and the validation loss and parameters after every segment."""
+    run = _start(one, one.recipe, labels, begin())
     judged, ends = [], []
     for _ in range(segments):
-        state, best = _train(one, state, best)
-        judged.append(float(jax.jit(lambda t, p: t.validation_loss(p))(one, state.params)))
-        ends.append(state.params)
-    return best, judged, ends
+        run = _train(one, one.recipe.stopping, run)
+        judged.append(float(_loss(one, run.state.params)))
+        ends.append(run.state.params)
+    return run, judged, ends
 
 
 def test_a_head_starts_at_chance(rendered: jax.Array) -> None:
@@ -142,29 +133,36 @@ def test_a_head_starts_at_chance(rendered: jax.Array) -> None:
 def test_images_beyond_the_budget_are_ignored(rendered: jax.Array) -> None:
     labels = subjects(32).label
     other = task(rendered.at[24:].set(50.0), labels.at[24:].set(1 - labels[24:]))
-    assert same(train(task(rendered, labels), 1)[0], train(other, 1)[0])
+    assert same(train(task(rendered, labels), 1)[0].best, train(other, 1)[0].best)
     unlike = task(rendered.at[23:].set(0.9), labels)
-    assert not same(train(task(rendered, labels), 1)[0], train(unlike, 1)[0])
+    assert not same(train(task(rendered, labels), 1)[0].best, train(unlike, 1)[0].best)
 
 
 def test_the_best_end_of_a_segment_is_kept(rendered: jax.Array) -> None:
     # With random labels and a high learning rate, the validation loss fluctuates.
     labels = jnp.asarray(np.random.default_rng(3).integers(0, 2, 32), jnp.int32)
     one = task(rendered, labels, count=12, seen=16, learning_rate=0.05)
-    best, judged, ends = train(one, 4)
+    run, judged, ends = train(one, 4)
     assert len(set(judged)) == 4
-    assert float(best[1]) == pytest.approx(min(judged), rel=1e-5)
-    assert same(best[0], ends[int(np.argmin(judged))])
+    assert float(run.best_loss) == pytest.approx(min(judged), rel=1e-5)
+    assert same(run.best, ends[int(np.argmin(judged))])
+
+
+def test_with_few_labels_the_last_parameters_are_kept(rendered: jax.Array) -> None:
+    labels = jnp.asarray(np.random.default_rng(3).integers(0, 2, 32), jnp.int32)
+    run, judged, ends = train(task(rendered, labels, count=12, seen=4, learning_rate=0.05), 4, labels=16)
+    assert int(np.argmin(judged)) < 3, "the validation loss should not decide by chance"
+    assert same(run.best, ends[-1])
 
 
 def test_every_parameter_moves(rendered: jax.Array) -> None:
-    best, _, _ = train(task(rendered, subjects(32).label), 1)
+    best = train(task(rendered, subjects(32).label), 1)[0].best
     start = begin()
-    for (path, leaf), old in zip(jax.tree_util.tree_leaves_with_path(best[0]), jax.tree.leaves(start), strict=True):
+    for (path, leaf), old in zip(jax.tree_util.tree_leaves_with_path(best), jax.tree.leaves(start), strict=True):
         assert not np.array_equal(leaf, old), jax.tree_util.keystr(path)
 
 
 def test_an_unpretrained_encoder_has_its_own_recipe() -> None:
-    protocol = Full(scratch=Recipe(schedule=Schedule(steps=7)))
+    protocol = Full(scratch=Recipe(schedule=ConstantSchedule(steps=7)))
     assert int(protocol.recipe(pretrained=False).schedule.steps) == 7
     assert protocol.recipe(pretrained=True) is protocol.pretrained

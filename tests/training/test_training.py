@@ -55,6 +55,27 @@ def test_the_rate_rises_linearly_and_falls_as_a_cosine() -> None:
     assert float(flat.rate(jnp.int32(0))) == pytest.approx(1e-2)
 
 
+def test_a_constant_rate_stays_after_the_warm_up() -> None:
+    schedule = optimisation.ConstantSchedule(steps=200, learning_rate=1e-2, warmup=0.1)
+    rate = np.array([float(schedule.rate(jnp.int32(step))) for step in range(201)])
+    assert rate[0] == 0 and rate[10] == pytest.approx(5e-3) and np.allclose(rate[20:], 1e-2)
+
+
+def test_a_cool_down_scales_updates_and_ends_the_run() -> None:
+    task = Walk(optimisation.ConstantSchedule(steps=50, batch=2, learning_rate=1e-2, warmup=0.0, weight_decay=0.1))
+    start = optimisation.start(task, PARAMS)
+
+    @jax.jit
+    def after(first: int, end: int) -> optimisation.State:
+        return optimisation.segment(task, start, optimisation.CoolDown(jnp.int32(first), jnp.int32(end)))[0]
+
+    moved = {end: np.abs(np.asarray(after(end, end).params["w"] - PARAMS["w"])).max() for end in (1, 2)}
+    assert 0 < moved[1] < moved[2]
+    halved = np.asarray(after(0, 1).params["w"] - PARAMS["w"])
+    assert np.allclose(halved, np.asarray(after(1, 1).params["w"] - PARAMS["w"]) / 2, rtol=1e-5)
+    assert same(after(0, 1).params, after(0, 1).params) and not same(after(0, 1).params, PARAMS)
+
+
 @pytest.mark.parametrize("steps", [1, SEGMENT - 1, SEGMENT, SEGMENT + 7])
 def test_a_run_takes_exactly_its_steps(steps: int) -> None:
     state, losses = run(Walk(Schedule(steps=steps, batch=2)))
