@@ -32,8 +32,7 @@ class PatchEncoder(Component):
     """Hidden width of the MLPs, as a multiple of the width."""
 
     normalisation: Annotated[Normalisation, OneOf(NORMALISATIONS)] = Field(
-        default_factory=default_member(NORMALISATIONS, "fixed"),
-        exclude_if=lambda normalisation: normalisation.kind == "fixed",
+        default_factory=default_member(NORMALISATIONS, "cohort")
     )
     """How the values of an image are scaled before the first layer."""
 

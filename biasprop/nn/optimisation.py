@@ -31,19 +31,17 @@ NOT_DIVERGED = -1
 class Schedule(Component):
     """Linear warm-up and cosine decay to zero (Loshchilov and Hutter 2017), gradients clipped to norm 1."""
 
-    steps: Annotated[int, Traced(), Field(ge=1, le=100_000_000)] = 2_200
+    steps: Annotated[int, Traced(), Field(ge=1, le=100_000_000)] = 700
     """Number of optimiser steps."""
     batch: Annotated[int, Field(ge=2, le=65_536)] = 128
     """Images per step."""
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 2e-3
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-2
     """Peak learning rate."""
-    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.05
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Decoupled weight decay, on matrices only."""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05
     """Fraction of the steps over which the learning rate rises from 0."""
-    optimiser: Annotated[Optimiser, OneOf(OPTIMISERS)] = Field(
-        default_factory=default_member(OPTIMISERS, "adamw"), exclude_if=lambda optimiser: optimiser.kind == "adamw"
-    )
+    optimiser: Annotated[Optimiser, OneOf(OPTIMISERS)] = Field(default_factory=default_member(OPTIMISERS, "muon"))
     """How the parameters move along the gradient."""
 
     def rate(self, step: Int[Array, ""]) -> Float[Array, ""]:
@@ -64,9 +62,9 @@ class Schedule(Component):
 class ConstantSchedule(Schedule):
     """Linear warm-up and a constant learning rate, gradients clipped to norm 1."""
 
-    steps: Annotated[int, Traced(), Field(ge=1, le=100_000_000)] = 3_000
+    steps: Annotated[int, Traced(), Field(ge=1, le=100_000_000)] = 5_000
     """Largest number of optimiser steps."""
-    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.02
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.012
     """Fraction of that number over which the learning rate rises from 0."""
 
     def rate(self, step: Int[Array, ""]) -> Float[Array, ""]:

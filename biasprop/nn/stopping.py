@@ -38,7 +38,7 @@ class Plateau(Component):
     the last parameters are kept.
     """
 
-    patience: Steps = 300
+    patience: Steps = 600
     """Steps without a new minimum of the smoothed validation loss after which the cool-down begins."""
     smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """Weight of the past in the smoothed validation loss, which is measured after every segment of 50 steps."""
@@ -46,7 +46,7 @@ class Plateau(Component):
     """Length of the cool-down as a fraction of the steps before it."""
     shortest: Steps = 0
     """Number of steps before which the cool-down does not begin."""
-    min_labels: Steps = 100
+    min_labels: Steps = 500
     """Smallest label budget at which the validation loss decides."""
     fixed_steps: Steps = 300
     """Number of steps before the cool-down with fewer labels than that."""

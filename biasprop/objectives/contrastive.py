@@ -20,7 +20,7 @@ class Contrastive(Component):
     """SimCLR (Chen et al. 2020): NT-Xent over two views of every image of a batch, through a projection head."""
 
     kind: Literal["contrastive"] = "contrastive"
-    temperature: Annotated[float, Field(gt=0, le=10)] = 0.07
+    temperature: Annotated[float, Field(gt=0, le=10)] = 0.04
     """Temperature of the softmax over cosine similarities."""
     projection: Annotated[int, Field(ge=2, le=4096)] = 64
     """Hidden and output width of the projection head."""

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from biasprop.interfaces import Encoder, Generator, Params
     from biasprop.study.conditions import PretrainingCondition
 
-SCHEDULE = Schedule(steps=10_000, batch=64, learning_rate=1e-3, weight_decay=0.05)
-"""640,000 images, none repeated. Learning rate and weight decay are those of full fine-tuning."""
+SCHEDULE = Schedule.model_validate(
+    {"steps": 10_000, "batch": 64, "learning_rate": 1e-3, "weight_decay": 0.05, "optimiser": "adamw"}
+)
+"""640,000 images, none repeated."""
 
 
 class StreamTask(NamedTuple):

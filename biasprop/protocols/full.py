@@ -26,13 +26,13 @@ MAX_VALIDATION_CHUNK = 250
 class Recipe(Component):
     """Schedule and augmentation of fine-tuning."""
 
-    schedule: ConstantSchedule = ConstantSchedule(batch=32, learning_rate=1e-3)
+    schedule: ConstantSchedule = ConstantSchedule(batch=32, learning_rate=3e-4, weight_decay=0.05)
     """Largest number of steps, batch size, optimiser and learning rate."""
     stopping: Plateau = Plateau()
     """When the learning rate falls and training ends."""
-    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Learning rate of a layer as a fraction of that of the next, of which the head is the last (Clark et al. 2020)."""
-    head_first: bool = False
+    head_first: bool = True
     """Fit the head to the frozen features before anything else is trained (Kumar et al., ICLR 2022)."""
     head_penalty: Annotated[float, Field(gt=0, le=1e6)] = 0.1
     """L2 penalty of that fit, on standardised features and relative to the mean log loss."""
@@ -51,9 +51,13 @@ class Full(Component):
     """Label sets drawn per replicate."""
     pretrained: Recipe = Recipe()
     """Recipe for pretrained encoders."""
-    scratch: Recipe = Recipe()
-    """Recipe for encoders without pretraining. Largest number of steps and stopping rule should be those of pretrained
-    encoders, so that both are trained to their plateau."""
+    scratch: Recipe = Recipe(
+        schedule=ConstantSchedule(batch=32, learning_rate=1e-3, weight_decay=0.2),
+        stopping=Plateau(fixed_steps=2_400),
+        layer_decay=1.0,
+    )
+    """Recipe for encoders without pretraining. The largest number of steps and the rule for the plateau are those of
+    pretrained encoders; with few labels, scratch needs more steps."""
 
     adapts_encoder: ClassVar[bool] = True
     adapts_all: ClassVar[bool] = True
