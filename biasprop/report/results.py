@@ -53,8 +53,8 @@ class Report:
         return summarise(self.study, self.cube, self.entries)
 
     def text(self) -> dict[str, Any]:
-        """Return ``tables``, a text that ends with the answer in words and what is left out; ``estimates`` and
-        ``left_out``, as ``--json`` has them."""
+        """Return ``tables``, a text that begins with what a label budget counts and ends with the answer in words and
+        what is left out; ``estimates`` and ``left_out``, as ``--json`` has them."""
         cache, width = _cache(self.store, self.key), str(self.width)
         report = json_cache.read(cache, self.key)
         if report is None or width not in report["tables"]:
@@ -83,7 +83,8 @@ class Report:
 
         found = tables.tables(self.summary, difficulty.tables(self.study, self.entries, self.summary))
         beyond = left_out(self.cube)
-        parts = [tables.text(found, self.width), text_summary.paragraph(self.summary), *text_summary.left_out(beyond)]
+        parts = [*text_summary.label_budgets(self.study), tables.text(found, self.width)]
+        parts += [text_summary.paragraph(self.summary), *text_summary.left_out(beyond)]
         return {"tables": "\n".join(parts), "estimates": self.summary.to_json()["estimates"], "left_out": beyond}
 
 

@@ -8,12 +8,19 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from biasprop.estimands import ESTIMANDS
 from biasprop.statistics.summary import Estimate, LevelRow, Summary, place, where
 from biasprop.statistics.verdict import ERASED, NOT_REACHED, NOT_RESOLVED, PERSISTS, REACHED, REVERSED
 
+if TYPE_CHECKING:
+    from biasprop.study.study import Study
+
 ORDER = (PERSISTS, REVERSED, ERASED, NOT_RESOLVED, REACHED, NOT_REACHED)
+
+LABELS = ("finetuning", "labels")
+"""Key of the label budget."""
 
 MAX_NAMED = 8
 """Most estimates of one verdict that are named with their numbers; of more only the range of values is given."""
@@ -35,6 +42,25 @@ def paragraph(summary: Summary, width: int = 100) -> str:
     if summary.levels:
         sentences.append(_levels(summary.levels))
     return textwrap.fill(" ".join(sentences), width, break_on_hyphens=False, break_long_words=False)
+
+
+def label_budgets(study: Study, width: int = 100) -> list[str]:
+    """Return lines that say what a label budget counts; none if all arms of the study have the same.
+
+    Args:
+        study: as it was run.
+        width: columns per line.
+    """
+    budget, evaluation = study.finetuning.labels, study.evaluation
+    budgets = [{level.settings.get(LABELS, budget) for level in study.levels(name)} for name in study.factors]
+    if all(len(levels) == 1 for levels in budgets):
+        return []
+    sentence = (
+        "A label budget counts the labelled subjects of fine-tuning, of which a fifth (at least 2, at most "
+        f"{evaluation.selection:,}) validates. The {evaluation.calibration:,} calibration subjects that set the "
+        "operating threshold are labelled apart."
+    )
+    return textwrap.wrap(sentence, width, break_on_hyphens=False, break_long_words=False)
 
 
 def left_out(beyond: Mapping[str, Sequence[object]]) -> list[str]:

@@ -10,6 +10,10 @@ A round of the search is a study file ``paper/tuning/NAME.toml``; ``tests/tuning
 - ``question`` says what decides, before the round runs; the table shows its words. The estimand that every study file
   needs is never computed.
 
-``rounds`` reads and checks these files, ``readings`` is the only module that reads a cube, ``result`` makes the JSON,
-``page`` the table from it.
+The round with the seed of a confirmation is run once, after the recipe is frozen: its settings are ``pretrained``,
+which comes first, ``scratch``, and others if there are any. Its section of the page also says, by subgroup, how good
+the encoder is, what pretraining is worth and how many labels it saves.
+
+``rounds`` reads and checks these files, ``readings`` reads what a search may see of a cube, ``confirmation`` what only
+a confirmation may, ``result`` makes the JSON, ``page`` and ``confirmation_page`` the tables from it.
 """

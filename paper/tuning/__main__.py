@@ -2,7 +2,8 @@
 
 Reads every finished store of ``paper/tuning/*.toml`` and writes ``paper/results/tuning.json`` and, from it,
 ``paper/results/tuning.md``. A round whose store is not here keeps its entry in the JSON. ``--run`` first computes what
-rounds lack, and prints progress but none of their answers: no report, no figure, nothing by subgroup.
+rounds lack, and prints progress but none of their answers: no report, no figure, nothing by subgroup. The entry of a
+confirmation has tables by subgroup; that of a search never has.
 
 Exit codes: 0 finished; 2 bad input; 3 cells were lost with their workers; 130 interrupted. The same command resumes.
 """
@@ -131,9 +132,11 @@ def write(every: Sequence[Study], results: Path, out: Path = RESULTS) -> list[Pa
     from biasprop.component import InputError
     from paper.pages import replace
     from paper.study_result import dumps
+    from paper.tuning import confirmation
     from paper.tuning.page import page
     from paper.tuning.readings import Reading, read
     from paper.tuning.result import result, round_result
+    from paper.tuning.rounds import CONFIRMATION
 
     file = out / "tuning.json"
     kept = {entry["round"]: entry for entry in earlier(file)["rounds"]}
@@ -141,7 +144,8 @@ def write(every: Sequence[Study], results: Path, out: Path = RESULTS) -> list[Pa
     for study in every:
         reading = read(study, study.store(results))
         if isinstance(reading, Reading):
-            entries.append(round_result(study, reading))
+            found = confirmation.read(study, study.store(results)) if study.seed == CONFIRMATION else None
+            entries.append(round_result(study, reading, found))
             continue
         print(f"{study.stem}: {reading}{'; its earlier entry is kept' * (study.stem in kept)}", file=sys.stderr)
         entries += [kept[study.stem]] if study.stem in kept else []

@@ -1,4 +1,4 @@
-"""The table of the search, ``paper/results/tuning.md``, from its JSON alone."""
+"""The tables of the search, ``paper/results/tuning.md``, from its JSON alone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from paper.markdown import code, escaped, filled, prose, table
+from paper.tuning.confirmation_page import DASH, sections
 
 Result = Mapping[str, Any]
 
@@ -19,9 +20,6 @@ MAIN = ("contrastive", ("vit", "mixer"))
 
 LIMIT, LIMIT_OF_OTHERS = 60, 20
 """Settings that may be tried: with :data:`MAIN`, and with each other objective."""
-
-DASH = "-"
-"""What stands for a value that is not defined."""
 
 INTRODUCTION = """
 How the training recipe was chosen, blind to gaps: what is compared is z = sqrt(2) times the inverse normal CDF of the
@@ -71,7 +69,8 @@ def _section(one: Result) -> list[str]:
         *([f"computed until {one['date']}"] if one["date"] else []),
     ]
     paragraphs = [prose(text) for text in re.split(r"\n\s*\n", one["question"])]
-    return [f"## {escaped(one['title'])}", *paragraphs, filled(f"{'; '.join(where)}."), _table(one)]
+    tables = [_table(one), *(sections(one["confirmation"]) if "confirmation" in one else [])]
+    return [f"## {escaped(one['title'])}", *paragraphs, filled(f"{'; '.join(where)}."), *tables]
 
 
 def _table(one: Result) -> str:

@@ -1,7 +1,8 @@
-"""What is read of the store of a round: the only module of the search that sees a cube.
+"""What is read of the store of a round, in a search the only thing.
 
 The search is blind: AUCs of subgroups become their mean here, before anything is compared, and nothing by subgroup
-leaves this module.
+leaves this module. What is read by subgroup of a confirmation, and of no other round, is in
+:mod:`paper.tuning.confirmation`.
 """
 
 from __future__ import annotations

@@ -38,12 +38,13 @@ def result(rounds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"format": FORMAT, "rounds": list(rounds)}
 
 
-def round_result(study: Study, reading: Reading) -> dict[str, Any]:
+def round_result(study: Study, reading: Reading, confirmation: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """A round of the search, as JSON values.
 
     Args:
         study: the round.
         reading: of its store.
+        confirmation: its tables by subgroup (:func:`paper.tuning.confirmation.tables`); None for a round of the search.
     """
     from biasprop import NUMERICS
 
@@ -71,6 +72,7 @@ def round_result(study: Study, reading: Reading) -> dict[str, Any]:
                 for i, setting in enumerate(settings(study))
             ],
         }
+        | ({} if confirmation is None else {"confirmation": confirmation})
     )
 
 

@@ -18,11 +18,17 @@ HERE = Path(__file__).parent
 SEEDS = {990003: "search", 990005: "confirmation"}
 """Seeds of rounds and what they are for; no study has one of them."""
 
+CONFIRMATION = 990005
+"""Seed of the round that is run once, after the recipe is frozen, and is therefore no longer blind."""
+
 SETTING = "setting"
 """The factor whose levels are tried."""
 
 OTHERS = ("protocol", "labels")
 """Factors that a round may have beside it."""
+
+PRETRAINED, SCRATCH = "pretrained", "scratch"
+"""Settings that a confirmation has: the first one, and the one that all others are compared with."""
 
 TABLES = ("encoder", "pretraining", "finetuning")
 """Tables whose keys a setting may set."""
@@ -118,3 +124,22 @@ def _problems(study: Study) -> Iterator[Problem]:
             if key[0] not in TABLES or "shares" in key:
                 what = f"{dotted(key)} is no setting; allowed: keys of {', '.join(TABLES)} other than shares"
                 yield Problem(("factors", SETTING, "levels", index), what)
+    if study.seed == CONFIRMATION:
+        yield from _problems_of_confirmation(study)
+
+
+def _problems_of_confirmation(study: Study) -> Iterator[Problem]:
+    from biasprop.study.problems import Problem
+
+    levels = {str(level.label): level for level in study.levels(SETTING)}
+    if next(iter(levels)) != PRETRAINED:
+        yield Problem(("factors", SETTING, "levels", 0), f"is not {PRETRAINED!r}, the first setting of a confirmation")
+    if SCRATCH not in levels:
+        yield Problem(("factors", SETTING, "levels"), f"lack {SCRATCH!r}, with which a confirmation compares")
+    elif study.with_levels({SETTING: levels[SCRATCH]}).pretraining.objective.trains:
+        index = list(levels).index(SCRATCH)
+        yield Problem(
+            ("factors", SETTING, "levels", index), "is pretrained; its pretraining.objective has to be scratch"
+        )
+    if "labels" not in study.factors:
+        yield Problem(("factors", "labels"), "is missing; a confirmation compares learning curves")

@@ -47,6 +47,16 @@ def test_every_number_is_an_estimate(summary: Summary) -> None:
     assert numbers and set(numbers) <= values
 
 
+def test_what_a_label_budget_counts_is_said_where_budgets_vary() -> None:
+    study = load_study(STUDY)
+    text = " ".join(text_summary.label_budgets(study))
+    sizes = study.evaluation
+    assert f"a fifth (at least 2, at most {sizes.selection:,}) validates" in text
+    assert f"The {sizes.calibration:,} calibration subjects" in text and "labelled apart" in text
+    one = study.model_copy(update={"factors": {n: f for n, f in study.factors.items() if n != "labels"}})
+    assert text_summary.label_budgets(one) == []
+
+
 def test_nothing_is_made_up_where_nothing_has_run(summary: Summary) -> None:
     cube = synthetic_cube(replicates=3, subjects=60)
     cube["status"][...] = 0
