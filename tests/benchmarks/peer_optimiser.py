@@ -1,7 +1,7 @@
 """AdamW and Muon in PyTorch with the study's learning rates, layer by layer.
 
-``torch.optim.Muon`` is not used: it orthogonalises in bfloat16 and does not correct the bias of its momentum, so that
-its updates differ from optax's, and it takes one matrix after the other. Nothing here imports JAX.
+``torch.optim.Muon`` is not used: it orthogonalises in bfloat16, does not correct the bias of its momentum, and takes
+one matrix after the other; ``torch.optim.NAdam`` has another schedule of its momentum. Nothing here imports JAX.
 """
 
 # pyright: reportMissingImports=false
@@ -52,42 +52,81 @@ def decayed_layers(layers: Sequence[list[nn.Parameter]], decay: float) -> Layers
     return [(decay ** (len(layers) - number), layer) for number, layer in enumerate(layers)]
 
 
-class Muon(torch.optim.Optimizer):
-    """Muon as in optax: bias-corrected Nesterov momentum, float32, updates of a given root mean square.
+class Nesterov(torch.optim.Optimizer):
+    """Bias-corrected Nesterov momentum as in optax, from which a derived class makes updates.
 
     Args:
-        groups: as of every optimiser, with ``lr`` and ``weight_decay``; kernels of convolutions count as matrices.
-        rms: root mean square of an update, per unit of the learning rate.
+        groups: as of every optimiser, with ``lr`` and ``weight_decay``.
         momentum: decay rate of the average of gradients.
+    """
+
+    def __init__(self, groups: list[dict[str, Any]], momentum: float):
+        super().__init__(groups, {"lr": 0.0, "weight_decay": 0.0})
+        self.momentum, self.steps = momentum, 0
+        self.owned = [(group, leaf) for group in self.param_groups for leaf in group["params"]]
+        self.averages = [torch.zeros_like(leaf) for _, leaf in self.owned]
+
+    def directions(self, gradients: list[Tensor], ahead: list[Tensor]) -> list[Tensor]:
+        """Updates per unit of the learning rate, from gradients and their average looked ahead."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Take a step along the gradients."""
+        self.steps += 1
+        beta, gradients = self.momentum, [leaf.grad for _, leaf in self.owned]
+        torch._foreach_lerp_(self.averages, gradients, 1 - beta)
+        ahead = torch._foreach_mul(self.averages, beta / (1 - beta ** (self.steps + 1)))
+        torch._foreach_add_(ahead, gradients, alpha=(1 - beta) / (1 - beta**self.steps))
+        found = self.directions(gradients, ahead)
+        for (group, leaf), direction in zip(self.owned, found, strict=True):
+            leaf.mul_(1 - group["lr"] * group["weight_decay"])
+            leaf.add_(direction, alpha=-group["lr"])
+
+
+class Muon(Nesterov):
+    """Muon in float32 with updates of a given root mean square; kernels of convolutions count as matrices.
+
+    Args:
+        groups, momentum: as above.
+        rms: root mean square of an update, per unit of the learning rate.
         compiled: :func:`orthogonalised`, compiled or not.
     """
 
     def __init__(
         self,
         groups: list[dict[str, Any]],
-        rms: float,
         momentum: float,
-        compiled: Callable[[list[Tensor]], list[Tensor]] = orthogonalised,
+        rms: float,
+        compiled: Callable[[list[Tensor]], list[Tensor]],
     ):
-        super().__init__(groups, {"lr": 0.0, "weight_decay": 0.0})
-        self.rms, self.momentum, self.compiled, self.steps = rms, momentum, compiled, 0
-        self.owned = [(group, leaf) for group in self.param_groups for leaf in group["params"]]
-        self.averages = [torch.zeros_like(leaf) for _, leaf in self.owned]
+        super().__init__(groups, momentum)
+        self.rms, self.compiled = rms, compiled
 
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Take a step along the gradients."""
-        self.steps += 1
-        beta = self.momentum
-        gradients: Any = [leaf.grad for _, leaf in self.owned]
-        torch._foreach_lerp_(self.averages, gradients, 1 - beta)
-        ahead = torch._foreach_mul(self.averages, beta / (1 - beta ** (self.steps + 1)))
-        torch._foreach_add_(ahead, gradients, alpha=(1 - beta) / (1 - beta**self.steps))
+    def directions(self, gradients: list[Tensor], ahead: list[Tensor]) -> list[Tensor]:
         found = self.compiled([matrix.flatten(1) for matrix in ahead])
-        for (group, leaf), direction in zip(self.owned, found, strict=True):
-            leaf.mul_(1 - group["lr"] * group["weight_decay"])
-            length = self.rms * math.sqrt(max(direction.shape))
-            leaf.add_(direction.view_as(leaf), alpha=-group["lr"] * length)
+        lengths = [self.rms * math.sqrt(max(matrix.shape)) for matrix in found]
+        return [
+            matrix.view_as(leaf) for matrix, leaf in zip(torch._foreach_mul(found, lengths), gradients, strict=True)
+        ]
+
+
+class Nadam(Nesterov):
+    """Adam with Nesterov momentum, which optax's Muon has for what is no matrix."""
+
+    def __init__(
+        self, groups: list[dict[str, Any]], momentum: float = 0.9, decay: float = 0.999, epsilon: float = 1e-8
+    ):
+        super().__init__(groups, momentum)
+        self.decay, self.epsilon = decay, epsilon
+        self.squares = [torch.zeros_like(leaf) for _, leaf in self.owned]
+
+    def directions(self, gradients: list[Tensor], ahead: list[Tensor]) -> list[Tensor]:
+        torch._foreach_mul_(self.squares, self.decay)
+        torch._foreach_addcmul_(self.squares, gradients, gradients, 1 - self.decay)
+        below = torch._foreach_sqrt(torch._foreach_div(self.squares, 1 - self.decay**self.steps))
+        torch._foreach_add_(below, self.epsilon)
+        return torch._foreach_div(ahead, below)
 
 
 def optimiser(
@@ -98,8 +137,8 @@ def optimiser(
 ) -> Callable[..., Tensor]:
     """Return ``step(i, loss_of, factor)``: step ``i`` of the schedule's optimiser, gradients clipped to norm 1.
 
-    Matrices decay, and are Muon's if the schedule says so; all else and the head, which is a vector in our package,
-    are AdamW's (PyTorch's fused kernel). ``factor`` multiplies the learning rate.
+    AdamW is PyTorch's fused kernel; matrices alone decay. With Muon, all else is Nadam's. The head is a vector in our
+    package, so it is no matrix here. ``factor`` multiplies the learning rate.
     """
     told = schedule.get("optimiser", {"kind": "adamw"})
     if told["kind"] not in ("adamw", "muon"):
@@ -111,11 +150,11 @@ def optimiser(
         matrices.append(decayed | {"fraction": fraction})
         rest.append({"params": [leaf for leaf in leaves if leaf.ndim <= 1], "fraction": fraction})
     matrices, rest = ([group for group in groups if group["params"]] for groups in (matrices, rest))
-    adam: dict[str, Any] = {"lr": 0.0, "weight_decay": 0.0, "fused": True}
     if told["kind"] == "muon":
-        moving = [Muon(matrices, told["rms"], told["momentum"], compiled), torch.optim.AdamW(rest, **adam)]
+        moving = [Muon(matrices, told["momentum"], told["rms"], compiled)] if matrices else []
+        moving += [Nadam(rest)] if rest else []
     else:
-        moving = [torch.optim.AdamW(matrices + rest, **adam)]
+        moving = [torch.optim.AdamW(matrices + rest, lr=0.0, weight_decay=0.0, fused=True)]
     groups = [group for one in moving for group in one.param_groups]
     every = [leaf for group in groups for leaf in group["params"]]
 

@@ -119,7 +119,7 @@ def test_updates_are_the_same(kind: str, schedule: type[Schedule]) -> None:
         params = optax.apply_updates(params, jax.tree.map(lambda update: 0.5 * update, updates))
         step(i, lambda g=gradients: sum((leaf * tensor(g[name])).sum() for name, leaf in leaves.items()), 0.5)
         for name, leaf in leaves.items():
-            assert np.allclose(leaf.detach(), params[name], atol=5e-6), (name, i)
+            assert np.allclose(leaf.detach(), params[name], rtol=0, atol=2e-5), (name, i)
     assert not np.allclose(params["wide"], random_leaves(0)["wide"], atol=0.1)
 
 
@@ -160,13 +160,18 @@ def test_layers_have_the_same_rates(kind: str) -> None:
     step = peer_optimiser.optimiser(
         peer_optimiser.decayed_layers(layers, 0.5), model.head.parameters(), images.schedule_of(told)
     )
-    updates, _ = transform.update(jax.grad(loss)(params), transform.init(params), params)
+    gradients = jax.grad(loss)(params)
+    updates, _ = transform.update(gradients, transform.init(params), params)
     found = optax.apply_updates(params, updates)
     inputs, wanted = tensor(pictures).permute(0, 3, 1, 2), tensor(labels).float()
     step(0, lambda: torch.nn.functional.binary_cross_entropy_with_logits(model(inputs), wanted))
-    expected = encoder_with(found["encoder"], 32, sizes).state_dict()
-    for name, value in model.encoder.state_dict().items():
-        assert np.allclose(value, expected[name], atol=2e-5), name
+    expected, slopes = (
+        dict(encoder_with(tree["encoder"], 32, sizes).named_parameters()) for tree in (found, gradients)
+    )
+    for name, leaf in model.encoder.named_parameters():
+        known = slopes[name].abs() > 1e-6  # the bias of attention's keys has no gradient, whose sign Adam follows
+        assert known.float().mean() > 0.6, name
+        assert torch.allclose(leaf[known], expected[name][known], rtol=0, atol=2e-6), name
     assert np.allclose(model.head.weight[0].detach(), found["head"].weights, atol=2e-5)
 
 
