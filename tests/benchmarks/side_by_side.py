@@ -119,7 +119,7 @@ def our_study(study: Path, overrides: Sequence[str], only: Sequence[str], out: P
     line = [sys.executable, "-m", "biasprop.run", str(study), "--out", str(out), "--json", "-q"]
     line += [word for each in overrides for word in ("--set", each)] + [w for each in only for w in ("--only", each)]
     began = time.perf_counter()
-    done = subprocess.run(line, check=True, capture_output=True, text=True)
+    done = subprocess.run(line, check=True, stdout=subprocess.PIPE, text=True)
     wall = time.perf_counter() - began
     store = json.loads(done.stdout)["store"]
     return {"wall": wall, "cells": same_interval.timed_cells(store), "store": store}
