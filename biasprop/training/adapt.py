@@ -95,9 +95,8 @@ class Finetuner:
         if self._selection_features is None:
             self._selection_features = self._encoded(self.params, self.sets.selection, "selection")
         report("probe", draw, finetuning.protocol.draws)
-        selection, pool = self._selection_features, self._frozen_features(draw)
+        selection, train = self._selection_features, self._labelled_features(finetuning, draw)
         count, selection_count = self._counts(finetuning)
-        train = self._mitigated(finetuning, self._labelled(pool, "train", count))
         head = over_cells(_fit)(
             broadcast(self.batch, finetuning.protocol),
             broadcast(self.batch, finetuning.task),
@@ -111,7 +110,7 @@ class Finetuner:
         )
         head = self._retrained(finetuning, head, selection)
         not_diverged = [""] * len(self.batch.key)
-        return Adapted(self.params, head, selection, int(selection_count[0]), pool, int(count[0]), not_diverged)
+        return Adapted(self.params, head, selection, int(selection_count[0]), train.inputs, int(count[0]), not_diverged)
 
     def _train_encoder(self, finetuning: Finetuning, draw: int, report: Report) -> Adapted:
         encoder, protocol = self.batch.condition.encoder, broadcast(self.batch, finetuning.protocol)
@@ -149,7 +148,7 @@ class Finetuner:
             protocol.training(predicted, encoder, self.params, objective.trains, train, selection, order_key)
         )
         recipe = protocol.recipe(objective.trains)
-        head = self._initial_head(finetuning, recipe, draw, train)
+        head = self._initial_head(finetuning, recipe, draw)
         params = jax.vmap(lambda method, *rest: method.start(*rest))(protocol, head_key, encoder, self.params, head)
         params |= jax.vmap(lambda method, *rest: method.start(*rest))(mitigation, train)
         labels = broadcast(self.batch, np.int32(finetuning.labels))
@@ -159,13 +158,19 @@ class Finetuner:
             run = jax.block_until_ready(over_cells(_finetuning_segment)(task, recipe.stopping, run))
         return task, run.state, run.best
 
-    def _initial_head(self, finetuning: Finetuning, recipe: Recipe, draw: int, train: Labelled) -> ReadOut:
+    def _initial_head(self, finetuning: Finetuning, recipe: Recipe, draw: int) -> ReadOut:
         """The head before gradient fine-tuning: fitted to frozen features, or at chance."""
         if recipe.head_first:
-            task, features = broadcast(self.batch, finetuning.task), self._frozen_features(draw)
-            return over_cells(_fit_head)(task, features, train.labels, train.count, recipe.head_penalty, _weight(train))
+            task, train = broadcast(self.batch, finetuning.task), self._labelled_features(finetuning, draw)
+            rest = (train.labels, train.count, recipe.head_penalty, _weight(train))
+            return over_cells(_fit_head)(task, train.inputs, *rest)
         head = finetuning.task.head(self.batch.condition.encoder.features(self.batch.condition.generator.spec))
         return broadcast(self.batch, head)
+
+    def _labelled_features(self, finetuning: Finetuning, draw: int) -> Labelled:
+        """Features of the label pool by the pretrained encoder, with labels and the weights of the mitigation."""
+        count, _ = self._counts(finetuning)
+        return self._mitigated(finetuning, self._labelled(self._frozen_features(draw), "train", count))
 
     def _frozen_features(self, draw: int) -> np.ndarray:
         """Features of the label pool by the pretrained encoder."""

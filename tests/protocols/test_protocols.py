@@ -97,8 +97,8 @@ def task(x: jax.Array, y: jax.Array, count: int = 24, seen: int = 16, **schedule
         schedule=ConstantSchedule.model_validate({"steps": 200, "batch": 8, "learning_rate": 1e-2} | schedule),
         augmentation=Augmentation(scale=0.1, shift=0.05, gain=0.05, offset=0.02),
     )
-    sets = (Labelled({"image": x}, y, jnp.int32(n)) for n in (count, seen))
-    return FinetuningTask(TASK, ENCODER, recipe, 1.0, *sets, jax.random.key(7))
+    train, selection = (Labelled({"image": x}, y, jnp.int32(n)) for n in (count, seen))
+    return FinetuningTask(TASK, ENCODER, recipe, 1.0, train, selection, jax.random.key(7))
 
 
 def begin() -> Any:

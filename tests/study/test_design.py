@@ -12,7 +12,7 @@ from biasprop.hardware.memory import IMAGE_CACHE_BYTES
 from biasprop.store.variables import VARIABLES
 from biasprop.study import design
 from biasprop.study.checks.factors import RESERVED
-from biasprop.study.conditions import Pretraining
+from biasprop.study.conditions import Evaluation, Pretraining
 from biasprop.study.load import load_study
 from biasprop.study.study import Study
 
@@ -192,3 +192,17 @@ def test_more_levels_and_replicates_only_append(study: Study, tmp_path: Path) ->
     before, after = design.layout(study), design.layout(grown)
     assert after.factor("labels").levels[:4] == before.factor("labels").levels
     assert after.shape == (4, 5, 2, 8)
+
+
+@pytest.mark.parametrize(
+    ("labels", "train", "validation"),
+    [(4, 2, 2), (9, 7, 2), (10, 8, 2), (50, 40, 10), (200, 160, 40), (5_000, 4_000, 1_000), (20_000, 19_000, 1_000)],
+)
+def test_a_label_budget_includes_validation(labels: int, train: int, validation: int) -> None:
+    assert Evaluation().split(labels) == (train, validation)
+
+
+def test_the_validation_set_has_a_largest_size(study: Study) -> None:
+    assert Evaluation(selection=16).split(200) == (184, 16)
+    arm = design.cells(study)[0].arms[0]
+    assert arm.condition.train_count == arm.condition.evaluation.split(arm.condition.finetuning.labels)[0]
