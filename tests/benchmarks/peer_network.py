@@ -36,20 +36,79 @@ class Block(nn.Module):
         return x + self.narrow(F.gelu(self.widen(self.norm_mlp(x)), approximate="tanh"))
 
 
+MIN_MEAN = MIN_SD = 1 / 255
+"""Smallest mean of a channel, or sd of an image, that is divided by."""
+
+
+class Normalisation(nn.Module):
+    """How the values of an image are scaled before the first layer.
+
+    Args:
+        kind: as in the study.
+        channels: of an image; the constants of ``cohort`` are one per channel, and those of ``fixed`` until set.
+    """
+
+    def __init__(self, kind: str, channels: int):
+        super().__init__()
+        if kind not in ("fixed", "cohort", "image", "colour_constancy"):
+            raise SystemExit(f"the study in PyTorch has no normalisation {kind}")
+        self.kind = kind
+        self.register_buffer("mean", torch.full((channels, 1, 1), 0.5))
+        self.register_buffer("sd", torch.full((channels, 1, 1), 0.25))
+
+    def measure(self, cohort: Tensor) -> None:
+        """Take the constants of a cohort's images, if the normalisation is of the cohort."""
+        if self.kind == "cohort":
+            variance, mean = torch.var_mean(cohort, (0, 2, 3), correction=0)
+            self.mean.copy_(mean[:, None, None])  # pyright: ignore[reportCallIssue]
+            self.sd.copy_(variance.sqrt()[:, None, None])  # pyright: ignore[reportCallIssue]
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.kind == "image":
+            variance, mean = torch.var_mean(images, (1, 2, 3), correction=0, keepdim=True)
+            return (images - mean) / torch.sqrt(variance + MIN_SD**2)
+        if self.kind == "colour_constancy":
+            images = images * (0.5 / images.mean((2, 3), keepdim=True).clamp(min=MIN_MEAN))
+        return (images - self.mean) / self.sd  # pyright: ignore[reportOperatorIssue]
+
+
 class Encoder(nn.Module):
     """Vision transformer, mean-pooled; patches by a strided convolution (measured: twice as fast as unfolding)."""
 
-    def __init__(self, size: int, channels: int, patch: int, width: int, depth: int, heads: int, expansion: int):
+    def __init__(
+        self,
+        size: int,
+        channels: int,
+        patch: int,
+        width: int,
+        depth: int,
+        heads: int,
+        expansion: int,
+        normalisation: str = "fixed",
+    ):
         super().__init__()
+        self.normalisation = Normalisation(normalisation, channels)
         self.embed = nn.Conv2d(channels, width, patch, patch)
         self.positions = nn.Parameter(0.02 * torch.randn((size // patch) ** 2, width))
         self.blocks = nn.Sequential(*(Block(width, heads, expansion) for _ in range(depth)))
         self.norm = nn.LayerNorm(width, eps=1e-6)
         self.apply(initialise)
 
-    def forward(self, images: Tensor) -> Tensor:
-        tokens = self.embed(4 * (images - 0.5)).flatten(2).mT + self.positions
+    def forward(self, images: Tensor, hidden_percent: int = 0) -> Tensor:
+        tokens = self.embed(self.normalisation(images)).flatten(2).mT + self.positions
+        if hidden_percent:
+            n, t, d = tokens.shape
+            seen = max(1, round(t * (100 - hidden_percent) / 100))
+            chosen = torch.rand(n, t, device=tokens.device).argsort(1)[:, :seen]
+            tokens = tokens.gather(1, chosen[..., None].expand(-1, -1, d))
         return self.norm(self.blocks(tokens)).mean(1)
+
+    def layers(self) -> list[list[nn.Parameter]]:
+        """Parameters layer by layer: those before the blocks, then block by block; the final norm is in the last."""
+        found = [[*self.embed.parameters(), self.positions]]
+        found += [list(block.parameters()) for block in self.blocks]
+        found[-1] += self.norm.parameters()
+        return found
 
 
 class Projection(nn.Sequential):
@@ -69,10 +128,11 @@ class Classifier(nn.Module):
         self.head = nn.Linear(features, 1)
         self.restart()
 
-    def restart(self) -> None:
-        """Begin with a head of zeros again."""
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+    @torch.no_grad()
+    def restart(self, weights: Tensor | float = 0.0, intercept: Tensor | float = 0.0) -> None:
+        """Begin again with this head."""
+        self.head.weight[:] = weights
+        self.head.bias[:] = intercept
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.encoder(images))[:, 0]

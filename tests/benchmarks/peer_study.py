@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import copy
 import functools
+import itertools
 import json
 import math
 import sys
@@ -28,9 +29,11 @@ from torch import Tensor, nn
 
 from biasprop.hardware import environment
 from tests.benchmarks.peer_network import Classifier, Encoder, Projection, Views, initialise, nt_xent
+from tests.benchmarks.peer_optimiser import decayed_layers, optimiser, orthogonalised
+from tests.benchmarks.peer_stopping import rule
 
-JUDGED = 50
-"""Steps between two looks at the selection subjects."""
+TIMED = 4
+"""Segments of the timed fine-tuning, as in :mod:`biasprop.bench.stages`."""
 
 AT_ONCE = 1_000
 """Images encoded at once where nothing is learned."""
@@ -91,19 +94,33 @@ class Peer:
         views = self.views(told["augmentation"])
 
         def loss_of(images: Tensor) -> Tensor:
-            return nt_xent(projection(encoder(views(torch.cat([images, images])))), told["temperature"])
+            features = encoder(views(torch.cat([images, images])), told.get("hidden_percent", 0))
+            return nt_xent(projection(features), told["temperature"])
 
         return encoder, projection, self.fast(loss_of)
 
+    @functools.cached_property
+    def orthogonalised(self) -> Callable[[list[Tensor]], list[Tensor]]:
+        """Muon's iteration."""
+        return self.fast(orthogonalised)
+
+    def untrained(self, cell: int) -> Encoder:
+        """An untrained encoder, with the constants of the cell's cohort if its normalisation has any."""
+        encoder = self.encoder()
+        if encoder.normalisation.kind == "cohort":
+            encoder.normalisation.measure(self.cohort(cell)[: self.recipe["cells"][cell]["cohort"]])
+        return encoder
+
     def pretraining(self, cell: int) -> tuple[nn.Module, Callable[[int], Tensor]]:
         """An untrained encoder and the function that takes one step of its pretraining."""
-        told = self.recipe["cells"][cell]["pretraining"]
-        schedule = told["schedule"]
+        told = self.recipe["cells"][cell]
+        schedule = told["pretraining"]["schedule"]
         encoder, projection, loss_of = self.pretraining_loss
-        encoder.load_state_dict(self.encoder().state_dict())
+        encoder.load_state_dict(self.untrained(cell).state_dict())
         projection.apply(initialise)
         images = self.cohort(cell)
-        step = optimiser([*encoder.parameters(), *projection.parameters()], [], schedule)
+        layers = [(1.0, [*encoder.parameters(), *projection.parameters()])]
+        step = optimiser(layers, [], schedule, self.orthogonalised)
 
         def take(i: int) -> Tensor:
             rows = torch.randint(told["cohort"], (schedule["batch"],), device=self.device)
@@ -122,39 +139,64 @@ class Peer:
 
         return model, self.fast(loss_of)
 
-    def finetuning(self, encoder: nn.Module, labels: int, recipe: str) -> tuple[Classifier, Callable[[int], Tensor]]:
-        """A classifier from an encoder and the function that takes one step of its training."""
-        schedule, augmentation = (self.recipe["full"][recipe][name] for name in ("schedule", "augmentation"))
-        model, loss_of = self.finetuning_loss(json.dumps(augmentation))
-        model.encoder.load_state_dict(encoder.state_dict())
-        model.restart()
-        train, label = self.images("train-0"), self.numbers("train-label").float()
-        step = optimiser(list(model.encoder.parameters()), list(model.head.parameters()), schedule)
+    def finetuning(
+        self, encoder: nn.Module, labels: dict[str, int], recipe: dict[str, Any], draw: int, frozen: Tensor | None
+    ) -> tuple[Classifier, Callable[[int, float], Tensor]]:
+        """A classifier from an encoder, and the function that takes one step of its training.
 
-        def take(i: int) -> Tensor:
-            rows = torch.randint(labels, (schedule["batch"],), device=self.device)
-            return step(i, lambda: loss_of(train[rows], label[rows]))
+        Args:
+            encoder: pretrained or not.
+            labels: the label budget, with how many to train and to validate on.
+            recipe: of fine-tuning.
+            draw: of labelled subjects.
+            frozen: features of the label pool by this encoder; computed where they are needed and None.
+        """
+        schedule, n = recipe["schedule"], labels["train"]
+        model, loss_of = self.finetuning_loss(json.dumps(recipe["augmentation"]))
+        model.encoder.load_state_dict(encoder.state_dict())
+        train, label = self.images(f"train-{draw}"), self.numbers("train-label").float()
+        if recipe["head_first"]:
+            features = self.encode(model.encoder, train) if frozen is None else frozen
+            penalty = torch.tensor([recipe["head_penalty"]], device=self.device)
+            weights, intercepts = solve(features[:n], label[:n], penalty)
+            model.restart(weights[0], intercepts[0])
+        else:
+            model.restart()
+        layers = decayed_layers(model.encoder.layers(), recipe["layer_decay"])
+        step = optimiser(layers, model.head.parameters(), schedule, self.orthogonalised)
+
+        def take(i: int, factor: float) -> Tensor:
+            rows = torch.randint(n, (schedule["batch"],), device=self.device)
+            return step(i, lambda: loss_of(train[rows], label[rows]), factor)
 
         return model, take
 
     @torch.inference_mode()
-    def judge(self, model: nn.Module, labels: int) -> float:
-        """Mean log loss of those who select."""
-        n = min(labels, self.recipe["evaluation"]["selection"])
+    def judge(self, model: nn.Module, n: int) -> float:
+        """Mean log loss of the first validation subjects."""
         log_odds = model(self.images("selection")[:n])
         return float(F.binary_cross_entropy_with_logits(log_odds, self.numbers("selection-label")[:n].float()))
 
-    def finetuned(self, encoder: nn.Module, labels: int, recipe: str) -> Classifier:
-        """The best classifier by selection loss on the way."""
-        model, take = self.finetuning(encoder, labels, recipe)
-        steps = self.recipe["full"][recipe]["schedule"]["steps"]
+    def finetuned(
+        self,
+        encoder: nn.Module,
+        labels: dict[str, int],
+        recipe: dict[str, Any],
+        draw: int = 0,
+        frozen: Tensor | None = None,
+    ) -> Classifier:
+        """The classifier of lowest validation loss on the way, or the last one where that does not decide."""
+        model, take = self.finetuning(encoder, labels, recipe, draw, frozen)
+        stopping, step = rule(recipe, labels["budget"]), 0
         best, kept = math.inf, copy.deepcopy(model.state_dict())
-        for i in range(steps):
-            take(i)
-            if (i + 1) % JUDGED == 0 or i + 1 == steps:
-                loss = self.judge(model, labels)
-                if loss < best:
-                    best, kept = loss, copy.deepcopy(model.state_dict())
+        while step < stopping.end:
+            for i in range(step, min(step + self.recipe["segment"], stopping.end)):
+                take(i, stopping.factor(i))
+            step += self.recipe["segment"]
+            loss = self.judge(model, labels["validation"])
+            if loss < best or not stopping.validated:
+                best, kept = loss, copy.deepcopy(model.state_dict())
+            stopping.follow(step, loss)
         model.load_state_dict(kept)
         return model
 
@@ -166,11 +208,12 @@ class Peer:
         return torch.cat([encoder(part) for part in images.split(AT_ONCE)])
 
     @torch.inference_mode()
-    def probe(self, train: Tensor, selection: Tensor, labels: int) -> tuple[Tensor, Tensor]:
-        """Weights and intercept of the best of all penalties by selection loss; they are solved as one batch."""
-        penalties = torch.tensor(self.recipe["linear_probe"]["penalties"], device=self.device)
-        weights, intercepts = solve(train[:labels], self.numbers("train-label")[:labels].float(), penalties)
-        n = min(labels, len(selection))
+    def probe(self, train: Tensor, selection: Tensor, labels: dict[str, int]) -> tuple[Tensor, Tensor]:
+        """Weights and intercept of the best of all penalties by validation loss; they are solved as one batch."""
+        penalties = torch.tensor(self.recipe["penalties"], device=self.device)
+        n = labels["train"]
+        weights, intercepts = solve(train[:n], self.numbers("train-label")[:n].float(), penalties)
+        n = labels["validation"]
         log_odds = selection[:n] @ weights.mT + intercepts
         wanted = self.numbers("selection-label")[:n, None].float().expand_as(log_odds)
         best = F.binary_cross_entropy_with_logits(log_odds, wanted, reduction="none").mean(0).argmin()
@@ -205,23 +248,25 @@ class Peer:
             for i in range(told["pretraining"]["schedule"]["steps"]):
                 take(i)
         else:
-            encoder = self.encoder()
+            encoder = self.untrained(cell)
         clock("pretrain")
         frozen = self.features(encoder)
         selection = self.encode(encoder, self.images("selection"))
         clock("evaluate")
-        for draw in range(self.recipe["linear_probe"]["draws"]):
-            train = self.encode(encoder, self.images(f"train-{draw}"))
+        draws = self.recipe["draws"]
+        pools = [self.encode(encoder, self.images(f"train-{draw}")) for draw in range(max(draws.values()))]
+        for draw, pool in enumerate(pools[: draws["linear_probe"]]):
             for labels in self.recipe["labels"]:
-                weights, intercept = self.probe(train, selection, labels)
-                scores[f"linear_probe {labels} {draw}"] = (frozen["test"] @ weights + intercept).cpu().numpy()
+                weights, intercept = self.probe(pool, selection, labels)
+                scores[f"linear_probe {labels['budget']} {draw}"] = (frozen["test"] @ weights + intercept).cpu().numpy()
         clock("probe")
-        for labels in self.recipe["labels"]:
-            model = self.finetuned(encoder, labels, "pretrained" if trains else "scratch")
+        recipe = self.recipe["full"]["pretrained" if trains else "scratch"]
+        for labels, draw in itertools.product(self.recipe["labels"], range(draws["full"])):
+            model = self.finetuned(encoder, labels, recipe, draw, pools[draw])
             clock("finetune")
             own = self.features(model.encoder)
             with torch.inference_mode():
-                scores[f"full {labels} 0"] = model.head(own["test"])[..., 0].cpu().numpy()
+                scores[f"full {labels['budget']} {draw}"] = model.head(own["test"])[..., 0].cpu().numpy()
             clock("evaluate")
         np.savez(self.folder / f"scores-{cell}-{self.replicate}.npz", **scores)
         return {"cell": cell, "replicate": self.replicate, "seconds": spent}
@@ -252,34 +297,6 @@ def solve(features: Tensor, labels: Tensor, penalties: Tensor) -> tuple[Tensor, 
     return weights, theta[:, -1] - weights @ mean
 
 
-def optimiser(
-    parameters: list[nn.Parameter], head: list[nn.Parameter], schedule: dict[str, Any]
-) -> Callable[[int, Callable[[], Tensor]], Tensor]:
-    """A step of AdamW (PyTorch's fused kernel), warm-up and cosine, gradients clipped to norm 1."""
-    decayed = [leaf for leaf in parameters if leaf.ndim > 1]
-    free = [leaf for leaf in parameters if leaf.ndim <= 1] + head
-    groups = [{"params": decayed, "weight_decay": schedule["weight_decay"]}, {"params": free, "weight_decay": 0.0}]
-    adamw = torch.optim.AdamW(groups, lr=0.0, fused=True)
-    warmup, steps = schedule["warmup"], schedule["steps"]
-
-    def step(i: int, loss_of: Callable[[], Tensor]) -> Tensor:
-        progress = i / steps
-        rising, falling = (
-            progress / max(warmup, 1e-6),
-            0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup))),
-        )
-        for group in adamw.param_groups:
-            group["lr"] = schedule["learning_rate"] * (rising if progress < warmup else falling)
-        adamw.zero_grad(set_to_none=True)
-        loss = loss_of()
-        loss.backward()
-        nn.utils.clip_grad_norm_(decayed + free, 1.0, foreach=True)
-        adamw.step()
-        return loss
-
-    return step
-
-
 class Unit(NamedTuple):
     """What is repeated to time a stage; the same as :class:`biasprop.bench.stages.Stage` has."""
 
@@ -291,15 +308,10 @@ class Unit(NamedTuple):
 def units(peer: Peer) -> dict[str, Unit]:
     """One unit of each stage, of the first cell that is pretrained and the largest label budget."""
     cell = next(i for i, told in enumerate(peer.recipe["cells"]) if told["pretraining"])
-    labels = peer.recipe["labels"]
+    labels, segment = peer.recipe["labels"], peer.recipe["segment"]
     _, pretrain = peer.pretraining(cell)
-    model, finetune = peer.finetuning(peer.encoder(), labels[-1], "pretrained")
-    encoder = peer.encoder()
-
-    def finetune_and_judge() -> None:
-        for i in range(JUDGED):
-            finetune(i)
-        peer.judge(model, labels[-1])
+    encoder, full = peer.encoder(), peer.recipe["full"]["pretrained"]
+    shorter = full | {"schedule": full["schedule"] | {"steps": TIMED * segment}}
 
     def probe() -> list[Any]:
         train, selection = (peer.encode(encoder, peer.images(name)) for name in ("train-0", "selection"))
@@ -308,8 +320,10 @@ def units(peer: Peer) -> dict[str, Unit]:
     judges = len(peer.images("calibration")) + peer.subgroups * len(peer.images("test-0"))
     batch = peer.recipe["cells"][cell]["pretraining"]["schedule"]["batch"]
     return {
-        "pretrain": Unit(lambda: [pretrain(i) for i in range(JUDGED)], JUDGED * batch),
-        "finetune": Unit(finetune_and_judge, JUDGED * peer.recipe["full"]["pretrained"]["schedule"]["batch"]),
+        "pretrain": Unit(lambda: [pretrain(i) for i in range(segment)], segment * batch),
+        "finetune": Unit(
+            lambda: peer.finetuned(encoder, labels[-1], shorter), TIMED * segment * full["schedule"]["batch"]
+        ),
         "probe": Unit(probe, len(labels)),
         "evaluate": Unit(lambda: peer.features(encoder), judges),
     }

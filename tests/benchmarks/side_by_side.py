@@ -2,8 +2,9 @@
 
 Stages are timed one process at a time, ours and PyTorch's in turn; the ratio is the median of the paired ratios. Then
 one pretrained and one untrained encoder of the study with all their steps, the same arms and images, two processes on
-either side, in turn as well. And whether the AUCs of the two agree, without which no figure counts. PyTorch's images
-are rendered beforehand, by our generator, once a replicate.
+either side, in turn as well. And whether the AUCs of the two agree, without which no figure counts, and how long either
+takes to the same interval of the primary contrast. PyTorch's images are rendered beforehand, by our generator, once a
+replicate.
 """
 
 from __future__ import annotations
@@ -22,10 +23,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from tests.benchmarks import agreement, same_interval
 
 STAGES = ("pretrain", "finetune", "probe", "evaluate")
-PROTOCOLS = ("linear_probe", "full")
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -37,6 +37,19 @@ def arguments() -> argparse.ArgumentParser:
     add("--cells", type=int, default=1, metavar="N", help="the first N pretraining conditions and scratch (1)")
     add("--replicates", type=int, default=1, metavar="N", help="replicates of the study (1)")
     add("--repeats", type=int, default=3, metavar="N", help="pairs of timings of each stage and of the study (3)")
+    add(
+        "--recipe",
+        choices=("study", "plain"),
+        default="study",
+        help="how PyTorch trains: as the study says, or AdamW with cosine decay, as written without a search",
+    )
+    add(
+        "--sd",
+        type=float,
+        nargs=2,
+        metavar=("OURS", "THEIRS"),
+        help="sd over replicates of the primary contrast, if known; else of the replicates that ran",
+    )
     add("--only", choices=("stages", "study"), help="one of the two parts")
     add("--device", choices=("cpu", "cuda"), default="cpu", help="what PyTorch computes on; ours takes what JAX finds")
     add("--width", type=int, default=1, metavar="N", help="cells in a batch of ours, stages only (1)")
@@ -106,19 +119,18 @@ def our_study(study: Path, overrides: Sequence[str], only: Sequence[str], out: P
     line = [sys.executable, "-m", "biasprop.run", str(study), "--out", str(out), "--json", "-q"]
     line += [word for each in overrides for word in ("--set", each)] + [w for each in only for w in ("--only", each)]
     began = time.perf_counter()
-    done = subprocess.run(line, check=True, capture_output=True, text=True)
+    done = subprocess.run(line, check=True, stdout=subprocess.PIPE, text=True)
     wall = time.perf_counter() - began
     store = json.loads(done.stdout)["store"]
-    events = [json.loads(event) for event in (Path(store) / "events.jsonl").read_text().splitlines()]
-    spent = [event["seconds"] for event in events if event["event"] == "cells"]
-    return {"wall": wall, "seconds": _summed(spent), "store": store}
+    return {"wall": wall, "cells": same_interval.timed_cells(store), "store": store}
 
 
-def their_study(folder: Path, tasks: Sequence[dict[str, int]], how: Sequence[str]) -> dict[str, Any]:
-    """The same cells by two worker processes, each taking the next that is left."""
+def their_study(
+    folder: Path, tasks: Sequence[dict[str, int]], how: Sequence[str], processes: int, scratch: int
+) -> dict[str, Any]:
+    """The same cells by worker processes, each taking the next that is left; ``scratch`` is the number of that cell."""
     began, left, answers = time.perf_counter(), list(tasks), []
     line = ["tests.benchmarks.peer_study", str(folder), *how]
-    processes = 1 if "cuda" in how else min(2, os.cpu_count() or 1)
     with workers(*[line] * processes) as started:
 
         def feed(worker: Worker) -> None:
@@ -131,61 +143,38 @@ def their_study(folder: Path, tasks: Sequence[dict[str, int]], how: Sequence[str
         for thread in threads:
             thread.join()
     assert len(answers) == len(tasks), "a worker was lost"
-    return {"wall": time.perf_counter() - began, "seconds": _summed([answer["seconds"] for answer in answers])}
-
-
-def agreement(store: str, folder: Path, cells: dict[str, int], replicates: int) -> list[dict[str, Any]]:
-    """Difference of AUC (theirs minus ours) by protocol: mean over arms and subgroups, its error over cells."""
-    from biasprop import open_cube
-    from biasprop.metrics import auc
-
-    cube = open_cube(store).load()
-    found = []
-    for protocol in PROTOCOLS:
-        differences, levels = [], []
-        for label, index in cells.items():
-            for replicate in range(replicates):
-                scores = np.load(folder / f"scores-{index}-{replicate}.npz", allow_pickle=False)
-                truth = np.load(folder / f"{replicate}-test-label.npy", allow_pickle=False)
-                theirs, own = [], []
-                for name in (name for name in scores if name.startswith(protocol)):
-                    _, budget, draw = name.split()
-                    at = {"pretraining": label, "labels": int(budget), "protocol": protocol, "replicate": replicate}
-                    arm = cube.score.sel(at).isel(draw=int(draw)).transpose("subgroup", "subject").values
-                    own.append([auc(row, truth) for row in arm])
-                    theirs.append([auc(row, truth) for row in scores[name]])
-                differences.append(np.mean(theirs) - np.mean(own))
-                levels.append((np.mean(own), np.mean(theirs)))
-        error = float(np.std(differences, ddof=1) / len(differences) ** 0.5) if len(differences) > 1 else float("nan")
-        mean = np.mean(levels, axis=0)
-        row = {"protocol": protocol, "ours": float(mean[0]), "theirs": float(mean[1])}
-        found.append(row | {"difference": float(np.mean(differences)), "error": error, "cells": len(differences)})
-    return found
+    kinds = ["scratch" if answer["cell"] == scratch else "pretrained" for answer in answers]
+    spent = [sum(answer["seconds"].values()) for answer in answers]
+    return {"wall": time.perf_counter() - began, "cells": list(zip(kinds, spent, strict=True))}
 
 
 def overrides(study: Path, part: float) -> list[str]:
     """``--set`` words that leave a part of all training steps, in whole segments: we compute no others."""
-    from biasprop.nn.optimisation import SEGMENT
     from biasprop.study import design
     from biasprop.study.load import load_study
+    from tests.benchmarks.images import whole_segments
 
     whole = load_study(study)
     protocols = {
         arm.condition.finetuning.protocol.kind: arm.condition.finetuning.protocol for _, arm in design.arms(whole)
     }
-    full = protocols["full"].model_dump()
-    steps = {"pretraining.schedule.steps": whole.pretraining.schedule.steps}
-    steps |= {f"{name}.schedule.steps": full[name]["schedule"]["steps"] for name in ("pretrained", "scratch")}
-    shorter = {name: max(1, round(part * count / SEGMENT)) * SEGMENT for name, count in steps.items()}
-    recipes = []
-    for name in ("pretrained", "scratch"):
-        told = full[name]["schedule"] | {"steps": shorter[f"{name}.schedule.steps"]}
-        recipes.append(f"{name} = {{ schedule = {{ {', '.join(f'{k} = {v}' for k, v in told.items())} }} }}")
-    level = f'{{ kind = "full", {", ".join(recipes)} }}'
+    probe, full = (protocols[kind].model_dump() for kind in agreement.PROTOCOLS)
+    for recipe in (full["pretrained"], full["scratch"]):
+        for table, names in (("schedule", ("steps",)), ("stopping", ("patience", "shortest", "fixed_steps"))):
+            recipe[table] |= {name: whole_segments(recipe[table][name], part) for name in names}
     return [
-        f"pretraining.schedule.steps={shorter['pretraining.schedule.steps']}",
-        f'factors.protocol.levels=["linear_probe", {level}]',
+        f"pretraining.schedule.steps={whole_segments(whole.pretraining.schedule.steps, part)}",
+        f"factors.protocol.levels=[{_inline(probe)}, {_inline(full)}]",
     ]
+
+
+def _inline(value: Any) -> str:
+    """A value as TOML in one line."""
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{name} = {_inline(part)}' for name, part in value.items())} }}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_inline, value))}]"
+    return json.dumps(value)
 
 
 def main() -> None:
@@ -200,14 +189,25 @@ def main() -> None:
     from biasprop.study.load import load_study
     from tests.benchmarks.images import export
 
-    labels = [cell.label for cell in design.cells(load_study(given.study, ("replicates=1",)))]
+    whole = load_study(given.study)
+    labels = [cell.label for cell in design.cells(whole) if cell.replicate == 0]
     chosen = [*[one for one in labels if one != "scratch"][: given.cells], "scratch"]
     how = ["--device", given.device, *(["--no-compile"] if given.no_compile else [])]
-    found: dict[str, Any] = {"machine": {"before": load()}, "fingerprint": device.fingerprint(1), "torch": _torch()}
+    found: dict[str, Any] = {
+        "machine": {"before": load()},
+        "fingerprint": device.fingerprint(1),
+        "torch": _torch(),
+        "recipe": given.recipe,
+    }
     changes = [*overrides(given.study, given.steps), f"replicates={given.replicates}"]
     with device.computing(), tempfile.TemporaryDirectory(prefix="side-by-side-") as place:
         folder = Path(place)
-        rendering = export(load_study(given.study, tuple(changes)), folder, given.replicates)
+        rendering = export(
+            load_study(given.study, tuple(changes)),
+            folder,
+            given.replicates,
+            plain=given.steps if given.recipe == "plain" else None,
+        )
         _tell(f"images of the peer rendered in {rendering:.1f} s")
         if given.only != "study":
             ours = ["tests.benchmarks.ours", str(given.study), "--width", str(given.width)]
@@ -215,25 +215,35 @@ def main() -> None:
         if given.only != "stages":
             tasks = [{"cell": labels.index(one), "replicate": r} for r in range(given.replicates) for one in chosen]
             only = [f"pretraining={one}" for one in chosen]
+            processes = 1 if given.device == "cuda" else min(2, os.cpu_count() or 1)
             found["study"] = []
             for repeat in range(given.repeats):
                 own = our_study(given.study, changes, only, folder / f"results-{repeat}")
-                other = their_study(folder, tasks, how)
-                other["wall"] += rendering / 2  # as if both processes rendered
+                other = their_study(folder, tasks, how, processes, labels.index("scratch"))
+                other["wall"] += rendering / processes  # as if all processes rendered
                 found["study"].append({"steps": given.steps, "ours": own, "theirs": other})
                 _tell(_study_line(found["study"][-1:]))
-            found["agreement"] = agreement(
-                found["study"][0]["ours"]["store"], folder, {one: labels.index(one) for one in chosen}, given.replicates
+            indices = {one: labels.index(one) for one in chosen}
+            store = found["study"][0]["ours"]["store"]
+            measures = agreement.both(whole, store, folder, indices, given.replicates)
+            found["agreement"] = agreement.differences(*measures, chosen)
+            found["same interval"] = same_interval.compare(
+                whole,
+                labels,
+                {
+                    side: [cell for pair in found["study"] for cell in pair[side]["cells"]]
+                    for side in same_interval.SIDES
+                },
+                dict(zip(same_interval.SIDES, measures, strict=True)),
+                rendering / given.replicates,
+                given.sd,
+                processes,
             )
     found["machine"]["after"] = load()
     if given.json:
         print(json.dumps(found))
     else:
         print(*_summary(found), sep="\n")
-
-
-def _summed(spent: Sequence[dict[str, float]]) -> dict[str, float]:
-    return {name: sum(each.get(name, 0.0) for each in spent) for name in {name for each in spent for name in each}}
 
 
 def _stage_line(row: dict[str, Any]) -> str:
@@ -249,18 +259,12 @@ def _study_line(pairs: Sequence[dict[str, Any]]) -> str:
     ours, theirs = (statistics.median(pair[side]["wall"] for pair in pairs) for side in ("ours", "theirs"))
     ratios = sorted(pair["theirs"]["wall"] / pair["ours"]["wall"] for pair in pairs)
     own, other = (
-        statistics.median(sum(pair[side]["seconds"].values()) for pair in pairs) for side in ("ours", "theirs")
+        statistics.median(sum(seconds for _, seconds in pair[side]["cells"]) for pair in pairs)
+        for side in ("ours", "theirs")
     )
     return (
         f"study with {pairs[0]['steps']:.3g} of its steps: ours {ours:.1f} s, PyTorch {theirs:.1f} s; ratio "
         f"{statistics.median(ratios):.2f} [{ratios[0]:.2f}, {ratios[-1]:.2f}]; computing {own:.0f} s, {other:.0f} s"
-    )
-
-
-def _agreement_line(row: dict[str, Any]) -> str:
-    return (
-        f"AUC {row['protocol']}: ours {row['ours']:.3f}, PyTorch {row['theirs']:.3f}, difference "
-        f"{row['difference']:+.4f} +- {row['error']:.4f} (standard error over {row['cells']} cells)"
     )
 
 
@@ -272,7 +276,11 @@ def _summary(found: dict[str, Any]) -> list[str]:
     ]
     lines += [_stage_line(row) for row in found.get("stages", [])]
     lines += [_study_line(found["study"])] if "study" in found else []
-    return lines + [_agreement_line(row) for row in found.get("agreement", [])]
+    lines += [agreement.difference_line(row) for row in found.get("agreement", [])]
+    if found["recipe"] == "plain" and "study" in found:
+        lines.append("PyTorch trained by another recipe, so that its AUCs are not meant to be ours")
+    compared = found.get("same interval")
+    return lines + (same_interval.table(compared, found["study"][0]["steps"]) if compared else [])
 
 
 def _torch() -> str:
