@@ -153,10 +153,13 @@ class Finetuner:
         params |= jax.vmap(lambda method, *rest: method.start(*rest))(mitigation, train)
         labels = broadcast(self.batch, np.int32(finetuning.labels))
         run = over_cells(_started)(task, recipe, labels, params)
-        while (step := int(np.max(run.state.step))) < (end := int(np.max(run.course.cooldown.end))):
+        step, end = 0, int(np.max(recipe.schedule.steps))
+        while True:
             report("finetune", step, end)
             run = jax.block_until_ready(over_cells(_finetuning_segment)(task, recipe.stopping, run))
-        return task, run.state, run.best
+            step, end = int(np.max(run.state.step)), int(np.max(run.course.cooldown.end))
+            if step >= end:
+                return task, run.state, run.best
 
     def _initial_head(self, finetuning: Finetuning, recipe: Recipe, draw: int) -> ReadOut:
         """The head before gradient fine-tuning: fitted to frozen features, or at chance."""
