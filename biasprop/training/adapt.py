@@ -143,11 +143,11 @@ class Finetuner:
         params = jax.vmap(lambda method, *rest: method.start(*rest, head))(protocol, head_key, encoder, self.params)
         params |= jax.vmap(lambda method, *rest: method.start(*rest))(mitigation, train)
         state = over_cells(optimisation.start)(task, params)
-        best, steps = (params, jnp.full(len(self.batch.key), jnp.inf)), int(np.max(task.schedule.steps))
+        best, steps = (params, np.full(len(self.batch.key), np.inf, np.float32)), int(np.max(task.schedule.steps))
         for segment in range(optimisation.segment_count(steps)):
             report("finetune", min(segment * optimisation.SEGMENT, steps), steps)
             state, best = over_cells(_finetuning_segment)(task, state, best)
-            best[1].block_until_ready()
+            jax.block_until_ready(best[1])
         return task, state, best[0]
 
     def _train_examples(self, draw: int) -> Chunks:
