@@ -99,11 +99,10 @@ class CellBatch:
             self._report_step("compile", 0, 1)
 
         with rehearsal():
-            if params is None:
-                params, _ = pretrain.pretrain(self.batch, report, None, self.encoders.largest_cohort)
-            self._per_cell(params)
+            known = params or pretrain.pretrain(self.batch, report, None, self.encoders.largest_cohort)[0]
+            self._per_cell(known)
             for one, group in self._by_population(arms):
-                finetuner, scorer, _ = self._prepared(one, params["encoder"])
+                finetuner, scorer, _ = self._prepared(one, known["encoder"])
                 for k in group:
                     scorer.score(finetuner.adapt(self.members[0].arms[k].condition.finetuning, 0, report))
 

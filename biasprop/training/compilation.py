@@ -21,6 +21,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from biasprop.store.file_lock import locked
 
@@ -29,6 +30,12 @@ FOLDER = "programs"
 
 WAIT_EVENT = "/biasprop/compile/wait_duration"
 """Event of ``jax.monitoring``: seconds in which another process compiled what this one needs."""
+
+MAX_WAIT_S = 600.0
+"""Seconds after which a process compiles a program itself, because the one that locked it may be suspended."""
+
+POLL_INTERVAL_S = 0.05
+"""Seconds between two looks at whether a program is compiled."""
 
 MAX_CALLS = 1_000
 """Calls of one program in a rehearsal, after which it ends: a loop that depends on results might not."""
@@ -53,7 +60,7 @@ class Program:
     def __call__(self, *arguments: Any) -> Any:
         """The function's results; those of a rehearsal have the right structure, shapes and types, and no meaning."""
         leaves, structure = jax.tree.flatten(arguments)
-        if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+        if any(isinstance(leaf, Tracer) for leaf in leaves):
             return self.jitted(*arguments)
         types = structure, tuple(map(jax.typeof, leaves))
         if (calls := _rehearsed.get()) is not None:
@@ -114,8 +121,7 @@ def _compile(lowered: Any) -> bool:
     cache = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
     if not cache:
         return True
-    name = hashlib.blake2b(lowered.as_text().encode(), digest_size=16).hexdigest()
-    mark = Path(cache) / FOLDER / name
+    mark = _mark(lowered, Path(cache))
     lock = mark.with_suffix(".lock")
     with suppress(OSError):  # the folder cannot be written
         if mark.exists():
@@ -132,12 +138,19 @@ def _compile(lowered: Any) -> bool:
     return True
 
 
+def _mark(lowered: Any, cache: Path) -> Path:
+    """The file which says that a program has been compiled into the cache."""
+    return cache / FOLDER / hashlib.blake2b(lowered.as_text().encode(), digest_size=16).hexdigest()
+
+
 def _wait(lock: Path) -> None:
     """Wait until another process has compiled a program, and compile others before."""
     if functions := _ahead.get():
         with suppress(Exception):  # then the programs are compiled when they are needed
             functions.pop()()
-    began = time.monotonic()
-    with locked(lock):
-        pass
+    began, free = time.monotonic(), False
+    while not free and time.monotonic() < began + MAX_WAIT_S:
+        time.sleep(POLL_INTERVAL_S)
+        with locked(lock, wait=False) as free:
+            pass
     jax.monitoring.record_event_duration_secs(WAIT_EVENT, time.monotonic() - began)
