@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -17,6 +17,7 @@ from biasprop.execution import variables
 from biasprop.execution.encoders import BatchEncoders
 from biasprop.execution.stage_timer import StageTimer
 from biasprop.hardware import device
+from biasprop.interfaces import Params
 from biasprop.observers import calibration_cache
 from biasprop.population import rosters
 from biasprop.status import TO_DO, Status
@@ -25,8 +26,9 @@ from biasprop.store.store import Store
 from biasprop.study.design import Arm, Cell
 from biasprop.study.study import Study
 from biasprop.terminal import first_line
-from biasprop.training import adapt, rendering, score
+from biasprop.training import adapt, pretrain, rendering, score
 from biasprop.training.batching import Batch
+from biasprop.training.compilation import ahead, rehearsal
 
 MAX_CAUSE = 300
 """Characters of an error that a line of the report shows; the event log has its traceback."""
@@ -80,35 +82,69 @@ class CellBatch:
 
     def run(self, arms: list[int]) -> None:
         """Compute and store the arms at these positions of every member's list."""
-        params, diverged = self.encoders.load_or_pretrain()
-        first = self.members[0]
+        with ahead(lambda: self.rehearse(arms)):
+            params, diverged = self.encoders.load_or_pretrain()
+        with ahead(lambda: self.rehearse(arms, params)):
+            self._run(arms, params, diverged)
+
+    def rehearse(self, arms: list[int], params: Params | None = None) -> None:
+        """Compile the programs of these arms, as far as no other process is compiling them; nothing is computed.
+
+        Args:
+            arms: positions in every member's list.
+            params: from pretraining, if that is done.
+        """
+
+        def report(*_: Any) -> None:
+            self._report_step("compile", 0, 1)
+
+        with rehearsal():
+            known = params or pretrain.pretrain(self.batch, report, None, self.encoders.largest_cohort)[0]
+            self._per_cell(known)
+            for one, group in self._by_population(arms):
+                finetuner, scorer, _ = self._prepared(one, known["encoder"])
+                for k in group:
+                    scorer.score(finetuner.adapt(self.members[0].arms[k].condition.finetuning, 0, report))
+
+    def _run(self, arms: list[int], params: Params, diverged: list[str]) -> None:
         with self.timer.stage("evaluate"):
-            results = variables.EncoderResults(self.batch, params, self.study.evaluation.pretext)
-            per_cell = variables.data_of_encoders(
-                results, first.condition, first.arms[0].condition, self.store.layout.sizes
-            )
-        params = params["encoder"]
-        # Size arrays for all arms of the cell, not only those to compute now, so that compiled shapes never differ.
-        conditions = [arm.condition for arm in first.arms]
-        pool = max(condition.train_count for condition in conditions)
-        for one, group in itertools.groupby(sorted(arms, key=self._population), self._population):
+            per_cell = self._per_cell(params)
+        for one, group in self._by_population(arms):
             with self.timer.stage("render"):
                 self._report_step("render", 0, 1)
-                finetuning, evaluation = conditions[one].finetuning, conditions[one].evaluation
-                roster = rosters.rosters(
-                    finetuning,
-                    evaluation,
-                    list(self.study.subgroups),
-                    pool,
-                    self.study.generator.diseases,
-                    rendering.missed_labels(self.batch),
-                )
-                finetuner = adapt.Finetuner(self.batch, params, roster, evaluation)
-                scorer = score.Scorer(self.batch, params, roster, finetuner.sets)
-                latents = rendering.latents(self.batch, roster)
-                jax.block_until_ready(finetuner.sets)
+                finetuner, scorer, latents = self._prepared(one, params["encoder"])
             for k in group:
                 self._arm(k, finetuner, scorer, latents, per_cell, diverged)
+
+    def _per_cell(self, params: Params) -> dict[str, np.ndarray]:
+        """Stored variables of every encoder."""
+        results = variables.EncoderResults(self.batch, params, self.study.evaluation.pretext)
+        first = self.members[0]
+        return variables.data_of_encoders(results, first.condition, first.arms[0].condition, self.store.layout.sizes)
+
+    def _prepared(self, one: int, params: Params) -> tuple[adapt.Finetuner, score.Scorer, rendering.Latents]:
+        """What arms share whose subjects come from the populations of the arm at this position."""
+        # Size arrays for all arms of the cell, not only those to compute now, so that compiled shapes never differ.
+        conditions = [arm.condition for arm in self.members[0].arms]
+        pool = max(condition.train_count for condition in conditions)
+        finetuning, evaluation = conditions[one].finetuning, conditions[one].evaluation
+        roster = rosters.rosters(
+            finetuning,
+            evaluation,
+            list(self.study.subgroups),
+            pool,
+            self.study.generator.diseases,
+            rendering.missed_labels(self.batch),
+        )
+        finetuner = adapt.Finetuner(self.batch, params, roster, evaluation)
+        scorer = score.Scorer(self.batch, params, roster, finetuner.sets)
+        latents = rendering.latents(self.batch, roster)
+        jax.block_until_ready(finetuner.sets)
+        return finetuner, scorer, latents
+
+    def _by_population(self, arms: list[int]) -> Iterator[tuple[int, Iterator[int]]]:
+        """Arms grouped by their populations, each with the position of the first arm that has them."""
+        return itertools.groupby(sorted(arms, key=self._population), self._population)
 
     def _population(self, k: int) -> int:
         """Position of the first arm whose subjects come from the same populations as those of the k-th arm."""

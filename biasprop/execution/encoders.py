@@ -75,7 +75,7 @@ class BatchEncoders:
             return self._load(keys) or self._pretrain(keys)
 
     def _load(self, keys: list[str]) -> tuple[Params, list[str]] | None:
-        template = jax.eval_shape(lambda: pretrain.untrained(self.batch))
+        template = jax.eval_shape(lambda key: pretrain.untrained(self.batch._replace(key=key)), self.batch.key)
         names = _leaf_names(template)
         shapes = [
             (name, leaf.shape[1:], leaf.dtype) for name, leaf in zip(names, jax.tree.leaves(template), strict=True)
@@ -96,11 +96,13 @@ class BatchEncoders:
         with self.timer.stage("pretrain"):
             params, diverged = pretrain.pretrain(self.batch, self.report, checkpoint, self.largest_cohort)
             jax.block_until_ready(params)
+        arrays = {
+            name: np.asarray(leaf) for name, leaf in zip(_leaf_names(params), jax.tree.leaves(params), strict=True)
+        }
         for i, key in enumerate(dict.fromkeys(keys)):  # without the repetitions of the last cell that fill the batch
-            leaves = [np.asarray(leaf[i]) for leaf in jax.tree.leaves(params)]
             condition = self.cells[i].condition.model_dump(mode="json")
             info = {"diverged": diverged[i], "condition": condition, "fingerprint": self.fingerprint}
-            self.store.save(key, dict(zip(_leaf_names(params), leaves, strict=True)), info)
+            self.store.save(key, {name: array[i] for name, array in arrays.items()}, info)
             self.log({"event": "encoder", "encoder": key})
         checkpoint.drop()
         return params, diverged

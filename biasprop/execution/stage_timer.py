@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 import jax
 
+from biasprop.training.compilation import WAIT_EVENT
+
 
 @dataclass
 class StageTimer:
@@ -36,7 +38,7 @@ _durations: list[float] = []
 
 
 def _listen(event: str, duration_secs: float, **kwargs: str | int) -> None:
-    if event.startswith("/jax/core/compile"):  # includes programs that are loaded from the cache
+    if event == WAIT_EVENT or event.startswith("/jax/core/compile"):  # includes programs that are loaded from the cache
         _durations.append(duration_secs)
 
 
@@ -44,5 +46,5 @@ jax.monitoring.register_event_duration_secs_listener(_listen)
 
 
 def _compile_seconds() -> float:
-    """Seconds this process has spent tracing, lowering and compiling."""
+    """Seconds this process has spent tracing, lowering and compiling, and waiting for others to compile."""
     return sum(_durations)

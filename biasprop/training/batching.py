@@ -14,6 +14,7 @@ from jaxtyping import Array, Key
 from biasprop import keys
 from biasprop.hardware import device
 from biasprop.study.conditions import PretrainingCondition
+from biasprop.training.compilation import Program
 
 
 class Batch(NamedTuple):
@@ -27,7 +28,7 @@ class Batch(NamedTuple):
 
 
 @functools.cache
-def over_cells(function: Callable[..., Any], donate: int | None = None) -> Callable[..., Any]:
+def over_cells(function: Callable[..., Any], donate: int | None = None) -> Program:
     """Compile a function of one cell to run over the leading axis of all its arguments, sharded over devices.
 
     A single cell on a device is not mapped: its bits are those of the function itself, and on XLA:CPU a mapped axis of
@@ -45,6 +46,7 @@ def over_cells(function: Callable[..., Any], donate: int | None = None) -> Calla
         result = function(*jax.tree.map(lambda leaf: leaf[0], arguments))
         return jax.tree.map(lambda leaf: jnp.expand_dims(leaf, 0), result)
 
+    @functools.wraps(function)
     def run(*arguments: Any) -> Any:
         devices = device.sharing(_cells(arguments))
         if devices == 1:
@@ -53,7 +55,7 @@ def over_cells(function: Callable[..., Any], donate: int | None = None) -> Calla
         spec = jax.P("cells")
         return jax.shard_map(on_one_device, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)(*arguments)
 
-    return jax.jit(run, donate_argnums=() if donate is None else donate)
+    return Program(run, donate)
 
 
 def _cells(arguments: Any) -> int:

@@ -109,7 +109,7 @@ def _run_stage(
     for done in range(int(np.max(state.step)), steps, segment):
         report(stage, done, steps)
         state, losses = over_cells(run_segment, donate=1)(task, state)
-        losses.block_until_ready()
+        jax.block_until_ready(losses)
         if checkpoint:
             checkpoint.keep(state, stage)
     if checkpoint and not last:
