@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from biasprop.encoders.patches import INPUT
 from biasprop.interfaces import Labelled
 from biasprop.nn.heads import Head, log_loss, solve
 from biasprop.nn.optimisation import ConstantSchedule
@@ -56,12 +57,43 @@ def test_rows_beyond_the_budget_are_ignored() -> None:
 
 
 def test_the_penalty_of_lowest_validation_loss_is_chosen() -> None:
-    probe, count = LinearProbe(penalties=(1e-4, 1e-2, 1.0, 10.0)), jnp.int32(24)
+    probe, count = LinearProbe(penalties=(1e-4, 1e-2, 1.0, 10.0), min_labels=0), jnp.int32(24)
     kept = _fit(probe, FEATURES, LABELS, count, FEATURES[60:], LABELS[60:], jnp.int32(60))
     candidates = [_solve(FEATURES, LABELS, count, penalty) for penalty in probe.penalties]
     losses = [float(log_loss(head(FEATURES[60:]), LABELS[60:]).mean()) for head in candidates]
     assert int(np.argmin(losses)) > 0, "the least penalty should overfit 24 labels"
     assert np.allclose(kept.weights, candidates[int(np.argmin(losses))].weights, rtol=1e-3, atol=1e-6)
+
+
+def test_with_few_labels_the_penalty_is_chosen_by_cross_validation() -> None:
+    """As scikit-learn would, on labelled and validation subjects together; the head is fitted to the labelled ones."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import log_loss as mean_log_loss
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    penalties, count, seen, folds = (1e-4, 1e-2, 1.0, 10.0), 40, 10, 5
+    x, y = (np.concatenate([np.asarray(rows)[:count], np.asarray(rows)[60 : 60 + seen]]) for rows in (FEATURES, LABELS))
+    fold = np.concatenate([np.arange(count) * folds // count, np.arange(seen) * folds // seen])
+
+    def loss(penalty: float) -> float:
+        total = 0.0
+        for k in range(folds):
+            fitted = LogisticRegression(C=1 / (penalty * np.sum(fold != k)), tol=1e-8, max_iter=5_000)
+            probe = make_pipeline(StandardScaler(), fitted).fit(x[fold != k], y[fold != k])
+            odds = probe.decision_function(x[fold == k])
+            total += mean_log_loss(y[fold == k], 1 / (1 + np.exp(-odds)), labels=[0, 1], normalize=False)
+        return total
+
+    best = int(np.argmin([loss(penalty) for penalty in penalties]))
+    sets = (FEATURES, LABELS, jnp.int32(count), FEATURES[60:], LABELS[60:], jnp.int32(seen))
+    kept = _fit(LinearProbe(penalties=penalties), *sets)
+    candidates = [_solve(FEATURES, LABELS, jnp.int32(count), penalty) for penalty in penalties]
+    held_out = [float(log_loss(head(FEATURES[60:70]), LABELS[60:70]).mean()) for head in candidates]
+    assert int(np.argmin(held_out)) != best, "the validation set should choose another penalty"
+    assert np.allclose(kept.weights, candidates[best].weights, rtol=1e-3, atol=1e-6)
+    validated = _fit(LinearProbe(penalties=penalties, min_labels=0), *sets)
+    assert np.allclose(validated.weights, candidates[int(np.argmin(held_out))].weights, rtol=1e-3, atol=1e-6)
 
 
 def test_separable_and_degenerate_features_stay_finite() -> None:
@@ -159,7 +191,8 @@ def test_every_parameter_moves(rendered: jax.Array) -> None:
     best = train(task(rendered, subjects(32).label), 1)[0].best
     start = begin()
     for (path, leaf), old in zip(jax.tree_util.tree_leaves_with_path(best), jax.tree.leaves(start), strict=True):
-        assert not np.array_equal(leaf, old), jax.tree_util.keystr(path)
+        constant = INPUT in jax.tree_util.keystr(path)
+        assert np.array_equal(leaf, old) == constant, jax.tree_util.keystr(path)
 
 
 def test_an_unpretrained_encoder_has_its_own_recipe() -> None:
