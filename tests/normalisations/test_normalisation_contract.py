@@ -109,10 +109,10 @@ def test_an_encoder_without_cohort_is_that_of_fixed_constants() -> None:
     assert own.counts(spec)[0] == sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
-def test_a_study_can_vary_the_normalisation_and_the_default_is_in_no_digest() -> None:
+def test_a_study_can_vary_the_normalisation() -> None:
     path = ROOT / "studies" / "skin_tone.toml"
     plain, stated, image = (
         load_study(path, given)
-        for given in ((), ("encoder.normalisation='fixed'",), ("encoder.normalisation='image'",))
+        for given in ((), ("encoder.normalisation='cohort'",), ("encoder.normalisation='image'",))
     )
     assert plain.base_table() == stated.base_table() != image.base_table()
