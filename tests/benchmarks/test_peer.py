@@ -109,7 +109,8 @@ def random_leaves(seed: int) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("kind", ["adamw", "muon"])
 def test_updates_are_the_same(kind: str, schedule: type[Schedule]) -> None:
     told = schedule(steps=6, batch=2, learning_rate=1.0, warmup=0.5, optimiser=OPTIMISERS[kind]())
-    transform, params = told.transformation(), jax.tree.map(jnp.asarray, random_leaves(0))
+    transform = told.transformation()
+    params: Any = jax.tree.map(jnp.asarray, random_leaves(0))
     moments = transform.init(params)
     leaves = {name: torch.nn.Parameter(tensor(value)) for name, value in random_leaves(0).items()}
     step = peer_optimiser.optimiser([(1.0, leaves.values())], [], images.schedule_of(told))
@@ -160,9 +161,9 @@ def test_layers_have_the_same_rates(kind: str) -> None:
     step = peer_optimiser.optimiser(
         peer_optimiser.decayed_layers(layers, 0.5), model.head.parameters(), images.schedule_of(told)
     )
-    gradients = jax.grad(loss)(params)
+    gradients: Any = jax.grad(loss)(params)
     updates, _ = transform.update(gradients, transform.init(params), params)
-    found = optax.apply_updates(params, updates)
+    found: Any = optax.apply_updates(params, updates)
     inputs, wanted = tensor(pictures).permute(0, 3, 1, 2), tensor(labels).float()
     step(0, lambda: torch.nn.functional.binary_cross_entropy_with_logits(model(inputs), wanted))
     expected, slopes = (
