@@ -168,6 +168,10 @@ class StoppingRule(Protocol):
         """The course after a segment that ended at a step with a validation loss."""
         ...
 
+    def expected_steps(self, steps: int, labels: int) -> int:
+        """Number of steps that a run may take, of a largest number, for an estimate of time."""
+        ...
+
 
 class Recipe(Protocol):
     """How a protocol trains."""

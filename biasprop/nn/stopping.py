@@ -84,6 +84,16 @@ class Plateau(Component):
         )
         return Course(smoothed, jnp.where(improved, smoothed, course.lowest), lowest_at, cooldown, course.validated)
 
+    def expected_steps(self, steps: int, labels: int) -> int:
+        """Number of steps that a run may take, for an estimate of time: where the plateau is not known, half of the
+        largest number.
+
+        Args:
+            steps, labels: as for :meth:`start`.
+        """
+        fixed = max(self.fixed_steps, self.shortest)
+        return min(steps, round((1 + self.cooldown) * fixed)) if labels < self.min_labels else max(steps // 2, 1)
+
     def _cooldown(self, start: Int[Array, ""], latest_end: Int[Array, ""]) -> CoolDown:
         length = jnp.ceil(self.cooldown * start).astype(jnp.int32)
         return CoolDown(start, jnp.minimum(start + length, latest_end))

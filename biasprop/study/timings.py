@@ -93,15 +93,13 @@ def guessed_pretraining(condition: PretrainingCondition) -> float:
 
 
 def guessed_arm(cell: PretrainingCondition, condition: FinetuningCondition) -> float:
-    """Seconds for an arm, estimated from counts alone; an image that is only scored counts a third.
-
-    When a run reaches its plateau is not known beforehand: half of the largest number of steps is counted.
-    """
+    """Seconds for an arm, estimated from counts alone; an image that is only scored counts a third."""
     protocol = condition.finetuning.protocol
     scored, trained = condition.evaluation.images(len(cell.generator.subgroups)), 0
     if isinstance(protocol, GradientMethod):
         recipe = protocol.recipe(cell.pretraining.objective.trains)
-        trained = int(recipe.schedule.steps) * recipe.schedule.batch // 2
+        steps = recipe.stopping.expected_steps(int(recipe.schedule.steps), int(condition.finetuning.labels))
+        trained = steps * recipe.schedule.batch
     else:
         scored += condition.finetuning.labels
     return SECONDS_PER_PIXEL * _pixels(cell) * protocol.draws * (trained + scored / 3)

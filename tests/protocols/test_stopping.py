@@ -64,6 +64,11 @@ def test_few_labels_have_a_fixed_number_of_steps() -> None:
     assert cooldown(RULE.model_copy(update={"shortest": 300}), [], labels=50) == (300, 450)
 
 
+def test_the_expected_length_is_that_of_the_cool_down_where_it_is_known() -> None:
+    assert RULE.expected_steps(CAP, 99) == 300 and RULE.expected_steps(250, 99) == 250
+    assert RULE.expected_steps(CAP, 100) == CAP // 2 and RULE.expected_steps(1, 100) == 1
+
+
 def test_smoothing_forgets_one_lucky_value() -> None:
     noisy = [0.5, 0.4, 0.5, 0.5, 0.5, 0.5, 0.5]
     assert float(followed(RULE, noisy).lowest) == pytest.approx(0.4)
