@@ -19,6 +19,7 @@ from biasprop import keys
 from biasprop.interfaces import Subjects
 from biasprop.nn.optimisation import SEGMENT, ConstantSchedule, Schedule
 from biasprop.observers import calibration_cache
+from biasprop.optimisers import OPTIMISERS
 from biasprop.population import rosters
 from biasprop.study import design
 from biasprop.study.study import Study
@@ -29,9 +30,14 @@ AT_ONCE = 1_000
 """Cohort members rendered at once."""
 
 PLAIN = {
-    "pretraining": Schedule(steps=2_200, batch=128, learning_rate=2e-3),
-    "pretrained": Schedule(steps=1_200, batch=32, learning_rate=1e-3),
-    "scratch": Schedule(steps=4_800, batch=32, learning_rate=1e-3),
+    name: Schedule(
+        steps=steps, batch=batch, learning_rate=rate, weight_decay=0.05, warmup=0.05, optimiser=OPTIMISERS["adamw"]()
+    )
+    for name, steps, batch, rate in (
+        ("pretraining", 2_200, 128, 2e-3),
+        ("pretrained", 1_200, 32, 1e-3),
+        ("scratch", 4_800, 32, 1e-3),
+    )
 }
 """What a user would write without a search: AdamW, cosine decay, all layers at one rate from a head of zeros, and the
 parameters of lowest validation loss."""
@@ -119,7 +125,7 @@ def _recipe(study: Study, cells: list[design.Cell]) -> dict[str, Any]:
         "labels": [{"budget": budget} | split for budget, split in zip(budgets, splits, strict=True)],
         "segment": SEGMENT,
         "draws": {kind: protocols[kind].draws for kind in ("linear_probe", "full")},
-        "penalties": protocols["linear_probe"].penalties,
+        "linear_probe": protocols["linear_probe"].model_dump(),
         "full": training,
     }
 

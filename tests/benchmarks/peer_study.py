@@ -30,10 +30,14 @@ from torch import Tensor, nn
 from biasprop.hardware import environment
 from tests.benchmarks.peer_network import Classifier, Encoder, Projection, Views, initialise, nt_xent
 from tests.benchmarks.peer_optimiser import decayed_layers, optimiser, orthogonalised
+from tests.benchmarks.peer_probe import fitted, solve
 from tests.benchmarks.peer_stopping import rule
 
 TIMED = 4
 """Segments of the timed fine-tuning, as in :mod:`biasprop.bench.stages`."""
+
+SETS = ("train", "selection")
+"""Labelled and validation subjects."""
 
 AT_ONCE = 1_000
 """Images encoded at once where nothing is learned."""
@@ -209,15 +213,10 @@ class Peer:
 
     @torch.inference_mode()
     def probe(self, train: Tensor, selection: Tensor, labels: dict[str, int]) -> tuple[Tensor, Tensor]:
-        """Weights and intercept of the best of all penalties by validation loss; they are solved as one batch."""
-        penalties = torch.tensor(self.recipe["penalties"], device=self.device)
-        n = labels["train"]
-        weights, intercepts = solve(train[:n], self.numbers("train-label")[:n].float(), penalties)
-        n = labels["validation"]
-        log_odds = selection[:n] @ weights.mT + intercepts
-        wanted = self.numbers("selection-label")[:n, None].float().expand_as(log_odds)
-        best = F.binary_cross_entropy_with_logits(log_odds, wanted, reduction="none").mean(0).argmin()
-        return weights[best], intercepts[best]
+        """Weights and intercept of the penalty of lowest loss on subjects left out."""
+        parts = (train[: labels["train"]], selection[: labels["validation"]])
+        targets = [self.numbers(f"{name}-label")[: len(part)].float() for name, part in zip(SETS, parts, strict=True)]
+        return fitted(parts, targets, self.recipe["linear_probe"], labels["budget"])
 
     @torch.inference_mode()
     def features(self, encoder: nn.Module) -> dict[str, Tensor]:
@@ -270,31 +269,6 @@ class Peer:
             clock("evaluate")
         np.savez(self.folder / f"scores-{cell}-{self.replicate}.npz", **scores)
         return {"cell": cell, "replicate": self.replicate, "seconds": spent}
-
-
-def solve(features: Tensor, labels: Tensor, penalties: Tensor) -> tuple[Tensor, Tensor]:
-    """L2-regularised logistic regression on standardised features, one fit a penalty, by damped Newton steps."""
-    mean, scale = features.mean(0), torch.sqrt(features.var(0, unbiased=False) + 1e-8)
-    inputs = torch.cat([(features - mean) / scale, torch.ones_like(features[:, :1])], 1)
-    n, d = inputs.shape
-    ridge = penalties[:, None].repeat(1, d)
-    ridge[:, -1] = 0
-    theta = torch.zeros(len(penalties), d, device=features.device)
-    lengths = 0.5 ** torch.arange(6, device=features.device)
-    for _ in range(60):
-        log_odds = theta @ inputs.mT  # [penalty, n]
-        p = torch.sigmoid(log_odds)
-        gradient = (p - labels) @ inputs / n + ridge * theta
-        if gradient.abs().max() <= 1e-5:
-            break
-        hessian = (inputs * (p * (1 - p) / n)[..., None]).mT @ inputs + torch.diag_embed(ridge + 1e-6)
-        move = torch.linalg.solve(hessian, gradient)
-        tried = theta[:, None] - lengths[:, None] * move[:, None]  # [penalty, length, d]
-        ahead = log_odds[:, None] - lengths[:, None] * (move @ inputs.mT)[:, None]
-        loss = (F.softplus(ahead) - labels * ahead).mean(2) + 0.5 * (ridge[:, None] * tried**2).sum(2)
-        theta = tried[torch.arange(len(theta)), loss.argmin(1)]
-    weights = theta[:, :-1] / scale
-    return weights, theta[:, -1] - weights @ mean
 
 
 class Unit(NamedTuple):

@@ -18,11 +18,13 @@ from biasprop.normalisations import NORMALISATIONS
 from biasprop.objectives.contrastive import nt_xent
 from biasprop.optimisers import OPTIMISERS
 from biasprop.protocols.full import LayerwiseSchedule
+from biasprop.protocols.linear_probe import LinearProbe
+from biasprop.tasks.disease import Disease
 from tests.benchmarks import images, peer_stopping
 
 torch = pytest.importorskip("torch", reason="needs the extra benchmark")
 
-from tests.benchmarks import peer_network, peer_optimiser, peer_study  # noqa: E402
+from tests.benchmarks import peer_network, peer_optimiser, peer_probe  # noqa: E402
 from tests.members import image_spec  # noqa: E402
 
 
@@ -70,7 +72,9 @@ def test_features_are_the_same() -> None:
 
 def test_initial_parameters_have_the_same_law() -> None:
     sizes = {"patch": 8, "width": 64, "depth": 1, "heads": 2, "expansion": 2}
-    ours = jax.tree.leaves(ENCODERS["vit"](**sizes).init(key(0), image_spec(32, 32, 3)))
+    ours = jax.tree.leaves(
+        ENCODERS["vit"](**sizes, normalisation=NORMALISATIONS["fixed"]()).init(key(0), image_spec(32, 32, 3))
+    )
     theirs = [leaf.detach().numpy() for leaf in peer_network.Encoder(32, 3, **sizes).parameters()]
 
     def laws(leaves: Any) -> Any:
@@ -91,8 +95,23 @@ def test_the_probe_is_the_same(penalty: float) -> None:
     features = np.asarray(jax.random.normal(key(3), (60, 6)) * jnp.arange(1, 7))
     labels = (features[:, 0] + np.asarray(jax.random.normal(key(4), (60,))) > 0).astype(np.int32)
     ours = heads.solve(jnp.asarray(features), jnp.asarray(labels), jnp.int32(60), penalty)
-    weights, intercepts = peer_study.solve(tensor(features), tensor(labels).float(), torch.tensor([penalty]))
+    weights, intercepts = peer_probe.solve(tensor(features), tensor(labels).float(), torch.tensor([penalty]))
     assert np.allclose(weights[0], ours.weights, atol=1e-3) and np.allclose(intercepts[0], ours.intercept, atol=1e-3)
+
+
+@pytest.mark.parametrize("budget", [25, 75])
+@pytest.mark.parametrize("noise", [0.1, 3.0, 30.0])
+def test_the_probe_has_the_same_penalty(budget: int, noise: float) -> None:
+    features = np.asarray(jax.random.normal(key(3), (90, 6)) * jnp.arange(1, 7))
+    labels = (features[:, 0] + noise * np.asarray(jax.random.normal(key(4), (90,))) > 0).astype(np.int32)
+    told = LinearProbe(min_labels=50, folds=4)
+    m = budget // 5
+    n = budget - m
+    train, held_out = (features[:60], labels[:60]), (features[60:], labels[60:])
+    ours = told.fit(Disease(), *train, jnp.int32(n), *held_out, jnp.int32(m))
+    parts, targets = ([tensor(one[at][:k]) for one, k in ((train, n), (held_out, m))] for at in (0, 1))
+    weights, intercept = peer_probe.fitted(parts, [one.float() for one in targets], told.model_dump(), budget)
+    assert np.allclose(weights, ours.weights, atol=1e-3) and np.allclose(intercept, ours.intercept, atol=1e-3)
 
 
 SHAPES = {"wide": (3, 8), "tall": (8, 3), "square": (4, 4), "again": (3, 8), "bias": (4,)}
@@ -108,7 +127,7 @@ def random_leaves(seed: int) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("schedule", [Schedule, ConstantSchedule])
 @pytest.mark.parametrize("kind", ["adamw", "muon"])
 def test_updates_are_the_same(kind: str, schedule: type[Schedule]) -> None:
-    told = schedule(steps=6, batch=2, learning_rate=1.0, warmup=0.5, optimiser=OPTIMISERS[kind]())
+    told = schedule(steps=6, batch=2, learning_rate=1.0, weight_decay=0.1, warmup=0.5, optimiser=OPTIMISERS[kind]())
     transform = told.transformation()
     params: Any = jax.tree.map(jnp.asarray, random_leaves(0))
     moments = transform.init(params)

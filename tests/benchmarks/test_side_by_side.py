@@ -44,6 +44,12 @@ def test_a_shortened_study_differs_in_steps_alone() -> None:
         assert now == before
 
 
+def test_the_plain_recipe_takes_nothing_from_the_study() -> None:
+    for schedule in images.PLAIN.values():
+        assert schedule.model_fields_set == set(type(schedule).model_fields)
+        assert schedule.optimiser.kind == "adamw"
+
+
 def measures(auc: float) -> xr.Dataset:
     """AUCs of two replicates, the third open."""
     coords = {"pretraining": ["a", "b", "scratch"], "labels": [8, 16], "protocol": list(agreement.PROTOCOLS)}
