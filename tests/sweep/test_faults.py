@@ -170,7 +170,8 @@ def test_a_stored_encoder_of_another_type_or_shape_is_not_loaded(
     template = {"map": jax.ShapeDtypeStruct((2, 4, 3), np.float32)}
     monkeypatch.setattr(pretrain, "untrained", lambda batch: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), template))
     kept = EncoderStore(tmp_path)
-    loaded = encoders.BatchEncoders(None, (), 0, {}, kept, 0, None, None, None)  # type: ignore[arg-type]
+    cells = Batch(None, jnp.zeros(2))  # type: ignore[arg-type]
+    loaded = encoders.BatchEncoders(cells, (), 0, {}, kept, 0, None, None, None)  # type: ignore[arg-type]
     for array, sound in [((4, 3), True), ((4, 5), False), ((4, 3), True)]:
         kept.save("a", {"['map']": np.ones(array, np.float32)}, {})
         assert (loaded._load(["a", "a"]) is not None) == sound
