@@ -243,8 +243,10 @@ def _follow(jaxpr: Any, consts: Sequence[Any], arguments: Sequence[Any], found: 
         given = [value(var) for var in equation.invars]
         if _is_open_loop(equation):
             results = _follow_loop(equation.params, given, found)
+        elif equation.primitive.name == "cond" and any(map(_has_open_loop, _inner(equation))):
+            results = _follow_branches(equation.params["branches"], given, found)
         elif any(map(_has_open_loop, _inner(equation))):
-            if equation.primitive.name in ("scan", "while", "cond"):
+            if equation.primitive.name in ("scan", "while"):
                 raise ValueError("a loop of data-dependent length lies inside another loop: FLOPs cannot be counted")
             inner = next(v for v in equation.params.values() if hasattr(getattr(v, "jaxpr", v), "eqns"))
             results = _follow(getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), given, found)
@@ -253,6 +255,17 @@ def _follow(jaxpr: Any, consts: Sequence[Any], arguments: Sequence[Any], found: 
             results = results if equation.primitive.multiple_results else [results]
         values.update(zip(equation.outvars, results, strict=True))
     return [value(var) for var in jaxpr.outvars]
+
+
+def _follow_branches(branches: Sequence[Any], given: Sequence[Any], found: list[Int[Array, ""]]) -> list[Any]:
+    """Follow every branch of a choice; loops of those that are not taken have length 0."""
+    index, *arguments = given
+    outcomes = []
+    for k, branch in enumerate(branches):
+        lengths: list[Int[Array, ""]] = []
+        outcomes.append(_follow(branch.jaxpr, branch.consts, arguments, lengths))
+        found += [jnp.where(index == k, length, 0) for length in lengths]
+    return [jax.lax.select_n(index, *values) for values in zip(*outcomes, strict=True)]
 
 
 def _follow_loop(params: Any, given: Sequence[Any], found: list[Int[Array, ""]]) -> list[Any]:

@@ -51,6 +51,18 @@ def test_a_loop_to_tolerance_counts_its_turns(turns: int) -> None:
     assert flops(products(jax.vmap(fit, (None, 0)), X, limits)) == 2 * 2 * turns * ONE, "all turn with the last"
 
 
+def test_a_loop_to_tolerance_in_a_branch_counts_where_the_branch_is_taken() -> None:
+    def fit(x: Any, limit: Any) -> Any:
+        return jax.lax.while_loop(lambda s: s[1] < limit, lambda s: ((s[0] @ W) @ W.T, s[1] + 1), (x, 0))[0]
+
+    @jax.jit
+    def either(x: Any, long: Any) -> Any:
+        return jax.lax.cond(long, lambda x: fit(fit(x, 6), 2), lambda x: fit(x, 3), x)
+
+    assert flops(products(either, X, True)) == 2 * 8 * ONE
+    assert flops(products(either, X, False)) == 2 * 3 * ONE
+
+
 def test_a_loop_to_tolerance_inside_another_loop_is_refused() -> None:
     def fit(x: Any) -> Any:
         return jax.lax.while_loop(lambda x: x[0, 0] < 9, lambda x: (x @ W) @ W.T, x)
