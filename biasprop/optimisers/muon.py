@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Muon(Component):
-    """Steepest descent in the spectral norm of each matrix, and AdamW for everything else.
+    """Steepest descent in the spectral norm of each matrix, and AdamW with Nesterov momentum for everything else.
 
     Updates of matrices are scaled to a root mean square of ``rms`` (Liu et al. 2025, arXiv 2502.16982), which is about
     that of Adam's updates, so that both have learning rates of one size.
