@@ -46,13 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     environment.use_one_cpu_device()  # both before JAX is imported
     environment.configure()
     options.resume = f"to resume: python -m biasprop.run {shlex.join(words)}"
-    try:
-        return _run_or_explain(options)
-    except (KeyboardInterrupt, Exception) as error:
-        if isinstance(error, Exception) and not interrupt.was_interrupted():
-            raise
-        print(f"interrupted; {options.resume}", file=sys.stderr)
-        return 130
+    return interrupt.exit_code(lambda: _run_or_explain(options), options.resume)
 
 
 def run_study(
@@ -282,10 +276,4 @@ def _report(options: argparse.Namespace, study: Study, store: Path, cells: Seque
 if __name__ == "__main__":
     from biasprop.execution import interrupt
 
-    def interruptible() -> int:
-        interrupt.install_handlers()
-        code = main()
-        interrupt.ignore_signals()  # nothing is left to interrupt but the exit itself
-        return code
-
-    command.start(interruptible)
+    command.start(lambda: interrupt.interruptible(main))

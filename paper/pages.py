@@ -55,20 +55,30 @@ def read(results: Path = RESULTS) -> dict[str, Result]:
     Raises:
         InputError: a file cannot be read or has another format.
     """
+    files = (file for file in sorted(results.glob("*.json")) if file.stem not in OTHERS)
+    return {file.stem: read_json(file, FORMAT, "run `python -m paper.make` with the study's store") for file in files}
+
+
+def read_json(file: Path, version: int, advice: str) -> dict[str, Any]:
+    """Read a generated JSON file.
+
+    Args:
+        file: with an object that has the key ``format``.
+        version: value of that key.
+        advice: what to do about a file of another format.
+
+    Raises:
+        InputError: it cannot be read or has another format.
+    """
     from biasprop.component import InputError
 
-    found: dict[str, Result] = {}
-    for file in sorted(results.glob("*.json")):
-        if file.stem in OTHERS:
-            continue
-        try:
-            value = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{file}: cannot be read ({error})") from error
-        if not isinstance(value, dict) or value.get("format") != FORMAT:
-            raise InputError(f"{file}: not of format {FORMAT}; run `python -m paper.make` with the study's store")
-        found[file.stem] = value
-    return found
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: cannot be read ({error})") from error
+    if not isinstance(value, dict) or value.get("format") != version:
+        raise InputError(f"{file}: not of format {version}; {advice}")
+    return value
 
 
 def replace(file: Path, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +11,37 @@ from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+INTERRUPTED = 130
+"""Exit code of a command that was interrupted."""
+
 _received: list[int] = []
+
+
+def interruptible(main: Callable[[], int]) -> int:
+    """Run the main function of a command that owns its process; returns its exit code."""
+    install_handlers()
+    code = main()
+    ignore_signals()  # nothing is left to interrupt but the exit itself
+    return code
+
+
+def exit_code(run: Callable[[], int], advice: str) -> int:
+    """Run a command, and say in one line if it was interrupted.
+
+    Args:
+        run: returns the exit code.
+        advice: put behind the word.
+
+    Returns:
+        The exit code: that of ``run``, or :data:`INTERRUPTED`.
+    """
+    try:
+        return run()
+    except (KeyboardInterrupt, Exception) as error:
+        if isinstance(error, Exception) and not was_interrupted():
+            raise
+        print(f"interrupted; {advice}", file=sys.stderr)
+        return INTERRUPTED
 
 
 def install_handlers() -> None:

@@ -2,9 +2,9 @@
 
 Processes that start together need the same programs at about the same time. A program is therefore locked while it is
 compiled, and marked as compiled afterwards. A process that needs a program which another one is compiling does not only
-wait: it first compiles the programs that it will need next and that nobody else is compiling (:func:`ahead`). Locks are
-those of :mod:`biasprop.store.file_lock`, which end with their process. Without a cache folder that can be written,
-every process compiles for itself.
+wait: it first compiles the programs that it will need next and that no other process is compiling (:func:`ahead`).
+Locks are those of :mod:`biasprop.store.file_lock`, which end with their process. Without a cache folder that can be
+written, every process compiles for itself.
 """
 
 from __future__ import annotations

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 RESULTS = HERE.parent / "results"
 
+RESUME = "what is finished is kept, and the same command continues"
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
@@ -43,13 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     environment.use_one_cpu_device()  # both before JAX is imported
     environment.configure()
-    try:
-        return command.explained(lambda: _run(given), "; what is finished is kept, and the same command continues")
-    except (KeyboardInterrupt, Exception) as error:
-        if isinstance(error, Exception) and not interrupt.was_interrupted():
-            raise
-        print("interrupted; what is finished is kept, and the same command continues", file=sys.stderr)
-        return 130
+    return interrupt.exit_code(lambda: command.explained(lambda: _run(given), f"; {RESUME}"), RESUME)
 
 
 def _arguments() -> argparse.ArgumentParser:
@@ -163,27 +159,15 @@ def earlier(file: Path) -> dict[str, Any]:
     Raises:
         InputError: it cannot be read or has another format.
     """
-    from biasprop.component import InputError
+    from paper.pages import read_json
     from paper.tuning.result import FORMAT, result
 
     if not file.exists():
         return result([])
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file}: cannot be read ({error})") from error
-    if not isinstance(value, dict) or value.get("format") != FORMAT:
-        raise InputError(f"{file}: not of format {FORMAT}; move it away and run `python -m paper.tuning` again")
-    return value
+    return read_json(file, FORMAT, "move it away and run `python -m paper.tuning` again")
 
 
 if __name__ == "__main__":
     from biasprop.execution import interrupt
 
-    def interruptible() -> int:
-        interrupt.install_handlers()
-        code = main()
-        interrupt.ignore_signals()  # nothing is left to interrupt but the exit itself
-        return code
-
-    command.start(interruptible)
+    command.start(lambda: interrupt.interruptible(main))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -52,7 +53,7 @@ def decayed_layers(layers: Sequence[list[nn.Parameter]], decay: float) -> Layers
     return [(decay ** (len(layers) - number), layer) for number, layer in enumerate(layers)]
 
 
-class Nesterov(torch.optim.Optimizer):
+class Nesterov(torch.optim.Optimizer, ABC):
     """Bias-corrected Nesterov momentum as in optax, from which a derived class makes updates.
 
     Args:
@@ -66,9 +67,9 @@ class Nesterov(torch.optim.Optimizer):
         self.owned = [(group, leaf) for group in self.param_groups for leaf in group["params"]]
         self.averages = [torch.zeros_like(leaf) for _, leaf in self.owned]
 
+    @abstractmethod
     def directions(self, gradients: list[Tensor], ahead: list[Tensor]) -> list[Tensor]:
         """Updates per unit of the learning rate, from gradients and their average looked ahead."""
-        raise NotImplementedError
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
