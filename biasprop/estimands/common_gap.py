@@ -6,7 +6,7 @@ from typing import Literal
 
 from biasprop.estimands.between import BetweenSkewedLevels
 from biasprop.statistics import contrasts
-from biasprop.statistics.estimand import Arm, Inputs, Values
+from biasprop.statistics.estimand import HALF_OF, MARGIN, Arm, Inputs, Values
 
 
 class CommonGap(BetweenSkewedLevels):
@@ -14,6 +14,8 @@ class CommonGap(BetweenSkewedLevels):
 
     kind: Literal["common_gap"] = "common_gap"
     """What is measured."""
+
+    default_margin, margin_reason = MARGIN / 2, HALF_OF
 
     def arms(self, inputs: Inputs) -> list[Arm]:
         """Return the arm at both skewed levels."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from biasprop.statistics.estimand import Arm, Estimand, Inputs, Level, RefersTo, Values
+from biasprop.statistics.estimand import MARGIN, PATIENTS, Arm, Estimand, Inputs, Level, RefersTo, Values
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,6 +24,8 @@ class Difference(Estimand):
 
     minus: Annotated[Arm, Field(min_length=1), RefersTo("arm")]
     """The other arm, which is subtracted: factor -> level. A factor left out is that of the arm itself."""
+
+    default_margin, margin_reason = MARGIN, PATIENTS
 
     def problems(self) -> Iterable[str]:
         """Return what is wrong with the fields taken together."""

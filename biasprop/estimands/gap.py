@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from biasprop.estimands.between import BetweenSubgroups
-from biasprop.statistics.estimand import Arm, Inputs, Values
+from biasprop.statistics.estimand import MARGIN, PATIENTS, Arm, Inputs, Values
 
 
 class Gap(BetweenSubgroups):
@@ -13,6 +13,8 @@ class Gap(BetweenSubgroups):
 
     kind: Literal["gap"] = "gap"
     """What is measured."""
+
+    default_margin, margin_reason = MARGIN, PATIENTS
 
     def arms(self, inputs: Inputs) -> list[Arm]:
         """Return the arm itself."""

@@ -231,12 +231,15 @@ def _pretext(rows: Sequence[LevelRow]) -> Table:
 def _estimates(summary: Summary) -> Table:
     from biasprop.estimands import ESTIMANDS
 
-    columns = ("value", "95 % interval", "adjusted interval", "SE", "p differs", "p inside", "method", "reps")
+    columns = ("role", "value", "95 % interval", "deciding interval", "margin", "SE", "method", "reps")
+    family = sum(estimate.role == "secondary" for estimate in summary.estimates)
     title = (
-        "Estimates. The primary one (*) is tested unadjusted, the others are adjusted by Holm's procedure, separately\n"
-        "for tests against 0 (p differs, adjusted interval) and for equivalence tests (p inside: inside the margin)."
+        "Estimates. One interval decides the verdict, the first that holds: material (wholly beyond the margin), "
+        "negligible (wholly\ninside it), present, size unclear (leaves out 0), not resolved. "
+        "It is the 95 % interval of the primary estimate (*)"
     )
-    table = empty_table(title)
+    title += f";\nthose of the {family} secondary ones hold together at 95 % (Bonferroni)" if family else ""
+    table = empty_table(f"{title}. Exploratory estimates have no verdict.")
     notes: dict[str, int] = {}  # note -> its number in the caption
     table.add_column("estimand", overflow="fold")
     table.add_column("arm", overflow="fold")
@@ -250,20 +253,63 @@ def _estimates(summary: Summary) -> Table:
         table.add_row(
             estimate.name + ("*" if estimate.primary else ""),
             place(estimate.subgroups, estimate.arm) or DASH,
+            estimate.role,
             number(estimate.value, digits, signed),
             bounds(estimate.low, estimate.high, signed),
-            bounds(estimate.adjusted_low, estimate.adjusted_high, signed),
+            bounds(estimate.zone_low, estimate.zone_high, signed),
+            DASH if estimate.role == "exploratory" else f"{estimate.margin:g}",
             number(estimate.se),
-            p_value(estimate.adjusted_p_difference),
-            p_value(estimate.adjusted_p_equivalence),
             estimate.method or DASH,
             str(estimate.replicates),
             estimate.verdict,
             str(notes.setdefault(estimate.reason, len(notes) + 1)) if estimate.reason else "",
         )
-    table.caption = "\n".join(f"{number:>3} {note}" for note, number in notes.items())
+    lines = [meaning] if (meaning := margin_in_patients(summary)) else []
+    table.caption = "\n".join([*lines, *(f"{number:>3} {note}" for note, number in notes.items())])
     table.caption_justify = "left"
     return table
+
+
+def margin_in_patients(summary: Summary) -> str:
+    """Return what the primary estimate's margin comes to at the study's target specificity and the observed AUC.
+
+    Returns:
+        One sentence; empty without a primary estimate on z or AUC, or where its arms have no AUC yet.
+    """
+    from biasprop.estimands import ESTIMANDS
+
+    primary = next((one for one in summary.estimates if one.primary and not ESTIMANDS[one.kind].unit), None)
+    if primary is None or primary.scale not in ("z", "auc"):
+        return ""
+    arms = [row for row in summary.levels if primary.arm.items() <= row.arm.items()]
+    areas = [row.subgroups[name]["auc"].value for row in arms for name in primary.subgroups]
+    return in_patients(primary.margin, primary.scale, areas, summary.target_specificity)
+
+
+def in_patients(margin: float, scale: str, areas: Sequence[float], specificity: float) -> str:
+    """Return what a margin comes to in patients, as a sentence; empty if no AUC is a number.
+
+    Args:
+        margin: on the scale, > 0.
+        scale: ``z`` or ``auc``.
+        areas: AUCs; their mean is what the margin is subtracted from. NaN = not known.
+        specificity: in (0, 1].
+    """
+    from biasprop.metrics import sensitivity_loss, z_of_auc
+
+    known = [area for area in areas if not math.isnan(area)]
+    if not known or specificity >= 1:
+        return ""
+    mean = sum(known) / len(known)
+    after = mean - margin if scale == "auc" else mean
+    z, z_after = (float(z_of_auc(min(max(area, 1e-6), 1 - 1e-6), 2, 1)[0]) for area in (mean, after))
+    loss = margin if scale == "z" else z - z_after
+    missed = 100 * float(sensitivity_loss(z, loss, specificity))
+    return (
+        f"The primary margin, {margin:g} on {scale}: a subgroup that loses this much from the mean AUC of {mean:.3f} "
+        f"has {missed:.1f} more missed\namong 100 diseased people at the target specificity of {specificity:g} "
+        "(binormal model with equal variances)."
+    )
 
 
 def _table(title: str, first: LevelRow, columns: Sequence[str]) -> Table:
@@ -297,11 +343,6 @@ def _arm(row: LevelRow) -> list[str]:
 def number(value: float, digits: int = 3, signed: bool = False) -> str:
     """Return a number as text, NaN as :data:`DASH`."""
     return DASH if math.isnan(value) else f"{value:{'+' if signed else ''}.{digits}f}"
-
-
-def p_value(value: float) -> str:
-    """Return a p value as text, NaN as :data:`DASH`."""
-    return DASH if math.isnan(value) else ("<0.0001" if value < 0.0001 else f"{value:.4f}")
 
 
 def bounds(low: float, high: float, signed: bool = False) -> str:

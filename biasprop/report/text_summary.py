@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from biasprop.estimands import ESTIMANDS
 from biasprop.statistics.summary import Estimate, LevelRow, Summary, place, where
-from biasprop.statistics.verdict import ERASED, NOT_REACHED, NOT_RESOLVED, PERSISTS, REACHED, REVERSED
+from biasprop.statistics.verdict import NOT_REACHED, REACHED, ZONES
 
 if TYPE_CHECKING:
     from biasprop.study.study import Study
 
-ORDER = (PERSISTS, REVERSED, ERASED, NOT_RESOLVED, REACHED, NOT_REACHED)
+ORDER = (*ZONES, REACHED, NOT_REACHED, "")
 
 LABELS = ("finetuning", "labels")
 """Key of the label budget."""
@@ -80,7 +80,7 @@ def _primary(estimate: Estimate) -> str:
 
 def _group(word: str, group: Sequence[Estimate], also: bool) -> str:
     count = f"{len(group)} {'other ' if also else ''}estimate{'s' if len(group) > 1 else ''}"
-    head = f"{word.capitalize()}: {count}"
+    head = f"{word.capitalize() or 'Without a verdict'}: {count}"
     if len(group) <= MAX_NAMED:
         return f"{head}, {'; '.join(f'{_name(one)} {_number(one)}' for one in group)}."
     values = [estimate.value for estimate in group if not math.isnan(estimate.value)]

@@ -1,4 +1,4 @@
-"""References of estimands to subgroups, factors and levels of the study; exactly one estimand is primary."""
+"""References of estimands to subgroups, factors and levels of the study, and their roles: exactly one is primary."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from biasprop.study.problems import Problem, suggestion
 
 MAX_ESTIMANDS = 1_000
 """Maximum number of estimands of a study."""
+
+MAX_SECONDARY = 5
+"""Maximum number of secondary ones, because their intervals widen with their number."""
 
 
 class Names(NamedTuple):
@@ -38,7 +41,8 @@ Labels = Mapping[str, list[Label] | None]
 def estimand_problems(
     table: Mapping[str, Any], factors: Mapping[str, ReadFactor], population: Population | None = None
 ) -> list[Problem]:
-    """References to what the study does not have, duplicate names, and no or several primary estimands.
+    """References to what the study does not have, duplicate names, no or several primary estimands,
+    and too many secondary ones.
 
     Args:
         table: of the study.
@@ -63,7 +67,7 @@ def estimand_problems(
             wrong.insert(0, Problem(("name",), f"{names[index]!r} is also the name of an earlier estimand"))
         wrong = wrong or _order_problems(estimand, factors) or _mistakes(estimand, labels)
         problems += [problem.below(location) for problem in wrong]
-    return problems + _primary_problems(estimands, known, labels, problems)
+    return problems + _role_problems(estimands, known, labels, problems)
 
 
 def _kind(estimand: Mapping[str, Any]) -> type[Estimand]:
@@ -181,20 +185,25 @@ def _order_problems(estimand: dict[str, Any], factors: Mapping[str, ReadFactor])
     return [Problem(("skewed",), message)]
 
 
-def _primary_problems(
+def _role_problems(
     estimands: list[dict[str, Any]], names: Known, labels: Labels, known: list[Problem]
 ) -> list[Problem]:
-    """Exactly one estimand is primary, and it stands for one number."""
+    """Exactly one estimand is primary, and it stands for one number; at most five are secondary."""
     problems: list[Problem] = []
     primaries = [index for index, estimand in enumerate(estimands) if estimand.get("primary") is True]
     if not primaries:
-        return [Problem(("estimands",), "no estimand is primary; set primary = true in exactly one")]
+        problems.append(Problem(("estimands",), "no estimand is primary; set primary = true in exactly one"))
     for index in primaries[1:]:
         message = f"estimand {primaries[0]} is primary already; only one can be"
         problems.append(Problem(("estimands", index, "primary"), message))
-    location: Location = ("estimands", primaries[0])
-    if len(primaries) == 1 and not any(p.location[:2] == location for p in known):
-        problems += [p.below(location) for p in _several_numbers(estimands[primaries[0]], names, labels)]
+    secondary = [index for index, estimand in enumerate(estimands) if estimand.get("secondary") is True]
+    for index in secondary[MAX_SECONDARY:]:
+        message = f"{MAX_SECONDARY} estimands are secondary already; leave secondary out, which makes it exploratory"
+        problems.append(Problem(("estimands", index, "secondary"), message))
+    if len(primaries) == 1:
+        location: Location = ("estimands", primaries[0])
+        if not any(p.location[:2] == location for p in known):
+            problems += [p.below(location) for p in _several_numbers(estimands[primaries[0]], names, labels)]
     return problems
 
 
