@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from biasprop.statistics.summary import LevelRow, Summary
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the keys of the JSON change."""
 
 DIGITS = 6

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from biasprop import terminal
+from biasprop.report.margin import margin_in_patients
 from biasprop.statistics.summary import Estimate, LevelRow, Mean, Summary, place, plain, where
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 FOLD = 24
 """Characters of a heading, and columns of a name, after which a line may be broken."""
+
+MEANING = 120
+"""Columns of a line of text below a table."""
 
 DASH = "-"
 """Text for NaN and for empty cells of a table."""
@@ -264,52 +268,12 @@ def _estimates(summary: Summary) -> Table:
             estimate.verdict,
             str(notes.setdefault(estimate.reason, len(notes) + 1)) if estimate.reason else "",
         )
-    lines = [meaning] if (meaning := margin_in_patients(summary)) else []
+    levels = [(row.arm, {name: means["auc"].value for name, means in row.subgroups.items()}) for row in summary.levels]
+    meaning = margin_in_patients([vars(one) for one in summary.estimates], levels, summary.target_specificity)
+    lines = textwrap.wrap(meaning, MEANING)
     table.caption = "\n".join([*lines, *(f"{number:>3} {note}" for note, number in notes.items())])
     table.caption_justify = "left"
     return table
-
-
-def margin_in_patients(summary: Summary) -> str:
-    """Return what the primary estimate's margin comes to at the study's target specificity and the observed AUC.
-
-    Returns:
-        One sentence; empty without a primary estimate on z or AUC, or where its arms have no AUC yet.
-    """
-    from biasprop.estimands import ESTIMANDS
-
-    primary = next((one for one in summary.estimates if one.primary and not ESTIMANDS[one.kind].unit), None)
-    if primary is None or primary.scale not in ("z", "auc"):
-        return ""
-    arms = [row for row in summary.levels if primary.arm.items() <= row.arm.items()]
-    areas = [row.subgroups[name]["auc"].value for row in arms for name in primary.subgroups]
-    return in_patients(primary.margin, primary.scale, areas, summary.target_specificity)
-
-
-def in_patients(margin: float, scale: str, areas: Sequence[float], specificity: float) -> str:
-    """Return what a margin comes to in patients, as a sentence; empty if no AUC is a number.
-
-    Args:
-        margin: on the scale, > 0.
-        scale: ``z`` or ``auc``.
-        areas: AUCs; their mean is what the margin is subtracted from. NaN = not known.
-        specificity: in (0, 1].
-    """
-    from biasprop.metrics import sensitivity_loss, z_of_auc
-
-    known = [area for area in areas if not math.isnan(area)]
-    if not known or specificity >= 1:
-        return ""
-    mean = sum(known) / len(known)
-    after = mean - margin if scale == "auc" else mean
-    z, z_after = (float(z_of_auc(min(max(area, 1e-6), 1 - 1e-6), 2, 1)[0]) for area in (mean, after))
-    loss = margin if scale == "z" else z - z_after
-    missed = 100 * float(sensitivity_loss(z, loss, specificity))
-    return (
-        f"The primary margin, {margin:g} on {scale}: a subgroup that loses this much from the mean AUC of {mean:.3f} "
-        f"has {missed:.1f} more missed\namong 100 diseased people at the target specificity of {specificity:g} "
-        "(binormal model with equal variances)."
-    )
 
 
 def _table(title: str, first: LevelRow, columns: Sequence[str]) -> Table:
