@@ -170,8 +170,9 @@ def _any_wrong(said: NDArray[np.str_], effects: NDArray[np.float64]) -> float:
         said: [study, estimate].
         effects: [estimate] the truth, in margins.
     """
-    table = [[wrong(word, effect) for word in ZONES] for effect in effects]
-    return float(sum((said == word) & np.array(table)[:, i] for i, word in enumerate(ZONES)).any(axis=1).mean())
+    states_untruth = np.array([[wrong(word, effect) for effect in effects] for word in ZONES])
+    hits = np.stack([said == word for word in ZONES]) & states_untruth[:, None]
+    return float(hits.any(axis=(0, 2)).mean())
 
 
 def _swaps(z: xr.DataArray) -> xr.DataArray:
