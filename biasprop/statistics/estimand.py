@@ -110,6 +110,10 @@ class Estimand(Definition):
     primary: bool = False
     """The one estimand that is tested unadjusted at 5 %; Holm's procedure covers the others."""
 
+    secondary: bool = False
+    """Whether it is one of the at most five named secondary estimands. All that are neither primary nor secondary are
+    exploratory."""
+
     runs_over: ClassVar[tuple[str, ...]] = ()
     """Fields whose factor the contrast runs over, so that ``at`` cannot fix a level of it."""
     favours_a: ClassVar[bool] = False
@@ -143,7 +147,8 @@ class Estimand(Definition):
         return self
 
     def _contrasted(self) -> tuple[str, ...]:
-        return tuple(getattr(self, field) for field in self.runs_over)
+        named = (getattr(self, field) for field in self.runs_over)
+        return tuple(name for name in named if name is not None)
 
     def problems(self) -> Iterable[str]:
         """Return what is wrong with the fields taken together."""

@@ -103,7 +103,7 @@ def _named_factors(estimand: Estimand) -> set[str]:
     named: set[str] = set()
     for field, what in references(type(estimand)).items():
         value = getattr(estimand, field)
-        if what in ("factor", "budget"):
+        if what in ("factor", "budget") and value is not None:
             named.add(value)
         elif what == "arm":
             named |= set(value or ())

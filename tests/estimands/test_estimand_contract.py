@@ -16,7 +16,7 @@ from biasprop.statistics.estimate import estimates
 from biasprop.statistics.measures import measure
 from tests.synthetic import synthetic_cube
 
-COMMON = {"name", "kind", "at", "scale", "margin", "sign", "primary"}
+COMMON = {"name", "kind", "at", "scale", "margin", "sign", "primary", "secondary"}
 ARM = {"pretraining": "all light", "labels": 50, "protocol": "full"}
 SUBGROUPS = ("light", "dark", "other")
 OTHER = {"labels": 1000, "protocol": "linear_probe"}
@@ -31,7 +31,7 @@ def example(kind: str, **changes: Any) -> dict[str, Any]:
         several = len(get_args(fields[field].annotation)) == 2 and fields[field].is_required() and what != "arm"
         if field != "at":
             table[field] = {
-                "factor": "pretraining",
+                "factor": "protocol" if field == "protocol" else "pretraining",
                 "budget": "labels",
                 "level": ("all light", "all dark") if field == "skewed" else "50/50",
                 "arm": OTHER,
