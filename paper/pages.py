@@ -215,7 +215,7 @@ def _estimates(estimates: Sequence[Result]) -> list[str]:
             one["name"] + (" (primary)" if one["primary"] else ""),
             place(one["subgroups"], one["arm"]) or DASH,
             _number(one["value"], kind.digits, kind.tested),
-            _interval(one["low"], one["high"], kind.tested),
+            _interval(one["low"], one["high"], kind.tested, kind.digits),
             _interval(one["adjusted_low"], one["adjusted_high"], kind.tested),
             *(p_value(_float(one[f"adjusted_p_{test}"])) for test in ("difference", "equivalence")),
             str(one["replicates"]),
@@ -280,10 +280,10 @@ def _number(value: float | str | None, digits: int = 3, signed: bool = False) ->
     return number(_float(value), digits, signed)
 
 
-def _interval(low: Any, high: Any, signed: bool) -> str:
+def _interval(low: Any, high: Any, signed: bool, digits: int = 3) -> str:
     from biasprop.report.tables import bounds
 
-    return bounds(_float(low), _float(high), signed)
+    return bounds(_float(low), _float(high), signed, digits)
 
 
 def _mean(mean: Result, *, interval: bool = True, signed: bool = False) -> str:

@@ -11,14 +11,13 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from biasprop.coverage import ERRORS
+from biasprop.coverage.learning_curves import inverse_of_halving
 from biasprop.coverage.simulated import BUDGETS, PROTOCOLS, SKEW, SUBGROUPS, simulate, with_contrast
-from biasprop.estimands import estimand
-from biasprop.statistics.contrasts import excess_gap, gap, swap_contrast
-from biasprop.statistics.estimate import adjust, estimated
+from biasprop.statistics.contrasts import below_half, excess_gap, gap, swap_contrast
+from biasprop.statistics.estimate import adjust
 from biasprop.statistics.intervals import MIN_FIELLER, fieller_bounds
-from biasprop.statistics.paired import Paired
 from biasprop.statistics.tests import ALPHA, difference_p, equivalence_p, ratio_equivalence_p
-from biasprop.statistics.verdict import ERASED, NOT_RESOLVED, PERSISTS, REVERSED, verdict
+from biasprop.statistics.verdict import ERASED, PERSISTS, REVERSED, verdict
 
 MARGIN = 0.10
 """Equivalence margin on z, and as a share of the denominator of a retention: the default of an estimand."""
@@ -84,7 +83,7 @@ def rates(seed: int, studies: int, replicates: Sequence[int], skew: Any = SKEW) 
         defined = difference_p(y[:, :n]) < ALPHA
         share = float((defined & (ratio_equivalence_p(x[:, :n], y[:, :n], MARGIN) < ALPHA)).mean())
         found.append(Rate("retention: erased, though it equals the margin", n, True, share, ALPHA, studies))
-        share = float(np.mean([estimated(_curve(curve[:n])).verdict != NOT_RESOLVED for curve in curves]))
+        share = float((~np.isnan(inverse_of_halving(below_half(curves[:, :n]), 1 - ALPHA)[0])).mean())
         found.append(Rate("halving budget: given, though the contrast is 0", n, True, share, ALPHA, studies))
     offered = {rate.error for rate in found if rate.offered}
     return sorted(found, key=lambda rate: (rate.error not in offered, rate.error))
@@ -136,17 +135,3 @@ def _edge() -> NDArray[np.float64]:
 def _retention(z: xr.DataArray) -> tuple[NDArray, NDArray]:
     beta = _swaps(z)
     return beta.sel(protocol="full", labels=200).values, beta.sel(protocol="linear_probe", labels=BUDGETS[-1]).values
-
-
-STATED = estimand(
-    "halving_budget",
-    name="halving budget",
-    subgroups=("A", "B"),
-    factor="pretraining",
-    skewed=("to A", "to B"),
-    budget="labels",
-)
-
-
-def _curve(values: NDArray[np.float64]) -> Paired:
-    return Paired(STATED, {}, SUBGROUPS, values, None, tuple(map(float, BUDGETS)), "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 ERASED, PERSISTS, REVERSED, NOT_RESOLVED = "erased", "persists", "reversed", "not resolved"
 REACHED, NOT_REACHED = "reached", "not reached"
-"""Verdicts of a halving budget and a label efficiency, which have no test."""
+"""Whether a learning curve gets to a height within its budgets, for the kinds that read labels off one."""
 
 MATERIAL, NEGLIGIBLE, UNCLEAR = "material", "negligible", "present, size unclear"
 """Verdicts of a difference between groups of people, from one interval; beside "not resolved"."""
