@@ -2,7 +2,8 @@
 
 ``python -m biasprop.coverage`` prints them. ``simulated`` draws studies from a known truth with the variances,
 correlations and skewness of stored ones, ``intervals`` counts how often the package's intervals contain that truth,
-``verdicts`` how often its verdicts are wrong. To check another interval, add a ``Candidate`` and its cases in
+``learning_curves`` has the cases of labels that are read off a curve, ``verdicts`` counts how often verdicts are wrong.
+To check another interval, add a ``Candidate`` and its cases in
 ``intervals``; to check another verdict, add a rate in ``verdicts.rates``. Nothing is imported here.
 """
 

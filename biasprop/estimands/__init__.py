@@ -10,6 +10,9 @@ table of a study file and its documentation, and defines everything about the ki
 - ``unit``, ``digits``, ``favours_a`` (expected sign), ``interval`` and ``tested``; a kind without tests also
   ``untested``, which makes its estimate.
 
+Kinds that read a number of labels off a learning curve derive from ``curve_reading.ReadOffCurve``, which makes the
+estimate.
+
 Study files, their checks and JSON schema, tables, figures and texts read that. Means, intervals, tests and adjustment
 are those of ``biasprop.statistics``.
 
