@@ -306,7 +306,7 @@ def test_the_json_object(cube: xr.Dataset, tmp_path: Path) -> None:
     read = json.loads(written)["estimates"]
     assert {"name", "arm", "value", "low", "high", "method", "replicates", "verdict"} <= set(read[0])
     assert read[0]["arm"] == {"labels": 50, "protocol": "full"}
-    assert read[-1]["low"] is None  # a halving budget has no interval: NaN is null
+    assert read[-1]["se"] is None  # labels read off a curve have no standard error: NaN is null
     assert read[1]["value"] == summary.estimates[1].value
     json.dumps(summary.to_json(), allow_nan=False)
 
