@@ -185,7 +185,7 @@ def _order_problems(estimand: dict[str, Any], factors: Mapping[str, ReadFactor])
     return []
 
 
-def _share(settings: Mapping[tuple[str, ...], Any], subgroup: str) -> float | None:
+def _share(settings: Mapping[Location, Any], subgroup: str) -> float | None:
     """The share of a subgroup in pretraining that a level sets; None if it sets none."""
     mix = settings.get(("pretraining", "shares"))
     share = mix.get(subgroup) if isinstance(mix, dict) else None
