@@ -216,7 +216,7 @@ def _estimates(result: Result) -> list[str]:
             place(one["subgroups"], one["arm"]) or DASH,
             one["role"],
             _number(one["value"], kind.digits, kind.tested),
-            _interval(one["low"], one["high"], kind.tested),
+            _interval(one["low"], one["high"], kind.tested, kind.digits),
             _interval(one["zone_low"], one["zone_high"], kind.tested),
             DASH if one["role"] == "exploratory" else f"{one['margin']:g}",
             str(one["replicates"]),
@@ -287,10 +287,10 @@ def _number(value: float | str | None, digits: int = 3, signed: bool = False) ->
     return number(_float(value), digits, signed)
 
 
-def _interval(low: Any, high: Any, signed: bool) -> str:
+def _interval(low: Any, high: Any, signed: bool, digits: int = 3) -> str:
     from biasprop.report.tables import bounds
 
-    return bounds(_float(low), _float(high), signed)
+    return bounds(_float(low), _float(high), signed, digits)
 
 
 def _mean(mean: Result, *, interval: bool = True, signed: bool = False) -> str:

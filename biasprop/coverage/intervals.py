@@ -12,19 +12,17 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import ndtr, ndtri
 
-from biasprop.coverage import ERRORS
-from biasprop.coverage.simulated import MEANS, PROTOCOLS, SKEW, SUBGROUPS, labelled, simulate, with_contrast
+from biasprop.coverage import ERRORS, learning_curves
+from biasprop.coverage.simulated import MEANS, PROTOCOLS, SKEW, SUBGROUPS, labelled, simulate
 from biasprop.coverage.verdicts import PRIMARY, family
-from biasprop.statistics.contrasts import common_gap, excess_gap, gap, halving_budget, interaction, swap_contrast
+from biasprop.statistics.contrasts import common_gap, excess_gap, gap, interaction, swap_contrast
 from biasprop.statistics.intervals import MIN_FIELLER, fieller_bounds, t_intervals
 from biasprop.statistics.tests import ALPHA
 
 RESAMPLES = 999
 """Resamples of each bootstrap interval."""
 FEWER = 4
-"""Halving budgets are slow, so one study in this many is used."""
-FADING = np.array([0.20, 0.16, 0.08, 0.03])
-"""Swap contrasts at 50 to 5,000 labels whose halving budget is 1,000."""
+"""The jackknife is slow, so one study in this many is used."""
 
 Bounds = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -64,9 +62,11 @@ class Candidate:
 
     name: str
     bounds: Callable[..., Bounds]
-    """Samples [study, replicate], one or a pair, and the level -> low and high [study]."""
+    """Samples [study, replicate, ...], one or a pair, and the level -> low and high [study]."""
     offered: float
     """Fewest replicates at which it is offered; infinite if it never is."""
+    at_least: bool = False
+    """Whether it may cover more often than its level."""
 
 
 def _t(values: NDArray, level: float) -> Bounds:
@@ -100,20 +100,18 @@ def _unpaired(a: NDArray, b: NDArray, level: float) -> Bounds:
     return _around(a - b, apart * (high - low) / 2)
 
 
-def _range(values: NDArray, level: float) -> Bounds:
-    return values.min(axis=-1), values.max(axis=-1)
-
-
 T = Candidate("t", _t, 2)
 BOOTSTRAP = Candidate("BCa bootstrap", _bootstrap, np.inf)
 FIELLER = Candidate("Fieller", fieller_bounds, MIN_FIELLER)
 NORMAL = Candidate("normal quantile", _normal, np.inf)
 DIVIDED_BY_N = Candidate("sd / n", _divided_by_n, np.inf)
 UNPAIRED = Candidate("unpaired", _unpaired, np.inf)
-RANGE = Candidate("range of the replicates", _range, np.inf)
+INVERSE = Candidate("inverse t", learning_curves.inverse, 2, at_least=True)
+HALVING = Candidate("inverse t", learning_curves.inverse_of_halving, 2, at_least=True)
+JACKKNIFE = Candidate("jackknife", learning_curves.jackknife, np.inf)
 
 Case = tuple[str, Candidate, tuple[NDArray[np.float64], ...], float]
-"""Estimand, interval, samples [study, replicate], and the truth."""
+"""Estimand, interval, samples [study, replicate, ...], and the truth."""
 
 
 def rows(seed: int, studies: int, replicates: Sequence[int], skew: Any = SKEW, level: float = 0.95) -> list[Row]:
@@ -180,6 +178,7 @@ def _row(estimand: str, candidate: Candidate, samples: tuple[NDArray, ...], trut
         error=float(np.sqrt(level * (1 - level) / count)),
         level=level,
         width=width,
+        at_least=candidate.at_least,
     )
 
 
@@ -243,7 +242,9 @@ def _cases(seed: int, studies: int, most: int, skew: Any) -> Iterator[Case]:
     arm = {"protocol": "full", "labels": 200, "pretraining": "to A"}
     a, b = (z.sel(arm | {"subgroup": name}).values for name in SUBGROUPS)
     yield "gap", UNPAIRED, (a, b), float(gap(means, SUBGROUPS).sel(arm))
-    yield "halving budget", RANGE, (_halvings(seed, studies, most, skew),), 1000.0
+    for name, curves, truth in learning_curves.cases(seed, studies, most, skew):
+        yield name, HALVING if name.startswith("halving") else INVERSE, (curves,), truth
+        yield name, JACKKNIFE, (curves[: max(studies // FEWER, 1)],), truth
 
 
 def _interactions(seed: int, studies: int, most: int, skew: Any) -> tuple[tuple[NDArray[np.float64]], float]:
@@ -263,13 +264,3 @@ def _interactions(seed: int, studies: int, most: int, skew: Any) -> tuple[tuple[
 
     means = labelled(MEANS)
     return (of_four(own, other).values,), float(of_four(means, means))
-
-
-def _halvings(seed: int, studies: int, most: int, skew: Any) -> NDArray[np.float64]:
-    """Halving budgets of single replicates of a linear probe [study, replicate]; infinite if not reached."""
-    z = simulate(seed, max(studies // FEWER, 1), most, with_contrast(FADING), skew)
-    gaps = gap(z.sel(protocol="linear_probe"), SUBGROUPS)
-    curves = swap_contrast(gaps, "pretraining", ("to A", "to B")).transpose("study", "replicate", "labels")
-    budgets = curves["labels"].values.tolist()
-    alone = [halving_budget(curve, budgets)[0] for curve in curves.values.reshape(-1, len(budgets))]
-    return np.nan_to_num(np.reshape(alone, curves.shape[:2]), nan=np.inf)

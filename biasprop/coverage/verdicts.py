@@ -11,12 +11,11 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from biasprop.coverage import ERRORS
+from biasprop.coverage.learning_curves import inverse_of_halving
 from biasprop.coverage.simulated import BUDGETS, SKEW, SUBGROUPS, labelled, simulate, with_contrast
-from biasprop.estimands import ESTIMANDS, estimand
-from biasprop.statistics.contrasts import excess_gap, gap, swap_contrast
-from biasprop.statistics.estimate import estimated
+from biasprop.estimands import ESTIMANDS
+from biasprop.statistics.contrasts import below_half, excess_gap, gap, swap_contrast
 from biasprop.statistics.intervals import MIN_FIELLER, fieller_bounds, t_intervals
-from biasprop.statistics.paired import Paired
 from biasprop.statistics.tests import ALPHA
 from biasprop.statistics.verdict import MATERIAL, NEGLIGIBLE, NOT_RESOLVED, UNCLEAR, ZONES, zone
 
@@ -140,7 +139,7 @@ def rates(seed: int, studies: int, replicates: Sequence[int], skew: Any = SKEW) 
         found.append(
             Rate("retention: interval misses the truth, weak denominator", n, n >= MIN_FIELLER, missed, ALPHA, studies)
         )
-        share = float(np.mean([estimated(_curve(curve[:n])).verdict != "" for curve in curves]))
+        share = float((~np.isnan(inverse_of_halving(below_half(curves[:, :n]), 1 - ALPHA)[0])).mean())
         found.append(Rate("halving budget: given, though the contrast is 0", n, True, share, ALPHA, studies))
     offered = {rate.error for rate in found if rate.offered}
     return sorted(found, key=lambda rate: (rate.error not in offered, rate.error)), given
@@ -194,17 +193,3 @@ def family_margins() -> NDArray[np.float64]:
 def _retention(z: xr.DataArray) -> tuple[NDArray, NDArray]:
     beta = _swaps(z)
     return beta.sel(protocol="full", labels=200).values, beta.sel(protocol="linear_probe", labels=BUDGETS[-1]).values
-
-
-STATED = estimand(
-    "halving_budget",
-    name="halving budget",
-    subgroups=("A", "B"),
-    factor="pretraining",
-    skewed=("to A", "to B"),
-    budget="labels",
-)
-
-
-def _curve(values: NDArray[np.float64]) -> Paired:
-    return Paired(STATED, {}, SUBGROUPS, values, None, tuple(map(float, BUDGETS)), "")

@@ -11,6 +11,9 @@ table of a study file and its documentation, and defines everything about the ki
 - ``default_margin`` and ``margin_reason``, and ``tested``: whether an estimand of it can be primary or secondary. A
   kind that cannot may define ``untested``, which makes its estimate.
 
+Kinds that read a number of labels off a learning curve derive from ``curve_reading.ReadOffCurve``, which makes the
+estimate.
+
 Study files, their checks and JSON schema, tables, figures and texts read that. Means, intervals and zones
 are those of ``biasprop.statistics``.
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from biasprop.estimands.between import OfB
-from biasprop.statistics import contrasts
-from biasprop.statistics.estimand import Arm, BudgetName, FactorName, Inputs, Level, Values
+from biasprop.estimands.curve_reading import ReadOffCurve
+from biasprop.statistics.estimand import Arm, FactorName, Inputs, TwoLevels, Values
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+SAME = 1e-6
+"""Largest difference of shares that are the same."""
 
 
-class ExchangeRate(OfB):
-    """exchange_rate: labels of B that raise z(AUC_B) as much as one pretraining image of B in the place of one of A."""
+class ExchangeRate(OfB, ReadOffCurve):
+    """exchange_rate: labels of B that are worth one pretraining image of B in the place of one of A, between two
+    mixes."""
 
     kind: Literal["exchange_rate"] = "exchange_rate"
     """What is measured."""
@@ -20,51 +28,73 @@ class ExchangeRate(OfB):
     factor: FactorName
     """The factor that holds the pretraining mixes."""
 
-    budget: BudgetName
-    """The factor that holds the label budgets."""
+    between: TwoLevels
+    """Two of its levels, the one with the lower share of B first, with no other share of B between them: what an image
+    is worth is not the same from 0 to 0.1 as from 0.5 to 1."""
 
     runs_over = ("factor",)
     favours_a = True
     unit = "labels per image"
-    interval = "Fieller"
+
+    def problems(self) -> Iterable[str]:
+        """Return what is wrong with the fields taken together."""
+        yield from super().problems()
+        if self.between[0] == self.between[1]:
+            yield "between must be two different levels"
 
     def arms(self, inputs: Inputs) -> list[Arm]:
-        """Return the arm at all mixes of A and B and all budgets."""
-        budgets = inputs.levels(self.budget)
-        return [inputs.arm | {self.factor: mix, self.budget: level} for mix in self._mixes(inputs) for level in budgets]
+        """Return the arm at the higher mix, and at the lower mix and all budgets."""
+        lower, higher = ({self.factor: mix} for mix in self.between)
+        return [
+            inputs.arm | higher,
+            *(inputs.arm | lower | {self.budget: level} for level in inputs.levels(self.budget)),
+        ]
 
     def values(self, inputs: Inputs) -> Values:
-        """Return the change in z(AUC) of B per pretraining image of A replaced by one of B, and per added label of
-        B."""
-        measures, z, arm, subgroups = inputs
-        subgroup = subgroups[1]
-        missing = np.full(z.sizes["replicate"], np.nan)
-        mixes = self._mixes(inputs)
-        if len(mixes) < 2 or z.sizes[self.budget] < 2:
-            pair = " and ".join(subgroups)
-            why = f"needs two mixes of {pair} along {self.factor}, with known shares, and two budgets"
-            return Values(missing, missing, why=why)
-        share = measures["share"].sel({self.factor: mixes, "subgroup": subgroup}).values
-        sizes = measures["cohort_size"].sel({self.factor: mixes}).values
-        if not (sizes == sizes[0]).all():
-            why = "the pretraining mixes differ in cohort size as well as in shares"
-            return Values(missing, missing, why=why)
-        labelled = measures["label_share"].sel(subgroup=subgroup)
-        labelled = labelled.sel({name: arm[str(name)] for name in labelled.dims if name in arm}).values
-        if labelled.ndim or not labelled > 0:
-            why = f"the share of {subgroup} among the labelled subjects has to be one number above 0"
-            return Values(missing, missing, why=why)
-        surface = z.sel(inputs.without(self.budget) | {self.factor: mixes}).transpose(
-            "replicate", self.factor, self.budget
-        )
-        slope_of_share, slope_of_log_labels = contrasts.learning_surface(surface.values, share, z[self.budget].values)
-        labels = float(labelled) * float(arm[self.budget])
-        return Values(slope_of_share / sizes[0], slope_of_log_labels / labels)
+        """Return the learning curve of the lower mix minus what the higher one reaches, [replicate, budget].
 
-    def _mixes(self, inputs: Inputs) -> list[Level]:
-        """Return the levels of the factor at which the pretraining cohort consists of A and B only."""
-        measures, levels = inputs.measures, inputs.levels(self.factor)
+        Labels beyond those of the arm, times the share of B among them, over the images by which the mixes differ are
+        the rate.
+        """
+        measures, arm, b = inputs.measures, inputs.arm, inputs.subgroups[1]
+        if why := self._mismatch(inputs):
+            return Values(np.full(inputs.values.sizes["replicate"], np.nan), why=why)
+        labelled = self._at(arm, measures["label_share"].sel(subgroup=b)).values
+        if labelled.ndim or not labelled > 0:
+            why = f"the share of {b} among the labelled subjects has to be one number above 0"
+            return Values(np.full(inputs.values.sizes["replicate"], np.nan), why=why)
+        share = measures["share"].sel(subgroup=b)
+        low, high = (float(self._at(arm | {self.factor: mix}, share)) for mix in self.between)
+        images = (high - low) * float(self._at(arm | {self.factor: self.between[0]}, measures["cohort_size"]))
+        labels = arm[self.budget]
+        lower, higher = (self.curve(inputs, arm | {self.factor: mix}) for mix in self.between)
+        return Values(
+            lower - higher.sel({self.budget: labels}, drop=True),
+            budgets=self.budgets(inputs),
+            why=f"between shares of {low:g} and {high:g} of {b} in pretraining",
+            counted_from=float(labels),
+            labels_per_unit=images / float(labelled),
+        )
+
+    def _mismatch(self, inputs: Inputs) -> str:
+        """Return why a rate between the two mixes has no meaning; empty if it has one."""
+        measures, arm, (a, b), mixes = inputs.measures, inputs.arm, inputs.subgroups, list(self.between)
         if "share" not in measures.coords or self.factor not in measures["share"].dims:
-            return []
-        both = measures["share"].sel(subgroup=list(inputs.subgroups)).sum("subgroup", skipna=False)
-        return [level for level in levels if abs(float(both.sel({self.factor: level})) - 1) < 1e-6]
+            return f"the levels of {self.factor} are no mixes with known shares"
+        of = {name: self._at(arm, measures["share"].sel(subgroup=name, drop=True)) for name in (a, b)}
+        (a_low, a_high), (b_low, b_high) = (of[name].sel({self.factor: mixes}).values for name in (a, b))
+        if not b_high - b_low > SAME:
+            return f"{mixes[0]} has to have a lower share of {b} than {mixes[1]}"
+        if abs(a_low - a_high - (b_high - b_low)) > SAME:
+            return f"{mixes[0]} and {mixes[1]} differ in more than images of {a} in the place of images of {b}"
+        inside = (of[b] > b_low + SAME) & (of[b] < b_high - SAME)
+        if inside.any():
+            names = ", ".join(str(level) for level in measures[self.factor].values[inside.values])
+            return f"not two neighbouring mixes: {names} lies between them"
+        sizes = self._at(arm, measures["cohort_size"]).sel({self.factor: mixes}).values
+        return "" if sizes[0] == sizes[1] else "the pretraining mixes differ in cohort size as well as in shares"
+
+    @staticmethod
+    def _at(arm: Arm, coord: xr.DataArray) -> xr.DataArray:
+        """Return a coord of the cube at an arm."""
+        return coord.sel({name: arm[str(name)] for name in coord.dims if name in arm})

@@ -259,7 +259,7 @@ def _estimates(summary: Summary) -> Table:
             place(estimate.subgroups, estimate.arm) or DASH,
             estimate.role,
             number(estimate.value, digits, signed),
-            bounds(estimate.low, estimate.high, signed),
+            bounds(estimate.low, estimate.high, signed, digits),
             bounds(estimate.zone_low, estimate.zone_high, signed),
             DASH if estimate.role == "exploratory" else f"{estimate.margin:g}",
             number(estimate.se),
@@ -309,9 +309,14 @@ def number(value: float, digits: int = 3, signed: bool = False) -> str:
     return DASH if math.isnan(value) else f"{value:{'+' if signed else ''}.{digits}f}"
 
 
-def bounds(low: float, high: float, signed: bool = False) -> str:
-    """Return an interval as text, NaN as :data:`DASH`."""
-    return DASH if math.isnan(low) else f"[{number(low, 3, signed)}, {number(high, 3, signed)}]"
+def bounds(low: float, high: float, signed: bool = False, digits: int = 3) -> str:
+    """Return an interval as text, such as ``[0.1, 0.3]``, or ``> 0.1`` where it is open; NaN as :data:`DASH`."""
+    ends = [number(end, digits, signed) for end in (low, high)]
+    if math.isnan(low) or (math.isinf(low) and math.isinf(high)):
+        return DASH
+    if math.isinf(high):
+        return f"> {ends[0]}"
+    return f"< {ends[1]}" if math.isinf(low) else f"[{ends[0]}, {ends[1]}]"
 
 
 def _value(mean: Mean | None, digits: int = 3, signed: bool = False) -> str:

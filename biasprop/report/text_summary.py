@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from biasprop.estimands import ESTIMANDS
+from biasprop.report.tables import bounds
 from biasprop.statistics.summary import Estimate, LevelRow, Summary, place, where
 from biasprop.statistics.verdict import NOT_REACHED, REACHED, ZONES
 
@@ -107,7 +108,7 @@ def _name(estimate: Estimate) -> str:
 def _number(estimate: Estimate) -> str:
     kind = ESTIMANDS[estimate.kind]
     say = _signed if kind.tested else lambda value: "-" if math.isnan(value) else f"{value:.{kind.digits}f}"
-    interval = "" if math.isnan(estimate.low) else f" [{say(estimate.low)}, {say(estimate.high)}]"
+    interval = "" if math.isnan(estimate.low) else f" {bounds(estimate.low, estimate.high, kind.tested, kind.digits)}"
     return say(estimate.value) + interval + (f" {kind.unit}" if kind.unit else "")
 
 

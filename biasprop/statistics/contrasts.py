@@ -6,11 +6,11 @@ replicate that lacks one of the values is NaN.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import xarray as xr  # not loaded with a study file, whose estimands use this module
@@ -70,78 +70,22 @@ def common_gap(gaps: xr.DataArray, factor: str, skewed: tuple[Hashable, Hashable
     return 0.5 * (to_a + to_b)
 
 
-def halving_budget(beta: ArrayLike, budgets: Sequence[float]) -> tuple[float, float]:
-    """The first budget at which |beta| falls below half of its maximum over the studied budgets and stays there.
+def below_half(beta: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Half of the swap contrast at the smallest budget minus that at every budget.
 
-    The halving budget is larger than the budget of the maximum.
-
-    Args:
-        beta: [budget] swap contrasts.
-        budgets: [budget] label budgets, in any order.
-
-    Returns:
-        The halving budget and the budget of the maximum; the first is NaN if it is not reached within the studied
-        budgets, both are NaN if a contrast is missing.
-    """
-    order = np.argsort(budgets)
-    height = np.abs(np.asarray(beta, np.float64))[order]
-    sizes = np.asarray(budgets, np.float64)[order]
-    if np.isnan(height).any():
-        return np.nan, np.nan
-    high = np.flatnonzero(height >= 0.5 * height.max())
-    after = int(high[-1]) + 1
-    return (float(sizes[after]) if after < len(sizes) else np.nan), float(sizes[height.argmax()])
-
-
-def learning_surface(
-    z: NDArray[np.float64], share: ArrayLike, budgets: ArrayLike
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Slopes of the plane z = a + b * share + c * ln(labels), by least squares over all mixes and budgets.
+    Signs are turned where the mean contrast at the smallest budget is negative, so that the result rises while the size
+    of the contrast falls.
 
     Args:
-        z: [replicate, mix, budget] z(AUC) of one subgroup; a replicate that lacks a value has no plane.
-        share: [mix] of that subgroup in the pretraining cohort, at least two different ones.
-        budgets: [budget] label budgets, at least two different ones.
+        beta: [..., replicate, budget], budgets in increasing order; NaN = missing.
 
     Returns:
-        b and c of each replicate, [replicate] each; NaN where there is no plane.
+        The same shape.
     """
-    s, n = (axis - axis.mean() for axis in (np.asarray(share, np.float64), np.log(np.asarray(budgets, np.float64))))
-    # On a full grid the two regressors are orthogonal, so that each slope is that of the other's means.
-    return z.mean(axis=2) @ s / (s @ s), z.mean(axis=1) @ n / (n @ n)
-
-
-def label_efficiency(
-    reached: ArrayLike, labels: float, reference: NDArray[np.float64], budgets: ArrayLike
-) -> NDArray[np.float64]:
-    """Labels with which a reference reaches what a level reaches with ``labels``, over ``labels``.
-
-    The reference's learning curve is linear in z against ln(labels) between neighbouring budgets; its first crossing
-    counts.
-
-    Args:
-        reached: [replicate] z(AUC) of the level at ``labels``; NaN = the replicate is not there.
-        labels: > 0.
-        reference: [replicate, budget] z(AUC) of the reference; a replicate that lacks a value is NaN.
-        budgets: [budget] > 0, increasing.
-
-    Returns:
-        [replicate] ratios; 0 where the reference reaches it at its smallest budget, infinite where it reaches it at no
-        budget: the ratio is then only known to be below smallest / labels, or above largest / labels.
-    """
-    x = np.log(np.asarray(budgets, np.float64))
-    ratios = np.full(len(reference), np.nan)
-    for row, (height, curve) in enumerate(zip(np.asarray(reached, np.float64), reference, strict=True)):
-        if np.isnan(height) or np.isnan(curve).any():
-            continue
-        high = np.flatnonzero(curve >= height)
-        if not len(high) or high[0] == 0:
-            ratios[row] = 0.0 if len(high) else np.inf
-            continue
-        k = int(high[0])
-        part = (height - curve[k - 1]) / (curve[k] - curve[k - 1])
-        ratios[row] = np.exp(x[k - 1] + part * (x[k] - x[k - 1])) / labels
-    return ratios
+    first = beta[..., :1]
+    whole = ~np.isnan(beta).any(axis=-1, keepdims=True)
+    turned = np.where(whole, first, 0.0).sum(axis=-2, keepdims=True) < 0
+    return np.where(turned, -1.0, 1.0) * (first / 2 - beta)
 
 
 def levelling_down(

@@ -76,9 +76,12 @@ class Values(NamedTuple):
     denominator: xr.DataArray | NDArray[Any] | None = None
     """[replicate], of a ratio of means."""
     budgets: tuple[float, ...] = ()
-    """Label budgets of a curve."""
+    """Label budgets of a curve, in increasing order."""
     why: str = ""
-    """Why values are missing; empty if only replicates that lack an arm are."""
+    """Why values are missing (empty if only replicates that lack an arm are), or in what range they hold."""
+    counted_from: float = 0.0
+    labels_per_unit: float = 1.0
+    """How labels read off a curve become the value: (labels - counted_from) / labels_per_unit."""
 
 
 class Inputs(NamedTuple):
@@ -144,9 +147,10 @@ class Estimand(Definition):
     """Unit of its values; empty for a difference on the estimand's scale."""
     digits: ClassVar[int] = 3
     """Decimals of its values in tables."""
-    interval: ClassVar[Literal["t", "Fieller", "order", "none"]] = "t"
-    """Interval over replicates: Student's t of a mean, Fieller's of a ratio of means, or order statistics of a median
-    (:mod:`biasprop.statistics.intervals`)."""
+    interval: ClassVar[Literal["t", "Fieller", "inverse t"]] = "t"
+    """Interval over replicates: Student's t of a mean, Fieller's of a ratio of means
+    (:mod:`biasprop.statistics.intervals`), or the inverse of a t test for labels read off a curve
+    (:mod:`biasprop.statistics.curves`)."""
     tested: ClassVar[bool] = True
     """Whether its interval may be compared with a margin, so that it can be primary or secondary."""
     default_margin: ClassVar[float | None] = None

@@ -1,16 +1,18 @@
-"""Intervals over replicates: Student's t, Fieller's for a ratio, and order statistics for a median.
+"""Intervals over replicates: Student's t, and Fieller's for a ratio.
 
 The replicate is the unit. ``python -m biasprop.coverage`` shows that these intervals cover, and how others would do.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import xarray as xr
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import bdtr, stdtrit
+from scipy.special import stdtrit
+
+if TYPE_CHECKING:
+    import xarray as xr  # not loaded with a study file, whose estimands use this module
 
 MIN_FIELLER = 4
 """Fewest replicates for an interval of a ratio. With 3, the studies whose denominator differs from 0 are those in which
@@ -63,6 +65,8 @@ def t_intervals(values: xr.DataArray, level: float | NDArray[np.float64] = 0.95)
     Returns:
         value, low, high, se and replicates (those used), without the dim ``replicate``; no interval below two.
     """
+    import xarray as xr
+
     n = values.notnull().sum("replicate")
     enough = n >= 2
     mean = values.mean("replicate")
@@ -70,36 +74,6 @@ def t_intervals(values: xr.DataArray, level: float | NDArray[np.float64] = 0.95)
     se = (values.var("replicate", ddof=1).where(enough) / n) ** 0.5
     half = stdtrit(degrees, 0.5 + level / 2) * se
     return xr.Dataset({"value": mean, "low": mean - half, "high": mean + half, "se": se, "replicates": n})
-
-
-def median_interval(values: ArrayLike, level: float = 0.95) -> Interval:
-    """Median over replicates with an interval between two order statistics, which covers for any distribution.
-
-    The k-th smallest and the k-th largest of n values enclose the median with probability 1 - 2 P(B < k), B binomial
-    (n, 1/2); k is the largest for which that is at least the level (Thompson, Ann. Math. Stat. 7, 1936). Values may be
-    infinite.
-
-    Args:
-        values: [replicate]; NaN = the replicate is missing.
-        level: coverage, in (0, 1).
-
-    Returns:
-        The median and its interval, no standard error; NaN bounds with the reason below 6 replicates at 95 %.
-    """
-    values = np.sort(_present(values))
-    n = len(values)
-    # The middle pair is compared before it is averaged, because the mean of two infinite values may be NaN.
-    middle = np.nan if not n else _halfway(values[(n - 1) // 2], values[n // 2])
-    k = int((2 * bdtr(np.arange(n), n, 0.5) <= 1 - level).sum())
-    if not k:
-        fewest = int(np.ceil(1 - np.log2(1 - level)))
-        reason = f"an interval needs {fewest} replicates, there are {n}"
-        return Interval(middle, np.nan, np.nan, np.nan, "order", reason)
-    return Interval(middle, float(values[k - 1]), float(values[n - k]), np.nan, "order")
-
-
-def _halfway(low: float, high: float) -> float:
-    return float(low) if low == high else float(low + high) / 2
 
 
 def fieller_interval(numerator: ArrayLike, denominator: ArrayLike, level: float = 0.95) -> Interval:

@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from biasprop.statistics.estimand import Arm, Estimand, Inputs, references
-from biasprop.statistics.intervals import Interval, fieller_interval, median_interval, t_interval
+from biasprop.statistics.intervals import Interval, fieller_interval, t_interval
 from biasprop.statistics.measures import per_replicate
 from biasprop.status import LACKS
 
@@ -20,7 +20,7 @@ from biasprop.status import LACKS
 class Paired:
     """Values of an estimand at one arm: differences within replicates, or numerators and denominators of a ratio.
 
-    Only retention and exchange rate have a denominator.
+    Only a retention has a denominator.
     """
 
     estimand: Estimand
@@ -29,20 +29,23 @@ class Paired:
     subgroups: tuple[str, ...]
     """A and B, or the one subgroup it is of."""
     values: NDArray[np.float64]
-    """[replicate], or [replicate, budget] swap contrasts for a halving budget; numerators if there is a denominator."""
+    """[replicate], or [replicate, budget] of a curve; numerators if there is a denominator."""
     denominator: NDArray[np.float64] | None
     """[replicate]"""
     budgets: tuple[float, ...]
-    """Label budgets of ``values``, for a halving budget."""
+    """Label budgets of ``values``, of a curve."""
     reason: str
-    """Why values are missing; empty if none is."""
+    """Why values are missing, and in what range they hold; empty if there is nothing to say."""
+    counted_from: float = 0.0
+    labels_per_unit: float = 1.0
+    """As in :class:`biasprop.statistics.estimand.Values`."""
 
     def interval(self, level: float) -> Interval:
-        """Return the interval of the estimand's kind at a confidence level: Fieller's for a ratio of means, that of the
-        median where values may be infinite, else Student's t."""
+        """Return the interval of the estimand's kind at a confidence level: Fieller's for a ratio of means, else
+        Student's t. Not for a curve, whose interval is that of :mod:`biasprop.statistics.curves`."""
         if self.denominator is not None:
             return fieller_interval(self.values, self.denominator, level)
-        return (median_interval if self.estimand.interval == "order" else t_interval)(self.values, level)
+        return t_interval(self.values, level)
 
 
 def paired(measures: xr.Dataset, estimand: Estimand) -> list[Paired]:
@@ -88,7 +91,8 @@ def _paired(estimand: Estimand, inputs: Inputs) -> Paired:
     reason = "; ".join(part for part in (_left_out(inputs.measures, values, arms), *whys) if part)
     denominator = None if found.denominator is None else np.asarray(found.denominator)
     difference = np.asarray(found.values) - sum(np.asarray(one.values) for one in subtracted)
-    return Paired(estimand, arm, subgroups, difference, denominator, found.budgets, reason)
+    scale = (found.counted_from, found.labels_per_unit)
+    return Paired(estimand, arm, subgroups, difference, denominator, found.budgets, reason, *scale)
 
 
 def _named_factors(estimand: Estimand) -> set[str]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 MATERIAL, NEGLIGIBLE = "material", "negligible"
 UNCLEAR, NOT_RESOLVED = "present, size unclear", "not resolved"
+REACHED, NOT_REACHED = "reached", "not reached"
+"""Whether a learning curve gets to a height within its budgets, for the kinds that read labels off one."""
 
 ZONES = (MATERIAL, NEGLIGIBLE, UNCLEAR, NOT_RESOLVED)
 """All zones, in the order in which they are tried."""
-
-REACHED, NOT_REACHED = "reached", "not reached"
-"""Verdicts of a halving budget and a label efficiency, which have no zone."""
 
 
 def zone(low: float, high: float, margin: float) -> str:

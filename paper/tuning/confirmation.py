@@ -18,9 +18,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from biasprop.metrics import auc, z_of_auc
-from biasprop.statistics.contrasts import label_efficiency
+from biasprop.statistics.curves import labels_needed
 from biasprop.statistics.groups import subgroups_of
-from biasprop.statistics.intervals import median_interval, t_interval
+from biasprop.statistics.intervals import t_interval
 from biasprop.statistics.measures import measure, per_replicate
 from paper.tuning.rounds import CONFIRMATION, SCRATCH, SETTING
 
@@ -126,24 +126,6 @@ def choose(validation_auc: NDArray[np.float64]) -> Choice:
         mean[there] = validation_auc[there][:, shared].mean(axis=1)
     protocol = None if np.isnan(mean).all() else int(np.nanargmax(mean))
     return Choice(protocol, mean, int(shared.sum()))
-
-
-def efficiency_bounds(ratios: NDArray[np.float64], smallest: float, largest: float) -> dict[str, list[float]]:
-    """Median and interval over replicates of ratios of labels that may be censored.
-
-    Args:
-        ratios: [replicate] from ``statistics.contrasts.label_efficiency``: 0 where the reference is there with its
-            smallest budget, infinite where it is with none; NaN = the replicate is missing.
-        smallest: ratio of the reference's smallest budget.
-        largest: ratio of its largest budget.
-
-    Returns:
-        value, low and high as the estimand ``label_efficiency`` has them, each as the least and the most that it can
-        be; the two are equal where no censored replicate has a part in it.
-    """
-    least = median_interval(np.where(np.isposinf(ratios), largest, ratios))
-    most = median_interval(np.where(ratios == 0, smallest, ratios))
-    return {name: [getattr(least, name), getattr(most, name)] for name in ("value", "low", "high")}
 
 
 def _refuse_search(study: Study) -> None:
@@ -257,16 +239,18 @@ def _worth(measured: Measured, choices: Sequence[Sequence[Choice]], z: NDArray[n
 
 
 def _efficiency(measured: Measured, z: NDArray[np.float64]) -> list[dict[str, Any]]:
-    """How many times the labels scratch needs for the z of every setting and budget."""
+    """How many times the labels scratch needs for the z of every setting and budget: 0 where its smallest budget is
+    enough already, infinite where its largest one is not."""
     curve = z[measured.settings.index(SCRATCH)]
     rows = []
     for i, j, g in _compared(measured):
         labels = measured.budgets[j]
-        ratios = label_efficiency(z[i, j, :, g], labels, curve[:, :, g].T, measured.budgets)
+        above = curve[:, :, g].T - z[i, j, :, g, None]
+        found = labels_needed(above, measured.budgets)
         row = {"setting": measured.settings[i], "labels": labels, "subgroup": measured.subgroups[g]}
-        row |= efficiency_bounds(ratios, measured.budgets[0] / labels, measured.budgets[-1] / labels)
-        row |= {"n": np.count_nonzero(~np.isnan(ratios)), "beyond": np.count_nonzero(np.isposinf(ratios))}
-        rows.append(row | {"below": np.count_nonzero(ratios == 0)})
+        row |= {"value": found.value / labels, "low": found.low / labels, "high": found.high / labels}
+        row |= {"smallest": measured.budgets[0] / labels, "largest": measured.budgets[-1] / labels}
+        rows.append(row | {"n": np.count_nonzero(~np.isnan(above).any(axis=1))})
     return rows
 
 

@@ -36,12 +36,11 @@ z of a setting minus z of scratch, paired by replicate, each with its chosen pro
 sides, mean +- standard error over the same replicates."""
 
 EFFICIENCY = """
-How many times the labels scratch needs for the same z, each with its chosen protocol: a ratio of label budgets, from
-the learning curve of scratch, which is straight in z against ln(labels) between budgets. Median over replicates, with
-the interval between two order statistics that the estimand *label_efficiency* has (none below 6 replicates). *Beyond*:
-replicates in which scratch gets there with none of its budgets, so that the ratio is only known to be larger than that
-of its largest one, such as `> 25`. *Below*: replicates in which it gets there with its smallest budget already, such as
-`< 0.5`."""
+How many times the labels scratch needs for the same z, each with its chosen protocol: a ratio of label budgets, read
+off the learning curve of scratch, which is monotone in the mean over replicates and straight in z against ln(labels)
+between budgets. The interval is that of the estimand *label_efficiency*: the ratios that a paired t test does not
+reject. Nothing is extrapolated: `> 25` where scratch does not get there with its largest budget or may not, `< 0.5`
+where it does or may with its smallest one."""
 
 
 def sections(confirmation: Result) -> list[str]:
@@ -101,13 +100,12 @@ def _worth(rows: list[Result], aims: Result) -> list[str]:
 
 
 def _efficiency(rows: list[Result], aims: Result) -> list[str]:
-    head = ["setting", "labels", "subgroup", "times the labels", "95 % interval", "n", "beyond", "below"]
+    head = ["setting", "labels", "subgroup", "times the labels", "95 % interval", "n"]
     cells = [
-        [row["setting"], f"{row['labels']:,}", row["subgroup"], _bounded(row["value"]), _interval(row)]
-        + [str(row[name]) for name in ("n", "beyond", "below")]
+        [row["setting"], f"{row['labels']:,}", row["subgroup"], _ratio(row), _interval(row), str(row["n"])]
         for row in rows
     ]
-    aim = ["aim", "", "every", _bounded([aims["efficiency"]] * 2), "", "", "", ""]
+    aim = ["aim", "", "every", f"{aims['efficiency']:.2f}", "", ""]
     return ["### Label efficiency", filled(EFFICIENCY), table(head, [*cells, aim], left=(0, 2))]
 
 
@@ -121,18 +119,23 @@ def _with_error(level: Result) -> str:
     return _number(level["mean"], ".3f") + error
 
 
-def _interval(row: Result) -> str:
-    return DASH if row["low"][0] is None else f"[{_bounded(row['low'])}, {_bounded(row['high'])}]"
-
-
-def _bounded(bounds: list[Any]) -> str:
-    """A number of which the least and the most that it can be are known."""
-    least, most = bounds
-    if least is None:
+def _ratio(row: Result) -> str:
+    """A ratio of labels, or the bound of what is known of it."""
+    value = row["value"]
+    if value is None:
         return DASH
-    if most == "inf":
-        return f"> {_short(least)}"
-    return f"{least:.2f}" if least == most else f"< {_short(most)}"
+    if value == "inf":
+        return f"> {_short(row['largest'])}"
+    return f"< {_short(row['smallest'])}" if value == 0 else f"{value:.2f}"
+
+
+def _interval(row: Result) -> str:
+    low, high = row["low"], row["high"]
+    if low is None or (low == 0 and high == "inf"):
+        return DASH
+    if high == "inf":
+        return f"> {_short(low)}"
+    return f"< {_short(high)}" if low == 0 else f"[{low:.2f}, {high:.2f}]"
 
 
 def _short(bound: float) -> str:

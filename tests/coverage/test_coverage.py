@@ -41,6 +41,8 @@ def test_every_interval_on_offer_covers(covered: list[Row]) -> None:
     names += ("own representation", "level effect")
     assert kinds >= {("t", name) for name in names}
     assert ("Fieller", "retention") in kinds
+    assert kinds >= {("inverse t", name) for name in ("label efficiency", "exchange rate", "halving budget")}
+    assert {row.replicates for row in offered if row.interval == "inverse t"} == {2, 3, 6, 15}
     assert {row.replicates for row in offered if row.interval == "t"} == {2, 3, 6, 15}, "from as few as it is given"
 
 
@@ -53,9 +55,15 @@ def test_secondary_intervals_cover_together(covered: list[Row]) -> None:
 def test_every_interval_that_is_wrong_fails_the_same_check(covered: list[Row]) -> None:
     never = {row.interval for row in covered} - {row.interval for row in covered if row.offered}
     wrong_on_purpose = {"normal quantile", "sd / n", "unpaired"}
-    assert never == wrong_on_purpose | {"BCa bootstrap", "range of the replicates"}
+    assert never == wrong_on_purpose | {"BCa bootstrap", "jackknife"}
     for name in never:
         assert not all(row.passes for row in covered if row.interval == name), name
+
+
+def test_the_jackknife_misses_close_to_the_largest_and_the_smallest_budget(covered: list[Row]) -> None:
+    found = [row for row in covered if row.interval == "jackknife" and "close to" in row.estimand]
+    assert len({row.estimand for row in found}) == 3
+    assert all(row.coverage < 0.9 for row in found) and not any(row.passes for row in found)
 
 
 def test_no_interval_is_offered_to_three_replicates_of_a_ratio(covered: list[Row]) -> None:

@@ -99,7 +99,7 @@ def test_an_interval_without_end_and_an_empty_study(summary: Summary, cube: xr.D
     value = json.loads(study_result.dumps(study_result.result("demo", cube, empty, stores.Provenance(None, {}, {}))))
     assert value["estimates"][0]["high"] == "inf" and value["minutes"] is None and value["compared"] == []
     page = pages.page(value)
-    assert "inf" in page and "## Levels" not in page and "![" not in page
+    assert "> +0.500" in page and "inf" not in page and "## Levels" not in page and "![" not in page
 
 
 def test_the_page_has_the_answer_and_every_number(value: dict[str, Any], summary: Summary) -> None:

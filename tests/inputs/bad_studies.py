@@ -355,6 +355,30 @@ CASES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         "at = { labels = 5000",
         ("estimands[0].at.labels: is 5000, the largest budget, which is the reference: 0 by definition",),
     ),
+    "exchange rate the wrong way round": (
+        'kind = "swap_contrast"\nsubgroups = ["light", "dark"]\nfactor = "pretraining"\n'
+        'skewed = ["all light", "all dark"]\nat = { labels = 200',
+        'kind = "exchange_rate"\nbudget = "labels"\nsubgroups = ["light", "dark"]\nfactor = "pretraining"\n'
+        'between = ["50/50", "all light"]\nat = { labels = 200',
+        "between = [",
+        ("estimands[0].between: '50/50' has a share of 0.5 of dark", "the level with the lower share of dark"),
+    ),
+    "exchange rate across a mix": (
+        'kind = "swap_contrast"\nsubgroups = ["light", "dark"]\nfactor = "pretraining"\n'
+        'skewed = ["all light", "all dark"]\nat = { labels = 200',
+        'kind = "exchange_rate"\nbudget = "labels"\nsubgroups = ["light", "dark"]\nfactor = "pretraining"\n'
+        'between = ["all light", "all dark"]\nat = { labels = 200',
+        "between = [",
+        ("estimands[0].between: 'all light' has a share of 0 of dark", "have to be neighbouring mixes, but "),
+    ),
+    "exchange rate of a mix with itself": (
+        'kind = "swap_contrast"\nsubgroups = ["light", "dark"]\nfactor = "pretraining"\n'
+        'skewed = ["all light", "all dark"]\nat = { labels = 200',
+        'kind = "exchange_rate"\nbudget = "labels"\nsubgroups = ["light", "dark"]\nfactor = "pretraining"\n'
+        'between = ["50/50", "50/50"]\nat = { labels = 200',
+        "[[estimands]]",
+        ("estimands[0]: between must be two different levels",),
+    ),
     "scale with a bad value": (
         "cohort = 100000",
         "cohort = 1",

@@ -230,21 +230,21 @@ def test_retention_without_a_denominator_is_nan_with_the_reason() -> None:
     assert all(e.verdict == "" and "denominator" in e.reason for e in found)
 
 
-def test_halving_budget(cube: xr.Dataset, measures: xr.Dataset) -> None:
+def test_halving_budget(measures: xr.Dataset) -> None:
     stated = swap("h", kind="halving_budget", budget="labels")
     found = estimates(measures, [stated])
     assert [e.arm for e in found] == [{"protocol": "linear_probe"}, {"protocol": "full"}]
-    assert [e.value for e in found] == [1000.0, 1000.0] or [e.verdict for e in found] == ["reached", "reached"]
-    for e in found:  # 0.4, 0.2 and 0.09: at 200 it may be on either side of half
-        assert e.value in (200.0, 1000.0)
-        assert "halving budgets of single replicates" in e.reason
-    early = estimates(
-        measure(cube.sel(labels=[50, 200]), 0.8), [stated.model_copy(update={"at": {"protocol": "full"}})]
-    )
-    assert early[0].verdict in ("reached", "not reached")
+    for e in found:  # 0.4, 0.2 and 0.09: half of the first is reached at 200
+        assert e.verdict == "reached" and e.low < e.value < e.high and e.low < 200 < e.high
+        assert e.method == "inverse t" and e.reason.startswith("read at 50 to 1000 labels")
+    turned = estimates(measures, [stated.model_copy(update={"subgroups": PAIR[::-1]})])
+    assert [e.value for e in turned] == pytest.approx([e.value for e in found]), "sizes count, not signs"
+    (early, _) = estimates(measures.sel(labels=[200, 50]), [stated])
+    assert early.reason.startswith("read at 50 to 200 labels") and np.isinf(early.high)
+    assert "no upper bound" in early.reason or "not reached" in early.reason
     none = synthetic_cube({"pretraining": ("all light", "all dark"), "labels": (50, 200)}, effect=0.0, subjects=100)
     (flat,) = estimates(measure(none, 0.8), [stated])
-    assert flat.verdict == ""
+    assert flat.verdict == "" and np.isnan([flat.value, flat.low, flat.high]).all()
     assert "is not distinguishable from 0" in flat.reason
 
 
@@ -319,55 +319,95 @@ def test_differences_that_are_all_0_are_negligible_with_no_width(cube: xr.Datase
             assert one.verdict == "negligible" and not one.reason
 
 
-RATE = {"name": "rate", "kind": "exchange_rate", "subgroups": PAIR, "factor": "pretraining", "budget": "labels"}
+RATE = {
+    "name": "rate",
+    "kind": "exchange_rate",
+    "subgroups": PAIR,
+    "factor": "pretraining",
+    "between": ("all light", "50/50"),
+    "budget": "labels",
+}
 
 
-def surface(cube: xr.Dataset, by_share: float, by_log: float, shares: tuple[float, float] = (0.5, 0.5)) -> xr.Dataset:
-    """Measures whose z of the second subgroup lies on a plane, with a replicate's own height and slope."""
-    cube = cube.assign_coords(cohort_size=("pretraining", np.full(4, 20_000.0)), label_share=("subgroup", list(shares)))
+def learned(cube: xr.Dataset, by_share: float, label_share: tuple[float, float] = (0.75, 0.25)) -> xr.Dataset:
+    """Measures whose z rises with the shares of the second subgroup in pretraining and with ln(labels), with a height
+    of each replicate's own and a small deviation of each arm."""
+    cube = cube.assign_coords(
+        cohort_size=("pretraining", np.full(4, 20_000.0)), label_share=("subgroup", [*label_share])
+    )
     measures = measure(cube, 0.8)
-    share = measures["share"].sel(subgroup="dark", drop=True).fillna(9.0)
+    share = measures["share"].sel(subgroup="dark", drop=True).fillna(-0.25)
     own = xr.DataArray(np.linspace(0.9, 1.1, 6), dims="replicate")
-    z = own + by_share * own * share + by_log * np.log(measures["labels"])
+    arm = xr.DataArray(
+        0.01 * np.random.default_rng(3).standard_normal((6, 4, 3)), dims=("replicate", "pretraining", "labels")
+    )
+    z = own + arm - arm.mean("replicate") + by_share * share + 0.2 * np.log(measures["labels"])
     return measures.assign(z=z.broadcast_like(measures["z"]).transpose(*measures["z"].dims))
 
 
 def test_an_exchange_rate_is_labels_of_b_an_image(cube: xr.Dataset) -> None:
-    stated = [swap(at=ONE, primary=True), make(**RATE, at={"protocol": "linear_probe"})]  # pyright: ignore[reportArgumentType]
-    measures = surface(cube, by_share=0.4, by_log=0.2, shares=(0.75, 0.25))
-    found = estimates(measures, stated)[1:]
-    assert [one.arm for one in found] == [{"labels": n, "protocol": "linear_probe"} for n in (50, 200, 1000)]
-    for one in found:
-        expected = (0.4 / 20_000) / (0.2 / (0.25 * float(one.arm["labels"])))
-        assert one.value == pytest.approx(expected) and one.method == "Fieller" and one.low < expected < one.high
-    assert "scratch" not in str([one.reason for one in found]), "who was never pretrained is not on the surface"
+    few, some, most = estimates(learned(cube, by_share=0.4), [make(**RATE, at={"protocol": "full"})])  # pyright: ignore[reportArgumentType]
+    assert [one.arm for one in (few, some, most)] == [{"labels": n, "protocol": "full"} for n in (50, 200, 1000)]
+    for one, labels in ((few, 50), (some, 200)):
+        # 0.2 on z are e = 2.718 times the labels, a quarter of them of the second subgroup.
+        expected = 0.25 * (np.e - 1) * labels / 10_000
+        assert one.value == pytest.approx(expected, rel=0.2) and one.low < expected < one.high
+        assert one.reason == "between shares of 0 and 0.5 of dark in pretraining; read at 50 to 1000 labels"
+        assert (one.method, one.verdict, one.replicates) == ("inverse t", "reached", 6)
+    assert np.isnan(most.value) and most.low == pytest.approx(0.0) and most.high == np.inf
+    assert most.verdict == "not reached" and most.reason.endswith("not reached with the largest budget")
+
+
+def test_an_image_that_does_harm_has_a_negative_rate(cube: xr.Dataset) -> None:
+    few, some, _ = estimates(learned(cube, by_share=-0.4), [make(**RATE, at={"protocol": "full"})])  # pyright: ignore[reportArgumentType]
+    assert np.isnan(few.value) and few.low == -np.inf and few.high == pytest.approx(0.0)
+    assert few.verdict == "reached" and few.reason.endswith("reached with the smallest budget already")
+    expected = 0.25 * (1 / np.e - 1) * 200 / 10_000
+    assert some.value == pytest.approx(expected, rel=0.2) and some.low < expected < some.high < 0
 
 
 def test_an_exchange_rate_says_why_there_is_none(cube: xr.Dataset) -> None:
-    one = make(**RATE, at=ONE)  # pyright: ignore[reportArgumentType]
-    flat = surface(cube, 0.4, 0.0).drop_vars("status").assign(status=cube["status"])
-    labels = xr.DataArray(np.resize([0.1, -0.1], 6), dims="replicate")
-    flat["z"] = flat["z"] + (labels * np.log(flat["labels"])).broadcast_like(flat["z"]).transpose(*flat["z"].dims)
-    assert "denominator's 95% interval contains 0" in estimates(flat, [one])[0].reason
-    assert "has to be one number above 0" in estimates(surface(cube, 0.4, 0.2, (1.0, 0.0)), [one])[0].reason
-    sizes = surface(cube, 0.4, 0.2)
-    sizes["cohort_size"] = sizes["cohort_size"] * np.array([1, 1, 2, 1])
-    assert "differ in cohort size" in estimates(sizes, [one])[0].reason
-    few = surface(cube, 0.4, 0.2).isel(pretraining=[0, 3])
-    assert "needs two mixes" in estimates(few, [one])[0].reason
+    def why(measures: xr.Dataset, **changes: object) -> str:
+        (found,) = estimates(measures, [make(**(RATE | {"at": ONE} | changes))])  # pyright: ignore[reportArgumentType]
+        assert np.isnan([found.value, found.low, found.high]).all() and found.replicates == 0
+        return found.reason
+
+    there = learned(cube, 0.4)
+    assert "has to be one number above 0" in why(learned(cube, 0.4, (1.0, 0.0)))
+    assert "differ in cohort size" in why(there.assign_coords(cohort_size=("pretraining", [1.0, 2.0, 1.0, 1.0])))
+    assert "50/50 lies between them" in why(there, between=("all light", "all dark"))
+    assert "lower share of dark than all light" in why(there, between=("50/50", "all light"))
+    assert "lower share of dark than all dark" in why(there, between=("scratch", "all dark"))
+    third = there["share"].copy()
+    third.loc[{"pretraining": "50/50", "subgroup": "light"}] = 0.2
+    assert "more than images of light in the place of images of dark" in why(there.assign_coords(share=third))
+    assert "no mixes with known shares" in why(there.drop_vars("share"))
 
 
-def test_label_efficiency_is_a_median_of_ratios_with_what_was_not_reached(cube: xr.Dataset) -> None:
-    measures = measure(cube, 0.8)
-    ahead = (measures["pretraining"] == "50/50") * np.log(4.0)
-    z = np.log(measures["labels"]) + ahead
-    measures["z"] = z.broadcast_like(measures["z"]).transpose(*measures["z"].dims)
+def test_label_efficiency_is_read_off_the_mean_curve(cube: xr.Dataset) -> None:
     shared = {"name": "ratio", "kind": "label_efficiency", "subgroups": PAIR, "factor": "pretraining"}
-    stated = make(**shared, reference="scratch", budget="labels", at={"pretraining": "50/50", "protocol": "full"})  # pyright: ignore[reportArgumentType]
-    first, second, last = estimates(measures, [stated])
-    assert (first.value, first.low, first.high) == pytest.approx((4.0, 4.0, 4.0)) and first.verdict == "reached"
-    assert second.value == pytest.approx(4.0) and second.method == "order" and np.isnan(second.zone_low)
-    assert np.isnan(last.value) and last.low == np.inf and last.verdict == "not reached"
-    assert last.reason == "the reference never reaches this AUC in 6 of 6 replicates"
-    everyone = make(**shared, reference="scratch", budget="labels", at={"protocol": "full", "labels": 50})  # pyright: ignore[reportArgumentType]
-    assert [one.arm["pretraining"] for one in estimates(measures, [everyone])] == ["all light", "50/50", "all dark"]
+    shared |= {"reference": "scratch", "budget": "labels"}
+    stated = make(**shared, at={"pretraining": "all light", "protocol": "full"})  # pyright: ignore[reportArgumentType]
+    first, second, last = estimates(learned(cube, by_share=0.8), [stated])
+    for one in (first, second):  # scratch is 0.2 on z behind
+        assert one.value == pytest.approx(np.e, rel=0.2) and one.low < np.e < one.high
+        assert one.verdict == "reached" and one.reason == "read at 50 to 1000 labels"
+    assert np.isnan(last.value) and (last.low, last.high) == (1.0, np.inf) and last.verdict == "not reached"
+    assert last.reason == "read at 50 to 1000 labels; not reached with the largest budget"
+    (worse, _, _) = estimates(learned(cube, by_share=-0.8), [stated])
+    assert np.isnan(worse.value) and (worse.low, worse.high) == (0.0, 1.0) and worse.verdict == "reached"
+    everyone = make(**shared, at={"protocol": "full", "labels": 50})  # pyright: ignore[reportArgumentType]
+    found = estimates(learned(cube, 0.8), [everyone])
+    assert [one.arm["pretraining"] for one in found] == ["all light", "50/50", "all dark"]
+
+
+def test_one_replicate_is_read_without_an_interval(cube: xr.Dataset) -> None:
+    (one,) = estimates(learned(cube, 0.4).isel(replicate=[0]), [make(**RATE, at=ONE)])  # pyright: ignore[reportArgumentType]
+    assert np.isfinite(one.value) and np.isnan([one.low, one.high]).all() and "2 replicates" in one.reason
+
+
+def test_a_scale_on_which_low_is_good_is_turned(cube: xr.Dataset) -> None:
+    measures = learned(cube, 0.4)
+    measures["brier"] = -measures["z"]
+    (z, brier) = (estimates(measures, [make(**RATE, at=ONE, scale=scale)])[0] for scale in ("z", "brier"))  # pyright: ignore[reportArgumentType]
+    assert (brier.value, brier.low, brier.high) == pytest.approx((z.value, z.low, z.high))

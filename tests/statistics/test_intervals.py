@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import xarray as xr
 from scipy import stats
-from scipy.stats import binom
 
-from biasprop.statistics.intervals import fieller_bounds, fieller_interval, median_interval, t_interval, t_intervals
+from biasprop.statistics.intervals import fieller_bounds, fieller_interval, t_interval, t_intervals
 from biasprop.statistics.tests import difference_p
 
 
@@ -91,28 +90,3 @@ def test_fieller_without_a_denominator_is_nan_with_the_reason() -> None:
     assert np.isnan(found[:4]).all()
     assert "contains 0" in found.reason
     assert "4 replicates" in fieller_interval([1.0, np.nan], [1.0, 1.0]).reason
-
-
-@pytest.mark.parametrize("n", [6, 7, 12, 20])
-def test_the_interval_of_a_median_is_that_of_a_binomial_count(n: int) -> None:
-    values = np.random.default_rng(n).permutation(n) + 1.0
-    found = median_interval(values)
-    k = max(k for k in range(1, n) if 2 * binom.cdf(k - 1, n, 0.5) <= 0.05)
-    assert (found.low, found.value, found.high) == (k, (n + 1) / 2, n + 1 - k)
-
-
-def test_the_interval_of_a_median_covers_what_is_skewed_and_cut_off() -> None:
-    random = np.random.default_rng(0)
-    draws = np.where((draws := random.lognormal(0.0, 1.5, (4000, 8))) > 3.0, np.inf, draws)
-    intervals = [median_interval(row) for row in draws]
-    covered = np.mean([i.low <= 1.0 <= i.high for i in intervals])
-    expected = 1 - 2 * binom.cdf(0, 8, 0.5)
-    assert abs(covered - expected) < 4 * np.sqrt(expected * (1 - expected) / 4000)
-
-
-def test_a_median_of_few_replicates_has_no_interval() -> None:
-    found = median_interval([1.0, np.inf, np.nan, 2.0])
-    assert found.value == 2.0 and np.isnan([found.low, found.high]).all()
-    assert found.reason == "an interval needs 6 replicates, there are 3"
-    assert np.isinf(median_interval([1.0, np.inf, np.inf, np.inf]).value)
-    assert np.isnan(median_interval([]).value)

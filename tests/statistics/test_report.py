@@ -273,11 +273,18 @@ def test_every_number_of_the_estimates(cube, oracle, printed) -> None:
             word = "present, size unclear" if nearest > 0 else "not resolved"
         assert row[10] == ("" if np.isnan(alpha) else word)
     (half,) = printed[-1][len(clean) :]
-    curve = np.column_stack([beta(50, probe), beta(1000, probe)])
-    curve = np.abs(curve[~np.isnan(curve).any(axis=1)].mean(axis=0))
-    assert half[:4] == ["half", "linear_probe", "exploratory", "1000"]
-    assert curve[1] < curve[0] / 2
-    assert half[9:11] == [str(len(below) - 1), "reached"]
+    few, many = beta(50, probe), beta(1000, probe)
+    first, last = ((few / 2 - each)[~np.isnan(few + many)] for each in (few, many))
+
+    def labels(part: float) -> float:  # contrasts are straight in ln(labels) between 50 and 1,000
+        return 50 * 20**part
+
+    at = brentq(lambda part: ((1 - part) * first + part * last).mean(), 0, 1)
+    rejected = lambda part: t_p((1 - part) * first + part * last) - 0.05  # noqa: E731
+    low, high = (brentq(rejected, *ends) for ends in ((0, at), (at, 1)))  # pyright: ignore
+    assert half[:4] == ["half", "linear_probe", "exploratory", number(labels(at), 0)]
+    assert half[4] == f"[{number(labels(low), 0)}, {number(labels(high), 0)}]"
+    assert half[8:11] == ["inverse t", str(len(first)), "reached"]
 
 
 def test_levels_and_words_vary_enough_to_test_anything(printed) -> None:
@@ -295,7 +302,7 @@ def test_the_json_object(cube: xr.Dataset, tmp_path: Path) -> None:
     read = json.loads(written)["estimates"]
     assert {"name", "arm", "value", "low", "high", "method", "replicates", "verdict"} <= set(read[0])
     assert read[0]["arm"] == {"labels": 50, "protocol": "full"}
-    assert read[-1]["low"] is None  # a halving budget has no interval: NaN is null
+    assert read[-1]["se"] is None  # labels read off a curve have no standard error: NaN is null
     assert read[1]["value"] == summary.estimates[1].value
     json.dumps(summary.to_json(), allow_nan=False)
 

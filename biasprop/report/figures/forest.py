@@ -10,6 +10,7 @@ import numpy as np
 from biasprop.estimands import ESTIMANDS
 from biasprop.metrics import SCALES
 from biasprop.report.plotting import DOUBLE, GREY, INK, PALE, NotApplicable, page, plain, style
+from biasprop.report.tables import bounds
 from biasprop.statistics.verdict import MATERIAL, NEGLIGIBLE, UNCLEAR
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ def _panel(axes: Axes, rows: Sequence[Estimate], names: Sequence[str]) -> None:
         colour = ZONES.get(row.verdict, GREY)
         weight = "bold" if row.primary else "normal"
         for low, high, width in ((row.zone_low, row.zone_high, 0.8), (row.low, row.high, 2.6)):
-            if np.isfinite(low) and not np.isnan(high):  # which may be infinite
-                axes.hlines(y, low, min(high, right), color=colour, linewidth=width, zorder=3)
+            if not np.isnan([low, high]).any():  # which may be infinite
+                axes.hlines(y, max(low, left), min(high, right), color=colour, linewidth=width, zorder=3)
                 for beyond, edge, shape in ((low < left, left, "<"), (high > right, right, ">")):
                     if beyond:  # the interval continues outside the panel
                         axes.plot(edge, y, shape, color=colour, markersize=3, clip_on=False, zorder=3)
@@ -141,5 +142,5 @@ def _number(row: Estimate) -> str:
     digits = f"{{:{'' if kind.unit else '+'},.{min(kind.digits, 2)}f}}"
     text = digits.format(row.value) if np.isfinite(row.value) else "\N{EM DASH}"
     if not np.isnan([row.low, row.high]).any():
-        text += f" [{digits.format(row.low)}, {digits.format(row.high)}]"
-    return text.replace("-", "\N{MINUS SIGN}").replace("inf", "\N{INFINITY}")
+        text += f" {bounds(row.low, row.high, not kind.unit, min(kind.digits, 2))}"
+    return text.replace("-", "\N{MINUS SIGN}")

@@ -176,27 +176,38 @@ def _stated(estimand: dict[str, Any]) -> Estimand | None:
 
 
 def _order_problems(estimand: dict[str, Any], factors: Mapping[str, ReadFactor]) -> list[Problem]:
-    """``skewed`` not in the order of ``subgroups``; checked if the levels set the shares."""
-    skewed, subgroups = estimand.get("skewed"), estimand.get("subgroups")
-    if not (isinstance(skewed, list) and isinstance(subgroups, list) and len(skewed) == len(subgroups) == 2):
+    """``skewed`` or ``between`` not in the order of ``subgroups``, or another mix between those of ``between``; checked
+    if the levels set the shares."""
+    subgroups, factor = estimand.get("subgroups"), factors.get(str(estimand.get("factor")))
+    field = next((name for name in ("skewed", "between") if isinstance(estimand.get(name), list)), None)
+    if field is None or factor is None or not isinstance(subgroups, list) or len(subgroups) != 2:
         return []
-    if not all(isinstance(name, str) for name in subgroups):
+    named = estimand[field]
+    if len(named) != 2 or not all(isinstance(name, str) for name in subgroups):
         return []
-    factor = factors.get(str(estimand.get("factor")))
-    shares = []
-    for label in skewed:
-        level = next((level for level in factor.levels if same_label(level.label, label)), None) if factor else None
-        mix = level.settings.get(("pretraining", "shares")) if level else None
-        share = mix.get(subgroups[0]) if isinstance(mix, dict) else None
-        shares.append(share if isinstance(share, int | float) else None)
-    if None in shares or shares[0] > shares[1]:
+    subgroup = subgroups[0 if field == "skewed" else 1]
+    shares = [(level.label, _share(level.settings, subgroup)) for level in factor.levels]
+    first, second = (next((share for label, share in shares if same_label(label, one)), None) for one in named)
+    if first is None or second is None:
         return []
-    first, second = skewed
-    message = (
-        f"{first!r} has a share of {shares[0]:g} of {subgroups[0]} and {second!r} {shares[1]:g}; "
-        f"the first has to be the level skewed to {subgroups[0]}, the second the one skewed to {subgroups[1]}"
-    )
-    return [Problem(("skewed",), message)]
+    have = f"{named[0]!r} has a share of {first:g} of {subgroup} and {named[1]!r} {second:g}"
+    if field == "skewed" and first <= second:
+        order = f"the level skewed to {subgroups[0]}, the second the one skewed to {subgroups[1]}"
+        return [Problem((field,), f"{have}; the first has to be {order}")]
+    if field == "between" and first >= second:
+        return [Problem((field,), f"{have}; the first has to be the level with the lower share of {subgroup}")]
+    inside = [label for label, share in shares if share is not None and first < share < second]
+    if field == "between" and inside:
+        names = ", ".join(map(repr, inside))
+        return [Problem((field,), f"{have}; they have to be neighbouring mixes, but {names} lies between them")]
+    return []
+
+
+def _share(settings: Mapping[Location, Any], subgroup: str) -> float | None:
+    """The share of a subgroup in pretraining that a level sets; None if it sets none."""
+    mix = settings.get(("pretraining", "shares"))
+    share = mix.get(subgroup) if isinstance(mix, dict) else None
+    return share if isinstance(share, int | float) else None
 
 
 def _role_problems(
