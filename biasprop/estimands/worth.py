@@ -19,7 +19,6 @@ from biasprop.statistics.estimand import (
     RefersTo,
     Values,
 )
-from biasprop.statistics.measures import per_replicate
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -101,6 +100,8 @@ class Worth(Estimand):
         no replicate has."""
         if len(side) == 1:
             return side[0]
+        from biasprop.statistics.measures import per_replicate  # with xarray, which a study file loads without
+
         validation = per_replicate(inputs.measures, "validation_auc")
         aucs = np.stack([validation.sel(arm).values for arm in side])
         whole = ~np.isnan(aucs).any(axis=0)
