@@ -100,7 +100,6 @@ class Scorer:
             self._frozen = features
         return features
 
-
     def _noisy(self, test: np.ndarray, calibration: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Log-odds of the test and the calibration subjects with noise of a known size.
 
