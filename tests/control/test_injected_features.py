@@ -1,4 +1,4 @@
-"""Noise of known size in one subgroup's features: the closed-form expectation, and coverage of the pipeline's intervals."""
+"""Noise of known size in one subgroup's features: its closed-form expectation, and coverage of the intervals."""
 
 from __future__ import annotations
 
