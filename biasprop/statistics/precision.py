@@ -94,8 +94,8 @@ def sensitivity(contrast: Paired) -> str:
     if len(values) < 2:
         return ""
     smallest = resolvable(float(values.std(ddof=1)), len(values))
-    said = f"with {len(values)} replicates of this spread, the 95 % interval would leave out 0 with {100 * POWER:g} % power "
-    said += f"at a true value of +-{smallest:.2g}; the margin is {margin:.2g}"
+    said = f"with {len(values)} replicates of this spread, the 95 % interval would leave out 0 with "
+    said += f"{100 * POWER:g} % power at a true value of +-{smallest:.2g}; the margin is {margin:.2g}"
     return said if smallest <= margin else f"{said}, so this design could have missed a material effect"
 
 
