@@ -40,7 +40,7 @@ REPLICATES = tuple(range(2, 25))
 @style()
 def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figure:
     """Draw (a) the gap that each level with score noise adds, against its exact expectation given the scores without
-    noise; (b) for every excess gap, the probability that its 95 % interval leaves out 0, by the number of replicates.
+    noise; (b) for the first excess gaps, the probability that the 95 % interval leaves out 0, by replicates.
 
     Args:
         cube: as ``biasprop.open_cube`` gives it.
@@ -129,10 +129,9 @@ def _power_curves(axes: Axes, estimates: Sequence[Estimate]) -> None:
     from biasprop.statistics.precision import power_curve
     from biasprop.statistics.tests import POWER
 
-    drawn = [e for e in estimates if e.kind == "excess_gap" and e.se > 0]
-    for colour, estimate in zip(
-        CURVE_COLOURS, sorted(drawn, key=lambda e: (not e.primary, -abs(e.value))), strict=False
-    ):
+    stated = sorted((e for e in estimates if e.kind == "excess_gap" and e.se > 0), key=lambda e: not e.primary)
+    drawn = list({(*e.arm.items(), e.value): e for e in reversed(stated)}.values())[::-1]  # stated twice, drawn once
+    for colour, estimate in zip(CURVE_COLOURS, drawn, strict=False):
         sd = estimate.se * np.sqrt(estimate.replicates)
         label = ", ".join(plain(level) for level in estimate.arm.values())
         axes.plot(REPLICATES, power_curve(estimate.value, sd, REPLICATES), color=colour, label=label)
