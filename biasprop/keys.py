@@ -45,6 +45,7 @@ class Subject(enum.IntEnum):
     MARKER = 1_002
     FOLLOW_UP = 1_003
     ATTRIBUTE = 1_004  # then the integer of the attribute's name
+    SCORE_NOISE = 1_005
 
 
 def replicate(seed: int | Int[Array, ""], index: int | Int[Array, ""]) -> Key[Array, ""]:

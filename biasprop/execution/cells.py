@@ -20,6 +20,7 @@ from biasprop.hardware import device
 from biasprop.interfaces import Params
 from biasprop.observers import calibration_cache
 from biasprop.population import rosters
+from biasprop.population.shifts import score_noise
 from biasprop.status import TO_DO, Status
 from biasprop.store.encoders import EncoderStore
 from biasprop.store.store import Store
@@ -104,7 +105,9 @@ class CellBatch:
             for one, group in self._by_population(arms):
                 finetuner, scorer, _ = self._prepared(one, known["encoder"])
                 for k in group:
-                    scorer.score(finetuner.adapt(self.members[0].arms[k].condition.finetuning, 0, report))
+                    condition = self.members[0].arms[k].condition
+                    noise = score_noise(condition.evaluation.shifts, self.study.subgroups)
+                    scorer.score(finetuner.adapt(condition.finetuning, 0, report), noise)
 
     def _run(self, arms: list[int], params: Params, diverged: list[str]) -> None:
         with self.timer.stage("evaluate"):
@@ -150,8 +153,8 @@ class CellBatch:
         """Position of the first arm whose subjects come from the same populations as those of the k-th arm."""
         conditions = [arm.condition for arm in self.members[0].arms]
         populations = [
-            (c.finetuning.task, c.finetuning.shares, c.finetuning.prevalence, c.finetuning.shifts, c.evaluation)
-            for c in conditions
+            (f.task, f.shares, f.prevalence, f.shifts, e.of_subjects())
+            for f, e in ((c.finetuning, c.evaluation) for c in conditions)
         ]
         return populations.index(populations[k])
 
@@ -191,7 +194,8 @@ class CellBatch:
         with self.timer.stage("adapt", arm.name):
             adapted = jax.block_until_ready(finetuner.adapt(arm.condition.finetuning, draw, self._report_step))
         with self.timer.stage("evaluate", arm.name):
-            return scorer.score(adapted)
+            noise = score_noise(arm.condition.evaluation.shifts, self.study.subgroups)
+            return scorer.score(adapted, noise)
 
     def _report_step(self, stage: str, step: int, steps: int) -> None:
         for cell in distinct(self.members):

@@ -110,8 +110,11 @@ class Gaussian(ImageGenerator):
         if subject.reference is not None:
             raise ValueError("the signal differs between subgroups, because it is filtered with the image")
         basis = _hartley_2d(self.size, turned=subject.slope is not None)
-        power = self._powers(subject)[int(subject.subgroup)]
-        covariance = (basis * np.asarray(power, np.float64).ravel()) @ basis
+        power = np.asarray(self._powers(subject)[int(subject.subgroup)], np.float64)
+        if subject.noise is not None:
+            white = float(self._backgrounds(subject)[int(subject.subgroup)].noise)
+            power = power + (float(subject.noise) ** 2 - 1) * white**2
+        covariance = (basis * power.ravel()) @ basis
         return np.asarray(self.signal(), np.float64).ravel(), covariance
 
     def ideal_auc(self, subject: Subjects) -> float:

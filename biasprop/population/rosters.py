@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from biasprop.population import sampling
-from biasprop.population.shifts import Shift, in_order, with_missed
+from biasprop.population.shifts import Shift, in_order, of_subjects, with_missed
 
 if TYPE_CHECKING:
     from biasprop.study.conditions import Evaluation, Finetuning
@@ -58,7 +58,8 @@ def rosters(
     shares = {name: float(finetuning.shares.get(name, 0.0)) for name in subgroups}
     prevalence = float(finetuning.prevalence)
     equal = {name: 1 / len(subgroups) for name in subgroups}
-    label_shifts, test_shifts = in_order(finetuning.shifts, subgroups), in_order(evaluation.shifts, subgroups)
+    label_shifts = in_order(finetuning.shifts, subgroups)
+    test_shifts = in_order(of_subjects(evaluation.shifts), subgroups)
 
     def labelled(n: int) -> Roster:
         subgroup, label = sampling.exact_counts(shares, prevalence, n, label_shifts)

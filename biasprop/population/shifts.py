@@ -70,8 +70,19 @@ class Shift(Component):
     """Shortcut: P(marker in the image | diseased)."""
 
 
+class EvaluationShift(Shift):
+    """Shifts of one subgroup in the evaluation, which also has scores."""
+
+    score_noise: Annotated[float, Field(ge=0, le=10)] | None = Field(default=None, exclude_if=_is_none)
+    """Injected skew: sd of normal noise added to the log-odds of calibration and test subjects, in units of the sd of
+    the test subjects' log-odds within a class (true label); left out: none."""
+
+
 Shifts = dict[str, Annotated[Shift, Preset(PRESETS)]]
 """Subgroup -> its shifts, or the name of a preset; empty if nothing is shifted."""
+
+EvaluationShifts = dict[str, Annotated[EvaluationShift, Preset(PRESETS)]]
+"""The same for the evaluation."""
 
 
 def no_shifts(shifts: Mapping[str, Shift]) -> bool:
@@ -82,6 +93,24 @@ def no_shifts(shifts: Mapping[str, Shift]) -> bool:
 def in_order(shifts: Mapping[str, Shift], subgroups: Sequence[str]) -> tuple[Shift, ...]:
     """The shift of every subgroup, by index; an empty tuple if the stage has no shifts."""
     return tuple(shifts.get(name, Shift()) for name in subgroups) if shifts else ()
+
+
+def of_subjects(shifts: Mapping[str, EvaluationShift]) -> dict[str, EvaluationShift]:
+    """The shifts of an evaluation without the noise of scores, which changes no subject and no image.
+
+    A subgroup of which nothing else is stated is left out, so an evaluation with such noise alone has the subjects, the
+    images and the compiled programs of one without shifts.
+    """
+    rest = {
+        name: shift if shift.score_noise is None else shift.model_copy(update={"score_noise": None})
+        for name, shift in shifts.items()
+    }
+    return {name: shift for name, shift in rest.items() if shift is shifts[name] or shift != EvaluationShift()}
+
+
+def score_noise(shifts: Mapping[str, EvaluationShift], subgroups: Sequence[str]) -> tuple[float, ...]:
+    """The noise of scores of every subgroup, by index; 0 where there is none."""
+    return tuple((shifts[name].score_noise or 0.0) if name in shifts else 0.0 for name in subgroups)
 
 
 def with_missed(shifts: Sequence[Shift], missed: Sequence[float] | Float[Array, " g"]) -> tuple[Shift, ...]:

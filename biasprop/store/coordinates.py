@@ -29,6 +29,8 @@ _LONG_NAMES = {
     "label_share": "share of the subgroup among the fine-tuning subjects; NaN where it is not fixed",
     "objective": "pretraining objective",
     "judged_label": "label that the test records; NaN where it is the true one",
+    "score_noise": "sd of the noise added to scores, in units of their sd within a class",
+    "noiseless": "level that differs in the noise of scores alone and has none",
 }
 
 

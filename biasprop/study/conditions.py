@@ -27,7 +27,7 @@ from biasprop.nn.views import SYMMETRIES, Augmentation
 from biasprop.objectives import OBJECTIVES
 from biasprop.population.attributes import Attributes, Population
 from biasprop.population.pools import sum_to_one
-from biasprop.population.shifts import Shifts, no_shifts
+from biasprop.population.shifts import EvaluationShifts, Shifts, no_shifts, of_subjects
 from biasprop.protocols import PROTOCOLS
 from biasprop.sources import SOURCES
 from biasprop.study.location import Location, set_at
@@ -213,7 +213,7 @@ class Evaluation(Component):
     """Predicted probability of disease above which a decision is to treat, for the net benefit: the probability p at
     which treating and not treating are worth the same, so that p / (1 - p) false positives are as bad as one true
     positive is good. Probabilities are those of a test set in which half of the subjects are diseased."""
-    shifts: Shifts = Field(default_factory=dict, exclude_if=no_shifts)
+    shifts: EvaluationShifts = Field(default_factory=dict, exclude_if=no_shifts)
     """Subgroup -> how its members in the calibration and the test set differ; annotation shifts change test labels
     only."""
 
@@ -229,6 +229,10 @@ class Evaluation(Component):
     def evaluated_images(self, subgroups: int) -> int:
         """Images of the calibration and the test set; a test subject has one image in every subgroup."""
         return self.calibration + self.test * subgroups
+
+    def of_subjects(self) -> Evaluation:
+        """What the subjects and images of the evaluation depend on: everything but the noise of scores."""
+        return self.model_copy(update={"shifts": of_subjects(self.shifts)})
 
     def images(self, subgroups: int) -> int:
         """Images of the validation, calibration and test sets."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from biasprop.population import rosters
+from biasprop.population.shifts import score_noise
 from biasprop.study.factors import EVALUATION_SHIFTS
 from biasprop.study.location import Location
 
@@ -89,12 +90,44 @@ def _judged_label(study: Study) -> Coord | None:
     return (dims, values[0]) if factor is None else ((factor, *dims), values)
 
 
+def _score_noise(study: Study) -> Coord | None:
+    """Noise of the scores of each subgroup, in units of their sd within a class: [factor that sets it, subgroup] or
+    [subgroup]; None if there is none."""
+    factor = _factor_of(study, EVALUATION_SHIFTS)
+    noise = [list(score_noise(c.evaluation.shifts, study.subgroups)) for c in _conditions(study, factor)]
+    if not any(any(level) for level in noise):
+        return None
+    return (("subgroup",), noise[0]) if factor is None else ((factor, "subgroup"), noise)
+
+
+def _noiseless(study: Study) -> Coord | None:
+    """The level that differs in the noise of scores alone and has none: [factor that sets it].
+
+    A level without noise names itself; one without such a twin has an empty name, or NaN. None without score noise at
+    some levels.
+    """
+    factor = _factor_of(study, EVALUATION_SHIFTS)
+    if factor is None or _score_noise(study) is None:
+        return None
+    levels, conditions = study.levels(factor), _conditions(study, factor)
+    silent = [not any(score_noise(c.evaluation.shifts, study.subgroups)) for c in conditions]
+    rest = [{**c.tables(), "evaluation": c.evaluation.of_subjects().model_dump(mode="json")} for c in conditions]
+    missing = "" if isinstance(levels[0].label, str) else math.nan
+    found = [
+        level.label if silent[i] else next((levels[k].label for k in np.flatnonzero(silent) if rest[k] == own), missing)
+        for i, (level, own) in enumerate(zip(levels, rest, strict=True))
+    ]
+    return (factor,), found
+
+
 COORDS: dict[str, Callable[[Study], Coord | None]] = {
     "share": _share,
     "cohort_size": _cohort_size,
     "label_share": _label_share,
     "objective": _objective,
     "judged_label": _judged_label,
+    "score_noise": _score_noise,
+    "noiseless": _noiseless,
 }
 """Name of a coordinate -> the function that makes it, which returns None where the study has no such coordinate."""
 

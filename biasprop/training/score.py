@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Key
 
 from biasprop.interfaces import Params, ReadOut
+from biasprop.keys import Stream, Subject, at, at_each
 from biasprop.nn.heads import solve
 from biasprop.population.rosters import Roster
+from biasprop.statistics import score_noise
 from biasprop.training.adapt import Adapted
-from biasprop.training.batching import Batch, broadcast, over_cells
+from biasprop.training.batching import Batch, broadcast, over_cells, stream
 from biasprop.training.rendering import ExampleSets, encoded
 
 
@@ -61,14 +64,23 @@ class Scorer:
         self.batch, self.params, self.rosters, self.sets = batch, params, rosters, sets
         self._frozen: Features | None = None
 
-    def score(self, adapted: Adapted) -> Scores:
-        """Score the labelled, validation, calibration and test subjects."""
+    def score(self, adapted: Adapted, noise: Sequence[float] = ()) -> Scores:
+        """Score the labelled, validation, calibration and test subjects.
+
+        Args:
+            adapted: a fine-tuned encoder and head.
+            noise: of the scores of every subgroup (:func:`biasprop.population.shifts.score_noise`), or none.
+        """
         features, log_odds = self.features(adapted.encoder), over_cells(_log_odds)
+        test = np.asarray(log_odds(adapted.head, features.test))
+        calibration = np.asarray(log_odds(adapted.head, features.calibration))
+        if any(noise):
+            test, calibration = self._noisy(test, calibration, np.asarray(noise))
         return Scores(
-            np.asarray(log_odds(adapted.head, features.test)),
+            test,
             np.asarray(log_odds(adapted.head, adapted.train))[:, : adapted.train_count],
             np.asarray(log_odds(adapted.head, adapted.selection)),
-            np.asarray(log_odds(adapted.head, features.calibration)),
+            calibration,
             features.separability,
             adapted.diverged,
             adapted.selection_count,
@@ -88,9 +100,37 @@ class Scorer:
             self._frozen = features
         return features
 
+    def _noisy(self, test: np.ndarray, calibration: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Log-odds of the test and the calibration subjects with noise of a known size.
+
+        A subject has one normal number in all arms, draws and twins, so the noise of two arms differs in size alone. A
+        subgroup without noise keeps its bits.
+
+        Args:
+            test: [w, subgroup, t].
+            calibration: [w, k].
+            noise: [subgroup] sd, in units of the sd of the test scores within a class.
+        """
+        sd = noise * score_noise.within_class_sd(test, self.rosters["test"].label)
+        of_test, of_calibration = sd[..., None], sd[:, self.rosters["calibration"].subgroup]
+        noisy_test = test + of_test * self._normals(Stream.TEST, test.shape[-1])[:, None]
+        noisy_calibration = calibration + of_calibration * self._normals(Stream.CALIBRATION, calibration.shape[-1])
+        return (
+            np.where(of_test > 0, noisy_test, test).astype(test.dtype),
+            np.where(of_calibration > 0, noisy_calibration, calibration).astype(calibration.dtype),
+        )
+
+    def _normals(self, name: Stream, n: int) -> np.ndarray:
+        """The normal number of each subject of a set: [w, n]."""
+        return np.asarray(over_cells(_score_noise)(stream(self.batch, name), broadcast(self.batch, np.arange(n))))
+
 
 def _log_odds(head: ReadOut, features: Float[Array, "*s d"]) -> Float[Array, "*s"]:
     return head(features)
+
+
+def _score_noise(key: Key[Array, ""], index: Int[Array, " n"]) -> Float[Array, " n"]:
+    return jax.vmap(lambda subject: jax.random.normal(at(subject, Subject.SCORE_NOISE)))(at_each(key, index))
 
 
 def _separability(

@@ -16,14 +16,18 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from biasprop.interfaces import HasLaw
+from biasprop.population.shifts import score_noise
 from biasprop.truth.law import Law, mean_z_of_test, symmetric_root
 from biasprop.truth.subspace import principal
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from biasprop.study.conditions import PretrainingCondition
+    from biasprop.study.conditions import Evaluation, PretrainingCondition
     from biasprop.study.study import Study
+
+KNOWN_SHIFTS = ("acquisition", "score_noise")
+"""Shifts of the evaluation whose effect on an AUC is known."""
 
 MAX_NEWTON_STEPS = 40
 """Newton steps per fit, at most."""
@@ -53,9 +57,29 @@ def incompatibility(study: Study) -> str | None:
         return "only linear encoders pretrained by reconstruction have a known answer"
     if len(study.pretraining.sequence()) > 1 or not study.pretraining.source.in_domain:
         return "only pretraining in one stage on the study's own cohort has a known answer"
+    if reason := _shift_incompatibility(study):
+        return reason
     if protocol.kind != "linear_probe" or not isinstance(protocol, HasPenalties) or len(protocol.penalties) != 1:
         return "only linear probes with one penalty have a known answer"
     return None
+
+
+def _shift_incompatibility(study: Study) -> str | None:
+    """Why the shifts of some arm leave no known answer, or None."""
+    from biasprop.study import design as designs
+
+    cells = [cell for cell in designs.cells(study) if cell.replicate == 0]
+    conditions = [arm.condition for cell in cells for arm in cell.arms]
+    if any(cell.condition.pretraining.shifts for cell in cells) or any(c.finetuning.shifts for c in conditions):
+        return "only shifts of the evaluation have a known answer"
+    stated = {
+        name
+        for condition in conditions
+        for shift in condition.evaluation.shifts.values()
+        for name, value in shift.model_dump().items()
+        if value and name not in KNOWN_SHIFTS
+    }
+    return f"the shift {min(stated)} of the evaluation has no known answer" if stated else None
 
 
 def cohort_subspaces(law: Law, designs: Sequence[Design], seed: int, replicate: int) -> NDArray[np.float64]:
@@ -245,6 +269,7 @@ def expected(study: Study, replicates: int, seed: int, cohort: int | None = None
     labels = {name: [level.label for level in study.levels(name)] for name in study.factors}
     cells = [cell for cell in designs.cells(study) if cell.replicate == 0]
     sizes = [condition_design(cell.condition, cohort) for cell in cells]
+    laws = {arm.name: law_of_test(study, arm.condition.evaluation) for cell in cells for arm in cell.arms}
     budgets = sorted({arm.condition.train_count for cell in cells for arm in cell.arms})
     shape = [len(of_factor) for of_factor in labels.values()]
     z = np.full((*shape, replicates, 1, len(law.covariances)), np.nan)
@@ -252,15 +277,35 @@ def expected(study: Study, replicates: int, seed: int, cohort: int | None = None
     for r in range(replicates):
         bases = cohort_subspaces(law, sizes, seed, r)
         directions = label_sets(law, bases, budgets, protocol.draws, protocol.penalties[0], seed, r)
-        exact = np.stack([law.z(directions, name) for name in law.covariances], axis=-1)
-        reported = mean_z_of_test(exact, half, study.evaluation.test - half).mean(axis=-2)  # over draws
-        for cell, by_budget in zip(cells, reported, strict=True):
+        for k, cell in enumerate(cells):
             for arm in cell.arms:
                 index = tuple(labels[name].index(label) for name, label in arm.levels.items())
-                z[(*index, r, 0)] = by_budget[budgets.index(arm.condition.train_count)]
+                models = directions[k, budgets.index(arm.condition.train_count)]
+                exact = evaluated_z(laws[arm.name], models, arm.condition.evaluation)
+                z[(*index, r, 0)] = mean_z_of_test(exact, half, study.evaluation.test - half).mean(axis=0)  # over draws
     dims = (*labels, "replicate", "draw")
     coords: dict[str, Any] = {**labels, "subgroup": list(law.covariances)}
     return xr.Dataset({"z": ((*dims, "subgroup"), z), "status": (dims, np.ones(z.shape[:-1], np.int64))}, coords)
+
+
+def law_of_test(study: Study, evaluation: Evaluation) -> Law:
+    """The law of test images, which an acquisition shift gives more noise."""
+    return Law.of(study.generator, {name: float(shift.acquisition) for name, shift in evaluation.shifts.items()})
+
+
+def evaluated_z(law: Law, directions: NDArray, evaluation: Evaluation) -> NDArray[np.float64]:
+    """z [..., subgroup] of linear scores [..., pixel] under the shifts of an evaluation.
+
+    Scores are normal within a class. Noise of t within-class standard deviations raises their variance by 1 + t^2, so
+    it divides z by the root of that.
+
+    Args:
+        law: of the test images (:func:`law_of_test`).
+        directions: [..., pixel].
+        evaluation: with the shifts :data:`KNOWN_SHIFTS` at most.
+    """
+    noise = np.array(score_noise(evaluation.shifts, list(law.covariances)))
+    return np.stack([law.z(directions, name) for name in law.covariances], axis=-1) / np.sqrt(1 + noise**2)
 
 
 def condition_design(condition: PretrainingCondition, cohort: int | None = None) -> Design:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,8 +29,12 @@ class Law:
     """Subgroup -> [pixel, pixel]."""
 
     @classmethod
-    def of(cls, generator: InMode) -> Law:
+    def of(cls, generator: InMode, acquisition: Mapping[str, float] | None = None) -> Law:
         """The law of a generator in its difficulty mode.
+
+        Args:
+            generator: with a law in closed form.
+            acquisition: subgroup -> what its acquisition shift adds to the log sd of the white noise; none if left out.
 
         Raises:
             ValueError: it has none in closed form, or none with one signal for all subgroups.
@@ -37,7 +42,10 @@ class Law:
         if not isinstance(generator.plain, HasLaw):
             raise ValueError(f"the generator {generator.kind} has no law in closed form")
         solved = generator.calibrated()
-        laws = {name: solved.law(solved.representative(name)) for name in solved.subgroups}
+        laws = {
+            name: solved.law(solved.representative(name)._replace(noise=math.exp((acquisition or {}).get(name, 0.0))))
+            for name in solved.subgroups
+        }
         signal, _ = next(iter(laws.values()))
         return cls(signal, {name: covariance for name, (_, covariance) in laws.items()})
 

@@ -11,6 +11,7 @@ from paper.figures import (
     contact_sheet,
     eigenvalue_crossing,
     forest,
+    injected_skew,
     known_answer,
     learning_curves,
     persistence,
@@ -30,6 +31,7 @@ FIGURES: dict[str, tuple[Callable[..., Any], str]] = {
     "test_mix": (test_mix.draw, test_mix.CAPTION),
     "forest": (forest.draw, forest.CAPTION),
     "eigenvalue_crossing": (eigenvalue_crossing.draw, eigenvalue_crossing.CAPTION),
+    "injected_skew": (injected_skew.draw, injected_skew.CAPTION),
     "known_answer": (known_answer.draw, known_answer.CAPTION),
 }
 """Name -> function that draws it, and its caption."""

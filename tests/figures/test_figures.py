@@ -37,7 +37,12 @@ def cube() -> xr.Dataset:
 @pytest.fixture(scope="module")
 def cubes(cube: xr.Dataset) -> dict[str, xr.Dataset]:
     """The cube, or what of it a figure has room for."""
-    return dict.fromkeys(FIGURES, cube) | {"test_mix": cube.sel(labels=[200])}
+    noisy = {
+        "score_noise": (("protocol", "subgroup"), [[0.0, 0.0], [0.0, 0.5]]),
+        "noiseless": ("protocol", ["linear_probe", "linear_probe"]),
+    }
+    injected = cube.sel(labels=[200]).assign_coords(noisy)
+    return dict.fromkeys(FIGURES, cube) | {"test_mix": cube.sel(labels=[200]), "injected_skew": injected}
 
 
 @pytest.fixture(scope="module")

@@ -59,6 +59,7 @@ def test_macros_are_valid_and_complete(made: Path) -> None:
     assert {name for name, _ in found[len(entries) :]} == {
         "captionContactSheet",
         "captionShareCurves",
+        "captionInjectedSkew",
         "captionPersistence",
         "captionLearningCurves",
         "captionPhaseDiagram",

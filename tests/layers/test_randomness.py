@@ -97,6 +97,7 @@ def test_streams_are_frozen() -> None:
         "MARKER": 1_002,
         "FOLLOW_UP": 1_003,
         "ATTRIBUTE": 1_004,
+        "SCORE_NOISE": 1_005,
     }
 
 

@@ -14,7 +14,7 @@ import pytest
 from biasprop.generators import canvas
 from biasprop.keys import Stream
 from biasprop.population import rosters
-from biasprop.population.shifts import Shift
+from biasprop.population.shifts import EvaluationShift, Shift
 from biasprop.study.conditions import Evaluation, Finetuning, Pretraining, PretrainingCondition
 from biasprop.training import adapt, pretrain, pretraining_task, rendering, score
 from biasprop.training.batching import Batch, stream
@@ -47,8 +47,8 @@ class Rendered(NamedTuple):
 
 def cell_and_conditions(kind: str, where: str, **values: float) -> tuple[Batch, Finetuning, Evaluation]:
     """One cell whose second subgroup has these shifts in one stage, and its conditions."""
-    equal, shifts = {"a": 0.5, "b": 0.5}, {"b": Shift(**values)}
-    own = {name: {"shifts": shifts} if name == where else {} for name in STAGES}
+    equal, kind_of = {"a": 0.5, "b": 0.5}, dict.fromkeys(STAGES, Shift) | {"evaluation": EvaluationShift}
+    own = {name: {"shifts": {"b": kind_of[name](**values)}} if name == where else {} for name in STAGES}
     condition = PretrainingCondition(
         generator=member("generators", kind),
         encoder=member("encoders", "linear"),

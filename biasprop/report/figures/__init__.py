@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from biasprop.report.figures import (
     contact_sheet,
     forest,
+    injected_skew,
     learning_curves,
     persistence,
     phase_diagram,
@@ -47,6 +48,7 @@ FIGURES: dict[str, Callable[..., Any]] = {
     "skew_against_auc": skew_against_auc.draw,
     "test_mix": test_mix.draw,
     "forest": forest.draw,
+    "injected_skew": injected_skew.draw,
 }
 RECORD = "drawn.json"
 """File beside the figures: a digest of what they were drawn from, the reasons why some are missing, and characters that

@@ -65,7 +65,7 @@ def _render(study: Any, subjects: int, levers: bool) -> Tiles:
     condition = calibration_cache.with_calibration(study.pretraining_condition())
     names = tuple(condition.generator.subgroups)
     owner = keys.stream(keys.replicate(study.seed, 0), keys.Stream.TEST)
-    shifts = in_order(study.evaluation.shifts, names)
+    shifts = in_order(study.evaluation.of_subjects().shifts, names)
     # In the chunks in which a study renders its sets, so that both share compiled programs.
     cell = one_cell(condition, owner)
 
