@@ -35,6 +35,7 @@ from biasprop.estimands.level_effect import LevelEffect
 from biasprop.estimands.own_representation import OwnRepresentation
 from biasprop.estimands.retention import Retention
 from biasprop.estimands.swap_contrast import SwapContrast
+from biasprop.estimands.swap_difference import SwapDifference
 from biasprop.estimands.worth import Worth
 from biasprop.statistics.estimand import Estimand
 
@@ -48,6 +49,7 @@ ESTIMANDS: Mapping[str, type[Estimand]] = {
     "level_effect": LevelEffect,
     "worth": Worth,
     "difference": Difference,
+    "swap_difference": SwapDifference,
     "retention": Retention,
     "halving_budget": HalvingBudget,
     "amplification": Amplification,
