@@ -43,8 +43,7 @@ def measures_of(study: Study, z: np.ndarray) -> xr.Dataset:
 
 @pytest.fixture(scope="module")
 def cube(study: Study) -> xr.Dataset:
-    """Regimes and budgets in which pretraining is worth from .1 to .5; it hands on half of that in dark skin, and in light
-    skin something unrelated."""
+    """Pretraining is worth .1 to .5; it hands on half of that in dark skin, and in light skin something unrelated."""
     value = np.linspace(0.1, 0.5, 9).reshape(3, 3)
     z = np.ones((3, 4, 3, 2, 2))  # regime, mix, labels, protocol, subgroup
     z[:, :3] += value[:, None, :, None, None]
@@ -98,9 +97,11 @@ def test_the_figure_of_worth(study: Study, cube: xr.Dataset, tmp_path: Path) -> 
     assert len(figure.axes) == 4
     points = [line for line in figure.axes[0].get_lines() if line.get_marker() in ("o", "s", "^")]
     assert len(points) == 18, "three regimes, three budgets, two subgroups"
-    assert any(text.startswith("dark: r = +") for text in texts(figure))
+    assert sum(text.startswith("dark: r = +") for text in texts(figure)) == 3, "each protocol, and both"
     (file,) = plotting.save(figure, tmp_path / "worth", ["png"])
     assert file.stat().st_size > 10_000
+    few = worth.draw(cube.isel(replicate=slice(4)), [], study)  # an interval from two replicates is cut, not the points
+    assert all(np.ptp(axes.get_ylim()) < 1.5 for axes in few.axes)
     with pytest.raises(plotting.NotApplicable, match="no worth"):
         worth.draw(cube, [], study.model_copy(update={"estimands": study.estimands[2:]}))
     with pytest.raises(plotting.NotApplicable, match="no replicate"):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from biasprop.report.figures.facets import measured, summary
 from biasprop.report.plotting import (
@@ -41,8 +42,9 @@ def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figur
 
     The worth is that of even replicates and the other quantity that of odd ones, so that noise which both share in a
     replicate makes no correlation. One column per protocol; colours are subgroups, shapes the levels of all other
-    factors, and a larger marker has more labels. The correlation over conditions in each panel is
-    :func:`biasprop.statistics.correlation.disjoint_correlation`.
+    factors, and a larger marker has more labels. The correlation over conditions, in each panel and at the right over all
+    protocols, is :func:`biasprop.statistics.correlation.disjoint_correlation`. The axes fit the points, so that the wide
+    intervals of few replicates may be cut.
 
     Args:
         cube: as ``biasprop.open_cube`` gives it.
@@ -59,7 +61,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figur
     found = [one for one in handed_on(measured(cube, study), study.estimands) if len(one.arms) > 1]
     if not found:
         raise NotApplicable("the study states nothing that is handed on at several conditions of its worth")
-    if not any(np.isfinite(np.nanmean(one.worth * one.values)) for one in found if one.values.size):
+    if not any(np.isfinite(half).any() for one in found for half in one.disjoint()):
         raise NotApplicable("no replicate of any condition is finished")
     columns: list[dict[str, Any]] = [{"protocol": level} for level in _levels(found, "protocol")] or [{}]
     if len(columns) > MAX_COLUMNS:
@@ -82,6 +84,12 @@ def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figur
             if kind == kinds[0] and column:
                 axes.set_title(plain(column["protocol"]))
         row[0].set_ylabel(f"{plain(kind)}\non z, odd replicates")
+        whole = [one for one in found if one.kind == kind]
+        row[0].set_ylim(*_limits([one.disjoint()[1] for one in whole]))
+        if len(columns) > 1:
+            for k, one in enumerate(whole):
+                _correlation(row[-1], one, hues[one.subgroup], k, beside=True)
+    grid[0][0].set_xlim(*_limits([one.disjoint()[0] for one in found]))
     for axes in grid[-1]:
         axes.set_xlabel("worth of pretraining on z, even replicates")
     _legend(figure, hues, shapes, sizes, any(one.kind == EXCESS_GAP for one in found))
@@ -119,14 +127,27 @@ def _points(axes: Axes, one: HandedOn, colour: str, shapes: dict[str, str], size
         axes.plot(x[line], y[line], color=colour, linewidth=0.5, alpha=0.5, zorder=2)
 
 
-def _correlation(axes: Axes, one: HandedOn, colour: str, line: int) -> None:
-    """The correlation in a corner of the panel."""
+def _limits(halves: Sequence[NDArray[np.floating]]) -> tuple[float, float]:
+    """Limits of an axis that include 0 and all points, with room for a part of their intervals."""
+    points = [summary(half)[0] for half in halves]
+    ends = np.append(np.concatenate(points), 0.0)
+    low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
+    room = 0.35 * (high - low) or 1.0
+    return low - room, high + room
+
+
+def _correlation(axes: Axes, one: HandedOn, colour: str, line: int, *, beside: bool = False) -> None:
+    """The correlation in a corner of the panel, or upright beside it: then that of all panels."""
     r = one.correlation()
     text = f"r = {r.value:+.2f} [{r.low:+.2f}, {r.high:+.2f}]" if np.isfinite(r.value) else "r undefined"
     name = f"{plain(one.subgroup)}: " if one.subgroup else ""
-    text = (name + text).replace("-", "\N{MINUS SIGN}")
-    place = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "left", "va": "top"}
-    axes.annotate(text, (0.02, 1), (0, -1 - 9 * line), **place, fontsize=7, color=colour, zorder=5)
+    text = (name + text + (", all protocols" if beside else "")).replace("-", "\N{MINUS SIGN}")
+    look: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "fontsize": 7, "color": colour}
+    if beside:
+        axes.annotate(text, (1, 0.5), (4 + 9 * line, 0), rotation=270, ha="left", va="center", **look)
+        return
+    ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 1.0}
+    axes.annotate(text, (0.02, 1), (0, -3 - 10 * line), ha="left", va="top", bbox=ground, zorder=5, **look)
 
 
 def _legend(figure: Figure, hues: dict[str, str], shapes: dict[str, str], sizes: dict[Any, float], both: bool) -> None:
