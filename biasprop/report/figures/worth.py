@@ -42,9 +42,9 @@ def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figur
 
     The worth is that of even replicates and the other quantity that of odd ones, so that noise which both share in a
     replicate makes no correlation. One column per protocol; colours are subgroups, shapes the levels of all other
-    factors, and a larger marker has more labels. The correlation over conditions, in each panel and at the right over all
-    protocols, is :func:`biasprop.statistics.correlation.disjoint_correlation`. The axes fit the points, so that the wide
-    intervals of few replicates may be cut.
+    factors, and a larger marker has more labels. The correlation over conditions, in each panel and at the right over
+    all protocols, is :func:`biasprop.statistics.correlation.disjoint_correlation`. The axes fit the points, so that
+    wide intervals of few replicates may be cut.
 
     Args:
         cube: as ``biasprop.open_cube`` gives it.
