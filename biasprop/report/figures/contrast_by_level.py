@@ -145,7 +145,7 @@ def _contrast(cube: xr.Dataset, study: Study) -> tuple[str, Estimand]:
             if len(sets) == 1:
                 return name, estimand.model_copy(update={"at": at})
     raise NotApplicable(
-        "no factor but the label budget has numbers in its levels, with a contrast on z at each of them"
+        "no factor but the label budget has numbers for levels, with a contrast on z at each"
     )
 
 
