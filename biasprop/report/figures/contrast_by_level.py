@@ -144,9 +144,7 @@ def _contrast(cube: xr.Dataset, study: Study) -> tuple[str, Estimand]:
             sets = estimand.subgroup_sets([str(subgroup) for subgroup in cube["subgroup"].values])
             if len(sets) == 1:
                 return name, estimand.model_copy(update={"at": at})
-    raise NotApplicable(
-        "no factor but the label budget has numbers for levels, with a contrast on z at each"
-    )
+    raise NotApplicable("no factor but the label budget has numbers for levels, with a contrast on z at each")
 
 
 def _curve(estimand: Estimand) -> bool:
