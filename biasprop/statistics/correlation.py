@@ -48,8 +48,8 @@ def disjoint_correlation(x: ArrayLike, y: ArrayLike, level: float = 0.95) -> Int
     pseudo = n * value - (n - 1) * np.array(without_one)
     se = float(pseudo.std(ddof=1) / np.sqrt(n))
     half = float(stdtrit(n - 1, 0.5 + level / 2)) * se
-    ends = np.clip([value, value - half, value + half], -1.0, 1.0)
-    return Interval(*ends.tolist(), se, "jackknife")
+    value, low, high = np.clip([value, value - half, value + half], -1.0, 1.0).tolist()
+    return Interval(value, low, high, se, "jackknife")
 
 
 def _correlations(x: NDArray[np.float64], y: NDArray[np.float64], used: NDArray[np.float64]) -> NDArray[np.float64]:
