@@ -72,11 +72,12 @@ class Number:
 def of_estimates(study: str, store: str, estimates: Sequence[Any]) -> list[Number]:
     """Return the fields of every estimate of a study."""
     function = "biasprop.statistics.estimate.estimates"
-    return [
-        Number(study, store, function, dict(row.arm), row.name, field, getattr(row, field))
-        for row in estimates
-        for field in FIELDS
-    ]
+    found = []
+    for row in estimates:
+        of_one = {"subgroup": row.subgroups[0]} if len(row.subgroups) == 1 else {}
+        selector = dict(row.arm) | of_one
+        found += [Number(study, store, function, selector, row.name, field, getattr(row, field)) for field in FIELDS]
+    return found
 
 
 def of_levels(study: str, store: str, measures: xr.Dataset) -> list[Number]:

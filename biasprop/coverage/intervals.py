@@ -228,6 +228,8 @@ def _cases(seed: int, studies: int, most: int, skew: Any) -> Iterator[Case]:
         few, plenty = (_swap(z, "linear_probe", n).values for n in (labels, 5000))
         true = float(_swap(means, "linear_probe", labels) - _swap(means, "linear_probe", 5000))
         yield f"amplification, linear probe, {labels} labels", T, (few - plenty,), true
+    changed, true_change = (_swap(each, "full") - _swap(each, "linear_probe") for each in (z, means))
+    yield "swap difference, full minus linear probe", T, (changed.values,), float(true_change)
     yield "interaction", T, *_interactions(seed, studies, most, skew)
     arm = {"protocol": "full", "labels": 200, "subgroup": "A"}
     # Scratch shares no encoder with the balanced mix: here the skewed mix of other simulated studies.

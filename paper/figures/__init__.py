@@ -9,6 +9,7 @@ from typing import Any
 
 from paper.figures import (
     contact_sheet,
+    contrast_by_level,
     eigenvalue_crossing,
     forest,
     injected_skew,
@@ -19,6 +20,7 @@ from paper.figures import (
     share_curves,
     skew_against_auc,
     test_mix,
+    worth,
 )
 
 FIGURES: dict[str, tuple[Callable[..., Any], str]] = {
@@ -29,6 +31,8 @@ FIGURES: dict[str, tuple[Callable[..., Any], str]] = {
     "phase_diagram": (phase_diagram.draw, phase_diagram.CAPTION),
     "skew_against_auc": (skew_against_auc.draw, skew_against_auc.CAPTION),
     "test_mix": (test_mix.draw, test_mix.CAPTION),
+    "contrast_by_level": (contrast_by_level.draw, contrast_by_level.CAPTION),
+    "worth": (worth.draw, worth.CAPTION),
     "forest": (forest.draw, forest.CAPTION),
     "eigenvalue_crossing": (eigenvalue_crossing.draw, eigenvalue_crossing.CAPTION),
     "injected_skew": (injected_skew.draw, injected_skew.CAPTION),

@@ -36,13 +36,28 @@ def cube() -> xr.Dataset:
 
 @pytest.fixture(scope="module")
 def cubes(cube: xr.Dataset) -> dict[str, xr.Dataset]:
-    """The cube, or what of it a figure has room for."""
+    """The cube, or what of it a figure has room for, or with a factor that it needs."""
     noisy = {
         "score_noise": (("protocol", "subgroup"), [[0.0, 0.0], [0.0, 0.5]]),
         "noiseless": ("protocol", ["linear_probe", "linear_probe"]),
     }
     injected = cube.sel(labels=[200]).assign_coords(noisy)
-    return dict.fromkeys(FIGURES, cube) | {"test_mix": cube.sel(labels=[200]), "injected_skew": injected}
+    distances = cube.rename(labels="distance").assign_coords(distance=["10 mm", "35 mm", "35 mm, broad"])
+    return dict.fromkeys(FIGURES, cube) | {
+        "test_mix": cube.sel(labels=[200]),
+        "injected_skew": injected,
+        "contrast_by_level": distances,
+    }
+
+
+@pytest.fixture(scope="module")
+def studies(study: Study) -> dict[str, Study]:
+    """The study, or one that states a contrast at every level of the factor that a figure needs."""
+    everywhere = study.estimands[1].model_copy(update={"primary": True})
+    factors = {"distance" if name == "labels" else name: factor for name, factor in study.factors.items()}
+    factors["distance"] = factors["distance"].model_copy(update={"key": None})
+    other = study.model_copy(update={"estimands": (everywhere,), "factors": factors})
+    return dict.fromkeys(FIGURES, study) | {"contrast_by_level": other}
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +79,10 @@ def rendered(monkeypatch: pytest.MonkeyPatch, tiles: contact_sheet.Tiles) -> Non
 @pytest.mark.usefixtures("rendered")
 @pytest.mark.parametrize("name", FIGURES)
 def test_draws_with_deterministic_bytes(
-    name: str, cubes: dict[str, xr.Dataset], found: list[Estimate], study: Study, tmp_path: Path
+    name: str, cubes: dict[str, xr.Dataset], found: list[Estimate], studies: dict[str, Study], tmp_path: Path
 ) -> None:
     for turn in ("first", "second"):
-        files = plotting.save(FIGURES[name](cubes[name], found, study), tmp_path / turn / name)
+        files = plotting.save(FIGURES[name](cubes[name], found, studies[name]), tmp_path / turn / name)
         assert [file.suffix for file in files] == [".svg", ".pdf", ".png"]
     for file in files:
         assert file.read_bytes() == (tmp_path / "first" / file.name).read_bytes()
@@ -76,12 +91,14 @@ def test_draws_with_deterministic_bytes(
 
 @pytest.mark.usefixtures("rendered")
 @pytest.mark.parametrize("name", FIGURES)
-def test_fits_the_page(name: str, cubes: dict[str, xr.Dataset], found: list[Estimate], study: Study) -> None:
+def test_fits_the_page(
+    name: str, cubes: dict[str, xr.Dataset], found: list[Estimate], studies: dict[str, Study]
+) -> None:
     """Nothing is cut off: every text lies inside the figure, also where estimands have long names."""
     from matplotlib.text import Text
 
     longer = [replace(estimate, name=f"{estimate.name} of everybody who was seen there") for estimate in found]
-    figure = FIGURES[name](cubes[name], longer, study)
+    figure = FIGURES[name](cubes[name], longer, studies[name])
     assert figure.get_figwidth() in (plotting.SINGLE, plotting.DOUBLE)
     plotting.lay_out(figure)
     with plotting.style():
@@ -136,6 +153,8 @@ def test_what_does_not_fit_is_left_out_with_a_reason(
         "persistence": "the study has no swap contrast on z among its estimands",
         "skew_against_auc": "the study has no swap contrast on z among its estimands",
         "test_mix": "24 arms: at most 8 rows fit",
+        "contrast_by_level": "no factor but the label budget has numbers for levels, with a contrast on z at each",
+        "worth": "the study has no worth of pretraining among its estimands",
         "forest": "no estimate is defined (yet)",
     }
 

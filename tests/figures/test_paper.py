@@ -65,6 +65,8 @@ def test_macros_are_valid_and_complete(made: Path) -> None:
         "captionPhaseDiagram",
         "captionSkewAgainstAuc",
         "captionTestMix",
+        "captionContrastByLevel",
+        "captionWorth",
         "captionForest",
         "captionEigenvalueCrossing",
         "captionKnownAnswer",

@@ -13,7 +13,7 @@ from scipy.stats import norm, spearmanr
 from biasprop.generators import canvas
 from biasprop.generators.dermoscopy import Dermoscopy, Latent
 from biasprop.generators.lesion import Lesion
-from biasprop.generators.skin import BLOOD, PRESETS, declared_ita, melanosome_fraction
+from biasprop.generators.skin import BLOOD, FITTED_ITA, PUBLISHED, STYLISED, Tone, declared_ita, melanosome_fraction
 from tests.members import SEED, images, latents, masks, measured, subjects
 
 EDGES = np.array([55.0, 41.0, 28.0, 10.0, -30.0])
@@ -63,12 +63,23 @@ def pair(one: Any, other: Any, **values: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def skin() -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Preset -> declared ITA, and measured ITA, of lesion-free skin."""
-    found, names = {}, list(PRESETS)
-    for two in zip(names[::2], names[1::2], strict=True):
+    """Stylised preset -> declared ITA, and measured ITA, of lesion-free skin."""
+    return lesion_free(tuple(STYLISED), seeds=2)
+
+
+@pytest.fixture(scope="module")
+def published() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """As ``skin``, of published presets."""
+    return lesion_free(tuple(PUBLISHED), seeds=1)
+
+
+def lesion_free(presets: tuple[str, ...], seeds: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Preset -> declared ITA, and measured ITA; two presets in a generator, so that one program serves all."""
+    found = {}
+    for two in zip(presets[::2], presets[1::2], strict=True):
         generator = Dermoscopy.model_validate(pair(*two, pigment=0.0))
         for g, name in enumerate(two):
-            who = [subjects(400, g, seed=seed) for seed in (SEED, SEED + 1)]
+            who = [subjects(400, g, seed=SEED + k) for k in range(seeds)]
             declared = np.concatenate([np.asarray(latents(generator, each))[:, 0] for each in who])
             found[name] = declared, np.concatenate([measured(generator, each)["ita"] for each in who])
     return found
@@ -95,7 +106,7 @@ def test_a_tone_is_taken_for_its_neighbours_at_most(skin: Any) -> None:
 
 def test_presets_have_the_class_shares_of_their_law(skin: Any) -> None:
     for name, values in skin.items():
-        law = -np.diff(norm.cdf([np.inf, *EDGES, -np.inf], *PRESETS[name]))
+        law = -np.diff(norm.cdf([np.inf, *EDGES, -np.inf], *STYLISED[name]))
         declared, seen = (np.bincount(classes(ita), minlength=6) / len(ita) for ita in values)
         assert np.abs(declared - law).max() < 0.05, name
         assert np.abs(seen - law).max() < 0.12, name
@@ -108,6 +119,39 @@ def test_a_published_population_comes_out() -> None:
     ita = np.concatenate([np.asarray(latents(generator, subjects(400, 0, seed=seed)))[:, 0] for seed in range(20)])
     shares = np.bincount(classes(ita), minlength=6) / len(ita)
     assert np.abs(shares[1:3] - [0.702, 0.287]).max() < 0.035 and shares[3:].sum() < 0.005
+
+
+def test_published_presets_have_their_law_and_are_read_back_where_the_fit_holds(published: Any) -> None:
+    low, high = FITTED_ITA
+    for name, (declared, pixels) in published.items():
+        mean, sd = PUBLISHED[name]
+        assert abs(declared.mean() - mean) < 0.15 * sd and abs(declared.std() / sd - 1) < 0.1, name
+        inside = (low < declared) & (declared < high)
+        error = (pixels - declared)[inside]
+        assert inside.mean() > 0.5 and abs(error.mean()) < 3 and error.std() < 4, name
+
+
+def test_skin_beyond_the_fit_is_rendered_at_the_ends(published: Any) -> None:
+    """Extrapolated down to -76 degrees and clipped there; lighter skin saturates, and order is kept."""
+    declared, pixels = (np.concatenate(part) for part in zip(*published.values(), strict=True))
+    darker = (declared > -76) & (declared < FITTED_ITA[0])
+    assert darker.sum() > 100 and abs((pixels - declared)[darker].mean()) < 4
+    darkest = declared < -80
+    assert darkest.sum() > 50 and abs(pixels[darkest].mean() + 76) < 4
+    lightest = declared > 74
+    assert lightest.sum() > 10 and 60 < pixels[lightest].mean() < 68
+    ends = np.asarray(declared_ita(melanosome_fraction(jnp.array([-120.0, 120.0]))))
+    assert np.allclose(ends, [-76.4, 73.9], atol=0.1)
+
+
+def test_published_laws_overlap_and_are_what_a_study_file_gets() -> None:
+    (light, spread), (dark, wide) = PUBLISHED["fst_4_upper_arm"], PUBLISHED["fst_6_upper_arm"]
+    assert norm.cdf((light - dark) / np.hypot(spread, wide)) < 0.93  # of light and dark of the stylised ones: 1.000
+    for name, (mean, sd) in PUBLISHED.items():
+        tones = Dermoscopy.model_validate({"subgroups": {"a": name, "b": "dark"}}).subgroups
+        assert tones["a"] == Tone(ita_mean=mean, ita_sd=sd)
+    spreads = [PUBLISHED[f"monk_{letter}_forehead"][1] for letter in "chi"]
+    assert spreads == [5.0, 18.9, 29.0]
 
 
 # --- contrast --------------------------------------------------------------------------------------------------------

@@ -233,7 +233,7 @@ def test_text_of_a_foreign_cache_does_not_steer_the_terminal() -> None:
 # In figures.
 
 
-@pytest.mark.parametrize("name", [name for name in FIGURES if name != "contact_sheet"])
+@pytest.mark.parametrize("name", [name for name in FIGURES if name not in ("contact_sheet", "contrast_by_level")])
 def test_figures_draw_names_as_they_are(
     name: str, cube: xr.Dataset, summary: Summary, study: Study, tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:

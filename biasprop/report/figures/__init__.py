@@ -2,7 +2,7 @@
 
 A figure is a function ``draw(cube, estimates, study) -> matplotlib.figure.Figure``, decorated with
 ``plotting.style()``, that raises ``plotting.NotApplicable`` with a reason if the study lacks what it shows. ``cube`` is
-as ``biasprop.open_cube`` gives it, with the measure ``z`` added where :func:`draw_all` calls it; ``estimates`` are
+as ``biasprop.open_cube`` gives it, with measures added where :func:`draw_all` calls it; ``estimates`` are
 those of the study. The same arguments give the same bytes.
 
 To add one, write a file with such a function here and one line in :data:`FIGURES`; for the manuscript also a caption in
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from biasprop.report.figures import (
     contact_sheet,
+    contrast_by_level,
     forest,
     injected_skew,
     learning_curves,
@@ -27,6 +28,7 @@ from biasprop.report.figures import (
     share_curves,
     skew_against_auc,
     test_mix,
+    worth,
 )
 from biasprop.report.figures.facets import measured
 from biasprop.report.plotting import FORMATS, NotApplicable, save, without_glyph
@@ -47,6 +49,8 @@ FIGURES: dict[str, Callable[..., Any]] = {
     "phase_diagram": phase_diagram.draw,
     "skew_against_auc": skew_against_auc.draw,
     "test_mix": test_mix.draw,
+    "contrast_by_level": contrast_by_level.draw,
+    "worth": worth.draw,
     "forest": forest.draw,
     "injected_skew": injected_skew.draw,
 }

@@ -102,16 +102,17 @@ def row_place(row: dict[str, Any]) -> str:
 
 
 def measured(cube: xr.Dataset, study: Study) -> xr.Dataset:
-    """Return the cube with the measure z, computed once for all figures; if there are groups of subgroups, without the
-    variables that exist for subgroups only, such as scores."""
+    """Return the cube with the measures z and validation_auc, computed once for all figures; if there are groups of
+    subgroups, without the variables that exist for subgroups only, such as scores."""
     from biasprop.statistics.measures import measure
 
     if "z" in cube:
         return cube
-    z = measure(cube, **study.evaluation.decisions())["z"]
-    if z.sizes["subgroup"] == cube.sizes["subgroup"]:
-        return cube.assign(z=z)
-    return cube.drop_dims("subgroup").assign(z=z)
+    measures = measure(cube, **study.evaluation.decisions())
+    shared = {name: measures[name] for name in ("z", "validation_auc")}
+    if measures.sizes["subgroup"] != cube.sizes["subgroup"]:
+        cube = cube.drop_dims("subgroup")
+    return cube.assign(shared)
 
 
 def z_by_replicate(cube: xr.Dataset, study: Study) -> xr.DataArray:
