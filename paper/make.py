@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from biasprop.statistics.summary import Summary
+    from biasprop.study.study import Study
 
 HERE = Path(__file__).parent
 
@@ -113,7 +114,7 @@ def make(results: Path, name: str | None = None, out: Path = HERE) -> list[Excep
             print(f"{store.name}: no {figure}: {reason}")
         collected += numbers.of_estimates(study.stem, store.name, summary.estimates)
         collected += numbers.of_levels(study.stem, store.name, measures)
-        print(f"{store.name}: {write_result(store, cube, summary, files, out / 'results')}")
+        print(f"{store.name}: {write_result(store, cube, summary, study, files, out / 'results')}")
     captions = {figure: caption for figure, (_, caption) in FIGURES.items()}
     entries = [number.entry(name) for number, name in zip(collected, numbers.macro_names(collected), strict=True)]
     replace(out / "numbers.json", json.dumps(entries, indent=1) + "\n")
@@ -122,13 +123,16 @@ def make(results: Path, name: str | None = None, out: Path = HERE) -> list[Excep
     return failed
 
 
-def write_result(store: Path, cube: xr.Dataset, summary: Summary, figures: Sequence[Path], folder: Path) -> str:
+def write_result(
+    store: Path, cube: xr.Dataset, summary: Summary, study: Study, figures: Sequence[Path], folder: Path
+) -> str:
     """Write a study's JSON and the figure of its page, if all arms of the store have run as its study file says.
 
     Args:
         store: its folder; its name gives that of the study.
         cube: of the store.
         summary: of the cube.
+        study: that the store was run with.
         figures: files that were drawn.
         folder: where the JSON goes.
 
@@ -147,7 +151,7 @@ def write_result(store: Path, cube: xr.Dataset, summary: Summary, figures: Seque
     name = stores.stem_of(store)
     pictures: Mapping[str, Path] = {file.stem: file for file in figures if file.suffix == ".png"}
     figure = next((each for each in PAGE_FIGURES if each in pictures), None)
-    value = study_result.result(name, cube, summary, stores.provenance(store, cube), figure)
+    value = study_result.result(name, cube, summary, study, stores.provenance(store, cube), figure)
     replace(folder / f"{name}.json", study_result.dumps(value))
     picture = folder / f"{name}.png"
     if figure:

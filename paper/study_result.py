@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from biasprop.statistics.summary import LevelRow, Summary
+    from biasprop.study.study import Study
 
 FORMAT = 1
 """Raised when the keys of the JSON change."""
@@ -34,7 +35,7 @@ ACROSS = ("worst_auc", "z_gap", "threshold")
 
 
 def result(
-    name: str, cube: xr.Dataset, summary: Summary, provenance: Provenance, figure: str | None = None
+    name: str, cube: xr.Dataset, summary: Summary, study: Study, provenance: Provenance, figure: str | None = None
 ) -> dict[str, Any]:
     """What is known of a study, as JSON values.
 
@@ -42,10 +43,11 @@ def result(
         name: of the study, which is its file's without the suffix.
         cube: as ``biasprop.open_cube`` gives it; its attributes say what was run.
         summary: estimates and levels of that cube.
+        study: its estimands and levels give the words of the answer.
         provenance: when and on what it was computed.
         figure: name of the figure beside the page; None without one.
     """
-    from biasprop.report.text_summary import paragraph
+    from biasprop.report.answer import answer
 
     first = summary.levels[0] if summary.levels else None
     minutes = {stage: round(spent, 1) for stage, spent in provenance.minutes.items()}
@@ -67,7 +69,7 @@ def result(
             "arms": len(summary.levels),
             "digits": DIGITS,
             "figure": figure,
-            "answer": paragraph(summary, width=10**9),
+            "answer": answer(summary, study).text(),
             "estimates": [asdict(estimate) for estimate in summary.estimates],
             "target_specificity": summary.target_specificity,
             "compared": list(first.compared) if first else [],

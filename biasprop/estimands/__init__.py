@@ -7,6 +7,7 @@ table of a study file and its documentation, and defines everything about the ki
   (``problems``, ``mistakes``);
 - ``subgroup_sets`` and ``reduce``: what is contrasted, a gap between two subgroups or the level of one;
 - ``arms`` and ``values``: the arms it needs, and one value per replicate, NaN where a replicate lacks an arm;
+- ``phrase``: the sentence that says an estimate in plain words;
 - ``unit``, ``digits``, ``favours_a`` (expected sign), ``interval`` and ``tested``; a kind without tests also
   ``untested``, which makes its estimate.
 

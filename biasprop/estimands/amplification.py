@@ -20,6 +20,7 @@ class Amplification(BetweenSkewedLevels):
     """The factor that holds the label budgets."""
 
     favours_a = True
+    phrase = "the swap contrast{place} is [larger|smaller|other] by {number} than with the most labels"
 
     def mistakes(self, levels: Mapping[str, Sequence[Level]]) -> Iterable[tuple[tuple[str, ...], str]]:
         """Return an error if ``at`` fixes the largest budget."""

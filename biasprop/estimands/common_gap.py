@@ -15,6 +15,11 @@ class CommonGap(BetweenSkewedLevels):
     kind: Literal["common_gap"] = "common_gap"
     """What is measured."""
 
+    phrase = (
+        "the gap in {measure} of {subgroups[0]} over {subgroups[1]}{place}, averaged over {skewed[0]} and "
+        "{skewed[1]} in {factor}, is {number}"
+    )
+
     def arms(self, inputs: Inputs) -> list[Arm]:
         """Return the arm at both skewed levels."""
         return self.both_levels(inputs.arm)

@@ -25,6 +25,8 @@ class Difference(Estimand):
     minus: Annotated[Arm, Field(min_length=1), RefersTo("arm")]
     """The other arm, which is subtracted: factor -> level. A factor left out is that of the arm itself."""
 
+    phrase = "{measure} in {subgroup}{place} is [higher|lower|other] by {number} than with {minus}"
+
     def problems(self) -> Iterable[str]:
         """Return what is wrong with the fields taken together."""
         if self.minus.items() <= self.at.items():

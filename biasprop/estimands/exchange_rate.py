@@ -27,6 +27,7 @@ class ExchangeRate(OfB):
     favours_a = True
     unit = "labels per image"
     interval = "Fieller"
+    phrase = "a pretraining image of {subgroups[1]} in place of one of {subgroups[0]}{place} is worth {number}"
 
     def arms(self, inputs: Inputs) -> list[Arm]:
         """Return the arm at all mixes of A and B and all budgets."""

@@ -14,6 +14,8 @@ class Gap(BetweenSubgroups):
     kind: Literal["gap"] = "gap"
     """What is measured."""
 
+    phrase = "the gap in {measure} of {subgroups[0]} over {subgroups[1]}{place} is {number}"
+
     def arms(self, inputs: Inputs) -> list[Arm]:
         """Return the arm itself."""
         return [inputs.arm]

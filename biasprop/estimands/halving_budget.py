@@ -34,6 +34,7 @@ class HalvingBudget(BetweenSkewedLevels):
     digits = 0
     interval = "none"
     tested = False
+    phrase = "the swap contrast{place} has halved with {number}"
 
     def arms(self, inputs: Inputs) -> list[Arm]:
         """Return the arm at all budgets and both skewed levels."""

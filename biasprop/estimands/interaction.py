@@ -25,6 +25,11 @@ class Interaction(BetweenSubgroups):
     versus: Annotated[tuple[str, str], Field(min_length=2, max_length=2), RefersTo("subgroup")]
     """The two subgroups whose gap is subtracted."""
 
+    phrase = (
+        "the gap in {measure} between {subgroups[0]} and {subgroups[1]}{place} is [larger|smaller|other] by {number} "
+        "than that between {versus[0]} and {versus[1]}"
+    )
+
     def problems(self) -> Iterable[str]:
         """Return what is wrong with the fields taken together."""
         yield from super().problems()

@@ -37,6 +37,7 @@ class LabelEfficiency(AgainstReference, OfB):
     digits = 2
     interval = "order"
     tested = False
+    phrase = "to reach the {measure} in {subgroups[1]} that {level} reaches{place}, {reference} needs {number}"
 
     def arms(self, inputs: Inputs) -> list[Arm]:
         """Return the arm, and the reference level at all budgets."""

@@ -24,6 +24,7 @@ class Retention(BetweenSkewedLevels):
     favours_a = True
     unit = "ratio of swap contrasts"
     interval = "Fieller"
+    phrase = "the swap contrast{place} divided by that with {denominator} is {number}"
 
     def problems(self) -> Iterable[str]:
         """Return what is wrong with the fields taken together."""

@@ -15,6 +15,10 @@ class SwapContrast(BetweenSkewedLevels):
     """What is measured."""
 
     favours_a = True
+    phrase = (
+        "half of what {skewed[0]} instead of {skewed[1]} in {factor} adds to the gap in {measure} of "
+        "{subgroups[0]} over {subgroups[1]}{place} is {number}"
+    )
 
     def arms(self, inputs: Inputs) -> list[Arm]:
         """Return the arm at both skewed levels."""

@@ -121,6 +121,14 @@ class Estimand(Definition):
     interval: ClassVar[Literal["t", "Fieller", "order", "none"]] = "t"
     """Interval over replicates: Student's t of a mean, Fieller's of a ratio of means, or order statistics of a median
     (:mod:`biasprop.statistics.intervals`)."""
+    phrase: ClassVar[str] = "{name}{place} is {number}"
+    """An estimate in one plain sentence, without its full stop; :mod:`biasprop.report.wording` fills it in.
+
+    ``{name}`` is the estimand's, ``{measure}`` what the scale is of, ``{subgroup}`` that of an estimate of one,
+    ``{level}`` the arm's level of ``factor``, ``{place}`` the rest of the arm, ``{number}`` value and interval. Fields
+    that name something of the study stand in words: ``{subgroups[0]}``, ``{reference}``, ``{skewed[1]}``. Of
+    ``[grows|shrinks|changes]`` the first is said where the interval lies above 0 and the second where it lies below,
+    both with a number without sign, and the third where it includes 0."""
     tested: ClassVar[bool] = True
     """Whether it is compared with 0 and with a margin. If not, it defines :meth:`untested`."""
 

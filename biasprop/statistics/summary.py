@@ -53,6 +53,21 @@ class Estimate:
     verdict: str = NOT_RESOLVED
     reason: str = ""
 
+    @property
+    def role(self) -> str:
+        """``primary``, ``secondary`` or ``exploratory``."""
+        return "primary" if self.primary else "exploratory"
+
+    @property
+    def zone_low(self) -> float:
+        """Lower bound of the interval that decides the verdict; NaN for an exploratory estimate."""
+        return self.low if self.primary else NAN
+
+    @property
+    def zone_high(self) -> float:
+        """Upper bound of the interval that decides the verdict; NaN for an exploratory estimate."""
+        return self.high if self.primary else NAN
+
 
 class Mean(NamedTuple):
     """Mean over replicates with its 95 % t interval, and from how many replicates."""
@@ -108,6 +123,8 @@ class Summary:
     levels: list[LevelRow]
     target_specificity: float
     parts: list[Parts] = field(default_factory=list)
+    primary_on_auc: list[Mean] = field(default_factory=list)
+    """The estimates of a primary estimand on z, in their order, taken of the AUC itself instead."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary as a JSON object, NaN as null."""
@@ -129,7 +146,20 @@ def summary_of(measures: xr.Dataset, estimands: Sequence[Estimand], places: Sequ
     pair = compared(measures, estimands)
     parts = decompose(measures, places, pair, estimands) if pair else []
     target_specificity = measures.attrs["target_specificity"]
-    return Summary(estimates(measures, estimands), levels(measures, estimands), target_specificity, parts)
+    on_auc = [mean for estimand in estimands if estimand.primary for mean in _on_auc(measures, estimand)]
+    return Summary(estimates(measures, estimands), levels(measures, estimands), target_specificity, parts, on_auc)
+
+
+def _on_auc(measures: xr.Dataset, estimand: Estimand) -> list[Mean]:
+    """Return the estimates of a difference on z, taken of the AUC itself; none of another kind."""
+    from biasprop.statistics.paired import paired
+
+    if estimand.scale != "z" or estimand.unit:
+        return []
+    contrasts = paired(measures, estimand.model_copy(update={"scale": "auc"}))
+    intervals = [contrast.interval(0.95) for contrast in contrasts]
+    counts = [int((contrast.values == contrast.values).sum()) for contrast in contrasts]
+    return [Mean(one.value, one.low, one.high, n) for one, n in zip(intervals, counts, strict=True)]
 
 
 def where(arm: Mapping[str, Level]) -> str:
