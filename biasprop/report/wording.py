@@ -84,10 +84,15 @@ class Wording:
         arm, factor = dict(estimate.arm), getattr(estimand, "factor", None)
         words: dict[str, Any] = {"name": estimand.name, "measure": measure(estimand.scale)}
         words["subgroup"] = estimate.subgroups[0]
-        if "{level}" in template and factor in arm:
+        minus = {} if "{minus}" in template else estimand.minus
+        if "{level}" in template and factor in arm and factor not in minus:
             words["level"] = self.level(factor, arm.pop(factor))
-        place = self.arm(arm)
+        place = ", ".join(
+            self.arm({name: level}) + (f" minus {self.arm({name: minus[name]})}" if name in minus else "")
+            for name, level in arm.items()
+        )
         words["place"] = f" ({place})" if place else ""
+        words["level"] = words.get("level", "the arm")
         for field, what in references(type(estimand)).items():
             value = getattr(estimand, field)
             if value is not None and field not in ("at", "subgroup"):

@@ -79,6 +79,8 @@ def _tested(contrast: Paired, p: NDArray, adjusted: NDArray, holm_factor: NDArra
         high=unadjusted.high,
         adjusted_low=adjusted_interval.low,
         adjusted_high=adjusted_interval.high,
+        zone_low=NAN if empty.role == "exploratory" else adjusted_interval.low,
+        zone_high=NAN if empty.role == "exploratory" else adjusted_interval.high,
         se=unadjusted.se,
         method=unadjusted.method,
         p_difference=float(p[0]),
@@ -107,6 +109,7 @@ def _empty(contrast: Paired) -> Estimate:
         scale=estimand.scale,
         margin=estimand.margin,
         primary=estimand.primary,
+        role="primary" if estimand.primary else ("secondary" if estimand.secondary else "exploratory"),
         replicates=int((~np.isnan(values).any(axis=1)).sum()),
         reason=contrast.reason,
     )

@@ -52,21 +52,11 @@ class Estimate:
     adjusted_p_equivalence: float = NAN
     verdict: str = NOT_RESOLVED
     reason: str = ""
-
-    @property
-    def role(self) -> str:
-        """``primary``, ``secondary`` or ``exploratory``."""
-        return "primary" if self.primary else "exploratory"
-
-    @property
-    def zone_low(self) -> float:
-        """Lower bound of the interval that decides the verdict; NaN for an exploratory estimate."""
-        return self.low if self.primary else NAN
-
-    @property
-    def zone_high(self) -> float:
-        """Upper bound of the interval that decides the verdict; NaN for an exploratory estimate."""
-        return self.high if self.primary else NAN
+    role: str = "exploratory"
+    """``primary``, ``secondary`` or ``exploratory``."""
+    zone_low: float = NAN
+    zone_high: float = NAN
+    """The interval that decides the verdict; NaN for an exploratory estimate."""
 
 
 class Mean(NamedTuple):

@@ -211,7 +211,7 @@ def _several_numbers(estimand: dict[str, Any], names: Known, labels: Labels) -> 
     free = []
     for name in stated.free(tuple(readable)):
         arms = [dict(stated.at) | {name: label} for label in readable[name]]
-        if sum(not stated.is_reference(arm, readable) for arm in arms) > 1:
+        if sum(not stated.left_out(arm, readable) for arm in arms) > 1:
             free.append(name)
     if not free:
         return []
