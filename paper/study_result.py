@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,13 @@ ACROSS = ("worst_auc", "z_gap", "threshold")
 
 
 def result(
-    name: str, cube: xr.Dataset, summary: Summary, study: Study, provenance: Provenance, figure: str | None = None
+    name: str,
+    cube: xr.Dataset,
+    summary: Summary,
+    study: Study,
+    provenance: Provenance,
+    figure: str | None = None,
+    predictions: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """What is known of a study, as JSON values.
 
@@ -46,6 +52,7 @@ def result(
         study: its estimands and levels give the words of the answer.
         provenance: when and on what it was computed.
         figure: name of the figure beside the page; None without one.
+        predictions: values of the predictions that are of the study, from ``paper.predictions.measured``.
     """
     from biasprop.report.answer import answer
 
@@ -71,6 +78,7 @@ def result(
             "figure": figure,
             "answer": answer(summary, study).text(),
             "estimates": [asdict(estimate) for estimate in summary.estimates],
+            "predictions": list(predictions),
             "target_specificity": summary.target_specificity,
             "compared": list(first.compared) if first else [],
             "levels": [_level(row) for row in summary.levels],

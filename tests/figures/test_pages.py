@@ -136,7 +136,9 @@ def test_a_finished_store_leaves_result_page_and_figure(
         file.write_bytes(b"a picture")
     make.write_result(tmp_path / "demo-0123", cube, summary, study, drawn, tmp_path / "results")
     make.write_pages(tmp_path)
-    assert sorted(file.name for file in (tmp_path / "results").iterdir()) == ["demo.json", "demo.md", "demo.png"]
+    made = {file.name for file in (tmp_path / "results").iterdir()}
+    across = {f"{name}.{end}" for name in ("predictions", "before_after") for end in ("json", "md")}
+    assert made == {"demo.json", "demo.md", "demo.png"} | across
     value = json.loads((tmp_path / "results" / "demo.json").read_text(encoding="utf-8"))
     assert value["figure"] == "forest" and "demo.png" in (tmp_path / "results" / "demo.md").read_text(encoding="utf-8")
     make.write_result(tmp_path / "demo-0123", cube, summary, study, [], tmp_path / "results")
