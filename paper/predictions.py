@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from biasprop.component import InputError
 from biasprop.statistics.verdict import MATERIAL, NEGLIGIBLE, zone
@@ -191,7 +191,7 @@ def correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> Interval:
     return Interval(whole, whole - half, whole + half, se, "jackknife")
 
 
-def score(expected: str, low: float, high: float, margin: float) -> Literal["hit", "miss", "open"]:
+def score(expected: str, low: float, high: float, margin: float) -> str:
     """Score a prediction.
 
     Args:
@@ -253,7 +253,7 @@ def _kendall(pairs: Sequence[tuple[int, float]]) -> dict[str, float] | None:
     expected, observed = zip(*pairs, strict=True)
 
     def tau(order: Any) -> float:
-        return kendalltau(order, observed).statistic
+        return kendalltau(order, observed)[0]
 
     test = permutation_test(
         (expected,), tau, permutation_type="pairings", alternative="greater", n_resamples=9_999, rng=0
