@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 FIELDS = (
-    *("value", "low", "high", "adjusted_low", "adjusted_high", "se"),
-    *("p_difference", "p_equivalence", "replicates", "verdict"),
+    *("value", "low", "high", "zone_low", "zone_high", "se"),
+    *("margin", "role", "replicates", "verdict"),
 )
 """Fields of an estimate that can be cited."""
 
@@ -57,8 +57,8 @@ class Number:
             return "undefined"
         if isinstance(self.value, int) or self.quantity.startswith("halving"):
             return f"{self.value:,.0f}"
-        if self.field.startswith("p_"):
-            return f"{self.value:.3f}" if self.value >= 0.001 else "<0.001"
+        if self.field == "margin":
+            return f"{self.value:g}"
         return f"{self.value:.3f}" if self.quantity == "AUC" else f"{self.value:.2f}"
 
     def entry(self, macro: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -117,7 +117,7 @@ def page(result: Result) -> str:
     parts += ["## Answer", prose(result["answer"])]
     if result["figure"]:
         parts += [_picture(result, ""), filled(_caption(result["figure"]))]
-    parts += ["## Estimates", *_estimates(result["estimates"])]
+    parts += ["## Estimates", *_estimates(result)]
     if result["levels"]:
         parts += ["## Levels", *_levels(result)]
     return "\n\n".join(parts) + "\n"
@@ -224,37 +224,44 @@ def _provenance(result: Result) -> str:
     return "; ".join(words) + "."
 
 
-def _estimates(estimates: Sequence[Result]) -> list[str]:
+def _estimates(result: Result) -> list[str]:
     from biasprop.estimands import ESTIMANDS
-    from biasprop.report.tables import p_value
+    from biasprop.report.margin import margin_in_patients
     from biasprop.statistics.summary import place
 
-    head = ("estimand", "arm", "value", "95 % interval", "adjusted interval", "p differs", "p inside", "replicates")
+    head = ("estimand", "arm", "role", "value", "95 % interval", "deciding interval", "margin", "replicates")
     notes: dict[str, int] = {}
     rows = []
-    for one in estimates:
+    for one in result["estimates"]:
         kind = ESTIMANDS[one["kind"]]
         shown = [
-            one["name"] + (" (primary)" if one["primary"] else ""),
+            one["name"],
             place(one["subgroups"], one["arm"]) or DASH,
+            one["role"],
             _number(one["value"], kind.digits, kind.tested),
             _interval(one["low"], one["high"], kind.tested),
-            _interval(one["adjusted_low"], one["adjusted_high"], kind.tested),
-            *(p_value(_float(one[f"adjusted_p_{test}"])) for test in ("difference", "equivalence")),
+            _interval(one["zone_low"], one["zone_high"], kind.tested),
+            DASH if one["role"] == "exploratory" else f"{one['margin']:g}",
             str(one["replicates"]),
             one["verdict"],
             str(notes.setdefault(one["reason"], len(notes) + 1)) if one["reason"] else "",
         ]
         rows.append(shown)
-    parts = [filled(ESTIMATES), table([*head, "verdict", "note"], rows, left=(0, 1, 8))]
+    areas = [
+        (level["arm"], {name: _float(means["auc"]["value"]) for name, means in level["subgroups"].items()})
+        for level in result["levels"]
+    ]
+    meaning = margin_in_patients(result["estimates"], areas, result["target_specificity"])
+    parts = [filled(f"{ESTIMATES} {meaning}".strip()), table([*head, "verdict", "note"], rows, left=(0, 1, 2, 8))]
     return [*parts, "\n".join(f"{number}. {escaped(note)}" for note, number in notes.items())] if notes else parts
 
 
 ESTIMATES = (
     "Contrasts are on z = sqrt(2) times the inverse normal CDF of the AUC unless the estimand says otherwise. "
-    "The primary estimand is tested at 5 %; all others are adjusted by Holm's procedure: *p differs* is the adjusted p "
-    "value of the test against 0, to which the adjusted interval belongs, and *p inside* that of the equivalence test "
-    "against the margin. Numbers in the last column refer to the notes below; a dash is a value that is not defined."
+    "One interval decides the verdict, the first that holds: *material* (wholly beyond the margin), *negligible* "
+    "(wholly inside it), *present, size unclear* (leaves out 0), *not resolved*. It is the 95 % interval of the "
+    "primary estimate; those of all secondary estimates hold together at 95 % (Bonferroni); exploratory ones have no "
+    "verdict. Numbers in the last column refer to the notes below; a dash is a value that is not defined."
 )
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from biasprop.statistics.summary import LevelRow, Summary
     from biasprop.study.study import Study
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the keys of the JSON change."""
 
 DIGITS = 6

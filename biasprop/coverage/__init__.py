@@ -1,9 +1,9 @@
-"""Checks of the statistics on simulated studies: coverage of intervals, error rates of verdicts.
+"""Checks of the statistics on simulated studies: coverage of intervals, zones by true effect.
 
 ``python -m biasprop.coverage`` prints them. ``simulated`` draws studies from a known truth with the variances,
 correlations and skewness of stored ones, ``intervals`` counts how often the package's intervals contain that truth,
-``verdicts`` how often its verdicts are wrong. To check another interval, add a ``Candidate`` and its cases in
-``intervals``; to check another verdict, add a rate in ``verdicts.rates``. Nothing is imported here.
+``verdicts`` how often each zone is given, and how often a wrong one. To check another interval, add a ``Candidate`` and
+its cases in ``intervals``; to check another verdict, add a rate in ``verdicts.rates``. Nothing is imported here.
 """
 
 ERRORS = 4.0

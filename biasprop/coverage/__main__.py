@@ -1,8 +1,9 @@
-"""`python -m biasprop.coverage`: coverage of intervals and error rates of verdicts on simulated studies.
+"""`python -m biasprop.coverage`: coverage of intervals, and zones by true effect, on simulated studies.
 
 The package offers an interval at a number of replicates only if the share of studies in which it contains the truth is
 95 % within Monte Carlo error, and a verdict only if it is wrong in at most 5 % of them. Others, some of them wrong on
-purpose, go through the same check.
+purpose, go through the same check. The power of verdicts (the share of studies in which the right zone is given) is
+printed beside them.
 
 Exit codes: 0 everything that the package offers passes; 2 bad input; 3 something fails (it is named).
 """
@@ -59,13 +60,14 @@ def _run(given: argparse.Namespace) -> int:
 
     skew: dict[str, Any] = {"skew": 0.0} if given.normal else {}
     covered = rows(given.seed, given.studies, REPLICATES, **skew)
-    wrong = rates(given.seed, given.studies, REPLICATES, **skew)
+    wrong, zones = rates(given.seed, given.studies, REPLICATES, **skew)
     if given.json:
         found = {"intervals": covered, "verdicts": wrong}
         shares = {name: [asdict(row) | {"passes": row.passes} for row in table] for name, table in found.items()}
+        shares["zones"] = [asdict(row) for row in zones]
         print(json.dumps(_finite({"seed": given.seed, "studies": given.studies} | shares), allow_nan=False))
     else:
-        print(*_tables(covered, wrong, given.studies), sep="\n")
+        print(*_tables(covered, wrong, given.studies), *_zones(zones), sep="\n")
     if given.figure:
         from biasprop.coverage import ERRORS
         from biasprop.report.figures.coverage import draw
@@ -99,7 +101,7 @@ def _tables(covered: Sequence[Any], wrong: Sequence[Any], studies: int) -> list[
     error = 100 * min(row.error for row in covered)
     lines = [
         f"Coverage of 95 % intervals in {studies} simulated studies, %, and below it their median width. Monte Carlo",
-        f"standard error {error:.2f}; ! = more than {ERRORS:g} standard errors from 95 (adjusted: below 95);",
+        f"standard error {error:.2f}; ! = more than {ERRORS:g} standard errors from 95 (Bonferroni: below 95);",
         "/n = defined in n % of the studies; in brackets: not offered by the package.",
         head,
     ]
@@ -115,6 +117,18 @@ def _tables(covered: Sequence[Any], wrong: Sequence[Any], studies: int) -> list[
     for name in dict.fromkeys(rate.error for rate in wrong):
         group = [rate for rate in wrong if rate.error == name]
         lines.append(f"{name:<{WIDE}}" + "".join(f"{_marked(100 * r.rate, r.offered, r.passes):>10}" for r in group))
+    return lines
+
+
+def _zones(zones: Sequence[Any]) -> list[str]:
+    """Lines of the power of primary verdicts, and of how often each zone is given."""
+    head = f"{'replicates':<{WIDE}}" + "".join(f"{n:>10}" for n in REPLICATES)
+    lines = ["", "Zones of the primary estimate, % of the studies; * = the right zone, whose share is the power", head]
+    for estimand, effect in dict.fromkeys((row.estimand, row.effect) for row in zones):
+        group = [row for row in zones if (row.estimand, row.effect) == (estimand, effect)]
+        for word in group[0].shares:
+            name = f"{estimand}, true effect {effect:g} margins: {word}{'*' * (word == group[0].right)}"
+            lines.append(f"{name:<{WIDE}}" + "".join(f"{100 * row.shares[word]:>10.1f}" for row in group))
     return lines
 
 

@@ -1,33 +1,44 @@
-"""Error rates of verdicts where the true contrast is 0 or lies on the edge of the margin."""
+"""Verdicts on simulated studies: how often each zone is given, and how often a wrong one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from biasprop.coverage import ERRORS
-from biasprop.coverage.simulated import BUDGETS, PROTOCOLS, SKEW, SUBGROUPS, simulate, with_contrast
-from biasprop.estimands import estimand
+from biasprop.coverage.simulated import BUDGETS, SKEW, SUBGROUPS, labelled, simulate, with_contrast
+from biasprop.estimands import ESTIMANDS, estimand
 from biasprop.statistics.contrasts import excess_gap, gap, swap_contrast
-from biasprop.statistics.estimate import adjust, estimated
-from biasprop.statistics.intervals import MIN_FIELLER, fieller_bounds
+from biasprop.statistics.estimate import estimated
+from biasprop.statistics.intervals import MIN_FIELLER, fieller_bounds, t_intervals
 from biasprop.statistics.paired import Paired
-from biasprop.statistics.tests import ALPHA, difference_p, equivalence_p, ratio_equivalence_p
-from biasprop.statistics.verdict import ERASED, NOT_RESOLVED, PERSISTS, REVERSED, verdict
+from biasprop.statistics.tests import ALPHA
+from biasprop.statistics.verdict import MATERIAL, NEGLIGIBLE, NOT_RESOLVED, UNCLEAR, ZONES, zone
 
-MARGIN = 0.10
-"""Equivalence margin on z, and as a share of the denominator of a retention: the default of an estimand."""
+EFFECTS = (0.0, 0.5, -0.5, 1.0, -1.0, 2.0, -2.0)
+"""True swap contrasts, in margins."""
+FAMILY_EFFECTS = (None, 0.0, 1.0, -1.0)
+"""Those at which the secondary family is counted; None: :data:`MIXED`."""
 PRIMARY = len(BUDGETS)
 """Position of full fine-tuning on 50 labels among the swap contrasts: primary here, because it is the noisiest."""
-CONTRAST = 0.15
-"""Swap contrast of the denominator where a retention lies on the edge of its margin."""
+PRIMARIES = {"full, 50 labels": PRIMARY, "full, 200 labels": PRIMARY + 1}
+"""Swap contrasts that are primary in turn: their positions."""
+MIXED = np.array([[0.0, 0.5, 1.0, 2.0], [0.0, 1.0, -1.0, -2.0]])
+"""True swap contrasts of a study whose contrasts differ, in margins [protocol, labels]."""
 WEAK = 0.06
 """Half of the stored swap contrast of a linear probe on 5,000 labels."""
+
+
+def margin_of(kind: str) -> float:
+    """Return the default margin of a kind of estimand that has one."""
+    margin = ESTIMANDS[kind].default_margin
+    assert margin is not None, kind
+    return margin
 
 
 @dataclass(frozen=True)
@@ -50,27 +61,75 @@ class Rate:
         return self.rate <= self.limit + ERRORS * (self.limit * (1 - self.limit) / self.studies) ** 0.5
 
 
-def rates(seed: int, studies: int, replicates: Sequence[int], skew: Any = SKEW) -> list[Rate]:
-    """Count wrong verdicts.
+@dataclass(frozen=True)
+class Zones:
+    """How often a primary estimate of one true effect lies in each zone."""
+
+    estimand: str
+    effect: float
+    """The truth, in margins."""
+    replicates: int
+    shares: dict[str, float]
+    """Zone -> share of studies."""
+    right: str
+    """The zone that is right: its share is the power."""
+
+
+def right_zone(effect: float) -> str:
+    """Return the zone that is right for a true effect in margins; at exactly 1 neither side of the margin is."""
+    return NEGLIGIBLE if abs(effect) < 1 else MATERIAL if abs(effect) > 1 else UNCLEAR
+
+
+def wrong(said: str, effect: float) -> bool:
+    """Whether a zone states what is not so of a true effect in margins; *not resolved* states nothing."""
+    return {
+        MATERIAL: abs(effect) <= 1,
+        NEGLIGIBLE: abs(effect) >= 1,
+        UNCLEAR: effect == 0,
+        NOT_RESOLVED: False,
+    }[said]
+
+
+def rates(seed: int, studies: int, replicates: Sequence[int], skew: Any = SKEW) -> tuple[list[Rate], list[Zones]]:
+    """Count zones and wrong verdicts.
 
     Args:
         seed: of the simulated studies.
         studies: how many.
         replicates: numbers of replicates; the first ones of each study are used.
         skew: of the parts of the deviations; 0 is normal.
+
+    Returns:
+        Rates of wrong verdicts, those on offer first; and the shares of zones of the primary estimates.
     """
     most = max(replicates)
-    found = []
-    for name, beta, wrong in (
-        ("persists or reversed, though the contrast is 0", 0.0, (PERSISTS, REVERSED)),
-        ("erased, though the contrast equals the margin", MARGIN, (ERASED,)),
-        ("erased, though the contrast equals -margin", -MARGIN, (ERASED,)),
-    ):
+    found: list[Rate] = []
+    given: list[Zones] = []
+    unit = margin_of("swap_contrast")
+    margins = family_margins()
+    for effect in (*EFFECTS, None):
+        beta = unit * (MIXED if effect is None else np.full_like(MIXED, effect))
         values = family(simulate(seed, studies, most, with_contrast(beta), skew))
+        true = family(labelled(with_contrast(beta)).expand_dims(("study", "replicate")))[0, :, 0]
+        effects = np.round(true / margins, 9)
+        name = "mixed effects" if effect is None else f"true effect {effect:g} margins"
+        others = np.arange(len(margins)) != PRIMARY
         for n in replicates:
-            for estimates, offered, share in _wrong(values[..., :n], wrong):
-                found.append(Rate(f"{estimates}: {name}", n, offered, share, ALPHA, studies))
-    x, y = _retention(simulate(seed, studies, most, with_contrast(_edge()), skew))
+            for primary, at in PRIMARIES.items() if effect is not None else ():
+                said = zones(values[:, [at], :n], margins[[at]], 1 - ALPHA)
+                shares = {word: float((said == word).mean()) for word in ZONES}
+                given.append(Zones(primary, float(effects[at]), n, shares, right_zone(effects[at])))
+                rate = _any_wrong(said, effects[[at]])
+                found.append(Rate(f"primary ({primary}), wrong zone: {name}", n, True, rate, ALPHA, studies))
+            count = int(others.sum())
+            if effect not in FAMILY_EFFECTS:
+                continue
+            for how, offered, level in (
+                (f"any of {count} secondary", True, 1 - ALPHA / count),
+                (f"any of {count} secondary, each at 95 %", False, 1 - ALPHA),
+            ):
+                rate = _any_wrong(zones(values[:, others, :n], margins[others], level), effects[others])
+                found.append(Rate(f"{how}, wrong zone: {name}", n, offered, rate, ALPHA, studies))
     z = simulate(seed, studies, most, with_contrast(0.0), skew).sel(protocol="linear_probe")
     curves = _swaps(z).transpose("study", "replicate", "labels").values
     weak = with_contrast(np.broadcast_to([[WEAK], [WEAK]], (2, len(BUDGETS))))
@@ -81,38 +140,39 @@ def rates(seed: int, studies: int, replicates: Sequence[int], skew: Any = SKEW) 
         found.append(
             Rate("retention: interval misses the truth, weak denominator", n, n >= MIN_FIELLER, missed, ALPHA, studies)
         )
-        defined = difference_p(y[:, :n]) < ALPHA
-        share = float((defined & (ratio_equivalence_p(x[:, :n], y[:, :n], MARGIN) < ALPHA)).mean())
-        found.append(Rate("retention: erased, though it equals the margin", n, True, share, ALPHA, studies))
-        share = float(np.mean([estimated(_curve(curve[:n])).verdict != NOT_RESOLVED for curve in curves]))
+        share = float(np.mean([estimated(_curve(curve[:n])).verdict != "" for curve in curves]))
         found.append(Rate("halving budget: given, though the contrast is 0", n, True, share, ALPHA, studies))
     offered = {rate.error for rate in found if rate.offered}
-    return sorted(found, key=lambda rate: (rate.error not in offered, rate.error))
+    return sorted(found, key=lambda rate: (rate.error not in offered, rate.error)), given
 
 
-def _wrong(values: NDArray[np.float64], wrong: Sequence[str]) -> Iterator[tuple[str, bool, float]]:
-    """Yield the share of studies with a wrong verdict, as the package decides and in two ways that it does not.
+def zones(values: NDArray[np.float64], margins: ArrayLike, level: float) -> NDArray[np.str_]:
+    """Return the zone of every estimate by its t interval.
 
     Args:
         values: [study, estimate, replicate].
-        wrong: the verdicts that are wrong.
+        margins: [estimate].
+        level: of the interval that decides.
+
+    Returns:
+        [study, estimate].
     """
-    p = np.stack([difference_p(values), equivalence_p(values, MARGIN)], axis=-1)
-    primary = np.arange(values.shape[1]) == PRIMARY
-    means = values.mean(axis=-1)
-    adjusted = np.stack([adjust(each, primary)[0] for each in p])
-    said = _said(means, adjusted, wrong)
-    yield "primary swap contrast", True, float(said[:, primary].mean())
-    yield f"any of the {len(primary) - 1} others", True, float(said[:, ~primary].any(axis=1).mean())
-    whole = p / np.where(p < 1, [1, 2], 1)
-    yield "primary, one-sided tests at 5 %", False, float(_said(means, whole, wrong)[:, primary].mean())
-    yield "any of the others, not adjusted", False, float(_said(means, p, wrong)[:, ~primary].any(axis=1).mean())
+    table = t_intervals(xr.DataArray(values, dims=("study", "estimate", "replicate")), level)
+    low, high = table["low"].values, table["high"].values
+    bounds = zip(low.ravel().tolist(), high.ravel().tolist(), np.broadcast_to(margins, low.shape).flat, strict=True)
+    return np.reshape([zone(*each) for each in bounds], low.shape)
 
 
-def _said(means: NDArray, p: NDArray, wrong: Sequence[str]) -> NDArray[np.bool_]:
-    """Whether the verdict on each estimate is one of these words."""
-    every = zip(means.ravel().tolist(), *p.reshape(-1, 2).T.tolist(), strict=True)
-    return np.reshape([verdict(value, d, e, 1, ALPHA)[0] in wrong for value, d, e in every], means.shape)
+def _any_wrong(said: NDArray[np.str_], effects: NDArray[np.float64]) -> float:
+    """Return the share of studies in which the zone of any estimate is wrong.
+
+    Args:
+        said: [study, estimate].
+        effects: [estimate] the truth, in margins.
+    """
+    states_untruth = np.array([[wrong(word, effect) for effect in effects] for word in ZONES])
+    hits = np.stack([said == word for word in ZONES]) & states_untruth[:, None]
+    return float(hits.any(axis=(0, 2)).mean())
 
 
 def _swaps(z: xr.DataArray) -> xr.DataArray:
@@ -126,11 +186,9 @@ def family(z: xr.DataArray) -> NDArray[np.float64]:
     return np.concatenate([each.transpose("study", "arm", "replicate").values for each in both], axis=1)
 
 
-def _edge() -> NDArray[np.float64]:
-    """Swap contrasts whose retention under full fine-tuning is the margin [protocol, labels]."""
-    return np.broadcast_to(
-        np.where([[name == "full"] for name in PROTOCOLS], MARGIN, 1.0) * CONTRAST, (2, len(BUDGETS))
-    )
+def family_margins() -> NDArray[np.float64]:
+    """Margins of :func:`family` [estimate]."""
+    return np.repeat([margin_of("swap_contrast"), margin_of("excess_gap")], MIXED.size)
 
 
 def _retention(z: xr.DataArray) -> tuple[NDArray, NDArray]:

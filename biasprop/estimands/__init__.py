@@ -7,11 +7,12 @@ table of a study file and its documentation, and defines everything about the ki
   (``problems``, ``mistakes``);
 - ``subgroup_sets`` and ``reduce``: what is contrasted, a gap between two subgroups or the level of one;
 - ``arms`` and ``values``: the arms it needs, and one value per replicate, NaN where a replicate lacks an arm;
+- ``unit``, ``digits``, ``favours_a`` (expected sign) and ``interval``;
+- ``default_margin`` and ``margin_reason``, and ``tested``: whether an estimand of it can be primary or secondary. A
+  kind that cannot may define ``untested``, which makes its estimate.
 - ``phrase``: the sentence that says an estimate in plain words;
-- ``unit``, ``digits``, ``favours_a`` (expected sign), ``interval`` and ``tested``; a kind without tests also
-  ``untested``, which makes its estimate.
 
-Study files, their checks and JSON schema, tables, figures and texts read that. Means, intervals, tests and adjustment
+Study files, their checks and JSON schema, tables, figures and texts read that. Means, intervals and zones
 are those of ``biasprop.statistics``.
 
 To add a kind, write it in a file of its own and add one line to :data:`ESTIMANDS`. Contract:

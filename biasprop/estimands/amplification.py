@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from biasprop.estimands.between import BetweenSkewedLevels
-from biasprop.statistics.estimand import Arm, BudgetName, Inputs, Level, Values
+from biasprop.statistics.estimand import HALF_OF, MARGIN, Arm, BudgetName, Inputs, Level, Values
 
 
 class Amplification(BetweenSkewedLevels):
@@ -20,6 +20,7 @@ class Amplification(BetweenSkewedLevels):
     """The factor that holds the label budgets."""
 
     favours_a = True
+    default_margin, margin_reason = MARGIN / 2, HALF_OF
     phrase = "the swap contrast{place} is [larger|smaller|other] by {number} than with the most labels"
 
     def mistakes(self, levels: Mapping[str, Sequence[Level]]) -> Iterable[tuple[tuple[str, ...], str]]:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from biasprop.estimands.between import BetweenSkewedLevels
 from biasprop.statistics import contrasts
-from biasprop.statistics.estimand import Arm, Inputs, Values
+from biasprop.statistics.estimand import HALF_OF, MARGIN, Arm, Inputs, Values
 
 
 class CommonGap(BetweenSkewedLevels):
@@ -15,6 +15,7 @@ class CommonGap(BetweenSkewedLevels):
     kind: Literal["common_gap"] = "common_gap"
     """What is measured."""
 
+    default_margin, margin_reason = MARGIN / 2, HALF_OF
     phrase = (
         "the gap in {measure} of {subgroups[0]} over {subgroups[1]}{place}, averaged over {skewed[0]} and "
         "{skewed[1]} in {factor}, is {number}"

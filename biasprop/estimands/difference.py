@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from biasprop.statistics.estimand import Arm, Estimand, Inputs, RefersTo, Values
+from biasprop.statistics.estimand import MARGIN, PATIENTS, Arm, Estimand, Inputs, RefersTo, Values
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -25,6 +25,7 @@ class Difference(Estimand):
     minus: Annotated[Arm, Field(min_length=1), RefersTo("arm")]
     """The other arm, which is subtracted: factor -> level. A factor left out is that of the arm itself."""
 
+    default_margin, margin_reason = MARGIN, PATIENTS
     phrase = "{measure} in {subgroup}{place} is [higher|lower|other] by {number} than with {minus}"
 
     def subgroup_sets(self, known: Sequence[str]) -> list[tuple[str, ...]]:

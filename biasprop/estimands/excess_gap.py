@@ -6,7 +6,7 @@ from typing import Literal
 
 from biasprop.estimands.between import AgainstReference
 from biasprop.statistics import contrasts
-from biasprop.statistics.estimand import Arm, Inputs, LevelName, Values
+from biasprop.statistics.estimand import MARGIN, PATIENTS, Arm, Inputs, LevelName, Values
 
 
 class ExcessGap(AgainstReference):
@@ -19,6 +19,7 @@ class ExcessGap(AgainstReference):
     """Its level that gaps are compared with, usually the balanced mix."""
 
     of_reference = 0
+    default_margin, margin_reason = MARGIN, PATIENTS
     phrase = (
         "with {level} instead of {reference} in {factor}, the gap in {measure} of "
         "{subgroups[0]} over {subgroups[1]}{place} [grows|shrinks|changes] by {number}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from biasprop.estimands.between import BetweenSubgroups
-from biasprop.statistics.estimand import Arm, Inputs, Values
+from biasprop.statistics.estimand import MARGIN, PATIENTS, Arm, Inputs, Values
 
 
 class Gap(BetweenSubgroups):
@@ -14,6 +14,7 @@ class Gap(BetweenSubgroups):
     kind: Literal["gap"] = "gap"
     """What is measured."""
 
+    default_margin, margin_reason = MARGIN, PATIENTS
     phrase = "the gap in {measure} of {subgroups[0]} over {subgroups[1]}{place} is {number}"
 
     def arms(self, inputs: Inputs) -> list[Arm]:

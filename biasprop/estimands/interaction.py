@@ -9,7 +9,7 @@ from pydantic import Field
 
 from biasprop.estimands.between import BetweenSubgroups
 from biasprop.statistics import contrasts
-from biasprop.statistics.estimand import Arm, Inputs, RefersTo, Values
+from biasprop.statistics.estimand import MARGIN, PATIENTS, Arm, Inputs, RefersTo, Values
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -25,6 +25,7 @@ class Interaction(BetweenSubgroups):
     versus: Annotated[tuple[str, str], Field(min_length=2, max_length=2), RefersTo("subgroup")]
     """The two subgroups whose gap is subtracted."""
 
+    default_margin, margin_reason = MARGIN, PATIENTS
     phrase = (
         "the gap in {measure} between {subgroups[0]} and {subgroups[1]}{place} is [larger|smaller|other] by {number} "
         "than that between {versus[0]} and {versus[1]}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from biasprop.estimands.between import BetweenSkewedLevels
-from biasprop.statistics.estimand import Arm, Inputs, Values
+from biasprop.statistics.estimand import MARGIN, PATIENTS, Arm, Inputs, Values
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -18,6 +18,7 @@ class LevelEffect(BetweenSkewedLevels):
     kind: Literal["level_effect"] = "level_effect"
     """What is measured."""
 
+    default_margin, margin_reason = MARGIN, PATIENTS
     phrase = (
         "with {skewed[0]} instead of {skewed[1]} in {factor}, the mean {measure} of {subgroups[0]} and {subgroups[1]}"
         "{place} [rises|falls|changes] by {number}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from biasprop.estimands.between import BetweenSkewedLevels
-from biasprop.statistics.estimand import Arm, Inputs, RefersTo, Values
+from biasprop.statistics.estimand import MARGIN, PATIENTS, Arm, Inputs, RefersTo, Values
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -23,6 +23,7 @@ class OwnRepresentation(BetweenSkewedLevels):
     """A or B; left out, there is one estimate for each."""
 
     favours_a = True
+    default_margin, margin_reason = MARGIN, PATIENTS
     phrase = "{subgroup} [gains|loses|changes by] {number} from {factor} skewed to it instead of to the other{place}"
 
     def problems(self) -> Iterable[str]:

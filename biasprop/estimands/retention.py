@@ -24,6 +24,9 @@ class Retention(BetweenSkewedLevels):
     favours_a = True
     unit = "ratio of swap contrasts"
     interval = "Fieller"
+    tested = False
+    default_margin = 0.10
+    margin_reason = "a tenth of the contrast that is retained in full by the denominator"
     phrase = "the swap contrast{place} divided by that with {denominator} is {number}"
 
     def problems(self) -> Iterable[str]:

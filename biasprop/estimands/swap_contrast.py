@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from biasprop.estimands.between import BetweenSkewedLevels
-from biasprop.statistics.estimand import Arm, Inputs, Values
+from biasprop.statistics.estimand import HALF_OF, MARGIN, Arm, Inputs, Values
 
 
 class SwapContrast(BetweenSkewedLevels):
@@ -15,6 +15,7 @@ class SwapContrast(BetweenSkewedLevels):
     """What is measured."""
 
     favours_a = True
+    default_margin, margin_reason = MARGIN / 2, HALF_OF
     phrase = (
         "half of what {skewed[0]} instead of {skewed[1]} in {factor} adds to the gap in {measure} of "
         "{subgroups[0]} over {subgroups[1]}{place} is {number}"

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
-from biasprop.statistics.estimand import Arm, Estimand, FactorName, Inputs, Level, LevelName, RefersTo, Values
+from biasprop.statistics.estimand import (
+    MARGIN,
+    PATIENTS,
+    Arm,
+    Estimand,
+    FactorName,
+    Inputs,
+    Level,
+    LevelName,
+    RefersTo,
+    Values,
+)
 from biasprop.statistics.measures import per_replicate
 
 if TYPE_CHECKING:
@@ -37,6 +48,7 @@ class Worth(Estimand):
 
     runs_over = ("protocol",)
     favours_a = True
+    default_margin, margin_reason = MARGIN, PATIENTS
     phrase = (
         "with {level} instead of {reference} in {factor}, the {measure} of {subgroup}{place} [rises|falls|changes] by "
         "{number}"

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from biasprop.metrics.auc import auc, auc_of_z, z_of_auc
+from biasprop.metrics.binormal import sensitivity_loss
 from biasprop.metrics.brier import brier
 from biasprop.metrics.calibration import calibration_intercept, calibration_slope
 from biasprop.metrics.counts import n, n_positive
@@ -97,6 +98,7 @@ __all__ = [
     "operating_threshold",
     "score_shift",
     "sensitivity",
+    "sensitivity_loss",
     "specificity",
     "underdiagnosis",
     "z_of_auc",

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from biasprop.metrics import sensitivity_loss
 from biasprop.report.wording import Wording, interval, leaves_out_0, number, on_scale
 from biasprop.statistics.summary import Estimate, Mean, Summary, place
 from biasprop.statistics.verdict import MATERIAL, NEGLIGIBLE, NOT_RESOLVED, UNCLEAR
@@ -146,23 +147,6 @@ def left_out(beyond: Mapping[str, Sequence[object]]) -> list[str]:
     return [f"Left out, because the study as it was last run does not have them: {'; '.join(parts)}."] if parts else []
 
 
-def missed_per_100(z: float, effect: float, specificity: float) -> float:
-    """Return how many more of 100 people with the disease are missed where z is lower by an effect.
-
-    In the equal-variance binormal model z is the distance between the means of the scores of healthy and diseased
-    people in standard deviations, so that the sensitivity is Phi(z - Phi^-1(specificity)).
-
-    Args:
-        z: of the better side.
-        effect: by which the worse side is lower.
-        specificity: in (0, 1).
-    """
-    from scipy.special import ndtr, ndtri
-
-    threshold = ndtri(specificity)
-    return float(100 * (ndtr(z - threshold) - ndtr(z - effect - threshold)))
-
-
 def _primary(summary: Summary, wording: Wording, estimate: Estimate, index: int) -> list[str]:
     if math.isnan(estimate.value):
         why = f" ({estimate.reason})" if estimate.reason else ""
@@ -175,9 +159,9 @@ def _primary(summary: Summary, wording: Wording, estimate: Estimate, index: int)
         return said
     parts = [f"On the AUC itself that is {_mean(on_auc, '+')}"]
     z = _level_of_z(summary, estimate)
-    if not math.isnan(z):
-        low, high = interval(estimate)
-        counts = [missed_per_100(z, value, summary.target_specificity) for value in (estimate.value, low, high)]
+    if not math.isnan(z) and summary.target_specificity < 1:
+        values = (estimate.value, *interval(estimate))
+        counts = 100 * sensitivity_loss(z, values, summary.target_specificity)
         shown = f"{counts[0]:+.0f}" + ("" if math.isnan(counts[1]) else f" [{counts[1]:+.0f}, {counts[2]:+.0f}]")
         parts.append(
             f"in missed cases {shown} per 100 people with the disease at a specificity of "

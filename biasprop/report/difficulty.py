@@ -46,7 +46,7 @@ def ledger_table(
         levels: arms of the study's cube, if there is one; the separability of their features is added as a row.
         note: remark below the table.
     """
-    from biasprop.statistics.difficulty import equally_hard
+    from biasprop.statistics.difficulty import MARGIN, equally_hard
 
     table = empty_table(f"Difficulty ledger, {title}: AUC of observers that know the subgroup, before any pretraining")
     table.add_column("observer", overflow="fold")
@@ -76,8 +76,8 @@ def ledger_table(
         "exact: AUC of the ideal observer; lower, upper: bounds on it; model: AUC of the ideal observer of a simpler "
         "model; learner: a trained\nnetwork, which bounds the ideal observer from below and is not ideal itself. "
         "separability: AUC of telling the two subgroups apart.\nKS of LLR: largest Kolmogorov-Smirnov distance between "
-        "the log-likelihood ratios of the subgroups. Brackets use the lower ends of\n95 % intervals over test subjects."
-        + (f"\n{note}" if note else "")
+        "the log-likelihood ratios of the subgroups. Brackets use the lower ends of\n95 % intervals over test subjects"
+        f". verdict: zone of the difference of AUC, with a margin of {MARGIN:g}." + (f"\n{note}" if note else "")
     )
     table.caption_justify = "left"
     return table

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from biasprop import terminal
+from biasprop.report.margin import margin_in_patients
 from biasprop.statistics.summary import Estimate, LevelRow, Mean, Summary, place, plain, where
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 FOLD = 24
 """Characters of a heading, and columns of a name, after which a line may be broken."""
+
+MEANING = 120
+"""Columns of a line of text below a table."""
 
 DASH = "-"
 """Text for NaN and for empty cells of a table."""
@@ -231,12 +235,15 @@ def _pretext(rows: Sequence[LevelRow]) -> Table:
 def _estimates(summary: Summary) -> Table:
     from biasprop.estimands import ESTIMANDS
 
-    columns = ("value", "95 % interval", "adjusted interval", "SE", "p differs", "p inside", "method", "reps")
+    columns = ("role", "value", "95 % interval", "deciding interval", "margin", "SE", "method", "reps")
+    family = sum(estimate.role == "secondary" for estimate in summary.estimates)
     title = (
-        "Estimates. The primary one (*) is tested unadjusted, the others are adjusted by Holm's procedure, separately\n"
-        "for tests against 0 (p differs, adjusted interval) and for equivalence tests (p inside: inside the margin)."
+        "Estimates. One interval decides the verdict, the first that holds: material (wholly beyond the margin), "
+        "negligible (wholly\ninside it), present, size unclear (leaves out 0), not resolved. "
+        "It is the 95 % interval of the primary estimate (*)"
     )
-    table = empty_table(title)
+    title += f";\nthose of the {family} secondary ones hold together at 95 % (Bonferroni)" if family else ""
+    table = empty_table(f"{title}. Exploratory estimates have no verdict.")
     notes: dict[str, int] = {}  # note -> its number in the caption
     table.add_column("estimand", overflow="fold")
     table.add_column("arm", overflow="fold")
@@ -250,18 +257,21 @@ def _estimates(summary: Summary) -> Table:
         table.add_row(
             estimate.name + ("*" if estimate.primary else ""),
             place(estimate.subgroups, estimate.arm) or DASH,
+            estimate.role,
             number(estimate.value, digits, signed),
             bounds(estimate.low, estimate.high, signed),
-            bounds(estimate.adjusted_low, estimate.adjusted_high, signed),
+            bounds(estimate.zone_low, estimate.zone_high, signed),
+            DASH if estimate.role == "exploratory" else f"{estimate.margin:g}",
             number(estimate.se),
-            p_value(estimate.adjusted_p_difference),
-            p_value(estimate.adjusted_p_equivalence),
             estimate.method or DASH,
             str(estimate.replicates),
             estimate.verdict,
             str(notes.setdefault(estimate.reason, len(notes) + 1)) if estimate.reason else "",
         )
-    table.caption = "\n".join(f"{number:>3} {note}" for note, number in notes.items())
+    levels = [(row.arm, {name: means["auc"].value for name, means in row.subgroups.items()}) for row in summary.levels]
+    meaning = margin_in_patients([vars(one) for one in summary.estimates], levels, summary.target_specificity)
+    lines = textwrap.wrap(meaning, MEANING)
+    table.caption = "\n".join([*lines, *(f"{number:>3} {note}" for note, number in notes.items())])
     table.caption_justify = "left"
     return table
 
@@ -297,11 +307,6 @@ def _arm(row: LevelRow) -> list[str]:
 def number(value: float, digits: int = 3, signed: bool = False) -> str:
     """Return a number as text, NaN as :data:`DASH`."""
     return DASH if math.isnan(value) else f"{value:{'+' if signed else ''}.{digits}f}"
-
-
-def p_value(value: float) -> str:
-    """Return a p value as text, NaN as :data:`DASH`."""
-    return DASH if math.isnan(value) else ("<0.0001" if value < 0.0001 else f"{value:.4f}")
 
 
 def bounds(low: float, high: float, signed: bool = False) -> str:

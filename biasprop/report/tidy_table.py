@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 WHAT = ("table", "name", "kind", "scale", "subgroup", "against")
 """Columns before those of the factors."""
 
-HOW_MUCH = ("value", "low", "high", "adjusted_low", "adjusted_high", "se", "replicates", "verdict", "margin", "primary")
-HOW_MUCH += ("p_difference", "p_equivalence", "adjusted_p_difference", "adjusted_p_equivalence", "method", "reason")
+HOW_MUCH = ("value", "low", "high", "zone_low", "zone_high", "se", "replicates", "verdict", "margin", "role")
+HOW_MUCH += ("method", "reason")
 """Columns behind those of the factors."""
 
 
@@ -68,7 +68,6 @@ def tabulated(summary: Summary) -> pd.DataFrame:
     arms = table.pop("arm")
     for name, column in columns.items():
         table[column] = pd.Series([arm.get(name) for arm in arms]).convert_dtypes()
-    table["primary"] = table["primary"].astype("boolean")
     return table.reindex(columns=[*WHAT, *columns.values(), *HOW_MUCH])
 
 

@@ -1,4 +1,4 @@
-"""From stored scores to verdicts: measures, contrasts, intervals and tests. No JAX.
+"""From stored scores to verdicts: measures, contrasts, intervals and zones. No JAX.
 
 ``estimand`` has the fields of every estimand and what a kind of them defines (the kinds are in
 ``biasprop.estimands``), ``measures`` reduces scores to one value per replicate and draw, ``contrasts`` takes paired

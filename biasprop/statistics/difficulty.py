@@ -16,6 +16,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from biasprop.statistics.summary import NAN, plain
+from biasprop.statistics.verdict import NEGLIGIBLE, NOT_RESOLVED, leaves_out_zero, zone
 
 if TYPE_CHECKING:
     from biasprop.statistics.areas import Areas
@@ -30,8 +31,6 @@ KINDS: tuple[str, ...] = get_args(Kind)
 
 MARGIN = 0.02
 """Difference of AUC within which two subgroups count as equally hard."""
-
-EQUAL, DIFFERENT, NOT_RESOLVED = f"equal within {MARGIN:g}", "different", "not resolved"
 
 
 @dataclass(frozen=True)
@@ -71,11 +70,14 @@ class Comparison:
     low: float
     """95 % interval; the value itself where it is exact."""
     high: float
-    verdict: str
-    """``equal within .02``, ``different`` or ``not resolved``: see :func:`auc_verdict`."""
     distance: float = NAN
     """Kolmogorov-Smirnov distance between the distributions of the log-likelihood ratio, the larger of both labels;
     only of exact rows."""
+
+    @property
+    def verdict(self) -> str:
+        """The zone of the difference, with the margin :data:`MARGIN`."""
+        return zone(self.low, self.high, MARGIN)
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,8 @@ class Ledger:
         """
         return cls(
             tuple(Row(**_numbers(row)) for row in value["rows"]),
-            tuple(Comparison(**_numbers(row)) for row in value["comparisons"]),
+            # Ledgers of earlier versions also hold the verdict, in other words; it follows from the interval.
+            tuple(Comparison(**_numbers(row, without=("verdict",))) for row in value["comparisons"]),
         )
 
 
@@ -143,7 +146,7 @@ def known(observer: str, kind: Kind, auc: Mapping[str, float], distance: Mapping
     for pair in itertools.combinations(auc, 2):
         value = auc[pair[0]] - auc[pair[1]]
         apart = (distance or {}).get(pair, NAN)
-        found.append(Comparison(observer, kind, pair, value, value, value, auc_verdict(value, value), apart))
+        found.append(Comparison(observer, kind, pair, value, value, value, apart))
     return Ledger(rows, tuple(found))
 
 
@@ -165,7 +168,7 @@ def estimated(observer: str, kind: Kind, subgroups: Sequence[str], areas: Areas,
     found = []
     for (i, a), (j, b) in itertools.combinations(enumerate(subgroups), 2):
         value, low, high = areas.interval(unit[i] - unit[j])
-        found.append(Comparison(observer, kind, (a, b), value, low, high, auc_verdict(low, high)))
+        found.append(Comparison(observer, kind, (a, b), value, low, high))
     return Ledger(tuple(rows), tuple(found))
 
 
@@ -182,33 +185,24 @@ def separated(observer: str, pair: tuple[str, str], areas: Areas, subjects: int)
     return Ledger((Row(observer, "separability", pair, value, max(low, 0.0), min(high, 1.0), subjects),), ())
 
 
-def auc_verdict(low: float, high: float) -> str:
-    """Return the verdict on the 95 % interval of a difference of AUC.
-
-    ``equal within .02`` if it lies inside the margin, which is two one-sided tests at 2.5 % each; ``different`` if it
-    does not and excludes 0; else ``not resolved``.
-    """
-    if max(-low, high) < MARGIN:
-        return EQUAL
-    return DIFFERENT if low > 0 or high < 0 else NOT_RESOLVED
-
-
 def equally_hard(ledger: Ledger, pair: tuple[str, str]) -> tuple[str, str]:
-    """Return whether two subgroups are equally hard for the ideal observer, and the basis of that verdict.
+    """Return whether two subgroups are equally hard for the ideal observer, as a zone with the margin :data:`MARGIN`,
+    and its basis.
 
-    Exact AUCs are compared directly. Otherwise brackets that do not overlap are ``different``; ``equal within .02``
-    takes more than brackets that overlap: both ends must be equal, the lower ones by the test of the best lower
-    observer. Brackets that overlap although their lower ends differ are ``not resolved``.
+    Exact AUCs are compared directly. Otherwise brackets that do not overlap leave out 0: ``material`` or ``present,
+    size unclear``. ``negligible`` takes more than brackets that overlap: both ends must be equal, the lower ones by the
+    comparison of the best lower observer. Brackets that overlap although their lower ends differ are ``not resolved``.
     """
     (a_low, a_high), (b_low, b_high) = (ledger.bracket(name) for name in pair)
     if a_low == a_high and b_low == b_high:
-        return auc_verdict(a_low - b_low, a_low - b_low), "exact"
-    if a_high < b_low or b_high < a_low:
-        return DIFFERENT, "brackets do not overlap"
+        return zone(a_low - b_low, a_low - b_low, MARGIN), "exact"
+    lowest, highest = a_low - b_high, a_high - b_low
+    if leaves_out_zero(lowest, highest):
+        return zone(lowest, highest, MARGIN), "brackets do not overlap"
     tests = [c for c in ledger.comparisons if c.subgroups == pair and c.kind in ("lower", "learner")]
     best = max(tests, key=lambda test: _reached(ledger, test), default=None)
-    if best is not None and best.verdict == EQUAL and abs(a_high - b_high) < MARGIN:
-        return EQUAL, f"upper bounds, and the test of: {best.observer}"
+    if best is not None and best.verdict == NEGLIGIBLE and abs(a_high - b_high) < MARGIN:
+        return NEGLIGIBLE, f"upper bounds, and the comparison of: {best.observer}"
     return NOT_RESOLVED, "brackets overlap" + (f"; {best.observer}: {best.verdict}" if best else "")
 
 
@@ -233,7 +227,6 @@ def z_of(auc: float) -> float:
     return float(math.sqrt(2) * ndtri(auc))
 
 
-def _numbers(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: NAN if value is None else value for name, value in row.items()} | {
-        "subgroups": tuple(row["subgroups"])
-    }
+def _numbers(row: Mapping[str, Any], without: Sequence[str] = ()) -> dict[str, Any]:
+    numbers = {name: NAN if value is None else value for name, value in row.items() if name not in without}
+    return numbers | {"subgroups": tuple(row["subgroups"])}

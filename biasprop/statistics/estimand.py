@@ -29,6 +29,25 @@ Level = str | int | float
 Arm = dict[str, Level]
 """Factor -> level."""
 
+Role = Literal["primary", "secondary", "exploratory"]
+"""What an estimand is in its study; see the fields ``primary`` and ``secondary``."""
+
+MARGIN = 0.10
+"""Margin of a difference on z between two levels, or of a gap between two subgroups."""
+AUC_PER_Z = 0.16
+"""Difference of AUC per difference on z, near an AUC of 0.85: the derivative there is 0.165."""
+
+PATIENTS = (
+    "z is d' of the equal-variance binormal model: at a specificity of 0.90 sensitivity is Phi(z - 1.28), so that "
+    "at an AUC of 0.85 (z = 1.47) a loss of 0.10 is about 4 more missed among 100 diseased people"
+)
+"""Reason of :data:`MARGIN`."""
+HALF_OF = (
+    "it is half of a sum or difference of gaps, so that 0.05 is 0.10 on that sum or difference, the margin of a gap: "
+    "about 4 more missed among 100 diseased people of one subgroup than of the other"
+)
+"""Reason of half that margin."""
+
 
 @dataclass(frozen=True)
 class RefersTo:
@@ -101,10 +120,9 @@ class Estimand(Definition):
     averaged and contrasts taken on it. A name that begins with ``own_`` takes each subgroup's own threshold. Left out
     of a study file: the link of the task, z for ``disease``."""
 
-    margin: Annotated[float, Field(gt=0)] = 0.10
-    """Equivalence margin: a value this close to 0 counts as erased. On the estimand's scale (0.10 on z is about 0.016
-    AUC at an AUC of 0.85; scales other than z and auc need one); for retention a share of the denominator, for
-    exchange_rate labels per image."""
+    margin: Annotated[float, Field(gt=0)] | None = None
+    """The margin: an effect smaller than this does not matter. In the unit of the values. Left out: that of the kind
+    (``default_margin``) on z, 0.16 times it on auc; on other scales a primary or secondary estimand has to give one."""
 
     sign: Literal["positive", "negative", "either"] | None = None
     """The expected sign. Left out: positive for swap_contrast and retention (a mix skewed to A favours A),
@@ -112,11 +130,11 @@ class Estimand(Definition):
     positive is meant and a low value of the scale is the better one."""
 
     primary: bool = False
-    """The one estimand that is tested unadjusted at 5 %; Holm's procedure covers the others."""
+    """The one estimand whose 95 % interval decides its verdict."""
 
     secondary: bool = False
-    """Whether it is one of the at most five named secondary estimands. All that are neither primary nor secondary are
-    exploratory."""
+    """One of at most five tables whose intervals hold together at 95 % (Bonferroni over all their estimates) and decide
+    their verdicts. An estimand that is neither primary nor secondary is exploratory: it has no verdict."""
 
     runs_over: ClassVar[tuple[str, ...]] = ()
     """Fields whose factor the contrast runs over, so that ``at`` cannot fix a level of it."""
@@ -138,7 +156,11 @@ class Estimand(Definition):
     ``[grows|shrinks|changes]`` the first is said where the interval lies above 0 and the second where it lies below,
     both with a number without sign, and the third where it includes 0."""
     tested: ClassVar[bool] = True
-    """Whether it is compared with 0 and with a margin. If not, it defines :meth:`untested`."""
+    """Whether its interval may be compared with a margin, so that it can be primary or secondary."""
+    default_margin: ClassVar[float | None] = None
+    """Margin of an estimand that gives none, in the kind's unit, or on z; None: there is no default."""
+    margin_reason: ClassVar[str] = ""
+    """Why an effect smaller than the default margin does not matter."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Estimand:
@@ -153,11 +175,13 @@ class Estimand(Definition):
             problems.append(f"a {self.kind} is no mean of paired values, so nothing can be subtracted from it")
         if self.minus and self.minus.items() <= self.at.items():
             problems.append("at must not be the arm that is subtracted: the difference from itself is 0 by definition")
-        if self.primary and not self.tested:
-            problems.append(f"a {self.kind} has no test, so it cannot be primary")
-        on_scale = self.tested and not self.unit
-        if on_scale and self.scale not in ("z", "auc") and "margin" not in self.model_fields_set:
-            problems.append(f"a margin on the scale {self.scale} has to be given; the default is meant for z")
+        if self.primary and self.secondary:
+            problems.append("cannot be primary and secondary at once")
+        if self.role != "exploratory" and not self.tested:
+            problems.append(f"a {self.kind} has no verdict, so it cannot be {self.role}")
+        elif self.role != "exploratory" and self.margin_used is None:
+            what = f"a {self.kind}" if self.unit else f"the scale {self.scale}"
+            problems.append(f"a {self.role} estimand needs a margin, and {what} has no default; give margin")
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -177,6 +201,18 @@ class Estimand(Definition):
             levels: factor -> its levels in the study.
         """
         return ()
+
+    @property
+    def role(self) -> Role:
+        """What decides its verdict: ``primary`` or ``secondary`` intervals; nothing if it is ``exploratory``."""
+        return "primary" if self.primary else "secondary" if self.secondary else "exploratory"
+
+    @property
+    def margin_used(self) -> float | None:
+        """The margin given, else the default of the kind; None if there is none on the estimand's scale."""
+        if self.margin is not None or self.default_margin is None:
+            return self.margin
+        return self.default_margin if self.unit else on_scale(self.default_margin, self.scale)
 
     @property
     def expected(self) -> int:
@@ -255,14 +291,25 @@ class Estimand(Definition):
     def values(self, inputs: Inputs) -> Values:
         """Return the values at one arm, whose needed arms are all in the cube; NaN where a replicate lacks one."""
 
-    def untested(self, contrast: Paired, empty: Estimate) -> Estimate:
-        """Return the estimate of a kind that has no tests; not called for the others.
+    def untested(self, contrast: Paired, empty: Estimate) -> Estimate | None:
+        """Return the estimate of a kind that is not tested; None for the mean or ratio over replicates with its plain
+        interval, which is that of all tested kinds.
 
         Args:
             contrast: its values at one arm.
             empty: the estimate with name, arm and number of replicates, and no value.
         """
-        return empty
+        return None
+
+
+def on_scale(margin: float, scale: str) -> float | None:
+    """Return a margin that is stated on z on another scale: itself on z, :data:`AUC_PER_Z` times it on auc, else None.
+
+    Args:
+        margin: difference on z, > 0.
+        scale: a name in ``SCALES``.
+    """
+    return {"z": margin, "auc": AUC_PER_Z * margin}.get(scale)
 
 
 def references(kind: type[Estimand]) -> dict[str, str]:

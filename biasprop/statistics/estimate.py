@@ -1,4 +1,4 @@
-"""Estimates of a study's estimands: value, unadjusted and adjusted interval, tests and verdict for each arm."""
+"""Estimates of a study's estimands: value, plain interval, the interval that decides and the verdict for each arm."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import replace
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from biasprop.statistics.estimand import Estimand
 from biasprop.statistics.paired import Paired, paired
 from biasprop.statistics.summary import NAN, Estimate
-from biasprop.statistics.tests import ALPHA, holm, replicates_to_resolve
-from biasprop.statistics.verdict import NOT_RESOLVED, verdict
+from biasprop.statistics.tests import ALPHA, MAX_REPLICATES, replicates_to_resolve
+from biasprop.statistics.verdict import NEGLIGIBLE, NOT_RESOLVED, leaves_out_zero, zone
 
 
 def estimates(measures: xr.Dataset, estimands: Sequence[Estimand]) -> list[Estimate]:
     """Estimate every estimand, once for each arm it applies to.
 
-    Draws are averaged within a replicate on the estimand's scale first; the replicate is the unit. The primary estimand
-    is tested unadjusted at 5 %; all others are adjusted by Holm's procedure, difference tests and equivalence tests
-    separately.
+    Draws are averaged within a replicate on the estimand's scale first; the replicate is the unit. One interval decides
+    the verdict: the plain 95 % one for the primary estimand, for secondary ones that of level 1 - 5 % / (number of all
+    their estimates). Estimates that are missing count in that number, so that the verdicts of a study that is partly
+    run are no more lenient than those of the whole.
 
     Args:
         measures: from ``measure``; its cube may be partly filled.
@@ -32,84 +32,78 @@ def estimates(measures: xr.Dataset, estimands: Sequence[Estimand]) -> list[Estim
         the value is NaN and the reason says what is missing.
     """
     contrasts = [contrast for estimand in estimands for contrast in paired(measures, estimand)]
-    tested = [c for c in contrasts if c.estimand.tested]
-    p = np.array([c.tests() for c in tested]).reshape(-1, 2)
-    adjusted, holm_factor = adjust(p, np.array([c.estimand.primary for c in tested], bool))
-    with_tests = {id(c): _tested(c, p[i], adjusted[i], holm_factor[i]) for i, c in enumerate(tested)}
-    return [with_tests[id(c)] if c.estimand.tested else estimated(c) for c in contrasts]
+    family = sum(contrast.estimand.secondary for contrast in contrasts)
+    return [estimated(contrast, family) for contrast in contrasts]
 
 
-def adjust(p: NDArray, primary: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Apply Holm's procedure to all but the primary estimand, to each kind of test separately.
+def estimated(contrast: Paired, family: int = 1) -> Estimate:
+    """Estimate one estimand at one arm.
 
     Args:
-        p: [estimate, test] p values of the difference and the equivalence tests; NaN = not available.
-        primary: [estimate], whether it is tested unadjusted.
-
-    Returns:
-        Adjusted p values and the factors of :func:`holm` (1 for the primary estimand), both [estimate, test].
+        contrast: its values.
+        family: number of estimates of all secondary estimands together.
     """
-    adjusted, holm_factor = p.copy(), np.ones_like(p)
-    for column in range(p.shape[1]):
-        adjusted[~primary, column], holm_factor[~primary, column] = holm(p[~primary, column])
-    return adjusted, holm_factor
-
-
-def _tested(contrast: Paired, p: NDArray, adjusted: NDArray, holm_factor: NDArray) -> Estimate:
     estimand = contrast.estimand
-    unadjusted = contrast.interval(1 - ALPHA)
-    alpha = ALPHA / holm_factor[0] if np.isfinite(holm_factor[0]) else NAN
-    adjusted_interval = contrast.interval(1 - alpha) if np.isfinite(alpha) else unadjusted._replace(low=NAN, high=NAN)
     empty = _empty(contrast)
-    verdict_word, remark = verdict(unadjusted.value, adjusted[0], adjusted[1], estimand.expected, ALPHA)
-    if verdict_word == NOT_RESOLVED and np.isfinite(unadjusted.se) and np.isfinite(alpha):
-        scaled = contrast.values if contrast.denominator is None else contrast.values / np.nanmean(contrast.denominator)
-        needed = replicates_to_resolve(unadjusted.value, float(np.nanstd(scaled, ddof=1)), estimand.margin, alpha)
-        remark = "more than 10000 replicates would be needed"
-        if needed:  # with 80 % power, so a study of that size can still fail to resolve it
-            remark = f"about {max(needed, empty.replicates + 1)} replicates would resolve it"
-        if max(-adjusted_interval.low, adjusted_interval.high) < estimand.margin:
-            remark += "; its adjusted interval is inside the margin, but its adjusted equivalence test (p inside) fails"
+    if not estimand.tested and (found := estimand.untested(contrast, empty)):
+        return found
+    plain = contrast.interval(1 - ALPHA)
     # Without replicates, one reason is enough.
-    interval_reason = unadjusted.reason if empty.replicates or not contrast.reason else ""
-    return replace(
+    interval_reason = plain.reason if empty.replicates or not contrast.reason else ""
+    found = replace(
         empty,
-        value=unadjusted.value,
-        low=unadjusted.low,
-        high=unadjusted.high,
-        adjusted_low=adjusted_interval.low,
-        adjusted_high=adjusted_interval.high,
-        zone_low=NAN if empty.role == "exploratory" else adjusted_interval.low,
-        zone_high=NAN if empty.role == "exploratory" else adjusted_interval.high,
-        se=unadjusted.se,
-        method=unadjusted.method,
-        p_difference=float(p[0]),
-        p_equivalence=float(p[1]),
-        adjusted_p_difference=float(adjusted[0]),
-        adjusted_p_equivalence=float(adjusted[1]),
-        verdict=verdict_word,
-        reason="; ".join(part for part in (contrast.reason, interval_reason, remark) if part),
+        value=plain.value,
+        low=plain.low,
+        high=plain.high,
+        se=plain.se,
+        method=plain.method,
+        reason="; ".join(part for part in (contrast.reason, interval_reason) if part),
+    )
+    return (
+        found
+        if estimand.role == "exploratory"
+        else _decided(contrast, found, ALPHA / (family if estimand.secondary else 1))
     )
 
 
-def estimated(contrast: Paired) -> Estimate:
-    """Return the estimate of a kind without tests."""
-    return contrast.estimand.untested(contrast, _empty(contrast))
+def _decided(contrast: Paired, found: Estimate, alpha: float) -> Estimate:
+    """Add the interval of level 1 - alpha, the verdict that follows from it, and what the verdict leaves open."""
+    deciding = contrast.interval(1 - alpha)
+    low, high = deciding.low, deciding.high
+    verdict = zone(low, high, found.margin) or NOT_RESOLVED
+    notes = [found.reason]
+    if verdict == NEGLIGIBLE and leaves_out_zero(low, high):
+        notes.append("leaves out 0")
+    if leaves_out_zero(low, high) and contrast.estimand.expected * found.value < 0:
+        notes.append("against the expected sign")
+    if verdict == NOT_RESOLVED and np.isfinite(found.se):
+        notes.append(_needed(contrast, found, alpha))
+    reason = "; ".join(note for note in notes if note)
+    return replace(found, zone_low=low, zone_high=high, verdict=verdict, reason=reason)
+
+
+def _needed(contrast: Paired, found: Estimate, alpha: float) -> str:
+    """How many replicates would resolve it, with 80 % power, so that a study of that size can still fail to."""
+    values = contrast.values if contrast.denominator is None else contrast.values / np.nanmean(contrast.denominator)
+    needed = replicates_to_resolve(found.value, float(np.nanstd(values, ddof=1)), found.margin, alpha)
+    if needed is None:
+        return f"more than {MAX_REPLICATES} replicates would be needed"
+    return f"about {max(needed, found.replicates + 1)} replicates would resolve it"
 
 
 def _empty(contrast: Paired) -> Estimate:
     """An estimate with name, arm and number of replicates, and no value."""
     estimand = contrast.estimand
     values = contrast.values.reshape(len(contrast.values), -1)
+    margin = estimand.margin_used
     return Estimate(
         name=estimand.name,
         kind=estimand.kind,
         subgroups=contrast.subgroups,
         arm=contrast.arm,
         scale=estimand.scale,
-        margin=estimand.margin,
-        primary=estimand.primary,
-        role="primary" if estimand.primary else ("secondary" if estimand.secondary else "exploratory"),
+        margin=NAN if margin is None else margin,
+        role=estimand.role,
         replicates=int((~np.isnan(values).any(axis=1)).sum()),
         reason=contrast.reason,
     )

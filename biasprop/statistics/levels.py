@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from biasprop.metrics import METRICS, SCALES
 from biasprop.statistics.contrasts import gap, levelling_down
-from biasprop.statistics.estimand import Estimand, Level, compared_pair
+from biasprop.statistics.estimand import MARGIN, Estimand, Level, compared_pair, on_scale
 from biasprop.statistics.groups import subgroups_of
 from biasprop.statistics.intervals import t_intervals
 from biasprop.statistics.measures import per_replicate, worst_measures
@@ -53,7 +53,7 @@ def levels(measures: xr.Dataset, estimands: Sequence[Estimand] = ()) -> list[Lev
 
     Args:
         measures: from ``measure``.
-        estimands: of the study; they give the subgroups that are compared, the margin and the reference.
+        estimands: of the study; they give the subgroups that are compared, the scale and the reference.
 
     Returns:
         One row per arm. Draws are averaged within a replicate first (gaps: on their own scale). Replicates in which a
@@ -102,9 +102,13 @@ def _levelling_down(
     if reference is None or pair is None:
         return None
     primary = next((estimand for estimand in estimands if estimand.primary), None)
-    scale, margin = (primary.scale, primary.margin) if primary and not primary.unit else ("z", 0.10)
+    scale = primary.scale if primary and not primary.unit else "z"
+    # What one subgroup loses has the margin of a difference, whatever the primary contrast is made of.
+    margin = on_scale(MARGIN, scale) or (primary.margin if primary else None)
     direction = SCALES[scale].direction
-    return levelling_down(direction * per_replicate(measures, scale), pair, *reference, margin) if direction else None
+    if not direction or margin is None:
+        return None
+    return levelling_down(direction * per_replicate(measures, scale), pair, *reference, margin)
 
 
 def _means(values: xr.DataArray, dims: Sequence[str]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Values of an estimand at one arm, one per replicate: the data that intervals and tests are computed from."""
+"""Values of an estimand at one arm, one per replicate: the data that intervals are computed from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from biasprop.statistics.estimand import Arm, Estimand, Inputs, references
 from biasprop.statistics.intervals import Interval, fieller_interval, median_interval, t_interval
 from biasprop.statistics.measures import per_replicate
-from biasprop.statistics.tests import ALPHA, difference_p, equivalence_p, ratio_equivalence_p
 from biasprop.status import LACKS
 
 
@@ -44,15 +43,6 @@ class Paired:
         if self.denominator is not None:
             return fieller_interval(self.values, self.denominator, level)
         return (median_interval if self.estimand.interval == "order" else t_interval)(self.values, level)
-
-    def tests(self) -> tuple[float, float]:
-        """Return p of the test against 0 and of the equivalence test; NaN for a ratio that is not defined."""
-        if self.denominator is None:
-            return float(difference_p(self.values)), float(equivalence_p(self.values, self.estimand.margin))
-        if np.isnan(self.interval(1 - ALPHA).value):
-            return np.nan, np.nan
-        inside = ratio_equivalence_p(self.values, self.denominator, self.estimand.margin)
-        return float(difference_p(self.values)), float(inside)
 
 
 def paired(measures: xr.Dataset, estimand: Estimand) -> list[Paired]:

@@ -54,7 +54,7 @@ def _precision(contrast: Paired, half_width: float) -> Precision:
     n = int(whole.sum())
     nothing = Precision(contrast.estimand.name, contrast.arm, n, np.nan, None, None, "")
     values, below = contrast.values[whole], contrast.denominator
-    if not contrast.estimand.tested:
+    if contrast.estimand.interval not in ("t", "Fieller"):
         return replace(
             nothing,
             reason=f"a {contrast.estimand.kind.replace('_', ' ')} has no interval based on the sd of replicates",

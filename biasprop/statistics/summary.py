@@ -7,24 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from biasprop.statistics.verdict import NOT_RESOLVED
-
 if TYPE_CHECKING:
     import xarray as xr
 
     from biasprop.statistics.decomposition import Place
-    from biasprop.statistics.estimand import Estimand, Level
+    from biasprop.statistics.estimand import Estimand, Level, Role
 
 NAN = math.nan
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """One estimate with its intervals, tests and verdict. NaN where the reason says so.
+    """One estimate with its intervals and verdict. NaN where the reason says so.
 
-    ``low`` and ``high`` bound the plain 95 % interval; the adjusted one has level 1 - 5 % / (factor of Holm's procedure
-    in the difference tests), so it excludes 0 exactly if the adjusted difference test does. For the primary estimand,
-    which is tested unadjusted, the two are the same.
+    ``low`` and ``high`` bound the plain 95 % interval, ``zone_low`` and ``zone_high`` the one that decides the verdict:
+    for the primary estimand the same; for secondary ones at level 1 - 5 % / (number of all secondary estimates), so
+    that all of them hold at once; NaN for exploratory estimates, which have no verdict.
     """
 
     name: str
@@ -35,28 +33,27 @@ class Estimate:
     """Factor -> level of the arm it belongs to."""
     scale: str
     margin: float
-    primary: bool
+    """The margin of its estimand, in the unit of the value; NaN without one."""
+    role: Role
     replicates: int
     """How many replicates have every value the contrast needs."""
     value: float = NAN
     low: float = NAN
     high: float = NAN
-    adjusted_low: float = NAN
-    adjusted_high: float = NAN
+    zone_low: float = NAN
+    zone_high: float = NAN
     se: float = NAN
     """Monte Carlo standard error over replicates."""
     method: str = ""
-    p_difference: float = NAN
-    p_equivalence: float = NAN
-    adjusted_p_difference: float = NAN
-    adjusted_p_equivalence: float = NAN
-    verdict: str = NOT_RESOLVED
+    verdict: str = ""
+    """Zone of a primary or secondary estimate (:func:`biasprop.statistics.verdict.zone`)."""
     reason: str = ""
-    role: str = "exploratory"
-    """``primary``, ``secondary`` or ``exploratory``."""
-    zone_low: float = NAN
-    zone_high: float = NAN
-    """The interval that decides the verdict; NaN for an exploratory estimate."""
+    """What to know beside the numbers: why one is missing, or what the verdict leaves open."""
+
+    @property
+    def primary(self) -> bool:
+        """Whether it is the primary estimate."""
+        return self.role == "primary"
 
 
 class Mean(NamedTuple):

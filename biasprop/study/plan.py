@@ -186,7 +186,7 @@ def _resolves(study: Study, estimates: Sequence[Mapping[str, Any]]) -> str:
     source = f"an assumed sd of {ASSUMED_SD:g}" if sd is None else f"the stored sd of {sd:.3g}"
     return (
         f"{primary.name} of {smallest:.2g} on {primary.scale} with {study.replicates} replicates "
-        f"(power 80 %, level 5 %, {source}; margin {primary.margin:g})"
+        f"(power 80 %, level 5 %, {source}; margin {primary.margin_used:g})"
     )
 
 

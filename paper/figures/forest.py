@@ -3,7 +3,8 @@
 from biasprop.report.figures.forest import draw as draw
 
 CAPTION = (
-    "Every estimand stated before the study ran. Thick: 95 % interval. Thin: interval adjusted by Holm's procedure "
-    "over all but the primary estimand (bold, diamond). Grey band: equivalence margin. Triangles: the interval "
-    "continues outside the panel."
+    "Every estimand stated before the study ran. Thick: 95 % interval. Thin: the interval that decides, which is the "
+    "95 % interval of the primary estimate (bold, diamond) and holds for all secondary ones together (Bonferroni); "
+    "exploratory estimates have none. Colour and words: zone. Pale band: margin of the estimate. Triangles: the "
+    "interval continues outside the panel."
 )

@@ -14,6 +14,7 @@ from biasprop.metrics import SCALES
 from biasprop.statistics.estimand import Estimand, references
 from biasprop.statistics.estimate import estimates
 from biasprop.statistics.measures import measure
+from biasprop.statistics.verdict import NOT_RESOLVED, zone
 from tests.synthetic import synthetic_cube
 
 COMMON = {"name", "kind", "at", "scale", "margin", "sign", "primary", "secondary", "minus"}
@@ -97,9 +98,23 @@ def test_an_arm_has_one_finite_estimate_with_its_interval(kind: str, measures: x
     )
     if cls.tested and np.isfinite(found.value):
         assert found.low <= found.value <= found.high
-        assert 0 <= found.p_difference <= 1 and 0 <= found.p_equivalence <= 1
-    if not cls.tested:
-        assert np.isnan([found.p_difference, found.p_equivalence]).all()
+    assert found.role == "exploratory" and np.isnan([found.zone_low, found.zone_high]).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_has_a_margin_with_its_reason_and_a_zone_or_neither_role(kind: str, measures: xr.Dataset) -> None:
+    cls = ESTIMANDS[kind]
+    assert cls.default_margin is None or cls.margin_reason
+    for role in ("primary", "secondary"):
+        if not cls.tested:
+            with pytest.raises(ValidationError, match=f"has no verdict, so it cannot be {role}"):
+                stated(kind, **{role: True})
+            continue
+        margin = {} if cls.default_margin else {"margin": 0.1}
+        (found,) = estimates(measures, [stated(kind, **{role: True}, **margin)])
+        assert found.role == role and found.margin == (cls.default_margin or 0.1)
+        assert (found.zone_low, found.zone_high) == pytest.approx((found.low, found.high), nan_ok=True)
+        assert found.verdict == (zone(found.zone_low, found.zone_high, found.margin) or NOT_RESOLVED)
 
 
 @pytest.mark.parametrize("kind", KINDS)

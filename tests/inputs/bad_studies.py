@@ -13,6 +13,14 @@ def changed(old: str, new: str) -> str:
     return EXAMPLE.replace(old, new, 1)
 
 
+SECONDARY = """[[estimands]]
+name = "gap {0}"
+kind = "gap"
+subgroups = ["light", "dark"]
+secondary = true  # number {0}
+
+"""
+
 CASES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     "unknown key": (
         "cohort = 20000",
@@ -255,6 +263,24 @@ CASES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         'primary = true\nname = "everywhere"',
         ("estimands[1].primary: estimand 0 is primary already",),
     ),
+    "six secondaries": (
+        '[[estimands]]\nname = "retention"',
+        "".join(map(SECONDARY.format, range(6))) + '[[estimands]]\nname = "retention"',
+        "secondary = true  # number 5",
+        ("estimands[7].secondary: 5 estimands are secondary already",),
+    ),
+    "primary and secondary": (
+        "primary = true\n",
+        "primary = true\nsecondary = true\n",
+        "[[estimands]]",
+        ("estimands[0]: cannot be primary and secondary at once",),
+    ),
+    "secondary without a verdict": (
+        'name = "everywhere"\nkind = "swap_contrast"',
+        'name = "everywhere"\nsecondary = true\nbudget = "labels"\nkind = "halving_budget"',
+        '[[estimands]]\nname = "everywhere"',
+        ("estimands[1]: a halving_budget has no verdict, so it cannot be secondary",),
+    ),
     "one name twice": (
         'name = "everywhere"',
         'name = "swap contrast"',
@@ -291,7 +317,7 @@ CASES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         "margin = 0.10\n",
         'scale = "brier"\n',
         "[[estimands]]",
-        ("estimands[0]: a margin on the scale brier has to be given",),
+        ("estimands[0]: a primary estimand needs a margin, and the scale brier has no default; give margin",),
     ),
     "primary difference in every subgroup": (
         'kind = "swap_contrast"\nsubgroups = ["light", "dark"]\nfactor = "pretraining"\n'

@@ -50,7 +50,6 @@ def excess(value: float, half: float, role: str, verdict: str = "", **arm: Any) 
         arm=at,
         scale="z",
         margin=0.1,
-        primary=role == "primary",
         replicates=6,
         value=value,
         low=value - half,
@@ -79,18 +78,11 @@ def test_the_primary_estimate_in_plain_words(summary: Summary, study: Study) -> 
     assert "changes by +0.010 [-0.040, +0.060] on z" in told([excess(0.01, 0.05, "primary")], summary, study)
 
 
-def test_missed_patients_are_those_of_the_binormal_model() -> None:
-    z, effect, specificity = 1.47, 0.1, 0.9
-    sensitivity = norm.cdf(np.array([z, z - effect]) - norm.ppf(specificity))
-    found = answer.missed_per_100(z, effect, specificity)
-    assert found == pytest.approx(100 * (sensitivity[0] - sensitivity[1])) and 3.5 < found < 4.5
-    assert answer.missed_per_100(z, 0.0, specificity) == 0.0
-
-
 def test_patients_are_counted_at_the_level_of_the_arm(summary: Summary, study: Study) -> None:
     (row,) = [row for row in summary.levels if row.arm == excess(0, 0, "primary").arm]
     z = np.mean([np.sqrt(2) * norm.ppf(means["auc"].value) for means in row.subgroups.values()])
-    counts = [answer.missed_per_100(float(z), effect, 0.9) for effect in (0.1, 0.05, 0.15)]
+    threshold = norm.ppf(0.9)
+    counts = [100 * (norm.cdf(z - threshold) - norm.cdf(z - effect - threshold)) for effect in (0.1, 0.05, 0.15)]
     shown = "{:+.0f} [{:+.0f}, {:+.0f}] per 100 people with the disease at a specificity of 0.9".format(*counts)
     text = told([excess(0.1, 0.05, "primary")], summary, study)
     assert shown in text

@@ -19,13 +19,10 @@ from biasprop.report.tables import text
 from biasprop.statistics.areas import Areas, paired_areas
 from biasprop.statistics.decomposition import Place, decompose, split
 from biasprop.statistics.difficulty import (
-    DIFFERENT,
-    EQUAL,
     MARGIN,
-    NOT_RESOLVED,
+    Comparison,
     Ledger,
     Row,
-    auc_verdict,
     equally_hard,
     estimated,
     known,
@@ -34,6 +31,7 @@ from biasprop.statistics.difficulty import (
 )
 from biasprop.statistics.measures import measure, per_replicate
 from biasprop.statistics.summary import summary_of
+from biasprop.statistics.verdict import MATERIAL, NEGLIGIBLE, NOT_RESOLVED, UNCLEAR
 from tests.synthetic import synthetic_cube
 
 PAIR = ("light", "dark")
@@ -85,32 +83,42 @@ def test_variances_and_covariances_are_those_of_repeated_cohorts() -> None:
     assert told[0, 0] < 0.9 * alone[0, 0], "twins of label share their subject"
 
 
-def test_equal_is_wrong_at_most_at_its_level_on_the_edge_of_the_margin() -> None:
-    """Type-I error of the equivalence test, and of the difference test where nothing differs."""
+def test_zones_are_wrong_at_most_at_their_level() -> None:
+    """On the edge of the margin, and where nothing differs."""
     b = 0.80
     edge = (float(np.sqrt(2) * norm.ppf(b + MARGIN)), float(np.sqrt(2) * norm.ppf(b)))
-    assert share(EQUAL, edge, seed=1) < 0.025 + 3 * math.sqrt(0.025 * 0.975 / SETS)
+    assert share((NEGLIGIBLE,), edge, seed=1) < 0.025 + 3 * math.sqrt(0.025 * 0.975 / SETS)
     same = (edge[1], edge[1])
-    assert share(DIFFERENT, same, seed=2) < 0.05 + 3 * math.sqrt(0.05 * 0.95 / SETS)
-    assert share(EQUAL, same, seed=2) > 0.5, "it can tell that nothing differs"
+    assert share((MATERIAL, UNCLEAR), same, seed=2) < 0.05 + 3 * math.sqrt(0.05 * 0.95 / SETS)
+    assert share((NEGLIGIBLE,), same, seed=2) > 0.5, "it can tell that nothing differs"
 
 
 SETS = 500
 
 
-def share(verdict: str, z: tuple[float, float], seed: int, n: int = 1_000) -> float:
+def share(verdicts: tuple[str, ...], z: tuple[float, float], seed: int, n: int = 1_000) -> float:
     """Share of cohorts on which a comparison ends so."""
     low, high = scores(z, n, SETS, seed, shared=0.9)
     told = [estimated("o", "lower", PAIR, paired_areas(*each), n) for each in zip(low, high, strict=True)]
-    return float(np.mean([each.comparisons[0].verdict == verdict for each in told]))
+    return float(np.mean([each.comparisons[0].verdict in verdicts for each in told]))
 
 
 @pytest.mark.parametrize(
     ("low", "high", "verdict"),
-    [(-0.01, 0.019, EQUAL), (0.001, 0.019, EQUAL), (0.001, 0.021, DIFFERENT), (-0.021, 0.01, NOT_RESOLVED)],
+    [
+        (-0.01, 0.019, NEGLIGIBLE),
+        (0.001, 0.019, NEGLIGIBLE),
+        (0.001, 0.021, UNCLEAR),
+        (0.021, 0.03, MATERIAL),
+        (-0.021, 0.01, NOT_RESOLVED),
+    ],
 )
-def test_equivalence_is_tried_first(low: float, high: float, verdict: str) -> None:
-    assert auc_verdict(low, high) == verdict
+def test_the_verdict_of_a_comparison_is_a_zone(low: float, high: float, verdict: str) -> None:
+    comparison = Comparison("o", "lower", PAIR, (low + high) / 2, low, high)
+    assert comparison.verdict == verdict
+    stored = Ledger((), (comparison,)).to_json()
+    stored["comparisons"][0]["verdict"] = "equal within 0.02"  # as of earlier versions
+    assert Ledger.from_json(stored) == Ledger((), (comparison,))
 
 
 # --- the ledger ------------------------------------------------------------------------------------------------------
@@ -149,11 +157,12 @@ def test_a_network_bounds_the_ideal_observer_and_never_is_it() -> None:
 
 
 def test_equally_hard_takes_both_ends() -> None:
-    assert equally_hard(bracketed((0.8, 0.8), (0.9, 0.9)), PAIR)[0] == EQUAL
+    assert equally_hard(bracketed((0.8, 0.8), (0.9, 0.9)), PAIR)[0] == NEGLIGIBLE
     assert equally_hard(bracketed((0.8, 0.8), (0.95, 0.9)), PAIR)[0] == NOT_RESOLVED
     assert equally_hard(bracketed((0.8, 0.7), (0.9, 0.9)), PAIR)[0] == NOT_RESOLVED
-    assert equally_hard(bracketed((0.8, 0.6), (0.9, 0.7)), PAIR)[0] == DIFFERENT
-    assert equally_hard(known("ideal observer", "exact", {"light": 0.85, "dark": 0.8}), PAIR) == (DIFFERENT, "exact")
+    assert equally_hard(bracketed((0.8, 0.6), (0.9, 0.7)), PAIR)[0] == MATERIAL
+    assert equally_hard(bracketed((0.8, 0.6), (0.9, 0.79)), PAIR)[0] == UNCLEAR
+    assert equally_hard(known("ideal observer", "exact", {"light": 0.85, "dark": 0.8}), PAIR) == (MATERIAL, "exact")
 
 
 def test_the_distance_of_two_normal_laws() -> None:
@@ -169,7 +178,7 @@ def test_a_ledger_round_trips_as_json_and_prints() -> None:
     found = bracketed((0.8, 0.7), (0.9, 0.9)) + known("ideal", "exact", {"light": 0.85, "dark": 0.8}, {PAIR: 0.07})
     assert Ledger.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False))).to_json() == found.to_json()
     shown = text([ledger_table(found, "dermoscopy", PAIR)], 200)
-    for words in ("exact", "lower", "upper", "different", "0.850", "0.800 [0.798, 0.802]", "0.070", "not ideal itself"):
+    for words in ("exact", "lower", "upper", "material", "0.850", "0.800 [0.798, 0.802]", "0.070", "not ideal itself"):
         assert words in shown, words
 
 

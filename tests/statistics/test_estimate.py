@@ -5,16 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.special import stdtrit
 
 from biasprop.estimands import estimand as make
 from biasprop.statistics.estimand import Estimand
 from biasprop.statistics.estimate import estimates
 from biasprop.statistics.levels import levels, reference_level
 from biasprop.statistics.measures import measure, per_replicate
+from biasprop.statistics.verdict import zone
 from tests.synthetic import synthetic_cube, true_gap
 
 PAIR = ("light", "dark")
 SWAP = {"subgroups": PAIR, "factor": "pretraining", "skewed": ("all light", "all dark")}
+EXCESS = {"subgroups": PAIR, "factor": "pretraining", "reference": "50/50"}
 ONE = {"labels": 50, "protocol": "linear_probe"}
 
 
@@ -51,7 +54,7 @@ def test_amplification_is_what_the_swap_contrast_has_beyond_the_largest_budget(m
     assert [one.arm["labels"] for one in (few, some)] == [50, 200]
     assert few.value == pytest.approx(curve[0].value - curve[2].value)
     assert some.value == pytest.approx(curve[1].value - curve[2].value)
-    assert few.verdict == "persists" and few.method == "t" and few.replicates == 6
+    assert few.verdict == "" and few.method == "t" and few.replicates == 6
 
 
 def test_measures_have_the_cubes_dims_and_coords(cube: xr.Dataset, measures: xr.Dataset) -> None:
@@ -129,16 +132,18 @@ def test_the_known_effect_is_found(measures: xr.Dataset) -> None:
     assert np.mean(np.abs(errors)) < 1.5
     (beta,) = estimates(measures, [swap(at=ONE, primary=True)])
     assert beta.low < 0.4 < beta.high
-    assert beta.verdict == "persists"
+    assert (beta.verdict, beta.reason) == ("material", "")
     (turned,) = estimates(measures, [swap(at=ONE, primary=True, sign="negative")])
-    assert turned.verdict == "reversed"
+    assert (turned.verdict, turned.reason) == ("material", "against the expected sign")
+    (either,) = estimates(measures, [swap(at=ONE, primary=True, sign="either")])
+    assert either.reason == ""
 
 
 def test_gap_and_swap_turn_with_the_subgroups(measures: xr.Dataset) -> None:
     (there,) = estimates(measures, [swap(at=ONE)])
     (back,) = estimates(measures, [swap(at=ONE, subgroups=("dark", "light"))])
     assert back.value == pytest.approx(-there.value)
-    assert back.p_difference == pytest.approx(there.p_difference)
+    assert (back.low, back.high) == pytest.approx((-there.high, -there.low))
 
 
 def test_the_auc_scale(measures: xr.Dataset) -> None:
@@ -149,31 +154,51 @@ def test_the_auc_scale(measures: xr.Dataset) -> None:
     assert estimate.value == pytest.approx(float(expected.mean()))
 
 
-def test_no_effect_is_erased_and_a_small_one_not_zero() -> None:
+def test_no_effect_is_negligible_and_a_small_one_leaves_out_0() -> None:
     still = {"replicates": 8, "subjects": 2000, "replicate_sd": 0.0, "seed": 4}
     factors = {"pretraining": ("all light", "all dark")}
     nothing = synthetic_cube(factors, draws=1, effect=0.0, **still)  # type: ignore[arg-type]
-    assert estimates(measure(nothing, 0.8), [swap(primary=True, margin=0.2)])[0].verdict == "erased"
+    assert estimates(measure(nothing, 0.8), [swap(primary=True, margin=0.2)])[0].verdict == "negligible"
     some = synthetic_cube(factors, draws=8, effect=0.1, **still)  # type: ignore[arg-type]
     (small,) = estimates(measure(some, 0.8), [swap(primary=True, margin=0.3)])
-    assert small.verdict == "erased"
-    assert small.reason == "not zero, but inside the margin"
+    assert (small.verdict, small.reason) == ("negligible", "leaves out 0")
+    (turned,) = estimates(measure(some, 0.8), [swap(primary=True, margin=0.3, sign="negative")])
+    assert turned.reason == "leaves out 0; against the expected sign"
 
 
-def test_holm_leaves_the_primary_alone(measures: xr.Dataset) -> None:
-    found = estimates(measures, [swap("main", at=ONE, primary=True), swap("all")])
-    main, others = found[0], found[1:]
-    assert main.adjusted_p_difference == main.p_difference
-    assert (main.adjusted_low, main.adjusted_high) == (main.low, main.high)
-    assert len(others) == 6
-    smallest = min(others, key=lambda e: e.p_difference)
-    assert smallest.adjusted_p_difference == pytest.approx(min(6 * smallest.p_difference, 1))
-    for estimate in others:
-        assert estimate.adjusted_p_difference >= estimate.p_difference
-        assert estimate.adjusted_p_equivalence >= estimate.p_equivalence
-        assert estimate.adjusted_low <= estimate.low <= estimate.value <= estimate.high <= estimate.adjusted_high
-        excluded = estimate.adjusted_low > 0 or estimate.adjusted_high < 0
-        assert excluded == (estimate.adjusted_p_difference < 0.05)
+def test_one_interval_decides(measures: xr.Dataset) -> None:
+    """95 % for the primary, Bonferroni over all estimates of all secondary tables, none for exploratory ones."""
+    stated = [
+        swap("main", at=ONE, primary=True),
+        swap("all", secondary=True),
+        make(name="loss", kind="difference", minus={"pretraining": "50/50"}, at=ONE, secondary=True),
+        swap("more", at={"labels": 50}),
+    ]
+    found = estimates(measures, stated)
+    main, *others = found
+    secondary = [one for one in others if one.role == "secondary"]
+    assert len(secondary) == 6 + 3 * 2, "six arms of one table, three arms by two subgroups of the other"
+    assert (main.zone_low, main.zone_high) == (main.low, main.high) and main.role == "primary" and main.primary
+    for one in secondary:
+        wider = stdtrit(5, 1 - 0.025 / 12) * one.se
+        assert (one.zone_low, one.zone_high) == pytest.approx((one.value - wider, one.value + wider))
+        assert one.verdict == zone(one.zone_low, one.zone_high, one.margin)
+        assert ("replicates would" in one.reason) == (one.verdict == "not resolved")
+    assert {"material", "not resolved"} <= {one.verdict for one in secondary}
+    for one in others[12:]:
+        assert one.role == "exploratory" and one.verdict == "" and one.reason == ""
+        assert np.isnan([one.zone_low, one.zone_high]).all() and one.low < one.value < one.high
+
+
+def test_missing_estimates_count_in_the_family(cube: xr.Dataset, measures: xr.Dataset) -> None:
+    stated = [swap(secondary=True)]
+    lacking = measures.copy(deep=True)
+    lacking["status"].loc[{"protocol": "full"}] = 0
+    whole, part = estimates(measures, stated), estimates(lacking, stated)
+    assert [one.replicates for one in part] == [6, 0] * 3
+    for one, other in zip(whole[::2], part[::2], strict=True):
+        assert (other.zone_low, other.zone_high) == (one.zone_low, one.zone_high)
+    assert all(one.verdict == "not resolved" and np.isnan(one.zone_low) for one in part[1::2])
 
 
 def test_excess_gap(measures: xr.Dataset) -> None:
@@ -201,8 +226,8 @@ def test_retention(measures: xr.Dataset) -> None:
 def test_retention_without_a_denominator_is_nan_with_the_reason() -> None:
     flat = synthetic_cube(effect=0.0, subjects=100, replicates=4, seed=3)
     found = estimates(measure(flat, 0.8), [swap("r", kind="retention", denominator=ONE)])
-    assert all(np.isnan(e.value) and np.isnan(e.p_difference) for e in found)
-    assert all(e.verdict == "not resolved" and "denominator" in e.reason for e in found)
+    assert all(np.isnan([e.value, e.low, e.high]).all() for e in found)
+    assert all(e.verdict == "" and "denominator" in e.reason for e in found)
 
 
 def test_halving_budget(cube: xr.Dataset, measures: xr.Dataset) -> None:
@@ -219,7 +244,7 @@ def test_halving_budget(cube: xr.Dataset, measures: xr.Dataset) -> None:
     assert early[0].verdict in ("reached", "not reached")
     none = synthetic_cube({"pretraining": ("all light", "all dark"), "labels": (50, 200)}, effect=0.0, subjects=100)
     (flat,) = estimates(measure(none, 0.8), [stated])
-    assert flat.verdict == "not resolved"
+    assert flat.verdict == ""
     assert "is not distinguishable from 0" in flat.reason
 
 
@@ -228,9 +253,17 @@ def test_arms_that_are_not_there_say_so(cube: xr.Dataset) -> None:
     assert all(np.isfinite(e.value) for e in estimates(measure(part, 0.8), [swap()]))
     (scratch,) = estimates(
         measure(part, 0.8),
-        [make(name="g", kind="gap", subgroups=PAIR, at={"pretraining": "scratch", "labels": 1000, "protocol": "full"})],
+        [
+            make(
+                name="g",
+                kind="gap",
+                subgroups=PAIR,
+                at={"pretraining": "scratch", "labels": 1000, "protocol": "full"},
+                primary=True,
+            )
+        ],
     )
-    assert np.isnan([scratch.value, scratch.low, scratch.p_difference]).all()
+    assert np.isnan([scratch.value, scratch.low, scratch.zone_low]).all()
     assert scratch.replicates == 0
     assert scratch.verdict == "not resolved"
     assert scratch.reason == "4 of 4 replicates left out: 4 not run"
@@ -243,7 +276,8 @@ def test_arms_that_are_not_there_say_so(cube: xr.Dataset) -> None:
 def test_one_replicate_has_values_without_intervals(cube: xr.Dataset) -> None:
     (estimate,) = estimates(measure(cube.isel(replicate=[0]), 0.8), [swap(at=ONE, primary=True)])
     assert np.isfinite(estimate.value)
-    assert np.isnan([estimate.low, estimate.high, estimate.p_difference]).all()
+    assert np.isnan([estimate.low, estimate.high, estimate.zone_low]).all()
+    assert estimate.verdict == "not resolved"
     assert "2 replicates" in estimate.reason
 
 
@@ -263,26 +297,26 @@ def test_the_reference_of_levelling_down_is_stated_or_balanced(measures: xr.Data
     assert all(row.levelling_down is None for row in levels(measures.drop_vars("share")))
 
 
-def test_differences_that_are_all_0_are_erased_with_no_width(cube: xr.Dataset) -> None:
+def test_differences_that_are_all_0_are_negligible_with_no_width(cube: xr.Dataset) -> None:
     """What a study with all levers off must say: certain, not undefined."""
     same = cube.copy(deep=True)
     same["score"][:] = cube["score"].isel(pretraining=0, subgroup=0).values[None, ..., None, :]
     same["label"][:] = cube["label"].isel(pretraining=0).values
     kinds = [
-        swap(at=ONE),
-        make(name="gap", kind="gap", subgroups=PAIR, at=ONE),
-        make(name="excess", kind="excess_gap", subgroups=PAIR, factor="pretraining", reference="50/50", at=ONE),
+        swap(at=ONE, primary=True),
+        make(name="gap", kind="gap", subgroups=PAIR, at=ONE, secondary=True),
+        make(name="excess", kind="excess_gap", **EXCESS, at=ONE, secondary=True),
         swap("retention", kind="retention", denominator={"labels": 1000}, at=ONE),
         swap("halving", kind="halving_budget", budget="labels", at={"protocol": "linear_probe"}),
     ]
     found = estimates(measure(same, 0.8), kinds)
     for one in found:
         if one.kind in ("retention", "halving_budget"):
-            assert np.isnan([one.value, one.low, one.high]).all() and one.verdict == "not resolved"
+            assert np.isnan([one.value, one.low, one.high]).all() and one.verdict == ""
             assert "contains 0" in one.reason or "is not distinguishable from 0" in one.reason
         else:
-            assert (one.value, one.low, one.high, one.adjusted_low, one.adjusted_high, one.se) == (0,) * 6
-            assert one.p_difference == 1 and one.p_equivalence == 0 and one.verdict == "erased" and not one.reason
+            assert (one.value, one.low, one.high, one.zone_low, one.zone_high, one.se) == (0,) * 6
+            assert one.verdict == "negligible" and not one.reason
 
 
 RATE = {"name": "rate", "kind": "exchange_rate", "subgroups": PAIR, "factor": "pretraining", "budget": "labels"}
@@ -306,7 +340,6 @@ def test_an_exchange_rate_is_labels_of_b_an_image(cube: xr.Dataset) -> None:
     for one in found:
         expected = (0.4 / 20_000) / (0.2 / (0.25 * float(one.arm["labels"])))
         assert one.value == pytest.approx(expected) and one.method == "Fieller" and one.low < expected < one.high
-        assert one.verdict == "erased", "far less than a tenth of a label"
     assert "scratch" not in str([one.reason for one in found]), "who was never pretrained is not on the surface"
 
 
@@ -333,7 +366,7 @@ def test_label_efficiency_is_a_median_of_ratios_with_what_was_not_reached(cube: 
     stated = make(**shared, reference="scratch", budget="labels", at={"pretraining": "50/50", "protocol": "full"})  # pyright: ignore[reportArgumentType]
     first, second, last = estimates(measures, [stated])
     assert (first.value, first.low, first.high) == pytest.approx((4.0, 4.0, 4.0)) and first.verdict == "reached"
-    assert second.value == pytest.approx(4.0) and second.method == "order" and np.isnan(second.p_difference)
+    assert second.value == pytest.approx(4.0) and second.method == "order" and np.isnan(second.zone_low)
     assert np.isnan(last.value) and last.low == np.inf and last.verdict == "not reached"
     assert last.reason == "the reference never reaches this AUC in 6 of 6 replicates"
     everyone = make(**shared, reference="scratch", budget="labels", at={"protocol": "full", "labels": 50})  # pyright: ignore[reportArgumentType]

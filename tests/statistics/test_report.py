@@ -28,11 +28,14 @@ from tests.synthetic import synthetic_cube
 PAIR = ("light", "dark")
 SWAP: dict[str, Any] = {"subgroups": PAIR, "factor": "pretraining", "skewed": ("all light", "all dark")}
 TARGET = 0.85
+FEW: dict[str, Any] = {"labels": 50}
+BALANCED: dict[str, Any] = {"pretraining": "50/50", "labels": 50}
+BOTH: dict[str, Any] = {"subgroups": PAIR, "secondary": True}
 ESTIMANDS = [
     make(name="main", kind="swap_contrast", at={"labels": 50, "protocol": "full"}, primary=True, **SWAP),
-    make(name="swap", kind="swap_contrast", at={"protocol": "linear_probe"}, **SWAP),
-    make(name="auc", kind="gap", subgroups=PAIR, at={"pretraining": "50/50", "labels": 50}, scale="auc", margin=0.3),
-    make(name="excess", kind="excess_gap", subgroups=PAIR, factor="pretraining", reference="50/50", at={"labels": 50}),
+    make(name="swap", kind="swap_contrast", at={"protocol": "linear_probe"}, secondary=True, **SWAP),
+    make(name="auc", kind="gap", at=BALANCED, scale="auc", margin=0.3, **BOTH),
+    make(name="excess", kind="excess_gap", factor="pretraining", reference="50/50", at=FEW, margin=1, **BOTH),
     make(name="kept", kind="retention", denominator={"labels": 50, "protocol": "linear_probe"}, **SWAP),
     make(name="half", kind="halving_budget", budget="labels", at={"protocol": "linear_probe"}, **SWAP),
 ]
@@ -220,28 +223,17 @@ def test_every_number_of_the_estimates(cube, oracle, printed) -> None:
     probe = "linear_probe"
     below = beta(50, probe)
     stated: list[tuple[str, str, np.ndarray, np.ndarray | None, float]] = [
-        ("main*", "labels 50, full", beta(50, "full"), None, 0.1),
-        ("swap", "labels 50, linear_probe", beta(50, probe), None, 0.1),
-        ("swap", "labels 1000, linear_probe", beta(1000, probe), None, 0.1),
+        ("main*", "labels 50, full", beta(50, "full"), None, 0.05),
+        ("swap", "labels 50, linear_probe", beta(50, probe), None, 0.05),
+        ("swap", "labels 1000, linear_probe", beta(1000, probe), None, 0.05),
         ("auc", "50/50, labels 50, linear_probe", gap(("50/50", 50, probe), "auc"), None, 0.3),
         ("auc", "50/50, labels 50, full", gap(("50/50", 50, "full"), "auc"), None, 0.3),
     ]
     for p in ("all light", "all dark"):
         for a in (probe, "full"):
-            stated.append(("excess", f"{p}, labels 50, {a}", gap((p, 50, a)) - gap(("50/50", 50, a)), None, 0.1))
+            stated.append(("excess", f"{p}, labels 50, {a}", gap((p, 50, a)) - gap(("50/50", 50, a)), None, 1.0))
     for n, a in ((50, "full"), (1000, probe), (1000, "full")):
         stated.append(("kept", f"labels {n}, {a}", beta(n, a), below, 0.1))
-
-    def p_values(x: np.ndarray, y: np.ndarray | None, margin: float) -> tuple[float, float]:
-        edge = margin if y is None else margin * y
-        return t_p(x), min(2 * max(t_p(x - edge, "less"), t_p(x + edge, "greater")), 1.0)
-
-    def holm(p: list[float]) -> list[float]:
-        order, adjusted, worst = np.argsort(p), [0.0] * len(p), 0.0
-        for rank, i in enumerate(order):
-            worst = max(worst, (len(p) - rank) * p[i])
-            adjusted[i] = worst
-        return adjusted
 
     def interval(x: np.ndarray, y: np.ndarray | None, level: float) -> tuple[float, float]:
         if y is None:
@@ -254,39 +246,43 @@ def test_every_number_of_the_estimates(cube, oracle, printed) -> None:
     for name, arm, x, y, margin in stated:
         there = ~np.isnan(x) if y is None else ~(np.isnan(x) | np.isnan(y))
         clean.append((name, arm, x[there], None if y is None else y[there], margin))
-    plain = [p_values(x, y, margin) for *_, x, y, margin in clean]
-    differs = [plain[0][0], *holm([p[0] for p in plain[1:]])]
-    inside = [plain[0][1], *holm([p[1] for p in plain[1:]])]
-    for row, (name, arm, x, y, _), (p, _), d, e in zip(printed[-1], clean, plain, differs, inside, strict=False):
-        value = x.mean() if y is None else x.mean() / y.mean()
-        adjusted = interval(x, y, 1 - 0.05 * p / d)
-        assert row[:5] == [
+    levels = {"main": 0.05} | dict.fromkeys(("swap", "auc", "excess"), 0.05 / (2 + 2 + 4))
+    for row, (name, arm, x, y, margin) in zip(printed[-1], clean, strict=False):
+        value, sign = (x.mean(), "+") if y is None else (x.mean() / y.mean(), "")
+        alpha = levels.get(name.rstrip("*"), np.nan)
+        low, high = interval(x, y, 1 - np.nan_to_num(alpha, nan=0.05))
+        role = {"main*": "primary", "kept": "exploratory"}.get(name, "secondary")
+        residual = x if y is None else (x - value * y) / abs(y.mean())
+        assert row[:8] == [
             name,
             arm,
-            number(value, 3, "+"),
-            bounds(*interval(x, y, 0.95), "+"),
-            bounds(*adjusted, "+") if abs(adjusted[0]) < 15 else "-",
+            role,
+            number(value, 3, sign),
+            bounds(*interval(x, y, 0.95), sign),
+            "-" if np.isnan(alpha) else bounds(low, high, sign),
+            "-" if np.isnan(alpha) else f"{margin:g}",
+            number(residual.std(ddof=1) / np.sqrt(len(x))),
         ]
-        residual = x if y is None else (x - value * y) / abs(y.mean())
-        assert row[5] == number(residual.std(ddof=1) / np.sqrt(len(x)))
-        for shown, p_value in zip(row[6:8], (d, e), strict=True):
-            assert shown == ("<0.0001" if p_value < 0.0001 else f"{min(p_value, 1):.4f}")
         assert row[8:10] == ["t" if y is None else "Fieller", str(len(x))]
-        word = "erased" if e < 0.05 else "not resolved"
-        if e >= 0.05 and d < 0.05:
-            word = "reversed" if value < 0 and name != "excess" else "persists"
-        assert row[10] == word
+        nearest, farthest = max(low, -high), max(-low, high)  # from 0; below 0 if it is inside
+        if nearest > margin:
+            word = "material"
+        elif farthest < margin:
+            word = "negligible"
+        else:
+            word = "present, size unclear" if nearest > 0 else "not resolved"
+        assert row[10] == ("" if np.isnan(alpha) else word)
     (half,) = printed[-1][len(clean) :]
     curve = np.column_stack([beta(50, probe), beta(1000, probe)])
     curve = np.abs(curve[~np.isnan(curve).any(axis=1)].mean(axis=0))
-    assert half[:3] == ["half", "linear_probe", "1000"]
+    assert half[:4] == ["half", "linear_probe", "exploratory", "1000"]
     assert curve[1] < curve[0] / 2
     assert half[9:11] == [str(len(below) - 1), "reached"]
 
 
 def test_levels_and_words_vary_enough_to_test_anything(printed) -> None:
     words = {row[10] for row in printed[-1]}
-    assert {"persists", "erased"} <= words
+    assert words == {"material", "negligible", "present, size unclear", "not resolved", "", "reached"}
 
 
 def test_the_json_object(cube: xr.Dataset, tmp_path: Path) -> None:

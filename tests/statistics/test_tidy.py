@@ -33,7 +33,7 @@ def test_every_estimate_is_a_row(summary: Summary) -> None:
     for row, estimate in zip(stated.to_dict(orient="records"), summary.estimates, strict=True):
         assert (row["name"], row["subgroup"], row["against"]) == (estimate.name, *estimate.subgroups)
         assert np.array_equal([row["value"], row["low"]], [estimate.value, estimate.low], equal_nan=True)
-        assert row["verdict"] == estimate.verdict and bool(row["primary"]) == estimate.primary
+        assert row["verdict"] == estimate.verdict and row["role"] == estimate.role
         assert all(row[factor] == level for factor, level in estimate.arm.items())
         assert sum(pd.isna(row[name]) for name in ("pretraining", "labels", "protocol")) == 3 - len(estimate.arm)
 

@@ -190,7 +190,7 @@ def test_a_plan_takes_the_sd_from_the_report_of_the_stored_scores_or_none(
     words = [str(EXAMPLE), "--smoke", "--out", str(tmp_path)]
     assert run.main([*words, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    primary = next(row for row in report["estimates"] if row["primary"])
+    primary = next(row for row in report["estimates"] if row["role"] == "primary")
     measured = f"the stored sd of {primary['se'] * primary['replicates'] ** 0.5:.3g}"
     (cache,) = Path(report["store"]).glob("cache/*.json")
     foreign = json.loads(cache.read_text())

@@ -126,7 +126,7 @@ def test_all_views_of_a_store_agree(history: str, views: Views, tmp_path: Path) 
     assert csv.read_text() == table.to_csv(index=False)
     estimates = table.query("table == 'estimand'").to_dict(orient="records")
     for row, stated, of_figures in zip(estimates, told["estimates"], views.drawn[-1][1], strict=True):
-        for name in ("value", "low", "high", "adjusted_p_difference", "replicates", "verdict", "reason"):
+        for name in ("value", "low", "high", "zone_low", "replicates", "verdict", "reason"):
             value = np.nan if stated[name] is None else stated[name]
             np.testing.assert_equal([row[name], getattr(of_figures, name)], [value, value])
         assert (f"{row['value']:+.3f}" if np.isfinite(row["value"]) else row["reason"]) in shown

@@ -68,7 +68,7 @@ def test_estimands_are_on_the_link_of_the_task_unless_they_name_a_scale(monkeypa
     monkeypatch.setattr(TASKS["disease"], "link", "auc")
     assert {estimand.scale for estimand in load_study(SKIN_TONE).estimands} == {"auc"}
     monkeypatch.setattr(TASKS["disease"], "link", "brier")
-    with pytest.raises(InputError, match="a margin on the scale brier has to be given"):
+    with pytest.raises(InputError, match="needs a margin, and the scale brier has no default"):
         load_study(SKIN_TONE)
 
 

@@ -10,7 +10,8 @@ from biasprop.nn.optimisation import Schedule
 from biasprop.observers import ideal
 from biasprop.observers.ideal import channels, exact_rows, fisher, observer_rows, widths
 from biasprop.observers.learner import learner_rows
-from biasprop.statistics.difficulty import EQUAL, Ledger, z_of
+from biasprop.statistics.difficulty import Ledger, z_of
+from biasprop.statistics.verdict import NEGLIGIBLE
 from biasprop.study.load import load_study
 from biasprop.truth.law import Law, auc_of_z
 from tests.members import condition, member
@@ -45,7 +46,7 @@ def test_exact_rows_are_the_closed_form(control: Ledger) -> None:
         assert found[name] == pytest.approx(float(auc_of_z(ideal_z(name))), abs=1e-5)
     gap = ideal_z("rows") - ideal_z("columns")
     assert control.physics(STUDY.subgroups) == pytest.approx((gap, gap), abs=1e-4)
-    assert next(c for c in control.comparisons if c.kind == "exact").verdict == EQUAL
+    assert next(c for c in control.comparisons if c.kind == "exact").verdict == NEGLIGIBLE
 
 
 def test_the_distance_of_likelihood_ratios_is_that_of_simulated_ones() -> None:
@@ -109,7 +110,7 @@ def test_equal_subgroups_are_found_equal() -> None:
     """Twins of equal subgroups are identical images: every difference is 0 and the separability is .5."""
     same = member("generators", "gaussian")
     found = observer_rows(condition("reconstruction", generator=same, encoder=member("encoders", "linear")))
-    assert all(c.verdict == EQUAL and abs(c.value) < 1e-6 for c in found.comparisons)
+    assert all(c.verdict == NEGLIGIBLE and abs(c.value) < 1e-6 for c in found.comparisons)
     assert next(row.auc for row in found.rows if row.kind == "separability") == pytest.approx(0.5, abs=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""Forest plot: every estimate with its plain and adjusted interval, equivalence margin and verdict."""
+"""Forest plot: every estimate with its plain interval, the interval that decides, its margin and verdict."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 
 from biasprop.estimands import ESTIMANDS
 from biasprop.metrics import SCALES
-from biasprop.report.plotting import DOUBLE, GREY, INK, NotApplicable, margin_band, page, plain, style
+from biasprop.report.plotting import DOUBLE, GREY, INK, PALE, NotApplicable, page, plain, style
+from biasprop.statistics.verdict import MATERIAL, NEGLIGIBLE, UNCLEAR
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -25,13 +26,13 @@ MAX_PART = 10_000
 """More characters than a part of a name has, because the whole is broken into lines."""
 ROW = 0.185
 """Height of one row, inches."""
-VERDICTS = {"erased": "#009E73", "persists": "#D55E00", "reversed": "#CC79A7"}
-"""Colour of each verdict; anything else is grey."""
+ZONES = {MATERIAL: "#D55E00", NEGLIGIBLE: "#009E73", UNCLEAR: "#CC79A7"}
+"""Colour of each zone; anything else is grey."""
 
 
 @style()
 def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figure:
-    """Draw the forest plot: one panel per unit, one row per estimate; thick = plain interval, thin = adjusted.
+    """Draw the forest plot: one panel per unit, one row per estimate; thick = 95 %, thin = deciding.
 
     Args:
         cube, study: not used; all figures have the same arguments.
@@ -67,9 +68,9 @@ def _panel(axes: Axes, rows: Sequence[Estimate], names: Sequence[str]) -> None:
     beside = axes.get_yaxis_transform()
     *places, lines = _places(names)
     for y, row in zip(places, rows, strict=True):
-        colour = VERDICTS.get(row.verdict, GREY)
+        colour = ZONES.get(row.verdict, GREY)
         weight = "bold" if row.primary else "normal"
-        for low, high, width in ((row.adjusted_low, row.adjusted_high, 0.8), (row.low, row.high, 2.6)):
+        for low, high, width in ((row.zone_low, row.zone_high, 0.8), (row.low, row.high, 2.6)):
             if np.isfinite(low) and not np.isnan(high):  # which may be infinite
                 axes.hlines(y, low, min(high, right), color=colour, linewidth=width, zorder=3)
                 for beyond, edge, shape in ((low < left, left, "<"), (high > right, right, ">")):
@@ -97,11 +98,10 @@ def _panel(axes: Axes, rows: Sequence[Estimate], names: Sequence[str]) -> None:
     axes.set_ylim(lines - 0.4, -0.6)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    margins = {row.margin for row in rows}
-    if len(margins) == 1 and ESTIMANDS[rows[0].kind].tested:
-        margin_band(axes, margins.pop(), vertical=True)
-    else:
-        axes.axvline(0.0, color=INK, linewidth=0.6, zorder=-1)
+    axes.axvline(0.0, color=INK, linewidth=0.6, zorder=-1)
+    for y, row in zip(places, rows, strict=True):
+        if row.role != "exploratory":
+            axes.barh(y, 2 * row.margin, 0.9, -row.margin, color=PALE, linewidth=0, zorder=-2)
 
 
 def _places(names: Sequence[str]) -> list[float]:
@@ -112,12 +112,12 @@ def _places(names: Sequence[str]) -> list[float]:
 
 
 def _limits(rows: Sequence[Estimate]) -> tuple[float, float]:
-    """Limits that include 0, the margin and every plain interval; adjusted ones are cut if they are much wider."""
-    margin = max(row.margin for row in rows) if ESTIMANDS[rows[0].kind].tested else 0.0
+    """Limits that include 0, the margin and every plain interval; deciding ones are cut if they are much wider."""
+    margin = max((row.margin for row in rows if row.role != "exploratory"), default=0.0)
     plain_ends = np.array([[row.value, row.low, row.high] for row in rows], float)
     ends = np.append(plain_ends[np.isfinite(plain_ends)], [-margin, margin, 0.0])
     room = 0.4 * np.ptp(ends) or 1.0
-    thin = np.array([[row.adjusted_low, row.adjusted_high] for row in rows], float)
+    thin = np.array([[row.zone_low, row.zone_high] for row in rows], float)
     ends = np.append(ends, np.clip(thin[np.isfinite(thin)], ends.min() - room, ends.max() + room))
     pad = 0.04 * np.ptp(ends) or 1.0
     return float(ends.min() - pad * (margin > 0)), float(ends.max() + pad)

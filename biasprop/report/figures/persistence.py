@@ -1,4 +1,4 @@
-"""Persistence curve: swap contrast against label budget, with the equivalence margin and the gap of scratch."""
+"""Persistence curve: swap contrast against label budget, with the margin and the gap of scratch."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figur
     hues, shapes = colours(titles, CURVE_COLOURS), markers(titles)
     for axes, (name, values) in zip(grid, curves, strict=True):
         positions = budget_axis(axes, budgets)
-        margin_band(axes, estimand.margin, label=f"margin \N{PLUS-MINUS SIGN}{estimand.margin:g}")
+        margin_band(axes, estimand.margin_used, label=f"margin \N{PLUS-MINUS SIGN}{estimand.margin_used:g}")
         for k, (title, row) in enumerate(zip(titles, facets.rows, strict=True)):
             drawn = values.sel(row).transpose("replicate", budget).values
             step = min(0.07, 0.7 * nearest / len(titles))  # so that points stay nearest to their own budget

@@ -1,4 +1,4 @@
-"""Phase diagram: excess gap of each pretraining mix by label budget, coloured by verdict."""
+"""Phase diagram: excess gap of each pretraining mix by label budget, coloured by zone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from biasprop.report.figures.facets import Facets, measured, row_place, z_by_replicate
-from biasprop.report.figures.forest import VERDICTS
+from biasprop.report.figures.forest import ZONES
 from biasprop.report.plotting import DOUBLE, GREY, PALE, SINGLE, NotApplicable, page, plain, style
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ ROW = 0.24
 def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figure:
     """Draw the excess gap of every mix over the balanced one at every budget, one panel per other arm.
 
-    The verdicts are computed for this figure: Holm's procedure covers all its fields, which the study may not have
-    stated as estimands. A gap that follows the skew of the mix persists, one against it is reversed.
+    The zones are computed for this figure: the intervals of all its fields, which the study may not have stated as
+    estimands, hold together at 95 % (Bonferroni).
 
     Args:
         cube: as ``biasprop.open_cube`` gives it.
@@ -75,18 +75,15 @@ def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figur
 def _fields(
     measures: xr.Dataset, study: Study, facets: Facets, pair: tuple[str, str], reference: Any
 ) -> list[Estimate]:
-    """Estimate the excess gap of every mix at every arm, adjusted as one family."""
+    """Estimate the excess gap of every mix at every arm, with intervals that hold together."""
     from biasprop.estimands import estimand
     from biasprop.statistics.estimate import estimates
 
-    margin = next((e.margin for e in study.estimands if e.kind == "swap_contrast" and e.scale == "z"), 0.10)
-    shares = dict(
-        zip(measures[facets.pretraining].values.tolist(), measures["share"].sel(subgroup=pair[0]).values, strict=True)
-    )
+    margin = next((e.margin for e in study.estimands if e.kind == "excess_gap" and e.scale == "z"), None)
+    mixes, shares = measures[facets.pretraining].values.tolist(), measures["share"].sel(subgroup=pair[0]).values
     stated = []
-    for mix in measures[facets.pretraining].values.tolist():
-        more = shares[mix] - shares[reference]
-        if mix == reference or np.isnan(more):
+    for mix, share in zip(mixes, shares, strict=True):
+        if mix == reference or np.isnan(share):
             continue
         stated.append(
             estimand(
@@ -97,7 +94,7 @@ def _fields(
                 reference=reference,
                 at={facets.pretraining: mix},
                 margin=margin,
-                sign="positive" if more > 0 else "negative" if more < 0 else "either",
+                secondary=True,
             )
         )
     return estimates(measures, stated)
@@ -108,11 +105,11 @@ def _panel(axes: Axes, fields: Sequence[Estimate], facets: Facets, mixes: Sequen
 
     for field in fields:
         x, y = budgets.index(field.arm[str(facets.budget)]), mixes.index(field.arm[facets.pretraining])
-        colour = VERDICTS.get(field.verdict, PALE)
+        colour = ZONES.get(field.verdict, PALE)
         axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, facecolor=colour, linewidth=0))
         if np.isfinite(field.value):
             text = f"{field.value:+.2f}".replace("-", "\N{MINUS SIGN}")
-            ink = "white" if field.verdict in VERDICTS else "black"
+            ink = "white" if field.verdict in ZONES else "black"
             axes.text(x, y, text, ha="center", va="center", fontsize=6.5, color=ink)
     axes.set_xlim(-0.5, len(budgets) - 0.5)
     axes.set_ylim(len(mixes) - 0.5, -0.5)
@@ -125,7 +122,7 @@ def _panel(axes: Axes, fields: Sequence[Estimate], facets: Facets, mixes: Sequen
 def _legend(figure: Figure, title: str) -> None:
     from matplotlib.patches import Patch
 
-    handles = [Patch(facecolor=colour, label=verdict) for verdict, colour in VERDICTS.items()]
+    handles = [Patch(facecolor=colour, label=zone) for zone, colour in ZONES.items()]
     handles.append(Patch(facecolor=PALE, edgecolor=GREY, linewidth=0.4, label="not resolved"))
     columns = 2 if figure.get_figwidth() == SINGLE else 4
     figure.legend(handles=handles, loc="outside upper center", ncols=columns, title=title, title_fontsize=7)

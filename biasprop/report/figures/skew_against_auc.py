@@ -65,7 +65,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figur
     hues, shapes = colours(titles, CURVE_COLOURS), markers(titles)
     figure = page(SINGLE, 3.1)
     axes = figure.subplots()
-    margin_band(axes, estimand.margin, label=f"margin \N{PLUS-MINUS SIGN}{estimand.margin:g}")
+    margin_band(axes, estimand.margin_used, label=f"margin \N{PLUS-MINUS SIGN}{estimand.margin_used:g}")
     for title, row in zip(titles, facets.rows, strict=True):
         mean, low, high = summary(beta.sel(row).transpose("replicate", budget).values)
         x = auc_of_z(summary(overall.sel(row).transpose("replicate", budget).values)[0])

@@ -1,4 +1,4 @@
-"""References of estimands to subgroups, factors and levels of the study, and which of them are tested."""
+"""References of estimands to subgroups, factors and levels of the study, and their roles."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from biasprop.study.problems import Problem, suggestion
 
 MAX_ESTIMANDS = 1_000
 """Maximum number of estimands of a study."""
+
+MAX_SECONDARY = 5
+"""Maximum number of secondary ones, because their intervals widen with their number."""
 
 
 class Names(NamedTuple):
@@ -40,8 +43,8 @@ Labels = Mapping[str, list[Label] | None]
 def estimand_problems(
     table: Mapping[str, Any], factors: Mapping[str, ReadFactor], population: Population | None = None
 ) -> list[Problem]:
-    """References to what the study does not have, duplicate names, and no or several primary estimands, or one in an
-    exploratory study.
+    """References to what the study does not have, duplicate names, no or several primary estimands, too many secondary
+    ones, or one of either in an exploratory study.
 
     Args:
         table: of the study.
@@ -68,7 +71,7 @@ def estimand_problems(
         problems += [problem.below(location) for problem in wrong]
     if table.get("exploratory") is True:
         return problems + _tested(estimands)
-    return problems + _primary_problems(estimands, known, labels, problems)
+    return problems + _role_problems(estimands, known, labels, problems)
 
 
 def _tested(estimands: list[dict[str, Any]]) -> list[Problem]:
@@ -196,20 +199,25 @@ def _order_problems(estimand: dict[str, Any], factors: Mapping[str, ReadFactor])
     return [Problem(("skewed",), message)]
 
 
-def _primary_problems(
+def _role_problems(
     estimands: list[dict[str, Any]], names: Known, labels: Labels, known: list[Problem]
 ) -> list[Problem]:
-    """Exactly one estimand is primary, and it stands for one number."""
+    """Exactly one estimand is primary, and it stands for one number; at most five are secondary."""
     problems: list[Problem] = []
     primaries = [index for index, estimand in enumerate(estimands) if estimand.get("primary") is True]
     if not primaries:
-        return [Problem(("estimands",), f"no estimand is primary; {PRIMARY}")]
+        problems.append(Problem(("estimands",), f"no estimand is primary; {PRIMARY}"))
     for index in primaries[1:]:
         message = f"estimand {primaries[0]} is primary already; only one can be"
         problems.append(Problem(("estimands", index, "primary"), message))
-    location: Location = ("estimands", primaries[0])
-    if len(primaries) == 1 and not any(p.location[:2] == location for p in known):
-        problems += [p.below(location) for p in _several_numbers(estimands[primaries[0]], names, labels)]
+    secondary = [index for index, estimand in enumerate(estimands) if estimand.get("secondary") is True]
+    for index in secondary[MAX_SECONDARY:]:
+        message = f"{MAX_SECONDARY} estimands are secondary already; leave secondary out, which makes it exploratory"
+        problems.append(Problem(("estimands", index, "secondary"), message))
+    if len(primaries) == 1:
+        location: Location = ("estimands", primaries[0])
+        if not any(p.location[:2] == location for p in known):
+            problems += [p.below(location) for p in _several_numbers(estimands[primaries[0]], names, labels)]
     return problems
 
 
