@@ -253,7 +253,7 @@ def _kendall(pairs: Sequence[tuple[int, float]]) -> dict[str, float] | None:
     expected, observed = zip(*pairs, strict=True)
 
     def tau(order: Any) -> float:
-        return kendalltau(order, observed)[0]
+        return kendalltau(order, observed).statistic  # pyright: ignore[reportAttributeAccessIssue]
 
     test = permutation_test(
         (expected,), tau, permutation_type="pairings", alternative="greater", n_resamples=9_999, rng=0
