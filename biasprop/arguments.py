@@ -100,7 +100,7 @@ def arguments() -> argparse.ArgumentParser:
     add("--csv", type=user_path, metavar="FILE", help="also export all estimates as CSV, one row per estimate")
     loudness = parser.add_mutually_exclusive_group()
     loudness.add_argument("-q", "--quiet", action="store_true", help="print no progress")
-    loudness.add_argument("-v", "--verbose", action="store_true", help="print one line per arm")
+    loudness.add_argument("-v", "--verbose", action="store_true", help="print one line per arm, and all tables")
     add("--power", dest="precision", type=float, help=argparse.SUPPRESS)
     add("--ledger", dest="difficulty", action="store_true", help=argparse.SUPPRESS)
     return parser

@@ -85,7 +85,7 @@ def draw(
         NotApplicable: too many levels are left to draw.
     """
     from biasprop.component import InputError
-    from biasprop.report import results, text_summary
+    from biasprop.report import answer, results
     from biasprop.report.figures import curves
     from biasprop.report.plotting import note_on_glyphs, save_as, unwritable, without_glyph
     from biasprop.statistics.levels import compared
@@ -108,7 +108,7 @@ def draw(
         subgroups = subgroups or compared(measures, study.estimands)
     figure = curves.draw(measures, measure, x, by, at=levels, subgroups=subgroups)
     written = save_as(figure, file)
-    terminal.say(text_summary.left_out(results.left_out(cube)))
+    terminal.say(answer.left_out(results.left_out(cube)))
     if lacking := without_glyph(figure):
         print(note_on_glyphs(lacking), file=sys.stderr)
     return written

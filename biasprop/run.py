@@ -258,7 +258,7 @@ def _report(options: argparse.Namespace, study: Study, store: Path, cells: Seque
     elif options.shard:
         print(command_output.shard_line(options.shard, cells, status))
     else:
-        print(text["tables"])
+        print(text["tables" if options.verbose else "brief"])
     sys.stdout.flush()  # whatever happens to files
     missing, causes = arm_status.missing_results(cells, status, store)
     terminal.say([*missing, *([*lost, options.resume] if lost else [])])

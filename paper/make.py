@@ -3,7 +3,8 @@
 Writes ``paper/output/<study>/`` (figures), ``paper/numbers.json`` (each number with its store, the arm it belongs to
 and the function that made it), ``paper/numbers.tex`` (the same as macros, and the captions), and for each study whose
 arms have all run ``paper/results/<study>.json`` with one figure beside it. From the JSON files alone it writes
-``paper/results/<study>.md`` and the gallery ``studies/README.md``; ``--pages`` does only that. Nothing is trained.
+``paper/results/<study>.md``, the score of the predictions (``predictions.md``), earlier answers beside the present ones
+(``before_after.md``) and the gallery ``studies/README.md``; ``--pages`` does only that. Nothing is trained.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from biasprop import command, terminal
 from biasprop.paths import user_path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from biasprop.statistics.summary import Summary
+    from biasprop.study.study import Study
 
 HERE = Path(__file__).parent
 
@@ -88,12 +90,13 @@ def make(results: Path, name: str | None = None, out: Path = HERE) -> list[Excep
     from biasprop.report.results import study_of
     from biasprop.statistics.measures import measure
     from biasprop.statistics.summary import summary_of
-    from paper import numbers, stores
+    from paper import numbers, predictions, stores
     from paper.figures import FIGURES
     from paper.pages import replace
 
     failed: list[Exception] = []
     collected: list[numbers.Number] = []
+    stated = predictions.read()
     drawing = {figure: draw for figure, (draw, _) in FIGURES.items()}
     for store, cube in stores.newest(results, name).items():
         study = study_of(cube, store)
@@ -113,7 +116,8 @@ def make(results: Path, name: str | None = None, out: Path = HERE) -> list[Excep
             print(f"{store.name}: no {figure}: {reason}")
         collected += numbers.of_estimates(study.stem, store.name, summary.estimates)
         collected += numbers.of_levels(study.stem, store.name, measures)
-        print(f"{store.name}: {write_result(store, cube, summary, files, out / 'results')}")
+        predicted = predictions.measured(stores.stem_of(store), measures, stated)
+        print(f"{store.name}: {write_result(store, cube, summary, study, files, out / 'results', predicted)}")
     captions = {figure: caption for figure, (_, caption) in FIGURES.items()}
     entries = [number.entry(name) for number, name in zip(collected, numbers.macro_names(collected), strict=True)]
     replace(out / "numbers.json", json.dumps(entries, indent=1) + "\n")
@@ -122,15 +126,25 @@ def make(results: Path, name: str | None = None, out: Path = HERE) -> list[Excep
     return failed
 
 
-def write_result(store: Path, cube: xr.Dataset, summary: Summary, figures: Sequence[Path], folder: Path) -> str:
+def write_result(
+    store: Path,
+    cube: xr.Dataset,
+    summary: Summary,
+    study: Study,
+    figures: Sequence[Path],
+    folder: Path,
+    predicted: Sequence[Mapping[str, Any]] = (),
+) -> str:
     """Write a study's JSON and the figure of its page, if all arms of the store have run as its study file says.
 
     Args:
         store: its folder; its name gives that of the study.
         cube: of the store.
         summary: of the cube.
+        study: that the store was run with.
         figures: files that were drawn.
         folder: where the JSON goes.
+        predicted: values of the predictions that are of the study.
 
     Returns:
         What was done, in words.
@@ -147,7 +161,7 @@ def write_result(store: Path, cube: xr.Dataset, summary: Summary, figures: Seque
     name = stores.stem_of(store)
     pictures: Mapping[str, Path] = {file.stem: file for file in figures if file.suffix == ".png"}
     figure = next((each for each in PAGE_FIGURES if each in pictures), None)
-    value = study_result.result(name, cube, summary, stores.provenance(store, cube), figure)
+    value = study_result.result(name, cube, summary, study, stores.provenance(store, cube), figure, predicted)
     replace(folder / f"{name}.json", study_result.dumps(value))
     picture = folder / f"{name}.png"
     if figure:

@@ -21,8 +21,9 @@ RESULTS = HERE / "results"
 STUDIES = HERE.parent / "studies"
 GALLERY = STUDIES / "README.md"
 
-OTHERS = ("tuning",)
-"""Files of the results that are no result of a study: that of ``python -m paper.tuning``."""
+OTHERS = ("tuning", "predictions", "before_after")
+"""Files of the results that are no result of a study: that of ``python -m paper.tuning``, and what is made of several
+studies."""
 
 GENERATED = "<!-- Written by `python -m paper.make --pages`; edits are lost. -->"
 
@@ -42,11 +43,33 @@ def write(results: Path = RESULTS, gallery_file: Path | None = GALLERY) -> list[
     """
     found = read(results)
     texts = {results / f"{name}.md": page(value) for name, value in found.items()}
+    texts |= {results / name: text for name, text in across(found).items()}
     if gallery_file is not None:
         texts[gallery_file] = gallery(STUDIES, found)
     for file, text in texts.items():
         replace(file, text)
     return list(texts)
+
+
+def across(results: Mapping[str, Result], studies: Path = STUDIES) -> dict[str, str]:
+    """What is made of several studies: name of the file -> its text.
+
+    Args:
+        results: study -> its JSON; only those count that are of the study as it is now.
+        studies: folder of the study files.
+    """
+    from paper import before_after, predictions
+    from paper.study_result import dumps
+
+    now = {name: value for name, value in results.items() if is_current(value, studies / f"{name}.toml")}
+    score = predictions.scored(predictions.read(), now)
+    answers = before_after.compared(before_after.read(), now)
+    return {
+        "predictions.json": dumps(score),
+        "predictions.md": predictions.page(score, GENERATED),
+        "before_after.json": dumps(answers),
+        "before_after.md": before_after.page(answers, GENERATED),
+    }
 
 
 def read(results: Path = RESULTS) -> dict[str, Result]:
@@ -146,7 +169,7 @@ def _outcome(result: Result | None, file: Path) -> list[str]:
     if result is None:
         return ["*It has not been run with this version yet.*"]
     page = link("All estimates and levels", f"{PLACE}{result['study']}.md")
-    if result["digest"] != _digest(file, result["scale"]):
+    if not is_current(result, file):
         return [
             "*It has not been run with this version yet*: the study file or the package gives other numbers now. "
             f"Results of an earlier version: {page}."
@@ -156,15 +179,15 @@ def _outcome(result: Result | None, file: Path) -> list[str]:
     return [*parts, _picture(result, PLACE)] if result["figure"] else parts
 
 
-def _digest(file: Path, scale: str | None) -> str | None:
-    """What a store of the study would have now; None where the file has no such scale."""
+def is_current(result: Result, file: Path) -> bool:
+    """Whether a result is that of a study file as it is, with this version of the package."""
     from biasprop.component import InputError
     from biasprop.study.load import load_study
 
     try:
-        return load_study(file, scale=scale).digest
-    except InputError:
-        return None
+        return load_study(file, scale=result["scale"]).digest == result["digest"]
+    except InputError:  # it has no such scale, or there is no such file any more
+        return False
 
 
 def _picture(result: Result, folder: str) -> str:

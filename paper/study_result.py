@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from biasprop.statistics.summary import LevelRow, Summary
+    from biasprop.study.study import Study
 
 FORMAT = 2
 """Raised when the keys of the JSON change."""
@@ -34,7 +35,13 @@ ACROSS = ("worst_auc", "z_gap", "threshold")
 
 
 def result(
-    name: str, cube: xr.Dataset, summary: Summary, provenance: Provenance, figure: str | None = None
+    name: str,
+    cube: xr.Dataset,
+    summary: Summary,
+    study: Study,
+    provenance: Provenance,
+    figure: str | None = None,
+    predictions: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """What is known of a study, as JSON values.
 
@@ -42,10 +49,12 @@ def result(
         name: of the study, which is its file's without the suffix.
         cube: as ``biasprop.open_cube`` gives it; its attributes say what was run.
         summary: estimates and levels of that cube.
+        study: its estimands and levels give the words of the answer.
         provenance: when and on what it was computed.
         figure: name of the figure beside the page; None without one.
+        predictions: values of the predictions that are of the study, from ``paper.predictions.measured``.
     """
-    from biasprop.report.text_summary import paragraph
+    from biasprop.report.answer import answer
 
     first = summary.levels[0] if summary.levels else None
     minutes = {stage: round(spent, 1) for stage, spent in provenance.minutes.items()}
@@ -67,8 +76,9 @@ def result(
             "arms": len(summary.levels),
             "digits": DIGITS,
             "figure": figure,
-            "answer": paragraph(summary, width=10**9),
+            "answer": answer(summary, study).text(),
             "estimates": [asdict(estimate) for estimate in summary.estimates],
+            "predictions": list(predictions),
             "target_specificity": summary.target_specificity,
             "compared": list(first.compared) if first else [],
             "levels": [_level(row) for row in summary.levels],

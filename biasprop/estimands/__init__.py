@@ -10,6 +10,7 @@ table of a study file and its documentation, and defines everything about the ki
 - ``unit``, ``digits``, ``favours_a`` (expected sign) and ``interval``;
 - ``default_margin`` and ``margin_reason``, and ``tested``: whether an estimand of it can be primary or secondary. A
   kind that cannot may define ``untested``, which makes its estimate.
+- ``phrase``: the sentence that says an estimate in plain words;
 
 Kinds that read a number of labels off a learning curve derive from ``curve_reading.ReadOffCurve``, which makes the
 estimate.

@@ -16,6 +16,10 @@ class CommonGap(BetweenSkewedLevels):
     """What is measured."""
 
     default_margin, margin_reason = MARGIN / 2, HALF_OF
+    phrase = (
+        "the gap in {measure} of {subgroups[0]} over {subgroups[1]}{place}, averaged over {skewed[0]} and "
+        "{skewed[1]} in {factor}, is {number}"
+    )
 
     def arms(self, inputs: Inputs) -> list[Arm]:
         """Return the arm at both skewed levels."""

@@ -26,6 +26,7 @@ class Difference(Estimand):
     """The other arm, which is subtracted: factor -> level. A factor left out is that of the arm itself."""
 
     default_margin, margin_reason = MARGIN, PATIENTS
+    phrase = "{measure} in {subgroup}{place} is [higher|lower|other] by {number} than with {minus}"
 
     def subgroup_sets(self, known: Sequence[str]) -> list[tuple[str, ...]]:
         """Return the subgroup, or every subgroup by itself."""

@@ -20,6 +20,10 @@ class ExcessGap(AgainstReference):
 
     of_reference = 0
     default_margin, margin_reason = MARGIN, PATIENTS
+    phrase = (
+        "with {level} instead of {reference} in {factor}, the gap in {measure} of "
+        "{subgroups[0]} over {subgroups[1]}{place} [grows|shrinks|changes] by {number}"
+    )
 
     def arms(self, inputs: Inputs) -> list[Arm]:
         """Return the arm and the same arm at the reference level."""

@@ -35,6 +35,7 @@ class ExchangeRate(OfB, ReadOffCurve):
     runs_over = ("factor",)
     favours_a = True
     unit = "labels per image"
+    phrase = "a pretraining image of {subgroups[1]} in place of one of {subgroups[0]}{place} is worth {number}"
 
     def problems(self) -> Iterable[str]:
         """Return what is wrong with the fields taken together."""

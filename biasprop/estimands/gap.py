@@ -15,6 +15,7 @@ class Gap(BetweenSubgroups):
     """What is measured."""
 
     default_margin, margin_reason = MARGIN, PATIENTS
+    phrase = "the gap in {measure} of {subgroups[0]} over {subgroups[1]}{place} is {number}"
 
     def arms(self, inputs: Inputs) -> list[Arm]:
         """Return the arm itself."""

@@ -26,6 +26,7 @@ class HalvingBudget(BetweenSkewedLevels, ReadOffCurve):
     runs_over = ("factor", "budget")
     unit = "labels"
     digits = 0
+    phrase = "the swap contrast{place} has halved with {number}"
 
     def arms(self, inputs: Inputs) -> list[Arm]:
         """Return the arm at all budgets and both skewed levels."""

@@ -26,6 +26,10 @@ class Interaction(BetweenSubgroups):
     """The two subgroups whose gap is subtracted."""
 
     default_margin, margin_reason = MARGIN, PATIENTS
+    phrase = (
+        "the gap in {measure} between {subgroups[0]} and {subgroups[1]}{place} is [larger|smaller|other] by {number} "
+        "than that between {versus[0]} and {versus[1]}"
+    )
 
     def problems(self) -> Iterable[str]:
         """Return what is wrong with the fields taken together."""

@@ -22,6 +22,7 @@ class LabelEfficiency(AgainstReference, OfB, ReadOffCurve):
     of_reference = 1
     unit = "times the labels"
     digits = 2
+    phrase = "to reach the {measure} in {subgroups[1]} that {level} reaches{place}, {reference} needs {number}"
 
     def arms(self, inputs: Inputs) -> list[Arm]:
         """Return the arm, and the reference level at all budgets."""

@@ -19,6 +19,10 @@ class LevelEffect(BetweenSkewedLevels):
     """What is measured."""
 
     default_margin, margin_reason = MARGIN, PATIENTS
+    phrase = (
+        "with {skewed[0]} instead of {skewed[1]} in {factor}, the mean {measure} of {subgroups[0]} and {subgroups[1]}"
+        "{place} [rises|falls|changes] by {number}"
+    )
 
     def reduce(self, values: xr.DataArray, subgroups: tuple[str, ...]) -> xr.DataArray:
         """Return means of A and B."""

@@ -27,6 +27,7 @@ class Retention(BetweenSkewedLevels):
     tested = False
     default_margin = 0.10
     margin_reason = "a tenth of the contrast that is retained in full by the denominator"
+    phrase = "the swap contrast{place} divided by that with {denominator} is {number}"
 
     def problems(self) -> Iterable[str]:
         """Return what is wrong with the fields taken together."""

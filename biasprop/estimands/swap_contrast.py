@@ -16,6 +16,10 @@ class SwapContrast(BetweenSkewedLevels):
 
     favours_a = True
     default_margin, margin_reason = MARGIN / 2, HALF_OF
+    phrase = (
+        "half of what {skewed[0]} instead of {skewed[1]} in {factor} adds to the gap in {measure} of "
+        "{subgroups[0]} over {subgroups[1]}{place} is {number}"
+    )
 
     def arms(self, inputs: Inputs) -> list[Arm]:
         """Return the arm at both skewed levels."""

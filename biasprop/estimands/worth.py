@@ -48,6 +48,10 @@ class Worth(Estimand):
     runs_over = ("protocol",)
     favours_a = True
     default_margin, margin_reason = MARGIN, PATIENTS
+    phrase = (
+        "with {level} instead of {reference} in {factor}, the {measure} of {subgroup}{place} [rises|falls|changes] by "
+        "{number}"
+    )
 
     @property
     def compared_with(self) -> tuple[str, Level]:

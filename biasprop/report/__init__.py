@@ -1,10 +1,10 @@
-"""Reports of a study: tables, a paragraph, a table for pandas, JSON and figures, all from one ``Summary``.
+"""Reports of a study: the answer, tables, a table for pandas, JSON and figures, all from one ``Summary``.
 
 :mod:`.results` makes them from a store and caches them there. Every view of a store starts from
 ``results.open_study_cube``, or from ``biasprop.open_cube``, which gives the same after a run. A report is a function of
 a :class:`biasprop.statistics.summary.Summary` and computes no statistic of its own: :mod:`.tables` and
-:mod:`.difficulty` lay out tables, :mod:`.text_summary` writes the answer in words, :mod:`.tidy_table` is
-``biasprop.dataframe``. :mod:`.figures` has one file per figure and says how to add one; :mod:`.plotting` has what
-figures share. To add a table, write a function that returns a ``rich`` table and list it in ``tables.tables``. Names of
-a study are printed by the consoles of :mod:`biasprop.terminal` only.
+:mod:`.difficulty` lay out tables, :mod:`.answer` writes the answer with the sentences of :mod:`.wording`,
+:mod:`.tidy_table` is ``biasprop.dataframe``. :mod:`.figures` has one file per figure and says how to add one;
+:mod:`.plotting` has what figures share. To add a table, write a function that returns a ``rich`` table and list it in
+``tables.tables``. Names of a study are printed by the consoles of :mod:`biasprop.terminal` only.
 """

@@ -31,6 +31,10 @@ TABLE_WIDTH = 200
 """Columns of tables that do not go to a terminal."""
 
 
+BRIEF_WIDTH = 140
+"""Most columns of the answer and of the table below it."""
+
+
 class Report:
     """What a store says: text first, then figures, so that no figure that fails costs a number.
 
@@ -53,17 +57,18 @@ class Report:
         return summarise(self.study, self.cube, self.entries)
 
     def text(self) -> dict[str, Any]:
-        """Return ``tables``, a text that begins with what a label budget counts and ends with the answer in words and
-        what is left out; ``estimates`` and ``left_out``, as ``--json`` has them."""
+        """Return ``brief``, the answer and a table of estimates; ``tables``, which begins with what a label budget
+        counts, has all tables and ends with the answer; ``estimates`` and ``left_out``, as ``--json`` has them."""
         cache, width = _cache(self.store, self.key), str(self.width)
         report = json_cache.read(cache, self.key)
-        if report is None or width not in report["tables"]:
-            earlier = report["tables"] if report else {}
+        if report is None or width not in report["texts"]:
+            earlier = report["texts"] if report else {}
             report = self._text()
-            report |= {"tables": earlier | {width: report["tables"]}}  # those of every width that was asked for
+            report |= {"texts": earlier | {width: report["texts"]}}  # those of every width that was asked for
             json_cache.write(cache, report, self.key)
+        texts = report.pop("texts")[width]
         # Another user may have written the cache.
-        return report | {"tables": terminal.printable(report["tables"][width], keep="\n")}
+        return report | {name: terminal.printable(text, keep="\n") for name, text in texts.items()}
 
     def draw(self) -> None:
         """Draw the figures that are missing or out of date.
@@ -79,13 +84,16 @@ class Report:
             figures.record_report(folder, self.key)
 
     def _text(self) -> dict[str, Any]:
-        from biasprop.report import tables, text_summary
+        from biasprop.report import answer, tables
 
         found = tables.tables(self.summary, difficulty.tables(self.study, self.entries, self.summary))
         beyond = left_out(self.cube)
-        parts = [*text_summary.label_budgets(self.study), tables.text(found, self.width)]
-        parts += [text_summary.paragraph(self.summary), *text_summary.left_out(beyond)]
-        return {"tables": "\n".join(parts), "estimates": self.summary.to_json()["estimates"], "left_out": beyond}
+        said, dropped = answer.answer(self.summary, self.study), answer.left_out(beyond)
+        parts = [*answer.label_budgets(self.study), tables.text(found, self.width), *said.lines(most=None), *dropped]
+        most = answer.BRIEF_LINES - len(dropped)
+        brief = answer.brief(self.summary, self.study, min(self.width, BRIEF_WIDTH), most) + "\n".join(dropped)
+        texts = {"brief": brief.rstrip("\n"), "tables": "\n".join(parts)}
+        return {"texts": texts, "estimates": self.summary.to_json()["estimates"], "left_out": beyond}
 
 
 def cached_estimates(study: Study, store: Path) -> list[dict[str, Any]]:

@@ -151,6 +151,14 @@ class Estimand(Definition):
     """Interval over replicates: Student's t of a mean, Fieller's of a ratio of means
     (:mod:`biasprop.statistics.intervals`), or the inverse of a t test for labels read off a curve
     (:mod:`biasprop.statistics.curves`)."""
+    phrase: ClassVar[str] = "{name}{place} is {number}"
+    """An estimate in one plain sentence, without its full stop; :mod:`biasprop.report.wording` fills it in.
+
+    ``{name}`` is the estimand's, ``{measure}`` what the scale is of, ``{subgroup}`` that of an estimate of one,
+    ``{level}`` the arm's level of ``factor``, ``{place}`` the rest of the arm, ``{number}`` value and interval. Fields
+    that name something of the study stand in words: ``{subgroups[0]}``, ``{reference}``, ``{skewed[1]}``. Of
+    ``[grows|shrinks|changes]`` the first is said where the interval lies above 0 and the second where it lies below,
+    both with a number without sign, and the third where it includes 0."""
     tested: ClassVar[bool] = True
     """Whether its interval may be compared with a margin, so that it can be primary or secondary."""
     default_margin: ClassVar[float | None] = None

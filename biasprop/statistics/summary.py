@@ -110,6 +110,8 @@ class Summary:
     levels: list[LevelRow]
     target_specificity: float
     parts: list[Parts] = field(default_factory=list)
+    primary_on_auc: list[Mean] = field(default_factory=list)
+    """The estimates of a primary estimand on z, in their order, taken of the AUC itself instead."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary as a JSON object, NaN as null."""
@@ -131,7 +133,20 @@ def summary_of(measures: xr.Dataset, estimands: Sequence[Estimand], places: Sequ
     pair = compared(measures, estimands)
     parts = decompose(measures, places, pair, estimands) if pair else []
     target_specificity = measures.attrs["target_specificity"]
-    return Summary(estimates(measures, estimands), levels(measures, estimands), target_specificity, parts)
+    on_auc = [mean for estimand in estimands if estimand.primary for mean in _on_auc(measures, estimand)]
+    return Summary(estimates(measures, estimands), levels(measures, estimands), target_specificity, parts, on_auc)
+
+
+def _on_auc(measures: xr.Dataset, estimand: Estimand) -> list[Mean]:
+    """Return the estimates of a difference on z, taken of the AUC itself; none of another kind."""
+    from biasprop.statistics.paired import paired
+
+    if estimand.scale != "z" or estimand.unit:
+        return []
+    contrasts = paired(measures, estimand.model_copy(update={"scale": "auc"}))
+    intervals = [contrast.interval(0.95) for contrast in contrasts]
+    counts = [int((contrast.values == contrast.values).sum()) for contrast in contrasts]
+    return [Mean(one.value, one.low, one.high, n) for one, n in zip(intervals, counts, strict=True)]
 
 
 def where(arm: Mapping[str, Level]) -> str:

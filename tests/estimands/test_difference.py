@@ -8,7 +8,6 @@ import xarray as xr
 
 from biasprop.estimands import estimand
 from biasprop.report.tables import tables, text
-from biasprop.report.text_summary import paragraph
 from biasprop.report.tidy_table import tabulated
 from biasprop.statistics.estimate import estimates
 from biasprop.statistics.measures import measure, per_replicate
@@ -72,7 +71,6 @@ def test_the_arm_that_is_subtracted_may_differ_in_several_factors(measures: xr.D
 def test_reports_name_the_subgroup(measures: xr.Dataset) -> None:
     stated = [estimand("difference", name="change", at=AT, minus=BALANCED)]
     summary = summary_of(measures, stated)
-    assert "change (light, all dark, labels 50, linear_probe)" in paragraph(summary)
     assert "dark, all dark, labels 50" in text(tables(summary), 250)
     rows = tabulated(summary).query("table == 'estimand'")
     assert rows["subgroup"].tolist() == ["light", "dark"] and np.all(rows["against"].isna())

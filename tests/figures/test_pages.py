@@ -43,8 +43,8 @@ def summary(cube: xr.Dataset, study: Study) -> Summary:
 
 
 @pytest.fixture(scope="module")
-def text(cube: xr.Dataset, summary: Summary) -> str:
-    return study_result.dumps(study_result.result("demo", cube, summary, PROVENANCE, "persistence"))
+def text(cube: xr.Dataset, summary: Summary, study: Study) -> str:
+    return study_result.dumps(study_result.result("demo", cube, summary, study, PROVENANCE, "persistence"))
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +70,9 @@ def test_the_json_has_every_estimate_and_every_level(value: dict[str, Any], summ
 
 
 def test_the_json_is_deterministic_rounded_and_names_no_folder(
-    text: str, cube: xr.Dataset, summary: Summary, tmp_path: Path
+    text: str, cube: xr.Dataset, summary: Summary, study: Study, tmp_path: Path
 ) -> None:
-    again = study_result.dumps(study_result.result("demo", cube, summary, PROVENANCE, "persistence"))
+    again = study_result.dumps(study_result.result("demo", cube, summary, study, PROVENANCE, "persistence"))
     assert again == text == study_result.dumps(json.loads(text))
     assert "NaN" not in text and "Infinity" not in text and not re.search(r'"[^"]*(^|[\s"=])/\w', text)
     for number in re.findall(r"-?\d+\.\d+(?:e-?\d+)?", text):
@@ -91,12 +91,13 @@ def test_what_is_missing_is_null_a_dash_and_counted(value: dict[str, Any]) -> No
     assert "replicates left out: 1 diverged" in page  # a note of the estimates
 
 
-def test_an_interval_without_end_and_an_empty_study(summary: Summary, cube: xr.Dataset) -> None:
+def test_an_interval_without_end_and_an_empty_study(summary: Summary, cube: xr.Dataset, study: Study) -> None:
     from dataclasses import replace
 
     odd = replace(summary.estimates[0], value=math.nan, low=0.5, high=math.inf)
     empty = Summary([odd], [], summary.target_specificity)
-    value = json.loads(study_result.dumps(study_result.result("demo", cube, empty, stores.Provenance(None, {}, {}))))
+    nowhere = stores.Provenance(None, {}, {})
+    value = json.loads(study_result.dumps(study_result.result("demo", cube, empty, study, nowhere)))
     assert value["estimates"][0]["high"] == "inf" and value["minutes"] is None and value["compared"] == []
     page = pages.page(value)
     assert "> +0.500" in page and "inf" not in page and "## Levels" not in page and "![" not in page
@@ -116,11 +117,11 @@ def test_the_page_has_the_answer_and_every_number(value: dict[str, Any], summary
     assert all(len(line) <= markdown.WIDTH or line.startswith(("|", "!", "1", "2", "3")) for line in page.splitlines())
 
 
-def test_only_finished_stores_have_a_result(cube: xr.Dataset, summary: Summary, tmp_path: Path) -> None:
+def test_only_finished_stores_have_a_result(cube: xr.Dataset, summary: Summary, study: Study, tmp_path: Path) -> None:
     store = tmp_path / "demo-0123"
-    assert make.write_result(store, cube, summary, [], tmp_path / "out").startswith("no result: 2 arms")
+    assert make.write_result(store, cube, summary, study, [], tmp_path / "out").startswith("no result: 2 arms")
     smoke = cube.assign_attrs(overrides={"smoke": True})
-    assert make.write_result(store, smoke, summary, [], tmp_path / "out").startswith("no result: a smoke run")
+    assert make.write_result(store, smoke, summary, study, [], tmp_path / "out").startswith("no result: a smoke run")
     assert not (tmp_path / "out").exists()
 
 
@@ -133,12 +134,14 @@ def test_a_finished_store_leaves_result_page_and_figure(
     drawn = [tmp_path / "forest.png", tmp_path / "forest.svg"]
     for file in drawn:
         file.write_bytes(b"a picture")
-    make.write_result(tmp_path / "demo-0123", cube, summary, drawn, tmp_path / "results")
+    make.write_result(tmp_path / "demo-0123", cube, summary, study, drawn, tmp_path / "results")
     make.write_pages(tmp_path)
-    assert sorted(file.name for file in (tmp_path / "results").iterdir()) == ["demo.json", "demo.md", "demo.png"]
+    made = {file.name for file in (tmp_path / "results").iterdir()}
+    across = {f"{name}.{end}" for name in ("predictions", "before_after") for end in ("json", "md")}
+    assert made == {"demo.json", "demo.md", "demo.png"} | across
     value = json.loads((tmp_path / "results" / "demo.json").read_text(encoding="utf-8"))
     assert value["figure"] == "forest" and "demo.png" in (tmp_path / "results" / "demo.md").read_text(encoding="utf-8")
-    make.write_result(tmp_path / "demo-0123", cube, summary, [], tmp_path / "results")
+    make.write_result(tmp_path / "demo-0123", cube, summary, study, [], tmp_path / "results")
     assert not (tmp_path / "results" / "demo.png").exists()
 
 

@@ -23,8 +23,8 @@ from biasprop.component import InputError
 from biasprop.execution.progress import Bars
 from biasprop.population.attributes import Population
 from biasprop.report import figures, plotting, tables, tidy_table
+from biasprop.report.answer import BRIEF_LINES, answer, brief
 from biasprop.report.figures import FIGURES
-from biasprop.report.text_summary import paragraph
 from biasprop.statistics.measures import measure
 from biasprop.statistics.summary import Summary, summary_of
 from biasprop.store.store import Store
@@ -183,11 +183,13 @@ def test_long_names_cost_no_number() -> None:
     assert shown.count("x") >= 2 * 200 and shown.count("日") >= 2 * 90  # title, heading or cell
 
 
-def test_summary_and_paragraph_show_the_names(summary: Summary) -> None:
-    shown = tables.text(tables.tables(summary), 240) + paragraph(summary, width=10_000)
+def test_tables_and_answer_show_the_names(summary: Summary, study: Study) -> None:
+    shown = tables.text(tables.tables(summary), 240) + answer(summary, study).text()
     for name in ("mix [old]", "mix [new]", "[/b] $x", "日本 |<b>_^\\", "_none {0} &lt;", "nan \\$z ] %", "=1 $y$ `*"):
         assert name in shown, name
     assert shown.count("mix [old]") > 6
+    short = brief(summary, study, 100)
+    assert short.count("\n") <= BRIEF_LINES and "日本 |<b>_^\\" in short
 
 
 def test_progress_bars_show_the_names() -> None:
@@ -342,8 +344,8 @@ def test_pages_show_the_names(name: str) -> None:
     assert [part.type for part in line.children or ()] == ["image"]
 
 
-def test_a_whole_page_shows_the_names(cube: xr.Dataset, summary: Summary) -> None:
-    value = study_result.result("a`b", cube, summary, stores.Provenance(None, {}, {}), "persistence")
+def test_a_whole_page_shows_the_names(cube: xr.Dataset, summary: Summary, study: Study) -> None:
+    value = study_result.result("a`b", cube, summary, study, stores.Provenance(None, {}, {}), "persistence")
     text = READER.render(pages.page(json.loads(study_result.dumps(value))))
     assert "<h1># T | &lt;b&gt;$</h1>" in text and "<code>a`b</code>" in text
     for name in ("mix [old]", "_none {0} &amp;lt;", "日本 |&lt;b&gt;_^\\", "nan \\$z ] %", "=1 $y$ `*"):

@@ -1,0 +1,309 @@
+"""A study's answer, short enough to be read aloud: the primary estimate, what is not resolved, what flips it, whether
+the design could have seen a material effect, and whether pretraining was worth anything.
+
+Every number is also in the tables and in ``biasprop.dataframe``. :func:`brief` adds a table of estimates.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from biasprop.metrics import sensitivity_loss
+from biasprop.report.wording import Wording, interval, leaves_out_0, number, on_scale
+from biasprop.statistics.summary import Estimate, Mean, Summary, place
+from biasprop.statistics.verdict import MATERIAL, NEGLIGIBLE, NOT_RESOLVED, UNCLEAR
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from biasprop.study.study import Study
+
+LINES = 12
+"""Most lines of an answer."""
+
+BRIEF_LINES = 40
+"""Most lines of an answer with its table."""
+
+ROLES = ("primary", "secondary", "exploratory")
+
+ORDER = (NOT_RESOLVED, NEGLIGIBLE, UNCLEAR, MATERIAL)
+"""Verdicts in the order in which they are told: nulls and misses first."""
+
+MAX_NAMED = 3
+"""Most estimates that a sentence names with their numbers; of more it gives the count and the range."""
+
+LABELS = ("finetuning", "labels")
+"""Key of the label budget."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is said of a study, the most important first."""
+
+    sentences: tuple[str, ...]
+    """Each ends with a full stop."""
+
+    def lines(self, width: int = 100, most: int | None = LINES) -> list[str]:
+        """Return the answer as a paragraph.
+
+        Args:
+            width: columns per line.
+            most: lines; a sentence that would need more is left out (the first is cut). None for all.
+        """
+        said: list[str] = []
+        for sentence in self.sentences:
+            if most is None or len(_filled([*said, sentence], width)) <= most:
+                said.append(sentence)
+            elif not said:
+                said.append(textwrap.shorten(sentence, width * most - width, placeholder=" ..."))
+        return _filled(said, width)
+
+    def text(self) -> str:
+        """Return the whole answer on one line."""
+        return " ".join(self.sentences)
+
+
+def answer(summary: Summary, study: Study) -> Answer:
+    """Return the answer of a study.
+
+    Args:
+        summary: of the study, which may be partly run.
+        study: its estimands and levels.
+    """
+    wording = Wording(study)
+    by_role: dict[str, list[Estimate]] = {role: [] for role in ROLES}
+    for estimate in summary.estimates:
+        by_role[estimate.role].append(estimate)
+    primary = by_role["primary"]
+    said: list[str] = []
+    for index, estimate in enumerate(primary):
+        said += _primary(summary, wording, estimate, index)
+        said += _flips(wording, estimate, [*by_role["secondary"], *by_role["exploratory"]])
+        said += _design(estimate)
+    said += _worth(wording, summary.estimates, primary)
+    said += _secondary(wording, by_role["secondary"])
+    said += _exploratory(by_role["exploratory"])
+    if primary and summary.levels:
+        said += _aucs(summary, primary[0])
+    elif summary.estimates and not primary:
+        said.insert(0, "The study states no primary estimand, so that its estimates are exploratory.")
+    return Answer(tuple(said))
+
+
+def brief(summary: Summary, study: Study, width: int, most: int = BRIEF_LINES) -> str:
+    """Return what a run prints: the answer, and as many estimates as there is room for.
+
+    Args:
+        summary: of the study.
+        study: its estimands and levels.
+        width: columns per line; a table in which numbers would be cut is wider.
+        most: lines of the text.
+    """
+    from biasprop.report import tables
+
+    said = answer(summary, study).lines(width)
+    room = most - len(said) - 2  # an empty line, and the one that says how many estimates are left out
+    shown = min(len(summary.estimates), room)
+    while shown > 0:
+        lines = tables.text([table_of(summary.estimates, shown)], width).splitlines()
+        if (over := len(lines) - room) <= 0:
+            more = len(summary.estimates) - shown
+            ends = f"{more} more estimates, levels and notes" if more else "levels and notes"
+            return "\n".join([*said, "", *lines, f"{ends}: -v"]) + "\n"
+        shown -= max(over // 3, 1)  # a row may have several lines
+    return "\n".join(said) + "\n"
+
+
+def label_budgets(study: Study, width: int = 100) -> list[str]:
+    """Return lines that say what a label budget counts; none if all arms of the study have the same.
+
+    Args:
+        study: as it was run.
+        width: columns per line.
+    """
+    budget, evaluation = study.finetuning.labels, study.evaluation
+    budgets = [{level.settings.get(LABELS, budget) for level in study.levels(name)} for name in study.factors]
+    if all(len(levels) == 1 for levels in budgets):
+        return []
+    sentence = (
+        "A label budget counts the labelled subjects of fine-tuning, of which a fifth (at least 2, at most "
+        f"{evaluation.selection:,}) validates. The {evaluation.calibration:,} calibration subjects that set the "
+        "operating threshold are labelled apart."
+    )
+    return _filled([sentence], width)
+
+
+def left_out(beyond: Mapping[str, Sequence[object]]) -> list[str]:
+    """Return a line that names stored levels and replicates of which nothing is shown; no line if there are none.
+
+    Args:
+        beyond: factor -> levels, ``replicate`` -> numbers.
+    """
+    parts = [f"{name} {', '.join(map(str, labels))}" for name, labels in beyond.items()]
+    return [f"Left out, because the study as it was last run does not have them: {'; '.join(parts)}."] if parts else []
+
+
+def _primary(summary: Summary, wording: Wording, estimate: Estimate, index: int) -> list[str]:
+    if math.isnan(estimate.value):
+        why = f" ({estimate.reason})" if estimate.reason else ""
+        return [f"{estimate.name} is undefined{why}."] if summary.levels else [f"{estimate.name} is undefined."]
+    note = f" ({estimate.reason})" if estimate.reason else ""
+    verdict = f": {estimate.verdict}{note}" if estimate.verdict else ""
+    said = [f"{wording.sentence(estimate)}, from {estimate.replicates} replicates{verdict}."]
+    on_auc = summary.primary_on_auc[index] if index < len(summary.primary_on_auc) else None
+    if on_auc is None:
+        return said
+    parts = [f"On the AUC itself that is {_mean(on_auc, '+')}"]
+    z = _level_of_z(summary, estimate)
+    if not math.isnan(z) and summary.target_specificity < 1:
+        values = (estimate.value, *interval(estimate))
+        counts = 100 * sensitivity_loss(z, values, summary.target_specificity)
+        shown = f"{counts[0]:+.0f}" + ("" if math.isnan(counts[1]) else f" [{counts[1]:+.0f}, {counts[2]:+.0f}]")
+        parts.append(
+            f"in missed cases {shown} per 100 people with the disease at a specificity of "
+            f"{summary.target_specificity:g} (binormal model)"
+        )
+    return [*said, f"{', and '.join(parts)}."]
+
+
+def _flips(wording: Wording, primary: Estimate, others: Sequence[Estimate]) -> list[str]:
+    """What among estimates of the same quantity has the other sign and leaves out 0."""
+    if math.isnan(primary.value) or primary.value == 0:
+        return []
+    same = [
+        one for one in others if wording.quantity(one) == wording.quantity(primary) and leaves_out_0(*interval(one))
+    ]
+    flipped = [one for one in same if one.value * primary.value < 0]
+    if same and not flipped:
+        return [f"In none of the {len(same)} other arms whose interval leaves out 0 is the sign another."]
+    return [] if not flipped else [f"The sign flips: {_named(wording, flipped)}."]
+
+
+def _design(primary: Estimate) -> list[str]:
+    """Whether a material effect would have been seen, from the half-width of the interval."""
+    low, high = interval(primary)
+    margin = primary.margin
+    if margin is None or math.isnan(low) or math.isinf(high - low):
+        return []
+    half, scale = (high - low) / 2, on_scale(primary.scale)
+    if half < margin:
+        return [
+            f"The design could have seen a material effect: its interval reaches {half:.3f} to either side, less than "
+            f"the margin of {margin:g}{scale}, so that an effect beyond {margin + half:.3f} would show as material."
+        ]
+    return [
+        f"The design could not tell a material effect from a negligible one: its interval reaches {half:.3f} to either "
+        f"side, and the margin is {margin:g}{scale}."
+    ]
+
+
+def _worth(wording: Wording, estimates: Sequence[Estimate], primary: Sequence[Estimate]) -> list[str]:
+    """What pretraining was worth: at the arm of the primary estimate where the study has that, else in all arms."""
+    found = [one for one in estimates if one.kind == "worth"]
+    if not found:
+        return ["What pretraining was worth is not among the estimands."] if estimates else []
+    near = [one for one in found if any(_agree(one.arm, main.arm) for main in primary)] or found
+    parts = f"Worth of pretraining: {_named(wording, near)}"
+    positive = sum(leaves_out_0(*interval(one)) > 0 for one in near)
+    return [f"{parts}; {positive} of {len(near)} above 0."]
+
+
+def _secondary(wording: Wording, estimates: Sequence[Estimate]) -> list[str]:
+    said = []
+    for verdict in ORDER:
+        if group := [one for one in estimates if one.verdict == verdict]:
+            count = f"{len(group)} of {len(estimates)} secondary estimates"
+            notes = {one.reason for one in group if one.reason}
+            note = f" ({notes.pop()})" if len(notes) == 1 and verdict == NOT_RESOLVED else ""
+            said.append(f"{verdict.capitalize()}: {count}, {_named(wording, group)}{note}.")
+    return said
+
+
+def _exploratory(estimates: Sequence[Estimate]) -> list[str]:
+    known = [one for one in estimates if not math.isnan(one.low)]
+    if not known:
+        return []
+    signs = [leaves_out_0(one.low, one.high) for one in known]
+    return [
+        f"Of {len(known)} exploratory estimates with a 95 % interval {signs.count(0)} include 0, {signs.count(1)} lie "
+        f"above it and {signs.count(-1)} below."
+    ]
+
+
+def _aucs(summary: Summary, primary: Estimate) -> list[str]:
+    """The AUC of every subgroup of the primary estimate, because differences are read beside levels."""
+    rows = [row for row in summary.levels if _agree(row.arm, primary.arm)]
+    parts = []
+    for name in primary.subgroups:
+        means = [row.subgroups[name]["auc"] for row in rows if name in row.subgroups]
+        means = [mean for mean in means if not math.isnan(mean.value)]
+        if len(means) == 1:
+            parts.append(f"{name} {_mean(means[0])}")
+        elif means:
+            low, high = (choose(means, key=lambda mean: mean.value) for choose in (min, max))
+            parts.append(f"{name} from {_mean(low)} to {_mean(high)}")
+    where = "in its arm" if len(rows) == 1 else "in its arms, at every level of the other factors"
+    if not parts:
+        return ["No arm is finished."]
+    return [f"AUC {where}: {'; '.join(parts)}."]
+
+
+def _level_of_z(summary: Summary, primary: Estimate) -> float:
+    """The mean z of the subgroups of an estimate over its arms; NaN where none is finished."""
+    from scipy.special import ndtri
+
+    rows = [row for row in summary.levels if _agree(row.arm, primary.arm)]
+    means = [row.subgroups[name]["auc"].value for row in rows for name in primary.subgroups if name in row.subgroups]
+    known = [math.sqrt(2) * float(ndtri(mean)) for mean in means if 0 < mean < 1]
+    return sum(known) / len(known) if known else math.nan
+
+
+def _agree(arm: Mapping[str, object], other: Mapping[str, object]) -> bool:
+    """Whether two arms have the same levels of the factors that both fix."""
+    return all(arm[name] == other[name] for name in arm.keys() & other.keys())
+
+
+def table_of(estimates: Sequence[Estimate], most: int) -> Table:
+    """Return a table of at most so many estimates: the primary ones, the secondary ones, then the others."""
+    from biasprop.estimands import ESTIMANDS
+    from biasprop.report.tables import DASH, bounds, empty_table
+    from biasprop.report.tables import number as shown
+
+    ordered = sorted(estimates, key=lambda one: ROLES.index(one.role))[:most]
+    adjusted = any(one.role == "secondary" for one in estimates)
+    table = empty_table("Estimates: * primary, + secondary; exploratory ones have no verdict")
+    for name in ("estimand", "arm"):
+        table.add_column(name, overflow="fold")
+    for name in ("value", "95 % interval", *(["deciding interval"] if adjusted else []), "reps"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for one in ordered:
+        kind = ESTIMANDS[one.kind]
+        cells = [shown(one.value, kind.digits, kind.tested), bounds(one.low, one.high, kind.tested)]
+        cells += [bounds(one.zone_low, one.zone_high, kind.tested)] if adjusted else []
+        mark = {"primary": "*", "secondary": "+"}.get(one.role, "")
+        table.add_row(one.name + mark, place(one.subgroups, one.arm) or DASH, *cells, str(one.replicates), one.verdict)
+    return table
+
+
+def _named(wording: Wording, estimates: Sequence[Estimate]) -> str:
+    """Estimates with their numbers; of many the count and the range of values."""
+    if len(estimates) <= MAX_NAMED:
+        return "; ".join(f"{one.name} ({wording.place(one)}) {number(one)}" for one in estimates)
+    names = list(dict.fromkeys(one.name for one in estimates))
+    values = [one.value for one in estimates if not math.isnan(one.value)]
+    shown = f"{len(estimates)} estimates of {names[0]}" if len(names) == 1 else f"{len(estimates)} estimates"
+    return f"{shown}, from {min(values):+.3f} to {max(values):+.3f}" if values else shown
+
+
+def _mean(mean: Mean, sign: str = "") -> str:
+    bounds = "" if math.isnan(mean.low) else f" [{mean.low:{sign}.3f}, {mean.high:{sign}.3f}]"
+    return f"{mean.value:{sign}.3f}{bounds}"
+
+
+def _filled(sentences: Sequence[str], width: int) -> list[str]:
+    return textwrap.wrap(" ".join(sentences), width, break_on_hyphens=False, break_long_words=False)

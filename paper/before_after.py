@@ -1,0 +1,137 @@
+"""The primary answers that studies gave before, beside the present ones: ``earlier_answers.toml`` and the results."""
+
+from __future__ import annotations
+
+import json
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from biasprop.component import Definition, InputError
+from paper.markdown import escaped, filled, table
+
+FILE = Path(__file__).with_name("earlier_answers.toml")
+
+FORMAT = 1
+"""Raised when the keys of the JSON change."""
+
+NOT_RUN = "not run again yet"
+
+
+class Now(Definition):
+    """The estimate of the present study that has the same quantity."""
+
+    name: str
+    """Name of the estimand."""
+    arm: dict[str, str | int | float]
+    """Factor -> level."""
+
+
+class Earlier(Definition):
+    """A primary answer that a study gave before."""
+
+    study: str
+    """Name of the study."""
+    quantity: str
+    """The primary estimand as it was then."""
+    scale: str = "z"
+    """Scale of the value."""
+    recipe: str
+    """With which numerics and, where it matters, seed it was computed."""
+    value: float
+    """The estimate."""
+    interval: Annotated[tuple[float, float], Field(min_length=2, max_length=2)] | None = None
+    """Its 95 % interval."""
+    verdict: str = ""
+    """Its verdict, in the words of then."""
+    now: Now
+    """Where the same quantity is found now."""
+    why: str
+    """What is different now."""
+
+
+def read(file: Path = FILE) -> list[Earlier]:
+    """Return the earlier answers, in the order of the file.
+
+    Raises:
+        InputError: it cannot be read, or an entry is wrong.
+    """
+    try:
+        entries = tomllib.loads(file.read_text(encoding="utf-8"))["answer"]
+        return TypeAdapter(list[Earlier]).validate_json(json.dumps(entries))  # whose arrays are tuples
+    except (OSError, ValueError, KeyError, ValidationError) as error:
+        raise InputError(f"{file}: {error}") from error
+
+
+def compared(earlier: Sequence[Earlier], results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return earlier and present answers as JSON values.
+
+    Args:
+        earlier: from :func:`read`.
+        results: study -> its JSON; those of an earlier version of the study have to be left out.
+    """
+    rows = []
+    for one in earlier:
+        estimates = results[one.study]["estimates"] if one.study in results else None
+        same = next((found for found in estimates or () if _is(found, one.now)), None)
+        primary = [_estimate(found) for found in estimates or () if found["role"] == "primary"]
+        before = one.model_dump(mode="json", exclude={"now"})
+        rows.append(
+            {
+                **before,
+                "run_again": estimates is not None,
+                "now": _estimate(same) if same else None,
+                "primary": primary,
+            }
+        )
+    return {"format": FORMAT, "answers": rows}
+
+
+def _is(found: Mapping[str, Any], now: Now) -> bool:
+    return found["name"] == now.name and found["arm"] == dict(now.arm)
+
+
+def _estimate(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: found[name] for name in ("name", "kind", "scale", "value", "low", "high", "verdict")}
+
+
+def page(value: Mapping[str, Any], generated: str) -> str:
+    """The page: one row per earlier answer.
+
+    Args:
+        value: from :func:`compared`.
+        generated: the first line, which says what writes it.
+    """
+    head = ("study", "quantity", "recipe", "before", "verdict", "now", "primary estimand now", "what is different")
+    rows = []
+    for row in value["answers"]:
+        interval = row["interval"] or (None, None)
+        now = NOT_RUN if not row["run_again"] else (_number(row["now"]) if row["now"] else "not among its estimands")
+        primary = "; ".join(f"{one['name']}: {_number(one)}, {one['verdict']}" for one in row["primary"])
+        before = _number({"value": row["value"], "low": interval[0], "high": interval[1], "scale": row["scale"]})
+        missing = NOT_RUN if not row["run_again"] else "none: exploratory"
+        then = [row["study"], row["quantity"], row["recipe"], before, row["verdict"] or "-"]
+        rows.append([*then, now, primary or missing, row["why"]])
+    parts = [generated, "# Answers before and now", filled(escaped(INTRODUCTION))]
+    return "\n\n".join([*parts, table(head, rows, left=(0, 1, 2, 4, 6, 7))]) + "\n"
+
+
+INTRODUCTION = (
+    "The primary answer of every study with earlier recipes, and the same quantity with the present one, with 95 % "
+    "intervals. Verdicts before were those of tests (erased, persists, not resolved); a zone, from one interval, has "
+    "replaced them."
+)
+
+
+def _number(found: Mapping[str, Any]) -> str:
+    from biasprop.report.tables import bounds, number
+
+    numbers = (found[name] for name in ("value", "low", "high"))
+    value, low, high = (math.nan if one is None else float(one) for one in numbers)
+    interval = "" if math.isnan(low) else f" {bounds(low, high, signed=True)}"
+    scale = "" if found["scale"] == "z" else f" ({found['scale']})"
+    return number(value, 3, signed=True) + interval + scale
