@@ -135,8 +135,8 @@ def _parse_value(text: str) -> Any:
 
 
 def _without_effect(assignment: str, location: Location, table: dict[str, Any]) -> list[str]:
-    """Why an assignment changes nothing: every level of a factor, or every setting of a sample, sets its key, or a table
-    that the key is in."""
+    """Why an assignment changes nothing: every level of a factor, or every setting, sets its key, or a table that the
+    key is in."""
     for name, factor in read_factors(table).items():
         if key := _set_by_all(factor, location):
             return [
