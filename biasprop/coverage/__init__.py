@@ -2,7 +2,8 @@
 
 ``python -m biasprop.coverage`` prints them. ``simulated`` draws studies from a known truth with the variances,
 correlations and skewness of stored ones, ``intervals`` counts how often the package's intervals contain that truth,
-``verdicts`` how often its verdicts are wrong. To check another interval, add a ``Candidate`` and its cases in
+``verdicts`` how often its verdicts are wrong, ``stability`` how often the share of sampled settings with one sign is in
+its interval. To check another interval, add a ``Candidate`` and its cases in
 ``intervals``; to check another verdict, add a rate in ``verdicts.rates``. Nothing is imported here.
 """
 

@@ -32,6 +32,7 @@ from biasprop.estimands.halving_budget import HalvingBudget
 from biasprop.estimands.interaction import Interaction
 from biasprop.estimands.label_efficiency import LabelEfficiency
 from biasprop.estimands.retention import Retention
+from biasprop.estimands.sign_share import SignShare
 from biasprop.estimands.swap_contrast import SwapContrast
 from biasprop.statistics.estimand import Estimand
 
@@ -47,6 +48,7 @@ ESTIMANDS: Mapping[str, type[Estimand]] = {
     "amplification": Amplification,
     "exchange_rate": ExchangeRate,
     "label_efficiency": LabelEfficiency,
+    "sign_share": SignShare,
 }
 """Kind -> class."""
 

@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from biasprop.estimands import ESTIMANDS
+from biasprop.statistics.stability import NOT_ROBUST, ROBUST
 from biasprop.statistics.summary import Estimate, LevelRow, Summary, place, where
-from biasprop.statistics.verdict import ERASED, NOT_REACHED, NOT_RESOLVED, PERSISTS, REACHED, REVERSED
+from biasprop.statistics.verdict import ERASED, NEGLIGIBLE, NOT_REACHED, NOT_RESOLVED, PERSISTS, REACHED, REVERSED
 
 if TYPE_CHECKING:
     from biasprop.study.study import Study
 
-ORDER = (PERSISTS, REVERSED, ERASED, NOT_RESOLVED, REACHED, NOT_REACHED)
+ORDER = (PERSISTS, REVERSED, ERASED, NOT_RESOLVED, REACHED, NOT_REACHED, ROBUST, NOT_ROBUST, NEGLIGIBLE)
 
 LABELS = ("finetuning", "labels")
 """Key of the label budget."""

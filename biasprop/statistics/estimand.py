@@ -104,8 +104,8 @@ class Estimand(Definition):
 
     sign: Literal["positive", "negative", "either"] | None = None
     """The expected sign. Left out: positive for swap_contrast and retention (a mix skewed to A favours A),
-    amplification and exchange_rate, either for the others; negative where positive is meant and a low value of the
-    scale is the better one."""
+    amplification, exchange_rate and sign_share, either for the others; negative where positive is meant and a low
+    value of the scale is the better one."""
 
     primary: bool = False
     """The one estimand that is tested unadjusted at 5 %; Holm's procedure covers the others."""
@@ -118,9 +118,11 @@ class Estimand(Definition):
     """Unit of its values; empty for a difference on the estimand's scale."""
     digits: ClassVar[int] = 3
     """Decimals of its values in tables."""
-    interval: ClassVar[Literal["t", "Fieller", "order", "none"]] = "t"
-    """Interval over replicates: Student's t of a mean, Fieller's of a ratio of means, or order statistics of a median
-    (:mod:`biasprop.statistics.intervals`)."""
+    interval: ClassVar[Literal["t", "Fieller", "order", "generalised", "none"]] = "t"
+    """Interval over replicates: Student's t of a mean, Fieller's of a ratio of means, order statistics of a median
+    (:mod:`biasprop.statistics.intervals`), or the generalised one of a share (:mod:`biasprop.statistics.stability`)."""
+    over_settings: ClassVar[bool] = False
+    """Whether it is of the differences between sampled settings, so that a study needs a ``[sample]``."""
     tested: ClassVar[bool] = True
     """Whether it is compared with 0 and with a margin. If not, it defines :meth:`untested`."""
 

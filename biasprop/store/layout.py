@@ -55,7 +55,7 @@ class Layout:
     selection: int
     calibration: int
     coords: Mapping[str, Coord] = field(default_factory=dict)
-    """Non-index coords: name -> (dims, values); a factor, or ``replicate``, can only be the first dim; None is a missing
+    """Non-index coords: name -> (dims, values); a factor or ``replicate`` can only be the first dim; None is a missing
     number."""
 
     @property
