@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
-from biasprop.statistics import contrasts
+from biasprop.statistics import contrasts, stability
 from biasprop.statistics.estimand import Arm, Estimand, FactorName, Inputs, Level, LevelName, RefersTo, Values
 from biasprop.statistics.intervals import t_interval
-from biasprop.statistics.stability import MIN_SETTINGS, NOT_ROBUST, ROBUST, ROBUST_SHARE, sign_share
+from biasprop.statistics.stability import MIN_SETTINGS, NOT_ROBUST, ROBUST, ROBUST_SHARE
 from biasprop.statistics.verdict import NEGLIGIBLE, NOT_RESOLVED, zone
 
 if TYPE_CHECKING:
@@ -103,6 +104,14 @@ class SignShare(Estimand):
         arm, reference = self.arms(inputs)
         return Values(inputs.values.sel(arm).values - inputs.values.sel(reference).values)
 
+    def true_effects(self, effects: NDArray[np.float64]) -> stability.SignShare:
+        """Return the distribution of the true effects of settings.
+
+        Args:
+            effects: [setting], as observed; none missing.
+        """
+        return stability.sign_share(effects, self.replicate_sd, self.replicate_sd_from - 1, self.expected)
+
     def untested(self, contrast: Paired, empty: Estimate) -> Estimate:
         """Return the share with its interval, and whether the effect is robust.
 
@@ -110,7 +119,7 @@ class SignShare(Estimand):
         least .8), not robust (it is below), or not resolved.
         """
         effects = contrast.values[~np.isnan(contrast.values)]
-        found = sign_share(effects, self.replicate_sd, self.replicate_sd_from - 1, self.expected)
+        found = self.true_effects(effects)
         mean = t_interval(effects)
         reasons = [contrast.reason]
         if len(effects) < MIN_SETTINGS:

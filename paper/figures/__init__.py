@@ -17,6 +17,7 @@ from paper.figures import (
     phase_diagram,
     share_curves,
     skew_against_auc,
+    stability,
     test_mix,
 )
 
@@ -30,6 +31,7 @@ FIGURES: dict[str, tuple[Callable[..., Any], str]] = {
     "test_mix": (test_mix.draw, test_mix.CAPTION),
     "forest": (forest.draw, forest.CAPTION),
     "eigenvalue_crossing": (eigenvalue_crossing.draw, eigenvalue_crossing.CAPTION),
+    "stability": (stability.draw, stability.CAPTION),
     "known_answer": (known_answer.draw, known_answer.CAPTION),
 }
 """Name -> function that draws it, and its caption."""

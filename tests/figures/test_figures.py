@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from biasprop.estimands import estimand
 from biasprop.report import figures, plotting
 from biasprop.report.figures import FIGURES, contact_sheet, draw_all, forest, skipped
 from biasprop.statistics.estimate import Estimate, estimates
@@ -37,7 +38,29 @@ def cube() -> xr.Dataset:
 @pytest.fixture(scope="module")
 def cubes(cube: xr.Dataset) -> dict[str, xr.Dataset]:
     """The cube, or what of it a figure has room for."""
-    return dict.fromkeys(FIGURES, cube) | {"test_mix": cube.sel(labels=[200])}
+    settings = synthetic_cube(ONE_BUDGET, replicates=12, subjects=60)
+    levers = {"setting_dose": np.linspace(1, 2, 12), "setting_input_scale": ["fixed", "image", "cohort"] * 4}
+    settings = settings.assign_coords({name: ("replicate", values) for name, values in levers.items()})
+    return dict.fromkeys(FIGURES, cube) | {"test_mix": cube.sel(labels=[200]), "stability": settings}
+
+
+@pytest.fixture(scope="module")
+def studies(study: Study) -> dict[str, Study]:
+    """The study, or one that has what a figure shows."""
+    shares = [
+        estimand(
+            "sign_share",
+            name=f"share of settings in which {' and '.join(subgroups)} keep the sign",
+            subgroups=subgroups,
+            factor="pretraining",
+            reference="50/50",
+            at={"pretraining": "all light"},
+            replicate_sd=0.05,
+            replicate_sd_from=6,
+        )
+        for subgroups in (("light", "dark"), ("light",))
+    ]
+    return dict.fromkeys(FIGURES, study) | {"stability": study.model_copy(update={"estimands": tuple(shares)})}
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +82,10 @@ def rendered(monkeypatch: pytest.MonkeyPatch, tiles: contact_sheet.Tiles) -> Non
 @pytest.mark.usefixtures("rendered")
 @pytest.mark.parametrize("name", FIGURES)
 def test_draws_with_deterministic_bytes(
-    name: str, cubes: dict[str, xr.Dataset], found: list[Estimate], study: Study, tmp_path: Path
+    name: str, cubes: dict[str, xr.Dataset], found: list[Estimate], studies: dict[str, Study], tmp_path: Path
 ) -> None:
     for turn in ("first", "second"):
-        files = plotting.save(FIGURES[name](cubes[name], found, study), tmp_path / turn / name)
+        files = plotting.save(FIGURES[name](cubes[name], found, studies[name]), tmp_path / turn / name)
         assert [file.suffix for file in files] == [".svg", ".pdf", ".png"]
     for file in files:
         assert file.read_bytes() == (tmp_path / "first" / file.name).read_bytes()
@@ -71,12 +94,14 @@ def test_draws_with_deterministic_bytes(
 
 @pytest.mark.usefixtures("rendered")
 @pytest.mark.parametrize("name", FIGURES)
-def test_fits_the_page(name: str, cubes: dict[str, xr.Dataset], found: list[Estimate], study: Study) -> None:
+def test_fits_the_page(
+    name: str, cubes: dict[str, xr.Dataset], found: list[Estimate], studies: dict[str, Study]
+) -> None:
     """Nothing is cut off: every text lies inside the figure, also where estimands have long names."""
     from matplotlib.text import Text
 
     longer = [replace(estimate, name=f"{estimate.name} of everybody who was seen there") for estimate in found]
-    figure = FIGURES[name](cubes[name], longer, study)
+    figure = FIGURES[name](cubes[name], longer, studies[name])
     assert figure.get_figwidth() in (plotting.SINGLE, plotting.DOUBLE)
     plotting.lay_out(figure)
     with plotting.style():
@@ -132,6 +157,7 @@ def test_what_does_not_fit_is_left_out_with_a_reason(
         "skew_against_auc": "the study has no swap contrast on z among its estimands",
         "test_mix": "24 arms: at most 8 rows fit",
         "forest": "no estimate is defined (yet)",
+        "stability": "the study has no estimand over sampled settings",
     }
 
     no_budget = synthetic_cube(ONE_BUDGET, replicates=2, subjects=40, selection=8, calibration=40)

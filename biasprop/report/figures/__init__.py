@@ -25,6 +25,7 @@ from biasprop.report.figures import (
     phase_diagram,
     share_curves,
     skew_against_auc,
+    stability,
     test_mix,
 )
 from biasprop.report.figures.facets import measured
@@ -47,6 +48,7 @@ FIGURES: dict[str, Callable[..., Any]] = {
     "skew_against_auc": skew_against_auc.draw,
     "test_mix": test_mix.draw,
     "forest": forest.draw,
+    "stability": stability.draw,
 }
 RECORD = "drawn.json"
 """File beside the figures: a digest of what they were drawn from, the reasons why some are missing, and characters that
