@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -43,11 +43,10 @@ class Lever(Definition):
 
     key: str | None = None
     """Dotted key that is varied; left out where every level has a ``name`` and a ``set``."""
-    low: int | float | None = None
+    low: float | None = None
     """Smallest value; with ``high``."""
-    high: int | float | None = None
-    """Largest value. Values are whole numbers where the base condition has one, or where it has no value and both ends
-    are whole."""
+    high: float | None = None
+    """Largest value. Where the base condition has a whole number, values are whole numbers."""
     scale: Literal["linear", "log"] = "linear"
     """On which scale values of the range are equally probable."""
     levels: Annotated[
@@ -107,7 +106,9 @@ def read_lever(table: Mapping[str, Any] | Lever) -> ReadFactor:
         found = read_factor(given)
         if not found.problems and len(found.levels) == 1:
             return ReadFactor([], [Problem(("levels",), "has one level; a lever that is varied needs two or more")])
-        return found
+        every = enumerate(found.levels)
+        placed = [replace(x, written_at={k: ("levels", i, *at) for k, at in x.written_at.items()}) for i, x in every]
+        return ReadFactor(placed, found.problems)
     if len(ends) < 2:
         return ReadFactor([], [Problem((), "needs low and high, or levels")])
     key = given.get("key")
@@ -160,7 +161,7 @@ def _drawn(lever: Lever, u: float, base: Mapping[str, Any]) -> Level:
     if lever.low is None or lever.high is None:
         return levels[int(u * len(levels))]
     (key,) = levels[0].settings
-    value = _number(lever, u, whole=_is_whole(get_at(base, key), lever.low, lever.high))
+    value = _number(lever, u, whole=_is_whole(get_at(base, key)))
     return Level(value, {key: value}, {key: ()})
 
 
@@ -174,9 +175,8 @@ def _number(lever: Lever, u: float, whole: bool) -> int | float:
     return type(x)(min(max(x, low), high))
 
 
-def _is_whole(value: Any, low: int | float, high: int | float) -> bool:
-    """Whether a lever takes whole numbers: as the base condition has one, or, where that has no value, both ends."""
-    return all(isinstance(x, int) and not isinstance(x, bool) for x in ((low, high) if value == {} else (value,)))
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_number(value: Any) -> bool:
