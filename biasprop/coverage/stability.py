@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from biasprop.coverage.intervals import Row
-from biasprop.coverage.simulated import skewed
+from biasprop.coverage.simulated import normal_values, skewed
 from biasprop.statistics.stability import MIN_SETTINGS, ROBUST_SHARE, share_bounds
 
 SETTINGS = (MIN_SETTINGS, 24, 40)
@@ -37,13 +37,14 @@ def rows(seed: int, studies: int, settings: Sequence[int] = SETTINGS, skew: floa
         settings: numbers of settings.
         skew: of what a replicate adds; 0 is normal.
     """
-    generator = np.random.default_rng(seed)
     count = max(studies // FEWER, 10)
     found = []
+    truths = list(_truths())
     for n in settings:
-        for words, mean, spread, share in _truths():
-            parts = skewed(generator.standard_normal((count, n + REPLICATES)), skew)
-            effects = mean + spread * generator.standard_normal((count, n)) + parts[:, :n]
+        values = normal_values(seed, (len(truths), count, n + n + REPLICATES))
+        for (words, mean, spread, share), normal in zip(truths, values, strict=True):
+            parts = skewed(normal[:, n:], skew)
+            effects = mean + spread * normal[:, :n] + parts[:, :n]
             sd = parts[:, n:].std(axis=1, ddof=1)
             low, high = share_bounds(effects, sd, REPLICATES - 1)
             # A true share of 1 is an upper limit that only tau = 0 gives.

@@ -12,7 +12,6 @@ from pydantic import Field
 
 from biasprop.statistics import contrasts, stability
 from biasprop.statistics.estimand import Arm, Estimand, FactorName, Inputs, Level, LevelName, RefersTo, Values
-from biasprop.statistics.intervals import t_interval
 from biasprop.statistics.stability import MIN_SETTINGS, NOT_ROBUST, ROBUST, ROBUST_SHARE
 from biasprop.statistics.verdict import NEGLIGIBLE, NOT_RESOLVED, zone
 
@@ -118,6 +117,8 @@ class SignShare(Estimand):
         Verdicts: negligible (the mean over settings is inside the margin), robust (the interval of the share is at
         least .8), not robust (it is below), or not resolved.
         """
+        from biasprop.statistics.intervals import t_interval  # here, because a plan needs no xarray
+
         effects = contrast.values[~np.isnan(contrast.values)]
         found = self.true_effects(effects)
         mean = t_interval(effects)

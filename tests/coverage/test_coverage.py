@@ -128,6 +128,7 @@ def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeyp
     found = json.loads(capsys.readouterr().out)
     assert {"interval", "estimand", "replicates", "coverage", "error", "width"} <= set(found["intervals"][0])
     assert {"error", "rate", "limit", "passes"} <= set(found["verdicts"][0])
+    assert {"interval", "estimand", "replicates", "coverage", "passes"} <= set(found["stability"][0])
 
 
 @pytest.mark.parametrize(
@@ -147,6 +148,7 @@ def test_what_fails_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: py
     row = Row("t", "gap", 3, True, 1.0, 0.90, 0.0022, 0.95, 1.0)
     monkeypatch.setattr("biasprop.coverage.intervals.rows", lambda *given, **more: [row])
     monkeypatch.setattr("biasprop.coverage.verdicts.rates", lambda *given, **more: [Rate("x", 3, True, 0, 0.05, 9)])
+    monkeypatch.setattr("biasprop.coverage.stability.rows", lambda *given, **more: [row])
     monkeypatch.setattr(command, "REPLICATES", (3,))
     assert command.main([]) == 3
     assert "coverage=0.9" in capsys.readouterr().err
