@@ -16,6 +16,7 @@ from biasprop.report.plotting import (
     SUBGROUP_COLOURS,
     NotApplicable,
     inner_ticks,
+    legend,
     page,
     plain,
     style,
@@ -70,6 +71,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figur
     for (left, right), one in zip(grid, rows, strict=True):
         _effects(left, one, one.estimand)
         _coefficients(right, one, levers)
+    legend(figure, 2)
     return figure
 
 
@@ -86,7 +88,7 @@ def _effects(axes: Axes, one: Paired, estimand: Any) -> None:
     axes.set_title("\n".join([plain(estimand.name), plain(place(one.subgroups, one.arm))]))
     axes.set_xlabel("setting, by its effect")
     axes.set_ylabel(f"effect on {plain(estimand.scale)}")
-    axes.legend(loc="upper left")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     inner_ticks(axes, "x", "y")
 
 
