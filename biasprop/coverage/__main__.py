@@ -55,26 +55,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(given: argparse.Namespace) -> int:
     _check(given)
+    from biasprop.coverage import stability
     from biasprop.coverage.intervals import rows
     from biasprop.coverage.verdicts import rates
 
     skew: dict[str, Any] = {"skew": 0.0} if given.normal else {}
     covered = rows(given.seed, given.studies, REPLICATES, **skew)
     wrong, zones = rates(given.seed, given.studies, REPLICATES, **skew)
+    stable = stability.rows(given.seed, given.studies, **skew)
     if given.json:
-        found = {"intervals": covered, "verdicts": wrong}
+        found = {"intervals": covered, "verdicts": wrong, "stability": stable}
         shares = {name: [asdict(row) | {"passes": row.passes} for row in table] for name, table in found.items()}
         shares["zones"] = [asdict(row) for row in zones]
         print(json.dumps(_finite({"seed": given.seed, "studies": given.studies} | shares), allow_nan=False))
     else:
-        print(*_tables(covered, wrong, given.studies), *_zones(zones), sep="\n")
+        print(*_tables(covered, wrong, given.studies), *_zones(zones), "", *stability.lines(stable), sep="\n")
     if given.figure:
         from biasprop.coverage import ERRORS
         from biasprop.report.figures.coverage import draw
         from biasprop.report.plotting import save_as
 
         save_as(draw(covered, ERRORS), given.figure)
-    failed = [row for row in (*covered, *wrong) if row.offered and not row.passes]
+    failed = [row for row in (*covered, *wrong, *stable) if row.offered and not row.passes]
     if failed:
         print("offered by the package, but fails the check:", *failed, sep="\n", file=sys.stderr)
     return 3 if failed else 0

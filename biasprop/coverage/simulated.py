@@ -79,16 +79,9 @@ def simulate(
     Returns:
         z with dims (study, replicate, pretraining, subgroup, protocol, labels) and coords for the last four.
     """
-    import jax
-
-    from biasprop import keys
-
-    key = keys.stream(keys.replicate(seed, 0), keys.Stream.BOOTSTRAP)
     arms = len(PROTOCOLS) * len(BUDGETS)
     shape = (studies, replicates, 3, 2, 2 + arms)
-    count = -(-int(np.prod(shape)) // BLOCK)
-    blocks = [np.asarray(jax.random.normal(keys.at(key, i), (BLOCK,)), np.float64) for i in range(count)]
-    normal = np.concatenate(blocks)[: np.prod(shape)].reshape(shape)
+    normal = normal_values(seed, shape)
     parts = skewed(normal, np.broadcast_to(skew, (3, 2))[..., None])
     own = np.stack([ARM[..., 0]] * len(BUDGETS) + [ARM[..., 2]] + [ARM[..., 1]] * (len(BUDGETS) - 1), axis=-1)
     probe = np.arange(arms) < len(BUDGETS)
@@ -96,6 +89,18 @@ def simulate(
     deviation += parts[..., 2:] * own
     z = np.einsum("il,js,...ija->...lsa", OVER_MIXES, OVER_SUBGROUPS, deviation, optimize=True)
     return labelled(z.reshape(studies, replicates, *means.shape) + means)
+
+
+def normal_values(seed: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return standard normal values of a shape."""
+    import jax
+
+    from biasprop import keys
+
+    key = keys.stream(keys.replicate(seed, 0), keys.Stream.BOOTSTRAP)
+    count = -(-int(np.prod(shape)) // BLOCK)
+    blocks = [np.asarray(jax.random.normal(keys.at(key, i), (BLOCK,)), np.float64) for i in range(count)]
+    return np.concatenate(blocks)[: np.prod(shape)].reshape(shape)
 
 
 def labelled(z: NDArray[np.float64]) -> xr.DataArray:

@@ -39,6 +39,7 @@ from biasprop.estimands.label_efficiency import LabelEfficiency
 from biasprop.estimands.level_effect import LevelEffect
 from biasprop.estimands.own_representation import OwnRepresentation
 from biasprop.estimands.retention import Retention
+from biasprop.estimands.sign_share import SignShare
 from biasprop.estimands.swap_contrast import SwapContrast
 from biasprop.estimands.worth import Worth
 from biasprop.statistics.estimand import Estimand
@@ -58,6 +59,7 @@ ESTIMANDS: Mapping[str, type[Estimand]] = {
     "amplification": Amplification,
     "exchange_rate": ExchangeRate,
     "label_efficiency": LabelEfficiency,
+    "sign_share": SignShare,
 }
 """Kind -> class."""
 

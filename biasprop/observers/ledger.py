@@ -72,7 +72,8 @@ def load_or_compute(
     schedule: Schedule | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> list[Entry]:
-    """The ledger of every generator and encoder of a study: from its store, else from the user's cache, else computed.
+    """The ledger of every generator and encoder of a study: from its store, else from the user's cache, else computed;
+    empty for a study whose generator differs between replicates (``[sample]``).
 
     Args:
         study: the study.
@@ -83,6 +84,8 @@ def load_or_compute(
     """
     from biasprop.store.ledger import read
 
+    if study.sample:  # every replicate has a generator of its own, so no row would hold for an arm
+        return []
     stored = read(store) if store else None
     entries, notes = [], {arm.key: arm.note for arm in _arms(study) if arm.note}
     for condition, where in _conditions(study):
@@ -125,6 +128,8 @@ def places(study: Study, entries: Sequence[Entry]) -> list[Place]:
     """
     from biasprop.statistics.decomposition import Place
 
+    if study.sample:
+        return []
     ledgers = {_key(entry.condition): entry.ledger for entry in entries}
     arms = _arms(study)
     even = {(arm.pretraining, arm.finetuning): arm.levels for arm in reversed(arms) if arm.even}

@@ -129,8 +129,8 @@ class Estimand(Definition):
 
     sign: Literal["positive", "negative", "either"] | None = None
     """The expected sign. Left out: positive for swap_contrast and retention (a mix skewed to A favours A),
-    own_representation, worth, amplification and exchange_rate, either for the others and with ``minus``; negative where
-    positive is meant and a low value of the scale is the better one."""
+    own_representation, worth, amplification, exchange_rate and sign_share, either for the others and with ``minus``;
+    negative where positive is meant and a low value of the scale is the better one."""
 
     primary: bool = False
     """The one estimand whose 95 % interval decides its verdict."""
@@ -147,10 +147,10 @@ class Estimand(Definition):
     """Unit of its values; empty for a difference on the estimand's scale."""
     digits: ClassVar[int] = 3
     """Decimals of its values in tables."""
-    interval: ClassVar[Literal["t", "Fieller", "inverse t"]] = "t"
+    interval: ClassVar[Literal["t", "Fieller", "inverse t", "generalised"]] = "t"
     """Interval over replicates: Student's t of a mean, Fieller's of a ratio of means
-    (:mod:`biasprop.statistics.intervals`), or the inverse of a t test for labels read off a curve
-    (:mod:`biasprop.statistics.curves`)."""
+    (:mod:`biasprop.statistics.intervals`), the inverse of a t test for labels read off a curve
+    (:mod:`biasprop.statistics.curves`), or the generalised one of a share (:mod:`biasprop.statistics.stability`)."""
     phrase: ClassVar[str] = "{name}{place} is {number}"
     """An estimate in one plain sentence, without its full stop; :mod:`biasprop.report.wording` fills it in.
 
@@ -159,6 +159,8 @@ class Estimand(Definition):
     that name something of the study stand in words: ``{subgroups[0]}``, ``{reference}``, ``{skewed[1]}``. Of
     ``[grows|shrinks|changes]`` the first is said where the interval lies above 0 and the second where it lies below,
     both with a number without sign, and the third where it includes 0."""
+    over_settings: ClassVar[bool] = False
+    """Whether it is of the differences between sampled settings, so that a study needs a ``[sample]``."""
     tested: ClassVar[bool] = True
     """Whether its interval may be compared with a margin, so that it can be primary or secondary."""
     default_margin: ClassVar[float | None] = None

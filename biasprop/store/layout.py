@@ -55,7 +55,8 @@ class Layout:
     selection: int
     calibration: int
     coords: Mapping[str, Coord] = field(default_factory=dict)
-    """Non-index coords: name -> (dims, values); a factor can only be the first dim; None is a missing number."""
+    """Non-index coords: name -> (dims, values); a factor or ``replicate`` can only be the first dim; None is a missing
+    number."""
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -216,6 +217,8 @@ def left_out(stored: Layout, levels: Mapping[str, Sequence[Label]], replicates: 
 
 def _merge_coord(name: str, factors: list[Factor], stored: Layout, wanted: Layout) -> Coord:
     dims, values = (wanted if name in wanted.coords else stored).coords[name]
+    if dims[0] == "replicate":  # the store and the study begin with the same ones
+        return dims, max((layout.coords[name][1] for layout in (stored, wanted) if name in layout.coords), key=len)
     merged = next((factor for factor in factors if factor.name == dims[0]), None)
     if merged is None:
         return dims, list(values)

@@ -4,7 +4,8 @@ In reading order; :mod:`.load` calls the stages that lead from a file to a study
 
 1. :mod:`.source` parses the text; :mod:`.toml_lines` finds the line of every key, :mod:`.location` is a key as a path.
 2. :mod:`.overrides` applies ``--scale``, ``--set`` and ``--replicates`` to the parsed tables.
-3. :mod:`.conditions`, :mod:`.factors` and :mod:`.study` define a study: one condition, what is varied, the whole.
+3. :mod:`.conditions`, :mod:`.factors`, :mod:`.sample` and :mod:`.study` define a study: one condition, what is varied,
+   what is drawn for each replicate, the whole.
 4. :mod:`.atoms` puts subgroups in the place of groups.
 5. :mod:`.validate` makes a study of the tables, or lists every problem, by the :mod:`.checks`; :mod:`.problems`
    defines a problem, :mod:`.messages` its text. :mod:`.schema` writes the JSON schema, for editors.

@@ -1,4 +1,5 @@
-"""Coordinates of the cube beyond its dims: shares, cohort sizes, objectives and labels that levels of a factor set."""
+"""Coordinates of the cube beyond its dims: shares, cohort sizes, objectives and labels that levels of a factor set, and
+the levers of sampled settings."""
 
 from __future__ import annotations
 
@@ -12,13 +13,14 @@ from biasprop.population import rosters
 from biasprop.population.shifts import score_noise
 from biasprop.study.factors import EVALUATION_SHIFTS
 from biasprop.study.location import Location
+from biasprop.study.sample import coordinate
 
 if TYPE_CHECKING:
     from biasprop.study.conditions import Conditions, Pretraining
     from biasprop.study.study import Study
 
 Coord = tuple[tuple[str, ...], list[Any]]
-"""Dims and values; the first dim may be a factor."""
+"""Dims and values; the first dim may be a factor or ``replicate``."""
 
 SKEW_MATCHED: Location = ("finetuning", "skew_matched")
 """The key that gives the labelled subjects the shares of the pretraining cohort."""
@@ -27,7 +29,14 @@ SKEW_MATCHED: Location = ("finetuning", "skew_matched")
 def coords(study: Study) -> dict[str, Coord]:
     """The coordinates that a study has, by name."""
     every = {name: make(study) for name, make in COORDS.items()}
-    return {name: coord for name, coord in every.items() if coord is not None}
+    return {name: coord for name, coord in every.items() if coord is not None} | _settings(study)
+
+
+def _settings(study: Study) -> dict[str, Coord]:
+    """Values of the levers of a sample, [replicate]; see :mod:`biasprop.study.sample`."""
+    found = study.settings()[: study.replicates]
+    levers = study.sample.levers if study.sample else ()
+    return {coordinate(name): (("replicate",), [setting.values[name] for setting in found]) for name in levers}
 
 
 def _share(study: Study) -> Coord | None:

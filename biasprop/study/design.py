@@ -63,18 +63,26 @@ def cells(study: Study, only: Mapping[str, Sequence[Label]] | None = None) -> li
         only: factor -> levels to keep, from :func:`parse_choices`; a factor left out keeps all its levels.
     """
     chosen = {name: [x for x in study.levels(name) if _level_is_chosen(name, x.label, only)] for name in study.factors}
+    settings = [_by_pretraining(study, chosen, setting) for setting in study.sampled()]  # one, or one for a replicate
+    return [
+        Cell(condition, replicate, tuple(arms), label)
+        for replicate in range(study.replicates)
+        for condition, label, arms in settings[replicate % len(settings)]
+    ]
+
+
+def _by_pretraining(
+    study: Study, chosen: Mapping[str, Sequence[Level]], setting: Mapping[str, Level]
+) -> list[tuple[PretrainingCondition, str, list[Arm]]]:
+    """The pretraining conditions of a setting, each with its label and arms."""
     grouped: dict[str, tuple[PretrainingCondition, str, list[Arm]]] = {}
     for levels in combinations(chosen):
-        conditions = study.with_levels(levels)
+        conditions = study.with_levels({**levels, **setting})
         pretraining = conditions.pretraining_condition()
         arm = Arm({name: level.label for name, level in levels.items()}, conditions.finetuning_condition())
         key = content(pretraining.model_dump(mode="json"))
         grouped.setdefault(key, (pretraining, _cell_label(levels), []))[2].append(arm)
-    return [
-        Cell(condition, replicate, tuple(arms), label)
-        for replicate in range(study.replicates)
-        for condition, label, arms in grouped.values()
-    ]
+    return list(grouped.values())
 
 
 def is_chosen(arm: Arm, only: Mapping[str, Sequence[Label]] | None) -> bool:
@@ -137,6 +145,8 @@ def layout(study: Study) -> Layout:
                 (level.label, content({".".join(map(str, key)): get_at(dumped, key) for key in level.settings}))
             )
         factors.append(Factor(name, tuple(levels)))
+    if study.sample:
+        every += [study.with_levels(setting) for setting in study.sampled()]
     return Layout(
         factors=tuple(factors),
         replicates=study.replicates,
@@ -159,8 +169,8 @@ def bytes_per_cell(study: Study) -> float:
         (memory.cached_members(stage, largest) * memory.images_per_subject(stage) for stage in stages), default=0
     )
     labels = max(int(arm.condition.finetuning.labels) for cell in every for arm in cell.arms)
-    conditions = [cell.condition for cell in every if cell.replicate == 0]
-    return max(memory.image_bytes(condition, cohort, labels, study.evaluation) for condition in conditions)
+    conditions = {id(cell.condition): cell.condition for cell in every}  # replicates of one setting share theirs
+    return max(memory.image_bytes(condition, cohort, labels, study.evaluation) for condition in conditions.values())
 
 
 def largest_cohort(every: Sequence[Cell]) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 from biasprop import NUMERICS
 from biasprop.population.coupling import COUPLING
+from biasprop.study.location import Location, dotted
 
 
 def digest(
@@ -17,6 +18,7 @@ def digest(
     seed: int,
     subgroups: Sequence[str],
     factors: Sequence[str],
+    settings: Sequence[Mapping[Location, Any]],
     smoke: bool,
     scale: str | None,
     assigned: Mapping[str, Any],
@@ -32,6 +34,7 @@ def digest(
         seed: of the study.
         subgroups: their names in order, which is the order of a dim.
         factors: names of the factors, which are dims.
+        settings: what each sampled setting sets; they cannot be added to, because another size has other settings.
         smoke: whether the numbers were made small.
         scale: name of the scale, if one was applied.
         assigned: the overrides of the command line, dotted key -> value.
@@ -50,6 +53,8 @@ def digest(
         "set": dict(assigned),
         "numerics": NUMERICS,
     }
+    if settings:
+        content["settings"] = [{dotted(key): value for key, value in setting.items()} for setting in settings]
     if len(subgroups) > 2:
         content["coupling"] = COUPLING
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)

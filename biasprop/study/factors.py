@@ -47,6 +47,9 @@ _LEVEL_SCHEMA = {
     ]
 }
 
+LEVELS_SCHEMA = {"type": "array", "minItems": 1, "items": _LEVEL_SCHEMA}
+"""JSON schema of a list of levels."""
+
 
 class Factor(Definition):
     """One thing that is varied; it is a dim of the cube."""
@@ -56,7 +59,7 @@ class Factor(Definition):
     levels: Annotated[
         tuple[Any, ...],
         Field(min_length=1, max_length=MAX_LEVELS),
-        WithJsonSchema({"type": "array", "minItems": 1, "items": _LEVEL_SCHEMA}),
+        WithJsonSchema(LEVELS_SCHEMA),
     ]
     """Values of ``key``, or tables ``{ name = "...", set = { "dotted.key" = value, ... } }`` that set several keys."""
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from biasprop.component import InputError
-from biasprop.study.factors import read_factors
+from biasprop.study.factors import ReadFactor, read_factors
 from biasprop.study.location import Location, dotted, parse_key, set_at
 from biasprop.study.problems import suggestion
+from biasprop.study.sample import read_levers
 from biasprop.study.source import MAX_DEPTH, Source, exceeded_limit
 from biasprop.study.toml_lines import line_of_overlong_key
 
@@ -134,15 +135,27 @@ def _parse_value(text: str) -> Any:
 
 
 def _without_effect(assignment: str, location: Location, table: dict[str, Any]) -> list[str]:
-    """Why an assignment changes nothing: every level of a factor sets its key, or a table that the key is in."""
+    """Why an assignment changes nothing: every level of a factor, or every setting, sets its key, or a table that the
+    key is in."""
     for name, factor in read_factors(table).items():
-        keys = [next((k for k in level.settings if location[: len(k)] == k), ()) for level in factor.levels]
-        if keys and all(keys):
+        if key := _set_by_all(factor, location):
             return [
-                f"--set {assignment}: has no effect, because every level of the factor {name} sets {dotted(keys[0])}; "
+                f"--set {assignment}: has no effect, because every level of the factor {name} sets {dotted(key)}; "
                 f"choose levels with --only {name}=LEVEL or change them with --set factors.{name}.levels=[...]"
             ]
+    for name, lever in read_levers(table).items():
+        if key := _set_by_all(lever, location):
+            return [
+                f"--set {assignment}: has no effect, because every setting of the sample sets {dotted(key)}; "
+                f"change the lever with --set sample.levers.{name}=..."
+            ]
     return []
+
+
+def _set_by_all(factor: ReadFactor, location: Location) -> Location:
+    """The key that all levels set and the location is in; empty if there is none."""
+    keys = [next((k for k in level.settings if location[: len(k)] == k), ()) for level in factor.levels]
+    return keys[0] if keys and all(keys) else ()
 
 
 def _text_at(table: Any, location: Location) -> Any:

@@ -14,6 +14,7 @@ from biasprop.hardware import device
 from biasprop.status import TO_DO, Status
 from biasprop.study.arm_status import ArmStatus, arm_status, cells_done
 from biasprop.study.design import Cell, bytes_per_cell
+from biasprop.study.sample import settings_table
 from biasprop.study.study import Study
 from biasprop.study.timings import Timings, duration, guessed_arm, guessed_pretraining
 
@@ -54,6 +55,8 @@ class Plan:
     """Stores of the same study under other digests."""
     resolves: str
     """Smallest contrast that the design can resolve, in words."""
+    settings: tuple[str, ...]
+    """Table of the sampled settings; empty without a sample."""
 
     def line(self) -> str:
         """The plan in one line."""
@@ -74,6 +77,10 @@ class Plan:
             f"store        {self.store} ({self.state})",
             *(f"             other version of this study: {other}" for other in self.others),
             f"resolves     {self.resolves}",
+            *(
+                [f"settings     {len(self.settings) - 1}, setting k in replicate k alone", *self.settings]
+                * bool(self.settings)
+            ),
         ]
 
     def _time(self) -> str:
@@ -130,6 +137,7 @@ def plan(
         difficulty=tuple(dict.fromkeys(cell.condition.generator.difficulty.words for cell in cells)),
         others=_other_stores(study, store),
         resolves=_resolves(study, estimates) if resolution else "",
+        settings=tuple(settings_table(study.settings()[: study.replicates])),
     )
 
 

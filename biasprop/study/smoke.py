@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 from biasprop.estimands import ESTIMANDS
 from biasprop.statistics.estimand import references
 from biasprop.study.location import Location, get_at
+from biasprop.study.sample import read_lever
 
 if TYPE_CHECKING:
+    from biasprop.study.factors import Level
     from biasprop.study.study import Study
 
 STRUCTURE: dict[str, int] = {
@@ -67,34 +69,55 @@ def small_table(table: Mapping[str, Any], study: Study, plain: Study) -> dict[st
     small = copy.deepcopy(dict(table)) | base
     small["replicates"] = min(REPLICATES, table["replicates"])
     small.pop("scale", None)
-    renamed: dict[str, dict[Any, Any]] = {}
-    for name, factor in small["factors"].items():
-        every = _settings(plain, name)
-        ladder = _ladder(every)
-        renamed[name] = {}
-        for index, (level, settings) in enumerate(zip(factor["levels"], every, strict=True)):
-            new = {key: ladder.get((key, _number(value)), _small(value)) for key, value in settings.items()}
-            if isinstance(level, dict) and "set" in level:
-                written = dict(zip(new, level["set"], strict=True))
-                # A dumped model omits tables that are off, and nothing in them could be made small.
-                level["set"] |= {written[key]: value for key, value in new.items() if value != {}}
-                continue
-            (value,) = new.values()
-            if isinstance(value, dict) and "kind" not in value and (isinstance(level, str) or not value):
-                continue  # a preset by its name, which is the label and has no sizes; or a table that is off
-            factor["levels"][index] = value
-            if isinstance(level, int | float) and not isinstance(level, bool):
-                renamed[name][level] = value
+    renamed = {
+        name: _make_levels_small(factor["levels"], _settings(plain, plain.levels(name)))
+        for name, factor in small["factors"].items()
+    }
+    for name, lever in plain.sample.levers.items() if plain.sample else ():
+        written = small["sample"]["levers"][name]
+        if "levels" in written:
+            _make_levels_small(written["levels"], _settings(plain, read_lever(lever).levels))
+        elif (key := written["key"].rpartition(".")[2]) in STRUCTURE | MAX_VALUES:
+            rung = RUNGS.get(key, (STRUCTURE | MAX_VALUES)[key])
+            written |= {"low": rung, "high": 2 * rung}
     for estimand in small["estimands"]:
         _rename_levels(estimand, renamed)
     return small
 
 
-def _settings(study: Study, factor: str) -> list[Settings]:
-    """What each level of a factor sets, with defaults filled in."""
+def _make_levels_small(written: list[Any], every: Sequence[Settings]) -> dict[Any, Any]:
+    """Replace the levels of a factor, or of a lever, by small ones, in place.
+
+    Args:
+        written: the levels as the study file has them.
+        every: what each sets.
+
+    Returns:
+        Number -> small number, of levels that are numbers.
+    """
+    ladder = _ladder(every)
+    renamed: dict[Any, Any] = {}
+    for index, (level, settings) in enumerate(zip(written, every, strict=True)):
+        new = {key: ladder.get((key, _number(value)), _small(value)) for key, value in settings.items()}
+        if isinstance(level, dict) and "set" in level:
+            keys = dict(zip(new, level["set"], strict=True))
+            # A dumped model omits tables that are off, and nothing in them could be made small.
+            level["set"] |= {keys[key]: value for key, value in new.items() if value != {}}
+            continue
+        (value,) = new.values()
+        if isinstance(value, dict) and "kind" not in value and (isinstance(level, str) or not value):
+            continue  # a preset by its name, which is the label and has no sizes; or a table that is off
+        written[index] = value
+        if isinstance(level, int | float) and not isinstance(level, bool):
+            renamed[level] = value
+    return renamed
+
+
+def _settings(study: Study, levels: Sequence[Level]) -> list[Settings]:
+    """What each level sets, with defaults filled in."""
     every = []
-    for level in study.levels(factor):
-        dumped = study.with_levels({factor: level}).tables()
+    for level in levels:
+        dumped = study.with_levels({"": level}).tables()
         every.append({key: get_at(dumped, key) for key in level.settings})
     return every
 

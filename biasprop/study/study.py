@@ -20,6 +20,7 @@ from biasprop.study.conditions import Conditions
 from biasprop.study.digest import digest
 from biasprop.study.factors import MAX_FACTORS, Factor, Level, read_factor, with_settings
 from biasprop.study.location import dotted
+from biasprop.study.sample import SETTING, Sample, Setting, settings
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class Study(Conditions):
     exploratory: bool = False
     """Whether the study tests nothing, for instance because its data had been seen before its estimands were stated: no
     estimand is primary or secondary then."""
+    sample: Sample | None = Field(default=None, exclude_if=lambda sample: sample is None)
+    """Levers of the base condition that differ between replicates; left out, all replicates have one."""
     scale: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Named tables of overrides for larger machines, nested as the study is."""
 
@@ -86,6 +89,7 @@ class Study(Conditions):
             seed=self.seed,
             subgroups=self.subgroups,
             factors=tuple(self.factors),
+            settings=[setting.level.settings for setting in self.settings()],
             smoke=origin.smoke,
             scale=origin.scale,
             assigned=origin.assigned,
@@ -99,6 +103,16 @@ class Study(Conditions):
     def levels(self, factor: str) -> list[Level]:
         """The levels of one factor, in the study's order."""
         return read_factor(self.factors[factor]).levels
+
+    def settings(self) -> list[Setting]:
+        """The settings of the sample, of which the first ones are run if there are fewer replicates; empty without a
+        sample."""
+        return settings(self.sample, self.base_table()) if self.sample else []
+
+    def sampled(self) -> list[dict[str, Level]]:
+        """What :meth:`with_levels` puts into the base condition of each replicate: its setting, as a level beside
+        those of the factors; one entry, nothing, for all replicates without a sample."""
+        return [{SETTING: setting.level} for setting in self.settings()[: self.replicates]] or [{}]
 
     def store(self, out: str | Path = "results") -> Path:
         """Folder of the study's cube.

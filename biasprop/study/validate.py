@@ -11,10 +11,12 @@ from biasprop.study.checks.estimands import estimand_problems
 from biasprop.study.checks.factors import factor_problems, grid_problem
 from biasprop.study.checks.fields import value_problems
 from biasprop.study.checks.levels import OccurringConditions, base_problems, combination_problems, level_problems
+from biasprop.study.checks.sample import sample_problems
 from biasprop.study.conditions import Conditions
 from biasprop.study.factors import read_factors
 from biasprop.study.overrides import merge
 from biasprop.study.problems import Problem
+from biasprop.study.sample import settings
 from biasprop.study.study import Study
 
 
@@ -40,7 +42,10 @@ def validate(table: dict[str, Any]) -> tuple[Study | None, list[Problem]]:
     if too_large := grid_problem(table, factors):
         return None, [*problems, too_large]
     if conditions is not None:
-        occurring = OccurringConditions(base, conditions, factors)
+        problems += sample_problems(table, factors, base)
+        sampled = study.sample if study is not None and not problems else None
+        drawn = [setting.level for setting in settings(sampled, conditions.tables())] if sampled else ()
+        occurring = OccurringConditions(base, conditions, factors, drawn)
         problems += base_problems(in_base, occurring)
         problems += level_problems(occurring, factors, problems)
         if study is not None and not problems:

@@ -19,6 +19,7 @@ from paper.figures import (
     phase_diagram,
     share_curves,
     skew_against_auc,
+    stability,
     test_mix,
     worth,
 )
@@ -36,6 +37,7 @@ FIGURES: dict[str, tuple[Callable[..., Any], str]] = {
     "forest": (forest.draw, forest.CAPTION),
     "eigenvalue_crossing": (eigenvalue_crossing.draw, eigenvalue_crossing.CAPTION),
     "injected_skew": (injected_skew.draw, injected_skew.CAPTION),
+    "stability": (stability.draw, stability.CAPTION),
     "known_answer": (known_answer.draw, known_answer.CAPTION),
 }
 """Name -> function that draws it, and its caption."""

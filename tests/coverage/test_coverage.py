@@ -172,6 +172,7 @@ def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeyp
     assert {"interval", "estimand", "replicates", "coverage", "error", "width"} <= set(found["intervals"][0])
     assert {"error", "rate", "limit", "passes"} <= set(found["verdicts"][0])
     assert {"estimand", "effect", "replicates", "shares", "right"} == set(found["zones"][0])
+    assert {"interval", "estimand", "replicates", "coverage", "passes"} <= set(found["stability"][0])
 
 
 @pytest.mark.parametrize(
@@ -193,6 +194,7 @@ def test_what_fails_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: py
     monkeypatch.setattr(
         "biasprop.coverage.verdicts.rates", lambda *given, **more: ([Rate("x", 3, True, 0, 0.05, 9)], [])
     )
+    monkeypatch.setattr("biasprop.coverage.stability.rows", lambda *given, **more: [row])
     monkeypatch.setattr(command, "REPLICATES", (3,))
     assert command.main([]) == 3
     assert "coverage=0.9" in capsys.readouterr().err

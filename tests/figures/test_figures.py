@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from biasprop.estimands import estimand
 from biasprop.report import figures, plotting
 from biasprop.report.figures import FIGURES, contact_sheet, draw_all, forest, skipped
 from biasprop.statistics.estimate import Estimate, estimates
@@ -43,21 +44,39 @@ def cubes(cube: xr.Dataset) -> dict[str, xr.Dataset]:
     }
     injected = cube.sel(labels=[200]).assign_coords(noisy)
     distances = cube.rename(labels="distance").assign_coords(distance=["10 mm", "35 mm", "35 mm, broad"])
+    settings = synthetic_cube(ONE_BUDGET, replicates=12, subjects=60)
+    levers = {"setting_dose": np.linspace(1, 2, 12), "setting_input_scale": ["fixed", "image", "cohort"] * 4}
+    settings = settings.assign_coords({name: ("replicate", values) for name, values in levers.items()})
     return dict.fromkeys(FIGURES, cube) | {
         "test_mix": cube.sel(labels=[200]),
         "injected_skew": injected,
         "contrast_by_level": distances,
+        "stability": settings,
     }
 
 
 @pytest.fixture(scope="module")
 def studies(study: Study) -> dict[str, Study]:
-    """The study, or one that states a contrast at every level of the factor that a figure needs."""
+    """The study, or one that has what a figure shows."""
     everywhere = study.estimands[1].model_copy(update={"primary": True})
     factors = {"distance" if name == "labels" else name: factor for name, factor in study.factors.items()}
     factors["distance"] = factors["distance"].model_copy(update={"key": None})
     other = study.model_copy(update={"estimands": (everywhere,), "factors": factors})
-    return dict.fromkeys(FIGURES, study) | {"contrast_by_level": other}
+    shares = [
+        estimand(
+            "sign_share",
+            name=f"share of settings in which {' and '.join(subgroups)} keep the sign",
+            subgroups=subgroups,
+            factor="pretraining",
+            reference="50/50",
+            at={"pretraining": "all light"},
+            replicate_sd=0.05,
+            replicate_sd_from=6,
+        )
+        for subgroups in (("light", "dark"), ("light",))
+    ]
+    stable = study.model_copy(update={"estimands": tuple(shares)})
+    return dict.fromkeys(FIGURES, study) | {"contrast_by_level": other, "stability": stable}
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +175,7 @@ def test_what_does_not_fit_is_left_out_with_a_reason(
         "contrast_by_level": "no factor but the label budget has numbers for levels, with a contrast on z at each",
         "worth": "the study has no worth of pretraining among its estimands",
         "forest": "no estimate is defined (yet)",
+        "stability": "the study has no estimand over sampled settings",
     }
 
     no_budget = synthetic_cube(ONE_BUDGET, replicates=2, subjects=40, selection=8, calibration=40)

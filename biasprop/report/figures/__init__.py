@@ -27,6 +27,7 @@ from biasprop.report.figures import (
     phase_diagram,
     share_curves,
     skew_against_auc,
+    stability,
     test_mix,
     worth,
 )
@@ -53,6 +54,7 @@ FIGURES: dict[str, Callable[..., Any]] = {
     "worth": worth.draw,
     "forest": forest.draw,
     "injected_skew": injected_skew.draw,
+    "stability": stability.draw,
 }
 RECORD = "drawn.json"
 """File beside the figures: a digest of what they were drawn from, the reasons why some are missing, and characters that

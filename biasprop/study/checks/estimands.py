@@ -65,6 +65,8 @@ def estimand_problems(
     for index, estimand in enumerate(estimands):
         location: Location = ("estimands", index)
         wrong = _reference_problems(estimand, known, labels)
+        if _kind(estimand).over_settings and "sample" not in table:
+            wrong.append(Problem(("kind",), "needs settings that differ; add a table [sample] to the study"))
         if names[index] in names[:index]:
             wrong.insert(0, Problem(("name",), f"{names[index]!r} is also the name of an earlier estimand"))
         wrong = wrong or _order_problems(estimand, factors) or _mistakes(estimand, labels)

@@ -33,14 +33,14 @@ def factor_problems(table: Mapping[str, Any], factors: Mapping[str, ReadFactor])
     owners: dict[Location, str] = {}
     for name, factor in factors.items():
         location: Location = ("factors", name)
-        if why := _name_problem(name):
+        if why := name_problem(name, "factor"):
             problems.append(Problem(location, why))
         problems += [problem.below(location) for problem in factor.problems]
         for index, level in enumerate(factor.levels):
             for key in level.settings:
                 inside = level.written_at[key]
                 place: Location = (*location, "levels", index, *inside) if inside else (*location, "key")
-                if why := _key_problem(key, table):
+                if why := key_problem(key, table):
                     problems.append(Problem(place, why))
                     continue
                 for other, owner in owners.items():
@@ -61,23 +61,28 @@ def grid_problem(table: Mapping[str, Any], factors: Mapping[str, ReadFactor]) ->
     if count > MAX_COMBINATIONS:
         message = f"make {count} combinations of levels; at most {MAX_COMBINATIONS} are allowed"
         return Problem(("factors",), message)
-    replicates = table.get("replicates")
+    sample, replicates = table.get("sample"), table.get("replicates")
+    size = sample.get("size") if isinstance(sample, dict) else None
+    if isinstance(size, int) and count * size > MAX_COMBINATIONS:
+        message = f"is {size}; with {count} combinations of levels that makes {count * size} conditions; at most "
+        return Problem(("sample", "size"), f"{message}{MAX_COMBINATIONS} are allowed")
     if isinstance(replicates, int) and count * replicates > MAX_ARMS:
         message = f"is {replicates}; with {count} combinations of levels that makes {count * replicates} arms; at most "
         return Problem(("replicates",), f"{message}{MAX_ARMS} are allowed")
     return None
 
 
-def _name_problem(name: str) -> str | None:
-    """Why a factor cannot have this name, or None."""
+def name_problem(name: str, what: str) -> str | None:
+    """Why a factor or a lever (``what``) cannot have this name, or None."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        return "cannot be the name of a factor, a dimension of the cube: use lower-case letters, digits and _"
-    if name in RESERVED:
+        of_cube = {"factor": "a dimension", "lever": "a coordinate"}[what]
+        return f"cannot be the name of a {what}, {of_cube} of the cube: use lower-case letters, digits and _"
+    if what == "factor" and name in RESERVED:
         return "cannot be the name of a factor; the cube uses this name itself"
     return None
 
 
-def _key_problem(key: Location, table: Mapping[str, Any]) -> str | None:
+def key_problem(key: Location, table: Mapping[str, Any]) -> str | None:
     """Why a level cannot set this key, or None."""
     roots = (*PRETRAINING_SIDE, *FINETUNING_SIDE)
     if key[0] not in roots and key[:2] != EVALUATION_SHIFTS:

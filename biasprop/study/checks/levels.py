@@ -1,4 +1,5 @@
-"""The conditions that occur, one level of every factor put into the base condition, and what is wrong with them.
+"""The conditions that occur, one level of every factor and one sampled setting, if there are any, put into the base
+condition, and what is wrong with them.
 
 No model is trained under the base condition itself, nor with one level alone where other factors have levels too. They
 are checked because a problem found there has one key and one line, but it counts only if a condition that occurs has it
@@ -18,6 +19,7 @@ from biasprop.study.conditions import Conditions
 from biasprop.study.factors import Level, ReadFactor, with_settings
 from biasprop.study.location import Location, dotted
 from biasprop.study.problems import Problem
+from biasprop.study.sample import SETTING
 
 Positions = tuple[int, ...]
 """Position of one level of every factor: a condition that occurs."""
@@ -30,11 +32,20 @@ class OccurringConditions:
         base: the tables of the base condition, as the file has them.
         conditions: the base condition.
         factors: of the study; those without levels are left out.
+        settings: of the study's sample, if it has one; a condition that occurs has one of them.
     """
 
-    def __init__(self, base: dict[str, Any], conditions: Conditions, factors: Mapping[str, ReadFactor]) -> None:
+    def __init__(
+        self,
+        base: dict[str, Any],
+        conditions: Conditions,
+        factors: Mapping[str, ReadFactor],
+        settings: Sequence[Level] = (),
+    ) -> None:
         self.base, self.conditions = base, conditions
         self.factors = {name: factor.levels for name, factor in factors.items() if factor.levels}
+        if settings:
+            self.factors[SETTING] = list(settings)
         self._checked: dict[Positions, tuple[Conditions | None, list[Problem]]] = {}
         self._filled = conditions.tables()
         self._symmetries: dict[Positions, list[Problem]] = {}
@@ -134,7 +145,7 @@ def combination_problems(occurring: OccurringConditions, estimands: Sequence[Est
         levels = occurring.levels(positions)
         if conditions is None or wrong:
             where = ", ".join(f"{name} = {level.label!r}" for name, level in levels.items())
-            problems += [Problem(("factors",), f"with {where}: {dotted(p.location)}: {p.what}") for p in wrong]
+            problems += [Problem(_set_by(levels, p), f"with {where}: {dotted(p.location)}: {p.what}") for p in wrong]
             continue
         all_conditions.append(conditions)
         problems += _budget_problems(conditions, levels)
@@ -142,6 +153,13 @@ def combination_problems(occurring: OccurringConditions, estimands: Sequence[Est
         *_cube_problems([occurring.conditions, *all_conditions]),
         *_scale_problems(estimands, all_conditions),
     ]
+
+
+def _set_by(levels: Mapping[str, Level], problem: Problem) -> Location:
+    """The lever of a sample that sets the key of a problem, else all factors."""
+    setting = levels[SETTING] if SETTING in levels else Level("", {}, {})
+    place = next((setting.written_at[key] for key in setting.settings if problem.location[: len(key)] == key), None)
+    return ("factors",) if place is None else ("sample", *place)
 
 
 def _budget_problems(conditions: Conditions, levels: Mapping[str, Level]) -> list[Problem]:
@@ -154,7 +172,8 @@ def _budget_problems(conditions: Conditions, levels: Mapping[str, Level]) -> lis
     message += "more subjects would be labelled than pretrained on"
     for name, level in levels.items():
         if key in level.settings:
-            return [Problem(("factors", name), f"level {level.label!r}: {message}")]
+            place: Location = ("sample", *level.written_at[key]) if name == SETTING else ("factors", name)
+            return [Problem(place, f"{SETTING if name == SETTING else 'level'} {level.label!r}: {message}")]
     return [Problem(key, message)]
 
 
