@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from biasprop.statistics.estimand import Arm, Estimand, Inputs, Level, RefersTo, Values
-
-if TYPE_CHECKING:
-    import xarray as xr
+from biasprop.estimands.one_subgroup import OneSubgroup
+from biasprop.statistics.estimand import Arm, Inputs, Level, RefersTo, Values
 
 
-class Difference(Estimand):
+class Difference(OneSubgroup):
     """difference: level of a subgroup at the arm - its level at another arm."""
 
     kind: Literal["difference"] = "difference"
     """What is measured."""
-
-    subgroup: Annotated[str | None, RefersTo("subgroup")] = None
-    """The subgroup; left out, there is one estimate for each subgroup."""
 
     minus: Annotated[Arm, Field(min_length=1), RefersTo("arm")]
     """The other arm, which is subtracted: factor -> level. A factor left out is that of the arm itself."""
@@ -30,17 +25,9 @@ class Difference(Estimand):
         if self.minus.items() <= self.at.items():
             yield "at must not be the arm that is subtracted: the difference from itself is 0 by definition"
 
-    def subgroup_sets(self, known: Sequence[str]) -> list[tuple[str, ...]]:
-        """Return the subgroup, or every subgroup by itself."""
-        return [(self.subgroup,)] if self.subgroup is not None else [(name,) for name in known]
-
     def is_reference(self, arm: Arm, levels: Mapping[str, Sequence[Level]]) -> bool:
         """Return whether an arm is the one that is subtracted."""
         return self.minus.items() <= arm.items()
-
-    def reduce(self, values: xr.DataArray, subgroups: tuple[str, ...]) -> xr.DataArray:
-        """Return the levels of the subgroup."""
-        return values.sel(subgroup=subgroups[0], drop=True)
 
     def arms(self, inputs: Inputs) -> list[Arm]:
         """Return both arms."""

@@ -53,7 +53,8 @@ class Values(NamedTuple):
     """Values of an estimand at one arm, one per replicate."""
 
     values: xr.DataArray | NDArray[Any]
-    """[replicate], or [replicate, budget] for a curve; numerators if there is a denominator."""
+    """[replicate], or [replicate, budget] for a curve, or [replicate, subgroup] of several subgroups; numerators if
+    there is a denominator."""
     denominator: xr.DataArray | NDArray[Any] | None = None
     """[replicate], of a ratio of means."""
     budgets: tuple[float, ...] = ()
@@ -67,7 +68,8 @@ class Inputs(NamedTuple):
 
     measures: xr.Dataset
     values: xr.DataArray
-    """[replicate, factors] on the estimand's scale, of the subgroups (:meth:`Estimand.reduce`)."""
+    """[replicate, factors], or [replicate, factors, subgroup] of several subgroups, on the estimand's scale
+    (:meth:`Estimand.reduce`)."""
     arm: Arm
     subgroups: tuple[str, ...]
 
@@ -118,9 +120,12 @@ class Estimand(Definition):
     """Unit of its values; empty for a difference on the estimand's scale."""
     digits: ClassVar[int] = 3
     """Decimals of its values in tables."""
-    interval: ClassVar[Literal["t", "Fieller", "order", "none"]] = "t"
-    """Interval over replicates: Student's t of a mean, Fieller's of a ratio of means, or order statistics of a median
-    (:mod:`biasprop.statistics.intervals`)."""
+    interval: ClassVar[Literal["t", "Fieller", "order", "simultaneous", "none"]] = "t"
+    """Interval over replicates: Student's t of a mean, Fieller's of a ratio of means, order statistics of a median
+    (:mod:`biasprop.statistics.intervals`), or simultaneous ones of several subgroups
+    (:mod:`biasprop.statistics.simultaneous`)."""
+    of_groups: ClassVar[bool] = True
+    """Whether it is also of groups of several subgroups where the study file names no subgroup."""
     tested: ClassVar[bool] = True
     """Whether it is compared with 0 and with a margin. If not, it defines :meth:`untested`."""
 
@@ -216,7 +221,7 @@ class Estimand(Definition):
             subgroups: one entry of :meth:`subgroup_sets`.
 
         Returns:
-            [factors, replicate].
+            [factors, replicate], or [factors, replicate, subgroup] where the estimand needs all of them.
         """
 
     @abstractmethod
