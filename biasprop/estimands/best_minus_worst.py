@@ -67,13 +67,13 @@ class BestMinusWorst(Estimand):
 
         The subgroups of the estimate are the best and the worst; the reason names them.
         """
-        empty = replace(empty, method="simultaneous t")
+        empty = replace(empty, method="simultaneous t", verdict="")
+        if len(contrast.subgroups) < 2:
+            return replace(empty, reason="there is only one subgroup")
         values = contrast.values.reshape(len(contrast.values), -1)
         values = values[~np.isnan(values).any(axis=1)]
         if not len(values):
             return empty
-        if len(contrast.subgroups) < 2:
-            return replace(empty, reason="there is only one subgroup")
         found = mean_range(values)
         best, worst = (contrast.subgroups[int(k)] for k in (found.largest, found.smallest))
         reasons = [contrast.reason, f"best {best}, worst {worst}; biased upwards: which they are is read off the data"]
@@ -85,6 +85,5 @@ class BestMinusWorst(Estimand):
             value=float(found.value),
             low=float(found.low),
             high=float(found.high),
-            verdict="",
             reason="; ".join(part for part in reasons if part),
         )

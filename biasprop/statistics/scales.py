@@ -54,5 +54,6 @@ def _rows(measures: xr.Dataset, estimand: Estimand) -> list[OnScales]:
             means[name] = Mean(found.value, found.low, found.high, int((~np.isnan(contrast.values)).sum()))
             if np.isnan(found.value):
                 reasons[name] = contrast.reason or found.reason
-        rows.append(OnScales(estimand.name, row[0].subgroups, row[0].arm, means, reasons))
+        signs = {np.sign(mean.low) for mean in means.values() if mean.low > 0 or mean.high < 0}
+        rows.append(OnScales(estimand.name, row[0].subgroups, row[0].arm, means, reasons, len(signs) > 1))
     return rows

@@ -113,13 +113,8 @@ class OnScales:
     """Scale -> value with its plain 95 % interval; NaN where the scale is not defined."""
     reasons: dict[str, str]
     """Scale -> why there is no value; scales that have one are left out."""
-
-    @property
-    def disagree(self) -> bool:
-        """Whether intervals that leave out 0 have different signs."""
-        return any(mean.low > 0 for mean in self.scales.values()) and any(
-            mean.high < 0 for mean in self.scales.values()
-        )
+    disagree: bool
+    """Whether intervals that leave out 0 have different signs."""
 
 
 @dataclass(frozen=True)
