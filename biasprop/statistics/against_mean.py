@@ -29,10 +29,9 @@ def against_mean(measures: xr.Dataset, estimands: Sequence[Estimand]) -> list[Ag
         values = values[~np.isnan(values).any(axis=1)]
         if values.shape[1] < 2:
             continue  # the arm is not in the store, or there is one subgroup
-        numbers = np.stack(
-            minus_mean(values) if len(values) else np.full((3, len(contrast.subgroups)), np.nan), axis=-1
-        )
-        for subgroup, (value, low, high) in zip(contrast.subgroups, numbers.tolist(), strict=True):
+        missing = np.full(values.shape[1], np.nan)
+        columns = minus_mean(values) if len(values) else (missing, missing, missing)
+        for subgroup, value, low, high in zip(contrast.subgroups, *(c.tolist() for c in columns), strict=True):
             mean = Mean(value, low, high, len(values))
             rows.append(AgainstMean(contrast.estimand.name, contrast.arm, contrast.estimand.scale, subgroup, mean))
     return rows
