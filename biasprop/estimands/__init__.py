@@ -34,8 +34,11 @@ from biasprop.estimands.halving_budget import HalvingBudget
 from biasprop.estimands.interaction import Interaction
 from biasprop.estimands.joint_effect import JointEffect
 from biasprop.estimands.label_efficiency import LabelEfficiency
+from biasprop.estimands.level_effect import LevelEffect
+from biasprop.estimands.own_representation import OwnRepresentation
 from biasprop.estimands.retention import Retention
 from biasprop.estimands.swap_contrast import SwapContrast
+from biasprop.estimands.worth import Worth
 from biasprop.statistics.estimand import Estimand
 
 ESTIMANDS: Mapping[str, type[Estimand]] = {
@@ -44,6 +47,9 @@ ESTIMANDS: Mapping[str, type[Estimand]] = {
     "excess_gap": ExcessGap,
     "swap_contrast": SwapContrast,
     "common_gap": CommonGap,
+    "own_representation": OwnRepresentation,
+    "level_effect": LevelEffect,
+    "worth": Worth,
     "difference": Difference,
     "retention": Retention,
     "halving_budget": HalvingBudget,

@@ -94,6 +94,10 @@ class Estimand(Definition):
     at: NamedArm = Field(default={})
     """The arm: factor -> level. A factor left out gives one estimate for each of its levels."""
 
+    minus: NamedArm = Field(default={})
+    """Another arm, at which the same contrast is subtracted: factor -> level. A factor left out is that of the arm
+    itself."""
+
     scale: Annotated[str, NameOf(SCALES)] = "z"
     """z = sqrt(2) * inverse normal CDF of the AUC, or a metric: the AUC itself, sensitivity, Brier score ... Draws are
     averaged and contrasts taken on it. A name that begins with ``own_`` takes each subgroup's own threshold. Left out
@@ -106,11 +110,15 @@ class Estimand(Definition):
 
     sign: Literal["positive", "negative", "either"] | None = None
     """The expected sign. Left out: positive for swap_contrast and retention (a mix skewed to A favours A),
-    amplification and exchange_rate, either for the others; negative where positive is meant and a low value of the
-    scale is the better one."""
+    own_representation, worth, amplification and exchange_rate, either for the others and with ``minus``; negative where
+    positive is meant and a low value of the scale is the better one."""
 
     primary: bool = False
     """The one estimand that is tested unadjusted at 5 %; Holm's procedure covers the others."""
+
+    secondary: bool = False
+    """Whether it is one of the at most five named secondary estimands. All that are neither primary nor secondary are
+    exploratory."""
 
     runs_over: ClassVar[tuple[str, ...]] = ()
     """Fields whose factor the contrast runs over, so that ``at`` cannot fix a level of it."""
@@ -138,6 +146,10 @@ class Estimand(Definition):
                 for factor in self._contrasted()
                 if factor in (getattr(self, table) or {})
             ]
+        if self.minus and self.interval != "t":
+            problems.append(f"a {self.kind} is no mean of paired values, so nothing can be subtracted from it")
+        if self.minus and self.minus.items() <= self.at.items():
+            problems.append("at must not be the arm that is subtracted: the difference from itself is 0 by definition")
         if self.primary and not self.tested:
             problems.append(f"a {self.kind} has no test, so it cannot be primary")
         on_scale = self.tested and not self.unit
@@ -148,7 +160,8 @@ class Estimand(Definition):
         return self
 
     def _contrasted(self) -> tuple[str, ...]:
-        return tuple(getattr(self, field) for field in self.runs_over)
+        named = (getattr(self, field) for field in self.runs_over)
+        return tuple(name for name in named if name is not None)
 
     def problems(self) -> Iterable[str]:
         """Return what is wrong with the fields taken together."""
@@ -167,7 +180,9 @@ class Estimand(Definition):
         """The expected sign of the value: 1, -1, or 0 for either."""
         if self.sign:
             return {"positive": 1, "negative": -1, "either": 0}[self.sign]
-        return (1 if self.unit else SCALES[self.scale].direction) if self.favours_a else 0
+        if not self.favours_a or self.minus:
+            return 0
+        return 1 if self.unit else SCALES[self.scale].direction
 
     @property
     def pair(self) -> tuple[str, str] | None:
@@ -203,13 +218,18 @@ class Estimand(Definition):
             known: names of all subgroups.
         """
 
-    def is_reference(self, arm: Arm, levels: Mapping[str, Sequence[Level]]) -> bool:
+    def left_out(self, arm: Arm, levels: Mapping[str, Sequence[Level]]) -> bool:
         """Return whether an arm would be compared with itself, so that it gets no estimate.
 
         Args:
             arm: factor -> level.
             levels: factor -> its levels in the cube.
         """
+        subtracted = bool(self.minus) and self.minus.items() <= arm.items()
+        return subtracted or self.is_reference(arm, levels)
+
+    def is_reference(self, arm: Arm, levels: Mapping[str, Sequence[Level]]) -> bool:
+        """Return whether an arm is the reference of the kind; arguments as for :meth:`left_out`."""
         return False
 
     @abstractmethod

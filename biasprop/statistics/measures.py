@@ -35,7 +35,8 @@ def measure(cube: xr.Dataset, target_specificity: float, threshold_probability: 
         Per (factors, replicate, draw, subgroup): every metric of a subgroup, such as auc; on its link, such as z (with
         auc_moved, 0 or 1); at the subgroup's own_threshold, such as own_sensitivity; train_auc (of the labelled
         subjects themselves) and optimism (train_auc - auc). Per (factors, replicate, draw): threshold, every metric of
-        twins, such as flip_rate, and of every metric with a direction the worst subgroup, such as worst_auc; status.
+        twins, such as flip_rate, and of every metric with a direction the worst subgroup, such as worst_auc;
+        validation_auc, of the validation subjects of all subgroups together; status.
         Per (factors, replicate): separability. Per (factors, replicate, subgroup): pretext_loss. NaN (counts: 0) where
         a draw is missing. Per (factors, subgroup): ideal_z, see :func:`biasprop.statistics.ideal.ideal_z`. attrs:
         target_specificity, threshold_probability.
@@ -87,7 +88,8 @@ def _of_draws(
         "threshold_probability": np.full((len(scores), 1), threshold_probability),
     }
     per_subgroup: dict[str, NDArray] = {"own_threshold": own}
-    per_draw: dict[str, NDArray] = {"threshold": threshold}
+    validation = (cube["selection_score"].values[ok], cube["selection_label"].values[arm])
+    per_draw: dict[str, NDArray] = {"threshold": threshold, "validation_auc": _rows(auc, *validation)}
     for name, metric in METRICS.items():
         if metric.twins:
             per_draw[name] = _rows(metric.function, scores, *(needs[need][:, 0] for need in metric.needs))

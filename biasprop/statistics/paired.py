@@ -67,7 +67,7 @@ def paired(measures: xr.Dataset, estimand: Estimand) -> list[Paired]:
 
     Returns:
         One entry for each set of subgroups that it is taken of and each combination of the levels of its free factors.
-        Arms that would be compared with themselves (``Estimand.is_reference``) are left out.
+        Arms that would be compared with themselves (``Estimand.left_out``) are left out.
     """
     factors = [str(name) for name in measures["status"].dims if name not in ("replicate", "draw")]
     levels = {name: measures[name].values.tolist() for name in factors}
@@ -85,7 +85,7 @@ def paired(measures: xr.Dataset, estimand: Estimand) -> list[Paired]:
                 zip(free, chosen, strict=True)
             )
             arm = {name: at[name] for name in factors if name in at}  # in the study's order
-            if not estimand.is_reference(arm, levels):
+            if not estimand.left_out(arm, levels):
                 found.append(_paired(estimand, Inputs(measures, reduced, arm, subgroups), undefined))
     return found
 
@@ -100,7 +100,8 @@ def _paired(estimand: Estimand, inputs: Inputs, undefined: xr.DataArray) -> Pair
     """
     values, arm, subgroups = inputs.values, inputs.arm, inputs.subgroups
     absent = sorted(name for name in _named_factors(estimand) if name not in values.dims)
-    arms = [] if absent else estimand.arms(inputs)
+    both = [inputs, inputs._replace(arm=arm | estimand.minus)] if estimand.minus else [inputs]
+    arms = [] if absent else [needed for side in both for needed in estimand.arms(side)]
     levels = dict.fromkeys(item for needed_arm in arms for item in needed_arm.items())
     absent += [f"{name} = {level}" for name, level in levels if level not in values[name].values.tolist()]
     if absent:
@@ -108,10 +109,12 @@ def _paired(estimand: Estimand, inputs: Inputs, undefined: xr.DataArray) -> Pair
         return Paired(estimand, arm, subgroups, missing, None, (), f"not in the store: {', '.join(absent)}")
     if reason := _undefined(estimand, undefined, arms):
         return Paired(estimand, arm, subgroups, np.full(values.sizes["replicate"], np.nan), None, (), reason)
-    found = estimand.values(inputs)
-    reason = "; ".join(part for part in (_left_out(inputs.measures, values, arms), found.why) if part)
+    found, *subtracted = (estimand.values(side) for side in both)
+    whys = dict.fromkeys(one.why for one in (found, *subtracted))
+    reason = "; ".join(part for part in (_left_out(inputs.measures, values, arms), *whys) if part)
     denominator = None if found.denominator is None else np.asarray(found.denominator)
-    return Paired(estimand, arm, subgroups, np.asarray(found.values), denominator, found.budgets, reason)
+    difference = np.asarray(found.values) - sum(np.asarray(one.values) for one in subtracted)
+    return Paired(estimand, arm, subgroups, difference, denominator, found.budgets, reason)
 
 
 def _named_factors(estimand: Estimand) -> set[str]:
@@ -119,7 +122,7 @@ def _named_factors(estimand: Estimand) -> set[str]:
     named: set[str] = set()
     for field, what in references(type(estimand)).items():
         value = getattr(estimand, field)
-        if what in ("factor", "budget"):
+        if what in ("factor", "budget") and value is not None:
             named.add(value)
         elif what == "arm":
             named |= set(value or ())

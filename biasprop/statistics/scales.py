@@ -28,8 +28,8 @@ def on_scales(measures: xr.Dataset, estimands: Sequence[Estimand]) -> list[OnSca
 
     Args:
         measures: from ``measure``.
-        estimands: of the study; left out are those that are not tested, that have a unit of their own, such as ratios,
-            and those of a metric that has one scale.
+        estimands: of the study. Exploratory ones are left out, and those that have a unit of their own, such as ratios,
+            or a metric that has one scale.
 
     Returns:
         One row per estimate, in the order of the estimands and of the cube's levels.
@@ -37,7 +37,7 @@ def on_scales(measures: xr.Dataset, estimands: Sequence[Estimand]) -> list[OnSca
     return [
         row
         for estimand in estimands
-        if estimand.tested and not estimand.unit and len(scales_of(estimand.scale)) > 1
+        if (estimand.primary or estimand.secondary) and not estimand.unit and len(scales_of(estimand.scale)) > 1
         for row in _rows(measures, estimand)
     ]
 

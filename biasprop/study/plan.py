@@ -176,7 +176,9 @@ def _other_stores(study: Study, store: Path) -> tuple[str, ...]:
 def _resolves(study: Study, estimates: Sequence[Mapping[str, Any]]) -> str:
     from biasprop.statistics.tests import resolvable
 
-    primary = next(estimand for estimand in study.estimands if estimand.primary)
+    primary = next((estimand for estimand in study.estimands if estimand.primary), None)
+    if primary is None:
+        return "not stated: the study is exploratory"
     sd = _measured_sd(estimates, primary.name)
     smallest = resolvable(ASSUMED_SD if sd is None else sd, study.replicates)
     if math.isnan(smallest):

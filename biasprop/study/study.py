@@ -58,7 +58,10 @@ class Study(Conditions):
     estimands: Annotated[
         tuple[Annotated[Estimand, OneOf(ESTIMANDS, bare=False)], ...], Field(min_length=1, max_length=MAX_ESTIMANDS)
     ]
-    """What the study measures, stated before it runs; exactly one is primary."""
+    """What the study measures, stated before it runs; exactly one is primary, none if the study is exploratory."""
+    exploratory: bool = False
+    """Whether the study tests nothing, for instance because its data had been seen before its estimands were stated: no
+    estimand is primary or secondary then."""
     scale: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Named tables of overrides for larger machines, nested as the study is."""
 

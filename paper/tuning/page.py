@@ -10,6 +10,7 @@ from typing import Any
 
 from paper.markdown import code, escaped, filled, prose, table
 from paper.tuning.confirmation_page import DASH, sections
+from paper.tuning.rounds import MATCHING
 
 Result = Mapping[str, Any]
 
@@ -46,7 +47,12 @@ def page(result: Result) -> str:
 
 def _budget(rounds: Sequence[Result]) -> str:
     """Settings tried by objective and encoder, against the limits."""
-    tried = {(s["content"], s["objective"], s["encoder"]) for one in rounds for s in one["settings"]}
+    tried = {
+        (s["content"], s["objective"], s["encoder"])
+        for one in rounds
+        if one["use"] != MATCHING
+        for s in one["settings"]
+    }
     main, encoders = MAIN
     counts: dict[str, Counter[str]] = {main: Counter(dict.fromkeys(encoders, 0))}
     for _, objective, encoder in sorted(tried):

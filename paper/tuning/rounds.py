@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 
-SEEDS = {990003: "search", 990005: "confirmation"}
-"""Seeds of rounds and what they are for; no study has one of them."""
+SEEDS = {990003: "search", 990005: "confirmation", 990007: "matching"}
+"""Seeds of rounds and what they are for; no study has one of them. A round of matching finds the setting at which two
+recipes are equally good; it chooses no recipe, so its settings do not count as tried."""
+
+MATCHING = "matching"
+"""Use of such a round."""
 
 CONFIRMATION = 990005
 """Seed of the round that is run once, after the recipe is frozen, and is therefore no longer blind."""

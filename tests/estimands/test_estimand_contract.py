@@ -16,7 +16,7 @@ from biasprop.statistics.estimate import estimates
 from biasprop.statistics.measures import measure
 from tests.synthetic import synthetic_cube
 
-COMMON = {"name", "kind", "at", "scale", "margin", "sign", "primary"}
+COMMON = {"name", "kind", "at", "scale", "margin", "sign", "primary", "secondary", "minus"}
 ARM = {"pretraining": "all light", "labels": 50, "protocol": "full"}
 SUBGROUPS = ("light", "dark", "other")
 OTHER = {"labels": 1000, "protocol": "linear_probe"}
@@ -30,9 +30,9 @@ def example(kind: str, **changes: Any) -> dict[str, Any]:
     single_levels = iter(("50/50", "scratch", "all light"))
     for field, what in references(ESTIMANDS[kind]).items():
         several = "tuple" in str(fields[field].annotation)
-        if field != "at":
+        if field != "at" and (field != "minus" or fields[field].is_required()):
             table[field] = {
-                "factor": "pretraining",
+                "factor": "protocol" if field == "protocol" else "pretraining",
                 "budget": "labels",
                 "level": ("all light", "all dark") if several else next(single_levels) if what == "level" else None,
                 "arm": OTHER,
@@ -151,3 +151,27 @@ def test_free_factors_give_one_estimate_a_level_and_none_of_an_arm_with_itself(k
     free = one.free(list(ARM))
     combinations = np.prod([len(levels[name]) for name in free])
     assert 0 < len(found) <= combinations and all(tuple(each.arm) == free for each in found)
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in ESTIMANDS if ESTIMANDS[kind].interval == "t" and kind != "difference"]
+)
+def test_the_same_contrast_at_another_arm_can_be_subtracted(kind: str, measures: xr.Dataset) -> None:
+    if kind == "difference":
+        return  # it is nothing without
+    over = {name for name in ESTIMANDS[kind].runs_over if name == "protocol"}
+    elsewhere = {"labels": 200} if over else {"protocol": "linear_probe"}
+    (here,), (there,), (both,) = (
+        estimates(measures, [one])
+        for one in (stated(kind), stated(kind, at=example(kind)["at"] | elsewhere), stated(kind, minus=elsewhere))
+    )
+    np.testing.assert_allclose(both.value, here.value - there.value, rtol=1e-9)
+    assert both.arm == here.arm and stated(kind, minus=elsewhere).expected == 0
+    with pytest.raises(ValidationError, match="the difference from itself is 0 by definition"):
+        stated(kind, at=example(kind)["at"] | elsewhere, minus=elsewhere)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ESTIMANDS if ESTIMANDS[kind].interval != "t"])
+def test_nothing_can_be_subtracted_from_what_is_no_mean(kind: str) -> None:
+    with pytest.raises(ValidationError, match="nothing can be subtracted from it"):
+        stated(kind, minus={"protocol": "linear_probe"})

@@ -237,7 +237,18 @@ CASES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         "at = { protocol",
         ("the primary estimand has to be one number; fix labels in at",),
     ),
-    "no primary": ("primary = true\n", "", "[[estimands]]", ("estimands: no estimand is primary",)),
+    "no primary": (
+        "primary = true\n",
+        "",
+        "[[estimands]]",
+        ("estimands: no estimand is primary", "exploratory = true for the study"),
+    ),
+    "a primary in an exploratory study": (
+        "replicates = 6",
+        "replicates = 6\nexploratory = true",
+        "primary = true",
+        ("estimands[0].primary: the study is exploratory, so no estimand is tested",),
+    ),
     "two primaries": (
         'name = "everywhere"',
         'primary = true\nname = "everywhere"',
@@ -266,9 +277,9 @@ CASES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     ),
     "key of another kind": (
         'factor = "pretraining"\n',
-        'factor = "pretraining"\nminus = { labels = 50 }\n',
-        "minus",
-        ("estimands[0].minus: there is no such key here; allowed:", "skewed"),
+        'factor = "pretraining"\nreference = "50/50"\n',
+        "reference",
+        ("estimands[0].reference: there is no such key here; allowed:", "skewed"),
     ),
     "unknown scale": (
         'factor = "pretraining"\n',

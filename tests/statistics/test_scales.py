@@ -111,8 +111,9 @@ def disagreeing() -> Summary:
     """The model has the larger z in light skin, and uses less of what there is."""
     stated = [
         estimand("gap", name="gap", primary=True, **GAP),
-        estimand("gap", name="brier", scale="brier", **GAP),
-        estimand("gap", name="anywhere", subgroups=("light", "dark"), at={"mix": "a"}),
+        estimand("gap", name="brier", scale="brier", secondary=True, **GAP),
+        estimand("gap", name="anywhere", subgroups=("light", "dark"), at={"mix": "a"}, secondary=True),
+        estimand("gap", name="exploratory", subgroups=("light", "dark"), at={"mix": "a"}),
     ]
     return summary_of(measured(1.2, 0.8, ledger()), stated)
 
@@ -133,7 +134,7 @@ def test_reports_show_all_scales(disagreeing: Summary) -> None:
     assert "log z(AUC)" in printed and printed.count("disagree\n") + printed.count("disagree ") >= 3
     rows = tabulated(disagreeing).query("table == 'scale' and name == 'gap'")
     assert rows["scale"].tolist() == ["z", "auc", "log_z", "efficiency"]
-    agreeing = summary_of(measured(1.2, 0.8), [estimand("gap", name="gap", **GAP)])
+    agreeing = summary_of(measured(1.2, 0.8), [estimand("gap", name="gap", primary=True, **GAP)])
     (row,) = agreeing.scales
     assert not row.disagree and list(row.reasons) == ["efficiency"]
     assert "is not known exactly in 4 of 4 replicates" in text(tables(agreeing), 250)

@@ -1,4 +1,4 @@
-"""References of estimands to subgroups, factors and levels of the study; exactly one estimand is primary."""
+"""References of estimands to subgroups, factors and levels of the study, and which of them are tested."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ class Names(NamedTuple):
     """Those among them that are no groups of several."""
 
 
+PRIMARY = "set primary = true in exactly one, or exploratory = true for the study"
+
 Known = Names | None
 """None if the study's subgroups have problems of their own."""
 
@@ -38,7 +40,8 @@ Labels = Mapping[str, list[Label] | None]
 def estimand_problems(
     table: Mapping[str, Any], factors: Mapping[str, ReadFactor], population: Population | None = None
 ) -> list[Problem]:
-    """References to what the study does not have, duplicate names, and no or several primary estimands.
+    """References to what the study does not have, duplicate names, and no or several primary estimands, or one in an
+    exploratory study.
 
     Args:
         table: of the study.
@@ -63,7 +66,19 @@ def estimand_problems(
             wrong.insert(0, Problem(("name",), f"{names[index]!r} is also the name of an earlier estimand"))
         wrong = wrong or _order_problems(estimand, factors) or _mistakes(estimand, labels)
         problems += [problem.below(location) for problem in wrong]
+    if table.get("exploratory") is True:
+        return problems + _tested(estimands)
     return problems + _primary_problems(estimands, known, labels, problems)
+
+
+def _tested(estimands: list[dict[str, Any]]) -> list[Problem]:
+    """Estimands of an exploratory study that would be tested."""
+    return [
+        Problem(("estimands", index, role), "the study is exploratory, so no estimand is tested; leave it out")
+        for index, estimand in enumerate(estimands)
+        for role in ("primary", "secondary")
+        if estimand.get(role) is True
+    ]
 
 
 def _kind(estimand: Mapping[str, Any]) -> type[Estimand]:
@@ -188,7 +203,7 @@ def _primary_problems(
     problems: list[Problem] = []
     primaries = [index for index, estimand in enumerate(estimands) if estimand.get("primary") is True]
     if not primaries:
-        return [Problem(("estimands",), "no estimand is primary; set primary = true in exactly one")]
+        return [Problem(("estimands",), f"no estimand is primary; {PRIMARY}")]
     for index in primaries[1:]:
         message = f"estimand {primaries[0]} is primary already; only one can be"
         problems.append(Problem(("estimands", index, "primary"), message))
@@ -211,7 +226,7 @@ def _several_numbers(estimand: dict[str, Any], names: Known, labels: Labels) -> 
     free = []
     for name in stated.free(tuple(readable)):
         arms = [dict(stated.at) | {name: label} for label in readable[name]]
-        if sum(not stated.is_reference(arm, readable) for arm in arms) > 1:
+        if sum(not stated.left_out(arm, readable) for arm in arms) > 1:
             free.append(name)
     if not free:
         return []
