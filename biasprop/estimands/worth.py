@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 
 from biasprop.statistics.estimand import Arm, Estimand, FactorName, Inputs, Level, LevelName, RefersTo, Values
-from biasprop.statistics.measures import per_replicate
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -87,6 +86,8 @@ class Worth(Estimand):
     def _chosen(self, inputs: Inputs, side: Sequence[Arm]) -> Arm:
         """The arm with the highest mean validation AUC over the replicates that have one of every arm; the first where
         no replicate has."""
+        from biasprop.statistics.measures import per_replicate  # loads xarray, which a plan does not need
+
         if len(side) == 1:
             return side[0]
         validation = per_replicate(inputs.measures, "validation_auc")
