@@ -15,8 +15,10 @@ from scipy.special import ndtr, ndtri
 from biasprop.coverage import ERRORS, learning_curves
 from biasprop.coverage.simulated import MEANS, PROTOCOLS, SKEW, SUBGROUPS, labelled, simulate
 from biasprop.coverage.verdicts import PRIMARY, family
-from biasprop.statistics.contrasts import common_gap, excess_gap, gap, interaction, swap_contrast
+from biasprop.metrics import log_z
+from biasprop.statistics.contrasts import common_gap, excess_gap, gap, interaction, joint_effect, swap_contrast
 from biasprop.statistics.intervals import MIN_FIELLER, fieller_bounds, t_intervals
+from biasprop.statistics.simultaneous import mean_range, minus_mean
 from biasprop.statistics.tests import ALPHA
 
 RESAMPLES = 999
@@ -100,7 +102,22 @@ def _unpaired(a: NDArray, b: NDArray, level: float) -> Bounds:
     return _around(a - b, apart * (high - low) / 2)
 
 
+def _t_of_all(values: NDArray, level: float) -> Bounds:
+    """As :func:`_t`, but none where any replicate has no value."""
+    low, high = _t(values, level)
+    whole = ~np.isnan(values).any(axis=-1)
+    return np.where(whole, low, np.nan), np.where(whole, high, np.nan)
+
+
+def _mean_range(*given: Any) -> Bounds:
+    *subgroups, level = given
+    found = mean_range(np.stack(subgroups, axis=-1), level)
+    return found.low, found.high
+
+
 T = Candidate("t", _t, 2)
+T_OF_ALL = Candidate("t", _t_of_all, 2)
+SIMULTANEOUS = Candidate("simultaneous t", _mean_range, 2, at_least=True)
 BOOTSTRAP = Candidate("BCa bootstrap", _bootstrap, np.inf)
 FIELLER = Candidate("Fieller", fieller_bounds, MIN_FIELLER)
 NORMAL = Candidate("normal quantile", _normal, np.inf)
@@ -127,11 +144,38 @@ def rows(seed: int, studies: int, replicates: Sequence[int], skew: Any = SKEW, l
     found = []
     for estimand, candidate, samples, truth in _cases(seed, studies, max(replicates), skew):
         found += [_row(estimand, candidate, samples, truth, n, level) for n in replicates]
+    four, four_truths = _four_subgroups(seed, studies, max(replicates), skew)
+    found += [_against_mean(four.values[:, :n], four_truths.values, level) for n in replicates]
     values = family(simulate(seed, studies, max(replicates), skew=skew))
     truths = family(labelled(MEANS).expand_dims(("study", "replicate")))[0, :, 0]
     for n in replicates:
         found.append(_at_once(values[..., :n], truths))
     return found
+
+
+def _against_mean(values: NDArray, truths: NDArray, level: float) -> Row:
+    """Count how often the intervals of all subgroups against their mean hold at once.
+
+    Args:
+        values: [study, replicate, subgroup].
+        truths: [subgroup].
+        level: of the intervals.
+    """
+    _, low, high = minus_mean(values, level)
+    true = truths - truths.mean()
+    held = ((low <= true) & (true <= high)).all(axis=-1)
+    return Row(
+        interval="simultaneous t",
+        estimand=f"all {len(truths)} subgroups against their mean",
+        replicates=values.shape[1],
+        offered=True,
+        given=1.0,
+        coverage=float(held.mean()),
+        error=float(np.sqrt(level * (1 - level) / len(held))),
+        level=level,
+        width=float(np.median(high - low)),
+        at_least=True,
+    )
 
 
 def _at_once(values: NDArray, truths: NDArray) -> Row:
@@ -230,13 +274,23 @@ def _cases(seed: int, studies: int, most: int, skew: Any) -> Iterator[Case]:
         yield f"amplification, linear probe, {labels} labels", T, (few - plenty,), true
     changed, true_change = (_swap(each, "full") - _swap(each, "linear_probe") for each in (z, means))
     yield "swap difference, full minus linear probe", T, (changed.values,), float(true_change)
-    yield "interaction", T, *_interactions(seed, studies, most, skew)
     arm = {"protocol": "full", "labels": 200, "subgroup": "A"}
     # Scratch shares no encoder with the balanced mix: here the skewed mix of other simulated studies.
     scratch = simulate(seed + 1, studies, most, skew=skew).sel(arm | {"pretraining": "to B"}).values
     balanced = arm | {"pretraining": "balanced"}
     worth = z.sel(balanced).values - scratch
     yield "worth", T, (worth,), float(means.sel(balanced) - means.sel(arm | {"pretraining": "to B"}))
+    yield from _cases_of_four_subgroups(seed, studies, most, skew)
+    yield "joint effect", T, *_joint_effects(seed, studies, most, skew)
+    for protocol, labels in (
+        (PROTOCOLS[0], 200),
+        ("full", 200),
+        ("full", 50),
+    ):  # the last has z at which it is undefined
+        logs = xr.apply_ufunc(log_z, z.sel(protocol=protocol, labels=labels))
+        contrasts = swap_contrast(gap(logs, SUBGROUPS), "pretraining", ("to A", "to B")).values
+        name = f"swap contrast of log z, {protocol.replace('_', ' ')}, {labels} labels"
+        yield name, T_OF_ALL, (contrasts,), float(np.nanmean(contrasts))  # no closed form, as for the AUC
     swap, truth = _swap(z).values, float(_swap(means))
     yield "swap contrast", BOOTSTRAP, (swap,), truth
     yield "swap contrast", NORMAL, (swap,), truth
@@ -249,11 +303,11 @@ def _cases(seed: int, studies: int, most: int, skew: Any) -> Iterator[Case]:
         yield name, JACKKNIFE, (curves[: max(studies // FEWER, 1)],), truth
 
 
-def _interactions(seed: int, studies: int, most: int, skew: Any) -> tuple[tuple[NDArray[np.float64]], float]:
-    """Gaps under the mix skewed to A minus those of two other subgroups under the balanced mix, [study, replicate], and
-    the truth.
+def _four_subgroups(seed: int, studies: int, most: int, skew: Any) -> tuple[xr.DataArray, xr.DataArray]:
+    """Levels of four subgroups of an arm, [study, replicate, subgroup], and the truths [subgroup].
 
-    The other two subgroups are those of other simulated studies, so their deviations are independent of the first two.
+    A and B are pretrained on the mix skewed to A. C and D are those of other simulated studies and of the balanced mix,
+    so their deviations are independent of the first two.
     """
     arm = {"protocol": "full", "labels": 200}
     mixes, names = ("to A", "balanced"), (SUBGROUPS, ("C", "D"))
@@ -262,7 +316,32 @@ def _interactions(seed: int, studies: int, most: int, skew: Any) -> tuple[tuple[
     def of_four(z: xr.DataArray, w: xr.DataArray) -> xr.DataArray:
         pairs = (x.sel(arm | {"pretraining": mix}, drop=True) for x, mix in zip((z, w), mixes, strict=True))
         renamed = [x.assign_coords(subgroup=list(pair)) for x, pair in zip(pairs, names, strict=True)]
-        return interaction(xr.concat(renamed, "subgroup"), *names)
+        return xr.concat(renamed, "subgroup").transpose(..., "subgroup")
 
     means = labelled(MEANS)
-    return (of_four(own, other).values,), float(of_four(means, means))
+    return of_four(own, other), of_four(means, means)
+
+
+def _cases_of_four_subgroups(seed: int, studies: int, most: int, skew: Any) -> Iterator[Case]:
+    z, means = _four_subgroups(seed, studies, most, skew)
+    pairs = (SUBGROUPS, ("C", "D"))
+    yield "interaction", T, (interaction(z, *pairs).values,), float(interaction(means, *pairs))
+    for name, levels, truth in (
+        ("best minus worst of 4 subgroups", z, float(means.max() - means.min())),
+        ("best minus worst of 4 equal subgroups", z - means, 0.0),
+    ):
+        yield name, SIMULTANEOUS, tuple(np.moveaxis(levels.values, -1, 0)), truth
+
+
+def _joint_effects(seed: int, studies: int, most: int, skew: Any) -> tuple[tuple[NDArray[np.float64]], float]:
+    """Joint effects of two skews on B, [study, replicate], and the truth; the arm with both is of other studies."""
+    names = {"factor": "pretraining", "both": "both", "single": ("to A", "to B"), "neither": "balanced"}
+    arm = {"protocol": "full", "labels": 200, "subgroup": "B"}
+    own, other = simulate(seed, studies, most, skew=skew), simulate(seed + 1, studies, most, skew=skew)
+
+    def joint(z: xr.DataArray, w: xr.DataArray) -> xr.DataArray:
+        both = w.sel(arm, drop=True).sel(pretraining=["to A"]).assign_coords(pretraining=["both"])
+        return joint_effect(xr.concat([z.sel(arm, drop=True), both], "pretraining"), **names)
+
+    means = labelled(MEANS)
+    return (joint(own, other).values,), float(joint(means, means))

@@ -5,7 +5,8 @@ table of a study file and its documentation, and defines everything about the ki
 
 - its fields, marked with what of the study they name (a factor, levels, an arm), and what is wrong with them
   (``problems``, ``mistakes``);
-- ``subgroup_sets`` and ``reduce``: what is contrasted, a gap between two subgroups or the level of one;
+- ``subgroup_sets`` and ``reduce``: what is contrasted, a gap between two subgroups, the level of one, or the levels of
+  several;
 - ``arms`` and ``values``: the arms it needs, and one value per replicate, NaN where a replicate lacks an arm;
 - ``unit``, ``digits``, ``favours_a`` (expected sign) and ``interval``;
 - ``default_margin`` and ``margin_reason``, and ``tested``: whether an estimand of it can be primary or secondary. A
@@ -28,6 +29,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from biasprop.estimands.amplification import Amplification
+from biasprop.estimands.best_minus_worst import BestMinusWorst
 from biasprop.estimands.common_gap import CommonGap
 from biasprop.estimands.difference import Difference
 from biasprop.estimands.excess_gap import ExcessGap
@@ -35,6 +37,7 @@ from biasprop.estimands.exchange_rate import ExchangeRate
 from biasprop.estimands.gap import Gap
 from biasprop.estimands.halving_budget import HalvingBudget
 from biasprop.estimands.interaction import Interaction
+from biasprop.estimands.joint_effect import JointEffect
 from biasprop.estimands.label_efficiency import LabelEfficiency
 from biasprop.estimands.level_effect import LevelEffect
 from biasprop.estimands.own_representation import OwnRepresentation
@@ -60,6 +63,8 @@ ESTIMANDS: Mapping[str, type[Estimand]] = {
     "exchange_rate": ExchangeRate,
     "label_efficiency": LabelEfficiency,
     "sign_share": SignShare,
+    "joint_effect": JointEffect,
+    "best_minus_worst": BestMinusWorst,
 }
 """Kind -> class."""
 

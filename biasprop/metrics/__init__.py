@@ -9,7 +9,8 @@ matter. An undefined value is NaN, never 0 or 1; the counts ``n`` and ``n_positi
 To add a metric, write it in a file of its own and add one line to :data:`METRICS`. ``statistics.measures.measure`` then
 computes it for every cube, also for stored ones; it is in ``biasprop.dataframe`` with its gap between subgroups and its
 worst subgroup, estimands can be stated on it (``scale``), and ``python -m biasprop.draw`` draws it. With ``table`` and
-``heading`` it is a column of a printed table. Contract: ``tests/metrics/test_metric_contract.py``.
+``heading`` it is a column of a printed table. With ``derived`` estimands can also be stated on scales that are computed
+from it and not defined everywhere. Contract: ``tests/metrics/test_metric_contract.py``.
 """
 
 from __future__ import annotations
@@ -21,16 +22,24 @@ from biasprop.metrics.binormal import sensitivity_loss
 from biasprop.metrics.brier import brier
 from biasprop.metrics.calibration import calibration_intercept, calibration_slope
 from biasprop.metrics.counts import n, n_positive
+from biasprop.metrics.derived_scales import MIN_Z, efficiency, log_z
 from biasprop.metrics.expected_calibration_error import ece, ece_expected
-from biasprop.metrics.metric import Link, Metric, Scale, scales
+from biasprop.metrics.metric import Derived, Link, Metric, Scale, scales
 from biasprop.metrics.net_benefit import net_benefit
 from biasprop.metrics.threshold import operating_threshold, sensitivity, specificity, underdiagnosis
 from biasprop.metrics.twins import flip_rate, score_shift
 
 AT_THRESHOLD = ("labels", "threshold")
 
+OF_AUC = (
+    Derived("log_z", "log z(AUC)", "z", log_z, f"z is at most {MIN_Z:g}"),
+    Derived(
+        "efficiency", "efficiency", "z", efficiency, "the AUC of the ideal observer is not known exactly", ("ideal_z",)
+    ),
+)
+
 METRICS: Mapping[str, Metric] = {
-    "auc": Metric(auc, "AUC", direction=1, link=Link("z", "z(AUC)", z_of_auc, auc_of_z)),
+    "auc": Metric(auc, "AUC", direction=1, link=Link("z", "z(AUC)", z_of_auc, auc_of_z), derived=OF_AUC),
     "sensitivity": Metric(sensitivity, "sensitivity", AT_THRESHOLD, 1, table="operating point", heading="sens."),
     "specificity": Metric(specificity, "specificity", AT_THRESHOLD, 1, table="operating point", heading="spec."),
     "underdiagnosis": Metric(
@@ -91,7 +100,9 @@ __all__ = [
     "calibration_slope",
     "ece",
     "ece_expected",
+    "efficiency",
     "flip_rate",
+    "log_z",
     "n",
     "n_positive",
     "net_benefit",

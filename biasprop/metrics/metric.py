@@ -28,6 +28,28 @@ class Link:
 
 
 @dataclass(frozen=True)
+class Derived:
+    """A scale computed from another measure of a subgroup, and not defined for all of its values.
+
+    An estimate is given on it only if it is defined in every replicate that has the measure: leaving out the replicates
+    in which it is not would bias the estimate.
+    """
+
+    name: str
+    """Name of the scale."""
+    long_name: str
+    of: str
+    """The measure it is computed from, such as ``z``."""
+    apply: Callable[..., NDArray]
+    """``f(measure[...], *references[...]) -> [...]``, rising with the measure; NaN where it is not defined."""
+    undefined: str
+    """Why it may not be defined, in words."""
+    references: tuple[str, ...] = ()
+    """Its arguments after the measure: what is known of a subgroup at an arm beside its scores, such as ``ideal_z``."""
+    unit: str = ""
+
+
+@dataclass(frozen=True)
 class Metric:
     """A function of scores with one value per leading index, and its properties."""
 
@@ -44,6 +66,8 @@ class Metric:
     """Unit; empty for a number without one."""
     link: Link | None = None
     """Scale of contrasts, other than its own."""
+    derived: tuple[Derived, ...] = ()
+    """Further scales of contrasts, computed from it or from its link."""
     twins: bool = False
     """Whether it compares the twins of a subject, so that it has one value for all subgroups together."""
     count: bool = False
@@ -65,11 +89,15 @@ class Scale(NamedTuple):
     direction: Literal[1, 0, -1]
     unit: str
     needs: tuple[Need, ...]
+    metric: str
+    """The metric that it is a scale of."""
+    derived: Derived | None = None
+    """How it is computed from another measure; None for a measure of its own."""
 
 
 def scales(metrics: Mapping[str, Metric]) -> dict[str, Scale]:
-    """Return every measure that contrasts can be taken of: metrics, metrics on their link, and metrics at a threshold
-    of each subgroup's own.
+    """Return every measure that contrasts can be taken of: metrics, metrics on their link and on derived scales, and
+    metrics at a threshold of each subgroup's own.
 
     Args:
         metrics: name -> metric.
@@ -78,10 +106,12 @@ def scales(metrics: Mapping[str, Metric]) -> dict[str, Scale]:
     compared = {name: metric for name, metric in metrics.items() if not (metric.twins or metric.count)}
     for name, metric in compared.items():
         if metric.link:
-            found[metric.link.name] = Scale(metric.link.long_name, metric.direction, "", metric.needs)
-        found[name] = Scale(metric.long_name, metric.direction, metric.unit, metric.needs)
+            found[metric.link.name] = Scale(metric.link.long_name, metric.direction, "", metric.needs, name)
+        found[name] = Scale(metric.long_name, metric.direction, metric.unit, metric.needs, name)
+        for one in metric.derived:
+            found[one.name] = Scale(one.long_name, metric.direction, one.unit, metric.needs, name, one)
     for name, metric in compared.items():
         if "threshold" in metric.needs:
             own = f"{metric.long_name} at own threshold"
-            found[f"own_{name}"] = Scale(own, metric.direction, metric.unit, metric.needs)
+            found[f"own_{name}"] = Scale(own, metric.direction, metric.unit, metric.needs, f"own_{name}")
     return found

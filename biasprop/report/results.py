@@ -113,6 +113,8 @@ def summarise(study: Study, cube: xr.Dataset, entries: Sequence[Entry]) -> Summa
     from biasprop.statistics.measures import measure
     from biasprop.statistics.summary import summary_of
 
+    # The store may have no ledger yet.
+    cube = cube.assign_attrs(ledger=as_attribute(ledger.as_json(entries))) if entries else cube
     measures = measure(cube, **study.evaluation.decisions())
     return summary_of(measures, study.estimands, ledger.places(study, entries))
 

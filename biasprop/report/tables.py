@@ -61,7 +61,8 @@ def as_json(
 
 def tables(summary: Summary, difficulty: Sequence[Table] = ()) -> list[Table]:
     """Return the tables of a summary: discrimination, operating point, calibration and optimism of every arm, the
-    pretext loss where it was measured, then the estimates.
+    pretext loss where it was measured, all subgroups where an estimand compares them, contrasts on every scale, and
+    last the estimates.
 
     Args:
         summary: estimates and levels of the study.
@@ -71,7 +72,16 @@ def tables(summary: Summary, difficulty: Sequence[Table] = ()) -> list[Table]:
     levels = [table_of(summary) for table_of in by_arm]
     measured = [row for row in summary.levels if any(m["pretext_loss"].replicates for m in row.subgroups.values())]
     levels += [_pretext(measured)] if measured else []
-    return [*levels, *difficulty, _estimates(summary)]
+    beside = []
+    if summary.against_mean:
+        from biasprop.report.against_mean import against_mean_table
+
+        beside.append(against_mean_table(summary.against_mean))
+    if summary.scales:
+        from biasprop.report.scales import scales_table
+
+        beside.append(scales_table(summary.scales))
+    return [*levels, *difficulty, *beside, _estimates(summary)]
 
 
 def text(tables: Sequence[Table], width: int) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from biasprop.paths import user_path
-from biasprop.statistics.summary import Estimate, LevelRow, Parts, Summary
+from biasprop.statistics.summary import AgainstMean, Estimate, LevelRow, OnScales, Parts, Summary
 from biasprop.store import whole_files
 
 if TYPE_CHECKING:
@@ -50,8 +50,10 @@ def tabulated(summary: Summary) -> pd.DataFrame:
     """Return a summary as a table.
 
     Returns:
-        One row per estimate. ``table`` is *estimand* (stated in the study), *level* (a measure of a subgroup or of an
-        arm as a whole) or *part* (a term of a gap on z); ``name`` is the estimand, the measure or the term;
+        One row per estimate. ``table`` is *estimand* (stated in the study), *subgroup* (one subgroup minus the mean of
+        all, beside an estimand that compares all; its intervals hold at once), *scale* (a contrast on each scale of its
+        metric), *level* (a measure of a subgroup or of an arm as a whole) or *part* (a term of a gap on z); ``name`` is
+        the estimand, the measure or the term;
         ``subgroup`` is the subgroup it is of (of a gap: A, which a positive value favours where high is good) and
         ``against`` is B.
         One column per factor, empty where the estimate runs over it. ``value``, ``low`` and ``high`` are the mean over
@@ -60,7 +62,8 @@ def tabulated(summary: Summary) -> pd.DataFrame:
     """
     import pandas as pd
 
-    rows = [*_estimands(summary.estimates), *_levels(summary.levels), *_parts(summary.parts)]
+    rows = [*_estimands(summary.estimates), *_against_mean(summary.against_mean), *_scales(summary.scales)]
+    rows += [*_levels(summary.levels), *_parts(summary.parts)]
     table = pd.DataFrame(rows, columns=["arm", *WHAT, *HOW_MUCH])
     factors = dict.fromkeys(name for one in (*summary.levels, *summary.estimates) for name in one.arm)
     # A factor may have the name of another column, which then keeps it.
@@ -93,6 +96,20 @@ def _estimands(estimates: list[Estimate]) -> Iterator[dict[str, Any]]:
         yield {"table": "estimand", "subgroup": a, "against": b} | {
             name: value for name, value in vars(estimate).items() if name != "subgroups"
         }
+
+
+def _against_mean(rows: list[AgainstMean]) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        about = {"name": row.name, "arm": row.arm, "scale": row.scale, "subgroup": row.subgroup}
+        yield {"table": "subgroup"} | about | row.mean._asdict()
+
+
+def _scales(rows: list[OnScales]) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        a, b = (*row.subgroups, None)[:2]
+        for scale, mean in row.scales.items():
+            about = {"name": row.name, "arm": row.arm, "scale": scale, "subgroup": a, "against": b}
+            yield {"table": "scale"} | about | mean._asdict() | {"reason": row.reasons.get(scale, "")}
 
 
 def _levels(levels: list[LevelRow]) -> Iterator[dict[str, Any]]:

@@ -70,6 +70,23 @@ def common_gap(gaps: xr.DataArray, factor: str, skewed: tuple[Hashable, Hashable
     return 0.5 * (to_a + to_b)
 
 
+def joint_effect(
+    values: xr.DataArray, factor: str, both: Hashable, single: tuple[Hashable, Hashable], neither: Hashable
+) -> xr.DataArray:
+    """value(both) - value(first alone) - value(second alone) + value(neither): what two changes do beyond their sum.
+
+    Args:
+        values: dims (..., factor, replicate).
+        factor: the factor that has the four levels.
+        both, single, neither: its level with both changes, its two levels with one of them, its level with none.
+
+    Returns:
+        The dims of ``values`` without ``factor``.
+    """
+    first, second = (values.sel({factor: level}, drop=True) for level in single)
+    return values.sel({factor: both}, drop=True) - first - second + values.sel({factor: neither}, drop=True)
+
+
 def below_half(beta: NDArray[np.float64]) -> NDArray[np.float64]:
     """Half of the swap contrast at the smallest budget minus that at every budget.
 

@@ -72,7 +72,8 @@ class Values(NamedTuple):
     """Values of an estimand at one arm, one per replicate."""
 
     values: xr.DataArray | NDArray[Any]
-    """[replicate], or [replicate, budget] for a curve; numerators if there is a denominator."""
+    """[replicate], or [replicate, budget] for a curve, or [replicate, subgroup] of several subgroups; numerators if
+    there is a denominator."""
     denominator: xr.DataArray | NDArray[Any] | None = None
     """[replicate], of a ratio of means."""
     budgets: tuple[float, ...] = ()
@@ -89,7 +90,8 @@ class Inputs(NamedTuple):
 
     measures: xr.Dataset
     values: xr.DataArray
-    """[replicate, factors] on the estimand's scale, of the subgroups (:meth:`Estimand.reduce`)."""
+    """[replicate, factors], or [replicate, factors, subgroup] of several subgroups, on the estimand's scale
+    (:meth:`Estimand.reduce`)."""
     arm: Arm
     subgroups: tuple[str, ...]
 
@@ -147,10 +149,11 @@ class Estimand(Definition):
     """Unit of its values; empty for a difference on the estimand's scale."""
     digits: ClassVar[int] = 3
     """Decimals of its values in tables."""
-    interval: ClassVar[Literal["t", "Fieller", "inverse t", "generalised"]] = "t"
+    interval: ClassVar[Literal["t", "Fieller", "inverse t", "generalised", "simultaneous"]] = "t"
     """Interval over replicates: Student's t of a mean, Fieller's of a ratio of means
     (:mod:`biasprop.statistics.intervals`), the inverse of a t test for labels read off a curve
-    (:mod:`biasprop.statistics.curves`), or the generalised one of a share (:mod:`biasprop.statistics.stability`)."""
+    (:mod:`biasprop.statistics.curves`), the generalised one of a share (:mod:`biasprop.statistics.stability`), or
+    simultaneous ones of several subgroups (:mod:`biasprop.statistics.simultaneous`)."""
     phrase: ClassVar[str] = "{name}{place} is {number}"
     """An estimate in one plain sentence, without its full stop; :mod:`biasprop.report.wording` fills it in.
 
@@ -161,6 +164,8 @@ class Estimand(Definition):
     both with a number without sign, and the third where it includes 0."""
     over_settings: ClassVar[bool] = False
     """Whether it is of the differences between sampled settings, so that a study needs a ``[sample]``."""
+    of_groups: ClassVar[bool] = True
+    """Whether it is also of groups of several subgroups where the study file names no subgroup."""
     tested: ClassVar[bool] = True
     """Whether its interval may be compared with a margin, so that it can be primary or secondary."""
     default_margin: ClassVar[float | None] = None
@@ -286,7 +291,7 @@ class Estimand(Definition):
             subgroups: one entry of :meth:`subgroup_sets`.
 
         Returns:
-            [factors, replicate].
+            [factors, replicate], or [factors, replicate, subgroup] where the estimand needs all of them.
         """
 
     @abstractmethod

@@ -19,8 +19,11 @@ from biasprop.status import LACKS, Status
 
 BY_SUBGROUP = (*(name for name, metric in METRICS.items() if not metric.twins), "train_auc", "optimism")
 """Measures of each subgroup, beside pretext_loss."""
-GAPS = tuple(name for name, scale in SCALES.items() if scale.direction and not name.startswith("own_"))
-"""Measures of which an arm has the gap between two subgroups, ``<name>_gap``."""
+GAPS = tuple(
+    name for name, scale in SCALES.items() if scale.direction and not (name.startswith("own_") or scale.derived)
+)
+"""Measures of which an arm has the gap between two subgroups, ``<name>_gap``. Not scales that are undefined in some
+replicates: a mean over the others would not be comparable."""
 ACROSS = (*worst_measures(METRICS), "threshold", *(name for name, metric in METRICS.items() if metric.twins))
 """Measures of an arm as a whole, beside the gaps and separability."""
 

@@ -9,8 +9,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from biasprop.metrics import METRICS, Metric, auc, operating_threshold
+from biasprop.metrics import METRICS, SCALES, Metric, auc, operating_threshold
 from biasprop.statistics.groups import with_groups
+from biasprop.statistics.ideal import ideal_z
 from biasprop.status import Status
 
 ROWS = 64
@@ -37,9 +38,12 @@ def measure(cube: xr.Dataset, target_specificity: float, threshold_probability: 
         twins, such as flip_rate, and of every metric with a direction the worst subgroup, such as worst_auc;
         validation_auc, of the validation subjects of all subgroups together; status.
         Per (factors, replicate): separability. Per (factors, replicate, subgroup): pretext_loss. NaN (counts: 0) where
-        a draw is missing. attrs: target_specificity, threshold_probability.
+        a draw is missing. Per (factors, subgroup): ideal_z, see :func:`biasprop.statistics.ideal.ideal_z`. attrs:
+        target_specificity, threshold_probability.
     """
-    return with_groups(cube, lambda part: _measure(part, target_specificity, threshold_probability))
+    measures = with_groups(cube, lambda part: _measure(part, target_specificity, threshold_probability))
+    ideal = ideal_z(cube).reindex({"subgroup": measures["subgroup"]})  # of a group it is not known
+    return measures.assign(ideal_z=ideal.reset_coords(drop=True))
 
 
 def _measure(cube: xr.Dataset, target_specificity: float, threshold_probability: float) -> xr.Dataset:
@@ -120,15 +124,27 @@ def per_replicate(measures: xr.Dataset, name: str) -> xr.DataArray:
 
     Args:
         measures: from :func:`measure`.
-        name: a variable with the dim ``draw``.
+        name: a variable with the dim ``draw``, or a scale that is computed from one.
 
     Returns:
         The variable without ``draw``; draws that were never planned are left out of the average.
     """
     status = measures["status"]
     whole = status.isin([Status.OK, Status.NOT_PLANNED]).all("draw") & (status == Status.OK).any("draw")
-    values = measures[name].where(status == Status.OK, 0.0)  # NaN of a planned draw stays and makes the replicate NaN
+    values = _on_scale(measures, name).where(
+        status == Status.OK, 0.0
+    )  # NaN of a planned draw stays and makes the replicate NaN
     return (values.sum("draw", skipna=False) / (status == Status.OK).sum("draw")).where(whole)
+
+
+def _on_scale(measures: xr.Dataset, name: str) -> xr.DataArray:
+    """Return a variable, or what a derived scale makes of one."""
+    derived = SCALES[name].derived if name in SCALES else None
+    if derived is None:
+        return measures[name]
+    references = (measures[reference] for reference in derived.references)
+    values = xr.apply_ufunc(derived.apply, measures[derived.of], *references)
+    return values.transpose(*measures[derived.of].dims)
 
 
 def evaluation_labels(cube: xr.Dataset) -> NDArray:

@@ -10,7 +10,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from biasprop.metrics import SCALES
 from biasprop.statistics.estimand import Arm, Estimand, Inputs, references
+from biasprop.statistics.groups import subgroups_of
 from biasprop.statistics.intervals import Interval, fieller_interval, t_interval
 from biasprop.statistics.measures import per_replicate
 from biasprop.status import LACKS
@@ -27,9 +29,10 @@ class Paired:
     arm: Arm
     """Factor -> level."""
     subgroups: tuple[str, ...]
-    """A and B, or the one subgroup it is of."""
+    """A and B, or the one subgroup it is of, or all that it compares."""
     values: NDArray[np.float64]
-    """[replicate], or [replicate, budget] of a curve; numerators if there is a denominator."""
+    """[replicate], or [replicate, budget] of a curve, or [replicate, subgroup] of several subgroups; numerators if
+    there is a denominator."""
     denominator: NDArray[np.float64] | None
     """[replicate]"""
     budgets: tuple[float, ...]
@@ -63,20 +66,31 @@ def paired(measures: xr.Dataset, estimand: Estimand) -> list[Paired]:
     levels = {name: measures[name].values.tolist() for name in factors}
     free = estimand.free(factors)
     values = per_replicate(measures, estimand.scale)
+    derived = SCALES[estimand.scale].derived
+    underlying = per_replicate(measures, derived.of) if derived else values
     found = []
-    for subgroups in estimand.subgroup_sets([str(name) for name in measures["subgroup"].values]):
+    names = [str(name) for name in measures["subgroup"].values] if estimand.of_groups else subgroups_of(measures)
+    for subgroups in estimand.subgroup_sets(names):
         reduced = estimand.reduce(values, subgroups)
+        undefined = reduced.isnull() & estimand.reduce(underlying, subgroups).notnull()
         for chosen in product(*(levels[name] for name in free)):
             at = {name: level for name, level in estimand.at.items() if name in levels} | dict(
                 zip(free, chosen, strict=True)
             )
             arm = {name: at[name] for name in factors if name in at}  # in the study's order
             if not estimand.left_out(arm, levels):
-                found.append(_paired(estimand, Inputs(measures, reduced, arm, subgroups)))
+                found.append(_paired(estimand, Inputs(measures, reduced, arm, subgroups), undefined))
     return found
 
 
-def _paired(estimand: Estimand, inputs: Inputs) -> Paired:
+def _paired(estimand: Estimand, inputs: Inputs, undefined: xr.DataArray) -> Paired:
+    """Return the values at one arm.
+
+    Args:
+        estimand: of the study.
+        inputs: the arm, and the values on the estimand's scale.
+        undefined: [replicate, factors], where a derived scale is not defined for a value that is there.
+    """
     values, arm, subgroups = inputs.values, inputs.arm, inputs.subgroups
     absent = sorted(name for name in _named_factors(estimand) if name not in values.dims)
     both = [inputs, inputs._replace(arm=arm | estimand.minus)] if estimand.minus else [inputs]
@@ -86,6 +100,8 @@ def _paired(estimand: Estimand, inputs: Inputs) -> Paired:
     if absent:
         missing = np.full(values.sizes["replicate"], np.nan)
         return Paired(estimand, arm, subgroups, missing, None, (), f"not in the store: {', '.join(absent)}")
+    if reason := _undefined(estimand, undefined, arms):
+        return Paired(estimand, arm, subgroups, np.full(values.sizes["replicate"], np.nan), None, (), reason)
     found, *subtracted = (estimand.values(side) for side in both)
     whys = dict.fromkeys(one.why for one in (found, *subtracted))
     reason = "; ".join(part for part in (_left_out(inputs.measures, values, arms), *whys) if part)
@@ -107,12 +123,29 @@ def _named_factors(estimand: Estimand) -> set[str]:
     return named
 
 
+def _undefined(estimand: Estimand, undefined: xr.DataArray, arms: list[Arm]) -> str:
+    """Say why there is no estimate on a derived scale; empty if it is defined in all replicates that have a value."""
+    derived = SCALES[estimand.scale].derived
+    replicates = {int(k) for arm in arms for k in np.flatnonzero(_by_replicate(undefined, arm).any(axis=1))}
+    if derived is None or not replicates:
+        return ""
+    return (
+        f"{derived.long_name} is not defined: {derived.undefined} in {len(replicates)} of "
+        f"{undefined.sizes['replicate']} replicates, and to leave out replicates by their value would bias the estimate"
+    )
+
+
+def _by_replicate(values: xr.DataArray, arm: Arm) -> NDArray:
+    """Return the values of an arm as [replicate, rest]."""
+    return values.sel(arm).transpose("replicate", ...).values.reshape(values.sizes["replicate"], -1)
+
+
 def _left_out(measures: xr.Dataset, gaps: xr.DataArray, arms: list[Arm]) -> str:
     """Say how many replicates lack a value, and why; empty if none does."""
     causes: dict[int, str] = {}  # replicate -> why it lacks a value
     for arm in arms:
-        values, status = gaps.sel(arm).values, measures["status"].sel(arm).values
-        for replicate in np.flatnonzero(np.isnan(values)):
+        values, status = _by_replicate(gaps, arm), measures["status"].sel(arm).values
+        for replicate in np.flatnonzero(np.isnan(values).any(axis=1)):
             names = [name for code, name in LACKS.items() if (status[replicate] == code).any()]
             causes.setdefault(int(replicate), names[-1] if names else "undefined")
     if not causes:

@@ -28,7 +28,7 @@ class Estimate:
     name: str
     kind: str
     subgroups: tuple[str, ...]
-    """A and B, or the one subgroup it is of."""
+    """A and B, or the one subgroup it is of, or the best and the worst of several."""
     arm: dict[str, Level]
     """Factor -> level of the arm it belongs to."""
     scale: str
@@ -88,6 +88,38 @@ class LevelRow:
 
 
 @dataclass(frozen=True)
+class AgainstMean:
+    """One subgroup against the mean of all subgroups that an estimand compares, at one arm."""
+
+    name: str
+    """Of the estimand."""
+    arm: dict[str, Level]
+    """Factor -> level."""
+    scale: str
+    subgroup: str
+    mean: Mean
+    """Value of the subgroup minus the mean of all, positive if it is better; the intervals of all subgroups of an arm
+    hold at once in 95 % of studies, at least."""
+
+
+@dataclass(frozen=True)
+class OnScales:
+    """One estimate on every scale of its metric."""
+
+    name: str
+    """Of the estimand."""
+    subgroups: tuple[str, ...]
+    arm: dict[str, Level]
+    """Factor -> level."""
+    scales: dict[str, Mean]
+    """Scale -> value with its plain 95 % interval; NaN where the scale is not defined."""
+    reasons: dict[str, str]
+    """Scale -> why there is no value; scales that have one are left out."""
+    disagree: bool
+    """Whether intervals that leave out 0 have different signs."""
+
+
+@dataclass(frozen=True)
 class Parts:
     """Terms of a gap on z: means over the replicates that have all of them."""
 
@@ -112,6 +144,10 @@ class Summary:
     parts: list[Parts] = field(default_factory=list)
     primary_on_auc: list[Mean] = field(default_factory=list)
     """The estimates of a primary estimand on z, in their order, taken of the AUC itself instead."""
+    against_mean: list[AgainstMean] = field(default_factory=list)
+    """Subgroups of the estimands that compare all of them."""
+    scales: list[OnScales] = field(default_factory=list)
+    """Differences on z, again on the other scales of the AUC."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary as a JSON object, NaN as null."""
@@ -119,22 +155,31 @@ class Summary:
 
 
 def summary_of(measures: xr.Dataset, estimands: Sequence[Estimand], places: Sequence[Place] = ()) -> Summary:
-    """Compute estimates, levels and terms of gaps from measures.
+    """Compute everything in a summary from measures.
 
     Args:
         measures: from ``statistics.measures.measure``; its cube may be partly filled.
         estimands: of the study.
         places: arms whose gap is decomposed.
     """
+    from biasprop.statistics.against_mean import against_mean
     from biasprop.statistics.decomposition import decompose
     from biasprop.statistics.estimate import estimates
     from biasprop.statistics.levels import compared, levels
+    from biasprop.statistics.scales import on_scales
 
     pair = compared(measures, estimands)
     parts = decompose(measures, places, pair, estimands) if pair else []
     target_specificity = measures.attrs["target_specificity"]
-    on_auc = [mean for estimand in estimands if estimand.primary for mean in _on_auc(measures, estimand)]
-    return Summary(estimates(measures, estimands), levels(measures, estimands), target_specificity, parts, on_auc)
+    return Summary(
+        estimates(measures, estimands),
+        levels(measures, estimands),
+        target_specificity,
+        parts,
+        [mean for estimand in estimands if estimand.primary for mean in _on_auc(measures, estimand)],
+        against_mean(measures, estimands),
+        on_scales(measures, estimands),
+    )
 
 
 def _on_auc(measures: xr.Dataset, estimand: Estimand) -> list[Mean]:

@@ -39,6 +39,7 @@ def test_every_interval_on_offer_covers(covered: list[Row]) -> None:
     kinds = {(row.interval, row.estimand.partition(",")[0]) for row in offered}
     names = ("AUC", "gap", "excess gap", "common gap", "swap contrast", "difference", "interaction", "worth")
     names += ("own representation", "level effect")
+    names += ("joint effect", "swap contrast of log z")
     assert kinds >= {("t", name) for name in names}
     assert ("Fieller", "retention") in kinds
     assert kinds >= {("inverse t", name) for name in ("label efficiency", "exchange rate", "halving budget")}
@@ -50,6 +51,23 @@ def test_secondary_intervals_cover_together(covered: list[Row]) -> None:
     at_once = [row for row in covered if row.interval == "t, Bonferroni"]
     assert [row.replicates for row in at_once] == [2, 3, 6, 15]
     assert all(row.offered and row.passes and row.coverage > 0.94 for row in at_once)
+
+
+def test_intervals_that_hold_at_once_cover_what_they_promise(covered: list[Row]) -> None:
+    """Also where all subgroups are equal, so that their range is 0 and its estimate is above 0 in every study."""
+    rows_at_once = [row for row in covered if row.interval == "simultaneous t"]
+    assert {row.estimand for row in rows_at_once} == {
+        "best minus worst of 4 subgroups",
+        "best minus worst of 4 equal subgroups",
+        "all 4 subgroups against their mean",
+    }
+    assert len(rows_at_once) == 3 * 4 and all(row.offered and row.at_least and row.passes for row in rows_at_once)
+
+
+def test_a_contrast_of_log_z_is_left_out_with_its_study(covered: list[Row]) -> None:
+    few = [row for row in covered if row.estimand == "swap contrast of log z, full, 50 labels"]
+    given = [row.given for row in few]
+    assert given == sorted(given, reverse=True) and given[-1] < 0.9 < given[0]
 
 
 def test_every_interval_that_is_wrong_fails_the_same_check(covered: list[Row]) -> None:

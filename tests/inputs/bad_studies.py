@@ -333,6 +333,51 @@ CASES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         "minus",
         ("estimands[0].minus.labels: the factor labels has no level 51",),
     ),
+    "joint effect of a level that is not there": (
+        'kind = "swap_contrast"\nsubgroups = ["light", "dark"]\nfactor = "pretraining"\n'
+        'skewed = ["all light", "all dark"]\nat = { labels = 200',
+        'kind = "joint_effect"\nsubgroup = "dark"\nfactor = "pretraining"\nboth = "scratch"\n'
+        'single = ["all light",\n "all drak"]\nneither = "50/50"\nat = { labels = 200',
+        "all drak",
+        ("estimands[0].single[1]: the factor pretraining has no level 'all drak'", "did you mean all dark?"),
+    ),
+    "joint effect of one level twice": (
+        'kind = "swap_contrast"\nsubgroups = ["light", "dark"]\nfactor = "pretraining"\n'
+        'skewed = ["all light", "all dark"]\nat = { labels = 200',
+        'kind = "joint_effect"\nsubgroup = "dark"\nfactor = "pretraining"\nboth = "scratch"\n'
+        'single = ["all light", "all dark"]\nneither = "all dark"\nat = { labels = 200',
+        "[[estimands]]",
+        ("both, single and neither must be four different levels: single[1] and neither are 'all dark'",),
+    ),
+    "primary joint effect in every subgroup": (
+        'kind = "swap_contrast"\nsubgroups = ["light", "dark"]\nfactor = "pretraining"\n'
+        'skewed = ["all light", "all dark"]\nat = { labels = 200',
+        'kind = "joint_effect"\nfactor = "pretraining"\nboth = "scratch"\n'
+        'single = ["all light", "all dark"]\nneither = "50/50"\nat = { labels = 200',
+        "[[estimands]]",
+        ("estimands[0]: the primary estimand has to be one number; give its subgroup; allowed: light, dark",),
+    ),
+    "best of a subgroup that is not there": (
+        'name = "everywhere"\nkind = "swap_contrast"\nsubgroups = ["light", "dark"]\nfactor = "pretraining"\n'
+        'skewed = ["all light", "all dark"]\n',
+        'name = "everywhere"\nkind = "best_minus_worst"\nsubgroups = ["light", "drak"]\n',
+        "drak",
+        ("estimands[1].subgroups[1]: there is no subgroup 'drak'", "did you mean dark?"),
+    ),
+    "best of one subgroup twice": (
+        'name = "everywhere"\nkind = "swap_contrast"\nsubgroups = ["light", "dark"]\nfactor = "pretraining"\n'
+        'skewed = ["all light", "all dark"]\n',
+        'name = "everywhere"\nkind = "best_minus_worst"\nsubgroups = ["light", "light"]\n',
+        '[[estimands]]\nname = "everywhere"',
+        ("subgroups must be different; light is named more than once",),
+    ),
+    "primary best minus worst": (
+        'kind = "swap_contrast"\nsubgroups = ["light", "dark"]\nfactor = "pretraining"\n'
+        'skewed = ["all light", "all dark"]\nat = { labels = 200',
+        'kind = "best_minus_worst"\nat = { pretraining = "50/50", labels = 200',
+        "[[estimands]]",
+        ("a best_minus_worst has no test, so it cannot be primary",),
+    ),
     "difference in no subgroup": (
         'kind = "swap_contrast"\nsubgroups = ["light", "dark"]\nfactor = "pretraining"\n'
         'skewed = ["all light", "all dark"]\nat = { labels = 200',

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from biasprop.metrics.metric import Link
 
-GAPS = {f"{name}_gap": name for name in SCALES}
+GAPS = {f"{name}_gap": name for name, scale in SCALES.items() if not scale.derived}
 """Difference between two subgroups -> the measure it is a difference of."""
 
 DECADES = 20
