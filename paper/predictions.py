@@ -20,9 +20,7 @@ from biasprop.statistics.verdict import MATERIAL, NEGLIGIBLE, zone
 from paper.markdown import escaped, filled, table
 
 if TYPE_CHECKING:
-    import numpy as np
     import xarray as xr
-    from numpy.typing import NDArray
 
     from biasprop.statistics.estimand import Estimand
     from biasprop.statistics.intervals import Interval
@@ -146,8 +144,11 @@ def _measured(prediction: Prediction, measures: xr.Dataset) -> dict[str, Any]:
 
 
 def _over_arms(first: Sequence[Any], second: Sequence[Any], estimand: Estimand) -> Interval:
-    """Correlate two estimands over the arms that they share, see :func:`correlation`."""
+    """Correlate two estimands over the arms that they share, see
+    :func:`biasprop.statistics.correlation.disjoint_correlation`."""
     import numpy as np
+
+    from biasprop.statistics.correlation import disjoint_correlation
 
     factor = getattr(estimand, "factor", None)
 
@@ -157,38 +158,8 @@ def _over_arms(first: Sequence[Any], second: Sequence[Any], estimand: Estimand) 
     others = {key(contrast): contrast.values for contrast in second}
     pairs = [(contrast.values, others[key(contrast)]) for contrast in first if key(contrast) in others]
     if not pairs:
-        return correlation(np.empty((0, 0)), np.empty((0, 0)))
-    return correlation(*(np.stack([pair[side] for pair in pairs]) for side in (0, 1)))
-
-
-def correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> Interval:
-    """Return the correlation of two quantities over arms, x from even and y from odd replicates, and the reverse.
-
-    Noise that both share in a replicate is then no correlation. The interval is a jackknife's over pairs of replicates.
-
-    Args:
-        x, y: [arm, replicate].
-    """
-    import numpy as np
-    from scipy.special import stdtrit
-
-    from biasprop.statistics.intervals import Interval
-
-    n = x.shape[1] // 2 if x.size else 0
-    if n < 3 or len(x) < 3 or np.isnan([x, y]).any():
-        why = "a correlation over arms needs 3 arms and 6 replicates that have all of them"
-        return Interval(math.nan, math.nan, math.nan, math.nan, "jackknife", why)
-
-    def value(kept: NDArray[np.int_]) -> float:
-        even, odd = 2 * kept, 2 * kept + 1
-        both = [(x[:, a].mean(axis=1), y[:, b].mean(axis=1)) for a, b in ((even, odd), (odd, even))]
-        return float(np.mean([np.corrcoef(*pair)[0, 1] for pair in both]))
-
-    whole = value(np.arange(n))
-    left = np.array([value(np.delete(np.arange(n), k)) for k in range(n)])
-    se = math.sqrt((n - 1) / n * float(((left - left.mean()) ** 2).sum()))
-    half = float(stdtrit(n - 1, 0.975)) * se
-    return Interval(whole, whole - half, whole + half, se, "jackknife")
+        return disjoint_correlation(np.empty((0, 0)), np.empty((0, 0)))
+    return disjoint_correlation(*(np.stack([pair[side] for pair in pairs], axis=1) for side in (0, 1)))
 
 
 def score(expected: str, low: float, high: float, margin: float) -> str:

@@ -37,6 +37,7 @@ class BestMinusWorst(Estimand):
     interval = "simultaneous"
     tested = False
     of_groups = False
+    phrase = "{measure} of the best and of the worst subgroup{place} differ by {number}"
     default_margin: ClassVar[float | None] = None
     margin_reason: ClassVar[str] = "its value is never below 0 and biased upwards, so that it is not tested"
 

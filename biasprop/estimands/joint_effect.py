@@ -33,6 +33,10 @@ class JointEffect(OneSubgroup):
     """Its level without a skew, usually the balanced mix."""
 
     runs_over = ("factor",)
+    phrase = (
+        "{measure} in {subgroup}{place} is [higher|lower|other] by {number} with {both} than the effects of {single[0]} "
+        "and {single[1]} add up to"
+    )
     default_margin: ClassVar[float | None] = 0.10
     margin_reason: ClassVar[str] = (
         "what two skews do beyond their sum is a difference of levels of one subgroup on z, like the effect of one of "

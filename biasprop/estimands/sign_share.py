@@ -54,7 +54,7 @@ class SignShare(Estimand):
     interval = "generalised"
     tested = False
     over_settings = True
-
+    phrase = "the true effect of {level} instead of {reference}{place} has the expected sign in {number}"
     default_margin: ClassVar[float | None] = 0.10
     margin_reason: ClassVar[str] = (
         "of the mean effect, on the estimand's scale: the sign of an effect that is negligible in the mean does not "

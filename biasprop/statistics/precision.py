@@ -12,7 +12,7 @@ from scipy.special import fdtr, gammaln, stdtrit
 from biasprop.statistics.estimand import Estimand, Level
 from biasprop.statistics.intervals import MIN_FIELLER, ratio_bounds
 from biasprop.statistics.paired import Paired, paired
-from biasprop.statistics.tests import ALPHA, MAX_REPLICATES, POWER, fewest, power_of, resolvable
+from biasprop.statistics.tests import ALPHA, MAX_REPLICATES, POWER, fewest, power_of
 
 TOO_FEW = "not enough replicates in the store"
 
@@ -74,29 +74,6 @@ def _precision(contrast: Paired, half_width: float) -> Precision:
         likely = None
     reason = now.reason or (f"more than {MAX_REPLICATES} replicates would be needed" if expected is None else "")
     return Precision(contrast.estimand.name, contrast.arm, n, half, expected, likely, reason)
-
-
-def sensitivity(contrast: Paired) -> str:
-    """Say which true values a study of this design would have told from 0, and whether the margin is among them.
-
-    Args:
-        contrast: of the primary estimand, at its arm.
-
-    Returns:
-        A sentence without a full stop; empty for a kind that is never compared with a margin, or below two replicates.
-    """
-    margin, values = contrast.estimand.margin_used, contrast.values
-    if margin is None or not contrast.estimand.tested or values.ndim > 1:
-        return ""
-    if contrast.denominator is not None:
-        values = values / np.nanmean(contrast.denominator)
-    values = values[~np.isnan(values)]
-    if len(values) < 2:
-        return ""
-    smallest = resolvable(float(values.std(ddof=1)), len(values))
-    said = f"with {len(values)} replicates of this spread, the 95 % interval would leave out 0 with "
-    said += f"{100 * POWER:g} % power at a true value of +-{smallest:.2g}; the margin is {margin:.2g}"
-    return said if smallest <= margin else f"{said}, so this design could have missed a material effect"
 
 
 def power_curve(value: float, sd: float, replicates: Sequence[int]) -> list[float]:

@@ -104,20 +104,6 @@ def test_a_study_measures_its_own_predictions() -> None:
         predictions.measured("demo", measures, [predicted(1, "positive", estimand("swap_contrast", name="q", **SWAP))])
 
 
-def test_noise_that_replicates_share_is_no_correlation() -> None:
-    random = np.random.default_rng(0)
-    arms, replicates = 12, 8
-    truth = random.normal(size=(arms, 1))
-    noise = random.normal(size=(arms, replicates))
-    shared = predictions.correlation(noise, noise)
-    assert abs(np.corrcoef(noise.mean(1), noise.mean(1))[0, 1]) > 0.99 and abs(shared.value) < 0.7
-    assert shared.low < 0 < shared.high
-    real = predictions.correlation(truth + 0.1 * noise, truth + 0.1 * random.normal(size=noise.shape))
-    assert real.value > 0.9 and 0.5 < real.low < real.value < real.high
-    assert "6 replicates" in predictions.correlation(noise[:, :4], noise[:, :4]).reason
-    assert np.isnan(predictions.correlation(np.empty((0, 0)), np.empty((0, 0))).value)
-
-
 def test_a_correlation_is_over_the_arms_that_both_share() -> None:
     measures = measure(synthetic_cube(replicates=6, draws=1, subjects=200, seed=3), 0.8)
     at = {"pretraining": "all light"}

@@ -11,7 +11,6 @@ import xarray as xr
 from biasprop import run
 from biasprop.estimands import estimand as make
 from biasprop.statistics.measures import measure
-from biasprop.statistics.paired import paired
 from biasprop.statistics.precision import (
     Precision,
     c4,
@@ -19,9 +18,7 @@ from biasprop.statistics.precision import (
     expected_half_width,
     power_curve,
     precision,
-    sensitivity,
 )
-from biasprop.statistics.tests import resolvable
 from tests.synthetic import synthetic_cube
 
 ROOT = Path(__file__).parents[2]
@@ -129,24 +126,6 @@ def test_the_command_makes_nothing(
 def test_a_bad_width_is_refused(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run.main(["x.toml", f"--precision={word}"]) == 2
     assert capsys.readouterr().err.strip() == f"--precision {float(word):g}: has to be a half-width above 0"
-
-
-def test_a_design_says_what_it_could_have_seen(measures: xr.Dataset) -> None:
-    fields = {"subgroups": ("light", "dark"), "factor": "pretraining", "reference": "50/50"}
-    at = {"pretraining": "all light", "labels": 200, "protocol": "linear_probe"}
-    sharp, blunt = (make(name="x", kind="excess_gap", at=at, margin=m, **fields) for m in (2.0, 0.001))
-    (contrast,), (same,) = paired(measures, sharp), paired(measures, blunt)
-    x = resolvable(float(contrast.values.std(ddof=1)), 6)
-    stated = "with 6 replicates of this spread, the 95 % interval would leave out 0 with 80 % power "
-    stated += f"at a true value of +-{x:.2g}"
-    assert sensitivity(contrast) == f"{stated}; the margin is 2"
-    assert sensitivity(same) == f"{stated}; the margin is 0.001, so this design could have missed a material effect"
-
-
-def test_what_has_no_spread_or_no_margin_says_nothing(measures: xr.Dataset) -> None:
-    swap, kept, half = (paired(measures, estimand)[0] for estimand in STATED)
-    assert sensitivity(half) == "" and sensitivity(kept).startswith("with 6 replicates")
-    assert sensitivity(swap) and sensitivity(paired(measures.isel(replicate=[0]), STATED[0])[0]) == ""
 
 
 def test_a_power_curve_is_that_of_simulated_intervals() -> None:

@@ -66,8 +66,8 @@ def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figur
         raise NotApplicable(f"{len(rows)} curves: at most {MAX_ROWS} fit")
     figure = page(SINGLE, 3.0)
     axes = figure.subplots()
-    if estimand.margin:
-        margin_band(axes, estimand.margin)
+    if estimand.margin_used:
+        margin_band(axes, estimand.margin_used)
     hues, shapes = colours(list(rows), CURVE_COLOURS), markers(list(rows))
     numbers = sorted({number for number, _ in levels.values()})
     step = 0.025 * (numbers[-1] - numbers[0]) / max(1, len(rows) - 1)

@@ -73,7 +73,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figur
     conditions = list(dict.fromkeys(_condition(arm) for one in found for arm in one.arms))
     shapes = {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(conditions)}
     sizes = _sizes(_levels(found, "labels"))
-    margins = {e.kind: e.margin for e in study.estimands}
+    margins = {e.kind: e.margin_used or 0.0 for e in study.estimands}
     for row, kind in zip(grid, kinds, strict=True):
         for axes, column in zip(row, columns, strict=True):
             margin_band(axes, margins[kind])
