@@ -34,8 +34,8 @@ class JointEffect(OneSubgroup):
 
     runs_over = ("factor",)
     phrase = (
-        "{measure} in {subgroup}{place} is [higher|lower|other] by {number} with {both} than the effects of {single[0]} "
-        "and {single[1]} add up to"
+        "{measure} in {subgroup}{place} is [higher|lower|other] by {number} with {both} than the effects of "
+        "{single[0]} and {single[1]} add up to"
     )
     default_margin: ClassVar[float | None] = 0.10
     margin_reason: ClassVar[str] = (

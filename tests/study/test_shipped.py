@@ -1,0 +1,39 @@
+"""What every shipped study file says of itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from biasprop.study import design
+from biasprop.study.load import load_study
+
+STUDIES = Path(__file__).parents[2] / "studies"
+SHIPPED = sorted(STUDIES.glob("*.toml"))
+FULL = "_full"
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
+def test_its_head_says_how_it_is_run_and_whether_it_tests_anything(file: Path) -> None:
+    schema, command, empty, stands, *_ = file.read_text(encoding="utf-8").splitlines()
+    assert schema.startswith("#:schema ")
+    assert command.startswith(f"# python -m biasprop.run studies/{file.name}    ")
+    assert any(unit in command for unit in ("minute", "hour")), "it says how long it takes"
+    assert empty == "#" and stands.startswith("# Exploratory" if load_study(file).exploratory else "# Confirmatory")
+
+
+@pytest.mark.parametrize("file", [file for file in SHIPPED if FULL not in file.stem], ids=lambda file: file.stem)
+def test_as_shipped_it_has_few_pretrained_cells(file: Path) -> None:
+    study = load_study(file)
+    if study.generator.kind == "gaussian":
+        return  # cells of a second
+    cells = [cell for cell in design.cells(study) if cell.condition.pretraining.objective.trains]
+    assert len(cells) <= (36 if study.generator.size <= 32 else 16)
+
+
+@pytest.mark.parametrize("file", [file for file in SHIPPED if FULL in file.stem], ids=lambda file: file.stem)
+def test_a_full_study_goes_beyond_a_shipped_one(file: Path) -> None:
+    small, full = load_study(file.with_stem(file.stem.removesuffix(FULL))), load_study(file)
+    assert full.seed == small.seed and set(small.factors) <= set(full.factors)
+    assert len(design.cells(full)) > len(design.cells(small)) or len(design.arms(full)) > len(design.arms(small))
