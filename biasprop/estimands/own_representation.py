@@ -24,7 +24,7 @@ class OwnRepresentation(BetweenSkewedLevels):
 
     favours_a = True
     default_margin, margin_reason = MARGIN, PATIENTS
-    phrase = "{subgroup} [gains|loses|changes by] {number} from {factor} skewed to it instead of to the other{place}"
+    phrase = "{subgroup} [gains|loses|changes by] {number} where {factor} is skewed to it and not to the other{place}"
 
     def problems(self) -> Iterable[str]:
         """Return what is wrong with the fields taken together."""

@@ -20,6 +20,7 @@ from biasprop.statistics.verdict import MATERIAL, NEGLIGIBLE, NOT_RESOLVED, UNCL
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from biasprop.statistics.estimand import Level
     from biasprop.study.study import Study
 
 LINES = 12
@@ -36,6 +37,9 @@ ORDER = (NOT_RESOLVED, NEGLIGIBLE, UNCLEAR, MATERIAL)
 MAX_NAMED = 3
 """Most estimates that a sentence names with their numbers; of more it gives the count and the range."""
 
+MAX_TOLD = 6
+"""Most secondary estimates that have a sentence each; more are told by their verdicts."""
+
 LABELS = ("finetuning", "labels")
 """Key of the label budget."""
 
@@ -48,7 +52,7 @@ class Answer:
     """Each ends with a full stop."""
 
     def lines(self, width: int = 100, most: int | None = LINES) -> list[str]:
-        """Return the answer as a paragraph.
+        """Return the answer, every sentence on lines of its own.
 
         Args:
             width: columns per line.
@@ -56,11 +60,12 @@ class Answer:
         """
         said: list[str] = []
         for sentence in self.sentences:
-            if most is None or len(_filled([*said, sentence], width)) <= most:
-                said.append(sentence)
+            lines = _filled([sentence], width)
+            if most is None or len(said) + len(lines) <= most:
+                said += lines
             elif not said:
-                said.append(textwrap.shorten(sentence, width * most - width, placeholder=" ..."))
-        return _filled(said, width)
+                said += _filled([textwrap.shorten(sentence, width * most - width, placeholder=" ...")], width)
+        return said
 
     def text(self) -> str:
         """Return the whole answer on one line."""
@@ -82,10 +87,12 @@ def answer(summary: Summary, study: Study) -> Answer:
     said: list[str] = []
     for index, estimate in enumerate(primary):
         said += _primary(summary, wording, estimate, index)
-        said += _flips(wording, estimate, [*by_role["secondary"], *by_role["exploratory"]])
         said += _design(estimate)
-    said += _worth(wording, summary.estimates, primary)
-    said += _secondary(wording, by_role["secondary"])
+    if not any(one.kind == "worth" for one in (*primary, *by_role["secondary"])):
+        said += _worth(wording, summary.estimates, primary)
+    said += _secondary(wording, by_role["secondary"], primary[0].arm if primary else {})
+    for estimate in primary:
+        said += _flips(wording, estimate, [*by_role["secondary"], *by_role["exploratory"]])
     said += _exploratory(by_role["exploratory"])
     if primary and summary.levels:
         said += _aucs(summary, primary[0])
@@ -157,30 +164,39 @@ def _primary(summary: Summary, wording: Wording, estimate: Estimate, index: int)
     on_auc = summary.primary_on_auc[index] if index < len(summary.primary_on_auc) else None
     if on_auc is None:
         return said
-    parts = [f"On the AUC itself that is {_mean(on_auc, '+')}"]
+    parts = [f"{_mean(on_auc, '+')} in AUC"]
     z = _level_of_z(summary, estimate)
     if not math.isnan(z) and summary.target_specificity < 1:
         values = (estimate.value, *interval(estimate))
         counts = 100 * sensitivity_loss(z, values, summary.target_specificity)
-        shown = f"{counts[0]:+.0f}" + ("" if math.isnan(counts[1]) else f" [{counts[1]:+.0f}, {counts[2]:+.0f}]")
+        shown = f"{counts[0]:+z.0f}" + ("" if math.isnan(counts[1]) else f" [{counts[1]:+z.0f}, {counts[2]:+z.0f}]")
         parts.append(
-            f"in missed cases {shown} per 100 people with the disease at a specificity of "
-            f"{summary.target_specificity:g} (binormal model)"
+            f"{shown} missed cases per 100 people with the disease (binormal model, specificity "
+            f"{summary.target_specificity:g})"
         )
-    return [*said, f"{', and '.join(parts)}."]
+    return [*said, f"That is {', and '.join(parts)}."]
 
 
 def _flips(wording: Wording, primary: Estimate, others: Sequence[Estimate]) -> list[str]:
-    """What among estimates of the same quantity has the other sign and leaves out 0."""
-    if math.isnan(primary.value) or primary.value == 0:
+    """Where the same quantity has the other sign and leaves out 0; where it leaves out 0 if the primary does not."""
+    if math.isnan(primary.value):
         return []
-    same = [
-        one for one in others if wording.quantity(one) == wording.quantity(primary) and leaves_out_0(*interval(one))
-    ]
-    flipped = [one for one in same if one.value * primary.value < 0]
-    if same and not flipped:
-        return [f"In none of the {len(same)} other arms whose interval leaves out 0 is the sign another."]
-    return [] if not flipped else [f"The sign flips: {_named(wording, flipped)}."]
+    sign = leaves_out_0(*interval(primary))
+    same = [one for one in others if wording.quantity(one) == wording.quantity(primary)]
+    told = [one for one in same if leaves_out_0(*interval(one))]
+    if not sign:
+        return [f"It leaves out 0 elsewhere: {_places(wording, told)}."] if told else []
+    if flipped := [one for one in told if leaves_out_0(*interval(one)) != sign]:
+        return [f"The sign flips: {_places(wording, flipped)}."]
+    return [f"The sign is the same in all {len(told)} other arms whose interval leaves out 0."] if told else []
+
+
+def _places(wording: Wording, estimates: Sequence[Estimate]) -> str:
+    """Where estimates of one quantity were taken, with their numbers; of many the count and the range of values."""
+    if len(estimates) <= MAX_NAMED:
+        return "; ".join(f"{wording.place(one)} {number(one)}" for one in estimates)
+    values = [one.value for one in estimates]
+    return f"{len(estimates)} arms, from {min(values):+.3f} to {max(values):+.3f}"
 
 
 def _design(primary: Estimate) -> list[str]:
@@ -190,15 +206,10 @@ def _design(primary: Estimate) -> list[str]:
     if margin is None or math.isnan(low) or math.isinf(high - low):
         return []
     half, scale = (high - low) / 2, on_scale(primary.scale)
+    reach = f"the interval reaches {half:.3f} to either side, the margin is {margin:g}{scale}"
     if half < margin:
-        return [
-            f"The design could have seen a material effect: its interval reaches {half:.3f} to either side, less than "
-            f"the margin of {margin:g}{scale}, so that an effect beyond {margin + half:.3f} would show as material."
-        ]
-    return [
-        f"The design could not tell a material effect from a negligible one: its interval reaches {half:.3f} to either "
-        f"side, and the margin is {margin:g}{scale}."
-    ]
+        return [f"A material effect could have been seen: {reach}."]
+    return [f"This design could not tell a material effect from a negligible one: {reach}."]
 
 
 def _worth(wording: Wording, estimates: Sequence[Estimate], primary: Sequence[Estimate]) -> list[str]:
@@ -212,15 +223,19 @@ def _worth(wording: Wording, estimates: Sequence[Estimate], primary: Sequence[Es
     return [f"{parts}; {positive} of {len(near)} above 0."]
 
 
-def _secondary(wording: Wording, estimates: Sequence[Estimate]) -> list[str]:
-    said = []
-    for verdict in ORDER:
-        if group := [one for one in estimates if one.verdict == verdict]:
-            count = f"{len(group)} of {len(estimates)} secondary estimates"
-            notes = {one.reason for one in group if one.reason}
-            note = f" ({notes.pop()})" if len(notes) == 1 and verdict == NOT_RESOLVED else ""
-            said.append(f"{verdict.capitalize()}: {count}, {_named(wording, group)}{note}.")
-    return said
+def _secondary(wording: Wording, estimates: Sequence[Estimate], known_arm: Mapping[str, Level]) -> list[str]:
+    known = [one for verdict in ORDER for one in estimates if one.verdict == verdict and not math.isnan(one.value)]
+    if len(known) <= MAX_TOLD:
+        notes = [f" ({one.reason})" if one.reason and one.verdict == NOT_RESOLVED else "" for one in known]
+        return [
+            f"{wording.sentence(one, known_arm)}: {one.verdict}{note}." for one, note in zip(known, notes, strict=True)
+        ]
+    by_verdict = {verdict: [one for one in known if one.verdict == verdict] for verdict in ORDER}
+    return [
+        f"{verdict.capitalize()}: {len(group)} of {len(estimates)} secondary estimates, {_named(wording, group)}."
+        for verdict, group in by_verdict.items()
+        if group
+    ]
 
 
 def _exploratory(estimates: Sequence[Estimate]) -> list[str]:
@@ -301,8 +316,8 @@ def _named(wording: Wording, estimates: Sequence[Estimate]) -> str:
 
 
 def _mean(mean: Mean, sign: str = "") -> str:
-    bounds = "" if math.isnan(mean.low) else f" [{mean.low:{sign}.3f}, {mean.high:{sign}.3f}]"
-    return f"{mean.value:{sign}.3f}{bounds}"
+    bounds = "" if math.isnan(mean.low) else f" [{mean.low:{sign}z.3f}, {mean.high:{sign}z.3f}]"
+    return f"{mean.value:{sign}z.3f}{bounds}"
 
 
 def _filled(sentences: Sequence[str], width: int) -> list[str]:

@@ -320,10 +320,11 @@ def reference(
     axes.axhline(mean, color=colour, linestyle=line, linewidth=0.9, label=label, zorder=1)
 
 
-def margin_band(axes: Axes, margin: float, *, label: str | None = None) -> None:
+def margin_band(axes: Axes, margin: float, *, vertical: bool = False, label: str | None = None) -> None:
     """Draw the margin as a band from -`margin` to +`margin`, and a line at 0."""
-    axes.axhspan(-margin, margin, color=PALE, linewidth=0, zorder=-2, label=label)
-    axes.axhline(0.0, color=INK, linewidth=0.6, zorder=-1)
+    span, line = (axes.axvspan, axes.axvline) if vertical else (axes.axhspan, axes.axhline)
+    span(-margin, margin, color=PALE, linewidth=0, zorder=-2, label=label)
+    line(0.0, color=INK, linewidth=0.6, zorder=-1)
 
 
 def legend(figure: Figure, columns: int) -> None:

@@ -65,22 +65,31 @@ class Wording:
         kept = [entry for entry in named if entry[0] not in ("at", "skewed")]
         return estimate.kind, estimate.scale, estimate.subgroups, level, *kept
 
-    def sentence(self, estimate: Estimate) -> str:
+    def sentence(self, estimate: Estimate, known: Mapping[str, Level] | None = None) -> str:
         """Return an estimate as a sentence without its full stop; the interval is the one that decides its verdict,
-        else the 95 % one."""
+        else the 95 % one.
+
+        Args:
+            estimate: of the study.
+            known: factor -> level that need not be said again, because a sentence before has them.
+        """
         estimand = self.estimand(estimate)
         low, high = interval(estimate)
         # The template first: names of levels may have brackets, too.
         sign = leaves_out_0(low, high)
         template = _CHOICE.sub(lambda found: found[{1: 1, -1: 2, 0: 3}[sign]], estimand.phrase)
         signless = sign if template != estimand.phrase else 0
-        text = template.format(**self._fields(estimand, estimate, template), number=number(estimate, signless))
+        text = template.format(
+            **self._fields(estimand, estimate, template, known or {}), number=number(estimate, signless)
+        )
         return text[:1].upper() + text[1:]
 
     def _words_of(self, factor: str, level: Level) -> LevelWords:
         return self._levels.get(factor, {}).get(level) or _level(factor, level, {})
 
-    def _fields(self, estimand: Estimand, estimate: Estimate, template: str) -> dict[str, Any]:
+    def _fields(
+        self, estimand: Estimand, estimate: Estimate, template: str, known: Mapping[str, Level]
+    ) -> dict[str, Any]:
         arm, factor = dict(estimate.arm), getattr(estimand, "factor", None)
         words: dict[str, Any] = {"name": estimand.name, "measure": measure(estimand.scale)}
         words["subgroup"] = estimate.subgroups[0]
@@ -90,6 +99,7 @@ class Wording:
         place = ", ".join(
             self.arm({name: level}) + (f" minus {self.arm({name: minus[name]})}" if name in minus else "")
             for name, level in arm.items()
+            if name in minus or known.get(name) != level
         )
         words["place"] = f" ({place})" if place else ""
         words["level"] = words.get("level", "the arm")
