@@ -172,12 +172,14 @@ def score(expected: str, low: float, high: float, margin: float) -> str:
 
     Returns:
         "hit" (the interval leaves out 0 on the expected side; or is inside the margin where ``negligible`` is
-        expected), "miss" (it leaves out 0 on the other side; or is wholly beyond the margin), else "open".
+        expected), "miss" (it leaves out 0 on the other side, or includes 0 and is inside the margin; or is wholly
+        beyond the margin where ``negligible`` is expected), else "open".
     """
     if expected == "negligible":
         return {NEGLIGIBLE: HIT, MATERIAL: MISS}.get(zone(low, high, margin), OPEN)
     sign = 1 if low > 0 else (-1 if high < 0 else 0)
-    return {SIGNS[expected]: HIT, -SIGNS[expected]: MISS}.get(sign, OPEN)
+    nothing = MISS if zone(low, high, margin) == NEGLIGIBLE else OPEN
+    return {SIGNS[expected]: HIT, -SIGNS[expected]: MISS}.get(sign, nothing)
 
 
 def scored(predictions: Sequence[Prediction], results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -263,7 +265,8 @@ INTRODUCTION = (
     "The predictions of [predictions.toml](../predictions.toml) were written before any of these studies had run with "
     "the present recipe and are never edited; [prediction_map.toml](../prediction_map.toml) says how each is computed. "
     "*Hit*: the 95 % interval leaves out 0 on the expected side, or lies inside the margin where a negligible effect "
-    "was expected. *Miss*: it leaves out 0 on the other side, or lies wholly beyond the margin. *Open*: neither."
+    "was expected. *Miss*: it leaves out 0 on the other side, includes 0 and lies inside the margin, or lies wholly beyond "
+    "the margin where a negligible effect was expected. *Open*: neither."
 )
 
 

@@ -45,6 +45,8 @@ def result(*values: tuple[float, float, float]) -> dict[str, Any]:
         ("positive", 0.01, 0.3, "hit"),
         ("positive", -0.3, -0.01, "miss"),
         ("positive", -0.01, 0.3, "open"),
+        ("positive", -0.01, 0.09, "miss"),
+        ("positive", 0.01, 0.09, "hit"),
         ("negative", -0.3, -0.01, "hit"),
         ("negative", 0.01, 0.3, "miss"),
         ("negligible", -0.05, 0.05, "hit"),
