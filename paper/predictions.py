@@ -159,7 +159,8 @@ def _over_arms(first: Sequence[Any], second: Sequence[Any], estimand: Estimand) 
     pairs = [(contrast.values, others[key(contrast)]) for contrast in first if key(contrast) in others]
     if not pairs:
         return disjoint_correlation(np.empty((0, 0)), np.empty((0, 0)))
-    return disjoint_correlation(*(np.stack([pair[side] for pair in pairs], axis=1) for side in (0, 1)))
+    x, y = (np.stack([pair[side] for pair in pairs], axis=1) for side in (0, 1))
+    return disjoint_correlation(x, y)
 
 
 def score(expected: str, low: float, high: float, margin: float) -> str:

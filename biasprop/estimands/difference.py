@@ -16,7 +16,7 @@ class Difference(OneSubgroup):
     kind: Literal["difference"] = "difference"
     """What is measured."""
 
-    minus: Annotated[Arm, Field(min_length=1), RefersTo("arm")]
+    minus: Annotated[Arm, Field(min_length=1), RefersTo("arm")]  # pyright: ignore[reportGeneralTypeIssues]: required here
     """The other arm, which is subtracted: factor -> level. A factor left out is that of the arm itself."""
 
     default_margin, margin_reason = MARGIN, PATIENTS

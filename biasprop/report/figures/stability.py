@@ -88,7 +88,7 @@ def _effects(axes: Axes, one: Paired, estimand: Any) -> None:
     axes.set_title("\n".join([plain(estimand.name), plain(place(one.subgroups, one.arm))]))
     axes.set_xlabel("setting, by its effect")
     axes.set_ylabel(f"effect on {plain(estimand.scale)}")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="x", integer=True)
     inner_ticks(axes, "x", "y")
 
 
