@@ -188,7 +188,8 @@ def _flips(wording: Wording, primary: Estimate, others: Sequence[Estimate]) -> l
         return [f"It leaves out 0 elsewhere: {_places(wording, told)}."] if told else []
     if flipped := [one for one in told if leaves_out_0(*interval(one)) != sign]:
         return [f"The sign flips: {_places(wording, flipped)}."]
-    return [f"The sign is the same in all {len(told)} other arms whose interval leaves out 0."] if told else []
+    arms = "the other arm" if len(told) == 1 else f"all {len(told)} other arms"
+    return [f"The sign is the same in {arms} whose interval leaves out 0."] if told else []
 
 
 def _places(wording: Wording, estimates: Sequence[Estimate]) -> str:

@@ -174,6 +174,7 @@ def test_what_does_not_fit_is_left_out_with_a_reason(
         "test_mix": "24 arms: at most 8 rows fit",
         "contrast_by_level": "no factor but the label budget has numbers for levels, with a contrast on z at each",
         "worth": "the study has no worth of pretraining among its estimands",
+        "injected_skew": "no factor of subgroups has levels with score noise beside one without",
         "forest": "no estimate is defined (yet)",
         "stability": "the study has no estimand over sampled settings",
     }

@@ -66,6 +66,7 @@ def test_macros_are_valid_and_complete(made: Path) -> None:
         "captionSkewAgainstAuc",
         "captionTestMix",
         "captionContrastByLevel",
+        "captionStability",
         "captionWorth",
         "captionForest",
         "captionEigenvalueCrossing",

@@ -8,7 +8,10 @@ import pytest
 
 from biasprop.component import InputError
 from biasprop.study.load import load_study
-from tests.inputs.bad_studies import CASES, EXAMPLE, changed
+from tests.inputs import bad_estimands, bad_studies
+from tests.inputs.bad_studies import EXAMPLE, changed
+
+CASES = bad_studies.CASES | bad_estimands.CASES
 
 
 def line_of(text: str, fragment: str) -> int:

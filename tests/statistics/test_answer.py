@@ -100,7 +100,7 @@ def test_what_flips_it_is_said(summary: Summary, study: Study) -> None:
     assert "flips" not in told([primary, unclear], summary, study), "an interval with 0 flips nothing"
     assert "flips" not in told([primary, other_mix], summary, study), "another mix is another quantity"
     agrees = excess(0.2, 0.05, "exploratory", labels=50)
-    assert "The sign is the same in all 1 other arms" in told([primary, agrees], summary, study)
+    assert "The sign is the same in the other arm whose" in told([primary, agrees], summary, study)
     null = excess(0.01, 0.05, "primary", NEGLIGIBLE)
     text = told([null, agrees], summary, study)
     assert "It leaves out 0 elsewhere: 0 % dark in pretraining, 50 labels" in text and "flips" not in text

@@ -106,5 +106,5 @@ def test_the_sign_is_stated() -> None:
     table = {"name": "x", "factor": "p", "reference": "b", "replicate_sd": 0.1, "replicate_sd_from": 6}
     with pytest.raises(ValueError, match="sign has to be that of the effect"):
         estimand("sign_share", subgroups=("a", "b"), sign="either", **table)
-    with pytest.raises(ValueError, match="has no test, so it cannot be primary"):
+    with pytest.raises(ValueError, match="has no verdict, so it cannot be primary"):
         estimand("sign_share", subgroups=("a", "b"), primary=True, **table)
