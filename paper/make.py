@@ -27,7 +27,16 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 
-PAGE_FIGURES = ("persistence", "learning_curves", "skew_against_auc", "forest")
+PAGE_FIGURES = (
+    "worth",
+    "stability",
+    "injected_skew",
+    "contrast_by_level",
+    "persistence",
+    "learning_curves",
+    "skew_against_auc",
+    "forest",
+)
 """Figures that may stand on a study's page: the first of them that could be drawn."""
 
 

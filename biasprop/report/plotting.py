@@ -36,6 +36,10 @@ SINGLE = 3.4
 """Width of one column, inches."""
 DOUBLE = 7.0
 """Width of two columns, inches."""
+LEGEND_HANDLE = 0.4
+"""Width of a legend's entry without its words, inches."""
+LEGEND_CHARACTER = 0.055
+"""Mean width of a character of its words, inches."""
 
 INK = "#222222"
 GREY = "#8a8a8a"
@@ -328,7 +332,12 @@ def margin_band(axes: Axes, margin: float, *, vertical: bool = False, label: str
 
 
 def legend(figure: Figure, columns: int) -> None:
-    """Add one legend above all panels: every label once, curves before references."""
+    """Add one legend above all panels: every label once, curves before references.
+
+    Args:
+        figure: with labelled curves.
+        columns: at most; fewer where the labels are too long for its width.
+    """
     from matplotlib.container import ErrorbarContainer
 
     found: dict[str, Any] = {}
@@ -337,7 +346,9 @@ def legend(figure: Figure, columns: int) -> None:
             found.setdefault(label, handle)
     order = sorted(found, key=lambda label: not isinstance(found[label], ErrorbarContainer))
     handles = [found[label] for label in order]
-    figure.legend(handles, order, loc="outside upper center", ncols=min(columns, len(order)))
+    widest = LEGEND_HANDLE + max(map(len, order), default=0) * LEGEND_CHARACTER
+    fitting = max(1, int(figure.get_figwidth() / widest))
+    figure.legend(handles, order, loc="outside upper center", ncols=min(columns, fitting, len(order)))
 
 
 def inner_ticks(axes: Axes, *names: Literal["x", "y"]) -> None:

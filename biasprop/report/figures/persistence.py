@@ -52,7 +52,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figur
     estimand = stated_swap(study)
     z = z_by_replicate(cube, study)
     facets = Facets.of(z, study)
-    budget = facets.budgets(z)
+    budget = facets.budgets(z, at_least=2)
     first, second = estimand.subgroups
     gaps = gap(z, estimand.subgroups)
     curves = [("swap contrast\non z", swap_contrast(gaps, estimand.factor, estimand.skewed))]
