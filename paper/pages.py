@@ -118,6 +118,8 @@ def page(result: Result) -> str:
     if result["figure"]:
         parts += [_picture(result, ""), filled(_caption(result["figure"]))]
     parts += ["## Estimates", *_estimates(result)]
+    if result.get("scales"):  # results of an earlier version have none
+        parts += ["## Scales", *_scales(result["scales"])]
     if result["levels"]:
         parts += ["## Levels", *_levels(result)]
     return "\n\n".join(parts) + "\n"
@@ -263,6 +265,28 @@ ESTIMATES = (
     "primary estimate; those of all secondary estimates hold together at 95 % (Bonferroni); exploratory ones have no "
     "verdict. Numbers in the last column refer to the notes below; a dash is a value that is not defined."
 )
+
+
+def _scales(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    from biasprop.metrics import SCALES
+
+    names = list(dict.fromkeys(name for row in rows for name in row["scales"]))
+    head = ["estimand", "arm", *(SCALES[name].long_name for name in names), "signs"]
+    cells = [
+        [
+            escaped(row["name"]),
+            escaped(row["place"]) or DASH,
+            *(_mean(row["scales"][name], signed=True) if name in row["scales"] else DASH for name in names),
+            "disagree" if row["disagree"] else "",
+        ]
+        for row in rows
+    ]
+    reasons = dict.fromkeys(f"{why[:1].upper()}{why[1:]}." for row in rows for why in row["reasons"].values())
+    text = (
+        "The primary and secondary contrasts on every scale of the AUC, with plain 95 % intervals. *Disagree*: "
+        "intervals that leave out 0 have different signs, so that the sign of the effect depends on the scale."
+    )
+    return [filled(text), table(head, cells, left=(0, 1)), *(filled(escaped(why)) for why in reasons)]
 
 
 def _levels(result: Result) -> list[str]:

@@ -18,7 +18,7 @@ from paper.stores import Provenance
 if TYPE_CHECKING:
     import xarray as xr
 
-    from biasprop.statistics.summary import LevelRow, Summary
+    from biasprop.statistics.summary import LevelRow, OnScales, Summary
     from biasprop.study.study import Study
 
 FORMAT = 2
@@ -78,12 +78,25 @@ def result(
             "figure": figure,
             "answer": answer(summary, study).text(),
             "estimates": [asdict(estimate) for estimate in summary.estimates],
+            "scales": [_on_scales(one) for one in summary.scales],
             "predictions": list(predictions),
             "target_specificity": summary.target_specificity,
             "compared": list(first.compared) if first else [],
             "levels": [_level(row) for row in summary.levels],
         }
     )
+
+
+def _on_scales(one: OnScales) -> dict[str, Any]:
+    from biasprop.statistics.summary import place
+
+    return {
+        "name": one.name,
+        "place": place(one.subgroups, one.arm),
+        "scales": {name: mean._asdict() for name, mean in one.scales.items()},
+        "reasons": one.reasons,
+        "disagree": one.disagree,
+    }
 
 
 def _level(row: LevelRow) -> dict[str, Any]:
