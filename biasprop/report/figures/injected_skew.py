@@ -140,4 +140,4 @@ def _power_curves(axes: Axes, estimates: Sequence[Estimate]) -> None:
     axes.set_xlabel("replicates")
     axes.set_ylabel("P(95 % interval leaves out 0)")
     if drawn:
-        axes.legend()
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
