@@ -90,7 +90,7 @@ def answer(summary: Summary, study: Study) -> Answer:
         said += _design(estimate)
     if not any(one.kind == "worth" for one in (*primary, *by_role["secondary"])):
         said += _worth(wording, summary.estimates, primary)
-    said += _secondary(wording, by_role["secondary"], primary[0].arm if primary else {})
+    said += _secondary(wording, by_role["secondary"], _known(wording, primary))
     for estimate in primary:
         said += _flips(wording, estimate, [*by_role["secondary"], *by_role["exploratory"]])
     said += _exploratory(by_role["exploratory"])
@@ -204,7 +204,7 @@ def _design(primary: Estimate) -> list[str]:
     """Whether a material effect would have been seen, from the half-width of the interval."""
     low, high = interval(primary)
     margin = primary.margin
-    if margin is None or math.isnan(low) or math.isinf(high - low):
+    if margin is None or math.isnan(low) or math.isinf(high - low) or primary.verdict == MATERIAL:
         return []
     half, scale = (high - low) / 2, on_scale(primary.scale)
     reach = f"the interval reaches {half:.3f} to either side, the margin is {margin:g}{scale}"
@@ -222,6 +222,14 @@ def _worth(wording: Wording, estimates: Sequence[Estimate], primary: Sequence[Es
     parts = f"Worth of pretraining: {_named(wording, near)}"
     positive = sum(leaves_out_0(*interval(one)) > 0 for one in near)
     return [f"{parts}; {positive} of {len(near)} above 0."]
+
+
+def _known(wording: Wording, primary: Sequence[Estimate]) -> dict[str, Level]:
+    """The levels that the sentence on the primary estimate names alone, which need not be said again."""
+    if not primary:
+        return {}
+    minus = wording.estimand(primary[0]).minus
+    return {factor: level for factor, level in primary[0].arm.items() if factor not in minus}
 
 
 def _secondary(wording: Wording, estimates: Sequence[Estimate], known_arm: Mapping[str, Level]) -> list[str]:
