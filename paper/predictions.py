@@ -144,19 +144,15 @@ def _measured(prediction: Prediction, measures: xr.Dataset) -> dict[str, Any]:
 
 
 def _over_arms(first: Sequence[Any], second: Sequence[Any], estimand: Estimand) -> Interval:
-    """Correlate two estimands over the arms that they share, see
+    """Correlate two estimands over the arms of the second, at which the first has the levels that it fixes, see
     :func:`biasprop.statistics.correlation.disjoint_correlation`."""
     import numpy as np
 
     from biasprop.statistics.correlation import disjoint_correlation
 
     factor = getattr(estimand, "factor", None)
-
-    def key(contrast: Any) -> frozenset[Any]:
-        return frozenset(entry for entry in contrast.arm.items() if entry[0] != factor)
-
-    others = {key(contrast): contrast.values for contrast in second}
-    pairs = [(contrast.values, others[key(contrast)]) for contrast in first if key(contrast) in others]
+    fixed = [({name: level for name, level in one.arm.items() if name != factor}, one.values) for one in first]
+    pairs = [(values, one.values) for one in second for arm, values in fixed if arm.items() <= one.arm.items()]
     if not pairs:
         return disjoint_correlation(np.empty((0, 0)), np.empty((0, 0)))
     x, y = (np.stack([pair[side] for pair in pairs], axis=1) for side in (0, 1))
@@ -263,8 +259,9 @@ def page(value: Mapping[str, Any], generated: str) -> str:
 
 
 INTRODUCTION = (
-    "The predictions of [predictions.toml](../predictions.toml) were written before any of these studies had run with "
-    "the present recipe and are never edited; [prediction_map.toml](../prediction_map.toml) says how each is computed. "
+    "The predictions of [predictions.toml](../predictions.toml) were written before any result of these studies with the "
+    "present recipe had been seen and are never edited; [prediction_map.toml](../prediction_map.toml) says how each is "
+    "computed. "
     "*Hit*: the 95 % interval leaves out 0 on the expected side, or lies inside the margin where a negligible effect "
     "was expected. *Miss*: it leaves out 0 on the other side, includes 0 and lies inside the margin, or lies wholly "
     "beyond the margin where a negligible effect was expected. *Open*: neither."

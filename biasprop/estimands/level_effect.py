@@ -18,6 +18,7 @@ class LevelEffect(BetweenSkewedLevels):
     kind: Literal["level_effect"] = "level_effect"
     """What is measured."""
 
+    of_level = True
     default_margin, margin_reason = MARGIN, PATIENTS
     phrase = (
         "with {skewed[0]} instead of {skewed[1]} in {factor}, the mean {measure} of {subgroups[0]} and {subgroups[1]}"

@@ -17,6 +17,8 @@ class OneSubgroup(Estimand):
     subgroup: Annotated[str | None, RefersTo("subgroup")] = None
     """The subgroup; left out, there is one estimate for each subgroup."""
 
+    of_level = True
+
     def subgroup_sets(self, known: Sequence[str]) -> list[tuple[str, ...]]:
         """Return the subgroup, or every subgroup by itself."""
         return [(self.subgroup,)] if self.subgroup is not None else [(name,) for name in known]

@@ -23,6 +23,7 @@ class OwnRepresentation(BetweenSkewedLevels):
     """A or B; left out, there is one estimate for each."""
 
     favours_a = True
+    of_level = True
     default_margin, margin_reason = MARGIN, PATIENTS
     phrase = "{subgroup} [gains|loses|changes by] {number} where {factor} is skewed to it and not to the other{place}"
 

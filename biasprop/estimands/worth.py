@@ -47,6 +47,7 @@ class Worth(Estimand):
 
     runs_over = ("protocol",)
     favours_a = True
+    of_level = True
     default_margin, margin_reason = MARGIN, PATIENTS
     phrase = (
         "with {level} instead of {reference} in {factor}, the {measure} of {subgroup}{place} [rises|falls|changes] by "

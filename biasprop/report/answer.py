@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from biasprop.metrics import sensitivity_loss
 from biasprop.report.wording import Wording, interval, leaves_out_0, number, on_scale
 from biasprop.statistics.summary import Estimate, Mean, Summary, place
+from biasprop.statistics.tests import ALPHA
 from biasprop.statistics.verdict import MATERIAL, NEGLIGIBLE, NOT_RESOLVED, UNCLEAR
 
 if TYPE_CHECKING:
@@ -50,22 +51,38 @@ class Answer:
 
     sentences: tuple[str, ...]
     """Each ends with a full stop."""
+    short: tuple[str, ...] = ()
+    """The same in fewer words, for an answer that would be too long; empty if there is no other."""
+    optional: tuple[str, ...] = ()
+    """Sentences that are left out first, in this order."""
 
     def lines(self, width: int = 100, most: int | None = LINES) -> list[str]:
         """Return the answer, every sentence on lines of its own.
 
         Args:
             width: columns per line.
-            most: lines; a sentence that would need more is left out (the first is cut). None for all.
+            most: lines. If there are more, those of ``short`` are taken, without as many of ``optional`` as it needs; a
+                sentence that would need more even so is left out (the first is cut). None for all.
         """
+        whole = self._wrapped(self.sentences, width)
+        if most is None or len(whole) <= most:
+            return whole
+        kept = list(self.short or self.sentences)
+        for sentence in self.optional:
+            if len(self._wrapped(kept, width)) > most and sentence in kept:
+                kept.remove(sentence)
         said: list[str] = []
-        for sentence in self.sentences:
+        for sentence in kept:
             lines = _filled([sentence], width)
-            if most is None or len(said) + len(lines) <= most:
+            if len(said) + len(lines) <= most:
                 said += lines
             elif not said:
                 said += _filled([textwrap.shorten(sentence, width * most - width, placeholder=" ...")], width)
         return said
+
+    @staticmethod
+    def _wrapped(sentences: Sequence[str], width: int) -> list[str]:
+        return [line for sentence in sentences for line in _filled([sentence], width)]
 
     def text(self) -> str:
         """Return the whole answer on one line."""
@@ -83,22 +100,26 @@ def answer(summary: Summary, study: Study) -> Answer:
     by_role: dict[str, list[Estimate]] = {role: [] for role in ROLES}
     for estimate in summary.estimates:
         by_role[estimate.role].append(estimate)
-    primary = by_role["primary"]
-    said: list[str] = []
+    primary, secondary = by_role["primary"], by_role["secondary"]
+    before: list[str] = []
     for index, estimate in enumerate(primary):
-        said += _primary(summary, wording, estimate, index)
-        said += _design(estimate)
-    if not any(one.kind == "worth" for one in (*primary, *by_role["secondary"])):
-        said += _worth(wording, summary.estimates, primary)
-    said += _secondary(wording, by_role["secondary"], _known(wording, primary))
+        before += _primary(summary, wording, estimate, index)
+    design = [sentence for estimate in primary for sentence in _design(estimate)]
+    after: list[str] = []
     for estimate in primary:
-        said += _flips(wording, estimate, [*by_role["secondary"], *by_role["exploratory"]])
-    said += _exploratory(by_role["exploratory"])
+        after += _flips(wording, estimate, [*secondary, *by_role["exploratory"]])
+    if not any(one.kind == "worth" for one in (*primary, *secondary)):
+        after += _worth(wording, summary.estimates, primary)
     if primary and summary.levels:
-        said += _aucs(summary, primary[0])
+        after += _aucs(summary, primary[0])
     elif summary.estimates and not primary:
-        said.insert(0, "The study states no primary estimand, so that its estimates are exploratory.")
-    return Answer(tuple(said))
+        before.insert(0, "The study states no primary estimand, so that its estimates are exploratory.")
+    short = (*before, *design, *_by_verdict(wording, secondary), *after)
+    optional = (*reversed(after), *design)
+    if len(secondary) > MAX_TOLD:
+        return Answer(short, optional=optional)
+    told = _secondary(wording, secondary, _known(wording, primary))
+    return Answer((*before, *design, *told, *after), short, optional)
 
 
 def brief(summary: Summary, study: Study, width: int, most: int = BRIEF_LINES) -> str:
@@ -168,28 +189,45 @@ def _primary(summary: Summary, wording: Wording, estimate: Estimate, index: int)
     z = _level_of_z(summary, estimate)
     if not math.isnan(z) and summary.target_specificity < 1:
         values = (estimate.value, *interval(estimate))
-        counts = 100 * sensitivity_loss(z, values, summary.target_specificity)
-        shown = f"{counts[0]:+z.0f}" + ("" if math.isnan(counts[1]) else f" [{counts[1]:+z.0f}, {counts[2]:+z.0f}]")
+        missed = 100 * sensitivity_loss(z, values, summary.target_specificity)
+        estimand = wording.estimand(estimate)
+        pair, whose = estimand.pair, ""
+        if estimand.of_level:  # a gain
+            missed = -missed[[0, 2, 1]]
+        elif pair:
+            whose = f" of {pair[1]} over those of {pair[0]}"
+        shown = f"{missed[0]:+z.0f}" + ("" if math.isnan(missed[1]) else f" [{missed[1]:+z.0f}, {missed[2]:+z.0f}]")
         parts.append(
-            f"{shown} missed cases per 100 people with the disease (binormal model, specificity "
+            f"{shown} missed cases{whose} per 100 people with the disease (binormal model, specificity "
             f"{summary.target_specificity:g})"
         )
     return [*said, f"That is {', and '.join(parts)}."]
 
 
 def _flips(wording: Wording, primary: Estimate, others: Sequence[Estimate]) -> list[str]:
-    """Where the same quantity has the other sign and leaves out 0; where it leaves out 0 if the primary does not."""
+    """Where the same quantity has the other sign and leaves out 0; where it leaves out 0 if the primary does not.
+    Intervals hold together over all arms that are searched (Bonferroni)."""
     if math.isnan(primary.value):
         return []
     sign = leaves_out_0(*interval(primary))
     same = [one for one in others if wording.quantity(one) == wording.quantity(primary)]
-    told = [one for one in same if leaves_out_0(*interval(one))]
+    told = [one for one in same if _side(one, len(same))]
+    searched = f"of {len(same)} other arms, corrected for their number"
     if not sign:
-        return [f"It leaves out 0 elsewhere: {_places(wording, told)}."] if told else []
-    if flipped := [one for one in told if leaves_out_0(*interval(one)) != sign]:
-        return [f"The sign flips: {_places(wording, flipped)}."]
-    arms = "the other arm" if len(told) == 1 else f"all {len(told)} other arms"
-    return [f"The sign is the same in {arms} whose interval leaves out 0."] if told else []
+        return [f"Elsewhere it leaves out 0 ({searched}): {_places(wording, told)}."] if told else []
+    if flipped := [one for one in told if _side(one, len(same)) != sign]:
+        return [f"The sign flips ({searched}): {_places(wording, flipped)}."]
+    return [f"The sign flips in none {searched}."] if same else []
+
+
+def _side(estimate: Estimate, arms: int) -> int:
+    """1 or -1 if the interval at level 1 - 5 % / arms lies above or below 0, else 0."""
+    from scipy.special import stdtrit
+
+    if estimate.method != "t" or not estimate.replicates > 1 or math.isnan(estimate.se):
+        return 0
+    half = float(stdtrit(estimate.replicates - 1, 1 - ALPHA / 2 / arms)) * estimate.se
+    return leaves_out_0(estimate.value - half, estimate.value + half)
 
 
 def _places(wording: Wording, estimates: Sequence[Estimate]) -> str:
@@ -206,11 +244,10 @@ def _design(primary: Estimate) -> list[str]:
     margin = primary.margin
     if margin is None or math.isnan(low) or math.isinf(high - low) or primary.verdict == MATERIAL:
         return []
-    half, scale = (high - low) / 2, on_scale(primary.scale)
-    reach = f"the interval reaches {half:.3f} to either side, the margin is {margin:g}{scale}"
-    if half < margin:
-        return [f"A material effect could have been seen: {reach}."]
-    return [f"This design could not tell a material effect from a negligible one: {reach}."]
+    half = (high - low) / 2
+    said = f"The interval reaches {half:.3f} to either side, and the margin is {margin:g}{on_scale(primary.scale)}: "
+    said += f"effects beyond {margin + half:.3f} are expected to show as material"
+    return [f"{said}." if half < margin else f"{said}, and none could have shown as negligible."]
 
 
 def _worth(wording: Wording, estimates: Sequence[Estimate], primary: Sequence[Estimate]) -> list[str]:
@@ -233,29 +270,21 @@ def _known(wording: Wording, primary: Sequence[Estimate]) -> dict[str, Level]:
 
 
 def _secondary(wording: Wording, estimates: Sequence[Estimate], known_arm: Mapping[str, Level]) -> list[str]:
+    """A sentence for each secondary estimate, by their verdicts."""
     known = [one for verdict in ORDER for one in estimates if one.verdict == verdict and not math.isnan(one.value)]
-    if len(known) <= MAX_TOLD:
-        notes = [f" ({one.reason})" if one.reason and one.verdict == NOT_RESOLVED else "" for one in known]
-        return [
-            f"{wording.sentence(one, known_arm)}: {one.verdict}{note}." for one, note in zip(known, notes, strict=True)
-        ]
-    by_verdict = {verdict: [one for one in known if one.verdict == verdict] for verdict in ORDER}
-    return [
-        f"{verdict.capitalize()}: {len(group)} of {len(estimates)} secondary estimates, {_named(wording, group)}."
-        for verdict, group in by_verdict.items()
-        if group
-    ]
+    notes = [f" ({one.reason})" if one.reason and one.verdict == NOT_RESOLVED else "" for one in known]
+    sentences = [f"{wording.sentence(one, known_arm)}: {one.verdict}" for one in known]
+    return [f"{sentence}{note}." for sentence, note in zip(sentences, notes, strict=True)]
 
 
-def _exploratory(estimates: Sequence[Estimate]) -> list[str]:
-    known = [one for one in estimates if not math.isnan(one.low)]
-    if not known:
-        return []
-    signs = [leaves_out_0(one.low, one.high) for one in known]
-    return [
-        f"Of {len(known)} exploratory estimates with a 95 % interval {signs.count(0)} include 0, {signs.count(1)} lie "
-        f"above it and {signs.count(-1)} below."
-    ]
+def _by_verdict(wording: Wording, estimates: Sequence[Estimate]) -> list[str]:
+    """A sentence for each verdict, with the names of the secondary estimates that have it."""
+    said = []
+    for verdict in ORDER:
+        group = [one for one in estimates if one.verdict == verdict and not math.isnan(one.value)]
+        if group:
+            said.append(f"{verdict.capitalize()}: {_named(wording, group)}.")
+    return said
 
 
 def _aucs(summary: Summary, primary: Estimate) -> list[str]:
@@ -317,7 +346,8 @@ def table_of(estimates: Sequence[Estimate], most: int) -> Table:
 def _named(wording: Wording, estimates: Sequence[Estimate]) -> str:
     """Estimates with their numbers; of many the count and the range of values."""
     if len(estimates) <= MAX_NAMED:
-        return "; ".join(f"{one.name} ({wording.place(one)}) {number(one)}" for one in estimates)
+        single = [f" ({one.subgroups[0]})" if len(one.subgroups) == 1 else "" for one in estimates]
+        return "; ".join(f"{one.name}{of} {number(one)}" for one, of in zip(estimates, single, strict=True))
     names = list(dict.fromkeys(one.name for one in estimates))
     values = [one.value for one in estimates if not math.isnan(one.value)]
     shown = f"{len(estimates)} estimates of {names[0]}" if len(names) == 1 else f"{len(estimates)} estimates"

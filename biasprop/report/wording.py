@@ -63,6 +63,7 @@ class Wording:
         level = estimate.arm.get(getattr(estimand, "factor", ""))
         # Mixes that are skewed more or less, but in the same direction, are of the same quantity.
         kept = [entry for entry in named if entry[0] not in ("at", "skewed")]
+        kept += [(factor, str(estimate.arm.get(factor))) for factor in estimand.minus]
         return estimate.kind, estimate.scale, estimate.subgroups, level, *kept
 
     def sentence(self, estimate: Estimate, known: Mapping[str, Level] | None = None) -> str:
@@ -151,9 +152,8 @@ def on_scale(scale: str) -> str:
 
 
 def measure(scale: str) -> str:
-    """Return what a scale is of: the metric, also of a scale that is the link of one."""
-    linked = [metric.long_name for metric in METRICS.values() if metric.link and metric.link.name == scale]
-    return linked[0] if linked else SCALES[scale].long_name
+    """Return what a scale is of, in words."""
+    return SCALES[scale].long_name
 
 
 def _level(factor: str, level: Level, settings: Mapping[tuple[Any, ...], Any]) -> LevelWords:

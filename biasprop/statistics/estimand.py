@@ -168,6 +168,9 @@ class Estimand(Definition):
     """Whether it is also of groups of several subgroups where the study file names no subgroup."""
     tested: ClassVar[bool] = True
     """Whether its interval may be compared with a margin, so that it can be primary or secondary."""
+    of_level: ClassVar[bool] = False
+    """Whether it is a change of a level, so that a positive value is a gain where high values are good; else a gap or
+    made of gaps, so that it is a loss of subgroup B."""
     default_margin: ClassVar[float | None] = None
     """Margin of an estimand that gives none, in the kind's unit, or on z; None: there is no default."""
     margin_reason: ClassVar[str] = ""

@@ -88,7 +88,7 @@ def _needed(contrast: Paired, found: Estimate, alpha: float) -> str:
     needed = replicates_to_resolve(found.value, float(np.nanstd(values, ddof=1)), found.margin, alpha)
     if needed is None:
         return f"more than {MAX_REPLICATES} replicates would be needed"
-    return f"about {max(needed, found.replicates + 1)} replicates would resolve it"
+    return f"a new study of about {max(needed, found.replicates + 1)} replicates would resolve it"
 
 
 def _empty(contrast: Paired) -> Estimate:

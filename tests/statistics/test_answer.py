@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 from scipy.stats import norm
 
-from biasprop.estimands import ESTIMANDS
+from biasprop.estimands import ESTIMANDS, estimand
 from biasprop.report import answer
 from biasprop.report.wording import Wording
 from biasprop.statistics.measures import measure
@@ -56,6 +56,8 @@ def excess(value: float, half: float, role: str, verdict: str = "", **arm: Any) 
         high=value + half,
         zone_low=decides[0],
         zone_high=decides[1],
+        se=half / 2.5706,  # t of five degrees of freedom
+        method="t",
         verdict=verdict,
         role=role,
     )
@@ -69,7 +71,7 @@ def told(estimates: list[Estimate], summary: Summary, study: Study) -> str:
 def test_the_primary_estimate_in_plain_words(summary: Summary, study: Study) -> None:
     text = told([excess(0.1, 0.05, "primary", "present, size unclear")], summary, study)
     assert text.startswith(
-        "With 0 % dark instead of 50 % dark in pretraining, the gap in AUC of light over dark (200 labels, full "
+        "With 0 % dark instead of 50 % dark in pretraining, the gap in z(AUC) of light over dark (200 labels, full "
         "fine-tuning) grows by 0.100 [0.050, 0.150] on z, from 6 replicates: present, size unclear."
     )
     assert "That is +0.021 [+0.010, +0.030] in AUC" in text
@@ -83,9 +85,9 @@ def test_patients_are_counted_at_the_level_of_the_arm(summary: Summary, study: S
     z = np.mean([np.sqrt(2) * norm.ppf(means["auc"].value) for means in row.subgroups.values()])
     threshold = norm.ppf(0.9)
     counts = [100 * (norm.cdf(z - threshold) - norm.cdf(z - effect - threshold)) for effect in (0.1, 0.05, 0.15)]
-    shown = "{:+.0f} [{:+.0f}, {:+.0f}] missed cases per 100 people with the disease".format(*counts)
+    shown = "{:+.0f} [{:+.0f}, {:+.0f}] missed cases".format(*counts)
     text = told([excess(0.1, 0.05, "primary")], summary, study)
-    assert shown in text
+    assert f"{shown} of dark over those of light per 100 people with the disease" in text
     assert f"AUC in its arm: light {row.subgroups['light']['auc'].value:.3f} [" in text
 
 
@@ -94,23 +96,37 @@ def test_what_flips_it_is_said(summary: Summary, study: Study) -> None:
     against = excess(-0.2, 0.05, "exploratory", labels=50)
     unclear, other_mix = excess(-0.2, 0.3, "exploratory", labels=50), excess(-0.2, 0.05, "exploratory")
     other_mix = replace(other_mix, arm=other_mix.arm | {"pretraining": "all dark"})
-    assert "The sign flips: 0 % dark in pretraining, 50 labels, full fine-tuning -0.200" in told(
-        [primary, against], summary, study
-    )
-    assert "flips" not in told([primary, unclear], summary, study), "an interval with 0 flips nothing"
+    flipped = "The sign flips (of 1 other arms, corrected for their number): 0 % dark in pretraining, 50 labels"
+    assert flipped in told([primary, against], summary, study)
+    barely = excess(-0.2, 0.19, "exploratory", labels=50)
+    assert flipped in told([primary, barely], summary, study)
+    weak = [excess(-0.2, 0.19, "exploratory", labels=n) for n in (25, 50, 1000, 5000)]
+    assert "flips in none of 4 other arms" in told([primary, *weak], summary, study), "the more arms, the wider"
+    assert "flips in none of 1" in told([primary, unclear], summary, study), "an interval with 0 flips nothing"
     assert "flips" not in told([primary, other_mix], summary, study), "another mix is another quantity"
     agrees = excess(0.2, 0.05, "exploratory", labels=50)
-    assert "The sign is the same in the other arm whose" in told([primary, agrees], summary, study)
+    assert "flips in none of 1" in told([primary, agrees], summary, study)
     null = excess(0.01, 0.05, "primary", NEGLIGIBLE)
     text = told([null, agrees], summary, study)
-    assert "It leaves out 0 elsewhere: 0 % dark in pretraining, 50 labels" in text and "flips" not in text
+    assert "Elsewhere it leaves out 0 (of 1 other arms, corrected for their number): 0 % dark in pretraining" in text
+    assert "flips" not in text
 
 
 def test_whether_a_material_effect_could_have_been_seen(summary: Summary, study: Study) -> None:
-    assert "A material effect could have been seen: the interval reaches 0.050" in told(
-        [excess(0.1, 0.05, "primary")], summary, study
-    )
-    assert "could not tell a material effect" in told([excess(0.1, 0.2, "primary")], summary, study)
+    text = told([excess(0.1, 0.05, "primary")], summary, study)
+    assert "reaches 0.050 to either side, and the margin is 0.1 on z: effects beyond 0.150 are expected" in text
+    assert "none could have shown as negligible" not in text
+    assert "none could have shown as negligible" in told([excess(0.1, 0.2, "primary")], summary, study)
+    assert "reaches" not in told([excess(0.3, 0.05, "primary", MATERIAL)], summary, study)
+
+
+def test_a_gain_is_fewer_missed_cases(summary: Summary, study: Study) -> None:
+    gain = replace(excess(0.2, 0.05, "primary"), kind="difference", subgroups=("dark",))
+    stated = estimand("difference", name=gain.name, subgroup="dark", minus={"pretraining": "scratch"})
+    other = study.model_copy(update={"estimands": (stated,)})
+    text = told([gain], summary, other)
+    counts = re.search(r"([+-]\d+) \[([+-]\d+), ([+-]\d+)\] missed cases per 100", text)
+    assert counts and int(counts[2]) <= int(counts[1]) <= int(counts[3]) < 0
 
 
 def test_misses_and_nulls_come_first(summary: Summary, study: Study) -> None:
@@ -126,7 +142,7 @@ def test_misses_and_nulls_come_first(summary: Summary, study: Study) -> None:
     assert "of light over dark (50 labels) grows by 0.300" in text, "what the primary has is not said again"
     many = [excess(0.3, 0.05, "secondary", MATERIAL, labels=50)] * answer.MAX_TOLD
     told_by_verdict = told([*estimates, *many], summary, study)
-    heads = ["Not resolved: 1 of 9 secondary", "Negligible: 1 of 9 secondary", "Material: 7 of 9 secondary"]
+    heads = ["Not resolved: excess gap", "Negligible: excess gap", "Material: 7 estimates of excess gap"]
     places = [told_by_verdict.index(head) for head in heads]
     assert places == sorted(places)
 
@@ -146,7 +162,7 @@ def test_every_number_is_an_estimate(summary: Summary, study: Study) -> None:
     known |= {value for row in summary.levels for means in row.subgroups.values() for value in means["auc"][:3]}
     (primary,) = [one for one in summary.estimates if one.primary]
     half = (primary.high - primary.low) / 2
-    known |= {half}
+    known |= {half, half + primary.margin}
     numbers = re.findall(r"\d\.\d{3}", answer.answer(summary, study).text())
     assert numbers and set(numbers) <= {f"{value:.3f}" for value in known}
 
