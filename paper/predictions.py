@@ -259,9 +259,9 @@ def page(value: Mapping[str, Any], generated: str) -> str:
 
 
 INTRODUCTION = (
-    "The predictions of [predictions.toml](../predictions.toml) were written before any result of these studies with the "
-    "present recipe had been seen and are never edited; [prediction_map.toml](../prediction_map.toml) says how each is "
-    "computed. "
+    "The predictions of [predictions.toml](../predictions.toml) were written before any result of these studies with "
+    "the present recipe had been seen and are never edited; [prediction_map.toml](../prediction_map.toml) says how "
+    "each is computed. "
     "*Hit*: the 95 % interval leaves out 0 on the expected side, or lies inside the margin where a negligible effect "
     "was expected. *Miss*: it leaves out 0 on the other side, includes 0 and lies inside the margin, or lies wholly "
     "beyond the margin where a negligible effect was expected. *Open*: neither."

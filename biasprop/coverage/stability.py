@@ -12,9 +12,9 @@ from biasprop.coverage.intervals import Row
 from biasprop.coverage.simulated import normal_values, skewed
 from biasprop.statistics.stability import MIN_SETTINGS, ROBUST_SHARE, share_bounds
 
-SETTINGS = (MIN_SETTINGS, 24, 40)
-"""Numbers of settings; the shipped study has 24."""
-REPLICATES = 6
+SETTINGS = (MIN_SETTINGS, 12, 40, 100)
+"""Numbers of settings; the shipped studies have 12 and 100."""
+REPLICATES = 11
 """Replicates that the sd between replicates is estimated from."""
 SHARES = (0.5, 0.7, ROBUST_SHARE, 0.9, 0.97)
 SPREADS = (0.5, 2.0)
