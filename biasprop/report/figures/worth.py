@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from biasprop.report.figures.facets import measured, summary
+from biasprop.report.figures.facets import measured
 from biasprop.report.plotting import (
     DOUBLE,
     GREY,
@@ -43,8 +43,8 @@ def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figur
     The worth is that of even replicates and the other quantity that of odd ones, so that noise which both share in a
     replicate makes no correlation. One column per protocol; colours are subgroups, shapes the levels of all other
     factors, and a larger marker has more labels. The correlation over conditions, in each panel and at the right over
-    all protocols, is :func:`biasprop.statistics.correlation.disjoint_correlation`. The axes fit the points, so that
-    wide intervals of few replicates may be cut.
+    all protocols, is :func:`biasprop.statistics.correlation.disjoint_correlation`. Crosses are standard errors, because
+    half of the replicates may be two, whose 95 % interval is as wide as the figure.
 
     Args:
         cube: as ``biasprop.open_cube`` gives it.
@@ -112,27 +112,31 @@ def _sizes(budgets: Sequence[Any]) -> dict[Any, float]:
 
 
 def _points(axes: Axes, one: HandedOn, colour: str, shapes: dict[str, str], sizes: dict[Any, float]) -> None:
-    """A point with a cross of intervals for each condition, and a thin line from few labels to many."""
-    (x, *x_ends), (y, *y_ends) = (summary(half) for half in one.disjoint())
+    """A point with a cross of standard errors for each condition, and a thin line from few labels to many."""
+    x, y = (np.nanmean(half, axis=0) for half in one.disjoint())
+    across, along = (_standard_error(half) for half in one.disjoint())
     for i, arm in enumerate(one.arms):
-        spans = [
-            np.abs(np.array([[ends[0][i] - at[i]], [ends[1][i] - at[i]]])) for at, ends in ((x, x_ends), (y, y_ends))
-        ]
-        across, along = (np.nan_to_num(span) for span in spans)
-        look = {"color": colour, "elinewidth": 0.5, "alpha": 0.9, "markeredgecolor": "white", "markeredgewidth": 0.4}
+        look = {"color": colour, "elinewidth": 0.6, "alpha": 0.9, "markeredgecolor": "white", "markeredgewidth": 0.4}
         size = sizes.get(arm.get("labels"), 3.5)
-        axes.errorbar(x[i], y[i], along, across, fmt=shapes[_condition(arm)], markersize=size, zorder=3, **look)
+        axes.errorbar(x[i], y[i], along[i], across[i], fmt=shapes[_condition(arm)], markersize=size, zorder=3, **look)
     for condition in shapes:
         line = [i for i, arm in enumerate(one.arms) if _condition(arm) == condition]
         axes.plot(x[line], y[line], color=colour, linewidth=0.5, alpha=0.5, zorder=2)
 
 
+def _standard_error(half: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Standard error of the mean of each condition, [replicate, condition]; 0 with fewer than two replicates."""
+    n = (~np.isnan(half)).sum(axis=0)
+    sd = np.nanstd(half, axis=0) * np.sqrt(n / np.maximum(n - 1, 1))
+    return np.where(n > 1, sd / np.sqrt(np.maximum(n, 1)), 0.0)
+
+
 def _limits(halves: Sequence[NDArray[np.floating]]) -> tuple[float, float]:
-    """Limits of an axis that include 0 and all points, with room for a part of their intervals."""
-    points = [summary(half)[0] for half in halves]
-    ends = np.append(np.concatenate(points), 0.0)
-    low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
-    room = 0.35 * (high - low) or 1.0
+    """Limits of an axis that include 0 and all crosses."""
+    ends = [np.nanmean(half, axis=0) + side * _standard_error(half) for half in halves for side in (-1, 1)]
+    together = np.append(np.concatenate(ends), 0.0)
+    low, high = float(np.nanmin(together)), float(np.nanmax(together))
+    room = 0.15 * (high - low) or 1.0
     return low - room, high + room
 
 
