@@ -24,7 +24,7 @@ ALIKE = (0.5, 2.0)
 SKEW = 0.6
 """Skewness of what a replicate adds, as in :mod:`biasprop.coverage.simulated`."""
 FEWER = 10
-"""These intervals are slow, so one study in this many is used."""
+"""These intervals are slow, so one study in this many is used, but at least 100."""
 LEVEL = 0.95
 
 
@@ -37,7 +37,7 @@ def rows(seed: int, studies: int, settings: Sequence[int] = SETTINGS, skew: floa
         settings: numbers of settings.
         skew: of what a replicate adds; 0 is normal.
     """
-    count = max(studies // FEWER, 10)
+    count = max(studies // FEWER, 100)
     found = []
     truths = list(_truths())
     for n in settings:

@@ -105,13 +105,13 @@ def test_an_interval_without_end_and_an_empty_study(summary: Summary, cube: xr.D
 
 def test_the_page_has_the_answer_and_every_number(value: dict[str, Any], summary: Summary) -> None:
     page = pages.page(value)
-    heads = ["# Synthetic", "## Answer", "## Estimates", "## Levels"]
+    heads = ["# Synthetic", "## Answer", "## Estimates", "## Scales", "## Levels"]
     assert [page.index(head) for head in heads] == sorted(page.index(head) for head in heads)
     assert " ".join(value["answer"].split()) in " ".join(page.split())
     for estimate in summary.estimates:
         assert estimate.name in page and estimate.verdict in page
     rows = [line for line in page.splitlines() if line.startswith("| ")]
-    assert len(rows) == len(summary.estimates) + len(summary.levels) + 2 * 2
+    assert len(rows) == len(summary.estimates) + len(summary.scales) + len(summary.levels) + 3 * 2
     assert len({line.count("|") for line in rows[: len(summary.estimates) + 2]}) == 1
     assert "15.6" not in page and "16 minutes of computing" in page and "jax 1, cpu, 1 thread (96 arms)" in page
     assert all(len(line) <= markdown.WIDTH or line.startswith(("|", "!", "1", "2", "3")) for line in page.splitlines())

@@ -51,5 +51,5 @@ def test_a_study_of_transfer_between_generators(tmp_path: Path) -> None:
     assert np.isnan(shares.sel(pretraining="skin")).all()
     assert np.all(shares.sel(pretraining="cohort", subgroup="a") == 1.0)
     table = biasprop.dataframe(next(tmp_path.glob("transfer-*")))
-    found = table[table["name"] == "off-domain minus in-domain"]
+    found = table[(table["table"] == "estimand") & (table["name"] == "off-domain minus in-domain")]
     assert len(found) == 1 and np.isfinite(found["value"]).all()
