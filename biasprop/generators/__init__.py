@@ -18,6 +18,7 @@ new member. Shared by generators: :mod:`.canvas` (drawing primitives).
 """
 
 from biasprop.component import Component
+from biasprop.generators.chest_film import ChestFilm
 from biasprop.generators.dermoscopy import Dermoscopy
 from biasprop.generators.feature_vector import FeatureVector
 from biasprop.generators.gaussian import Gaussian
@@ -26,4 +27,5 @@ GENERATORS: dict[str, type[Component]] = {
     "dermoscopy": Dermoscopy,
     "gaussian": Gaussian,
     "feature_vector": FeatureVector,
+    "chest_film": ChestFilm,
 }
