@@ -1,8 +1,8 @@
 """A healthy chest on the film: lungs, heart, mediastinum, bones, breasts and fat as thicknesses and attenuations.
 
 Coordinates ``u`` (right on the image, which is the patient's left) and ``v`` (down) run from -1 to 1 over the film,
-whose collimation follows the patient: the inner thorax is always 1.6 wide, so one unit is ``width / 1.6`` cm and a child
-is not a small adult but one of other proportions. Thicknesses are analytic, in cm; attenuation is the log of incident
+whose collimation follows the patient: the inner thorax is always 1.6 wide, so one unit is ``width / 1.6`` cm, and a
+child differs from an adult by proportions and not by scale. Thicknesses are analytic, in cm; attenuation is the log of incident
 over transmitted intensity at an effective energy of 60 keV. Shapes without a stated source are conventions that were
 chosen by looking at the images.
 """
@@ -22,8 +22,8 @@ from biasprop.nn.xla_barriers import barrier
 THORAX = 1.6
 """Inner width of the thorax on the film, units."""
 SOFT, LUNG, BONE, BREAST, FAT = 0.215, 0.0534, 0.39, 0.2046, 0.1875
-"""Linear attenuation per cm: muscle and water of NIST at 60 keV, lung of density .26, cortical bone between its values at
-60 and 80 keV, breast of density 1.02 and adipose tissue of .95."""
+"""Linear attenuation per cm at 60 keV: muscle (NIST), what lung of density .26 adds, what cortical bone adds to soft
+tissue, breast of density 1.02 and adipose tissue of .95."""
 
 ADULT_WIDTH, WIDTH_DEFICIT, WIDTH_YEARS, WIDTH_SD = 26.5, 0.52, 10.0, 2.0
 """Inner thoracic width, cm: 26.5 with sd 2.0 in young adults, and 14 to 18 at 1 to 5 years; the approach to the adult
@@ -32,7 +32,7 @@ RATIO_SD = 0.028
 """Sd of the cardiothoracic ratio at one age and sex (published: .026 at 16 to 24 years)."""
 ROTATION, LONG_AXIS, SHORT_AXIS = 0.5, 1.04, 0.72
 """Rotation of the heart's long axis towards the patient's left, radians, and its semi-axes relative to each other."""
-RIB_SPACING, RIB_WIDTH, RIB_CM = 0.165, 0.026, 0.35
+RIB_SPACING, RIB_WIDTH, RIB_CM = 0.165, 0.024, 0.41
 """Distance of ribs and sd of a rib's profile, units; cortical thickness of a rib, cm."""
 TEXTURE_EXPONENT = 2.8
 """Exponent of the power law of anatomical noise (2 to 3.5 in chest films; 2.8 is the mean in mammograms, Burgess
@@ -127,8 +127,8 @@ def thoracic_width(age: Float[Array, "*s"]) -> Float[Array, "*s"]:
 def cardiothoracic_ratio(age: Float[Array, "*s"], female: Float[Array, "*s"]) -> Float[Array, "*s"]:
     """Mean cardiothoracic ratio of healthy people on posteroanterior films, at an age in years.
 
-    Fitted to published means: .459 in adults (female .467, male .452) and rising with age (Mensah 2015), .460 at 16 to 24
-    years, and up to .6 in infants who are healthy.
+    Fitted to published means: .459 in adults (female .467, male .452) and rising with age (Mensah 2015), .460 at
+    16 to 24 years, and up to .6 in infants who are healthy.
     """
     years = jnp.maximum(age - 30, 0)
     return 0.455 + 0.10 * jnp.exp(-age / 2.5) + 0.0006 * years + 0.007 * (2 * female - 1)
@@ -214,7 +214,9 @@ def _mediastinum(
     return sigmoid(40 * (edge - across)) * sigmoid(30 * (0.55 - v))
 
 
-def _trunk(body: Body, u: Float[Array, " w"], v: Float[Array, "h 1"]) -> tuple[Float[Array, "h w"], Float[Array, "h w"]]:
+def _trunk(
+    body: Body, u: Float[Array, " w"], v: Float[Array, "h 1"]
+) -> tuple[Float[Array, "h w"], Float[Array, "h w"]]:
     """Relative depth of the trunk at every pixel, and thickness of its subcutaneous fat on either side, cm."""
     layer = fat(body)
     half_width = canvas.materialise(0.86 + layer / body.width * THORAX)[0]
@@ -258,13 +260,3 @@ def _breasts(body: Body, across: Float[Array, " w"], v: Float[Array, "h 1"]) -> 
     """Thickness of the breasts, cm: two half ellipsoids over the lower zones."""
     inside = 1 - ((across - 0.46) / 0.38) ** 2 - ((v - 0.30) / 0.32) ** 2
     return body.breast * jnp.sqrt(jnp.maximum(inside, 1e-6))
-
-
-def truncated_normal(
-    mean: Float[Array, ""], sd: Float[Array, ""], low: float, high: float, quantile: Float[Array, ""]
-) -> Float[Array, ""]:
-    """The value at a quantile in [0, 1) of a normal law that is truncated to a range."""
-    spread = jnp.maximum(sd, 1e-3)
-    below, above = (jax.scipy.stats.norm.cdf((bound - mean) / spread) for bound in (low, high))
-    p = jnp.clip(below + quantile * (above - below), 1e-6, 1 - 1e-6)
-    return jnp.clip(mean + spread * jax.scipy.special.ndtri(p), low, high)

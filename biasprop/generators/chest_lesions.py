@@ -64,7 +64,12 @@ def place(draws: Float[Array, " 4"]) -> Place:
 
 
 def consolidation(
-    lungs: Lungs, where: Place, cues: Float[Array, " 4"], field: Float[Array, "k k"], age: Float[Array, ""], is_round: Float[Array, ""]
+    lungs: Lungs,
+    where: Place,
+    cues: Float[Array, " 4"],
+    field: Float[Array, "k k"],
+    age: Float[Array, ""],
+    is_round: Float[Array, ""],
 ) -> Lesion:
     """Pneumonia: lobar in adults; in young children perihilar and in patches, or round.
 

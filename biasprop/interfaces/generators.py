@@ -90,7 +90,7 @@ class HasContrast(Protocol):
     changes."""
 
     def matching_contrasts(self) -> dict[str, float]:
-        """Subgroup -> contrast at which a model observer has the AUC of the hardest subgroup's at contrast 1, in (0, 1].
+        """Subgroup -> contrast at which its observer has the AUC of the hardest subgroup's at contrast 1, in (0, 1].
 
         Raises:
             ValueError: no contrasts make the subgroups equally hard.
