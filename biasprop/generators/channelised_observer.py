@@ -1,8 +1,8 @@
 """The channelised Hotelling observer of a linear model of the image, in closed form.
 
 About one subject the outputs of the channels are ``x = f(y) + J (u - u0) + noise``, with the label y and standard
-normal latents ``u``. Both classes have one covariance ``K = J J' + N``, with the mean signal ``s = f(1) - f(0)``, so the best
-linear rule has
+normal latents ``u``. Both classes have one covariance ``K = J J' + N``, so with the mean signal ``s = f(1) - f(0)`` the
+best linear rule has
 
     d'^2 = s' K^-1 s,    AUC = Phi(d' / sqrt 2)
 

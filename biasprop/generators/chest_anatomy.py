@@ -2,16 +2,15 @@
 
 Coordinates ``u`` (right on the image, which is the patient's left) and ``v`` (down) run from -1 to 1 over the film,
 whose collimation follows the patient: the inner thorax is always 1.6 wide, so one unit is ``width / 1.6`` cm, and a
-child differs from an adult by proportions and not by scale. Thicknesses are analytic, in cm; attenuation is the log of incident
-over transmitted intensity at an effective energy of 60 keV. Shapes without a stated source are conventions that were
-chosen by looking at the images.
+child differs from an adult by proportions and not by scale. Thicknesses are analytic, in cm; attenuation is the log of
+incident over transmitted intensity at an effective energy of 60 keV. Shapes without a stated source are conventions
+that were chosen by looking at the images.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax.nn import sigmoid
 from jaxtyping import Array, Float

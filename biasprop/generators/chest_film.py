@@ -201,7 +201,7 @@ class ChestFilm(ImageGenerator):
         return float(np.mean(ndtr(np.sqrt(np.asarray(_squared_distances(self, subject, drawn), np.float64) / 2))))
 
     def matching_contrasts(self) -> dict[str, float]:
-        """Contrasts of all lesions and of the cues of cardiomegaly at which the channelised observers of pneumonia match.
+        """Contrasts of lesions, and of the cues of cardiomegaly, at which channelised observers of pneumonia match.
 
         Raises:
             ValueError: no contrasts make the subgroups equally hard.

@@ -273,7 +273,7 @@ def test_matching_factors_finds_the_root_or_raises() -> None:
         lambda name, dose: {"a": 2.0, "b": 1.0, "c": 4.0}[name] * dose**0.5, ["a", "b", "c"], "dose"
     )
     assert found == {"a": pytest.approx(0.25, rel=2e-3), "b": 1.0, "c": pytest.approx(1 / 16, rel=2e-3)}
-    with pytest.raises(ValueError, match="no contrast of .* makes a as hard"):
+    with pytest.raises(ValueError, match=r"no contrast of .* makes a as hard"):
         matching_factors(lambda name, contrast: {"a": 2.0, "b": 1.0}[name], ["a", "b"], "contrast")
 
 
