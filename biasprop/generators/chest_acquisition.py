@@ -39,10 +39,15 @@ def detected(
     modes = jnp.asarray(cosines(size, SCATTER_MODES))
     primary = jnp.exp(-barrier(jnp.stack([healthy, healthy + lesions])))
     scattered = modes @ (_scatter_gains(modes.shape[1]) * (modes.T @ primary[0] @ modes)) @ modes.T
-    apart = np.arange(size)[:, None] - np.arange(size)[None, :]
+    return jnp.maximum(blurred(barrier((1 - fraction) * primary[1] + fraction * scattered), blur), 1e-6)
+
+
+def blurred(film: Float[Array, "h w"], blur: float | Float[Array, ""]) -> Float[Array, "h w"]:
+    """A film as blurred by the detector: a Gaussian of this sd in pixels, which averages pixels of the film alone."""
+    apart = np.arange(len(film))[:, None] - np.arange(len(film))[None, :]
     kernel = jnp.exp(-(apart**2) / (2 * jnp.maximum(blur, 0.05) ** 2))
-    kernel = kernel / jnp.sum(kernel, axis=1, keepdims=True)  # edge pixels average the film alone
-    return jnp.maximum(kernel @ barrier((1 - fraction) * primary[1] + fraction * scattered) @ kernel.T, 1e-6)
+    kernel = kernel / jnp.sum(kernel, axis=1, keepdims=True)
+    return kernel @ film @ kernel.T
 
 
 def reference(healthy: Float[Array, "h w"], automatic: float | Float[Array, ""]) -> Float[Array, ""]:
@@ -63,7 +68,8 @@ def drain(size: int, draws: Float[Array, " 3"], share: float | Float[Array, ""])
     present, side, high = draws
     along = jnp.clip((0.45 - v) / 0.8, 0, 1)
     course = jnp.sign(side - 0.5) * (0.85 - 0.55 * along + 0.25 * along**2)
-    tube = jnp.exp(-(((u - course) / 0.03) ** 2)) * sigmoid(30 * (0.45 - v)) * sigmoid(30 * (v + 0.2 + 0.3 * high))
+    width = max(0.03, 1.2 / size)  # no narrower than the pixels show
+    tube = jnp.exp(-(((u - course) / width) ** 2)) * sigmoid(30 * (0.45 - v)) * sigmoid(30 * (v + 0.2 + 0.3 * high))
     return 0.8 * (present < share) * tube
 
 
@@ -77,15 +83,16 @@ def side_marker(size: int, draws: Float[Array, " 3"], share: float | Float[Array
     """
     x, y = canvas.grid(size, 2.0)
     present, right, down = draws
-    left, top, stroke = 0.72 + 0.06 * right, -0.92 + 0.06 * down, 0.035
+    left, top, stroke = 0.72 + 0.06 * right, -0.92 + 0.06 * down, max(0.04, 2 / size)
     stem = _bar(x, left, left + stroke) * _bar(y, top, top + 0.2)[:, None]
     foot = _bar(x, left, left + 0.12) * _bar(y, top + 0.2 - stroke, top + 0.2)[:, None]
     return 4.0 * (present < share) * jnp.maximum(stem, foot)
 
 
 def _bar(x: Float[Array, " n"], low: Float[Array, ""], high: Float[Array, ""]) -> Float[Array, " n"]:
-    """1 between two coordinates, else 0, with soft edges."""
-    return sigmoid(80 * (x - low)) * sigmoid(80 * (high - x))
+    """1 between two coordinates, else 0, with edges as soft as a pixel."""
+    steep = 2 * len(x)
+    return sigmoid(steep * (x - low)) * sigmoid(steep * (high - x))
 
 
 @functools.cache

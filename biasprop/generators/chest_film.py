@@ -229,13 +229,15 @@ class ChestFilm(ImageGenerator):
         return film[..., None]
 
     def mask(self, subject: Subjects) -> Float[Array, "h w"]:
-        """Fraction of each pixel covered by the disease of the label, in [0, 1]; for cardiomegaly, by the heart."""
+        """Fraction of each pixel covered by the disease of the label, as blurred as the film, in [0, 1]; for
+        cardiomegaly, by the heart."""
         draws = self._draws(subject)
         anatomy, lesions = self._scene(subject, draws)
         pneumonia, nodule, effusion = (lesion.cover for lesion in lesions)
-        if subject.disease is None:
-            return pneumonia
-        return jnp.stack([pneumonia, anatomy.heart, nodule, effusion])[subject.disease]
+        cover = pneumonia
+        if subject.disease is not None:
+            cover = jnp.stack([pneumonia, anatomy.heart, nodule, effusion])[subject.disease]
+        return jnp.clip(chest_acquisition.blurred(cover, self.blur), 0, 1)
 
     def measure(self, image: Float[Array, "h w 1"], mask: Float[Array, "h w"]) -> dict[str, Float[Array, ""]]:
         """Estimate the levers from pixels (:func:`biasprop.generators.chest_readings.measure`)."""

@@ -44,7 +44,7 @@ SOURCE_FILES = (
     "statistics/areas.py",
     "statistics/difficulty.py",
 )
-"""Files whose content is part of the digest of a cached ledger."""
+"""Patterns of files whose content is part of the digest of a cached ledger."""
 
 
 class Entry(NamedTuple):

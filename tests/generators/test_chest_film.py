@@ -229,6 +229,6 @@ def test_a_disease_whitens_its_mask_and_nothing_else(disease: str) -> None:
 
 def test_a_study_of_sex_age_and_deprivation_loads() -> None:
     study = load_study(Path(__file__).with_name("chest_film.toml"))
-    levels = study.conditions.generator.subgroups if hasattr(study, "conditions") else study.base.generator.subgroups
+    levels = study.generator.subgroups
     assert len(levels) == 8
     assert levels["female_child_deprived"].female == 1 and levels["female_child_deprived"].deprivation == 1
