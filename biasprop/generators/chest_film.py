@@ -322,28 +322,30 @@ class ChestFilm(ImageGenerator):
         if subject.exposure is not None:
             exposure = exposure * subject.exposure
         detected = chest_acquisition.detected(
-            anatomy.attenuation + self._foreign(subject),
+            anatomy.attenuation + self._drain(subject),
             self._contrast(subject) * sum(lesion.attenuation for lesion in lesions),
             patients.scattered(),
             self.blur,
         )
-        density = -jnp.log(detected)
+        density = -jnp.log(detected) + self._letter(subject)
         noise = patients.noise() / jnp.sqrt(self.photons * exposure)
         if subject.noise is not None:
             noise = noise * subject.noise
         reference = chest_acquisition.reference(anatomy.attenuation, self.auto_exposure)
         return density - jnp.log(exposure), noise * jnp.exp(0.5 * density), reference
 
-    def _foreign(self, subject: Subjects) -> float | Float[Array, "h w"]:
-        """Attenuation of drain and lead letter."""
-        added: float | Float[Array, "h w"] = 0.0
-        if self.drain:
-            draws = canvas.uniform(subject.key, Latent.DRAIN, (3,))
-            added = added + chest_acquisition.drain(self.size, draws, self.drain_density)
-        if self.side_marker:
-            draws = canvas.uniform(subject.key, Latent.SIDE_MARKER, (3,))
-            added = added + chest_acquisition.side_marker(self.size, draws, self.side_marker_density)
-        return added
+    def _drain(self, subject: Subjects) -> float | Float[Array, "h w"]:
+        if not self.drain:
+            return 0.0
+        draws = canvas.uniform(subject.key, Latent.DRAIN, (3,))
+        return chest_acquisition.drain(self.size, draws, self.drain_density)
+
+    def _letter(self, subject: Subjects) -> float | Float[Array, "h w"]:
+        """Attenuation of the lead letter, which lies on the detector and keeps scatter off as well."""
+        if not self.side_marker:
+            return 0.0
+        draws = canvas.uniform(subject.key, Latent.SIDE_MARKER, (3,))
+        return chest_acquisition.side_marker(self.size, draws, self.side_marker_density)
 
 
 @jax.jit

@@ -98,7 +98,7 @@ def consolidation(
         high * scale,
         3 * jnp.exp(0.35 * margin),
         0.30 + 0.55 * patchy - 0.25 * single,
-        0.9 * jnp.exp(0.60 * density),
+        1.5 * jnp.exp(0.70 * density),
         sigmoid(1.4 * (spread - 1.5)),
     )
     uneven = canvas.gaussian_field(field, size, exponent=3.0, knee=2.0)

@@ -50,7 +50,7 @@ def measure(film: Float[Array, "h w"], mask: Float[Array, "h w"]) -> dict[str, F
         "consolidation": inside - mirrored,
         "latitude": jnp.sqrt(jnp.sum(chest * (table - level) ** 2)),
         "level": level,
-        "trunk": jnp.mean(sigmoid(3 * (table - level + 1.2)) * (_windows(size)["trunk_rows"] > 0)),
+        "trunk": jnp.sum(_windows(size)["trunk_rows"] * sigmoid(3 * (table - level + 1.2))),
         "noise": canvas.noise_sd(table[..., None]),
     }
 
