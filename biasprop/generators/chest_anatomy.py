@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.nn import sigmoid
 from jaxtyping import Array, Float
 
@@ -33,6 +35,8 @@ ROTATION, LONG_AXIS, SHORT_AXIS = 0.5, 1.04, 0.72
 """Rotation of the heart's long axis towards the patient's left, radians, and its semi-axes relative to each other."""
 RIB_SPACING, RIB_WIDTH, RIB_CM = 0.165, 0.024, 0.41
 """Distance of ribs and sd of a rib's profile, units; cortical thickness of a rib, cm."""
+VERTEBRA = 0.15
+"""Height of a vertebra, units."""
 TEXTURE_EXPONENT = 2.8
 """Exponent of the power law of anatomical noise (2 to 3.5 in chest films; 2.8 is the mean in mammograms, Burgess
 2003)."""
@@ -247,12 +251,20 @@ def _bones(body: Body, u: Float[Array, " w"], v: Float[Array, "h 1"]) -> Float[A
     # Equidistant Gaussian profiles are a periodic function, up to its higher harmonics that of a von Mises law.
     concentration = (RIB_SPACING / (2 * jnp.pi * RIB_WIDTH)) ** 2
     profile = jnp.exp(concentration * (jnp.cos(2 * jnp.pi / RIB_SPACING * (course + 0.72)) - 1))
+    mean = jax.scipy.special.i0e(concentration)
+    profile = mean + _aperture(RIB_SPACING, len(v)) * (profile - mean)
     cage = sigmoid(40 * (course + 0.80)) * sigmoid(40 * (0.68 - course))
     ribs = RIB_CM * profile * cage * sigmoid(40 * (0.86 - across)) * sigmoid(40 * (across - 0.06))
-    vertebrae = jnp.exp(-((across / 0.075) ** 4)) * (0.7 + 0.3 * jnp.cos(2 * jnp.pi * v / 0.15))
+    discs = 0.3 * _aperture(VERTEBRA, len(v)) * jnp.cos(2 * jnp.pi / VERTEBRA * v)
+    vertebrae = jnp.exp(-((across / 0.075) ** 4)) * (0.7 + discs)
     shaft = v + 0.56 + lift + 0.16 * across
     clavicles = jnp.exp(-((shaft / 0.032) ** 2)) * sigmoid(40 * (across - 0.09)) * sigmoid(30 * (0.72 - across))
     return mineral * (ribs + 0.9 * vertebrae + 0.7 * clavicles)
+
+
+def _aperture(period: float, size: int) -> float:
+    """Part of the amplitude of a wave of this period, in units, that is left in the mean over a pixel."""
+    return float(np.sinc(2 / size / period))
 
 
 def _breasts(body: Body, across: Float[Array, " w"], v: Float[Array, "h 1"]) -> Float[Array, "h w"]:
