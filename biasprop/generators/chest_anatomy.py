@@ -40,8 +40,9 @@ VERTEBRA = 0.15
 TEXTURE_EXPONENT = 2.8
 """Exponent of the power law of anatomical noise (2 to 3.5 in chest films; 2.8 is the mean in mammograms, Burgess
 2003)."""
-TEXTURE_MODES = 10
-"""Highest frequency of anatomical noise, cycles per film."""
+TEXTURE_MODES = 7
+"""Highest frequency of anatomical noise, cycles per film; with more, products of matrices on a CPU sum in an order that
+depends on the place of a subject in its batch."""
 
 
 class Body(NamedTuple):

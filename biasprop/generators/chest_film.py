@@ -121,7 +121,7 @@ class ChestFilm(ImageGenerator):
     """Relative sd of the lung's attenuation: vessels, as a random field."""
     distance: Annotated[float, Field(ge=60, le=200)] = 100.0
     """Distance of focus and film for anteroposterior films, cm."""
-    photons: Annotated[float, Field(gt=0, le=1e9)] = 5_000.0
+    photons: Annotated[float, Field(gt=0, le=1e9)] = 2_500.0
     """Effective photons per pixel of the unattenuated beam, which set the noise. A real pixel of this size collects
     some 10^6, so that noise would be invisible: this is a stress, not a dose."""
     blur: Annotated[float, Field(ge=0, le=3)] = 0.4

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from biasprop import load_study
-from biasprop.generators import chest_anatomy, chest_patients
+from biasprop.generators import canvas, chest_anatomy, chest_patients
 from biasprop.generators.chest_film import DISEASES, ChestFilm
 from biasprop.interfaces import Subjects
 from tests.members import auc, images, latents, masks, measured, same, subjects, twins
@@ -124,7 +124,7 @@ def test_left_is_left() -> None:
     assert (AXIS[np.rint(rows).astype(int)] > centres).mean() > 0.95
     generator = film(ADULT, ADULT)
     bodies = _bodies(generator, people())
-    field = jnp.zeros((21, 21))
+    field = jnp.zeros(canvas.field_draws_shape(chest_anatomy.TEXTURE_MODES))
     lungs = jax.jit(lambda body: chest_anatomy.draw(body, field, SIZE, 0.0).lungs)(jax.tree.map(lambda x: x[0], bodies))
     bases = [np.argmin(np.abs(np.asarray(lungs.above_diaphragm)[:, x])) for x in (SIZE // 4, 3 * SIZE // 4)]
     assert bases[0] < bases[1]
