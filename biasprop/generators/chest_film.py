@@ -72,10 +72,9 @@ class Latent(enum.IntEnum):
     SIDE_MARKER = 20
 
 
-SHORT = (
-    *(Latent.BODY, Latent.EXPOSURE, Latent.SEVERITY),
-    *(Latent.PNEUMONIA, Latent.CARDIOMEGALY, Latent.NODULE, Latent.EFFUSION),
-)
+CUES = (Latent.PNEUMONIA, Latent.CARDIOMEGALY, Latent.NODULE, Latent.EFFUSION)
+"""Latents of the cues of each disease."""
+SHORT = (Latent.BODY, Latent.EXPOSURE, Latent.SEVERITY, *CUES)
 """Latents of at most eight normals, drawn in one call."""
 UNIFORM = (
     *(Latent.AGE, Latent.SEX, Latent.PROJECTION, Latent.THYMUS, Latent.COMORBIDITY),
@@ -251,7 +250,7 @@ class ChestFilm(ImageGenerator):
         few = dict(zip(SHORT, normals(subject.key, SHORT, 8), strict=True))
         shape = canvas.field_draws_shape(chest_anatomy.TEXTURE_MODES)
         outline_shape = canvas.field_draws_shape(chest_lesions.FIELD_MODES)
-        cues = jnp.stack([few[Latent.PNEUMONIA + d][:CUE_COUNT] for d in range(len(DISEASES))])
+        cues = jnp.stack([few[latent][:CUE_COUNT] for latent in CUES])
         return Draws(
             body=few[Latent.BODY],
             exposure=few[Latent.EXPOSURE][0],
@@ -323,7 +322,7 @@ class ChestFilm(ImageGenerator):
             exposure = exposure * subject.exposure
         detected = chest_acquisition.detected(
             anatomy.attenuation + self._drain(subject),
-            self._contrast(subject) * sum(lesion.attenuation for lesion in lesions),
+            self._contrast(subject) * jnp.sum(jnp.stack([lesion.attenuation for lesion in lesions]), axis=0),
             patients.scattered(),
             self.blur,
         )

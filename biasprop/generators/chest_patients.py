@@ -78,7 +78,7 @@ class Patients(Component):
 def of_subgroup(levels: Sequence[Patients], subgroup: Int[Array, ""]) -> Patients:
     """The levers of one subgroup, which may be traced."""
     values = {n: jnp.stack([jnp.asarray(getattr(p, n), jnp.float32) for p in levels]) for n in Patients.model_fields}
-    return Patients.model_construct(**{name: value[subgroup] for name, value in values.items()})
+    return Patients.model_construct(None, **{name: value[subgroup] for name, value in values.items()})
 
 
 def body(

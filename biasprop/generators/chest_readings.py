@@ -40,7 +40,7 @@ def measure(film: Float[Array, "h w"], mask: Float[Array, "h w"]) -> dict[str, F
     level = jnp.sum(chest * table)
     mirrored = jnp.sum(mask[:, ::-1] * table) / jnp.maximum(jnp.sum(mask), 1e-3)
     inside = jnp.sum(mask * table) / jnp.maximum(jnp.sum(mask), 1e-3)
-    right, left = _windows(size)["right_ribs"], _windows(size)["left_ribs"]
+    right, left = (jnp.asarray(_windows(size)[name]) for name in ("right_ribs", "left_ribs"))
     slope = canvas.minor_axis_angle(table, right) - canvas.minor_axis_angle(table, left)
     return {
         "ratio": heart * (2 / size) / 1.6,
