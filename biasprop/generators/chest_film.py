@@ -13,6 +13,7 @@ that it lowers the contrast of a lesion in linear intensity by exactly ``1 - sca
 from __future__ import annotations
 
 import enum
+import functools
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import jax
@@ -322,7 +323,7 @@ class ChestFilm(ImageGenerator):
             exposure = exposure * subject.exposure
         detected = chest_acquisition.detected(
             anatomy.attenuation + self._drain(subject),
-            self._contrast(subject) * jnp.sum(jnp.stack([lesion.attenuation for lesion in lesions]), axis=0),
+            self._contrast(subject) * functools.reduce(jnp.add, [lesion.attenuation for lesion in lesions]),
             patients.scattered(),
             self.blur,
         )
