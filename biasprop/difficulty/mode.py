@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from types import UnionType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from jaxtyping import Array, Float
@@ -18,7 +19,7 @@ class Mode(Component):
     if TYPE_CHECKING:
         kind: str = ""
 
-    requires: ClassVar[tuple[type, str] | None] = None
+    requires: ClassVar[tuple[type | UnionType, str] | None] = None
     """Capability protocol that a generator must satisfy, and in words what it must be able to do; None if every
     generator supports the mode."""
 

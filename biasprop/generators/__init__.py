@@ -7,10 +7,10 @@ arrays that ``spec`` describes. A generator of images derives from :class:`.imag
 ``mask`` and ``measure`` (:class:`biasprop.interfaces.RendersImages`). Every latent has a frozen integer (``Latent``)
 and depends on the subject's key and that integer alone, so that twins differ only by their subgroup.
 
-A generator may also satisfy capability protocols of :mod:`biasprop.interfaces`: ``HasDose``, ``HasBijection`` and
-``HasSlope``, which difficulty modes need (:mod:`biasprop.difficulty`; without them it supports ``natural`` only);
-``HasIdealObserver``, ``HasInformedObserver`` and ``HasLinearObserver``, which the difficulty ledger uses; ``HasLaw``,
-which :mod:`biasprop.truth` uses.
+A generator may also satisfy capability protocols of :mod:`biasprop.interfaces`: ``HasDose``, ``HasContrast``,
+``HasBijection`` and ``HasSlope``, which difficulty modes need (:mod:`biasprop.difficulty`; without them it supports
+``natural`` only); ``HasIdealObserver``, ``HasInformedObserver`` and ``HasLinearObserver``, which the difficulty ledger
+uses; ``HasLaw``, which :mod:`biasprop.truth` uses.
 
 To add one: write one file, add one line to :data:`GENERATORS`, and regenerate the schema of study
 files with ``python -m biasprop.study.schema``. The contract tests in ``tests/generators`` read the table and test the
@@ -18,6 +18,7 @@ new member. Shared by generators: :mod:`.canvas` (drawing primitives).
 """
 
 from biasprop.component import Component
+from biasprop.generators.chest_film import ChestFilm
 from biasprop.generators.dermoscopy import Dermoscopy
 from biasprop.generators.feature_vector import FeatureVector
 from biasprop.generators.gaussian import Gaussian
@@ -26,4 +27,5 @@ GENERATORS: dict[str, type[Component]] = {
     "dermoscopy": Dermoscopy,
     "gaussian": Gaussian,
     "feature_vector": FeatureVector,
+    "chest_film": ChestFilm,
 }

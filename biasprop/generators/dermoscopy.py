@@ -27,7 +27,7 @@ from biasprop import keys
 from biasprop.component import Preset
 from biasprop.generators import canvas, lesion, occlusions, skin_readings
 from biasprop.generators.canvas import materialise, normal, normals, uniform, uniforms
-from biasprop.generators.doses import matching_doses
+from biasprop.generators.doses import matching_factors
 from biasprop.generators.images import ImageGenerator
 from biasprop.generators.lesion import Draws, Lesion
 from biasprop.generators.lesion_density import LinearModel, linearise
@@ -175,7 +175,9 @@ class Dermoscopy(ImageGenerator):
         models = {
             name: self._linear_model(Subjects(key, jnp.int32(g), jnp.int32(0))) for g, name in enumerate(self.subgroups)
         }
-        return matching_doses(lambda name, dose: np.sqrt(2) * ndtri(self._linear_auc(models[name], dose)), list(models))
+        return matching_factors(
+            lambda name, dose: np.sqrt(2) * ndtri(self._linear_auc(models[name], dose)), list(models), "dose"
+        )
 
     def _linear_model(self, subject: Subjects) -> Callable[[int], LinearModel]:
         """Index of a lesion -> linear model about it; cached unless large (:data:`MAX_CACHED_SLOPE_BYTES`)."""

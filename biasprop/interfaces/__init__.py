@@ -42,6 +42,7 @@ from biasprop.interfaces.finetuning import (
 from biasprop.interfaces.generators import (
     Generator,
     HasBijection,
+    HasContrast,
     HasDose,
     HasIdealObserver,
     HasInformedObserver,
@@ -77,6 +78,7 @@ __all__ = [
     "Generator",
     "GradientMethod",
     "HasBijection",
+    "HasContrast",
     "HasDose",
     "HasIdealObserver",
     "HasInformedObserver",

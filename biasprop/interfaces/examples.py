@@ -46,8 +46,9 @@ class Subjects(NamedTuple):
     """Properties of a subject that the population determines; a generator draws everything else from the subject's key.
 
     One subject, or a batch if every field has a leading axis. Optional fields are None if they do not apply, and are
-    then absent from the compiled program; a generator must use those that are set. The last three are set by difficulty
-    modes, for generators with the matching capability (:class:`HasDose`, :class:`HasSlope`, :class:`HasBijection`).
+    then absent from the compiled program; a generator must use those that are set. The last four are set by difficulty
+    modes, for generators with the matching capability (:class:`HasDose`, :class:`HasContrast`, :class:`HasSlope`,
+    :class:`HasBijection`).
     """
 
     key: Key[Array, "*n"]
@@ -72,6 +73,8 @@ class Subjects(NamedTuple):
     the others, if there are any, from the subject's key."""
     dose: Float[Array, "*n"] | None = None
     """Dose of the image (such as light) as a fraction of the natural one, in (0, 1]; None equals 1."""
+    contrast: Float[Array, "*n"] | None = None
+    """Factor on what a disease adds to the image, in (0, 1]; None equals 1."""
     slope: Float[Array, "*n"] | None = None
     """Slope of oriented structure in the image, degrees; the opposite slope is its mirror image. None: the image has no
     structure that is oriented for this purpose."""

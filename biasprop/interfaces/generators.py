@@ -85,6 +85,20 @@ class HasDose(Protocol):
 
 
 @runtime_checkable
+class HasContrast(Protocol):
+    """A generator that uses :attr:`Subjects.contrast`: what the disease adds to the image is fainter, and nothing else
+    changes."""
+
+    def matching_contrasts(self) -> dict[str, float]:
+        """Subgroup -> contrast at which its observer has the AUC of the hardest subgroup's at contrast 1, in (0, 1].
+
+        Raises:
+            ValueError: no contrasts make the subgroups equally hard.
+        """
+        ...
+
+
+@runtime_checkable
 class HasBijection(Protocol):
     """A generator that uses :attr:`Subjects.reference`: a bijection, which depends on the subgroups alone, maps images
     of one subgroup to those of another."""

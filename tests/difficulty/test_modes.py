@@ -16,9 +16,9 @@ from biasprop import keys
 from biasprop.difficulty import DIFFICULTIES, supported
 from biasprop.difficulty.calibrated import Calibrated
 from biasprop.generators import canvas, dermoscopy
-from biasprop.generators.doses import matching_doses
+from biasprop.generators.doses import matching_factors
 from biasprop.generators.images import ImageGenerator
-from biasprop.interfaces import Subjects
+from biasprop.interfaces import HasContrast, HasDose, Subjects
 from biasprop.observers.calibration_cache import calibrated
 from tests.members import (
     ROOMS,
@@ -97,11 +97,36 @@ def test_calibrated_matches_the_ideal_observers(kind: str) -> None:
     assert abs(before[0] - before[1]) > 0.005
     assert abs(after[0] - after[1]) < 1e-3, "required: within .01"
     assert min(after) == pytest.approx(min(before), abs=1e-4), "the hardest subgroup is unchanged"
-    doses = calibrated.difficulty.dose
-    assert sorted(doses) == ["a", "b"] and max(doses.values()) == 1 and min(doses.values()) < 1
+    factors = calibrated.difficulty.dose or calibrated.difficulty.contrast
+    assert sorted(factors) == ["a", "b"] and max(factors.values()) == 1 and min(factors.values()) < 1
 
 
-@pytest.mark.parametrize("kind", with_mode("calibrated"))
+def having(protocol: type) -> list[str]:
+    """Generators with a capability."""
+    return [kind for kind, wrapped in GENERATORS.items() if issubclass(wrapped.generator_class, protocol)]
+
+
+@pytest.mark.parametrize("kind", having(HasContrast))
+def test_a_contrast_is_of_the_disease_and_nothing_else(kind: str) -> None:
+    """A lower contrast makes the disease fainter in its subgroup, and changes nothing outside it."""
+    who = subjects(256)
+    healthy, diseased = (who._replace(label=jnp.full_like(who.label, label)) for label in (0, 1))
+
+    def added(contrast: dict[str, float], subgroup: int) -> np.ndarray:
+        """What the disease adds to the images of a subgroup."""
+        generator = in_mode(kind, "natural").model_copy(update={"difficulty": Calibrated(contrast=contrast)})
+        one, other = (images(generator, twins(each, subgroup)) for each in (healthy, diseased))
+        return np.abs(other - one).mean(axis=(1, 2, 3))
+
+    assert np.abs(added({"a": 0.3}, 1) - added({"a": 1.0}, 1)).max() < 1e-6
+    ratio = added({"a": 0.3}, 0) / added({"a": 1.0}, 0)
+    assert 0.2 < np.median(ratio) < 0.5
+    assert added({"a": 1e-6}, 0).max() < 1e-4
+    with pytest.raises(ValidationError, match="is calibrated by its contrast; allowed: contrast"):
+        member("generators", kind, difficulty={"kind": "calibrated", "dose": {"a": 0.5}})
+
+
+@pytest.mark.parametrize("kind", having(HasDose))
 def test_a_dose_is_noise_and_nothing_else(kind: str) -> None:
     """A lower dose adds noise in its subgroup and does not change the disease."""
     generator, who = in_mode(kind, "natural"), subjects(400)
@@ -243,11 +268,13 @@ def test_all_methods_of_a_subject_see_it_in_the_circumstances_of_the_mode(kind: 
     assert not hasattr(generator, "no_such_method")
 
 
-def test_matching_doses_finds_the_root_or_raises() -> None:
-    found = matching_doses(lambda name, dose: {"a": 2.0, "b": 1.0, "c": 4.0}[name] * dose**0.5, ["a", "b", "c"])
+def test_matching_factors_finds_the_root_or_raises() -> None:
+    found = matching_factors(
+        lambda name, dose: {"a": 2.0, "b": 1.0, "c": 4.0}[name] * dose**0.5, ["a", "b", "c"], "dose"
+    )
     assert found == {"a": pytest.approx(0.25, rel=2e-3), "b": 1.0, "c": pytest.approx(1 / 16, rel=2e-3)}
-    with pytest.raises(ValueError, match="makes a as hard"):
-        matching_doses(lambda name, dose: {"a": 2.0, "b": 1.0}[name], ["a", "b"])
+    with pytest.raises(ValueError, match=r"no contrast of .* makes a as hard"):
+        matching_factors(lambda name, contrast: {"a": 2.0, "b": 1.0}[name], ["a", "b"], "contrast")
 
 
 def test_the_linear_observer_has_its_limits() -> None:
