@@ -112,14 +112,21 @@ class RankRegression(NamedTuple):
 
     coefficients: list[LeverEffect]
     r2: float
-    """Share of the variance of the ranks that the regression explains; includes what it explains by chance."""
+    """Share of the variance of the ranks that the regression explains; includes what it explains by chance. NaN where
+    there are too few settings to regress on all levers together."""
+
+
+MIN_DEGREES = 5
+"""Fewest degrees of freedom of a regression on all levers together."""
 
 
 def rank_regression(effects: ArrayLike, levers: Mapping[str, Sequence[Any]], level: float = 0.95) -> RankRegression:
     """Regress the ranks of effects on the ranks of levers, all standardised to mean 0 and variance 1.
 
     A lever whose levels have names has one coefficient for each level but the first, of its indicator. Intervals are
-    Student's, of ordinary least squares.
+    Student's, of ordinary least squares. With fewer than :data:`MIN_DEGREES` degrees of freedom each lever is regressed
+    on alone, which gives rank correlations, with Fisher's intervals (standard error 1.03 / sqrt(n - 3) of atanh r;
+    Fieller, Hartley and Pearson 1957): a lever may then stand for another that it happens to go with.
 
     Args:
         effects: [setting]; NaN = missing.
@@ -141,9 +148,15 @@ def rank_regression(effects: ArrayLike, levers: Mapping[str, Sequence[Any]], lev
                 columns[f"{name} = {label}"] = _standardised((present == label).astype(float))
     names = [name for name, column in columns.items() if np.isfinite(column).all()]  # others do not vary
     n, degrees = int(there.sum()), int(there.sum()) - len(names) - 1
-    if not names or degrees < 1:
-        raise ValueError(f"{n} settings are too few for {len(names)} coefficients")
+    if not names or n < 4:
+        raise ValueError(f"{n} settings are too few, or no lever varies")
     x, target = np.column_stack([columns[name] for name in names]), _standardised(_ranks(y[there]))
+    if degrees < MIN_DEGREES:
+        r = np.clip(x.T @ target / n, -1.0, 1.0)
+        half = float(ndtri(0.5 + level / 2)) * 1.03 / np.sqrt(n - 3)
+        with np.errstate(divide="ignore"):
+            ends = zip(names, r, np.tanh(np.arctanh(r) - half), np.tanh(np.arctanh(r) + half), strict=True)
+        return RankRegression([LeverEffect(name, float(v), float(a), float(b)) for name, v, a, b in ends], np.nan)
     coefficients, _, rank, _ = np.linalg.lstsq(x, target, rcond=None)
     if rank < len(names):
         raise ValueError("the levers of these settings are not independent of each other")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from scipy.special import ndtr
+from scipy.stats import spearmanr
 
 from biasprop.coverage import stability as coverage
 from biasprop.estimands import estimand
@@ -62,8 +63,19 @@ def test_rank_regression_finds_the_levers_that_matter_on_any_monotone_scale() ->
     assert by_name["idle"].low < 0 < by_name["idle"].high
     again = rank_regression(np.log(effects), {"dose": np.log(dose).tolist()})
     assert again == rank_regression(effects, {"dose": dose.tolist()})
-    with pytest.raises(ValueError, match="3 settings are too few for 2 coefficients"):
-        rank_regression([1.0, 2.0, 3.0, np.nan], {"a": [1, 2, 3, 4], "b": [1, 3, 2, 4]})
+    with pytest.raises(ValueError, match="2 settings are too few"):
+        rank_regression([1.0, 2.0, np.nan, np.nan], {"a": [1, 2, 3, 4], "b": [1, 3, 2, 4]})
+
+
+def test_with_few_settings_each_lever_is_looked_at_alone() -> None:
+    random = np.random.default_rng(2)
+    effects, other = random.normal(size=8), random.normal(size=8)
+    levers = {"other": other.tolist(), "cubed": (effects**3).tolist(), "name": ["a", "b"] * 4}
+    found = {one.name: one for one in rank_regression(effects, levers).coefficients}
+    assert np.isnan(rank_regression(effects, levers).r2)
+    assert found["cubed"].value == pytest.approx(1.0) and found["cubed"].low == pytest.approx(1.0)
+    assert found["other"].value == pytest.approx(spearmanr(effects, other).statistic)
+    assert set(found) == {"other", "cubed", "name = b"}
 
 
 @pytest.fixture(scope="module")
