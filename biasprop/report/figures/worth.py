@@ -16,6 +16,7 @@ from biasprop.report.plotting import (
     MARKERS,
     NotApplicable,
     colours,
+    inner_ticks,
     margin_band,
     page,
     plain,
@@ -90,6 +91,8 @@ def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figur
             for k, one in enumerate(whole):
                 _correlation(row[-1], one, hues[one.subgroup], k, beside=True)
     grid[0][0].set_xlim(*_limits([one.disjoint()[0] for one in found]))
+    for axes in grid.ravel():
+        inner_ticks(axes, "x", "y")
     for axes in grid[-1]:
         axes.set_xlabel("worth of pretraining on z, even replicates")
     _legend(figure, hues, shapes, sizes, any(one.kind == EXCESS_GAP for one in found))
