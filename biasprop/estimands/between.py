@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from biasprop.statistics import contrasts
-from biasprop.statistics.estimand import Arm, Estimand, FactorName, Inputs, Level, LevelName, RefersTo, TwoLevels
+from biasprop.statistics.estimand import Arm, Estimand, FactorName, Inputs, Level, RefersTo, TwoLevels
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -45,35 +45,6 @@ class OfB(BetweenSubgroups):
     def reduce(self, values: xr.DataArray, subgroups: tuple[str, ...]) -> xr.DataArray:
         """Return the values of B."""
         return values.sel(subgroup=subgroups[1], drop=True)
-
-
-class AgainstReference(BetweenSubgroups):
-    """An estimand of each level of a factor against one of them."""
-
-    factor: FactorName
-    """The factor that has the reference level, usually the pretraining mix."""
-
-    reference: LevelName
-    """Its level that the others are compared with."""
-
-    of_reference: ClassVar[int]
-    """The value of the reference level against itself."""
-
-    @property
-    def compared_with(self) -> tuple[str, Level]:
-        """The factor and its reference level."""
-        return self.factor, self.reference
-
-    def problems(self) -> Iterable[str]:
-        """Return what is wrong with the fields taken together."""
-        yield from super().problems()
-        if self.at.get(self.factor) == self.reference:
-            value = f"compared with itself it is {self.of_reference} by definition"
-            yield f"at must not fix {self.factor} to the reference: {value}"
-
-    def is_reference(self, arm: Arm, levels: Mapping[str, Sequence[Level]]) -> bool:
-        """Return whether an arm is at the reference level."""
-        return arm.get(self.factor) == self.reference
 
 
 class BetweenSkewedLevels(BetweenSubgroups):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from biasprop.estimands.between import AgainstReference
+from biasprop.estimands.against_reference import AgainstReference
+from biasprop.estimands.between import BetweenSubgroups
 from biasprop.statistics import contrasts
 from biasprop.statistics.estimand import MARGIN, PATIENTS, Arm, Inputs, LevelName, Values
 
 
-class ExcessGap(AgainstReference):
+class ExcessGap(AgainstReference, BetweenSubgroups):
     """excess_gap: g - g(reference level)."""
 
     kind: Literal["excess_gap"] = "excess_gap"
@@ -18,7 +19,6 @@ class ExcessGap(AgainstReference):
     reference: LevelName
     """Its level that gaps are compared with, usually the balanced mix."""
 
-    of_reference = 0
     default_margin, margin_reason = MARGIN, PATIENTS
     phrase = (
         "with {level} instead of {reference} in {factor}, the gap in {measure} of "

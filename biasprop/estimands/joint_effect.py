@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from biasprop.estimands.one_subgroup import OneSubgroup
 from biasprop.statistics import contrasts
-from biasprop.statistics.estimand import Arm, FactorName, Inputs, LevelName, TwoLevels, Values
+from biasprop.statistics.estimand import MARGIN, Arm, FactorName, Inputs, LevelName, TwoLevels, Values
 
 
 class JointEffect(OneSubgroup):
@@ -37,7 +37,7 @@ class JointEffect(OneSubgroup):
         "{measure} in {subgroup}{place} is [higher|lower|other] by {number} with {both} than the effects of "
         "{single[0]} and {single[1]} add up to"
     )
-    default_margin: ClassVar[float | None] = 0.10
+    default_margin: ClassVar[float | None] = MARGIN
     margin_reason: ClassVar[str] = (
         "what two skews do beyond their sum is a difference of levels of one subgroup on z, like the effect of one of "
         "them, so it matters from the same .10 on (about .016 AUC at an AUC of .85)"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from biasprop.estimands.between import AgainstReference, OfB
+from biasprop.estimands.against_reference import AgainstReference
+from biasprop.estimands.between import OfB
 from biasprop.estimands.curve_reading import ReadOffCurve
 from biasprop.statistics.estimand import Arm, Inputs, LevelName, Values
 

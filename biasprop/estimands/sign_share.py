@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from biasprop.estimands.against_reference import AgainstReference
 from biasprop.statistics import contrasts, stability
-from biasprop.statistics.estimand import Arm, Estimand, FactorName, Inputs, Level, LevelName, RefersTo, Values
+from biasprop.statistics.estimand import MARGIN, Arm, Inputs, RefersTo, Values
 from biasprop.statistics.stability import MIN_SETTINGS, NOT_ROBUST, ROBUST, ROBUST_SHARE
 from biasprop.statistics.verdict import NEGLIGIBLE, NOT_RESOLVED, zone
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from biasprop.statistics.summary import Estimate
 
 
-class SignShare(Estimand):
+class SignShare(AgainstReference):
     """sign_share: share of sampled settings whose true effect, a level minus a reference level, has the expected sign.
 
     Of two subgroups the effect is an excess gap, of one it is what that subgroup gains: with opposite cohorts as level
@@ -35,12 +36,6 @@ class SignShare(Estimand):
 
     subgroups: Annotated[tuple[str, ...], Field(min_length=1, max_length=2), RefersTo("subgroup")]
     """A and B, for gaps A - B, or one subgroup."""
-
-    factor: FactorName
-    """The factor that has both levels, usually the pretraining mix."""
-
-    reference: LevelName
-    """Its level that is subtracted."""
 
     replicate_sd: Annotated[float, Field(gt=0)]
     """Sd of the same effect between replicates of one setting, on the estimand's scale, from another study."""
@@ -55,7 +50,7 @@ class SignShare(Estimand):
     tested = False
     over_settings = True
     phrase = "the true effect of {level} instead of {reference}{place} has the expected sign in {number}"
-    default_margin: ClassVar[float | None] = 0.10
+    default_margin: ClassVar[float | None] = MARGIN
     margin_reason: ClassVar[str] = (
         "of the mean effect, on the estimand's scale: the sign of an effect that is negligible in the mean does not "
         "matter; on z, .10 is about .016 AUC at an AUC of .85"
@@ -66,27 +61,17 @@ class SignShare(Estimand):
         """A and B; None for one subgroup."""
         return (self.subgroups[0], self.subgroups[1]) if len(self.subgroups) == 2 else None
 
-    @property
-    def compared_with(self) -> tuple[str, Level]:
-        """The factor and its reference level."""
-        return self.factor, self.reference
-
     def problems(self) -> Iterable[str]:
         """Return what is wrong with the fields taken together."""
         if len(set(self.subgroups)) < len(self.subgroups):
             yield "subgroups must be different subgroups"
         if self.sign == "either":
             yield "sign has to be that of the effect whose stability is asked for, positive or negative"
-        if self.at.get(self.factor) == self.reference:
-            yield f"at must not fix {self.factor} to the reference: compared with itself it is 0 by definition"
+        yield from super().problems()
 
     def subgroup_sets(self, known: Sequence[str]) -> list[tuple[str, ...]]:
         """Return the subgroups, one estimate per arm."""
         return [self.subgroups]
-
-    def is_reference(self, arm: Arm, levels: Mapping[str, Sequence[Level]]) -> bool:
-        """Return whether an arm is at the reference level."""
-        return arm.get(self.factor) == self.reference
 
     def reduce(self, values: xr.DataArray, subgroups: tuple[str, ...]) -> xr.DataArray:
         """Return gaps A - B, or the values of the one subgroup."""
@@ -142,7 +127,6 @@ class SignShare(Estimand):
         )
 
     def _verdict(self, low: float, high: float, mean_low: float, mean_high: float) -> str:
-        margin = self.margin if self.margin is not None else self.default_margin
-        if margin is not None and zone(mean_low, mean_high, margin) == NEGLIGIBLE:
+        if self.margin_used is not None and zone(mean_low, mean_high, self.margin_used) == NEGLIGIBLE:
             return NEGLIGIBLE
         return ROBUST if low >= ROBUST_SHARE else NOT_ROBUST if high < ROBUST_SHARE else NOT_RESOLVED

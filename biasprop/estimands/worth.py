@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Literal
 
 import numpy as np
 
-from biasprop.statistics.estimand import (
-    MARGIN,
-    PATIENTS,
-    Arm,
-    Estimand,
-    FactorName,
-    Inputs,
-    Level,
-    LevelName,
-    RefersTo,
-    Values,
-)
-
-if TYPE_CHECKING:
-    import xarray as xr
+from biasprop.estimands.against_reference import AgainstReference
+from biasprop.estimands.one_subgroup import OneSubgroup
+from biasprop.statistics.estimand import MARGIN, PATIENTS, Arm, Inputs, LevelName, RefersTo, Values
 
 
-class Worth(Estimand):
+class Worth(AgainstReference, OneSubgroup):
     """worth: level of a subgroup - its level at the reference, usually scratch; each side has the protocol with the
     highest validation AUC."""
 
     kind: Literal["worth"] = "worth"
     """What is measured."""
-
-    factor: FactorName
-    """The factor that has the reference level, usually the pretraining mix."""
 
     reference: LevelName
     """Its level without pretraining, trained to its plateau."""
@@ -42,41 +27,19 @@ class Worth(Estimand):
     validation subjects of all subgroups together, as a mean over replicates. Left out: both sides have that of the
     arm."""
 
-    subgroup: Annotated[str | None, RefersTo("subgroup")] = None
-    """The subgroup; left out, there is one estimate for each subgroup."""
-
     runs_over = ("protocol",)
     favours_a = True
-    of_level = True
     default_margin, margin_reason = MARGIN, PATIENTS
     phrase = (
         "with {level} instead of {reference} in {factor}, the {measure} of {subgroup}{place} [rises|falls|changes] by "
         "{number}"
     )
 
-    @property
-    def compared_with(self) -> tuple[str, Level]:
-        """The factor and its reference level."""
-        return self.factor, self.reference
-
     def problems(self) -> Iterable[str]:
         """Return what is wrong with the fields taken together."""
-        if self.at.get(self.factor) == self.reference:
-            yield f"at must not fix {self.factor} to the reference: compared with itself it is 0 by definition"
+        yield from super().problems()
         if self.protocol == self.factor:
             yield "protocol must not be the factor that has the reference"
-
-    def subgroup_sets(self, known: Sequence[str]) -> list[tuple[str, ...]]:
-        """Return the subgroup, or every subgroup by itself."""
-        return [(self.subgroup,)] if self.subgroup is not None else [(name,) for name in known]
-
-    def is_reference(self, arm: Arm, levels: Mapping[str, Sequence[Level]]) -> bool:
-        """Return whether an arm is at the reference level."""
-        return arm.get(self.factor) == self.reference
-
-    def reduce(self, values: xr.DataArray, subgroups: tuple[str, ...]) -> xr.DataArray:
-        """Return the levels of the subgroup."""
-        return values.sel(subgroup=subgroups[0], drop=True)
 
     def arms(self, inputs: Inputs) -> list[Arm]:
         """Return the arm and the reference, with every protocol that may be chosen."""
