@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from biasprop.statistics.estimand import Estimand
     from biasprop.statistics.intervals import Interval
+    from biasprop.statistics.paired import Paired
 
 HERE = Path(__file__).parent
 FILE, MAP = HERE / "predictions.toml", HERE / "prediction_map.toml"
@@ -128,7 +129,7 @@ def _measured(prediction: Prediction, measures: xr.Dataset) -> dict[str, Any]:
     if prediction.against is not None:
         second = paired(measures, prediction.against)
         reasons |= dict.fromkeys(contrast.reason for contrast in second)
-        interval = _over_arms(first, second, prediction.estimand)
+        interval = _over_arms(first, second)
     elif len(first) == 1 and first[0].denominator is None:
         interval = t_interval(first[0].values)
     else:
@@ -143,16 +144,15 @@ def _measured(prediction: Prediction, measures: xr.Dataset) -> dict[str, Any]:
     }
 
 
-def _over_arms(first: Sequence[Any], second: Sequence[Any], estimand: Estimand) -> Interval:
-    """Correlate two estimands over the arms of the second, at which the first has the levels that it fixes, see
+def _over_arms(first: Sequence[Paired], second: Sequence[Paired]) -> Interval:
+    """Correlate two estimands over the arms of the second, see
     :func:`biasprop.statistics.correlation.disjoint_correlation`."""
     import numpy as np
 
     from biasprop.statistics.correlation import disjoint_correlation
+    from biasprop.statistics.handed_on import at_condition
 
-    factor = getattr(estimand, "factor", None)
-    fixed = [({name: level for name, level in one.arm.items() if name != factor}, one.values) for one in first]
-    pairs = [(values, one.values) for one in second for arm, values in fixed if arm.items() <= one.arm.items()]
+    pairs = [(one.values, other.values) for other in second for one in at_condition(first, other)]
     if not pairs:
         return disjoint_correlation(np.empty((0, 0)), np.empty((0, 0)))
     x, y = (np.stack([pair[side] for pair in pairs], axis=1) for side in (0, 1))

@@ -18,9 +18,8 @@ from biasprop.generators.canvas import materialise
 from biasprop.generators.chest_anatomy import LUNG, Lungs
 from biasprop.nn.xla_barriers import barrier
 
-LOBES = ("upper", "middle", "lower")
-"""On the left, the middle one is the lingula."""
 LOBE_SHARES = (0.3, 0.2, 0.5)
+"""Share of the upper, the middle (on the left the lingula) and the lower lobe."""
 LOBE_CENTRES = (-0.50, 0.10, 0.48)
 """Height of the centre of a lobe relative to the lungs: -1 apex, 1 base."""
 CONSOLIDATED = 0.2053
@@ -41,7 +40,7 @@ class Place(NamedTuple):
     left: Float[Array, ""]
     """1 on the patient's left, 0 on the right."""
     lobe: Float[Array, ""]
-    """Index into :data:`LOBES`."""
+    """0, 1 or 2: upper, middle or lower."""
     offset: Float[Array, " 2"]
     """Position inside the lobe, to the side and down, in [-1, 1]."""
 

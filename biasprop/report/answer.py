@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -102,19 +102,19 @@ def answer(summary: Summary, study: Study) -> Answer:
         by_role[estimate.role].append(estimate)
     primary, secondary = by_role["primary"], by_role["secondary"]
     before: list[str] = []
-    for index, estimate in enumerate(primary):
-        before += _primary(summary, wording, estimate, index)
+    for estimate in primary:
+        before += _primary(summary, wording, estimate)
     design = [sentence for estimate in primary for sentence in _design(estimate)]
     after: list[str] = []
     for estimate in primary:
         after += _flips(wording, estimate, [*secondary, *by_role["exploratory"]])
     if not any(one.kind == "worth" for one in (*primary, *secondary)):
-        after += _worth(wording, summary.estimates, primary)
+        after += _worth(summary.estimates, primary)
     if primary and summary.levels:
         after += _aucs(summary, primary[0])
     elif summary.estimates and not primary:
         before.insert(0, "The study states no primary estimand, so that its estimates are exploratory.")
-    short = (*before, *design, *_by_verdict(wording, secondary), *after)
+    short = (*before, *design, *_by_verdict(secondary), *after)
     optional = (*reversed(after), *design)
     if len(secondary) > MAX_TOLD:
         return Answer(short, optional=optional)
@@ -175,14 +175,14 @@ def left_out(beyond: Mapping[str, Sequence[object]]) -> list[str]:
     return [f"Left out, because the study as it was last run does not have them: {'; '.join(parts)}."] if parts else []
 
 
-def _primary(summary: Summary, wording: Wording, estimate: Estimate, index: int) -> list[str]:
+def _primary(summary: Summary, wording: Wording, estimate: Estimate) -> list[str]:
     if math.isnan(estimate.value):
         why = f" ({estimate.reason})" if estimate.reason else ""
         return [f"{estimate.name} is undefined{why}."] if summary.levels else [f"{estimate.name} is undefined."]
     note = f" ({estimate.reason})" if estimate.reason else ""
     verdict = f": {estimate.verdict}{note}" if estimate.verdict else ""
     said = [f"{wording.sentence(estimate)}, from {estimate.replicates} replicates{verdict}."]
-    on_auc = summary.primary_on_auc[index] if index < len(summary.primary_on_auc) else None
+    on_auc = _on_auc(summary, estimate)
     if on_auc is None:
         return said
     parts = [f"{_mean(on_auc, '+')} in AUC"]
@@ -204,6 +204,14 @@ def _primary(summary: Summary, wording: Wording, estimate: Estimate, index: int)
     return [*said, f"That is {', and '.join(parts)}."]
 
 
+def _on_auc(summary: Summary, estimate: Estimate) -> Mean | None:
+    """A difference on z, taken of the AUC itself; None of another estimate."""
+    if estimate.scale != "z":
+        return None
+    what = (estimate.name, estimate.subgroups, estimate.arm)
+    return next((row.scales["auc"] for row in summary.scales if (row.name, row.subgroups, row.arm) == what), None)
+
+
 def _flips(wording: Wording, primary: Estimate, others: Sequence[Estimate]) -> list[str]:
     """Where the same quantity has the other sign and leaves out 0; where it leaves out 0 if the primary does not.
     Intervals hold together over all arms that are searched (Bonferroni)."""
@@ -214,9 +222,9 @@ def _flips(wording: Wording, primary: Estimate, others: Sequence[Estimate]) -> l
     told = [one for one in same if _side(one, len(same))]
     searched = f"of {len(same)} other arms, corrected for their number"
     if not sign:
-        return [f"Elsewhere it leaves out 0 ({searched}): {_places(wording, told)}."] if told else []
+        return [f"Elsewhere it leaves out 0 ({searched}): {_listed(told, wording.place, 'arms')}."] if told else []
     if flipped := [one for one in told if _side(one, len(same)) != sign]:
-        return [f"The sign flips ({searched}): {_places(wording, flipped)}."]
+        return [f"The sign flips ({searched}): {_listed(flipped, wording.place, 'arms')}."]
     return [f"The sign flips in none {searched}."] if same else []
 
 
@@ -228,14 +236,6 @@ def _side(estimate: Estimate, arms: int) -> int:
         return 0
     half = float(stdtrit(estimate.replicates - 1, 1 - ALPHA / 2 / arms)) * estimate.se
     return leaves_out_0(estimate.value - half, estimate.value + half)
-
-
-def _places(wording: Wording, estimates: Sequence[Estimate]) -> str:
-    """Where estimates of one quantity were taken, with their numbers; of many the count and the range of values."""
-    if len(estimates) <= MAX_NAMED:
-        return "; ".join(f"{wording.place(one)} {number(one)}" for one in estimates)
-    values = [one.value for one in estimates]
-    return f"{len(estimates)} arms, from {min(values):+.3f} to {max(values):+.3f}"
 
 
 def _design(primary: Estimate) -> list[str]:
@@ -250,13 +250,13 @@ def _design(primary: Estimate) -> list[str]:
     return [f"{said}." if half < margin else f"{said}, and none could have shown as negligible."]
 
 
-def _worth(wording: Wording, estimates: Sequence[Estimate], primary: Sequence[Estimate]) -> list[str]:
+def _worth(estimates: Sequence[Estimate], primary: Sequence[Estimate]) -> list[str]:
     """What pretraining was worth: at the arm of the primary estimate where the study has that, else in all arms."""
     found = [one for one in estimates if one.kind == "worth"]
     if not found:
         return ["What pretraining was worth is not among the estimands."] if estimates else []
     near = [one for one in found if any(_agree(one.arm, main.arm) for main in primary)] or found
-    parts = f"Worth of pretraining: {_named(wording, near)}"
+    parts = f"Worth of pretraining: {_named(near)}"
     positive = sum(leaves_out_0(*interval(one)) > 0 for one in near)
     return [f"{parts}; {positive} of {len(near)} above 0."]
 
@@ -277,13 +277,13 @@ def _secondary(wording: Wording, estimates: Sequence[Estimate], known_arm: Mappi
     return [f"{sentence}{note}." for sentence, note in zip(sentences, notes, strict=True)]
 
 
-def _by_verdict(wording: Wording, estimates: Sequence[Estimate]) -> list[str]:
+def _by_verdict(estimates: Sequence[Estimate]) -> list[str]:
     """A sentence for each verdict, with the names of the secondary estimates that have it."""
     said = []
     for verdict in ORDER:
         group = [one for one in estimates if one.verdict == verdict and not math.isnan(one.value)]
         if group:
-            said.append(f"{verdict.capitalize()}: {_named(wording, group)}.")
+            said.append(f"{verdict.capitalize()}: {_named(group)}.")
     return said
 
 
@@ -343,15 +343,28 @@ def table_of(estimates: Sequence[Estimate], most: int) -> Table:
     return table
 
 
-def _named(wording: Wording, estimates: Sequence[Estimate]) -> str:
-    """Estimates with their numbers; of many the count and the range of values."""
-    if len(estimates) <= MAX_NAMED:
-        single = [f" ({one.subgroups[0]})" if len(one.subgroups) == 1 else "" for one in estimates]
-        return "; ".join(f"{one.name}{of} {number(one)}" for one, of in zip(estimates, single, strict=True))
+def _named(estimates: Sequence[Estimate]) -> str:
+    """Estimates by their names."""
     names = list(dict.fromkeys(one.name for one in estimates))
+    many = f"estimates of {names[0]}" if len(names) == 1 else "estimates"
+    return _listed(
+        estimates, lambda one: one.name + (f" ({one.subgroups[0]})" if len(one.subgroups) == 1 else ""), many
+    )
+
+
+def _listed(estimates: Sequence[Estimate], words: Callable[[Estimate], str], many: str) -> str:
+    """Estimates with their numbers; of more than :data:`MAX_NAMED` the count and the range of values.
+
+    Args:
+        estimates: at least one.
+        words: what each is called.
+        many: what several are called.
+    """
+    if len(estimates) <= MAX_NAMED:
+        return "; ".join(f"{words(one)} {number(one)}" for one in estimates)
     values = [one.value for one in estimates if not math.isnan(one.value)]
-    shown = f"{len(estimates)} estimates of {names[0]}" if len(names) == 1 else f"{len(estimates)} estimates"
-    return f"{shown}, from {min(values):+.3f} to {max(values):+.3f}" if values else shown
+    span = f", from {min(values):+.3f} to {max(values):+.3f}" if values else ""
+    return f"{len(estimates)} {many}{span}"
 
 
 def _mean(mean: Mean, sign: str = "") -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -64,7 +64,7 @@ def handed_on(measures: xr.Dataset, estimands: Sequence[Estimand]) -> list[Hande
         stated = _widest(measures, estimands, kind)
         for subgroups in dict.fromkeys(one.subgroups for one in stated):
             pairs = [
-                (one, of_it) for one in stated if one.subgroups == subgroups if (of_it := list(_at(worth, one))) != []
+                (one, of_it) for one in stated if one.subgroups == subgroups if (of_it := at_condition(worth, one))
             ]
             if pairs:
                 found.append(
@@ -86,12 +86,13 @@ def _widest(measures: xr.Dataset, estimands: Sequence[Estimand], kind: str) -> l
     return max((paired(measures, e) for e in usable), key=len, default=[])
 
 
-def _at(worth: Sequence[Paired], other: Paired) -> Iterator[Paired]:
-    """The worth of the subgroups of another value, at its condition."""
+def at_condition(worth: Sequence[Paired], other: Paired) -> list[Paired]:
+    """Return the worth of the subgroups of another contrast, at its condition: its arm without the level of
+    pretraining, of which a worth may fix fewer factors."""
     condition = _without_level(other)
-    for one in worth:
-        if one.subgroups[0] in other.subgroups and _without_level(one).items() <= condition.items():
-            yield one
+    return [
+        one for one in worth if one.subgroups[0] in other.subgroups and _without_level(one).items() <= condition.items()
+    ]
 
 
 def _without_level(one: Paired) -> Arm:

@@ -142,8 +142,6 @@ class Summary:
     levels: list[LevelRow]
     target_specificity: float
     parts: list[Parts] = field(default_factory=list)
-    primary_on_auc: list[Mean] = field(default_factory=list)
-    """The estimates of a primary estimand on z, in their order, taken of the AUC itself instead."""
     against_mean: list[AgainstMean] = field(default_factory=list)
     """Subgroups of the estimands that compare all of them."""
     scales: list[OnScales] = field(default_factory=list)
@@ -176,22 +174,9 @@ def summary_of(measures: xr.Dataset, estimands: Sequence[Estimand], places: Sequ
         levels(measures, estimands),
         target_specificity,
         parts,
-        [mean for estimand in estimands if estimand.primary for mean in _on_auc(measures, estimand)],
         against_mean(measures, estimands),
         on_scales(measures, estimands),
     )
-
-
-def _on_auc(measures: xr.Dataset, estimand: Estimand) -> list[Mean]:
-    """Return the estimates of a difference on z, taken of the AUC itself; none of another kind."""
-    from biasprop.statistics.paired import paired
-
-    if estimand.scale != "z" or estimand.unit:
-        return []
-    contrasts = paired(measures, estimand.model_copy(update={"scale": "auc"}))
-    intervals = [contrast.interval(0.95) for contrast in contrasts]
-    counts = [int((contrast.values == contrast.values).sum()) for contrast in contrasts]
-    return [Mean(one.value, one.low, one.high, n) for one, n in zip(intervals, counts, strict=True)]
 
 
 def where(arm: Mapping[str, Level]) -> str:

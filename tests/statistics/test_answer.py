@@ -17,7 +17,7 @@ from biasprop.estimands import ESTIMANDS, estimand
 from biasprop.report import answer
 from biasprop.report.wording import Wording
 from biasprop.statistics.measures import measure
-from biasprop.statistics.summary import Estimate, Mean, Summary, summary_of
+from biasprop.statistics.summary import Estimate, Mean, OnScales, Summary, summary_of
 from biasprop.statistics.verdict import MATERIAL, NEGLIGIBLE, NOT_RESOLVED
 from biasprop.study.load import load_study
 from biasprop.study.study import Study
@@ -64,8 +64,12 @@ def excess(value: float, half: float, role: str, verdict: str = "", **arm: Any) 
 
 
 def told(estimates: list[Estimate], summary: Summary, study: Study) -> str:
-    on_auc = [Mean(0.021, 0.01, 0.03, 6)]
-    return answer.answer(Summary([*estimates], summary.levels, 0.9, primary_on_auc=on_auc), study).text()
+    on_auc = [
+        OnScales(one.name, one.subgroups, one.arm, {"auc": Mean(0.021, 0.01, 0.03, 6)}, {}, False)
+        for one in estimates
+        if one.role == "primary"
+    ]
+    return answer.answer(Summary([*estimates], summary.levels, 0.9, scales=on_auc), study).text()
 
 
 def test_the_primary_estimate_in_plain_words(summary: Summary, study: Study) -> None:
@@ -158,7 +162,7 @@ def test_the_worth_of_pretraining_is_that_of_the_primary_arm(summary: Summary, s
 def test_every_number_is_an_estimate(summary: Summary, study: Study) -> None:
     """Apart from the margin, half-widths and counts, which are computed from them."""
     known = {abs(value) for one in summary.estimates for value in (one.value, one.low, one.high)}
-    known |= {abs(value) for mean in summary.primary_on_auc for value in mean[:3]}
+    known |= {abs(value) for row in summary.scales for value in row.scales["auc"][:3]}
     known |= {value for row in summary.levels for means in row.subgroups.values() for value in means["auc"][:3]}
     (primary,) = [one for one in summary.estimates if one.primary]
     half = (primary.high - primary.low) / 2
@@ -169,7 +173,8 @@ def test_every_number_is_an_estimate(summary: Summary, study: Study) -> None:
 
 def test_the_primary_on_auc_is_its_own_contrast_of_aucs(study: Study) -> None:
     measures = measure(synthetic_cube(replicates=5, subjects=200), 0.8)
-    (found,) = summary_of(measures, study.estimands).primary_on_auc
+    (row,) = summary_of(measures, study.estimands).scales
+    found = row.scales["auc"]
     auc = measures["auc"].mean("draw").sel(labels=200, protocol="full")
     gap = auc.sel(subgroup="light") - auc.sel(subgroup="dark")
     swap = 0.5 * (gap.sel(pretraining="all light") - gap.sel(pretraining="all dark"))
