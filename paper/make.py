@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 
 PAGE_FIGURES = (
-    "worth",
     "stability",
     "injected_skew",
     "contrast_by_level",
@@ -37,7 +36,8 @@ PAGE_FIGURES = (
     "skew_against_auc",
     "forest",
 )
-"""Figures that may stand on a study's page: the first of them that could be drawn."""
+"""Figures that may stand on a study's page: the first that could be drawn of the one called like the kind of the
+primary estimand, and these."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -169,7 +169,8 @@ def write_result(
         return f"no result: {missing} arms have not run"
     name = stores.stem_of(store)
     pictures: Mapping[str, Path] = {file.stem: file for file in figures if file.suffix == ".png"}
-    figure = next((each for each in PAGE_FIGURES if each in pictures), None)
+    primary = [estimand.kind for estimand in study.estimands if estimand.primary]
+    figure = next((each for each in (*primary, *PAGE_FIGURES) if each in pictures), None)
     value = study_result.result(name, cube, summary, study, stores.provenance(store, cube), figure, predicted)
     replace(folder / f"{name}.json", study_result.dumps(value))
     picture = folder / f"{name}.png"
