@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from biasprop.report.plotting import DOUBLE, GREY, INK, NotApplicable, colours, legend, page, plain, style
 
@@ -43,7 +44,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     if (reason := incompatibility(study)) or "share" not in cube.coords or len(study.subgroups) != 2:
         raise NotApplicable(reason or "needs shares of two subgroups")
     first, second = study.subgroups
-    law, k = Law.of(study.generator), study.encoder.features
+    law, k = Law.of(study.generator), study.encoder.features(study.generator.spec)
     prevalence, cohort = study.pretraining.prevalence, study.pretraining.cohort
     labelled = study.finetuning.shares
 
@@ -64,6 +65,9 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
         left.plot(x, line, color=INK if kept else GREY, linestyle="-" if kept else ":", label=label)
     left.set_ylabel("eigenvalue")
     left.set_yscale("log")
+    left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    left.yaxis.set_major_formatter("{x:g}")
+    left.yaxis.set_minor_formatter(NullFormatter())
     hues = colours(study.subgroups)
     fine = np.unique(np.concatenate([x, np.linspace(where - 0.04, where + 0.04, 17)]).clip(0, 1))
     limits = [limit_z(law, design(share), labelled) for share in fine]

@@ -63,7 +63,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Any], study: Any) -> Figure:
     if reason := incompatibility(study, cube):
         raise NotApplicable(reason)
     estimand = next(e for e in study.estimands if e.kind == "swap_contrast")
-    law, k = Law.of(study.generator), study.encoder.features
+    law, k = Law.of(study.generator), study.encoder.features(study.generator.spec)
     mixes, budgets = cube["pretraining"].values.tolist(), cube["labels"].values.tolist()
     cube = measured(cube, study)
     z = z_by_replicate(cube, study)
