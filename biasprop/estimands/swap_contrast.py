@@ -17,8 +17,8 @@ class SwapContrast(BetweenSkewedLevels):
     favours_a = True
     default_margin, margin_reason = MARGIN / 2, HALF_OF
     phrase = (
-        "half of what {skewed[0]} instead of {skewed[1]} in {factor} adds to the gap in {measure} of "
-        "{subgroups[0]} over {subgroups[1]}{place} is {number}"
+        "the swap contrast, half the change of the gap in {measure} of {subgroups[0]} over {subgroups[1]}{place} "
+        "from {skewed[1]} to {skewed[0]} in {factor}, is {number}"
     )
 
     def arms(self, inputs: Inputs) -> list[Arm]:

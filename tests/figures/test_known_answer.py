@@ -10,7 +10,6 @@ import xarray as xr
 
 from biasprop.study.load import load_study
 from biasprop.study.study import Study
-from biasprop.truth.expectation import expected
 from paper.figures import eigenvalue_crossing
 
 STUDIES = Path(__file__).parents[2] / "studies"
