@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -35,13 +36,22 @@ def scales_table(rows: Sequence[OnScales]) -> Table:
         cells = [with_interval(row.scales[name], signed=True) if name in row.scales else DASH for name in names]
         numbers = [notes.setdefault(reason, len(notes) + 1) for reason in dict.fromkeys(row.reasons.values())]
         where = place(row.subgroups, row.arm) or DASH
-        table.add_row(row.name, where, *cells, "disagree" if row.disagree else "", ", ".join(map(str, numbers)))
+        table.add_row(row.name, where, *cells, _signs(row), ", ".join(map(str, numbers)))
     table.caption = "\n".join(
         [
             "signs: disagree = intervals that leave out 0 have different signs, so that the sign of the effect depends "
-            "on the scale.",
+            "on the scale; some = intervals leave out 0 on some scales only, which need not mean that the effects "
+            "differ.",
             *(f"{number:>3} {note}" for note, number in notes.items()),
         ]
     )
     table.caption_justify = "left"
     return table
+
+
+def _signs(row: OnScales) -> str:
+    """Return what the intervals on the scales that are defined say together."""
+    if row.disagree:
+        return "disagree"
+    known = [mean for mean in row.scales.values() if not math.isnan(mean.low)]
+    return "some" if len({mean.low > 0 or mean.high < 0 for mean in known}) > 1 else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,14 @@ import xarray as xr
 
 from biasprop.estimands import estimand
 from biasprop.metrics import MIN_Z, SCALES, auc_of_z, efficiency, log_z
+from biasprop.report.scales import scales_table
 from biasprop.report.tables import tables, text
 from biasprop.report.tidy_table import tabulated
 from biasprop.statistics.difficulty import known
 from biasprop.statistics.estimate import estimates
 from biasprop.statistics.measures import measure
 from biasprop.statistics.scales import scales_of
-from biasprop.statistics.summary import Summary, summary_of
+from biasprop.statistics.summary import Mean, Summary, summary_of
 from tests.synthetic import synthetic_cube
 
 FACTORS = {"mix": ("a", "b", 0.5), "labels": (50, 200)}
@@ -137,7 +139,16 @@ def test_reports_show_all_scales(disagreeing: Summary) -> None:
     agreeing = summary_of(measured(1.2, 0.8), [estimand("gap", name="gap", primary=True, **GAP)])
     (row,) = agreeing.scales
     assert not row.disagree and list(row.reasons) == ["efficiency"]
-    assert "is not known exactly in 4 of 4 replicates" in text(tables(agreeing), 250)
+    printed = text([scales_table(agreeing.scales)], 250)
+    assert "is not known exactly in 4 of 4 replicates" in printed
+    assert "disagree" not in cells(printed) and "some" not in cells(printed)
+    unclear = replace(row, scales=row.scales | {"auc": Mean(0.1, -0.1, 0.3, 4)})
+    assert "some" in cells(text([scales_table([unclear])], 250))
+
+
+def cells(printed: str) -> list[str]:
+    """Words of the table above its caption."""
+    return printed.split("signs:")[0].split()
 
 
 def test_means_over_some_replicates_are_not_levels(disagreeing: Summary) -> None:
