@@ -139,8 +139,8 @@ def _number(row: Estimate) -> str:
     if np.isnan([row.value, row.low]).all():
         return "\N{EM DASH}"
     kind = ESTIMANDS[row.kind]
-    digits = f"{{:{'' if kind.unit else '+'},.{min(kind.digits, 2)}f}}"
-    text = digits.format(row.value) if np.isfinite(row.value) else "\N{EM DASH}"
+    digits = min(kind.digits, 2) if row.scale == "z" else kind.digits  # a difference of AUC is a fifth of one of z
+    text = f"{row.value:{'' if kind.unit else '+'},.{digits}f}" if np.isfinite(row.value) else "\N{EM DASH}"
     if not np.isnan([row.low, row.high]).any():
-        text += f" {bounds(row.low, row.high, not kind.unit, min(kind.digits, 2))}"
+        text += f" {bounds(row.low, row.high, not kind.unit, digits)}"
     return text.replace("-", "\N{MINUS SIGN}")
