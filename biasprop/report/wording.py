@@ -161,8 +161,8 @@ def _level(factor: str, level: Level, settings: Mapping[tuple[Any, ...], Any]) -
     stage = next((name for name in STAGES if {key[0] for key in settings} == {name}), "")
     set_keys = {key[1:]: value for key, value in settings.items()} if stage else {}
     shares = set_keys.get(("shares",)) if len(set_keys) == 1 else None
-    if isinstance(shares, Mapping) and shares and all(isinstance(share, int | float) for share in shares.values()):
-        return LevelWords(_shares(shares), f" in {STAGE_NAMES.get(stage, stage)}")
+    if isinstance(shares, Mapping) and len(shares) == 2 and all(isinstance(x, int | float) for x in shares.values()):
+        return LevelWords(_share_of_second(shares), f" in {STAGE_NAMES.get(stage, stage)}")
     if stage == "finetuning" and set_keys.keys() == {("labels",)} and not isinstance(level, str):
         return LevelWords(f"{level:,} labels")
     if stage == "finetuning" and ("protocol",) in set_keys and isinstance(level, str):
@@ -170,11 +170,10 @@ def _level(factor: str, level: Level, settings: Mapping[tuple[Any, ...], Any]) -
     return LevelWords(level if isinstance(level, str) else f"{factor} {level:g}")
 
 
-def _shares(shares: Mapping[str, float]) -> str:
-    """Shares in per cent: of the second of two subgroups, of all where there are more."""
-    total = sum(shares.values()) or 1.0
-    words = [f"{100 * share / total:.3g} % {name}" for name, share in shares.items()]
-    return words[1] if len(words) == 2 else ", ".join(words)
+def _share_of_second(shares: Mapping[str, float]) -> str:
+    """The share of the second of two subgroups in per cent; of more subgroups a level's name is shorter."""
+    name, share = list(shares.items())[1]
+    return f"{100 * share / (sum(shares.values()) or 1.0):.3g} % {name}"
 
 
 def leaves_out_0(low: float, high: float) -> int:
