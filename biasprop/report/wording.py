@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from biasprop.metrics import METRICS, SCALES
@@ -12,6 +12,7 @@ from biasprop.statistics.estimand import Estimand, Level, references
 
 if TYPE_CHECKING:
     from biasprop.statistics.summary import Estimate
+    from biasprop.study.factors import Level as FactorLevel
     from biasprop.study.study import Study
 
 _CHOICE = re.compile(r"\[([^|\]]*)\|([^|\]]*)\|([^|\]]*)\]")
@@ -34,10 +35,7 @@ class Wording:
 
     def __init__(self, study: Study):
         self._estimands = {estimand.name: estimand for estimand in study.estimands}
-        self._levels = {
-            name: {level.label: _level(name, level.label, level.settings) for level in study.levels(name)}
-            for name in study.factors
-        }
+        self._levels = {name: _levels(name, study.levels(name)) for name in study.factors}
 
     def estimand(self, estimate: Estimate) -> Estimand:
         """Return the estimand of an estimate."""
@@ -156,6 +154,15 @@ def measure(scale: str) -> str:
     return SCALES[scale].long_name
 
 
+def _levels(factor: str, levels: Sequence[FactorLevel]) -> dict[Level, LevelWords]:
+    """The levels of a factor in words; by their names where they are mixes of several stages, which shares alone would
+    not tell apart."""
+    words = {level.label: _level(factor, level.label, level.settings) for level in levels}
+    if len({one.stage for one in words.values() if one.stage}) > 1:
+        return {label: _name(factor, label) for label in words}
+    return words
+
+
 def _level(factor: str, level: Level, settings: Mapping[tuple[Any, ...], Any]) -> LevelWords:
     """A level in words, from what it sets."""
     stage = next((name for name in STAGES if {key[0] for key in settings} == {name}), "")
@@ -167,6 +174,11 @@ def _level(factor: str, level: Level, settings: Mapping[tuple[Any, ...], Any]) -
         return LevelWords(f"{level:,} labels")
     if stage == "finetuning" and ("protocol",) in set_keys and isinstance(level, str):
         return LevelWords("full fine-tuning" if level == "full" else level.replace("_", " "))
+    return _name(factor, level)
+
+
+def _name(factor: str, level: Level) -> LevelWords:
+    """A level by its name, or by that of its factor and its number."""
     return LevelWords(level if isinstance(level, str) else f"{factor} {level:g}")
 
 

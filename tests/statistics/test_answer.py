@@ -273,6 +273,11 @@ def test_a_difference_in_either_direction_and_in_none(value: float, half: float,
     assert Wording(study.model_copy(update={"estimands": (one,)})).sentence(found) == said
 
 
-def test_a_mix_of_more_than_two_subgroups_has_its_name() -> None:
-    study = load_study(ROOT / "studies" / "age_skew.toml")
-    assert Wording(study).arm({"pretraining": "mostly 40 to 70", "labels": 200}) == "mostly 40 to 70, 200 labels"
+def test_mixes_of_more_than_two_subgroups_and_of_two_stages_have_their_names() -> None:
+    ages, sexes = (Wording(load_study(ROOT / "studies" / f"{name}.toml")) for name in ("age_skew", "sex_imbalance"))
+    assert ages.arm({"pretraining": "mostly 40 to 70", "labels": 200}) == "mostly 40 to 70, 200 labels"
+    assert sexes.arm({"mix": "men in labels", "protocol": "full"}) == "men in labels, full fine-tuning"
+    one = estimand("excess_gap", name="e", subgroups=("man", "woman"), factor="mix", reference="balanced")
+    found = replace(excess(0.2, 0.1, "exploratory"), name="e", subgroups=("man", "woman"), arm={"mix": "men in labels"})
+    study = load_study(ROOT / "studies" / "sex_imbalance.toml").model_copy(update={"estimands": (one,)})
+    assert Wording(study).sentence(found).startswith("With men in labels instead of balanced in mix, the gap in z(AUC)")
