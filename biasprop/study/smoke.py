@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from biasprop.estimands import ESTIMANDS
+from biasprop.nn.views import SYMMETRIES, Augmentation
 from biasprop.statistics.estimand import references
 from biasprop.study.location import Location, get_at
 from biasprop.study.sample import read_lever
@@ -125,12 +126,20 @@ def _settings(study: Study, levels: Sequence[Level]) -> list[Settings]:
 def _small(value: Any, key: str = "") -> Any:
     """A value with every whole number in it made small, by the name of its key."""
     if isinstance(value, dict):
-        return {name: _small(child, name) for name, child in value.items()}
+        stated = _stated_views(value) if key == "augmentation" else value
+        return {name: _small(child, name) for name, child in stated.items()}
     if isinstance(value, list):
         return [_small(child) for child in value]
     if not isinstance(value, int) or isinstance(value, bool):
         return value
     return STRUCTURE.get(key, min(value, MAX_VALUES.get(key, value)))
+
+
+def _stated_views(augmentation: Mapping[str, Any]) -> dict[str, Any]:
+    """An augmentation without flips and transpositions at their defaults, which a dump fills in: a table that states
+    them is refused where the images have no such symmetry."""
+    fields = Augmentation.model_fields
+    return {n: value for n, value in augmentation.items() if n not in SYMMETRIES or value != fields[n].default}
 
 
 def _number(value: Any) -> int | float | None:
