@@ -6,7 +6,8 @@ Only the tables of the study are rewritten; nothing that runs later distinguishe
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from biasprop.estimands import ESTIMANDS
@@ -53,6 +54,8 @@ RUNGS: dict[str, int] = {"labels": 16, "cohort": 128, "steps": 25, "size": 16, "
 
 Settings = Mapping[Location, Any]
 """Key of the study -> value, of one level."""
+Ladder = Mapping[tuple[Location, int], int]
+"""(key, number) -> small number."""
 
 
 def small_table(table: Mapping[str, Any], study: Study, plain: Study) -> dict[str, Any]:
@@ -66,7 +69,7 @@ def small_table(table: Mapping[str, Any], study: Study, plain: Study) -> dict[st
     Returns:
         New tables. Numbers that a factor varies stay distinct and in order, and estimands name the new levels.
     """
-    base = {name: _small(value) for name, value in study.base_table().items()}
+    base = {name: _small(value, (name,)) for name, value in study.base_table().items()}
     small = copy.deepcopy(dict(table)) | base
     small["replicates"] = min(REPLICATES, table["replicates"])
     small.pop("scale", None)
@@ -99,7 +102,7 @@ def _make_levels_small(written: list[Any], every: Sequence[Settings]) -> dict[An
     ladder = _ladder(every)
     renamed: dict[Any, Any] = {}
     for index, (level, settings) in enumerate(zip(written, every, strict=True)):
-        new = {key: ladder.get((key, _number(value)), _small(value)) for key, value in settings.items()}
+        new = {key: _small(value, key, ladder) for key, value in settings.items()}
         if isinstance(level, dict) and "set" in level:
             keys = dict(zip(new, level["set"], strict=True))
             # A dumped model omits tables that are off, and nothing in them could be made small.
@@ -123,16 +126,17 @@ def _settings(study: Study, levels: Sequence[Level]) -> list[Settings]:
     return every
 
 
-def _small(value: Any, key: str = "") -> Any:
-    """A value with every whole number in it made small, by the name of its key."""
+def _small(value: Any, key: Location = (), ladder: Ladder = MappingProxyType({})) -> Any:
+    """A value with every whole number in it made small, by the ladder where levels differ, else by its key's name."""
+    name = str(key[-1]) if key else ""
     if isinstance(value, dict):
-        stated = _stated_views(value) if key == "augmentation" else value
-        return {name: _small(child, name) for name, child in stated.items()}
+        stated = _stated_views(value) if name == "augmentation" else value
+        return {child: _small(part, (*key, child), ladder) for child, part in stated.items()}
     if isinstance(value, list):
-        return [_small(child) for child in value]
+        return [_small(part) for part in value]
     if not isinstance(value, int) or isinstance(value, bool):
         return value
-    return STRUCTURE.get(key, min(value, MAX_VALUES.get(key, value)))
+    return ladder.get((key, value), STRUCTURE.get(name, min(value, MAX_VALUES.get(name, value))))
 
 
 def _stated_views(augmentation: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,21 +146,32 @@ def _stated_views(augmentation: Mapping[str, Any]) -> dict[str, Any]:
     return {n: value for n, value in augmentation.items() if n not in SYMMETRIES or value != fields[n].default}
 
 
-def _number(value: Any) -> int | float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _ladder(every: Sequence[Settings]) -> dict[tuple[Location, Any], int]:
-    """(key, number) -> small number, for every key of :data:`STRUCTURE` or :data:`MAX_VALUES` that levels set."""
-    ladder: dict[tuple[Location, Any], int] = {}
-    for key in {key for settings in every for key in settings}:
+def _ladder(every: Sequence[Settings]) -> Ladder:
+    """(key, number) -> small number, for every key of :data:`STRUCTURE` or :data:`MAX_VALUES` that levels set, or in
+    which the tables that they set differ."""
+    found: dict[Location, set[int]] = {}
+    for settings in every:
+        for key, value in settings.items():
+            for place, number in _whole_numbers(value, key):
+                found.setdefault(place, set()).add(number)
+    itself = {key for settings in every for key in settings}
+    ladder: dict[tuple[Location, int], int] = {}
+    for key, values in found.items():
         name = str(key[-1])
-        values = sorted({settings[key] for settings in every if isinstance(_number(settings.get(key)), int)})
         small = (STRUCTURE | MAX_VALUES).get(name)
-        if small is not None:
+        if small is not None and (key in itself or len(values) > 1):
             rung = RUNGS.get(name, small)
-            ladder |= {(key, value): rung * (step + 1) for step, value in enumerate(values)}
+            ladder |= {(key, value): rung * (step + 1) for step, value in enumerate(sorted(values))}
     return ladder
+
+
+def _whole_numbers(value: Any, key: Location) -> Iterator[tuple[Location, int]]:
+    """Whole numbers in a value and in the tables in it, each with its key."""
+    if isinstance(value, dict):
+        for name, child in value.items():
+            yield from _whole_numbers(child, (*key, name))
+    elif isinstance(value, int) and not isinstance(value, bool):
+        yield key, value
 
 
 def _rename_levels(estimand: dict[str, Any], renamed: Mapping[str, Mapping[Any, Any]]) -> None:

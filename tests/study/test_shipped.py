@@ -34,6 +34,12 @@ def test_as_shipped_it_has_few_pretrained_cells(file: Path) -> None:
     assert len(cells) <= next(most for size, most in MAX_CELLS.items() if study.generator.size <= size)
 
 
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
+def test_its_levels_differ_with_small_numbers_too(file: Path) -> None:
+    small, study = load_study(file, smoke=True), load_study(file)
+    assert [len(small.levels(name)) for name in small.factors] == [len(study.levels(name)) for name in study.factors]
+
+
 @pytest.mark.parametrize("name", ["skin_tone", "paediatric_pneumonia"])
 def test_it_can_be_tried_with_small_numbers_whatever_symmetries_its_images_have(name: str) -> None:
     small = load_study(STUDIES / f"{name}.toml", smoke=True)
