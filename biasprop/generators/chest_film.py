@@ -43,7 +43,7 @@ CUE_COUNT = 4
 PATIENTS_DRAWN = 16
 """Number of drawn patients about which the linear model is built."""
 
-CENTRE = -0.35
+CENTRE = -0.6
 """Attenuation, relative to the mean over the chest, that the look-up table maps to mid grey."""
 
 
