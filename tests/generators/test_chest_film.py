@@ -152,7 +152,8 @@ def test_four_centimetres_of_breast_attenuate_by_0_82() -> None:
     x, y = np.argmin(np.abs(AXIS - 0.60)), np.argmin(np.abs(AXIS - 0.30))
     added = (with_breast - without)[:, y, x]
     at = [AXIS[x] - np.asarray(body.shift)[:, 0], AXIS[y] - np.asarray(body.shift)[:, 1]]
-    relative = np.sqrt(1 - ((at[0] - 0.46) / 0.38) ** 2 - ((at[1] - 0.30) / 0.32) ** 2)
+    (right, down), radii = chest_anatomy.BREAST_CENTRE, chest_anatomy.BREAST_RADII
+    relative = np.sqrt(1 - ((at[0] - right) / radii[0]) ** 2 - ((at[1] - down) / radii[1]) ** 2)
     per_four = added / relative / np.asarray(body.breast) * 4
     assert np.median(per_four) == pytest.approx(0.82, abs=0.02)
     assert np.median(np.asarray(body.breast)) == pytest.approx(4, rel=0.1)
