@@ -69,7 +69,8 @@ class Workload:
         """Subjects of fine-tuning and evaluation, by set."""
         first = self.cell.arms[0].condition
         pool = max(arm.condition.train_count for arm in self.cell.arms)
-        return rosters.rosters(first.finetuning, first.evaluation, list(self.study.subgroups), pool)
+        generator = self.study.generator
+        return rosters.rosters(first.finetuning, first.evaluation, list(generator.subgroups), pool, generator.diseases)
 
     @functools.cached_property
     def sets(self) -> rendering.ExampleSets:
