@@ -81,7 +81,7 @@ def test_a_cell_in_a_batch_agrees_with_the_cell_alone(loop: Any) -> None:
 @pytest.mark.parametrize("loop", EVERY, ids=lambda loop: loop.kind)
 def test_steps_beyond_the_schedule_change_nothing(loop: Any) -> None:
     one = cells(loop, segments=1)
-    task = PretrainingTask(*one)
+    task = pretrain.prepared(one)
     state, losses = over_cells(pretrain.run_segment)(task, over_cells(pretrain.start)(task, pretrain.untrained(one)))
     later, beyond = over_cells(pretrain.run_segment)(task, state)
     assert same(loop.params(later), loop.params(state))
@@ -104,7 +104,7 @@ def test_averaging_after_every_gradient_step_is_descent_on_the_whole_batch() -> 
     """For a loss that adds over images, each site's batch here being its own images repeated."""
     loop = Averaging(local_steps=1, rounds=1)
     one = cells(loop, segments=1, learning_rate=1e-2)
-    task, before = PretrainingTask(*one), pretrain.untrained(one)
+    task, before = pretrain.prepared(one), pretrain.untrained(one)
     slope = over_cells(lambda task, params: jax.grad(task.loss)(params, jnp.int32(0)))(task, before)
     after = pretrain.pretrain(one, quiet)[0]
     for new, old, d in zip(*map(jax.tree.leaves, (after, before, slope)), strict=True):
