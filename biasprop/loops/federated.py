@@ -49,8 +49,8 @@ class Federated(AcrossSites):
     """Number of sites in a round, drawn at random for every round; left out: all. They share the images of a step, and
     all the weight."""
     proximal: Annotated[float, Field(ge=0, le=1_000)] = 0.0
-    """FedProx (Li et al. 2020): factor of half the squared distance to the parameters at the start of the round, added to
-    each site's loss."""
+    """FedProx (Li et al. 2020): factor of half the squared distance to the parameters at the start of the round, which
+    is added to each site's loss."""
     local_norms: bool = False
     """Scales and biases of layer norms stay at their site, the idea of FedBN (Li et al. 2021). The encoder that leaves
     pretraining has their weighted mean."""

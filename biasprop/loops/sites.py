@@ -18,8 +18,8 @@ class AcrossSites(Component):
     """Attribute of the population whose values are the sites, such as ``site``; left out: every subgroup is a site. The
     shares of the cohort say how large a site is and who is in it, and its shifts how it acquires images."""
     weights: Literal["size", "equal"] = "size"
-    """Weight of a site: the size of its cohort (McMahan et al. 2017), or the same for all. All sites have the same number
-    of images in a step."""
+    """Weight of a site: the size of its cohort (McMahan et al. 2017), or the same for all. All sites have the same
+    number of images in a step."""
 
     def sites_per_round(self, sites: int) -> int:
         """Number of sites, of all, that take part in a step: all."""
