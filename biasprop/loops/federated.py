@@ -45,7 +45,9 @@ class Federated(AcrossSites):
     kind: Literal["federated"] = "federated"
     local_steps: Annotated[int, Field(ge=1, le=100)] = 20
     """Steps of each site in a round."""
-    participants: Annotated[int, Field(ge=1, le=64)] | None = Field(default=None, validate_default=False)
+    participants: Annotated[int, Field(ge=1, le=64)] | None = Field(
+        default=None, exclude_if=lambda count: count is None
+    )
     """Number of sites in a round, drawn at random for every round; left out: all. They share the images of a step, and
     all the weight."""
     proximal: Annotated[float, Field(ge=0, le=1_000)] = 0.0

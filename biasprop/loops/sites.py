@@ -14,7 +14,7 @@ from biasprop.component import Component
 class AcrossSites(Component):
     """A cohort that is divided among sites (a :class:`biasprop.interfaces.HasSites`)."""
 
-    sites: str | None = Field(default=None, validate_default=False)
+    sites: str | None = Field(default=None, exclude_if=lambda name: name is None)
     """Attribute of the population whose values are the sites, such as ``site``; left out: every subgroup is a site. The
     shares of the cohort say how large a site is and who is in it, and its shifts how it acquires images."""
     weights: Literal["size", "equal"] = "size"
