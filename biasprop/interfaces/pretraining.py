@@ -305,3 +305,13 @@ class HasSites(Protocol):
             ValueError: there are fewer.
         """
         ...
+
+    def bytes_sent(self, params: Params, sites: int, steps: int) -> int:
+        """Bytes of parameters that sites send and receive.
+
+        Args:
+            params: of a network, as arrays or their shapes and types.
+            sites: number of sites.
+            steps: of the schedule.
+        """
+        ...

@@ -72,19 +72,21 @@ class Federated(AcrossSites):
             raise ValueError(f"is {self.participants}; there are {sites} sites")
         return sites if self.participants is None else self.participants
 
-    def bytes_per_round(self, params: Params, sites: int) -> int:
-        """Bytes that travel in a round: each of its sites receives the shared parameters and sends its own.
+    def bytes_sent(self, params: Params, sites: int, steps: int) -> int:
+        """Bytes that sites send and receive: in a round, each of its sites receives the shared parameters and sends as
+        many.
 
         Args:
-            params: arrays, or their shapes and types.
+            params: of a network, as arrays or their shapes and types.
             sites: number of sites.
+            steps: of the schedule.
         """
         local = self._local(params)
         leaves = jax.tree_util.tree_leaves_with_path(params)
         shared = sum(
             leaf.size * leaf.dtype.itemsize for path, leaf in leaves if jax.tree_util.keystr(path) not in local
         )
-        return 2 * self.sites_per_round(sites) * shared
+        return -(-steps // self.local_steps) * 2 * self.sites_per_round(sites) * shared
 
     def start(self, task: SiteSteps, params: Params) -> Federation:
         """The state before the first round."""

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int
 from pydantic import Field
 
 from biasprop.component import Component
+from biasprop.interfaces import Params
 
 
 class AcrossSites(Component):
@@ -43,6 +44,10 @@ class AcrossSites(Component):
                 f"{parts} sites of a step, such as {nearest}"
             )
         return batch // parts
+
+    def bytes_sent(self, params: Params, sites: int, steps: int) -> int:
+        """Bytes of parameters that sites send and receive: none."""
+        return 0
 
     def site_weights(self, sizes: Int[Array, " s"]) -> Float[Array, " s"]:
         """Weights of sites with these numbers of members; they sum to 1, and a site without members has none."""

@@ -17,6 +17,7 @@ from biasprop.nn.views import Augmentation
 from biasprop.population.attributes import Attributes
 from biasprop.population.random_attributes import RandomAttribute
 from biasprop.population.sites import sites
+from biasprop.study.communication import bytes_sent
 from biasprop.training import pretrain
 from biasprop.training.batching import over_cells
 from tests.members import batch, condition, differing, member, same
@@ -173,12 +174,27 @@ def test_the_learning_rate_is_that_of_the_step_and_not_of_the_updates_of_a_site(
     assert first == rates[0] == 0 and others[1] / others[0] == pytest.approx(rates[2] / rates[1], rel=1e-5)
 
 
-def test_bytes_of_a_round() -> None:
-    """Every site of a round receives all shared parameters and sends as many, 4 bytes each."""
+def test_bytes_that_are_sent() -> None:
+    """In each of 5 rounds every site receives all shared parameters and sends as many, 4 bytes each."""
     params = {"encoder": {"norm": {"scale": jnp.ones(10)}, "map": jnp.ones((10, 3))}, "extra": {"map": jnp.ones(5)}}
-    assert member("loops", "federated").bytes_per_round(params, 6) == 2 * 6 * 4 * 45
-    assert member("loops", "federated", participants=2).bytes_per_round(params, 6) == 2 * 2 * 4 * 45
-    assert member("loops", "federated", local_norms=True).bytes_per_round(params, 6) == 2 * 6 * 4 * 35
+
+    def sent(loop: str = "federated", **values: Any) -> int:
+        return member("loops", loop, **values).bytes_sent(params, 6, 90)
+
+    assert sent() == 5 * 2 * 6 * 4 * 45
+    assert sent(participants=2) == 5 * 2 * 2 * 4 * 45
+    assert sent(local_norms=True) == 5 * 2 * 6 * 4 * 35
+    assert sent(local_steps=1) == 90 * 2 * 6 * 4 * 45 and sent("pooled") == 0
+
+
+def test_bytes_of_a_condition_are_those_of_all_its_parameters() -> None:
+    one = _condition()
+    federated = one.model_copy(
+        update={"pretraining": one.pretraining.model_copy(update={"loop": member("loops", "federated", local_steps=1)})}
+    )
+    numbers = sum(leaf.size for leaf in jax.tree.leaves(pretrain.untrained(batch((one, 0)))))
+    steps = int(one.pretraining.schedule.steps)
+    assert bytes_sent(federated) == steps * 2 * 2 * 4 * numbers and bytes_sent(one) == 0
 
 
 @pytest.mark.parametrize(("local_steps", "steps"), [(1, 50), (20, 60), (49, 98), (50, 50), (100, 100)])
