@@ -136,10 +136,11 @@ class Federated(AcrossSites):
         shared = jax.tree.map(lambda old, new: old + _mean(weights, new - old), state.shared, sites.params)
         everywhere = self.site_weights(sizes)
         shared = _replaced(shared, {name: _mean(everywhere, leaf) for name, leaf in local.items()})
-        reached = shared, local, with_chosen(state.moments, sites.moments)
+        reached = {"shared": shared, "local": local, "moments": with_chosen(state.moments, sites.moments)}
+        before = {"shared": state.shared, "local": state.local, "moments": state.moments}
         accept = (state.step < task.schedule.steps) & (sites.diverged_at == NOT_DIVERGED)
-        kept: Any = jax.tree.map(lambda new, old: jnp.where(accept, new, old), reached, state[:3])
-        return Federation(*kept, state.step + self.local_steps, sites.diverged_at), losses
+        kept: Any = jax.tree.map(lambda new, old: jnp.where(accept, new, old), reached, before)
+        return Federation(**kept, step=state.step + self.local_steps, diverged_at=sites.diverged_at), losses
 
     def _local_step(
         self,
@@ -164,9 +165,10 @@ class Federated(AcrossSites):
         moved, losses, finite = jax.vmap(at_site)(chosen, sites.params, sites.moments, start)
         healthy: Bool[Array, ""] = jnp.all(finite | (weights == 0))
         running = (step < task.schedule.steps) & (sites.diverged_at == NOT_DIVERGED)
-        kept: Any = jax.tree.map(lambda new, old: jnp.where(running & healthy, new, old), moved, sites[:2])
+        before = sites.params, sites.moments
+        kept: Any = jax.tree.map(lambda new, old: jnp.where(running & healthy, new, old), moved, before)
         diverged_at = jnp.where(running & ~healthy, step, sites.diverged_at)
-        return Sites(*kept, diverged_at), jnp.where(running, _mean(weights, losses), jnp.nan)
+        return Sites(kept[0], kept[1], diverged_at), jnp.where(running, _mean(weights, losses), jnp.nan)
 
     def _local(self, params: Params) -> dict[str, Any]:
         """The parameters that stay at the sites, by their place in the tree."""

@@ -100,7 +100,7 @@ def _small_batch(study: Study) -> int:
     return multiple * -(-max(STRUCTURE["batch"], 2 * max(parts, default=1)) // multiple)
 
 
-def _make_levels_small(written: list[Any], every: Sequence[Settings], structure: Mapping[str, int]) -> dict[Any, Any]:
+def _make_levels_small(written: list[Any], every: Sequence[Settings], structure: dict[str, int]) -> dict[Any, Any]:
     """Replace the levels of a factor, or of a lever, by small ones, in place.
 
     Args:
@@ -138,7 +138,7 @@ def _settings(study: Study, levels: Sequence[Level]) -> list[Settings]:
     return every
 
 
-def _small(value: Any, structure: Mapping[str, int], key: str = "") -> Any:
+def _small(value: Any, structure: dict[str, int], key: str = "") -> Any:
     """A value with every whole number in it made small, by the name of its key."""
     if isinstance(value, dict):
         return {name: _small(child, structure, name) for name, child in value.items()}
@@ -153,7 +153,7 @@ def _number(value: Any) -> int | float | None:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _ladder(every: Sequence[Settings], structure: Mapping[str, int]) -> dict[tuple[Location, Any], int]:
+def _ladder(every: Sequence[Settings], structure: dict[str, int]) -> dict[tuple[Location, Any], int]:
     """(key, number) -> small number, for every key of ``structure`` or :data:`MAX_VALUES` that levels set."""
     ladder: dict[tuple[Location, Any], int] = {}
     for key in {key for settings in every for key in settings}:
