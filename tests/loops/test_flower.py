@@ -34,8 +34,8 @@ def test_a_client_trains_on_its_images_and_its_optimiser_remembers_earlier_round
     context = app.Context(run_id=1, node_id=1, node_config={}, state=app.RecordDict(), run_config={})
     losses = []
     for number in range(1, 5):
-        config = app.ConfigRecord({"server-round": number})
-        content = app.RecordDict({"arrays": arrays, "config": config})
+        round_of_server = app.ConfigRecord({"server-round": number})
+        content = app.RecordDict({"arrays": arrays, "config": round_of_server})
         message = app.Message(content=content, dst_node_id=1, message_type="train")
         reply = site(message, context).content
         assert reply["metrics"]["num-examples"] == 40
