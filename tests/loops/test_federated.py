@@ -116,6 +116,7 @@ def test_the_proximal_term_keeps_sites_close_to_where_the_round_began(before: An
     assert distance(loose, free) < 1e-5
 
 
+@pytest.mark.slow
 def test_local_norms_differ_between_sites_and_everything_else_is_shared() -> None:
     task, state = trained("federated", "contrastive", local_norms=True, plain=False)
     names = {jax.tree_util.keystr(path) for path, stays in _norms(state.shared) if stays}
