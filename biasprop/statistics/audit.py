@@ -67,9 +67,9 @@ def audit_scores(
 
     Measures: ``auc``; ``z`` = sqrt(2) * inverse normal CDF of the AUC, the scale of gaps in this package;
     ``sensitivity``, ``specificity``, ``underdiagnosis``, ``ppv`` and ``npv`` at one threshold for all groups (positive
-    = score > threshold); ``calibration_intercept``, ``calibration_slope``, ``ece``, ``ece_expected`` (what ``ece`` would
-    be under perfect calibration) and ``brier``; ``net_benefit`` per person at ``threshold_probability``. What is undefined
-    is NaN with counts and a reason, never 0 or 1.
+    = score > threshold); ``calibration_intercept``, ``calibration_slope``, ``ece``, ``ece_expected`` (what ``ece``
+    would be under perfect calibration) and ``brier``; ``net_benefit`` per person at ``threshold_probability``. What is
+    undefined is NaN with counts and a reason, never 0 or 1.
 
     Intervals: of AUC and z normal on z, with DeLong's variance; of rates Wilson's, with the effective number of people
     where there are weights or clusters, or exact binomial ones; of calibration intercept and slope normal with the

@@ -176,7 +176,7 @@ def _contrasts(
             "adjusted_low": limits[2],
             "adjusted_high": limits[3],
             "se": np.sqrt(np.maximum(error[a] ** 2 + error[b] ** 2 - 2 * correlation * error[a] * error[b], 0.0)),
-            "resolvable": resolvable(value[a] - value[b], *limits[2:], alphas[1]),
+            "resolvable": resolvable(value[a] - value[b], limits[2], limits[3], alphas[1]),
             "margin": margin,
             "verdict": [zone(low, high, margin) if margin > 0 else "" for low, high in zip(*limits[2:], strict=True)],
             "method": one.method,
@@ -192,6 +192,8 @@ def _reason(groups: Groups, name: str, one: Measured, group: int, number: int) -
     if np.isnan(one.spread.value[group]):
         called = f", {groups.called(rows):,} called diseased" if name in PREDICTIVE else ""
         return f"undefined for {diseased:,} diseased and {len(rows) - diseased:,} healthy{called}"
+    if name in RATES and one.spread.degrees[group] < 1:
+        return "no interval: people of one cluster only"
     if name in REFERENCES or name in RATES:
         return ""
     variance = one.spread.variance[group]

@@ -79,7 +79,7 @@ def worst_groups(found: Found, alpha: float) -> pd.DataFrame:
             a, b = (usable[index] for index in np.triu_indices(len(usable), 1))
             down, up = between(one, a, b, alpha / len(a))
             ends = np.array([[low.min(), high.min()], [-np.maximum(up, -down).max(), -_least(down, up)]]) * direction
-            ends.sort(axis=1)
+            ends = np.sort(ends, axis=1) + 0.0  # no -0.0
             names = groups.attribute.groups
             levels = names[worst], one.spread.value[worst], *ends[0], names[best]
             gap = one.spread.value[worst] - one.spread.value[best]

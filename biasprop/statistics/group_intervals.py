@@ -70,8 +70,7 @@ def wilson(spread: Spread, alpha: float) -> Bounds:
     p, q, n = spread.value, quantile(alpha, spread.degrees), _effective_people(spread)
     centre = (p + q * q / (2 * n)) / (1 + q * q / n)
     half = q / (1 + q * q / n) * np.sqrt(p * (1 - p) / n + q * q / (4 * n * n))
-    # At a share of 0 or 1 the bound is exactly that, up to rounding.
-    return np.where(p == 0, 0.0, centre - half), np.where(p == 1, 1.0, centre + half)
+    return _ends(spread, centre - half, centre + half)
 
 
 def clopper_pearson(spread: Spread, alpha: float) -> Bounds:
@@ -85,7 +84,15 @@ def clopper_pearson(spread: Spread, alpha: float) -> Bounds:
     without = n - with_event
     low = betaincinv(np.where(with_event > 0, with_event, np.nan), without + 1, alpha / 2)
     high = betaincinv(with_event + 1, np.where(without > 0, without, np.nan), 1 - alpha / 2)
-    return np.where(spread.value == 0, 0.0, low), np.where(spread.value == 1, 1.0, high)
+    low, high = np.where(spread.value == 0, 0.0, low), np.where(spread.value == 1, 1.0, high)
+    return _ends(spread, np.where(n > 0, low, np.nan), np.where(n > 0, high, np.nan))
+
+
+def _ends(spread: Spread, low: NDArray[np.float64], high: NDArray[np.float64]) -> Bounds:
+    """Bounds of a share: at 0 or 1 exactly that, up to rounding; NaN where one of them is."""
+    known = ~np.isnan(low) & ~np.isnan(high)
+    low, high = np.where(spread.value == 0, 0.0, low), np.where(spread.value == 1, 1.0, high)
+    return np.where(known, low, np.nan), np.where(known, high, np.nan)
 
 
 def _effective_people(spread: Spread) -> NDArray[np.float64]:
