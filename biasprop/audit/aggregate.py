@@ -36,15 +36,15 @@ def read_aggregate(file: Path) -> pd.DataFrame:
     Raises:
         InputError: the file is no such table, or a cell cannot be used.
     """
-    source = open_table(file, [name for names in NAMES.values() for name in names])
-    columns = {name: _column(source, name) for name in NAMES}
-    if missing := [name for name in ("group", "metric", "mean") if columns[name] is None]:
-        raise InputError(
-            f"{file}: no column {' or '.join(NAMES[missing[0]])}, so it is no table of results (group, metric, mean, "
-            "sd); for a table of predictions give --label, --score and --by"
-        )
     kinds: dict[str, Kind] = {"group": "category", "metric": "category", "mean": "number", "sd": "number"}
-    table = read_table(file, source, [(name, kinds[one]) for one, name in columns.items() if name is not None])
+    with open_table(file, [name for names in NAMES.values() for name in names]) as source:
+        columns = {name: _column(source, name) for name in NAMES}
+        if missing := [name for name in ("group", "metric", "mean") if columns[name] is None]:
+            raise InputError(
+                f"{file}: no column {' or '.join(NAMES[missing[0]])}, so it is no table of results (group, metric, "
+                "mean, sd); for a table of predictions give --label, --score and --by"
+            )
+        table = read_table(file, source, [(name, kinds[one]) for one, name in columns.items() if name is not None])
     found = {}
     for one, name in columns.items():
         if name is None:
@@ -57,8 +57,9 @@ def read_aggregate(file: Path) -> pd.DataFrame:
                 raise InputError(f"{table.at(int(np.argmax(column.data < 0)), name)}: is empty")
             found[one] = np.array(column.parser.values, dtype=object)[column.data]
     result = pd.DataFrame(found)
-    if (result["sd"] < 0).any():
-        row = int(np.argmax(result["sd"] < 0))
+    negative = np.flatnonzero(result["sd"].to_numpy() < 0)
+    if len(negative):
+        row = int(negative[0])
         raise InputError(f"{table.at(row, str(columns['sd']))}: is {result['sd'][row]:g}; an sd is not negative")
     twice = result.duplicated(["group", "metric"]).to_numpy()
     if twice.any():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +21,7 @@ from biasprop.tables.columns import PERCENT
 from biasprop.tables.join import joined
 from biasprop.tables.labels import binary_labels
 from biasprop.tables.read import Kind, Table, missing_column, read_table
-from biasprop.tables.source import open_table
+from biasprop.tables.source import Source, open_table
 from biasprop.terminal import printable
 
 
@@ -101,7 +103,7 @@ def read_predictions(options: argparse.Namespace) -> Predictions:
     groups = {name: _groups(found, name, options, notes)[audited] for name in by(options)}
     _check_content(found, options, scores, labels, audited)
     for name, one in groups.items():
-        _check_groups(found, name, one)
+        _check_groups(found, name, one, int(audited[0]))
     return Predictions(
         scores[audited],
         labels[audited],
@@ -123,34 +125,28 @@ def _read(options: argparse.Namespace, notes: list[str]) -> Rows:
         raise InputError(
             [f"--bins {name}: is no attribute of --by; {suggestion(name, attributes)}" for name in unknown]
         )
-    wanted: list[tuple[str, str, Kind]] = [("--label", options.label, "category"), ("--score", options.score, "number")]
-    for name in attributes:
-        wanted.append(("--by", name, "number" if name in bins else "category"))
-    wanted += [("--person", options.person, "key"), ("--weight", options.weight, "number")]
-    for option, text in (("--split", options.split), ("--threshold-from", options.threshold_from)):
-        wanted.append((option, text and text.partition("=")[0].strip(), "category"))
-    wanted = [one for one in wanted if one[1]]
+    split, other = (text and text.partition("=")[0].strip() for text in (options.split, options.threshold_from))
+    asked: list[tuple[str, str | None, Kind]] = [
+        ("--label", options.label, "category"),
+        ("--score", options.score, "number"),
+        *(("--by", name, "number" if name in bins else "category") for name in attributes),
+        ("--person", options.person, "key"),
+        ("--weight", options.weight, "number"),
+        ("--split", split, "category"),
+        ("--threshold-from", other, "category"),
+    ]
+    wanted = [(option, name, kind) for option, name, kind in asked if name is not None]
     names = [name for _, name, _ in wanted]
     files = [options.table, *([options.metadata] if options.metadata else [])]
-    sources = [open_table(file, [*names, options.on] if options.on else names) for file in files]
-    headers = {file: source.names for file, source in zip(files, sources, strict=True)}
-    problems, homes = [], {}
-    for option, name, _ in wanted:
-        having = [number for number, source in enumerate(sources) if name in source.names]
-        if not having:
-            problems.append(missing_column(headers, option, name))
-        elif len(having) > 1 and name != options.on:
-            problems.append(f"{name!r} ({option}) is a column of {files[0]} and of {files[1]}; rename one of them")
-        homes[name] = having[0] if having else 0
-    if options.on:
-        problems += [missing_column({f: h}, "--on", options.on) for f, h in headers.items() if options.on not in h]
-    if problems:
-        raise InputError(list(dict.fromkeys(problems)))
-    keys: list[tuple[str, Kind]] = [(options.on, "key")] if options.on else []
-    tables = []
-    for number, (file, source) in enumerate(zip(files, sources, strict=True)):
-        own: list[tuple[str, Kind]] = [(name, kind) for _, name, kind in wanted if homes[name] == number]
-        tables.append(read_table(file, source, [*keys, *own]))
+    with ExitStack() as opened:
+        looked_for = [*names, options.on] if options.on else names
+        sources = [opened.enter_context(open_table(file, looked_for)) for file in files]
+        homes = _homes(files, sources, wanted, options.on)
+        keys: list[tuple[str, Kind]] = [(options.on, "key")] if options.on else []
+        tables = []
+        for number, (file, source) in enumerate(zip(files, sources, strict=True)):
+            own: list[tuple[str, Kind]] = [(name, kind) for _, name, kind in wanted if homes[name] == number]
+            tables.append(read_table(file, source, [*keys, *own]))
     every = np.arange(len(tables[0].places))
     if len(tables) == 1:
         return Rows(tuple(tables), homes, (every,))
@@ -162,6 +158,26 @@ def _read(options: argparse.Namespace, notes: list[str]) -> Rows:
     if join.unused:
         notes.append(f"{join.unused:,} rows of {files[1]} have no row in {files[0]}: people without a prediction")
     return Rows(tuple(tables), homes, (matched, join.rows[matched]))
+
+
+def _homes(
+    files: Sequence[Path], sources: Sequence[Source], wanted: Sequence[tuple[str, str, Kind]], on: str | None
+) -> dict[str, int]:
+    """Which of the files has each column."""
+    headers = {file: source.names for file, source in zip(files, sources, strict=True)}
+    problems, homes = [], {}
+    for option, name, _ in wanted:
+        having = [number for number, source in enumerate(sources) if name in source.names]
+        if not having:
+            problems.append(missing_column(headers, option, name))
+        elif len(having) > 1 and name != on:
+            problems.append(f"{name!r} ({option}) is a column of {files[0]} and of {files[1]}; rename one of them")
+        homes[name] = having[0] if having else 0
+    if on:
+        problems += [missing_column({file: names}, "--on", on) for file, names in headers.items() if on not in names]
+    if problems:
+        raise InputError(list(dict.fromkeys(problems)))
+    return homes
 
 
 def _scores(found: Rows, options: argparse.Namespace, notes: list[str]) -> tuple[NDArray[np.float64], str, float]:
@@ -308,14 +324,15 @@ def _check_content(
         raise InputError(f"{found.at(int(known[0]), options.score)}: {message}")
 
 
-def _check_groups(found: Rows, name: str, groups: pd.Categorical) -> None:
+def _check_groups(found: Rows, name: str, groups: pd.Categorical, first: int) -> None:
+    """There are groups, and not as many as rows; ``first`` is the first audited row."""
     known = int((groups.codes >= 0).sum())
     if not known:
-        raise InputError(f"{found.at(0, name)}: is empty in every audited row")
+        raise InputError(f"{found.at(first, name)}: is empty in every audited row")
     used = len(np.unique(groups.codes[groups.codes >= 0]))
     cut = "cut numbers into groups with --bins"
     if used == known > 2:
-        raise InputError(f"{found.at(0, name)}: every row has a value of its own, so there are no groups; {cut}")
+        raise InputError(f"{found.at(first, name)}: every row has a value of its own, so there are no groups; {cut}")
     if len(groups.categories) > MAX_GROUPS:
         many = f"{len(groups.categories):,} different values, at most {MAX_GROUPS} groups"
-        raise InputError(f"{found.at(0, name)}: {many}; {cut}")
+        raise InputError(f"{found.at(first, name)}: {many}; {cut}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -55,24 +57,31 @@ class Source(Protocol):
         ...
 
 
-def open_table(file: Path, wanted: Iterable[str] = ()) -> Source:
+@contextmanager
+def open_table(file: Path, wanted: Iterable[str] = ()) -> Iterator[Source]:
     """Open a table and read its header.
 
     Args:
         file: CSV (commas, semicolons, tabs or bars; UTF-8 with or without a byte-order mark) or parquet.
         wanted: names of columns that are looked for; they decide which separator a header is split by.
 
+    Yields:
+        The table, which can be read once, while the file is open.
+
     Raises:
         InputError: the file cannot be read or is no table.
     """
     try:
-        binary = open(file, "rb")  # noqa: SIM115  (the table that is returned reads from it)
-        head = binary.peek(8)[:8]
+        binary = open(file, "rb")  # noqa: SIM115  (closed below; errors of what is done with the table are not of it)
     except OSError as error:
         raise InputError(f"{file}: {reason(error)}") from error
-    for magic, what in REFUSED.items():
-        if head.startswith(magic):
-            raise InputError(f"{file}: {what}")
-    if head.startswith(b"PAR1"):
-        return parquet.Parquet(file, binary)
-    return delimited.Delimited(file, binary, tuple(wanted))
+    with binary:
+        try:
+            head = binary.peek(8)[:8]
+        except OSError as error:
+            raise InputError(f"{file}: {reason(error)}") from error
+        for magic, what in REFUSED.items():
+            if head.startswith(magic):
+                raise InputError(f"{file}: {what}")
+        opened = parquet.Parquet if head.startswith(b"PAR1") else partial(delimited.Delimited, wanted=tuple(wanted))
+        yield opened(file, binary)
