@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
@@ -100,7 +101,9 @@ class Groups:
         self.attribute = attribute
         self.people, self.log_odds, self.threshold = people, log_odds, threshold
         self.threshold_probability = threshold_probability
-        self.rows = [np.flatnonzero(counts & (attribute.member == g)) for g in range(len(attribute.groups))]
+        small = np.int32 if len(counts) < 2**31 else np.int64  # tables may have millions of rows
+        inside = (counts & (attribute.member == g) for g in range(len(attribute.groups)))
+        self.rows = [np.flatnonzero(one).astype(small) for one in inside]
         """Of each group."""
         self.all_rows = np.flatnonzero(counts & (attribute.member >= 0)) if people.clustered else None
         """Of all groups together; None without clusters, where nothing needs them."""
@@ -108,29 +111,35 @@ class Groups:
         """Whether a cluster has entries in several groups, so that the groups are not independent."""
         if self.all_rows is not None:
             inside, groups = people.cluster[self.all_rows], attribute.member[self.all_rows]
-            pairs = np.unique(inside * len(attribute.groups) + groups)
+            pairs = np.unique(inside.astype(np.int64) * len(attribute.groups) + groups)
             self.shared = len(pairs) > len(np.unique(inside))
 
-    def weight(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    def weight(self, rows: NDArray[np.integer]) -> NDArray[np.float64]:
         """Weights of rows, 1 where none were given."""
         return np.ones(len(rows)) if self.people.weight is None else self.people.weight[rows]
 
-    def clusters(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.integer], int]:
+    def clusters(self, rows: NDArray[np.integer]) -> tuple[NDArray[np.integer], int]:
         """Cluster numbers of rows and how many there are: those of all groups where clusters are shared."""
         if not self.people.clustered:
             return np.arange(len(rows)), len(rows)
-        known = np.unique(self.people.cluster[self.all_rows if self.shared else rows])
-        return np.searchsorted(known, self.people.cluster[rows]), len(known)
+        cluster = self.people.cluster
+        among = cluster[self.all_rows if self.shared else rows]
+        if len(among) < len(cluster) // 16:
+            known = np.unique(among)
+            return np.searchsorted(known, cluster[rows]), len(known)
+        there = np.zeros(int(cluster.max()) + 1, bool)  # as above, without sorting
+        there[among] = True
+        return (np.cumsum(there, dtype=np.int32) - 1)[cluster[rows]], int(there.sum())
 
-    def clusters_in(self, rows: NDArray[np.intp]) -> int:
+    def clusters_in(self, rows: NDArray[np.integer]) -> int:
         """Number of clusters that rows are of."""
-        return len(np.unique(self.people.cluster[rows])) if self.people.clustered else len(rows)
+        return len(pd.unique(self.people.cluster[rows])) if self.people.clustered else len(rows)
 
-    def called(self, rows: NDArray[np.intp]) -> int:
+    def called(self, rows: NDArray[np.integer]) -> int:
         """Number of rows that are called diseased."""
         return int((self.people.scores[rows] > self.threshold).sum())
 
-    def values(self, name: str, rows: NDArray[np.intp], weight: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    def values(self, name: str, rows: NDArray[np.integer], weight: NDArray[np.float64] | None) -> NDArray[np.float64]:
         """Compute a measure of rows: weights [..., row] or None -> [...]."""
         if not len(rows):
             return np.full(() if weight is None else weight.shape[:-1], np.nan)
@@ -212,7 +221,7 @@ def _from_formula(groups: Groups, name: str, sample: NDArray[np.float64], interv
     return Measured(spread, interval, method, np.zeros(len(found), np.int64))
 
 
-def _terms(groups: Groups, name: str, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+def _terms(groups: Groups, name: str, rows: NDArray[np.integer]) -> NDArray[np.float64]:
     """What each person adds to a measure that is a mean over people."""
     log_odds, diseased = groups.log_odds[rows], groups.people.labels[rows] == 1
     if name == "brier":
@@ -287,11 +296,11 @@ def _spread(
         members, _ = groups.clusters(rows)
         entries.append(contributions.effective_number(weight, np.arange(len(rows))))
         units.append(contributions.effective_number(weight, members))
-        degrees.append(len(np.unique(members)) - 1 if groups.people.clustered else np.inf)
+        degrees.append(groups.clusters_in(rows) - 1 if groups.people.clustered else np.inf)
     return Spread(value, variance, correlation, np.array(entries), np.array(units), np.array(degrees, np.float64))
 
 
-def _about(groups: Groups, name: str, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+def _about(groups: Groups, name: str, rows: NDArray[np.integer]) -> NDArray[np.integer]:
     """The people that a rate is a share of: the healthy for a specificity, those called diseased for a positive
     predictive value, the others for a negative one, else the diseased."""
     if name in PREDICTIVE:
