@@ -19,6 +19,7 @@ class Parser(argparse.ArgumentParser):
     """An argument parser that suggests the option that was probably meant."""
 
     def error(self, message: str) -> NoReturn:
+        """Print the usage and the message, with the option that was probably meant, and exit with code 2."""
         from difflib import get_close_matches
 
         known = [option for action in self._actions for option in action.option_strings]

@@ -24,6 +24,9 @@ from biasprop.tables.read import Kind, Table, missing_column, read_table
 from biasprop.tables.source import Source, open_table
 from biasprop.terminal import printable
 
+Wanted = tuple[str, str, Kind]
+"""Option, name and kind of a column."""
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -135,7 +138,7 @@ def _read(options: argparse.Namespace, notes: list[str]) -> Rows:
         ("--split", split, "category"),
         ("--threshold-from", other, "category"),
     ]
-    wanted = [(option, name, kind) for option, name, kind in asked if name is not None]
+    wanted: list[Wanted] = [(option, name, kind) for option, name, kind in asked if name is not None]
     names = [name for _, name, _ in wanted]
     files = [options.table, *([options.metadata] if options.metadata else [])]
     with ExitStack() as opened:
@@ -161,7 +164,7 @@ def _read(options: argparse.Namespace, notes: list[str]) -> Rows:
 
 
 def _homes(
-    files: Sequence[Path], sources: Sequence[Source], wanted: Sequence[tuple[str, str, Kind]], on: str | None
+    files: Sequence[Path], sources: Sequence[Source], wanted: Sequence[Wanted], on: str | None
 ) -> dict[str, int]:
     """Which of the files has each column."""
     headers = {file: source.names for file, source in zip(files, sources, strict=True)}

@@ -75,10 +75,8 @@ def test_numbers_are_those_of_scikit_learn_and_fairlearn(table, run) -> None:
     called = (table["p"] > 0.4).astype(int)
 
     def of(function, score):
-        frame = MetricFrame(
-            metrics=function, y_true=table["y"], y_pred=score, sensitive_features=table[["sex", "site"]]
-        )
-        return {", ".join(group): value for group, value in frame.by_group.items()}
+        groups = table[["sex", "site"]].agg(", ".join, axis=1)
+        return MetricFrame(metrics=function, y_true=table["y"], y_pred=score, sensitive_features=groups).by_group
 
     def net_benefit(y, p):
         return np.mean((p > 0.2) & (y == 1)) - np.mean((p > 0.2) & (y == 0)) * 0.2 / 0.8
@@ -95,7 +93,7 @@ def test_numbers_are_those_of_scikit_learn_and_fairlearn(table, run) -> None:
     }
     for metric, groups in expected.items():
         ours = values(result, "sex x site", metric)
-        assert ours == pytest.approx(groups, rel=1e-9), metric
+        assert ours == pytest.approx(dict(groups), rel=1e-9), metric
     assert result["threshold_origin"] == "vendor" and result["threshold"] == 0.4
 
 
@@ -124,7 +122,7 @@ def test_percentages_are_shares(table, run, refused) -> None:
     stated = run("--threshold", "40", "--score-is", "percent", file="v.csv")
     for other in (marked, stated):
         for a, b in zip(other["estimates"], plain["estimates"], strict=True):
-            assert a["value"] == pytest.approx(b["value"], rel=1e-6)
+            assert a["value"] == (None if b["value"] is None else pytest.approx(b["value"], rel=1e-6))
 
 
 def test_truth_and_scores_are_joined_by_an_id_in_any_order(table, run, refused) -> None:
@@ -134,9 +132,8 @@ def test_truth_and_scores_are_joined_by_an_id_in_any_order(table, run, refused) 
     assert run("--metadata", "truth.csv", "--on", "id", file="scores.csv")["estimates"] == plain["estimates"]
     table.drop(columns="p").iloc[2:].to_csv("truth.csv", index=False)
     fewer = run("--metadata", "truth.csv", "--on", "id", file="scores.csv")
-    assert (
-        fewer["notes"][0] == "2 rows of scores.csv have no row in truth.csv and are left out (first: scores.csv:2: id)"
-    )
+    left_out = "2 rows of scores.csv have no row in truth.csv and are left out (first: scores.csv:2: id)"
+    assert fewer["notes"][0] == left_out
     both = refused("--metadata", "truth.csv", "--on", "id")
     assert "'y' (--label) is a column of t.csv and of truth.csv; rename one of them" in both
     assert "--metadata and --on: have to be given together" in refused("--on", "id")
@@ -207,7 +204,7 @@ def test_case_mix_beside_a_stated_population(table, run, refused, capsys) -> Non
 
 def test_bins(table, run, refused) -> None:
     result = run("--by", "age", "--bins", "age=0,40,65", columns=COLUMNS[:4])
-    counts = pd.cut(table["age"], [0, 40, 65, np.inf], right=False).value_counts(sort=False).tolist()
+    counts = np.histogram(table["age"], [0, 40, 65, np.inf])[0].tolist()
     rows = [row for row in result["estimates"] if row["attribute"] == "age" and row["metric"] == "auc"]
     assert [row["group"] for row in rows] == ["0 to <40", "40 to <65", "65 and more"]
     assert [row["n"] for row in rows] == counts
@@ -224,7 +221,8 @@ def test_what_is_undefined_is_a_dash_with_counts(table, run, capsys) -> None:
     main(["t.csv", *COLUMNS])
     out = capsys.readouterr().out
     healthy = int((table["site"] == "B").sum())
-    assert f"- site: B: AUC, sensitivity, underdiagnosis: undefined for 0 diseased and {healthy} healthy" in out
+    undefined = "AUC, sensitivity, underdiagnosis, intercept, slope: undefined"
+    assert f"- site: B: {undefined} for 0 diseased and {healthy} healthy\n" in out
     assert "chance of 80 % to find" in out and "corrected for having been picked" in out
 
 
