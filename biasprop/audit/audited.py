@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from biasprop.statistics.audit import audit_scores
 from biasprop.statistics.audit_result import Audit
 from biasprop.statistics.case_mix import case_mix
 from biasprop.statistics.group_measures import MEASURES
+from biasprop.statistics.people import MAX_GROUPS
 from biasprop.statistics.summary import plain
 
 CHOSEN_HERE = "chosen on the data it judges"
@@ -58,7 +61,12 @@ def audit_table(options: argparse.Namespace) -> AuditedTable:
     found = read_predictions(options)
     threshold, origin = _threshold(found, options)
     attributes = {name: [str(group) for group in one.categories] for name, one in found.groups.items()}
-    pairs = _gaps(options.gap, attributes)
+    crossed = prod(map(len, attributes.values()))
+    intersections = len(attributes) > 1 and crossed <= MAX_GROUPS
+    notes = list(found.notes)
+    if crossed > MAX_GROUPS and len(attributes) > 1:
+        notes.append(f"intersections are left out: {crossed:,} groups, at most {MAX_GROUPS}")
+    pairs = _gaps(options.gap, attributes, intersections)
     mixes = _stated_shares(options.population, attributes)
     metrics = [name for name in MEASURES if name not in NOT_MEASURED]
     if options.net_benefit_at is None or found.score_is == "ranking":
@@ -80,7 +88,7 @@ def audit_table(options: argparse.Namespace) -> AuditedTable:
         threshold_probability=options.net_benefit_at,
         metrics=metrics,
         pairs=pairs,
-        intersections=len(found.groups) > 1,
+        intersections=intersections,
         margin=_margins(options.margin, metrics),
         method=options.method,
         rate_interval="exact",
@@ -99,7 +107,7 @@ def audit_table(options: argparse.Namespace) -> AuditedTable:
         )
         for name, one in found.groups.items()
     }
-    return AuditedTable(audit, mix, found.notes, bool(options.gap))
+    return AuditedTable(audit, mix, notes, bool(options.gap))
 
 
 def _threshold(found: Predictions, options: argparse.Namespace) -> tuple[float, str]:
@@ -119,14 +127,14 @@ def _threshold(found: Predictions, options: argparse.Namespace) -> tuple[float, 
     return value, f"{where} of {options.threshold_from}"
 
 
-def _gaps(texts: list[str], attributes: Mapping[str, list[str]]) -> dict[str, list[tuple[str, str]]] | None:
+def _gaps(
+    texts: list[str], attributes: Mapping[str, list[str]], intersections: bool
+) -> dict[str, list[tuple[str, str]]] | None:
     """Pairs of groups that were stated, by attribute; None = all."""
     if not texts:
         return None
     whole = dict(attributes)
-    if len(attributes) > 1:
-        from itertools import product
-
+    if intersections:
         whole[" x ".join(attributes)] = [", ".join(names) for names in product(*attributes.values())]
     pairs: dict[str, list[tuple[str, str]]] = {}
     for text in texts:

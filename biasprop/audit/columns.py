@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from biasprop.audit.arguments import by, named_values
 from biasprop.component import InputError, suggestion
+from biasprop.statistics.audit_result import OVERALL
 from biasprop.statistics.people import MAX_GROUPS
 from biasprop.tables.columns import PERCENT
 from biasprop.tables.join import joined
@@ -124,6 +125,8 @@ def _read(options: argparse.Namespace, notes: list[str]) -> Rows:
     """Open the files, find out which has which column, read and join them."""
     bins = named_values(options.bins)
     attributes = by(options)
+    if OVERALL in attributes:
+        raise InputError(f"--by {OVERALL}: is the name of everybody together; rename the column")
     if unknown := [name for name in bins if name not in attributes]:
         raise InputError(
             [f"--bins {name}: is no attribute of --by; {suggestion(name, attributes)}" for name in unknown]
@@ -265,7 +268,7 @@ def _groups(found: Rows, name: str, options: argparse.Namespace, notes: list[str
         if lower.setdefault(value.casefold(), value) != value:
             first = lower[value.casefold()]
             notes.append(printable(f"{name}: {first!r} and {value!r} are taken as different groups"))
-    return pd.Categorical.from_codes(rank[codes], [printable(values[i]) for i in order])
+    return pd.Categorical.from_codes(rank[codes], [values[i] for i in order])
 
 
 def _binned(found: Rows, name: str, text: str) -> pd.Categorical:

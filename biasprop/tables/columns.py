@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -46,12 +46,8 @@ class Numbers:
         if values is None:
             values = np.array([self._number(cell, at) for cell, at in zip(cells, places.tolist(), strict=True)])
         else:
-            for how, marked in (
-                (POINT, [i for i, cell in enumerate(cells) if "." in cell]),
-                (NO_PERCENT, _known(values)),
-            ):
-                if how not in self._first and len(marked):
-                    self._first[how] = int(places[marked[0]])
+            self._note(POINT, (i for i, cell in enumerate(cells) if "." in cell), places)
+            self._note(NO_PERCENT, np.flatnonzero(~np.isnan(values)), places)
         self._chunks.append(values)
 
     def finish(self) -> NDArray[np.float64]:
@@ -78,6 +74,11 @@ class Numbers:
     def notation(self) -> list[str]:
         """Ways of writing other than Python's: decimal commas, percentages."""
         return [how for how in (COMMA, PERCENT) if how in self._first]
+
+    def _note(self, how: str, found: Iterable[int], places: NDArray[np.int32]) -> None:
+        """Remember the first cell that is written in this way."""
+        if how not in self._first and (first := next(iter(found), None)) is not None:
+            self._first[how] = int(places[first])
 
     def _number(self, cell: str, at: int) -> float:
         text = cell.strip()
@@ -188,7 +189,3 @@ def _plain_numbers(cells: Sequence[str]) -> NDArray[np.float64] | None:
         return None
     text = "".join(cells)
     return values if text.isascii() and "_" not in text and not np.isinf(values).any() else None
-
-
-def _known(values: NDArray[np.float64]) -> NDArray[np.intp]:
-    return np.flatnonzero(~np.isnan(values))

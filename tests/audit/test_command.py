@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -224,6 +225,18 @@ def test_what_is_undefined_is_a_dash_with_counts(table, run, capsys) -> None:
     undefined = "AUC, sensitivity, underdiagnosis, intercept, slope: undefined"
     assert f"- site: B: {undefined} for 0 diseased and {healthy} healthy\n" in out
     assert "chance of 80 % to find" in out and "corrected for having been picked" in out
+
+
+def test_probabilities_of_0_and_1_and_many_intersections(table, run) -> None:
+    table["p"] = table["p"].round(0)
+    table["a"], table["b"] = (np.random.default_rng(i).integers(0, 12, len(table)) for i in range(2))
+    table.to_csv("t.csv", index=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = run("--by", "a,b", columns=COLUMNS[:4])
+    assert result["notes"][-1] == "intersections are left out: 144 groups, at most 100"
+    everybody = {row["metric"]: row["value"] for row in result["estimates"] if row["attribute"] == "overall"}
+    assert everybody["brier"] == pytest.approx((table["p"] != table["y"]).mean())
 
 
 def test_scores_of_which_only_the_order_is_known(table, run, refused) -> None:
