@@ -15,11 +15,11 @@ import pandas as pd
 from biasprop.audit.arguments import named_values
 from biasprop.audit.columns import Predictions, read_predictions
 from biasprop.component import InputError, suggestion
-from biasprop.metrics import SCALES, operating_threshold
+from biasprop.metrics import operating_threshold
 from biasprop.statistics.audit import audit_scores
 from biasprop.statistics.audit_result import Audit
 from biasprop.statistics.case_mix import case_mix
-from biasprop.statistics.group_measures import MEASURES
+from biasprop.statistics.group_measures import DECISIONS, MEASURES, OF_PROBABILITIES
 from biasprop.statistics.people import MAX_GROUPS
 from biasprop.statistics.summary import plain
 
@@ -68,14 +68,11 @@ def audit_table(options: argparse.Namespace) -> AuditedTable:
         notes.append(f"intersections are left out: {crossed:,} groups, at most {MAX_GROUPS}")
     pairs = _gaps(options.gap, attributes, intersections)
     mixes = _stated_shares(options.population, attributes)
-    metrics = [name for name in MEASURES if name not in NOT_MEASURED]
-    if options.net_benefit_at is None or found.score_is == "ranking":
-        metrics.remove("net_benefit")
-    if found.score_is == "ranking":
-        if options.net_benefit_at is not None:
-            raise InputError(f"--net-benefit-at: needs probabilities or log-odds, and {options.score} is a ranking")
-        metrics = [name for name in metrics if SCALES[name].needs in (("labels",), ("labels", "threshold"))]
-        metrics = [name for name in metrics if name not in ("calibration_intercept", "calibration_slope", "brier")]
+    ranking = found.score_is == "ranking"
+    if ranking and options.net_benefit_at is not None:
+        raise InputError(f"--net-benefit-at: needs probabilities or log-odds, and {options.score} is a ranking")
+    left_out = {*NOT_MEASURED, *(OF_PROBABILITIES if ranking else DECISIONS if options.net_benefit_at is None else ())}
+    metrics = [name for name in MEASURES if name not in left_out]
     audit = audit_scores(
         found.scores,
         found.labels,
@@ -114,9 +111,8 @@ def _threshold(found: Predictions, options: argparse.Namespace) -> tuple[float, 
     """The operating threshold, and where it comes from."""
     if options.threshold is not None:
         return options.threshold / found.scale, options.threshold_origin or "given"
-    scores, labels = (found.scores, found.labels) if found.others is None else found.others
+    scores, labels, weight = found.others or (found.scores, found.labels, found.weight)
     labels = np.where(np.isnan(labels), -1, labels)
-    weight = found.weight if found.others is None else None
     value = float(operating_threshold(scores, labels, options.specificity, weight))
     healthy = int(((labels == 0) & ~np.isnan(scores)).sum())
     where = f"specificity {options.specificity:g} on {healthy:,} healthy rows"

@@ -71,8 +71,8 @@ class Predictions:
     person: NDArray[np.int64] | None
     """[n], number of the person."""
     weight: NDArray[np.float64] | None
-    others: tuple[NDArray[np.float64], NDArray[np.float64]] | None
-    """Scores and labels of the rows on which the threshold is set; None = none."""
+    others: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64] | None] | None
+    """Scores, labels and weights of the rows on which the threshold is set; None = none."""
     score_is: str
     """Of ``biasprop.audit_scores``."""
     scale: float
@@ -103,7 +103,6 @@ def read_predictions(options: argparse.Namespace) -> Predictions:
     if options.weight:
         weight = found.data(options.weight, "number")
         _refuse(found, options.weight, ~(weight >= 0), "a weight has to be a number of at least 0", weight)
-        weight = weight[audited]
     groups = {name: _groups(found, name, options, notes)[audited] for name in by(options)}
     _check_content(found, options, scores, labels, audited)
     for name, one in groups.items():
@@ -113,8 +112,8 @@ def read_predictions(options: argparse.Namespace) -> Predictions:
         labels[audited],
         groups,
         None if person is None else person[audited],
-        weight,
-        None if others is None else (scores[others], labels[others]),
+        None if weight is None else weight[audited],
+        None if others is None else (scores[others], labels[others], None if weight is None else weight[others]),
         score_is,
         scale,
         notes,

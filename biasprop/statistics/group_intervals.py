@@ -111,11 +111,18 @@ def normal(spread: Spread, alpha: float) -> Bounds:
     return spread.value - half, spread.value + half
 
 
+def within_0_and_1(spread: Spread, alpha: float) -> Bounds:
+    """As :func:`normal`, cut at 0 and 1, between which the measure lies."""
+    low, high = normal(spread, alpha)
+    return np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
+
+
 INTERVALS: Mapping[str, Callable[[Spread, float], Bounds]] = {
     "area": probit_area,
     "z": z_of_area,
     "wilson": wilson,
     "exact": clopper_pearson,
+    "mean square": within_0_and_1,
     "other": normal,
 }
 """Kind of measure -> its interval at level 1 - alpha."""

@@ -57,6 +57,8 @@ def kind(name: str, rate_interval: str = "wilson") -> str:
     """Return which of ``group_intervals.INTERVALS`` a measure has."""
     if name in AREAS:
         return "z" if name == "z" else "area"
+    if name == "brier":
+        return "mean square"
     return rate_interval if name in RATES else "other"
 
 

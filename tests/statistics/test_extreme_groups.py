@@ -98,3 +98,6 @@ def test_net_benefit_and_brier_score_have_the_variance_of_a_mean() -> None:
     bootstrap = audit(table, **given, method="bootstrap", n_bootstrap=1000).estimates
     np.testing.assert_allclose(formula["value"], bootstrap["value"])
     np.testing.assert_allclose(formula["se"], bootstrap["se"], rtol=0.1)
+    few = audit(pd.concat([table.head(3).assign(group="few"), table.tail(3)]), **given).estimates
+    brier = few.query("metric == 'brier'")
+    assert (brier["low"] >= 0).all() and (brier["high"] <= 1).all() and (brier["low"] == 0).any()
