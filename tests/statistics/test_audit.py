@@ -64,7 +64,7 @@ def recall(positive: int):
 def precision(positive: int):
     def of(target, score, sample_weight) -> float:
         given = {"sample_weight": sample_weight, "zero_division": np.nan, "labels": [positive], "average": None}
-        return precision_score(target, (score > THRESHOLD).astype(int), **given)[0]
+        return np.ravel(precision_score(target, (score > THRESHOLD).astype(int), **given))[0]
 
     return of
 

@@ -45,7 +45,7 @@ def test_the_worst_group_is_named_and_its_gap_is_signed() -> None:
     found = audit(people(0, shift=1.2, each=400)).worst.set_index("metric")
     assert set(found["group"]) == {"a"} and set(found["groups"]) == {6}
     assert found.loc["auc", "gap"] < found.loc["auc", "gap_high"] < 0 < found.loc["underdiagnosis", "gap_low"]
-    assert (found["gap_low"] <= found["gap"]).all() and (found["gap"] <= found["gap_high"]).all()
+    assert np.all(found["gap_low"] <= found["gap"]) and np.all(found["gap"] <= found["gap_high"])
     assert found.loc["sensitivity", "gap"] == pytest.approx(-found.loc["underdiagnosis", "gap"])
     np.testing.assert_allclose(found.loc["sensitivity", "low"], 1 - found.loc["underdiagnosis", "high"])
 
@@ -75,7 +75,7 @@ def test_the_smallest_group_and_its_counts() -> None:
     table = pd.concat([table, table.head(7).assign(group="few")])
     found = audit(table, threshold=float(operating_threshold(table["score"], table["label"], 0.8))).smallest
     assert set(found["group"]) == {"few"} and set(found["n"]) == {7} and set(found["n_positive"]) == {3}
-    assert (found.query("metric == 'sensitivity'")["resolvable"] > 0.3).all()
+    assert np.all(found.query("metric == 'sensitivity'")["resolvable"] > 0.3)
 
 
 @pytest.mark.parametrize("method", ["wilson", "exact"])
@@ -100,4 +100,4 @@ def test_net_benefit_and_brier_score_have_the_variance_of_a_mean() -> None:
     np.testing.assert_allclose(formula["se"], bootstrap["se"], rtol=0.1)
     few = audit(pd.concat([table.head(3).assign(group="few"), table.tail(3)]), **given).estimates
     brier = few.query("metric == 'brier'")
-    assert (brier["low"] >= 0).all() and (brier["high"] <= 1).all() and (brier["low"] == 0).any()
+    assert np.all(brier["low"] >= 0) and np.all(brier["high"] <= 1) and np.any(brier["low"] == 0)
