@@ -64,14 +64,14 @@ class Predictions:
 
     scores: NDArray[np.float64]
     """[n], NaN where missing; probabilities in [0, 1]."""
-    labels: NDArray[np.float64]
+    labels: NDArray[np.float32]
     """[n], 0 or 1, NaN where missing."""
     groups: dict[str, pd.Categorical]
     """Attribute -> [n]."""
     person: NDArray[np.int64] | None
     """[n], number of the person."""
     weight: NDArray[np.float64] | None
-    others: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64] | None] | None
+    others: tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float64] | None] | None
     """Scores, labels and weights of the rows on which the threshold is set; None = none."""
     score_is: str
     """Of ``biasprop.audit_scores``."""
@@ -207,12 +207,12 @@ def _scores(found: Rows, options: argparse.Namespace, notes: list[str]) -> tuple
     return scores, score_is, scale
 
 
-def _labels(found: Rows, options: argparse.Namespace, notes: list[str]) -> NDArray[np.float64]:
+def _labels(found: Rows, options: argparse.Namespace, notes: list[str]) -> NDArray[np.float32]:
     home = found.homes[options.label]
     labels, note = binary_labels(found.tables[home], options.label, options.positive)
     notes += [printable(note)] if note else []
     labels = labels[found.rows[home]]
-    return np.where(labels < 0, np.nan, labels)
+    return np.where(labels < 0, np.float32(np.nan), labels.astype(np.float32))
 
 
 def _split(
@@ -310,7 +310,7 @@ def _check_content(
     found: Rows,
     options: argparse.Namespace,
     scores: NDArray[np.float64],
-    labels: NDArray[np.float64],
+    labels: NDArray[np.float32],
     audited: NDArray[np.intp],
 ) -> None:
     """There is something to be measured: people of both classes, with different scores."""

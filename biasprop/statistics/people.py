@@ -132,6 +132,8 @@ def _same_index(columns: Mapping[str, pd.Series], given: Sequence[Any]) -> None:
 
 
 def _numbers(name: str, values: pd.Series) -> NDArray[np.float64]:
+    if values.dtype == np.float64:
+        return values.to_numpy()  # no copy of millions of rows
     missing = values.isna().to_numpy()
     result = np.full(len(values), np.nan)
     try:
