@@ -34,7 +34,7 @@ class StreamTask(NamedTuple):
     encoder: Encoder
     schedule: Schedule
     key: Key[Array, ""]
-    disease: Int[Array, ""] | None = None
+    disease: int | Int[Array, ""] | None = None
     """Index of the disease, among the generator's; None for the first."""
 
     def loss(self, params: Params, step: Int[Array, ""]) -> Float[Array, ""]:

@@ -132,12 +132,13 @@ def _same_index(columns: Mapping[str, pd.Series], given: Sequence[Any]) -> None:
 
 
 def _numbers(name: str, values: pd.Series) -> NDArray[np.float64]:
-    if values.dtype == np.float64:
-        return values.to_numpy()  # no copy of millions of rows
+    numbers = values.to_numpy()
+    if numbers.dtype == np.float64:
+        return numbers  # no copy of millions of rows
     missing = values.isna().to_numpy()
     result = np.full(len(values), np.nan)
     try:
-        result[~missing] = values[~missing].to_numpy().astype(np.float64)
+        result[~missing] = numbers[~missing].astype(np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"{name}: must be numbers ({error})") from error
     return result

@@ -197,7 +197,7 @@ def test_a_difference_of_two_arms_names_both(study: Study) -> None:
     one = stated("swap_contrast", at={"labels": 1000, "protocol": "full"}, minus={"labels": 50})
     other = study.model_copy(update={"estimands": (one,)})
     (estimate,) = summary_of(measured(), [one]).estimates
-    assert "(1,000 labels minus 50 labels, full fine-tuning) is" in Wording(other).sentence(estimate)
+    assert "(1,000 labels minus 50 labels, full fine-tuning) from" in Wording(other).sentence(estimate)
 
 
 def rows_of(study: Study) -> xr.Dataset:

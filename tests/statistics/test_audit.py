@@ -161,7 +161,7 @@ def test_measures_are_those_of_the_package() -> None:
         for name in RATES:
             assert ours[name] == metrics.METRICS[name].function(s, y, 0.1)
         assert ours["z"] == metrics.z_of_auc(ours["auc"], len(s), y.sum())[0]
-    assert audit.overall["auc"] == metrics.auc(table["score"], table["label"])
+    assert audit.overall.to_dict()["auc"] == metrics.auc(table["score"], table["label"])
     assert set(audit.estimates["method"]) == {"DeLong", "Wilson", "sandwich", "linearised", "bootstrap of people", ""}
 
 
