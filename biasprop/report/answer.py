@@ -229,10 +229,13 @@ def _flips(wording: Wording, primary: Estimate, others: Sequence[Estimate]) -> l
 
 
 def _side(estimate: Estimate, arms: int) -> int:
-    """1 or -1 if the interval at level 1 - 5 % / arms lies above or below 0, else 0."""
+    """1 or -1 if the interval at level 1 - 5 % / arms lies above or below 0, and so does the one that is printed, else
+    0."""
     from scipy.special import stdtrit
 
     if estimate.method != "t" or not estimate.replicates > 1 or math.isnan(estimate.se):
+        return 0
+    if not leaves_out_0(*interval(estimate)):  # that of a secondary estimate is corrected for its family
         return 0
     half = float(stdtrit(estimate.replicates - 1, 1 - ALPHA / 2 / arms)) * estimate.se
     return leaves_out_0(estimate.value - half, estimate.value + half)
