@@ -1,0 +1,210 @@
+"""A healthy axial slice of the brain at the level of the lateral ventricles, as fractions of tissues on the pixel grid.
+
+Coordinates ``u`` (to the right of the image, which is the patient's left) and ``v`` (down, which is backwards) are 0 at
+the centre of the head; one unit is :data:`UNIT` mm in a mean man. Inside the skull the ellipse ``(u / .72)^2 + (v /
+.90)^2`` is at most 1. Shapes without a stated source are conventions that were chosen by looking at the images.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax.nn import sigmoid
+from jaxtyping import Array, Float
+
+from biasprop.nn.xla_barriers import barrier
+
+UNIT = 97.0
+"""Unit of length in a head of the mean volume of men, mm."""
+HALF_WIDTH, HALF_LENGTH = 0.72, 0.90
+"""Semi-axes of the inside of the skull, units."""
+HEAD_MM = 88.0
+"""Distance from the midline to air beside the head, mm."""
+VOLUMES, VOLUME_SDS = (1469.0, 1289.0), (102.0, 111.0)
+"""Intracranial volume of men and women, cm^3: mean and sd."""
+SHAPE_SD = 0.02
+"""Sd of the log of width over the geometric mean of width and length."""
+FOLD_ORDERS = (9, 13, 17, 21, 25, 29)
+"""Waves of the cortex around the brain."""
+FOLD_SIZES = tuple(np.linspace(0.020, 0.008, len(FOLD_ORDERS)).tolist())
+"""Amplitude of each, relative to the radius."""
+CORTEX = 0.13
+"""Depth of the cortex with its sulci, relative to the radius."""
+SKULL, SCALP, AIR = 1.03, 1.10, 1.19
+"""Inner surfaces of bone, of scalp, and of air around the head, relative to the inside of the skull."""
+
+
+class Head(NamedTuple):
+    """What of a patient and of the position in the scanner determines the anatomy; scalars."""
+
+    age: Float[Array, ""]
+    """Years."""
+    female: Float[Array, ""]
+    """1 female, 0 male."""
+    volume: Float[Array, ""]
+    """Intracranial volume, cm^3."""
+    width: Float[Array, ""]
+    """Unit of length from left to right, mm."""
+    length: Float[Array, ""]
+    """Unit of length from front to back, mm."""
+    atrophy: Float[Array, ""]
+    """Width of the fluid around the brain, relative to the radius."""
+    ventricles: Float[Array, ""]
+    """Width of the lateral ventricles relative to .104 units."""
+    hyperintensity: Float[Array, ""]
+    """Weight of the hyperintensities of white matter at the ventricles, in [0, 1]."""
+    shift: Float[Array, " 2"]
+    """Shift of the head to the right and down in the image, mm."""
+
+
+class Brain(NamedTuple):
+    """A slice without disease on the pixel grid, and coordinates relative to it; fractions of a pixel are in [0, 1]."""
+
+    fluid: Float[Array, "h w"]
+    """Fraction of cerebrospinal fluid."""
+    grey: Float[Array, "h w"]
+    """Fraction of grey matter."""
+    white: Float[Array, "h w"]
+    """Fraction of white matter without hyperintensities."""
+    hyperintense: Float[Array, "h w"]
+    """Fraction of white matter that is hyperintense on T2-weighted images, as at some age in everyone."""
+    fat: Float[Array, "h w"]
+    """Fraction of fat, in scalp and marrow."""
+    ventricle: Float[Array, "h w"]
+    """Fraction of fluid in the lateral ventricles, included in ``fluid``."""
+    u: Float[Array, " w"]
+    """Position to the right, units."""
+    v: Float[Array, " h"]
+    """Position backwards, units."""
+
+    @property
+    def parenchyma(self) -> Float[Array, "h w"]:
+        """Fraction of brain tissue."""
+        return self.grey + self.white + self.hyperintense
+
+
+def intracranial_volume(female: Float[Array, "*s"], rank: Float[Array, "*s"]) -> Float[Array, "*s"]:
+    """Intracranial volume, cm^3, of a sex at a rank, which is a standard normal."""
+    man, woman = (mean + sd * rank for mean, sd in zip(VOLUMES, VOLUME_SDS, strict=True))
+    return jnp.maximum(female * woman + (1 - female) * man, 900.0)
+
+
+def atrophy(age: Float[Array, "*s"], rank: float | Float[Array, "*s"]) -> Float[Array, "*s"]:
+    """Width of the fluid around the brain at an age in years, relative to the radius, at a rank within the age."""
+    return 0.020 + 0.060 * (age - 20) / 65 + 0.0012 * jnp.maximum(age - 60, 0) + 0.008 * rank
+
+
+def ventricular_width(age: Float[Array, "*s"], rank: float | Float[Array, "*s"]) -> Float[Array, "*s"]:
+    """Relative width of the lateral ventricles: nearly constant to 60 years, half as wide again at 80."""
+    width = 0.8 * (1 + 0.03 * jnp.maximum(age - 60, 0)) + 0.0036 * jnp.minimum(age - 20, 40)
+    return width * jnp.exp(0.12 * jnp.asarray(rank))
+
+
+def hyperintensity(
+    age: Float[Array, "*s"], female: Float[Array, "*s"], rank: float | Float[Array, "*s"]
+) -> Float[Array, "*s"]:
+    """Weight of periventricular hyperintensities, in [0, 1]: from 50 years on, and more in women."""
+    return jnp.clip((age - 45) / 50, 0, 1) * jnp.minimum(0.65 * (1 + 0.15 * female) * jnp.exp(0.4 * rank), 1)
+
+
+def wall(v: Float[Array, "*s"], ventricles: float | Float[Array, ""]) -> Float[Array, "*s"]:
+    """Distance of the lateral wall of a ventricle from the midline, units, at a position backwards."""
+    centre, half = _ventricle(jnp.clip(v, -0.33, 0.33), ventricles)
+    return centre + half
+
+
+def draw(head: Head, folds: Float[Array, "k 2"], size: int, field_of_view: float) -> Brain:
+    """Draw a slice.
+
+    Args:
+        head: scalars, which are computed once behind a barrier.
+        folds: standard normals of the waves of the cortex.
+        size: pixels along a side.
+        field_of_view: width of the image, mm; narrower than the head it shows one hemisphere up to the scalp.
+    """
+    axis = ((np.arange(size) + 0.5) / size - 0.5) * field_of_view
+    u = (axis + max(HEAD_MM - field_of_view / 2, 0.0) - head.shift[0]) / head.width
+    v = (axis - head.shift[1]) / head.length
+    across, down = jnp.abs(u), v[:, None]
+    steep = min(45.0, 2 * UNIT * size / field_of_view)  # no edge is sharper than a pixel
+    p, q = u / HALF_WIDTH, down / HALF_LENGTH
+    radius = barrier(jnp.sqrt(p**2 + q**2 + 1e-6))
+    fold = _folds(folds, p, q, radius)
+
+    skull = sigmoid(steep * (1 - radius))
+    surface = 1 - 0.035 - head.atrophy
+    depth = surface - radius
+    brain = skull * sigmoid(steep * (depth + 1.2 * fold))
+    core = sigmoid(steep * (depth - CORTEX + 2.6 * fold))
+
+    gap = 0.010 + 0.18 * head.atrophy
+    midline = jnp.exp(-((across / gap) ** 2)) * sigmoid(steep * (jnp.abs(down) - 0.42))
+    medial = jnp.exp(-((across / (gap + 0.045)) ** 4)) * sigmoid(steep * (jnp.abs(down) - 0.42))
+    course = down + 0.02 - 0.22 * (across - 0.45)
+    sylvian = sigmoid(steep * (across - 0.47))
+    fissure = sylvian * jnp.exp(-((course / (gap + 0.004)) ** 2))
+    insula = sigmoid(steep * (across - 0.42)) * jnp.exp(-((course / (gap + 0.055)) ** 4))
+    centre, half = _ventricle(jnp.clip(v, -0.34, 0.34), head.ventricles)
+    within = sigmoid(steep * (0.34 - jnp.abs(down)))
+    ventricle = sigmoid(steep * (half[:, None] - jnp.abs(across - centre[:, None]))) * within
+    deep = 1 - ((across - 0.25) / 0.085) ** 2 - ((down - 0.02) / 0.18) ** 2
+    caudate = 1 - ((across - centre[:, None] - half[:, None] - 0.035) / 0.04) ** 2 - ((down + 0.20) / 0.11) ** 2
+    nuclei = jnp.maximum(sigmoid(12 * deep), sigmoid(6 * caudate))
+
+    tissue = barrier(brain * (1 - midline) * (1 - fissure) * (1 - ventricle))
+    white = tissue * core * (1 - medial) * (1 - insula) * (1 - nuclei)
+    hyperintense = white * head.hyperintensity * _periventricular(across, down, centre, half)
+    cover = sigmoid(steep * (radius - SKULL))
+    scalp = sigmoid(steep * (radius - SCALP)) * sigmoid(steep * (AIR - radius))
+    marrow = 0.35 * jnp.exp(-(((radius - (SKULL + SCALP) / 2) / 0.014) ** 2))
+    return Brain(
+        fluid=barrier((1 - cover) - tissue),
+        grey=tissue - white,
+        white=barrier(white - hyperintense),
+        hyperintense=barrier(hyperintense),
+        fat=barrier(0.9 * scalp + marrow),
+        ventricle=skull * ventricle,
+        u=u,
+        v=v,
+    )
+
+
+def _folds(
+    draws: Float[Array, "k 2"], p: Float[Array, " w"], q: Float[Array, "h 1"], radius: Float[Array, "h w"]
+) -> Float[Array, "h w"]:
+    """Waves around the brain, from powers of ``e^(i angle)``, which are cheaper than cosines of multiples."""
+    amplitude = barrier(jnp.asarray(FOLD_SIZES)[:, None] / np.sqrt(2) * draws)
+    cos, sin = p / radius, q / radius
+
+    def product(a: tuple[Array, Array], b: tuple[Array, Array]) -> tuple[Array, Array]:
+        return a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]
+
+    second = product((cos, sin), (cos, sin))
+    fourth = product(second, second)
+    wave = product(product(fourth, fourth), (cos, sin))
+    total = jnp.zeros_like(radius)
+    for i in range(len(FOLD_ORDERS)):
+        total = total + amplitude[i, 0] * wave[0] + amplitude[i, 1] * wave[1]
+        wave = product(wave, fourth)
+    return barrier(total)
+
+
+def _ventricle(
+    v: Float[Array, "*s"], ventricles: float | Float[Array, ""]
+) -> tuple[Float[Array, "*s"], Float[Array, "*s"]]:
+    """Distance of the middle of a lateral ventricle from the midline, and half its width, units."""
+    centre = 0.075 + 0.10 * jnp.maximum(jnp.abs(v), 1e-3) ** 1.4
+    half = 0.052 * ventricles * (1 - 0.45 * (v / 0.33) ** 2)
+    return centre, half
+
+
+def _periventricular(
+    across: Float[Array, " w"], down: Float[Array, "h 1"], centre: Float[Array, " h"], half: Float[Array, " h"]
+) -> Float[Array, "h w"]:
+    """Caps at the horns of the ventricles and a rim along their walls, in [0, 1]."""
+    caps = jnp.exp(-(((across - 0.13) / 0.07) ** 2)) * jnp.exp(-(((jnp.abs(down) - 0.36) / 0.07) ** 2))
+    beyond = across - (centre + half)[:, None]
+    rim = jnp.exp(-((beyond / 0.035) ** 2)) * sigmoid(30 * (0.33 - jnp.abs(down)))
+    return jnp.minimum(caps + 0.8 * rim, 1)
