@@ -26,12 +26,10 @@ VOLUMES, VOLUME_SDS = (1469.0, 1289.0), (102.0, 111.0)
 """Intracranial volume of men and women, cm^3: mean and sd."""
 SHAPE_SD = 0.02
 """Sd of the log of width over the geometric mean of width and length."""
-FOLD_ORDERS = (9, 13, 17, 21, 25, 29)
-"""Waves of the cortex around the brain."""
-FOLD_SIZES = tuple(np.linspace(0.020, 0.008, len(FOLD_ORDERS)).tolist())
-"""Amplitude of each, relative to the radius."""
-CORTEX = 0.13
-"""Depth of the cortex with its sulci, relative to the radius."""
+FOLD_ORDERS = (13, 17, 21, 25, 29, 33)
+"""Waves of the cortex around the brain; sulci are where their sum is low."""
+CORTEX, SULCUS = 0.06, 0.075
+"""Depth of the cortex below a crown, and deeper per unit of the waves' sum, relative to the radius."""
 SKULL, SCALP, AIR = 1.03, 1.10, 1.19
 """Inner surfaces of bone, of scalp, and of air around the head, relative to the inside of the skull."""
 
@@ -93,7 +91,7 @@ def intracranial_volume(female: Float[Array, "*s"], rank: Float[Array, "*s"]) ->
 
 def atrophy(age: Float[Array, "*s"], rank: float | Float[Array, "*s"]) -> Float[Array, "*s"]:
     """Width of the fluid around the brain at an age in years, relative to the radius, at a rank within the age."""
-    return 0.020 + 0.060 * (age - 20) / 65 + 0.0012 * jnp.maximum(age - 60, 0) + 0.008 * rank
+    return jnp.maximum(0.022 + 0.042 * (age - 20) / 65 + 0.0006 * jnp.maximum(age - 60, 0) + 0.005 * rank, 0.01)
 
 
 def ventricular_width(age: Float[Array, "*s"], rank: float | Float[Array, "*s"]) -> Float[Array, "*s"]:
@@ -128,18 +126,19 @@ def draw(head: Head, folds: Float[Array, "k 2"], size: int, field_of_view: float
     u = (axis + max(HEAD_MM - field_of_view / 2, 0.0) - head.shift[0]) / head.width
     v = (axis - head.shift[1]) / head.length
     across, down = jnp.abs(u), v[:, None]
-    steep = min(45.0, 2 * UNIT * size / field_of_view)  # no edge is sharper than a pixel
+    steep = min(80.0, 2 * UNIT * size / field_of_view)  # no edge is sharper than a pixel
     p, q = u / HALF_WIDTH, down / HALF_LENGTH
     radius = barrier(jnp.sqrt(p**2 + q**2 + 1e-6))
     fold = _folds(folds, p, q, radius)
 
-    skull = sigmoid(steep * (1 - radius))
-    surface = 1 - 0.035 - head.atrophy
-    depth = surface - radius
-    brain = skull * sigmoid(steep * (depth + 1.2 * fold))
-    core = sigmoid(steep * (depth - CORTEX + 2.6 * fold))
+    skull = sigmoid(steep * (SKULL - radius))
+    depth = 1 - head.atrophy - radius
+    crest = CORTEX + SULCUS * jnp.maximum(1 - fold, 0)
+    cleft = sigmoid(steep * (-0.9 * SULCUS * fold - depth)) * sigmoid(5 * (13 * head.atrophy - 1.5 - fold))
+    brain = skull * sigmoid(steep * depth) * (1 - cleft)
+    core = sigmoid(steep * (depth - crest))
 
-    gap = 0.010 + 0.18 * head.atrophy
+    gap = 0.008 + 0.20 * head.atrophy
     midline = jnp.exp(-((across / gap) ** 2)) * sigmoid(steep * (jnp.abs(down) - 0.42))
     medial = jnp.exp(-((across / (gap + 0.045)) ** 4)) * sigmoid(steep * (jnp.abs(down) - 0.42))
     course = down + 0.02 - 0.22 * (across - 0.45)
@@ -156,11 +155,10 @@ def draw(head: Head, folds: Float[Array, "k 2"], size: int, field_of_view: float
     tissue = barrier(brain * (1 - midline) * (1 - fissure) * (1 - ventricle))
     white = tissue * core * (1 - medial) * (1 - insula) * (1 - nuclei)
     hyperintense = white * head.hyperintensity * _periventricular(across, down, centre, half)
-    cover = sigmoid(steep * (radius - SKULL))
     scalp = sigmoid(steep * (radius - SCALP)) * sigmoid(steep * (AIR - radius))
     marrow = 0.35 * jnp.exp(-(((radius - (SKULL + SCALP) / 2) / 0.014) ** 2))
     return Brain(
-        fluid=barrier((1 - cover) - tissue),
+        fluid=barrier(skull - tissue),
         grey=tissue - white,
         white=barrier(white - hyperintense),
         hyperintense=barrier(hyperintense),
@@ -174,20 +172,21 @@ def draw(head: Head, folds: Float[Array, "k 2"], size: int, field_of_view: float
 def _folds(
     draws: Float[Array, "k 2"], p: Float[Array, " w"], q: Float[Array, "h 1"], radius: Float[Array, "h w"]
 ) -> Float[Array, "h w"]:
-    """Waves around the brain, from powers of ``e^(i angle)``, which are cheaper than cosines of multiples."""
-    amplitude = barrier(jnp.asarray(FOLD_SIZES)[:, None] / np.sqrt(2) * draws)
-    cos, sin = p / radius, q / radius
+    """Waves around the brain, of variance 1, from powers of ``e^(i angle)``, which are cheaper than cosines of
+    multiples."""
+    amplitude = barrier(draws / np.sqrt(len(FOLD_ORDERS), dtype=np.float32))
 
     def product(a: tuple[Array, Array], b: tuple[Array, Array]) -> tuple[Array, Array]:
         return a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]
 
-    second = product((cos, sin), (cos, sin))
-    fourth = product(second, second)
-    wave = product(product(fourth, fourth), (cos, sin))
+    first = p / radius, q / radius
+    second = product(first, first)
+    step = product(second, second)  # from one order to the next
+    wave = product(product(step, product(step, step)), first)
     total = jnp.zeros_like(radius)
-    for i in range(len(FOLD_ORDERS)):
-        total = total + amplitude[i, 0] * wave[0] + amplitude[i, 1] * wave[1]
-        wave = product(wave, fourth)
+    for real, imaginary in amplitude:
+        total = total + real * wave[0] + imaginary * wave[1]
+        wave = product(wave, step)
     return barrier(total)
 
 
@@ -195,7 +194,7 @@ def _ventricle(
     v: Float[Array, "*s"], ventricles: float | Float[Array, ""]
 ) -> tuple[Float[Array, "*s"], Float[Array, "*s"]]:
     """Distance of the middle of a lateral ventricle from the midline, and half its width, units."""
-    centre = 0.075 + 0.10 * jnp.maximum(jnp.abs(v), 1e-3) ** 1.4
+    centre = 0.062 + 0.22 * jnp.maximum(jnp.abs(v), 1e-3) ** 1.5
     half = 0.052 * ventricles * (1 - 0.45 * (v / 0.33) ** 2)
     return centre, half
 

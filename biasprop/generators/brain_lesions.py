@@ -2,9 +2,9 @@
 
 Sizes of metastases and plaques are in mm, that of an infarct is relative to the brain, and places are relative to the
 brain (ventricle, cortex, territory). So twins of other age or sex have a lesion of the same size at the corresponding
-place, and twins of another sequence have the same lesion. A cue is in units of its sd between people of one severity; a
-healthy brain has the faint changes of 0 (a vessel seen end-on, unspecific foci, an old ischaemic change), so that no cue
-decides alone.
+place, and twins of another sequence have the same lesion. A cue is in units of its sd between people of one severity.
+A healthy brain has the faint changes of 0 (a vessel seen end-on, unspecific foci, an old ischaemic change), so that no
+cue decides alone.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def infarct(grid: Grid, place: Float[Array, " 4"], cues: Float[Array, " 4"], fie
         0.02 + 0.24 * (2 * place[2] - 1),
         jnp.exp(0.22 * extent),
         2.5 * jnp.exp(0.30 * margin),
-        jnp.minimum(0.30 * jnp.exp(0.42 * severe), 1),
+        jnp.minimum(0.22 * jnp.exp(0.60 * severe), 1),
         0.8 * sigmoid(1.2 * (swelling - 1)),
     )
     uneven = canvas.gaussian_field(field, len(grid.brain.v), exponent=3.0, knee=2.0)

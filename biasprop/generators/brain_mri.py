@@ -298,8 +298,8 @@ class BrainMRI(ImageGenerator):
     def _signal(
         self, subject: Subjects, draws: Draws
     ) -> tuple[Float[Array, "h w"], Float[Array, ""], Float[Array, ""]]:
-        """Signal without noise and sd of the noise of a channel, both relative to fully relaxed water, and the factor on
-        both in the image."""
+        """Signal without noise and sd of the noise of a channel, both relative to fully relaxed water, and the factor
+        on both in the image."""
         patients, names = self._patients(subject), tuple(level.sequence for level in self.subgroups.values())
         brain, cues, lesions = self._lesions(subject, draws)
         sequence = brain_signal.sequence(names, subject.subgroup, patients.echo_time)
