@@ -136,7 +136,7 @@ def infarct(grid: Grid, place: Float[Array, " 4"], cues: Float[Array, " 4"], fie
         0.02 + 0.24 * (2 * place[2] - 1),
         jnp.exp(0.22 * extent),
         2.5 * jnp.exp(0.30 * margin),
-        jnp.minimum(0.22 * jnp.exp(0.60 * severe), 1),
+        jnp.minimum(0.15 * jnp.exp(0.70 * severe), 1),
         0.8 * sigmoid(1.2 * (swelling - 1)),
     )
     uneven = canvas.gaussian_field(field, len(grid.brain.v), exponent=3.0, knee=2.0)
