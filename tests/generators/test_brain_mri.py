@@ -1,0 +1,360 @@
+"""Brain MRI against its signal equations, the statistics of magnitude images and published anatomy."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from biasprop import load_study
+from biasprop.generators import brain_acquisition, brain_anatomy, brain_lesions, brain_signal
+from biasprop.generators.brain_mri import DISEASES, LEVEL, BrainMRI
+from biasprop.generators.brain_signal import SEQUENCES, Scan, Tissue, signals
+from biasprop.interfaces import Subjects
+from tests.members import auc, rendered, same, subjects, twins
+
+NAMES = tuple(SEQUENCES)
+SIZE, FIELD = 64, 96
+COUNT = 32
+"""Subjects of a compiled program."""
+ADULT = {"age_mean": 50.0, "age_sd": 10.0}
+PLAIN = {"texture": 0.0, "relaxation_sd": 0.0, "intensity_sd": 0.0, "comorbidity": 0.0}
+SHARP = {"noise": 0.0, "nonuniformity": 0.0}
+
+
+def scanner(own: dict[str, Any] | None = None, **values: Any) -> BrainMRI:
+    """A generator with one subgroup for each sequence."""
+    levels = {name: ADULT | (own or {}) | {"sequence": name} for name in NAMES}
+    return BrainMRI.model_validate({"size": SIZE, "field_of_view": FIELD, "subgroups": levels} | values)
+
+
+def people(disease: str = "metastasis", label: int | None = None, subgroup: int = 0, contrast: float = 1.0) -> Subjects:
+    """Subjects of whom one disease is stated, all with the same label or alternately healthy and diseased."""
+    who = subjects(COUNT, subgroup)
+    labels = who.label if label is None else jnp.full_like(who.label, label)
+    index = jnp.full(COUNT, DISEASES.index(disease))
+    return who._replace(label=labels, disease=index, contrast=jnp.full(COUNT, contrast))
+
+
+@jax.jit
+def _masks(generator: BrainMRI, who: Subjects) -> jax.Array:
+    return jax.vmap(generator.mask)(who)
+
+
+@jax.jit
+def _latents(generator: BrainMRI, who: Subjects) -> jax.Array:
+    return jax.vmap(generator.latents)(who)
+
+
+@jax.jit
+def _fractions(generator: BrainMRI, who: Subjects) -> Any:
+    return jax.vmap(generator.fractions)(who)
+
+
+@jax.jit
+def _cues(generator: BrainMRI, who: Subjects) -> jax.Array:
+    return jax.vmap(generator.cues)(who)
+
+
+@functools.cache
+def healthy() -> tuple[np.ndarray, Any]:
+    """Images [sequence, subject, h, w] without lesions, noise and other nuisance, and fractions of tissues."""
+    generator = scanner(SHARP, **PLAIN)
+    who = people(label=0, contrast=0.0)
+    drawn = [np.asarray(rendered(generator, twins(who, g)))[..., 0] for g in range(len(NAMES))]
+    return np.stack(drawn), jax.tree.map(np.asarray, _fractions(generator, who))
+
+
+# --- signals ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("t1w", {"GREY": 0.324, "WHITE": 0.393, "CSF": 0.169, "PLAQUE": 0.346}),
+        ("t2w", {"GREY": 0.256, "WHITE": 0.184, "CSF": 0.582, "PLAQUE": 0.496}),
+        ("flair", {"GREY": 0.150, "WHITE": 0.129, "CSF": 0.0, "PLAQUE": 0.363}),
+        ("dwi", {"GREY": 0.135, "WHITE": 0.122, "CSF": 0.032, "PLAQUE": 0.163, "INFARCT": 0.246}),
+    ],
+)
+def test_signals_are_those_of_the_equations(name: str, values: dict[str, float]) -> None:
+    """Computed by hand from T1, T2, density and diffusion at 1.5 T."""
+    found = np.asarray(signals(Scan(SEQUENCES[name], 1.5)))
+    for tissue, value in values.items():
+        assert found[Tissue[tissue]] == pytest.approx(value, rel=0.01, abs=6e-4), tissue
+
+
+def test_contrast_agent_shortens_t1_of_the_rim() -> None:
+    t1w = Scan(SEQUENCES["t1w"], 1.5)
+    found = [float(signals(t1w, contrast_agent=agent)[Tissue.RIM]) for agent in (0.1, 0.2, 0.5)]
+    assert found == pytest.approx([0.355, 0.428, 0.571], rel=0.01)
+    without, agent = (np.asarray(signals(t1w, contrast_agent=c)) for c in (0.0, 0.5))
+    assert same(np.delete(without, Tissue.RIM), np.delete(agent, Tissue.RIM))
+
+
+@pytest.mark.parametrize(("field_strength", "inversion"), [(1.5, 1705), (3.0, 2445)])
+def test_the_inversion_time_follows_the_field_strength_and_nulls_fluid(field_strength: float, inversion: float) -> None:
+    t1, _ = brain_signal.relaxation_times(field_strength)
+    assert float(brain_signal.inversion_time(t1[Tissue.CSF], 9000.0)) == pytest.approx(inversion, abs=2)
+    found = np.asarray(signals(Scan(SEQUENCES["flair"], field_strength)))
+    assert found[Tissue.CSF] < 1e-4 * found[Tissue.GREY]
+
+
+def test_relaxation_times_at_3_tesla_are_those_of_the_table() -> None:
+    t1, t2 = (np.asarray(times) for times in brain_signal.relaxation_times(3.0))
+    assert t1[[Tissue.GREY, Tissue.WHITE]] == pytest.approx([1331, 832], rel=1e-3)
+    assert t2[[Tissue.GREY, Tissue.WHITE]] == pytest.approx([90, 75], rel=1e-3)
+
+
+def test_ratios_of_tissues_in_the_image_are_those_of_their_signals() -> None:
+    images, fractions = healthy()
+    pure = {tissue: getattr(fractions, tissue.name.lower()) > 0.999 for tissue in (Tissue.GREY, Tissue.WHITE)}
+    pure[Tissue.CSF] = fractions.fluid > 0.999
+    for name, image in zip(NAMES, images, strict=True):
+        expected = np.asarray(signals(Scan(SEQUENCES[name], 1.5)))
+        level = {tissue: float(np.median(image[where])) for tissue, where in pure.items()}
+        for tissue in (Tissue.GREY, Tissue.CSF):
+            ratio = level[tissue] / level[Tissue.WHITE]
+            assert ratio == pytest.approx(expected[tissue] / expected[Tissue.WHITE], rel=0.01, abs=2e-3), (name, tissue)
+    flair = images[NAMES.index("flair")]
+    assert flair[pure[Tissue.CSF]].mean() < 0.01 * flair[pure[Tissue.GREY]].mean()
+
+
+def test_white_matter_is_brightest_in_t1w_and_fluid_in_t2w() -> None:
+    """Orders that a reader expects: fluid is dark in all but ``t2w``, fat is bright in all but ``dwi``."""
+    for name in NAMES:
+        found = {
+            tissue: float(value) for tissue, value in zip(Tissue, signals(Scan(SEQUENCES[name], 1.5)), strict=True)
+        }
+        grey, white, fluid = (found[tissue] for tissue in (Tissue.GREY, Tissue.WHITE, Tissue.CSF))
+        assert (white > grey) == (name == "t1w")
+        assert (fluid > grey) == (name == "t2w")
+        assert (found[Tissue.FAT] > white) == (name != "dwi")
+
+
+# --- acquisition -----------------------------------------------------------------------------------------------------
+
+
+def test_the_background_is_rayleigh_and_fluid_nulled_in_flair_too() -> None:
+    level = 0.02
+    generator = scanner({"noise": level, "nonuniformity": 0.2}, **PLAIN)
+    who = people(label=0, contrast=0.0)
+    fractions = jax.tree.map(np.asarray, _fractions(generator, who))
+    air = fractions.fluid + fractions.parenchyma + fractions.fat < 1e-6
+    for subgroup, name in enumerate(NAMES):
+        image = np.asarray(rendered(generator, twins(who, subgroup)), np.float64)[..., 0]
+        sd = level * LEVEL / float(signals(Scan(SEQUENCES[name], 1.5)).max())
+        assert image[air].mean() / sd == pytest.approx(np.sqrt(np.pi / 2), abs=0.01)
+        assert image[air].std() / sd == pytest.approx(np.sqrt(2 - np.pi / 2), abs=0.01)
+
+
+def test_magnitudes_are_rician() -> None:
+    uniforms = jax.random.uniform(jax.random.key(0), (2, 400, 400))
+    for signal in (0.0, 0.5, 2.0, 8.0):
+        drawn = np.asarray(brain_acquisition.magnitude(jnp.full((400, 400), signal), 1.0, uniforms), np.float64)
+        assert (drawn**2).mean() == pytest.approx(signal**2 + 2, rel=0.01)
+        assert (drawn**2).var() == pytest.approx(4 * signal**2 + 4, rel=0.03)
+
+
+def test_the_sensitivity_has_its_range_and_is_smooth() -> None:
+    draws = jax.random.normal(jax.random.key(1), (20, 3, 3))
+    fields = np.asarray(jax.vmap(lambda one: brain_acquisition.sensitivity(one, SIZE, 0.2))(draws))
+    assert fields.min(axis=(1, 2)) == pytest.approx(0.9, abs=1e-5)
+    assert fields.max(axis=(1, 2)) == pytest.approx(1.1, abs=1e-5)
+    assert np.abs(np.diff(fields, axis=1)).max() < 0.02
+
+
+def test_noise_is_halved_at_3_tesla_and_the_scale_is_arbitrary() -> None:
+    who = people(label=0, contrast=0.0)
+    still = scanner({"nonuniformity": 0.0}, **PLAIN)
+    weak, strong = scanner(), scanner({"field_strength": 3.0})
+    noise = [
+        float(
+            jax.jit(
+                lambda g: g._signal(jax.tree.map(lambda x: x[0], who), g._draws(jax.tree.map(lambda x: x[0], who)))[1]
+            )(g)
+        )
+        for g in (weak, strong)
+    ]
+    assert noise[0] == pytest.approx(2 * noise[1])
+    scaled = np.asarray(rendered(scanner({"nonuniformity": 0.0}, **PLAIN | {"intensity_sd": 0.3}), who))
+    ratio = np.log(scaled / np.asarray(rendered(still, who)))
+    inside = scaled < 1
+    factors = [np.median(one[keep]) for one, keep in zip(ratio, inside, strict=True)]
+    assert np.std(factors) == pytest.approx(0.3, rel=0.35)
+    assert all(np.abs(one[keep] - f).max() < 1e-3 for one, keep, f in zip(ratio, inside, factors, strict=True))
+
+
+# --- anatomy ---------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def shares(age: float, sex: float = 0.0) -> dict[str, float]:
+    """Mean fractions of the inside of the skull, and its area in cm^2, in whole slices."""
+    level = {"age_mean": age, "age_sd": 0.0, "female": sex}
+    generator = BrainMRI.model_validate(
+        {"size": 144, "field_of_view": 216, "subgroups": {"a": level, "b": level | {"sequence": "t1w"}}}
+    )
+    found = jax.tree.map(np.asarray, _fractions(generator, subjects(COUNT)))
+    sums = {name: getattr(found, name).sum() for name in ("fluid", "grey", "white", "hyperintense", "ventricle")}
+    inside = sums["fluid"] + sums["grey"] + sums["white"] + sums["hyperintense"]
+    return {name: float(value / inside) for name, value in sums.items()} | {
+        "area": float(inside) / COUNT * (216 / 144 / 10) ** 2
+    }
+
+
+def test_fluid_grows_with_age_as_published() -> None:
+    """18.7 % of the intracranial volume in the twenties, 33.7 % above 80 years."""
+    young, middle, old = (shares(age) for age in (25.0, 55.0, 83.0))
+    assert young["fluid"] == pytest.approx(0.187, abs=0.015) and old["fluid"] == pytest.approx(0.337, abs=0.015)
+    assert young["fluid"] < middle["fluid"] < old["fluid"]
+    assert young["grey"] > middle["grey"] > old["grey"]
+    assert middle["ventricle"] / young["ventricle"] < 1.2 < 1.35 < old["ventricle"] / middle["ventricle"] < 1.8
+    assert young["hyperintense"] < 1e-6 < middle["hyperintense"] < old["hyperintense"]
+
+
+def test_women_have_smaller_heads_of_the_same_composition_and_more_hyperintensities() -> None:
+    man, woman = shares(83.0), shares(83.0, 1.0)
+    assert woman["area"] / man["area"] == pytest.approx((1289 / 1469) ** (2 / 3), abs=0.01)
+    assert woman["fluid"] == pytest.approx(man["fluid"], abs=0.003)
+    assert woman["hyperintense"] > 1.05 * man["hyperintense"]
+
+
+def test_intracranial_volume_has_the_published_law() -> None:
+    rank = jnp.asarray(np.random.default_rng(0).standard_normal(20_000), jnp.float32)
+    for sex, mean, sd in ((0.0, 1469, 102), (1.0, 1289, 111)):
+        volume = np.asarray(brain_anatomy.intracranial_volume(jnp.float32(sex), rank))
+        assert volume.mean() == pytest.approx(mean, abs=3) and volume.std() == pytest.approx(sd, rel=0.02)
+
+
+def test_ventricles_follow_one_law() -> None:
+    width = np.asarray(brain_anatomy.ventricular_width(jnp.asarray([20.0, 40.0, 60.0, 80.0]), 0.0))
+    assert (np.diff(width) > 0).all() and width[2] / width[0] < 1.2
+    assert width[3] / width[2] == pytest.approx(1.5, abs=0.05)
+
+
+def test_fractions_are_a_partition_of_the_head() -> None:
+    _, fractions = healthy()
+    parts = np.stack([fractions.fluid, fractions.grey, fractions.white, fractions.hyperintense, fractions.fat])
+    assert parts.min() > -1e-5 and parts.sum(axis=0).max() < 1 + 1e-5
+    assert (fractions.ventricle <= fractions.fluid + 1e-5).all()
+
+
+# --- diseases --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("disease", DISEASES)
+def test_no_cue_decides_alone_and_all_together_do_not_reach_the_ceiling(disease: str) -> None:
+    generator, who = scanner(), subjects(8000)._replace(disease=jnp.full(8000, DISEASES.index(disease)))
+    cues = np.asarray(_cues(generator, who))[:, DISEASES.index(disease)]
+    assert all(0.55 < auc(who.label, cue) < 0.80 for cue in cues.T)
+    known = generator.informed_auc(Subjects(who.key[0], jnp.int32(0), jnp.int32(0)))
+    assert 0.90 <= known <= 0.97
+    assert auc(who.label, cues.sum(axis=1)) == pytest.approx(known, abs=0.012)
+
+
+@pytest.mark.parametrize("disease", DISEASES)
+def test_twins_of_other_sequences_are_one_head_with_one_lesion(disease: str) -> None:
+    generator, who = scanner(), people(disease)
+    first = [np.asarray(f(generator, who)) for f in (_masks, _latents)]
+    drawn = [np.asarray(rendered(generator, who))]
+    for subgroup in range(1, len(NAMES)):
+        twin = twins(who, subgroup)
+        assert same(first, [np.asarray(f(generator, twin)) for f in (_masks, _latents)])
+        drawn.append(np.asarray(rendered(generator, twin)))
+        assert all(np.abs(drawn[-1] - other).max() > 0.05 for other in drawn[:-1])
+
+
+BRIGHTER = {"t1w": (1, -1, -1), "t2w": (1, 1, 1), "flair": (1, 1, 1), "dwi": (0, 1, 1)}
+"""Sign of the change in each disease; 0 where it is mixed."""
+MAIN = {"metastasis": "t1w", "ms": "flair", "stroke": "dwi"}
+"""Sequence that is read first for each disease."""
+
+
+@pytest.mark.parametrize("disease", DISEASES)
+def test_a_disease_is_seen_in_its_sequences_and_nowhere_else_in_the_image(disease: str) -> None:
+    generator = scanner(SHARP, **PLAIN)
+    sd = 0.01 * LEVEL
+    contrast = {}
+    for subgroup, name in enumerate(NAMES):
+        before, after = (people(disease, label, subgroup) for label in (0, 1))
+        change = np.asarray(rendered(generator, after) - rendered(generator, before), np.float64)[..., 0]
+        cover = np.maximum(*(np.asarray(_masks(generator, who)) for who in (before, after)))
+        assert np.abs(change[cover < 1e-3]).max() < 2e-3
+        inside = (change * cover).sum(axis=(1, 2)) / cover.sum(axis=(1, 2))
+        sign = BRIGHTER[name][DISEASES.index(disease)]
+        assert sign * np.median(inside) >= 0, name
+        noise = sd / float(signals(Scan(SEQUENCES[name], 1.5)).max())
+        contrast[name] = float(np.median(np.abs(change).max(axis=(1, 2)))) / noise
+    assert max(contrast, key=contrast.__getitem__) == MAIN[disease], contrast
+    assert contrast[MAIN[disease]] > 4 and contrast["t2w"] > 1.5 and contrast["flair"] > 1.5, contrast
+
+
+def test_a_metastasis_has_a_ring_of_millimetres_that_takes_up_contrast_agent() -> None:
+    cues = jnp.zeros((2, 4)) + jnp.asarray([[0.0], [1.15]])
+    agent = np.asarray(jax.vmap(brain_lesions.contrast_agent)(cues))
+    assert 0.2 < agent[0] < agent[1] < 0.5  # at .1 mM a rim is darker than white matter in t1w
+    generator = scanner(SHARP, **PLAIN)
+    cover = np.asarray(_masks(generator, people("metastasis", 1)))
+    diameter = 2 * np.sqrt((cover > 0.5).sum(axis=(1, 2)) / np.pi) * FIELD / SIZE
+    assert 6 < np.median(diameter) < 30  # with its oedema
+
+
+def test_plaques_are_near_the_ventricles_and_longer_across_than_along() -> None:
+    generator = scanner(SHARP, **PLAIN)
+    who = people("ms", 1)
+    cover, fractions = np.asarray(_masks(generator, who)), jax.tree.map(np.asarray, _fractions(generator, who))
+    wall = np.asarray(jax.vmap(brain_anatomy.wall)(fractions.v, _latents(generator, who)[:, 3]))
+    beyond = 90 * (fractions.u[:, None, :] - wall[..., None])  # about mm
+    distance = (cover * beyond).sum(axis=(1, 2)) / cover.sum(axis=(1, 2))
+    assert 0 < np.median(distance) < 15
+    assert (cover * (beyond < -3)).sum() < 0.03 * cover.sum()
+
+
+def test_lesions_lie_in_the_view() -> None:
+    """A narrow field shows one hemisphere, with every lesion in it; a wide one shows lesions on both sides."""
+    narrow = scanner(SHARP, **PLAIN)
+    for disease in DISEASES:
+        assert (np.asarray(_masks(narrow, people(disease, 1))).sum(axis=(1, 2)) > 1).mean() > 0.95
+    wide = scanner(SHARP, **PLAIN, field_of_view=216)
+    sides = []
+    for disease in ("metastasis", "stroke"):
+        cover = np.asarray(_masks(wide, people(disease, 1)))
+        sides.append((cover[:, :, SIZE // 2 :].sum(axis=(1, 2)) > cover[:, :, : SIZE // 2].sum(axis=(1, 2))).mean())
+    assert all(0.2 < share < 0.8 for share in sides)
+
+
+def test_the_contrast_scales_what_a_disease_changes() -> None:
+    generator = scanner(SHARP, **PLAIN)
+    none, half, full = (np.asarray(rendered(generator, people("stroke", 1, 3, c)), np.float64) for c in (0.0, 0.5, 1.0))
+    change = np.abs(full - none).max(axis=(1, 2, 3))
+    assert np.abs((half - none) - 0.5 * (full - none)).max() < 0.15 * change.max()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("disease", ["metastasis", "stroke"])
+def test_contrasts_make_sequences_equally_hard(disease: str) -> None:
+    levels = {name: ADULT | {"sequence": name} for name in ("t2w", "dwi")}
+    generator = BrainMRI.model_validate({"size": 32, "subgroups": levels, "observed_disease": disease})
+    factors = generator.matching_contrasts()
+    assert max(factors.values()) == 1 and min(factors.values()) < 1
+    areas = [
+        generator.linear_auc(
+            subjects(1, g)._replace(contrast=jnp.float32(factor), label=jnp.int32(0), subgroup=jnp.int32(g))
+        )
+        for g, factor in enumerate(factors.values())
+    ]
+    assert areas[0] == pytest.approx(areas[1], abs=0.01) and 0.55 < areas[0] < 0.99
+
+
+def test_a_study_of_sequences_and_sites_loads() -> None:
+    study = load_study(Path(__file__).with_name("brain_mri.toml"))
+    levels = study.generator.subgroups
+    assert len(levels) == 8
+    assert levels["dwi_academic"].sequence == "dwi" and levels["dwi_academic"].field_strength == 3
+    assert study.generator.size / study.generator.field_of_view >= 0.5
