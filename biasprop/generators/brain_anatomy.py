@@ -23,7 +23,7 @@ HALF_WIDTH, HALF_LENGTH = 0.72, 0.90
 HEAD_MM = 88.0
 """Distance from the midline to air beside the head, mm."""
 VOLUMES, VOLUME_SDS = (1469.0, 1289.0), (102.0, 111.0)
-"""Intracranial volume of men and women, cm^3: mean and sd."""
+"""Intracranial volume of men and women, cm^3: mean and sd (Matsumae et al. 1996)."""
 SHAPE_SD = 0.02
 """Sd of the log of width over the geometric mean of width and length."""
 FOLD_ORDERS = (13, 17, 21, 25, 29, 33)
@@ -90,7 +90,11 @@ def intracranial_volume(female: Float[Array, "*s"], rank: Float[Array, "*s"]) ->
 
 
 def atrophy(age: Float[Array, "*s"], rank: float | Float[Array, "*s"]) -> Float[Array, "*s"]:
-    """Width of the fluid around the brain at an age in years, relative to the radius, at a rank within the age."""
+    """Width of the fluid around the brain at an age in years, relative to the radius, at a rank within the age.
+
+    With it and the ventricles, fluid is 19 % of the inside of the skull at 25 years and 34 % at 83 (published: 18.7 % in
+    the twenties, 33.7 % above 80, Yamada et al. 2023).
+    """
     return jnp.maximum(0.022 + 0.042 * (age - 20) / 65 + 0.0006 * jnp.maximum(age - 60, 0) + 0.005 * rank, 0.01)
 
 
