@@ -92,8 +92,8 @@ def intracranial_volume(female: Float[Array, "*s"], rank: Float[Array, "*s"]) ->
 def atrophy(age: Float[Array, "*s"], rank: float | Float[Array, "*s"]) -> Float[Array, "*s"]:
     """Width of the fluid around the brain at an age in years, relative to the radius, at a rank within the age.
 
-    With it and the ventricles, fluid is 19 % of the inside of the skull at 25 years and 34 % at 83 (published: 18.7 % in
-    the twenties, 33.7 % above 80, Yamada et al. 2023).
+    With it and the ventricles, fluid is 19 % of the inside of the skull at 25 years and 34 % at 83 (published: 18.7 %
+    in the twenties, 33.7 % above 80, Yamada et al. 2023).
     """
     return jnp.maximum(0.022 + 0.042 * (age - 20) / 65 + 0.0006 * jnp.maximum(age - 60, 0) + 0.005 * rank, 0.01)
 

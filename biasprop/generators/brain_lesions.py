@@ -77,7 +77,7 @@ def metastasis(grid: Grid, place: Float[Array, " 4"], cues: Float[Array, " 4"]) 
     radius, extent, weight, lesser = materialise(
         2.8 * jnp.exp(0.28 * size),
         3.0 * jnp.exp(0.35 * oedema),
-        jnp.minimum(0.40 * jnp.exp(0.30 * oedema), 0.9),
+        jnp.minimum(0.50 * jnp.exp(0.30 * oedema), 0.9),
         0.65 * sigmoid(1.4 * (second - 1.2)),
     )
     rim, core = _ring(grid, _at(grid, side, angle, 0.78), radius, 1.0)

@@ -43,7 +43,7 @@ from biasprop.generators.images import ImageGenerator
 from biasprop.interfaces import Subjects
 from biasprop.nn.xla_barriers import barrier
 
-DISEASES = ("metastasis", "ms", "stroke")
+DISEASES = ("ms", "metastasis", "stroke")
 CUE_COUNT = 4
 """Cues of every disease."""
 PATIENTS_DRAWN = 16
@@ -66,18 +66,18 @@ class Latent(enum.IntEnum):
     SENSITIVITY = 6
     SEVERITY = 7
     COMORBIDITY = 8
-    METASTASIS = 9
-    MS = 10
+    MS = 9
+    METASTASIS = 10
     STROKE = 11
-    METASTASIS_PLACE = 12
-    MS_PLACE = 13
+    MS_PLACE = 12
+    METASTASIS_PLACE = 13
     STROKE_PLACE = 14
     TEXTURE = 15
     OUTLINE = 16
     NOISE = 17
 
 
-CUES = (Latent.METASTASIS, Latent.MS, Latent.STROKE)
+CUES = (Latent.MS, Latent.METASTASIS, Latent.STROKE)
 """Latents of the cues of each disease."""
 SHORT = (Latent.HEAD, Latent.RELAXATION, Latent.INTENSITY, Latent.SEVERITY, *CUES)
 """Latents of at most eight normals, drawn in one call."""
@@ -126,7 +126,7 @@ class BrainMRI(ImageGenerator):
     """Sd of the logs of T1, T2 and proton density of grey and white matter between subjects."""
     intensity_sd: Annotated[float, Field(ge=0, le=1)] = 0.3
     """Sd of the log of the factor on all intensities between images, whose unit is arbitrary."""
-    observed_disease: Literal["metastasis", "ms", "stroke"] = "metastasis"
+    observed_disease: Literal["ms", "metastasis", "stroke"] = "ms"
     """Disease whose observer the mode ``calibrated`` matches."""
 
     channels: ClassVar[int] = 1
@@ -304,7 +304,7 @@ class BrainMRI(ImageGenerator):
         brain, cues, lesions = self._lesions(subject, draws)
         sequence = brain_signal.sequence(names, subject.subgroup, patients.echo_time)
         scan = Scan(sequence, patients.field_strength)
-        agent = brain_lesions.contrast_agent(cues[0])
+        agent = brain_lesions.contrast_agent(cues[1])
         signals = barrier(brain_signal.signals(scan, self._relaxation(patients, draws), agent))
         signal = (
             signals[Tissue.CSF] * brain.fluid
