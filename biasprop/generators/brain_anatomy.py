@@ -130,7 +130,8 @@ def draw(head: Head, folds: Float[Array, "k 2"], size: int, field_of_view: float
     u = (axis + max(HEAD_MM - field_of_view / 2, 0.0) - head.shift[0]) / head.width
     v = (axis - head.shift[1]) / head.length
     across, down = jnp.abs(u), v[:, None]
-    steep = min(80.0, 2 * UNIT * size / field_of_view)  # no edge is sharper than a pixel
+    sharp = min(160.0, 2 * UNIT * size / field_of_view)  # no edge is sharper than a pixel
+    steep = min(80.0, sharp)  # nor, of what is not parallel to the axis of the slice, than its thickness allows
     p, q = u / HALF_WIDTH, down / HALF_LENGTH
     radius = barrier(jnp.sqrt(p**2 + q**2 + 1e-6))
     fold = _folds(folds, p, q, radius)
@@ -151,7 +152,7 @@ def draw(head: Head, folds: Float[Array, "k 2"], size: int, field_of_view: float
     insula = sigmoid(steep * (across - 0.42)) * jnp.exp(-((course / (gap + 0.055)) ** 4))
     centre, half = _ventricle(jnp.clip(v, -0.34, 0.34), head.ventricles)
     within = sigmoid(steep * (0.34 - jnp.abs(down)))
-    ventricle = sigmoid(steep * (half[:, None] - jnp.abs(across - centre[:, None]))) * within
+    ventricle = sigmoid(sharp * (half[:, None] - jnp.abs(across - centre[:, None]))) * within
     deep = 1 - ((across - 0.25) / 0.085) ** 2 - ((down - 0.02) / 0.18) ** 2
     caudate = 1 - ((across - centre[:, None] - half[:, None] - 0.035) / 0.04) ** 2 - ((down + 0.20) / 0.11) ** 2
     nuclei = jnp.maximum(sigmoid(12 * deep), sigmoid(6 * caudate))

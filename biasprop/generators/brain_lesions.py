@@ -73,7 +73,7 @@ def metastasis(grid: Grid, place: Float[Array, " 4"], cues: Float[Array, " 4"]) 
     """
     size, oedema, _, second = cues
     side, other = grid.side(place[0]), grid.side(place[3])
-    angle, angle2 = 0.75 * (2 * place[1] - 1), 0.9 * (2 * place[2] - 1)
+    angle, angle2 = 0.6 * (2 * place[1] - 1), 0.65 * (2 * place[2] - 1)
     radius, extent, weight, lesser = materialise(
         2.8 * jnp.exp(0.28 * size),
         3.0 * jnp.exp(0.35 * oedema),
