@@ -126,7 +126,7 @@ def draw(head: Head, folds: Float[Array, "k 2"], size: int, field_of_view: float
         size: pixels along a side.
         field_of_view: width of the image, mm; narrower than the head it shows one hemisphere up to the scalp.
     """
-    axis = ((np.arange(size) + 0.5) / size - 0.5) * field_of_view
+    axis = jnp.asarray(((np.arange(size) + 0.5) / size - 0.5) * field_of_view, jnp.float32)
     u = (axis + max(HEAD_MM - field_of_view / 2, 0.0) - head.shift[0]) / head.width
     v = (axis - head.shift[1]) / head.length
     across, down = jnp.abs(u), v[:, None]

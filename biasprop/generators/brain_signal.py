@@ -110,7 +110,8 @@ def sequence(names: tuple[str, ...], index: int | Int[Array, ""], echo_time: flo
 def relaxation_times(field_strength: float | Float[Array, ""]) -> tuple[Float[Array, " t"], Float[Array, " t"]]:
     """T1 and T2 of every tissue, ms, at a field strength in tesla."""
     weight = jnp.log2(jnp.asarray(field_strength, jnp.float32) / 1.5)
-    t1, t2 = (TISSUES[:, i] * jnp.exp(weight * np.log(TISSUES[:, i + 2] / TISSUES[:, i])) for i in (0, 1))
+    low, high = jnp.asarray(TISSUES[:, :2].T), jnp.asarray(TISSUES[:, 2:4].T)
+    t1, t2 = low * jnp.exp(weight * jnp.log(high / low))
     return t1, t2
 
 
@@ -136,8 +137,9 @@ def signals(
     repetition, echo, inverts, diffusion, fat = scan.sequence
     inversion = inversion_time(times[0][Tissue.CSF], repetition)
     recovered = 1 - inverts * 2 * jnp.exp(-inversion / t1) + (2 * inverts - 1) * jnp.exp(-repetition / t1)
-    kept = jnp.exp(-echo / t2 - diffusion * TISSUES[:, 5]) * jnp.where(np.arange(len(TISSUES)) == Tissue.FAT, fat, 1.0)
-    return TISSUES[:, 4] * relaxation.density * jnp.abs(recovered) * kept
+    density, coefficient = jnp.asarray(TISSUES[:, 4]), jnp.asarray(TISSUES[:, 5])
+    kept = jnp.exp(-echo / t2 - diffusion * coefficient) * jnp.where(np.arange(len(TISSUES)) == Tissue.FAT, fat, 1.0)
+    return density * relaxation.density * jnp.abs(recovered) * kept
 
 
 def brightest(names: tuple[str, ...], index: int | Int[Array, ""]) -> Float[Array, ""]:
