@@ -282,8 +282,8 @@ class BrainMRI(ImageGenerator):
             brain,
             cues,
             [
-                brain_lesions.metastasis(grid, draws.uniform[Latent.METASTASIS_PLACE], cues[0]),
-                brain_lesions.sclerosis(grid, draws.uniform[Latent.MS_PLACE], cues[1], head.ventricles),
+                brain_lesions.sclerosis(grid, draws.uniform[Latent.MS_PLACE], cues[0], head.ventricles),
+                brain_lesions.metastasis(grid, draws.uniform[Latent.METASTASIS_PLACE], cues[1]),
                 brain_lesions.infarct(grid, draws.uniform[Latent.STROKE_PLACE], cues[2], draws.outline),
             ],
         )
