@@ -18,7 +18,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int
 from pydantic import Field
 
 from biasprop import keys
@@ -31,23 +31,21 @@ from biasprop.generators import (
     brain_readings,
     brain_signal,
     canvas,
+    channelised_observer,
 )
 from biasprop.generators.brain_anatomy import Brain, Head
 from biasprop.generators.brain_lesions import Grid, Lesion
 from biasprop.generators.brain_patients import PATIENTS, Patients
 from biasprop.generators.brain_signal import TISSUES, Relaxation, Scan, Tissue
 from biasprop.generators.canvas import normal, normals, uniforms
-from biasprop.generators.channelised_observer import squared_distance
-from biasprop.generators.doses import matching_factors
 from biasprop.generators.images import ImageGenerator
+from biasprop.generators.laws import of_subgroup
 from biasprop.interfaces import Subjects
 from biasprop.nn.xla_barriers import barrier
 
 DISEASES = ("ms", "metastasis", "stroke")
 CUE_COUNT = 4
 """Cues of every disease."""
-PATIENTS_DRAWN = 16
-"""Number of drawn patients about which the linear model is built."""
 LEVEL = 0.5
 """Value in the image, before the random factor, of the brightest tissue at 1.5 T."""
 TEXTURE_MODES, TEXTURE_EXPONENT = 7, 2.5
@@ -126,8 +124,6 @@ class BrainMRI(ImageGenerator):
     """Sd of the logs of T1, T2 and proton density of grey and white matter between subjects."""
     intensity_sd: Annotated[float, Field(ge=0, le=1)] = 0.3
     """Sd of the log of the factor on all intensities between images, whose unit is arbitrary."""
-    observed_disease: Literal["ms", "metastasis", "stroke"] = "ms"
-    """Disease whose observer the mode ``calibrated`` matches."""
 
     channels: ClassVar[int] = 1
     diseases: ClassVar[tuple[str, ...]] = DISEASES
@@ -178,34 +174,21 @@ class BrainMRI(ImageGenerator):
         return float(ndtr(np.sqrt(energy / (1 + energy * self.severity_sd**2) / 2)))
 
     def linear_auc(self, subject: Subjects) -> float:
-        """AUC of a channelised observer of a disease in a linear model of the image
-        (:mod:`biasprop.generators.channelised_observer`), about :data:`PATIENTS_DRAWN` drawn patients.
+        """AUC of a channelised observer of the disease that the label states, in a linear model of the image
+        (:mod:`biasprop.generators.channelised_observer`).
 
-        The disease is the subject's, or ``observed_disease`` where it has none. Noise is taken as normal. The observer
-        knows age and sex, and where the lesions are.
+        Noise is taken as normal. The observer knows age and sex, and where the lesions are.
         """
-        from scipy.special import ndtr
+        full = subject._replace(disease=jnp.int32(self._disease(subject)), contrast=self._contrasts(subject))
+        return channelised_observer.mean_auc(self, full)
 
-        if subject.disease is None:
-            subject = subject._replace(disease=jnp.int32(DISEASES.index(self.observed_disease)))
-        drawn = keys.at_each(keys.stream(keys.replicate(0, 0), keys.Stream.TRUTH), jnp.arange(PATIENTS_DRAWN))
-        return float(np.mean(ndtr(np.sqrt(np.asarray(_squared_distances(self, subject, drawn), np.float64) / 2))))
-
-    def matching_contrasts(self) -> dict[str, float]:
-        """Contrasts of lesions at which channelised observers of ``observed_disease`` match.
+    def matching_contrasts(self) -> dict[str, dict[str, float]]:
+        """Contrasts at which channelised observers match, for every disease.
 
         Raises:
             ValueError: no contrasts make the subgroups equally hard.
         """
-        from scipy.special import ndtri
-
-        names = list(self.subgroups)
-
-        def z(name: str, contrast: float) -> float:
-            subject = Subjects(keys.replicate(0, 0), jnp.int32(names.index(name)), jnp.int32(0))
-            return float(np.sqrt(2) * ndtri(self.linear_auc(subject._replace(contrast=jnp.float32(contrast)))))
-
-        return matching_factors(z, names, "contrast")
+        return channelised_observer.matching_contrasts(self)
 
     def render(self, subject: Subjects) -> Float[Array, "h w 1"]:
         """The magnitude image in [0, 1]; what is brighter is clipped."""
@@ -237,6 +220,9 @@ class BrainMRI(ImageGenerator):
         """Index of the disease that the label is of."""
         return 0 if subject.disease is None else subject.disease
 
+    def _contrasts(self, subject: Subjects) -> Float[Array, " 3"]:
+        return jnp.ones(len(DISEASES)) if subject.contrast is None else subject.contrast
+
     def _draws(self, subject: Subjects) -> Draws:
         key = subject.key
         few = dict(zip(SHORT, normals(key, SHORT, 8), strict=True))
@@ -257,7 +243,7 @@ class BrainMRI(ImageGenerator):
 
     def _patients(self, subject: Subjects) -> Patients:
         """Levers of the subject's subgroup."""
-        return brain_patients.of_subgroup(list(self.subgroups.values()), subject.subgroup)
+        return of_subgroup(list(self.subgroups.values()), subject.subgroup)
 
     def _severities(self, subject: Subjects, draws: Draws) -> Float[Array, " 3"]:
         own = jnp.asarray(subject.mean_severity, jnp.float32)
@@ -278,15 +264,12 @@ class BrainMRI(ImageGenerator):
         brain = brain_anatomy.draw(head, draws.folds, self.size, self.field_of_view)
         both = self.field_of_view >= 2 * brain_anatomy.HEAD_MM
         grid = Grid(brain, head.width, head.length, self.field_of_view / self.size, both)
-        return (
-            brain,
-            cues,
-            [
-                brain_lesions.sclerosis(grid, draws.uniform[Latent.MS_PLACE], cues[0], head.ventricles),
-                brain_lesions.metastasis(grid, draws.uniform[Latent.METASTASIS_PLACE], cues[1]),
-                brain_lesions.infarct(grid, draws.uniform[Latent.STROKE_PLACE], cues[2], draws.outline),
-            ],
-        )
+        lesions = [
+            brain_lesions.sclerosis(grid, draws.uniform[Latent.MS_PLACE], cues[0], head.ventricles),
+            brain_lesions.metastasis(grid, draws.uniform[Latent.METASTASIS_PLACE], cues[1]),
+            brain_lesions.infarct(grid, draws.uniform[Latent.STROKE_PLACE], cues[2], draws.outline),
+        ]
+        return brain, cues, lesions
 
     def _relaxation(self, patients: Patients, draws: Draws) -> Relaxation:
         """Factors of the subject, and of the site, on the properties of grey and white matter."""
@@ -313,8 +296,7 @@ class BrainMRI(ImageGenerator):
             + signals[Tissue.WHITE] * brain.white
             + signals[Tissue.PLAQUE] * brain.hyperintense
         )
-        contrast = 1.0 if subject.contrast is None else subject.contrast
-        for lesion in lesions:
+        for lesion, contrast in zip(lesions, self._contrasts(subject), strict=True):
             signal = brain_lesions.mixed(signal, lesion, signals, contrast)
         uneven = canvas.gaussian_field(draws.texture, self.size, exponent=TEXTURE_EXPONENT)
         signal = signal * (1 + self.texture * uneven * brain.parenchyma)
@@ -335,19 +317,3 @@ class BrainMRI(ImageGenerator):
         """The image without noise, and the sd of its noise."""
         signal, noise, gain = self._signal(subject, draws)
         return gain * signal, gain * noise * jnp.ones_like(signal)
-
-
-@jax.jit
-def _squared_distances(generator: BrainMRI, subject: Subjects, drawn: Key[Array, " n"]) -> Float[Array, " n"]:
-    """``d'^2`` of the channelised observer about patients with these keys, in the circumstances of a subject."""
-
-    def about(key: Key[Array, ""]) -> Float[Array, ""]:
-        own = subject._replace(key=key)
-        draws = generator._draws(own)
-
-        def image(latents: Draws, severity: Float[Array, ""]) -> tuple[Float[Array, "h w"], Float[Array, "h w"]]:
-            return generator._without_noise(own._replace(label=severity), latents._replace(uniform=draws.uniform))
-
-        return squared_distance(image, draws._replace(uniform={}))
-
-    return jax.lax.map(about, drawn)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 from pydantic import Field
 
-from biasprop.component import Component, levers
+from biasprop.component import Component
 from biasprop.generators import brain_anatomy, canvas
 from biasprop.generators.brain_anatomy import Head
-from biasprop.generators.chest_patients import truncated_normal
+from biasprop.generators.laws import truncated_normal
 
 YOUNGEST, OLDEST = 18.0, 90.0
 """Ages, years; the myelination of children is not modelled."""
@@ -57,14 +56,6 @@ class Patients(Component):
     """Range of the receiver's sensitivity over the image: .2 is .90 to 1.10."""
     gain: Annotated[float, Field(ge=-1, le=1)] = 0.0
     """Log of the site's factor on all intensities, whose unit is arbitrary."""
-
-
-def of_subgroup(levels: Sequence[Patients], subgroup: Int[Array, ""]) -> Patients:
-    """The levers of one subgroup, which may be traced; without its sequence, which is no number."""
-    names = levers(Patients)
-    values = {name: jnp.stack([jnp.asarray(getattr(p, name), jnp.float32) for p in levels]) for name in names}
-    chosen = {name: value[subgroup] for name, value in values.items()}
-    return Patients.model_construct(None, **chosen)
 
 
 def head(patients: Patients, ranks: Float[Array, " 8"], chances: Float[Array, " 2"]) -> Head:
