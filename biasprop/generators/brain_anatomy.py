@@ -30,6 +30,8 @@ FOLD_ORDERS = (13, 17, 21, 25, 29, 33)
 """Waves of the cortex around the brain; sulci are where their sum is low."""
 CORTEX, SULCUS = 0.06, 0.075
 """Depth of the cortex below a crown, and deeper per unit of the waves' sum, relative to the radius."""
+SEPTUM = 0.024
+"""Least thickness of the tissue between the lateral ventricles, units."""
 SKULL, SCALP, AIR = 1.03, 1.10, 1.19
 """Inner surfaces of bone, of scalp, and of air around the head, relative to the inside of the skull."""
 
@@ -152,7 +154,8 @@ def draw(head: Head, folds: Float[Array, "k 2"], size: int, field_of_view: float
     insula = sigmoid(steep * (across - 0.42)) * jnp.exp(-((course / (gap + 0.055)) ** 4))
     centre, half = _ventricle(jnp.clip(v, -0.34, 0.34), head.ventricles)
     within = sigmoid(steep * (0.34 - jnp.abs(down)))
-    ventricle = sigmoid(sharp * (half[:, None] - jnp.abs(across - centre[:, None]))) * within
+    inner = jnp.maximum(centre - half, SEPTUM / 2)[:, None]
+    ventricle = sigmoid(sharp * (across - inner)) * sigmoid(sharp * ((centre + half)[:, None] - across)) * within
     deep = 1 - ((across - 0.25) / 0.085) ** 2 - ((down - 0.02) / 0.18) ** 2
     caudate = 1 - ((across - centre[:, None] - half[:, None] - 0.035) / 0.04) ** 2 - ((down + 0.20) / 0.11) ** 2
     nuclei = jnp.maximum(sigmoid(12 * deep), sigmoid(6 * caudate))
@@ -200,7 +203,8 @@ def _ventricle(
 ) -> tuple[Float[Array, "*s"], Float[Array, "*s"]]:
     """Distance of the middle of a lateral ventricle from the midline, and half its width, units."""
     centre = 0.062 + 0.22 * jnp.maximum(jnp.abs(v), 1e-3) ** 1.5
-    half = 0.052 * ventricles * (1 - 0.45 * (v / 0.33) ** 2)
+    blunt = jnp.sqrt(jnp.maximum(1 - (v / 0.36) ** 6, 0.05))  # the horns are round
+    half = 0.052 * ventricles * (1 - 0.45 * (v / 0.33) ** 2) * blunt
     return centre, half
 
 

@@ -75,7 +75,7 @@ def metastasis(grid: Grid, place: Float[Array, " 4"], cues: Float[Array, " 4"]) 
     side, other = grid.side(place[0]), grid.side(place[3])
     angle, angle2 = 0.6 * (2 * place[1] - 1), 0.65 * (2 * place[2] - 1)
     radius, extent, weight, lesser = materialise(
-        2.8 * jnp.exp(0.28 * size),
+        2.3 * jnp.exp(0.40 * size),
         3.0 * jnp.exp(0.35 * oedema),
         jnp.minimum(0.50 * jnp.exp(0.30 * oedema), 0.9),
         0.65 * sigmoid(1.4 * (second - 1.2)),
@@ -92,7 +92,7 @@ def metastasis(grid: Grid, place: Float[Array, " 4"], cues: Float[Array, " 4"]) 
 
 def contrast_agent(cues: Float[Array, " 4"]) -> Float[Array, ""]:
     """Concentration of contrast agent in the rim of a metastasis, mM, from its cues."""
-    return jnp.minimum(0.22 * jnp.exp(0.30 * cues[2]), 1.0)
+    return jnp.minimum(0.17 * jnp.exp(0.40 * cues[2]), 1.0)
 
 
 def sclerosis(grid: Grid, place: Float[Array, "n 4"], cues: Float[Array, " 4"], ventricles: Float[Array, ""]) -> Lesion:
