@@ -117,6 +117,8 @@ def test_relaxation_times_at_3_tesla_are_those_of_the_table() -> None:
     t1, t2 = (np.asarray(times) for times in brain_signal.relaxation_times(3.0))
     assert t1[[Tissue.GREY, Tissue.WHITE]] == pytest.approx([1331, 832], rel=1e-3)
     assert t2[[Tissue.GREY, Tissue.WHITE]] == pytest.approx([90, 75], rel=1e-3)
+    between, _ = brain_signal.relaxation_times(np.sqrt(1.5 * 3.0))  # a power of the field strength
+    assert float(between[Tissue.GREY]) == pytest.approx(np.sqrt(833 * 1331), rel=1e-3)
 
 
 def test_ratios_of_tissues_in_the_image_are_those_of_their_signals() -> None:
@@ -242,6 +244,21 @@ def test_ventricles_follow_one_law() -> None:
     assert width[3] / width[2] == pytest.approx(1.5, abs=0.05)
 
 
+def test_hyperintensities_begin_at_45_years_and_are_a_seventh_larger_in_women() -> None:
+    man, woman = (np.asarray(brain_anatomy.hyperintensity(jnp.asarray([45.0, 80.0]), sex, 0.0)) for sex in (0.0, 1.0))
+    assert man[0] == woman[0] == 0
+    assert woman[1] / man[1] == pytest.approx(1.15, rel=1e-3)
+
+
+def test_the_septum_between_the_ventricles_of_the_old_stays() -> None:
+    level = ADULT | {"age_mean": 85.0, "age_sd": 0.0}
+    generator = BrainMRI.model_validate({"size": 216, "field_of_view": 216, "subgroups": {"a": level, "b": level}})
+    drawn = jax.tree.map(np.asarray, _fractions(generator, subjects(8)))
+    middle = drawn.ventricle[:, 98:118]
+    across = np.abs(drawn.u)[:, None, :] + np.zeros_like(middle)
+    assert middle[across < 0.008].mean() < 0.5 < 0.9 < middle[(across > 0.04) & (across < 0.10)].mean()
+
+
 def test_fractions_are_a_partition_of_the_head() -> None:
     _, fractions = healthy()
     parts = np.stack([fractions.fluid, fractions.grey, fractions.white, fractions.hyperintense, fractions.fat])
@@ -255,7 +272,10 @@ def test_fractions_are_a_partition_of_the_head() -> None:
 @pytest.mark.parametrize("disease", DISEASES)
 def test_no_cue_decides_alone_and_all_together_do_not_reach_the_ceiling(disease: str) -> None:
     generator, who = scanner(), subjects(8000)._replace(disease=jnp.full(8000, DISEASES.index(disease)))
-    cues = np.asarray(_cues(generator, who))[:, DISEASES.index(disease)]
+    all_cues = np.asarray(_cues(generator, who))
+    others = np.delete(all_cues, DISEASES.index(disease), axis=1)
+    assert others.mean() == pytest.approx(0.05 * generator.loading, abs=0.025)  # each is present with P .05
+    cues = all_cues[:, DISEASES.index(disease)]
     assert all(0.55 < auc(who.label, cue) < 0.80 for cue in cues.T)
     known = generator.informed_auc(Subjects(who.key[0], jnp.int32(0), jnp.int32(0)))
     assert 0.90 <= known <= 0.97
@@ -272,6 +292,58 @@ def test_twins_of_other_sequences_are_one_head_with_one_lesion(disease: str) -> 
         assert same(first, [np.asarray(f(generator, twin)) for f in (_masks, _latents)])
         drawn.append(np.asarray(rendered(generator, twin)))
         assert all(np.abs(drawn[-1] - other).max() > 0.05 for other in drawn[:-1])
+
+
+def test_twins_of_other_scanners_are_one_head_with_one_lesion() -> None:
+    """Scanners differ in the image alone; the gain is a factor on it."""
+    other = {"field_strength": 3.0, "noise": 0.02, "nonuniformity": 0.4, "echo_time": 1.2, "white_matter_t1": 0.9}
+    plain = ADULT | SHARP
+    levels = {"a": plain, "gain": plain | {"gain": -0.5}, "other": ADULT | other}
+    generator, who = BrainMRI.model_validate({"subgroups": levels} | PLAIN), people("metastasis")
+    first = [np.asarray(f(generator, who)) for f in (_masks, _latents)]
+    assert all(same(first, [np.asarray(f(generator, twins(who, g))) for f in (_masks, _latents)]) for g in (1, 2))
+    drawn = [np.asarray(rendered(generator, twins(who, g)), np.float64) for g in range(3)]
+    unclipped = (drawn[0] < 1) & (drawn[0] > 0.01)
+    assert drawn[1][unclipped] / drawn[0][unclipped] == pytest.approx(np.exp(-0.5), rel=1e-4)
+    assert np.abs(drawn[2] - drawn[0]).max() > 0.05
+
+
+def test_sizes_of_metastases_are_in_mm_and_those_of_infarcts_relative_to_the_brain() -> None:
+    levels = {"man": ADULT | {"female": 0.0}, "woman": ADULT | {"female": 1.0}}
+    generator = BrainMRI.model_validate({"subgroups": levels} | PLAIN)
+    for disease, ratio in (("metastasis", 1.0), ("ms", 1.0), ("stroke", (1289 / 1469) ** (2 / 3))):
+        man, woman = (np.asarray(_masks(generator, people(disease, 1, g))).sum(axis=(1, 2)) for g in (0, 1))
+        assert np.median(woman / man) == pytest.approx(ratio, abs=0.04), disease
+
+
+def test_an_infarct_lies_in_the_territory_of_the_middle_cerebral_artery() -> None:
+    """Lateral, from the front horn to the back horn of the ventricle."""
+    generator = scanner(SHARP, **PLAIN)
+    who = people("stroke", 1)
+    cover, fractions = np.asarray(_masks(generator, who)), jax.tree.map(np.asarray, _fractions(generator, who))
+    total = cover.sum(axis=(1, 2))
+    u = (cover * fractions.u[:, None, :]).sum(axis=(1, 2)) / total
+    v = (cover * fractions.v[:, :, None]).sum(axis=(1, 2)) / total
+    assert np.quantile(u, 0.1) > 0.25 and np.quantile(u, 0.9) < 0.65
+    assert np.quantile(np.abs(v), 0.9) < 0.45
+
+
+@jax.jit
+def _white_matter_t1(generator: BrainMRI, who: Subjects) -> jax.Array:
+    def one(subject: Subjects) -> jax.Array:
+        return generator._relaxation(generator._patients(subject), generator._draws(subject)).t1[Tissue.WHITE]
+
+    return jax.vmap(one)(who)
+
+
+def test_subjects_differ_in_relaxation_and_tissue_has_a_texture() -> None:
+    factors = np.asarray(_white_matter_t1(scanner(), subjects(2000)))
+    assert np.log(factors).std() == pytest.approx(0.03, rel=0.08)
+    who, (plain, fractions) = people(label=0, contrast=0.0), healthy()
+    ratio = np.asarray(rendered(scanner(SHARP, **PLAIN | {"texture": 0.04}), who))[..., 0] / np.maximum(plain[0], 1e-3)
+    tissue = fractions.parenchyma > 0.999
+    assert np.sqrt(((ratio[tissue] - 1) ** 2).mean()) == pytest.approx(0.04, rel=0.25)
+    assert np.abs(ratio[fractions.parenchyma < 1e-4] - 1)[plain[0][fractions.parenchyma < 1e-4] > 0.01].max() < 1e-3
 
 
 BRIGHTER = {
