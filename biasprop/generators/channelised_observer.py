@@ -21,10 +21,55 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
+
+from biasprop import keys
+from biasprop.generators.doses import matching_factors
+from biasprop.interfaces import Subjects
 
 CHANNEL_MODES = 7
 """Cosines along each axis."""
+PATIENTS_DRAWN = 16
+"""Number of drawn patients about which the linear model is built."""
+
+
+def mean_auc(generator: Any, subject: Subjects) -> float:
+    """AUC of the observer of the disease that the label states, mean over :data:`PATIENTS_DRAWN` drawn patients.
+
+    Args:
+        generator: with ``_draws(subject)``, a named tuple of standard normals and ``uniform``, which the observer
+            knows; and ``_without_noise(subject, draws)``, the mean image and the sd of its noise.
+        subject: circumstances; its key is not used, and its disease and contrasts are stated.
+    """
+    from scipy.special import ndtr
+
+    drawn = keys.at_each(keys.stream(keys.replicate(0, 0), keys.Stream.TRUTH), jnp.arange(PATIENTS_DRAWN))
+    return float(np.mean(ndtr(np.sqrt(np.asarray(_squared_distances(generator, subject, drawn), np.float64) / 2))))
+
+
+def matching_contrasts(generator: Any) -> dict[str, dict[str, float]]:
+    """Contrasts at which the generator's ``linear_auc`` is the same in all subgroups, for every disease.
+
+    One at a time, with the others at the contrasts found so far, because each is part of the background of the others;
+    in two rounds, after which AUCs agree within .001.
+
+    Raises:
+        ValueError: no contrasts make the subgroups equally hard.
+    """
+    from scipy.special import ndtri
+
+    names, diseases = list(generator.subgroups), generator.diseases
+    found = {disease: dict.fromkeys(names, 1.0) for disease in diseases}
+
+    def z(disease: str, name: str, contrast: float) -> float:
+        index = jnp.int32(diseases.index(disease))
+        own = jnp.asarray([contrast if other == disease else found[other][name] for other in diseases])
+        about = Subjects(keys.replicate(0, 0), jnp.int32(names.index(name)), jnp.int32(0))
+        return float(np.sqrt(2) * ndtri(generator.linear_auc(about._replace(disease=index, contrast=own))))
+
+    for disease in 2 * diseases:
+        found[disease] = matching_factors(functools.partial(z, disease), names, "contrast")
+    return found
 
 
 @functools.cache
@@ -61,3 +106,19 @@ def squared_distance(
     signal = outputs(flat, 1.0) - outputs(flat, 0.0)
     covariance = slopes @ slopes.T + (channels * sd.ravel() ** 2) @ channels.T
     return signal @ jnp.linalg.solve(covariance, signal)
+
+
+@jax.jit
+def _squared_distances(generator: Any, subject: Subjects, drawn: Key[Array, " n"]) -> Float[Array, " n"]:
+    """``d'^2`` about patients with these keys, in the circumstances of a subject."""
+
+    def about(key: Key[Array, ""]) -> Float[Array, ""]:
+        own = subject._replace(key=key)
+        draws = generator._draws(own)
+
+        def image(latents: Any, severity: Float[Array, ""]) -> tuple[Float[Array, "h w"], Float[Array, "h w"]]:
+            return generator._without_noise(own._replace(label=severity), latents._replace(uniform=draws.uniform))
+
+        return squared_distance(image, draws._replace(uniform={}))
+
+    return jax.lax.map(about, drawn)

@@ -16,23 +16,28 @@ import enum
 import functools
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.nn import sigmoid
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int
 from pydantic import Field
 
-from biasprop import keys
 from biasprop.component import Preset
-from biasprop.generators import canvas, chest_acquisition, chest_anatomy, chest_lesions, chest_patients, chest_readings
+from biasprop.generators import (
+    canvas,
+    channelised_observer,
+    chest_acquisition,
+    chest_anatomy,
+    chest_lesions,
+    chest_patients,
+    chest_readings,
+)
 from biasprop.generators.canvas import normal, normals, uniforms
-from biasprop.generators.channelised_observer import squared_distance
 from biasprop.generators.chest_anatomy import Anatomy, Body
 from biasprop.generators.chest_lesions import Lesion, Place
 from biasprop.generators.chest_patients import PATIENTS, Patients
-from biasprop.generators.doses import matching_factors
 from biasprop.generators.images import ImageGenerator
+from biasprop.generators.laws import of_subgroup
 from biasprop.interfaces import Subjects
 from biasprop.nn.xla_barriers import barrier
 
@@ -41,9 +46,6 @@ OPACITIES = (0, 2, 3)
 """Those of the diseases that are opacities, not anatomy."""
 CUE_COUNT = 4
 """Cues of every disease."""
-
-PATIENTS_DRAWN = 16
-"""Number of drawn patients about which the linear model is built."""
 
 CENTRE = -0.6
 """Attenuation, relative to the mean over the chest, that the look-up table maps to mid grey."""
@@ -194,40 +196,21 @@ class ChestFilm(ImageGenerator):
 
     def linear_auc(self, subject: Subjects) -> float:
         """AUC of a channelised observer of the disease that the label states, in a linear model of the film
-        (:mod:`biasprop.generators.channelised_observer`), about :data:`PATIENTS_DRAWN` drawn patients.
+        (:mod:`biasprop.generators.channelised_observer`).
 
         The model is linear in log intensity, before the look-up table. The observer knows age, sex and projection, and
         where the lesions are.
         """
-        from scipy.special import ndtr
-
-        drawn = keys.at_each(keys.stream(keys.replicate(0, 0), keys.Stream.TRUTH), jnp.arange(PATIENTS_DRAWN))
         full = subject._replace(disease=jnp.int32(self._disease(subject)), contrast=self._contrasts(subject))
-        return float(np.mean(ndtr(np.sqrt(np.asarray(_squared_distances(self, full, drawn), np.float64) / 2))))
+        return channelised_observer.mean_auc(self, full)
 
     def matching_contrasts(self) -> dict[str, dict[str, float]]:
         """Contrasts at which channelised observers match, for every disease.
 
-        One at a time, with the others at the contrasts found so far, because each is part of the background of the
-        others; in two rounds, after which AUCs agree within .001.
-
         Raises:
             ValueError: no contrasts make the subgroups equally hard.
         """
-        from scipy.special import ndtri
-
-        names = list(self.subgroups)
-        found = {disease: dict.fromkeys(names, 1.0) for disease in DISEASES}
-
-        def z(disease: str, name: str, contrast: float) -> float:
-            index = jnp.int32(DISEASES.index(disease))
-            own = jnp.asarray([contrast if other == disease else found[other][name] for other in DISEASES])
-            about = Subjects(keys.replicate(0, 0), jnp.int32(names.index(name)), jnp.int32(0))
-            return float(np.sqrt(2) * ndtri(self.linear_auc(about._replace(disease=index, contrast=own))))
-
-        for disease in 2 * DISEASES:
-            found[disease] = matching_factors(functools.partial(z, disease), names, "contrast")
-        return found
+        return channelised_observer.matching_contrasts(self)
 
     def render(self, subject: Subjects) -> Float[Array, "h w 1"]:
         """The film as code values in (0, 1)."""
@@ -282,7 +265,7 @@ class ChestFilm(ImageGenerator):
 
     def _site(self, subject: Subjects) -> Patients:
         """Levers of the subject's subgroup."""
-        return chest_patients.of_subgroup(list(self.subgroups.values()), subject.subgroup)
+        return of_subgroup(list(self.subgroups.values()), subject.subgroup)
 
     def _severities(self, subject: Subjects, draws: Draws, late: float | Float[Array, ""]) -> Float[Array, " 4"]:
         """Severity of every disease; in the diseased it is greater by the fraction ``late``."""
@@ -370,19 +353,3 @@ class ChestFilm(ImageGenerator):
             return 0.0
         draws = canvas.uniform(subject.key, Latent.SIDE_MARKER, (3,))
         return chest_acquisition.side_marker(self.size, draws, self.side_marker_density)
-
-
-@jax.jit
-def _squared_distances(generator: ChestFilm, subject: Subjects, drawn: Key[Array, " n"]) -> Float[Array, " n"]:
-    """``d'^2`` of the channelised observer about patients with these keys, in the circumstances of a subject."""
-
-    def about(key: Key[Array, ""]) -> Float[Array, ""]:
-        own = subject._replace(key=key)
-        draws = generator._draws(own)
-
-        def image(latents: Draws, severity: Float[Array, ""]) -> tuple[Float[Array, "h w"], Float[Array, "h w"]]:
-            return generator._without_noise(own._replace(label=severity), latents._replace(uniform=draws.uniform))
-
-        return squared_distance(image, draws._replace(uniform={}))
-
-    return jax.lax.map(about, drawn)
