@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from biasprop import load_study
-from biasprop.generators import canvas, chest_anatomy, laws
+from biasprop.generators import canvas, chest_anatomy, chest_patients, laws
 from biasprop.generators.chest_film import DISEASES, ChestFilm
 from biasprop.interfaces import Subjects
 from tests.members import auc, images, latents, masks, measured, same, subjects, twins
