@@ -18,6 +18,7 @@ new member. Shared by generators: :mod:`.canvas` (drawing primitives).
 """
 
 from biasprop.component import Component
+from biasprop.generators.chest_ct import ChestCT
 from biasprop.generators.chest_film import ChestFilm
 from biasprop.generators.dermoscopy import Dermoscopy
 from biasprop.generators.feature_vector import FeatureVector
@@ -28,4 +29,5 @@ GENERATORS: dict[str, type[Component]] = {
     "gaussian": Gaussian,
     "feature_vector": FeatureVector,
     "chest_film": ChestFilm,
+    "chest_ct": ChestCT,
 }

@@ -33,6 +33,7 @@ from biasprop.generators.chest_lesions import Lesion, Place
 from biasprop.generators.chest_patients import PATIENTS, Patients
 from biasprop.generators.doses import matching_factors
 from biasprop.generators.images import ImageGenerator
+from biasprop.generators.laws import of_subgroup
 from biasprop.interfaces import Subjects
 from biasprop.nn.xla_barriers import barrier
 
@@ -269,7 +270,7 @@ class ChestFilm(ImageGenerator):
 
     def _site(self, subject: Subjects) -> Patients:
         """Levers of the subject's subgroup."""
-        return chest_patients.of_subgroup(list(self.subgroups.values()), subject.subgroup)
+        return of_subgroup(list(self.subgroups.values()), subject.subgroup)
 
     def _severities(self, subject: Subjects, draws: Draws, late: float | Float[Array, ""]) -> Float[Array, " 4"]:
         """Severity of every disease; in the diseased it is greater by the fraction ``late``."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 from pydantic import Field
 
 from biasprop.component import Component
 from biasprop.generators import canvas, chest_anatomy
 from biasprop.generators.chest_anatomy import Body
+from biasprop.generators.laws import truncated_normal
 
 BREAST_CM, THYMUS_SHARE = 4.0, 0.6
 """Median thickness of a breast, cm (log-normal, sd .35), and share of infants with a thymic sail."""
@@ -75,12 +74,6 @@ class Patients(Component):
         return jnp.maximum(asked, SUPINE_BELOW_3_YEARS * (age < 3))
 
 
-def of_subgroup(levels: Sequence[Patients], subgroup: Int[Array, ""]) -> Patients:
-    """The levers of one subgroup, which may be traced."""
-    values = {n: jnp.stack([jnp.asarray(getattr(p, n), jnp.float32) for p in levels]) for n in Patients.model_fields}
-    return Patients.model_construct(None, **{name: value[subgroup] for name, value in values.items()})
-
-
 def body(
     patients: Patients,
     normals: Float[Array, " 8"],
@@ -120,13 +113,3 @@ def body(
     }
     values = canvas.materialise(*scalars.values(), 0.02 * right, 0.02 * down)
     return Body(**dict(zip(scalars, values, strict=False)), shift=values[-2:])
-
-
-def truncated_normal(
-    mean: float | Float[Array, ""], sd: float | Float[Array, ""], low: float, high: float, quantile: Float[Array, ""]
-) -> Float[Array, ""]:
-    """The value at a quantile in [0, 1) of a normal law that is truncated to a range."""
-    spread = jnp.maximum(sd, 1e-3)
-    below, above = (jax.scipy.stats.norm.cdf((bound - mean) / spread) for bound in (low, high))
-    p = jnp.clip(below + quantile * (above - below), 1e-6, 1 - 1e-6)
-    return jnp.clip(mean + spread * jax.scipy.special.ndtri(p), low, high)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from biasprop import load_study
-from biasprop.generators import canvas, chest_anatomy, chest_patients
+from biasprop.generators import canvas, chest_anatomy, laws
 from biasprop.generators.chest_film import DISEASES, ChestFilm
 from biasprop.interfaces import Subjects
 from tests.members import auc, images, latents, masks, measured, same, subjects, twins
@@ -104,8 +104,7 @@ def test_the_thorax_is_as_wide_as_at_that_age() -> None:
 def test_age_follows_its_law_within_the_range_of_life() -> None:
     quantile = (jnp.arange(1000.0) + 0.5) / 1000
     middle, newborn = (
-        np.asarray(jax.vmap(lambda q, m=m: chest_patients.truncated_normal(m, 8.0, 0.0, 90.0, q))(quantile))
-        for m in (45.0, 0.0)
+        np.asarray(jax.vmap(lambda q, m=m: laws.truncated_normal(m, 8.0, 0.0, 90.0, q))(quantile)) for m in (45.0, 0.0)
     )
     assert middle.mean() == pytest.approx(45, abs=0.05) and middle.std() == pytest.approx(8, rel=0.02)
     assert newborn.min() >= 0 and newborn.mean() == pytest.approx(8 * np.sqrt(2 / np.pi), rel=0.01)
