@@ -156,7 +156,7 @@ def draw(
     distance = jnp.sqrt(square)
     outline = radius * (1 + rough * canvas.harmonics(u / distance, v / distance, waves, LOWEST_ORDER))
     thin = thickness / grown
-    soft = jnp.maximum(thin, jnp.where(subsolid == 0, 0, 1.2 * radius))
+    soft = jnp.maximum(thin, jnp.where(subsolid == 0, 0.0, 1.6 * radius))
     bulk = filled(jnp.maximum(outline, 0.2 * radius), square, soft)
     cover = barrier(jnp.maximum(bulk, _spicules(draws.spicules, u, v, radius, length, thin)))
     inner = filled(core * radius, square, thin)

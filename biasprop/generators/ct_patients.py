@@ -15,7 +15,7 @@ from biasprop.generators import canvas
 from biasprop.generators.ct_scanner import REFERENCE_DIAMETER, SCANNERS, Scanner
 from biasprop.generators.laws import truncated_normal
 
-LUNG_HU, LUNG_SD_HU, LUNG_HU_PER_YEAR = -870.0, 25.0, -0.6
+LUNG_HU, LUNG_SD_HU, LUNG_HU_PER_YEAR = -870.0, 25.0, -1.0
 """Mean of inspired lung at 60 years, its sd between scans, and its change per year of age, HU."""
 LOW_ATTENUATION, LOW_ATTENUATION_LOG_SD = 1.1, 1.2
 """Median percentage of lung below -950 HU in healthy never-smokers (published quartiles .5 and 2.5), and sd of
@@ -42,7 +42,7 @@ class Patients(Scanner):
 
     age_mean: Annotated[float, Field(ge=18, le=90)] = 62.0
     """Mean age in years, before truncation to 18 to 90."""
-    age_sd: Annotated[float, Field(ge=0, le=30)] = 9.0
+    age_sd: Annotated[float, Field(ge=0, le=40)] = 9.0
     """Sd of age in years, before truncation."""
     female: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Share of women."""
