@@ -30,7 +30,7 @@ from biasprop.generators.canvas import normal, normals, uniform, uniforms
 from biasprop.generators.channelised_observer import squared_distance
 from biasprop.generators.ct_anatomy import Anatomy, AnatomyDraws
 from biasprop.generators.ct_nodule import NoduleDraws
-from biasprop.generators.ct_patients import PATIENTS, Body, Patients
+from biasprop.generators.ct_patients import PATIENTS, Body, CTPatients
 from biasprop.generators.doses import matching_factors
 from biasprop.generators.images import ImageGenerator
 from biasprop.generators.laws import of_subgroup
@@ -103,7 +103,7 @@ class ChestCT(ImageGenerator):
     """Pixels along a side; must be a multiple of the encoder's patch."""
     field_of_view: Annotated[float, Field(ge=30, le=120)] = 45.0
     """Width of the view, mm."""
-    subgroups: Annotated[dict[str, Annotated[Patients, Preset(PATIENTS)]], Field(min_length=2)]
+    subgroups: Annotated[dict[str, Annotated[CTPatients, Preset(PATIENTS)]], Field(min_length=2)]
     """Name -> patients and their scanner, or the name of a preset; a table with ``kind`` is a preset of which some keys
     are set."""
     severity_sd: Annotated[float, Field(ge=0, le=2)] = 0.2
@@ -249,7 +249,7 @@ class ChestCT(ImageGenerator):
             chances,
         )
 
-    def _patients(self, subject: Subjects) -> Patients:
+    def _patients(self, subject: Subjects) -> CTPatients:
         """Levers of the subject's subgroup."""
         return of_subgroup(list(self.subgroups.values()), subject.subgroup)
 

@@ -37,7 +37,7 @@ PATIENTS: dict[str, dict[str, float]] = {
 """Preset -> levers, of patients or of a scanner."""
 
 
-class Patients(Scanner):
+class CTPatients(Scanner):
     """Patients of one subgroup and how they are scanned."""
 
     age_mean: Annotated[float, Field(ge=18, le=90)] = 62.0
@@ -73,7 +73,7 @@ class Body(NamedTuple):
 
 
 def body(
-    patients: Patients, normals: Float[Array, " 8"], chances: Float[Array, " 3"], breath: Float[Array, ""]
+    patients: CTPatients, normals: Float[Array, " 8"], chances: Float[Array, " 3"], breath: Float[Array, ""]
 ) -> Body:
     """One patient during one scan.
 

@@ -14,13 +14,17 @@ def measure(image: Float[Array, "h w"], mask: Float[Array, "h w"]) -> dict[str, 
         mask: cover of the nodule; it locates the nodule and carries no cue values.
 
     Returns:
-        ``lung`` (median outside the nodule), ``emphysema`` (median minus fifth percentile), ``latitude`` (code values
-        between the median and the brightest pixels), ``noise`` (sd), ``grain`` (correlation of neighbouring pixels of
-        the noise), ``nodule`` (sum over the mask of what is brighter than lung) and ``density`` (its mean). All but
-        ``grain`` are in code values.
+        ``lung`` (its median outside the nodule), ``emphysema`` (median of lung minus fifth percentile), ``latitude``
+        (code values between lung and the brightest pixels), ``noise`` (sd), ``grain`` (correlation of neighbouring
+        pixels of the noise), ``nodule`` (sum over the mask of what is brighter than lung) and ``density`` (its mean).
+        All but ``grain`` are in code values.
     """
     outside = jnp.where(mask < 0.05, image, jnp.nan)
-    lung, dark, bright = jnp.nanquantile(outside, jnp.asarray([0.5, 0.05, 0.98]))
+    darkest, bright = jnp.nanquantile(outside, jnp.asarray([0.02, 0.98]))
+    # a chest wall may fill more than half of the view
+    lung, dark = jnp.nanquantile(
+        jnp.where(outside < (darkest + bright) / 2, outside, jnp.nan), jnp.asarray([0.5, 0.05])
+    )
     mixed = (image[:-1, :-1] - image[:-1, 1:] - image[1:, :-1] + image[1:, 1:]) / 2
     small = jnp.median(jnp.abs(mixed)) / 0.6745
     quiet = jnp.exp(-((mixed / jnp.maximum(4 * small, 1e-4)) ** 2))  # leaves out outlines
