@@ -66,7 +66,7 @@ class Latent(enum.IntEnum):
     NOISE = 17
 
 
-SHORT = (*(Latent.BODY, Latent.SEVERITY, Latent.CUES, Latent.SHAPE, Latent.OUTLINE, Latent.DOUBLING),)
+SHORT = (Latent.BODY, Latent.SEVERITY, Latent.CUES, Latent.SHAPE, Latent.OUTLINE, Latent.DOUBLING)
 """Latents of at most eight normals, drawn in one call."""
 UNIFORM = (Latent.AGE, Latent.SEX, Latent.SMOKING, Latent.PLACE, Latent.DIRECTION, Latent.WALL)
 """Latents of at most eight uniforms, drawn in one call."""
