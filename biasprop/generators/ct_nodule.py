@@ -29,7 +29,7 @@ GROUND_GLASS_HU, INVASIVE_HU = -675.0, -562.0
 next to being part-solid (that of invasive ones)."""
 SPICULATED, SPICULE_MM, SPICULE_SLOPE, LONGEST_SPICULE = 1.28, 3.0, 0.8, 9.0
 """Value of the spiculation cue at which the longest spicules are 3 mm, change of the log length per unit of it, and
-greatest length, mm. At most 10 % of benign and 45 % of malignant nodules are beyond it."""
+greatest length, mm. Some 10 % of benign and 45 % of malignant nodules are beyond it."""
 SPICULES, SPICULE_RADIUS = 8, 0.6
 """Number of spicules, and radius at the margin of the nodule, mm."""
 OUTLINE_ORDERS, LOWEST_ORDER = 4, 3

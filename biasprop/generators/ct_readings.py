@@ -14,28 +14,27 @@ def measure(image: Float[Array, "h w"], mask: Float[Array, "h w"]) -> dict[str, 
         mask: cover of the nodule; it locates the nodule and carries no cue values.
 
     Returns:
-        ``lung`` (its median outside the nodule), ``emphysema`` (median of lung minus fifth percentile), ``latitude``
-        (code values between lung and the brightest pixels), ``noise`` (sd), ``grain`` (correlation of neighbouring
-        pixels of the noise), ``nodule`` (sum over the mask of what is brighter than lung) and ``density`` (its mean).
-        All but ``grain`` are in code values.
+        ``lung`` (its median outside the nodule), ``emphysema`` (mean of how much darker lung is than that), ``latitude``
+        (code values between lung and the brightest pixels), ``noise`` (sd within lung), ``grain`` (correlation of
+        neighbouring pixels of the noise), ``nodule`` (sum over the mask of what is brighter than lung) and ``density``
+        (its mean). All but ``grain`` are in code values.
     """
     outside = jnp.where(mask < 0.05, image, jnp.nan)
-    darkest, bright = jnp.nanquantile(outside, jnp.asarray([0.02, 0.98]))
-    # a chest wall may fill more than half of the view
-    lung, dark = jnp.nanquantile(
-        jnp.where(outside < (darkest + bright) / 2, outside, jnp.nan), jnp.asarray([0.5, 0.05])
-    )
-    mixed = (image[:-1, :-1] - image[:-1, 1:] - image[1:, :-1] + image[1:, 1:]) / 2
-    small = jnp.median(jnp.abs(mixed)) / 0.6745
-    quiet = jnp.exp(-((mixed / jnp.maximum(4 * small, 1e-4)) ** 2))  # leaves out outlines
-    product = quiet[:, 1:] * quiet[:, :-1] * mixed[:, 1:] * mixed[:, :-1]
+    darkest, brightest = jnp.nanquantile(outside, jnp.asarray([0.02, 0.98]))
+    # the chest wall may fill more than half of the view, and its edge is steeper than any noise
+    parenchyma = jnp.where(outside < (darkest + brightest) / 2, outside, jnp.nan)
+    lung = jnp.nanmedian(parenchyma)
+    x = parenchyma
+    mixed = (x[:-1, :-1] - x[:-1, 1:] - x[1:, :-1] + x[1:, 1:]) / 2  # as canvas.noise_sd; NaN beside what is not lung
+    noise = jnp.nan_to_num(jnp.nanmedian(jnp.abs(mixed)) / 0.6745)
+    within = jnp.where(jnp.abs(mixed) < 4 * noise, mixed, 0.0)
     excess = mask * (image - lung)
     return {
         "lung": lung,
-        "emphysema": lung - dark,
-        "latitude": bright - lung,
-        "noise": small,
-        "grain": jnp.mean(product) / jnp.maximum(jnp.mean((quiet * mixed) ** 2), 1e-8),
+        "emphysema": jnp.nanmean(jnp.maximum(lung - parenchyma, 0)),
+        "latitude": brightest - lung,
+        "noise": noise,
+        "grain": jnp.sum(within[:, 1:] * within[:, :-1]) / jnp.maximum(jnp.sum(within**2), 1e-8),
         "nodule": jnp.sum(excess),
         "density": jnp.sum(excess) / jnp.maximum(jnp.sum(mask), 1e-3),
     }
