@@ -14,10 +14,10 @@ def measure(image: Float[Array, "h w"], mask: Float[Array, "h w"]) -> dict[str, 
         mask: cover of the nodule; it locates the nodule and carries no cue values.
 
     Returns:
-        ``lung`` (its median outside the nodule), ``emphysema`` (mean of how much darker lung is than that), ``latitude``
-        (code values between lung and the brightest pixels), ``noise`` (sd within lung), ``grain`` (correlation of
-        neighbouring pixels of the noise), ``nodule`` (sum over the mask of what is brighter than lung) and ``density``
-        (its mean). All but ``grain`` are in code values.
+        ``lung`` (its median outside the nodule), ``emphysema`` (mean of how much darker than that lung is),
+        ``latitude`` (code values between lung and the brightest pixels), ``noise`` (sd within lung), ``grain``
+        (correlation of neighbouring pixels of the noise), ``nodule`` (sum over the mask of what is brighter than lung)
+        and ``density`` (its mean). All but ``grain`` are in code values.
     """
     outside = jnp.where(mask < 0.05, image, jnp.nan)
     darkest, brightest = jnp.nanquantile(outside, jnp.asarray([0.02, 0.98]))
