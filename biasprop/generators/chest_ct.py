@@ -325,8 +325,8 @@ def _squared_distances(generator: ChestCT, subject: Subjects, drawn: Key[Array, 
         def image(
             latents: tuple[Normals, Float[Array, "h w"]], severity: Float[Array, ""]
         ) -> tuple[Float[Array, "h w"], Float[Array, "h w"]]:
-            drawn, noise = latents
-            hu = generator._scan(own._replace(label=severity), draws._replace(normal=drawn), noise)
+            varied, noise = latents
+            hu = generator._scan(own._replace(label=severity), draws._replace(normal=varied), noise)
             return hu, jnp.zeros_like(hu)
 
         return squared_distance(image, (draws.normal, grain))
