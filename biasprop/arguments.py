@@ -15,10 +15,11 @@ ALIASES = {"--power": "--precision", "--ledger": "--difficulty"}
 """Former spelling of an option, still accepted but not shown -> its name."""
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """An argument parser that suggests the option that was probably meant."""
 
     def error(self, message: str) -> NoReturn:
+        """Print the usage and the message, with the option that was probably meant, and exit with code 2."""
         from difflib import get_close_matches
 
         known = [option for action in self._actions for option in action.option_strings]
@@ -31,7 +32,7 @@ class _Parser(argparse.ArgumentParser):
 
 def arguments() -> argparse.ArgumentParser:
     """Every option, with its help."""
-    parser = _Parser(
+    parser = Parser(
         prog="python -m biasprop.run",
         description="Run a study: compute what is missing, store it, and report estimates with intervals and verdicts.",
         epilog="exit codes: 0 finished, 1 bug, 2 bad input, 3 arms without a result, 4 --verify found a difference, "

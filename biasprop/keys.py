@@ -34,6 +34,7 @@ class Stream(enum.IntEnum):
     SOURCE = 13  # non-medical images
     PRETEXT = 14  # held-out subjects for the pretraining loss
     RANDOM_ATTRIBUTES = 15  # parameters of the levels of random attributes
+    SITES = 16  # which sites take part in a round, for each site
     TRUTH = 20  # ideal observers and expected values
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from biasprop.component import Definition, InputError
 from paper.markdown import escaped, filled, table
+from paper.present_estimates import Place, kept, shown
 
 FILE = Path(__file__).with_name("earlier_answers.toml")
 
@@ -20,15 +20,6 @@ FORMAT = 1
 """Raised when the keys of the JSON change."""
 
 NOT_RUN = "not run again yet"
-
-
-class Now(Definition):
-    """The estimate of the present study that has the same quantity."""
-
-    name: str
-    """Name of the estimand."""
-    arm: dict[str, str | int | float]
-    """Factor -> level."""
 
 
 class Earlier(Definition):
@@ -48,7 +39,7 @@ class Earlier(Definition):
     """Its 95 % interval."""
     verdict: str = ""
     """Its verdict, in the words of then."""
-    now: Now
+    now: Place
     """Where the same quantity is found now."""
     why: str
     """What is different now."""
@@ -77,26 +68,18 @@ def compared(earlier: Sequence[Earlier], results: Mapping[str, Mapping[str, Any]
     rows = []
     for one in earlier:
         estimates = results[one.study]["estimates"] if one.study in results else None
-        same = next((found for found in estimates or () if _is(found, one.now)), None)
-        primary = [_estimate(found) for found in estimates or () if found["role"] == "primary"]
+        same = one.now.find(estimates or ())
+        primary = [kept(found) for found in estimates or () if found["role"] == "primary"]
         before = one.model_dump(mode="json", exclude={"now"})
         rows.append(
             {
                 **before,
                 "run_again": estimates is not None,
-                "now": _estimate(same) if same else None,
+                "now": kept(same) if same else None,
                 "primary": primary,
             }
         )
     return {"format": FORMAT, "answers": rows}
-
-
-def _is(found: Mapping[str, Any], now: Now) -> bool:
-    return found["name"] == now.name and found["arm"] == dict(now.arm)
-
-
-def _estimate(found: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: found[name] for name in ("name", "kind", "scale", "value", "low", "high", "verdict")}
 
 
 def page(value: Mapping[str, Any], generated: str) -> str:
@@ -110,9 +93,9 @@ def page(value: Mapping[str, Any], generated: str) -> str:
     rows = []
     for row in value["answers"]:
         interval = row["interval"] or (None, None)
-        now = NOT_RUN if not row["run_again"] else (_number(row["now"]) if row["now"] else "not among its estimands")
-        primary = "; ".join(f"{one['name']}: {_number(one)}, {one['verdict']}" for one in row["primary"])
-        before = _number({"value": row["value"], "low": interval[0], "high": interval[1], "scale": row["scale"]})
+        now = NOT_RUN if not row["run_again"] else (shown(row["now"]) if row["now"] else "not among its estimands")
+        primary = "; ".join(f"{one['name']}: {shown(one)}, {one['verdict']}" for one in row["primary"])
+        before = shown({"value": row["value"], "low": interval[0], "high": interval[1], "scale": row["scale"]})
         missing = NOT_RUN if not row["run_again"] else "none: exploratory"
         then = [row["study"], row["quantity"], row["recipe"], before, row["verdict"] or "-"]
         rows.append([*then, now, primary or missing, row["why"]])
@@ -125,13 +108,3 @@ INTRODUCTION = (
     "intervals. Verdicts before were those of tests (erased, persists, not resolved); a zone, from one interval, has "
     "replaced them."
 )
-
-
-def _number(found: Mapping[str, Any]) -> str:
-    from biasprop.report.tables import bounds, number
-
-    numbers = (found[name] for name in ("value", "low", "high"))
-    value, low, high = (math.nan if one is None else float(one) for one in numbers)
-    interval = "" if math.isnan(low) else f" {bounds(low, high, signed=True)}"
-    scale = "" if found["scale"] == "z" else f" ({found['scale']})"
-    return number(value, 3, signed=True) + interval + scale

@@ -99,7 +99,7 @@ def products(function: Callable[..., Any], *arguments: Any, parameters: Sequence
             any order of axes, counts as a weight gradient.
 
     Raises:
-        ValueError: such a loop lies inside another loop.
+        ValueError: such a loop lies inside another one.
     """
     return Counting(function, arguments, parameters)(*arguments)
 
@@ -175,24 +175,24 @@ def recorded(parameters: Sequence[tuple[int, ...]] = ()) -> Iterator[Recorded]:
         yield found
 
 
-def _count(jaxpr: Any, weights: set[tuple[int, ...]], turns: Iterator[int]) -> Counts:
+def _count(jaxpr: Any, weights: set[tuple[int, ...]], turns: Iterator[int], runs: int = 1) -> Counts:
+    """The products of a jaxpr that runs so often; ``turns`` are those of its open loops in all these runs."""
     found: Counts = Counter()
     for equation in jaxpr.eqns:
         name = equation.primitive.name
         if name in PRODUCTS:
-            found[_product(equation, weights)] += 1
+            found[_product(equation, weights)] += runs
             continue
-        times = 1
+        times = runs
         if name == "scan":
-            times = equation.params["length"]
+            times *= equation.params["length"]
         elif _is_open_loop(equation):
             times = next(turns)
-        counted = [_count(inner, weights, turns) for inner in _inner(equation)]
+        counted = [_count(inner, weights, turns, times) for inner in _inner(equation)]
         if name == "cond":  # one branch is taken: the most expensive one counts
             counted = [max(counted, key=flops)]
         for inner_counts in counted:
-            for product, count in inner_counts.items():
-                found[product] += times * count
+            found.update(inner_counts)
     return found
 
 
@@ -233,7 +233,7 @@ def _has_open_loop(jaxpr: Any) -> bool:
 
 
 def _follow(jaxpr: Any, consts: Sequence[Any], arguments: Sequence[Any], found: list[Int[Array, ""]]) -> list[Any]:
-    """Compute a jaxpr and append the length of each open loop to ``found``."""
+    """Compute a jaxpr and append the number of turns of each open loop to ``found``."""
     values = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *arguments], strict=True))
 
     def value(var: Any) -> Any:
@@ -245,9 +245,9 @@ def _follow(jaxpr: Any, consts: Sequence[Any], arguments: Sequence[Any], found: 
             results = _follow_loop(equation.params, given, found)
         elif equation.primitive.name == "cond" and any(map(_has_open_loop, _inner(equation))):
             results = _follow_branches(equation.params["branches"], given, found)
+        elif equation.primitive.name == "scan" and any(map(_has_open_loop, _inner(equation))):
+            results = _follow_scan(equation.params, given, found)
         elif any(map(_has_open_loop, _inner(equation))):
-            if equation.primitive.name in ("scan", "while"):
-                raise ValueError("a loop of data-dependent length lies inside another loop: FLOPs cannot be counted")
             inner = next(v for v in equation.params.values() if hasattr(getattr(v, "jaxpr", v), "eqns"))
             results = _follow(getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), given, found)
         else:
@@ -266,6 +266,21 @@ def _follow_branches(branches: Sequence[Any], given: Sequence[Any], found: list[
         outcomes.append(_follow(branch.jaxpr, branch.consts, arguments, lengths))
         found += [jnp.where(index == k, length, 0) for length in lengths]
     return [jax.lax.select_n(index, *values) for values in zip(*outcomes, strict=True)]
+
+
+def _follow_scan(params: Any, given: Sequence[Any], found: list[Int[Array, ""]]) -> list[Any]:
+    """Follow a loop of known length; an open loop inside it has the turns of all its runs together."""
+    n, m, body = params["num_consts"], params["num_carry"], params["jaxpr"]
+    consts, start, rows = given[:n], list(given[n : n + m]), list(given[n + m :])
+
+    def step(carry: list[Any], row: list[Any]) -> tuple[list[Any], tuple[list[Any], list[Int[Array, ""]]]]:
+        lengths: list[Int[Array, ""]] = []
+        results = _follow(body.jaxpr, body.consts, [*consts, *carry, *row], lengths)
+        return results[:m], (results[m:], lengths)
+
+    end, (stacked, lengths) = jax.lax.scan(step, start, rows, length=params["length"], reverse=params["reverse"])
+    found += [jnp.sum(turns) for turns in lengths]
+    return [*end, *stacked]
 
 
 def _follow_loop(params: Any, given: Sequence[Any], found: list[Int[Array, ""]]) -> list[Any]:

@@ -23,7 +23,7 @@ from biasprop.study import design
 from biasprop.study.conditions import Finetuning, PretrainingCondition, augmentations
 from biasprop.study.design import Cell
 from biasprop.study.study import Study
-from biasprop.training import adapt, pretrain, pretraining_task, rendering, score
+from biasprop.training import adapt, pretrain, rendering, score
 from biasprop.training.batching import Batch, stream
 
 FINETUNED = 4 * SEGMENT
@@ -69,7 +69,8 @@ class Workload:
         """Subjects of fine-tuning and evaluation, by set."""
         first = self.cell.arms[0].condition
         pool = max(arm.condition.train_count for arm in self.cell.arms)
-        return rosters.rosters(first.finetuning, first.evaluation, list(self.study.subgroups), pool)
+        generator = self.study.generator
+        return rosters.rosters(first.finetuning, first.evaluation, list(generator.subgroups), pool, generator.diseases)
 
     @functools.cached_property
     def sets(self) -> rendering.ExampleSets:
@@ -81,7 +82,7 @@ class Workload:
         schedule = self.cell.condition.pretraining.schedule
         if self.cell.condition.pretraining.objective.trains:
             _, first = pretrain.stages(self.batch)[0]
-            task = pretraining_task.PretrainingTask(*first, pretraining_task.cached_cohort(first))
+            task = pretrain.prepared(first)
 
             def run() -> Any:
                 over_cells = pretrain.over_cells  # not from batching, because this one is recorded

@@ -8,6 +8,9 @@ check another interval, add a ``Candidate`` and its cases in ``intervals``; to c
 ``verdicts.rates``. Nothing is imported here.
 """
 
+TOLERANCE = 0.01
+"""By how much a coverage may differ from its level: Student's t assumes normal results, and those simulated are skewed,
+which costs up to a point at five or six replicates."""
 ERRORS = 4.0
-"""Monte Carlo standard errors by which a share may differ from its nominal value. By chance, one of the about 180
-shares on offer in a table differs by more in 1 table of 100."""
+"""Monte Carlo standard errors by which a share may differ from what is allowed. By chance, one of the about 180 shares
+on offer in a table differs by more in 1 table of 100."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import ndtr, ndtri
 
-from biasprop.coverage import ERRORS, learning_curves
+from biasprop.coverage import ERRORS, TOLERANCE, learning_curves
 from biasprop.coverage.simulated import MEANS, PROTOCOLS, SKEW, SUBGROUPS, labelled, simulate
 from biasprop.coverage.verdicts import PRIMARY, family
 from biasprop.metrics import log_z
@@ -53,9 +53,9 @@ class Row:
 
     @property
     def passes(self) -> bool:
-        """Whether the coverage is nominal within :data:`ERRORS`."""
+        """Whether the coverage differs from its level by no more than :data:`TOLERANCE`, within :data:`ERRORS`."""
         short = self.level - self.coverage
-        return (short if self.at_least else abs(short)) <= ERRORS * self.error
+        return (short if self.at_least else abs(short)) <= TOLERANCE + ERRORS * self.error
 
 
 @dataclass(frozen=True)

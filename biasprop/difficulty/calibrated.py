@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 from pydantic import Field
 
 from biasprop.difficulty.mode import Mode
@@ -23,8 +25,10 @@ class Calibrated(Mode):
     """Subgroup -> dose as a fraction of the natural one; noise variance is inversely proportional to it (as to light).
     Unnamed subgroups have 1. If empty, doses are solved for, and the hardest subgroup keeps 1."""
     # left out of dumps if empty, so that digests of generators with a dose do not know of it
-    contrast: Factors = Field(default_factory=dict, exclude_if=operator.not_)
-    """Subgroup -> factor on what the disease adds to the image, for generators such as ``chest_film``; as ``dose``."""
+    contrast: dict[str, Factors] = Field(default_factory=dict, exclude_if=operator.not_)
+    """Disease -> subgroup -> factor on what the disease adds to the image, for generators such as ``chest_film``.
+    Diseases and subgroups that are not named have 1. If empty, contrasts of every disease are solved for, and the
+    subgroup in which it is hardest keeps 1."""
 
     requires = HasDose | HasContrast, "images at a lower dose, or with a fainter disease"
 
@@ -39,14 +43,17 @@ class Calibrated(Mode):
         return not (self.dose or self.contrast)
 
     def incompatibility(self, generator: Any) -> str | None:
-        """Why there is a factor that no subgroup has, or None."""
+        """Why there is a factor of no disease or subgroup, or None."""
         used = _factor(generator)
         other = "contrast" if used == "dose" else "dose"
         if getattr(self, other):
             return f"{other}: {generator.kind} is calibrated by its {used}; allowed: {used}"
-        unknown = sorted(set(getattr(self, used)) - set(generator.subgroups))
-        allowed = ", ".join(generator.subgroups)
-        return f"{used}: no such subgroup: {', '.join(unknown)}; allowed: {allowed}" if unknown else None
+        for disease, factors in self.contrast.items():
+            if why := _unknown("contrast", "disease", {disease}, generator.diseases):
+                return why
+            if why := _unknown(f"contrast.{disease}", "subgroup", factors, generator.subgroups):
+                return why
+        return _unknown("dose", "subgroup", self.dose, generator.subgroups)
 
     def calibrated(self, generator: HasDose | HasContrast) -> Self:
         """A copy with the doses or contrasts at which the generator's observers match."""
@@ -58,11 +65,24 @@ class Calibrated(Mode):
 
     def subject(self, generator: Any, subject: Subjects) -> Subjects:
         """The subject imaged at the dose, or with the contrast, of its subgroup."""
-        used = _factor(generator)
-        factors = [jnp.asarray(getattr(self, used).get(name, 1.0), jnp.float32) for name in generator.subgroups]
-        return subject._replace(**{used: jnp.stack(factors)[subject.subgroup]})
+        names = list(generator.subgroups)
+        if isinstance(generator, HasDose):
+            return subject._replace(dose=_by_subgroup(self.dose, names)[subject.subgroup])
+        columns = [_by_subgroup(self.contrast.get(disease, {}), names) for disease in generator.diseases]
+        return subject._replace(contrast=jnp.stack(columns, axis=-1)[subject.subgroup])
 
 
 def _factor(generator: Any) -> Literal["dose", "contrast"]:
     """What of a generator is calibrated."""
     return "dose" if isinstance(generator, HasDose) else "contrast"
+
+
+def _by_subgroup(factors: Factors, subgroups: Iterable[str]) -> Float[Array, " g"]:
+    """Factors in the order of subgroups, 1 if not named."""
+    return jnp.stack([jnp.asarray(factors.get(name, 1.0), jnp.float32) for name in subgroups])
+
+
+def _unknown(field: str, noun: str, names: Iterable[str], allowed: Iterable[str]) -> str | None:
+    """Which names are not allowed, or None."""
+    unknown = sorted(set(names) - set(allowed))
+    return f"{field}: no such {noun}: {', '.join(unknown)}; allowed: {', '.join(allowed)}" if unknown else None

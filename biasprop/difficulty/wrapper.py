@@ -87,10 +87,16 @@ class InMode(Component):
         """
         return self.model_copy(update={"difficulty": self.difficulty.calibrated(self.plain)})
 
-    def representative(self, subgroup: str) -> Subjects:
-        """A subject of a subgroup, for methods that do not use its key and label, such as ``ideal_auc``."""
+    def representative(self, subgroup: str, disease: int | None = None) -> Subjects:
+        """A subject of a subgroup, for methods that do not use its key and label, such as ``ideal_auc``.
+
+        Args:
+            subgroup: its name.
+            disease: index of the disease that its label states; None for the first.
+        """
+        stated = None if disease is None else jnp.int32(disease)
         index = list(self.subgroups).index(subgroup)
-        return Subjects(keys.replicate(0, 0), jnp.int32(index), jnp.int32(0))
+        return Subjects(keys.replicate(0, 0), jnp.int32(index), jnp.int32(0), disease=stated)
 
 
 def in_modes(generators: Mapping[str, type[Component]], modes: Mapping[str, type[Mode]]) -> dict[str, type[InMode]]:

@@ -21,7 +21,10 @@ class Amplification(BetweenSkewedLevels):
 
     favours_a = True
     default_margin, margin_reason = MARGIN / 2, HALF_OF
-    phrase = "the swap contrast{place} is [larger|smaller|other] by {number} than with the most labels"
+    phrase = (
+        "the swap contrast{place} [is larger by {number} than|is smaller by {number} than|differs by {number} from "
+        "that] with the most labels"
+    )
 
     def mistakes(self, levels: Mapping[str, Sequence[Level]]) -> Iterable[tuple[tuple[str, ...], str]]:
         """Return an error if ``at`` fixes the largest budget."""

@@ -20,7 +20,10 @@ class Difference(OneSubgroup):
     """The other arm, which is subtracted: factor -> level. A factor left out is that of the arm itself."""
 
     default_margin, margin_reason = MARGIN, PATIENTS
-    phrase = "{measure} in {subgroup}{place} is [higher|lower|other] by {number} than with {minus}"
+    phrase = (
+        "{measure} in {subgroup}{place} [is higher by {number} than|is lower by {number} than|differs by {number} from "
+        "that] with {minus}"
+    )
 
     def arms(self, inputs: Inputs) -> list[Arm]:
         """Return the arm itself."""

@@ -27,8 +27,8 @@ class Interaction(BetweenSubgroups):
 
     default_margin, margin_reason = MARGIN, PATIENTS
     phrase = (
-        "the gap in {measure} between {subgroups[0]} and {subgroups[1]}{place} is [larger|smaller|other] by {number} "
-        "than that between {versus[0]} and {versus[1]}"
+        "the gap in {measure} of {subgroups[0]} over {subgroups[1]}{place} [is larger by {number} than|is smaller by "
+        "{number} than|differs by {number} from] that of {versus[0]} over {versus[1]}"
     )
 
     def problems(self) -> Iterable[str]:

@@ -34,8 +34,8 @@ class JointEffect(OneSubgroup):
 
     runs_over = ("factor",)
     phrase = (
-        "{measure} in {subgroup}{place} is [higher|lower|other] by {number} with {both} than the effects of "
-        "{single[0]} and {single[1]} add up to"
+        "with {both}, {measure} in {subgroup}{place} [is higher by {number} than|is lower by {number} than|differs by "
+        "{number} from] what the effects of {single[0]} and {single[1]} add up to"
     )
     default_margin: ClassVar[float | None] = MARGIN
     margin_reason: ClassVar[str] = (

@@ -25,18 +25,26 @@ THORAX = 1.6
 SOFT, LUNG, BONE, BREAST, FAT = 0.215, 0.0534, 0.39, 0.2046, 0.1875
 """Linear attenuation per cm at 60 keV: muscle (NIST), what lung of density .26 adds, what cortical bone adds to soft
 tissue, breast of density 1.02 and adipose tissue of .95."""
+REFERENCE_ENERGY = 60.0
+"""Effective energy of these attenuations, keV."""
+SOFT_EXPONENT, BONE_EXPONENT, BREAST_EXPONENT, FAT_EXPONENT = 0.67, 1.85, 0.57, 0.48
+"""Attenuation falls with effective energy as its power to minus these, from 40 to 60 keV (NIST tables of muscle,
+cortical bone, breast and adipose tissue)."""
 
 ADULT_WIDTH, WIDTH_DEFICIT, WIDTH_YEARS, WIDTH_SD = 26.5, 0.52, 10.0, 2.0
 """Inner thoracic width, cm: 26.5 with sd 2.0 in young adults, and 14 to 18 at 1 to 5 years; the approach to the adult
 width is exponential, with this relative deficit at birth and this time constant in years."""
-RATIO_SD = 0.028
-"""Sd of the cardiothoracic ratio at one age and sex (published: .026 at 16 to 24 years)."""
+RATIO_SD, RATIO_TAIL = 0.026, 0.5
+"""Cardiothoracic ratio per unit of the cue of width, and what :func:`enlargement` adds to a large one. In healthy
+people of one age and sex the sd is .028 (published: .026 at 16 to 24 years)."""
 ROTATION, LONG_AXIS, SHORT_AXIS = 0.5, 1.04, 0.72
 """Rotation of the heart's long axis towards the patient's left, radians, and its semi-axes relative to each other."""
 RIB_SPACING, RIB_WIDTH, RIB_CM = 0.165, 0.024, 0.41
 """Distance of ribs and sd of a rib's profile, units; cortical thickness of a rib, cm."""
 VERTEBRA = 0.15
 """Height of a vertebra, units."""
+BREAST_CENTRE, BREAST_RADII = (0.46, 0.36), (0.34, 0.30)
+"""Place of the left breast on the film and its radii, to the side and down, units."""
 TEXTURE_EXPONENT = 2.8
 """Exponent of the power law of anatomical noise (2 to 3.5 in chest films; 2.8 is the mean in mammograms, Burgess
 2003)."""
@@ -74,6 +82,8 @@ class Body(NamedTuple):
     """Factor on the width of the vascular pedicle."""
     vessels: Float[Array, ""]
     """Factor on the attenuation of the hila."""
+    energy: Float[Array, ""]
+    """Effective energy of the beam, keV."""
 
     @property
     def child(self) -> Float[Array, ""]:
@@ -138,6 +148,18 @@ def cardiothoracic_ratio(age: Float[Array, "*s"], female: Float[Array, "*s"]) ->
     return 0.455 + 0.10 * jnp.exp(-age / 2.5) + 0.0006 * years + 0.007 * (2 * female - 1)
 
 
+def enlargement(cue: Float[Array, ""]) -> Float[Array, ""]:
+    """Width of the heart that a cue stands for, in units of :data:`RATIO_SD`: the cue itself up to 1 and more than that
+    above it, for enlarged hearts are a long tail; with mean 0 in healthy people, whose cue is standard normal."""
+    mean = 0.0753398  # of the squared excess of a standard normal over 1: 2 (1 - Phi(1)) - phi(1)
+    return cue + RATIO_TAIL * (jnp.maximum(cue - 1, 0) ** 2 - mean)
+
+
+def softer(energy: Float[Array, ""], exponent: float) -> Float[Array, ""]:
+    """Attenuation at an effective energy in keV relative to that at :data:`REFERENCE_ENERGY`."""
+    return (REFERENCE_ENERGY / energy) ** exponent
+
+
 def magnification(distance: float | Float[Array, ""]) -> Float[Array, ""]:
     """Width of the heart on an anteroposterior film over that on a posteroanterior one (Chon 2011).
 
@@ -182,13 +204,17 @@ def draw(body: Body, field: Float[Array, "k k"], size: int, texture: float | Flo
     airway = jnp.exp(-((u / 0.045) ** 4)) * sigmoid(30 * (-0.20 - v)) * sigmoid(30 * (0.9 + v))
     air = 1.4 * (0.6 + 0.4 * (1 - child)) * airway + _stomach(u, v)
     soft = jnp.maximum(0.95 * depth * trunk - path - air, 0)
+    tissue, bone, breast, adipose = canvas.materialise(
+        softer(body.energy, SOFT_EXPONENT),
+        BONE * softer(body.energy, BONE_EXPONENT),
+        BREAST * softer(body.energy, BREAST_EXPONENT),
+        FAT * softer(body.energy, FAT_EXPONENT),
+    )
     attenuation = (
-        SOFT * soft
-        + LUNG * path * (1 + texture * uneven)
-        + 0.16 * body.vessels * hilum * (1 - solid)
-        + BONE * _bones(body, u, v)
-        + BREAST * _breasts(body, across, v)
-        + FAT * 2 * rim
+        tissue * (SOFT * soft + LUNG * path * (1 + texture * uneven) + 0.16 * body.vessels * hilum * (1 - solid))
+        + bone * _bones(body, u, v)
+        + breast * _breasts(body, across, v)
+        + adipose * 2 * rim
     )
     lungs = Lungs(path, cover, across, left, down, above)
     return Anatomy(barrier(attenuation), lungs, heart)
@@ -223,12 +249,13 @@ def _trunk(
 ) -> tuple[Float[Array, "h w"], Float[Array, "h w"]]:
     """Relative depth of the trunk at every pixel, and thickness of its subcutaneous fat on either side, cm."""
     layer = fat(body)
-    half_width = canvas.materialise(0.86 + layer / body.width * THORAX)[0]
-    radius = (u / half_width) ** 2 + ((v + 0.02) / 1.25) ** 2
-    outline = sigmoid(22 * (1 - radius))
-    shoulders = sigmoid(16 * (v + 0.86 - 0.16 * (1 - u**2) + 0.30 * jnp.exp(-((u / 0.30) ** 4))))
-    inside = outline * (0.45 + 0.55 * shoulders)
-    return inside * jnp.sqrt(jnp.maximum(1 - 0.75 * (u / half_width) ** 4, 0.05)), layer * outline
+    flank = canvas.materialise(0.86 + layer / body.width * THORAX)[0]
+    across, girdle = jnp.abs(u), sigmoid(12 * (-0.50 - v))
+    half_width = flank + 0.35 * girdle
+    radius = (across / half_width) ** 2
+    top = -0.72 - 0.20 * (1 - across) - 0.40 * jnp.exp(-((u / 0.26) ** 4))
+    outline = sigmoid(22 * (1 - radius)) * sigmoid(24 * (v - top))
+    return outline * (1 - 0.35 * girdle) * jnp.sqrt(jnp.maximum(1 - 0.75 * radius**2, 0.05)), layer * outline
 
 
 def fat(body: Body) -> Float[Array, ""]:
@@ -270,5 +297,6 @@ def _aperture(period: float, size: int) -> float:
 
 def _breasts(body: Body, across: Float[Array, " w"], v: Float[Array, "h 1"]) -> Float[Array, "h w"]:
     """Thickness of the breasts, cm: two half ellipsoids over the lower zones."""
-    inside = 1 - ((across - 0.46) / 0.38) ** 2 - ((v - 0.30) / 0.32) ** 2
+    down, out = (v - BREAST_CENTRE[1]) / BREAST_RADII[1], (across - BREAST_CENTRE[0]) / BREAST_RADII[0]
+    inside = 1 - out**2 - down**2
     return body.breast * jnp.sqrt(jnp.maximum(inside, 1e-6))

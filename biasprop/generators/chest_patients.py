@@ -17,6 +17,13 @@ BREAST_CM, THYMUS_SHARE = 4.0, 0.6
 """Median thickness of a breast, cm (log-normal, sd .35), and share of infants with a thymic sail."""
 SUPINE_BELOW_3_YEARS = 0.95
 """Least P(anteroposterior) below three years."""
+VOLTAGE_DEFICIT, VOLTAGE_YEARS = 0.44, 10.0
+"""Relative deficit of the tube voltage at birth, and time constant of its approach to that of adults, years. At 110 kV
+for adults it is 62 kV in newborns and 81 at 5 years (European guidelines, EUR 16261: 60 to 65 kV in newborns, 60 to 80
+in children without a grid)."""
+REFERENCE_VOLTAGE, ENERGY_EXPONENT = 110.0, 0.65
+"""Tube voltage at which the effective energy is that of the attenuations, kV, and exponent of its growth with voltage:
+the mean energies of the radiation qualities RQA 5 and RQA 9 (IEC 61267) are some 53 keV at 70 kV and 76 at 120."""
 DEPRIVED_SUPINE, DEPRIVED_SCATTER, DEPRIVED_NOISE, DEPRIVED_SEVERITY = 0.4, 0.10, 0.4, 0.5
 """At a deprivation of 1: added P(anteroposterior), added scatter fraction, relative increase in the noise's sd and in
 the severity of the diseased. Conventions: the last two are those of the presets ``acquisition_confounded`` and
@@ -51,6 +58,8 @@ class Patients(Component):
     """P(the film is anteroposterior and supine), from three years of age; below it is at least .95."""
     scatter: Annotated[float, Field(ge=0, le=0.9)] = 0.45
     """Fraction of detected radiation that is scattered (lung without a grid: .3 to .6)."""
+    tube_voltage: Annotated[float, Field(ge=60, le=150)] = 110.0
+    """Peak tube voltage for adults, kV; a child's is lower, down to .56 of it at birth."""
     contrast: Annotated[float, Field(ge=0.5, le=5)] = 2.0
     """Slope of the site's look-up table."""
     brightness: Annotated[float, Field(ge=-1, le=1)] = 0.0
@@ -72,6 +81,11 @@ class Patients(Component):
         """P(anteroposterior) at an age in years."""
         asked = self.anteroposterior + DEPRIVED_SUPINE * self.deprivation
         return jnp.maximum(asked, SUPINE_BELOW_3_YEARS * (age < 3))
+
+    def energy(self, age: Float[Array, ""]) -> Float[Array, ""]:
+        """Effective energy of the beam at an age in years, keV."""
+        voltage = self.tube_voltage * (1 - VOLTAGE_DEFICIT * jnp.exp(-age / VOLTAGE_YEARS))
+        return chest_anatomy.REFERENCE_ENERGY * (voltage / REFERENCE_VOLTAGE) ** ENERGY_EXPONENT
 
 
 def body(
@@ -95,7 +109,7 @@ def body(
     age = truncated_normal(patients.age_mean, patients.age_sd, 0.0, 90.0, chances[0])
     female = (chances[1] < patients.female).astype(jnp.float32)
     supine = (chances[2] < patients.frontal(age)).astype(jnp.float32)
-    ratio = chest_anatomy.cardiothoracic_ratio(age, female) + chest_anatomy.RATIO_SD * width
+    ratio = chest_anatomy.cardiothoracic_ratio(age, female) + chest_anatomy.RATIO_SD * chest_anatomy.enlargement(width)
     relative_width = 1 + chest_anatomy.WIDTH_SD / chest_anatomy.ADULT_WIDTH * wide
     scalars = {
         "age": age,
@@ -110,6 +124,7 @@ def body(
         "short_axis": jnp.exp(0.04 * roundness),
         "pedicle": jnp.exp(0.07 * pedicle) * (1 + 0.15 * supine),
         "vessels": jnp.exp(0.25 * congestion),
+        "energy": patients.energy(age),
     }
     values = canvas.materialise(*scalars.values(), 0.02 * right, 0.02 * down)
     return Body(**dict(zip(scalars, values, strict=False)), shift=values[-2:])

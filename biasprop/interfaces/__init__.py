@@ -54,6 +54,7 @@ from biasprop.interfaces.generators import (
 from biasprop.interfaces.pretraining import (
     Cohort,
     HasPopulation,
+    HasSites,
     Loop,
     LoopState,
     Objective,
@@ -62,6 +63,7 @@ from biasprop.interfaces.pretraining import (
     Population,
     PretrainingMitigation,
     PretrainingSteps,
+    SiteSteps,
     Source,
 )
 
@@ -87,6 +89,7 @@ __all__ = [
     "HasNormalisation",
     "HasPenalties",
     "HasPopulation",
+    "HasSites",
     "HasSlope",
     "HasTokens",
     "InputConstants",
@@ -108,6 +111,7 @@ __all__ = [
     "Recipe",
     "RefitsHead",
     "RendersImages",
+    "SiteSteps",
     "Source",
     "Spec",
     "StoppingRule",

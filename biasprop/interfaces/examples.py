@@ -73,8 +73,8 @@ class Subjects(NamedTuple):
     the others, if there are any, from the subject's key."""
     dose: Float[Array, "*n"] | None = None
     """Dose of the image (such as light) as a fraction of the natural one, in (0, 1]; None equals 1."""
-    contrast: Float[Array, "*n"] | None = None
-    """Factor on what a disease adds to the image, in (0, 1]; None equals 1."""
+    contrast: Float[Array, "*n d"] | None = None
+    """Factor on what each of the generator's diseases adds to the image, in (0, 1]; None equals 1."""
     slope: Float[Array, "*n"] | None = None
     """Slope of oriented structure in the image, degrees; the opposite slope is its mirror image. None: the image has no
     structure that is oriented for this purpose."""

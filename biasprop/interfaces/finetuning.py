@@ -122,6 +122,10 @@ class BatchSchedule(TrainingSchedule, Protocol):
         """Examples per step."""
         ...
 
+    def transformation(self, step: Int[Array, ""] | None = None) -> optax.GradientTransformation:
+        """The optimiser; with the learning rate of this step rather than of the number of updates so far."""
+        ...
+
 
 class TrainingTask(Protocol):
     """A loss to minimise, as a pytree, so that all tasks of the same structure share one compiled segment."""

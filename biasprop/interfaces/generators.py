@@ -86,11 +86,12 @@ class HasDose(Protocol):
 
 @runtime_checkable
 class HasContrast(Protocol):
-    """A generator that uses :attr:`Subjects.contrast`: what the disease adds to the image is fainter, and nothing else
+    """A generator that uses :attr:`Subjects.contrast`: what a disease adds to the image is fainter, and nothing else
     changes."""
 
-    def matching_contrasts(self) -> dict[str, float]:
-        """Subgroup -> contrast at which its observer has the AUC of the hardest subgroup's at contrast 1, in (0, 1].
+    def matching_contrasts(self) -> dict[str, dict[str, float]]:
+        """Disease -> subgroup -> contrast at which its observer of the disease has the AUC of the hardest subgroup's at
+        contrast 1, in (0, 1].
 
         Raises:
             ValueError: no contrasts make the subgroups equally hard.

@@ -188,18 +188,53 @@ class PretrainingSteps(Protocol):
         """The batch of a step: indices of examples."""
         ...
 
-    def loss_of_rows(self, params: Params, rows: Int[Array, " n"], step: Int[Array, ""]) -> Float[Array, ""]:
+    def loss_of_rows(
+        self,
+        params: Params,
+        rows: Int[Array, " n"],
+        step: Int[Array, ""],
+        weight: Float[Array, " n"] | None = None,
+    ) -> Float[Array, ""]:
         """The objective on given examples, with the views of a step.
 
         Args:
             params: dict of ``encoder``, and ``extra``, which is discarded after pretraining.
             rows: indices of examples.
             step: decides the views, masks and corruptions.
+            weight: of each example, 1 on average; None: as the mitigation says.
         """
         ...
 
     def loss(self, params: Params, step: Int[Array, ""]) -> Float[Array, ""]:
         """The objective on the batch of a step."""
+        ...
+
+
+class SiteSteps(PretrainingSteps, Protocol):
+    """The steps of a stage whose cohort is divided among ``s`` sites; a pytree. Random numbers depend on a site's name,
+    not on its position."""
+
+    @property
+    def site_sizes(self) -> Int[Array, " s"]:
+        """Number of members of each site."""
+        ...
+
+    def sites_at_random(self, index: Int[Array, ""]) -> Int[Array, " s"]:
+        """All sites in a random order, which an index decides; those without members last."""
+        ...
+
+    def site_rows(self, site: Int[Array, ""], step: Int[Array, ""], n: int) -> Int[Array, " n"]:
+        """A site's batch of a step: indices of its own examples, meaningless for a site without members."""
+        ...
+
+    def site_weights(self, site: Int[Array, ""], rows: Int[Array, " n"]) -> Float[Array, " n"] | None:
+        """Loss weights of a site's batch, 1 on average; None for equal weights."""
+        ...
+
+    def site_loss(
+        self, params: Params, site: Int[Array, ""], rows: Int[Array, " n"], step: Int[Array, ""]
+    ) -> Float[Array, ""]:
+        """The objective on a site's batch of a step, with views of its own."""
         ...
 
 
@@ -241,4 +276,42 @@ class Loop(Protocol):
 
     def params(self, state: Any) -> Params:
         """The parameters that a state has reached, in the form that :meth:`start` receives."""
+        ...
+
+
+@runtime_checkable
+class HasSites(Protocol):
+    """A loop whose cohort is divided among sites; its task is a :class:`SiteSteps`."""
+
+    sites: str | None
+    """The attribute whose values are the sites; None: every subgroup is one."""
+
+    def images_per_site(self, batch: int, sites: int) -> int:
+        """Images of each site in a step.
+
+        Args:
+            batch: images per step.
+            sites: number of sites.
+
+        Raises:
+            ValueError: the batch cannot be divided equally, or a site would have fewer than 2.
+        """
+        ...
+
+    def sites_per_round(self, sites: int) -> int:
+        """Number of sites, of all, that take part in a round.
+
+        Raises:
+            ValueError: there are fewer.
+        """
+        ...
+
+    def bytes_sent(self, params: Params, sites: int, steps: int) -> int:
+        """Bytes of parameters that sites send and receive.
+
+        Args:
+            params: of a network, as arrays or their shapes and types.
+            sites: number of sites.
+            steps: of the schedule.
+        """
         ...

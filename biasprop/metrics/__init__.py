@@ -26,7 +26,7 @@ from biasprop.metrics.derived_scales import MIN_Z, efficiency, log_z
 from biasprop.metrics.expected_calibration_error import ece, ece_expected
 from biasprop.metrics.metric import Derived, Link, Metric, Scale, scales
 from biasprop.metrics.net_benefit import net_benefit
-from biasprop.metrics.threshold import operating_threshold, sensitivity, specificity, underdiagnosis
+from biasprop.metrics.threshold import npv, operating_threshold, ppv, sensitivity, specificity, underdiagnosis
 from biasprop.metrics.twins import flip_rate, score_shift
 
 AT_THRESHOLD = ("labels", "threshold")
@@ -45,6 +45,8 @@ METRICS: Mapping[str, Metric] = {
     "underdiagnosis": Metric(
         underdiagnosis, "underdiagnosis rate", AT_THRESHOLD, -1, table="operating point", heading="underdiag."
     ),
+    "ppv": Metric(ppv, "positive predictive value", AT_THRESHOLD, 1),
+    "npv": Metric(npv, "negative predictive value", AT_THRESHOLD, 1),
     "calibration_intercept": Metric(
         calibration_intercept,
         "calibration intercept",
@@ -106,7 +108,9 @@ __all__ = [
     "n",
     "n_positive",
     "net_benefit",
+    "npv",
     "operating_threshold",
+    "ppv",
     "score_shift",
     "sensitivity",
     "sensitivity_loss",

@@ -1,4 +1,4 @@
-"""Operating threshold, and sensitivity and specificity at it. A subject is called diseased if score > threshold."""
+"""Operating threshold, and rates of decisions at it. A subject is called diseased if score > threshold."""
 
 from __future__ import annotations
 
@@ -80,3 +80,35 @@ def underdiagnosis(
 ) -> NDArray[np.float64]:
     """Underdiagnosis rate, the share of the diseased that are not called diseased (false negative rate)."""
     return 1.0 - sensitivity(scores, labels, threshold, weight)
+
+
+def _share_diseased(
+    scores: ArrayLike, labels: ArrayLike, threshold: ArrayLike, weight: ArrayLike | None, called: bool
+) -> NDArray[np.float64]:
+    """Share with the disease of the subjects on this side of the threshold; NaN without a threshold or such a
+    subject."""
+    mask = counted(scores, labels, weight)
+    weights = real_weight(mask, weight)
+    threshold = np.asarray(threshold, np.float64)
+    mask = mask & ((np.asarray(scores) > threshold[..., None]) == called)
+    total = total_weight(mask, weights)
+    diseased = total_weight(mask & (np.asarray(labels) == 1), weights)
+    return diseased / np.where((total > 0) & ~np.isnan(threshold), total, np.nan)
+
+
+def ppv(
+    scores: ArrayLike, labels: ArrayLike, threshold: ArrayLike, weight: ArrayLike | None = None
+) -> NDArray[np.float64]:
+    """Positive predictive value: share with the disease of those called diseased, [..., n], [...] -> [...] or NaN.
+
+    It depends on the prevalence among the subjects that count.
+    """
+    return _share_diseased(scores, labels, threshold, weight, called=True)
+
+
+def npv(
+    scores: ArrayLike, labels: ArrayLike, threshold: ArrayLike, weight: ArrayLike | None = None
+) -> NDArray[np.float64]:
+    """Negative predictive value: share without the disease of those not called diseased, [..., n], [...] -> [...] or
+    NaN. It depends on the prevalence among the subjects that count."""
+    return 1.0 - _share_diseased(scores, labels, threshold, weight, called=False)

@@ -339,6 +339,16 @@ def apply(blueprint: Blueprint, params: Params, *inputs: Any) -> Any:
     return nnx.merge(_graph(blueprint), params)(*inputs)  # pyright: ignore[reportCallIssue]
 
 
+def norm_parameters(params: Params) -> Params:
+    """Whether each parameter is a scale or a bias of a :class:`Norm`, which modules name ``norm`` or ``norm_...``."""
+
+    def inside(path: tuple[Any, ...], _: Any) -> bool:
+        names = [str(getattr(part, "key", "")) for part in path]
+        return any(name == "norm" or name.startswith("norm_") for name in names)
+
+    return jax.tree_util.tree_map_with_path(inside, params)
+
+
 @functools.cache
 def _graph(blueprint: Blueprint) -> Any:
     """The module without its parameters, without computing any."""

@@ -51,12 +51,16 @@ class Schedule(Component):
         falling = 0.5 * (1 + jnp.cos(jnp.pi * (progress - self.warmup) / (1 - self.warmup)))
         return self.learning_rate * jnp.where(progress < self.warmup, rising, falling)
 
-    def transformation(self) -> optax.GradientTransformation:
-        """The optax gradient transformation: updates are proportional to the learning rate, weight decay included."""
+    def transformation(self, step: Int[Array, ""] | None = None) -> optax.GradientTransformation:
+        """The optax gradient transformation: updates are proportional to the learning rate, weight decay included.
+
+        Args:
+            step: whose learning rate applies; None: that of the number of updates so far.
+        """
         import optax
 
-        step = self.optimiser.transformation(self.rate, self.weight_decay)
-        return optax.chain(optax.clip_by_global_norm(1.0), step)
+        rate = self.rate if step is None else lambda _: self.rate(step)
+        return optax.chain(optax.clip_by_global_norm(1.0), self.optimiser.transformation(rate, self.weight_decay))
 
 
 class ConstantSchedule(Schedule):

@@ -60,40 +60,42 @@ def ledger_key(purpose: int) -> Key[Array, ""]:
     return keys.at(keys.stream(keys.replicate(SEED, 0), keys.Stream.TRUTH), purpose)
 
 
-def observer_rows(condition: PretrainingCondition) -> Ledger:
+def observer_rows(condition: PretrainingCondition, disease: int | None = None) -> Ledger:
     """All rows that take seconds: the exact row, the upper bound, lower bounds and separability.
 
     Args:
         condition: condition with the generator; nothing else of it is used.
+        disease: index, among the generator's, of the disease to detect; None for the first.
     """
     from biasprop.observers import calibration_cache
 
     condition = calibration_cache.with_calibration(condition)
     generator = condition.generator
     subgroups = list(generator.subgroups)
-    rows = exact_rows(generator) if isinstance(generator.plain, HasIdealObserver) else Ledger((), ())
+    rows = exact_rows(generator, disease) if isinstance(generator.plain, HasIdealObserver) else Ledger((), ())
     if isinstance(generator.plain, HasInformedObserver):
-        bound = {name: generator.informed_auc(generator.representative(name)) for name in subgroups}
+        bound = {name: generator.informed_auc(generator.representative(name, disease)) for name in subgroups}
         rows += known("knows the latents the label acts through", "upper", bound)
-    return rows + channel_rows(condition, subgroups)
+    return rows + channel_rows(condition, subgroups, disease)
 
 
-def linear_model_rows(condition: PretrainingCondition) -> Ledger:
+def linear_model_rows(condition: PretrainingCondition, disease: int | None = None) -> Ledger:
     """The ideal observer of a linear model of the image, if the generator has one; takes at most half a minute.
 
     Args:
         condition: condition with the generator; nothing else of it is used.
+        disease: as for :func:`observer_rows`.
     """
     from biasprop.observers import calibration_cache
 
     generator = calibration_cache.with_calibration(condition).generator
     if not isinstance(generator.plain, HasLinearObserver):
         return Ledger((), ())
-    areas = {name: generator.linear_auc(generator.representative(name)) for name in generator.subgroups}
+    areas = {name: generator.linear_auc(generator.representative(name, disease)) for name in generator.subgroups}
     return known("ideal observer of a linear model", "model", areas)
 
 
-def exact_rows(generator: InMode) -> Ledger:
+def exact_rows(generator: InMode, disease: int | None = None) -> Ledger:
     """The ideal observer of a known signal in Gaussian images: its log-likelihood ratio is normal under both labels.
 
     Given the label it has mean -d'^2 / 2 or d'^2 / 2 and variance d'^2, and AUC = Phi(d' / sqrt 2) (Barrett and Myers
@@ -102,8 +104,9 @@ def exact_rows(generator: InMode) -> Ledger:
 
     Args:
         generator: in its difficulty mode; it has an ideal observer in closed form.
+        disease: as for :func:`observer_rows`.
     """
-    areas = {name: generator.ideal_auc(generator.representative(name)) for name in generator.subgroups}
+    areas = {name: generator.ideal_auc(generator.representative(name, disease)) for name in generator.subgroups}
     d = {name: z_of(area) for name, area in areas.items()}
     distance = {
         (a, b): normal_distance((d[a] ** 2 / 2, d[a]), (d[b] ** 2 / 2, d[b])) for a, b in itertools.combinations(d, 2)
@@ -120,7 +123,7 @@ class ChannelReadings(NamedTuple):
     """Of its test subjects."""
 
 
-def channel_rows(condition: PretrainingCondition, subgroups: list[str]) -> Ledger:
+def channel_rows(condition: PretrainingCondition, subgroups: list[str], disease: int | None = None) -> Ledger:
     """Lower bounds of the AUC, and the separability of subgroups, by Fisher's discriminant of channels.
 
     Two rules: the channelised Hotelling observer, whose channels are linear in the pixels, and the same plus the log
@@ -130,8 +133,8 @@ def channel_rows(condition: PretrainingCondition, subgroups: list[str]) -> Ledge
     """
     linear, both = channel_counts(condition.generator.spec)
     readings = ChannelReadings(
-        _channel_readings(condition, Purpose.RULE, SUBJECTS_PER_CHANNEL * both),
-        _channel_readings(condition, Purpose.TEST, TEST_SUBJECTS),
+        _channel_readings(condition, Purpose.RULE, SUBJECTS_PER_CHANNEL * both, disease),
+        _channel_readings(condition, Purpose.TEST, TEST_SUBJECTS, disease),
     )
     rows = Ledger((), ())
     counts = {"Hotelling observer of channels": linear} | ({"channels and band powers": both} if both > linear else {})
@@ -193,8 +196,8 @@ class Twins(NamedTuple):
     """Name -> [chunk, ...]."""
 
 
-def twins(condition: PretrainingCondition, purpose: int, n: int) -> Iterator[Twins]:
-    """Examples of n subjects, chunk by chunk, in every subgroup with either label."""
+def twins(condition: PretrainingCondition, purpose: int, n: int, disease: int | None = None) -> Iterator[Twins]:
+    """Examples of n subjects, chunk by chunk, in every subgroup with and without a disease, by default the first."""
     import jax.numpy as jnp
 
     from biasprop import keys
@@ -209,16 +212,19 @@ def twins(condition: PretrainingCondition, purpose: int, n: int) -> Iterator[Twi
         chunk_key = keys.at(key, chunk)[None]
         for g, label in itertools.product(range(len(generator.subgroups)), (0, 1)):
             ones = jnp.ones(rendering.CHUNK, jnp.int32)
-            roster = rosters.Roster(np.asarray(g * ones), np.asarray(label * ones), np.asarray(label * ones))
+            labels = np.asarray(label * ones)
+            roster = rosters.Roster(np.asarray(g * ones), labels, labels, disease=disease)
             chunk_examples = rendering.rendered(batch, chunk_key, roster)[0]
             count = rows.stop - rows.start
             yield Twins(g, label, rows, {name: np.asarray(array)[0, :count] for name, array in chunk_examples.items()})
 
 
-def _channel_readings(condition: PretrainingCondition, purpose: int, n: int) -> NDArray[np.float64]:
+def _channel_readings(
+    condition: PretrainingCondition, purpose: int, n: int, disease: int | None
+) -> NDArray[np.float64]:
     count = channel_counts(condition.generator.spec)[1]
     values = np.empty((len(condition.generator.subgroups), 2, n, count))
-    for g, label, rows, examples in twins(condition, purpose, n):
+    for g, label, rows, examples in twins(condition, purpose, n, disease):
         values[g, label, rows] = np.concatenate(
             [channels(array) if name == "image" else array.reshape(len(array), -1) for name, array in examples.items()],
             axis=1,

@@ -34,6 +34,8 @@ class StreamTask(NamedTuple):
     encoder: Encoder
     schedule: Schedule
     key: Key[Array, ""]
+    disease: Int[Array, ""] | None = None
+    """Index of the disease, among the generator's; None for the first."""
 
     def loss(self, params: Params, step: Int[Array, ""]) -> Float[Array, ""]:
         """Log loss of the subjects of a step."""
@@ -47,6 +49,8 @@ class StreamTask(NamedTuple):
         index = step * self.schedule.batch + jnp.arange(self.schedule.batch)
         g = len(self.generator.subgroups)
         subjects = Subjects(keys.at_each(self.key, index), index % g, index // g % 2)
+        if self.disease is not None:
+            subjects = subjects._replace(disease=jnp.broadcast_to(self.disease, index.shape))
         examples = jax.vmap(self.generator.observe)(subjects)
         return jnp.mean(log_loss(params["head"](self.encoder.apply(params["encoder"], examples)), subjects.label))
 
@@ -83,7 +87,10 @@ def train_learner(
 
 
 def learner_rows(
-    condition: PretrainingCondition, schedule: Schedule = SCHEDULE, report: Callable[[int, int], None] | None = None
+    condition: PretrainingCondition,
+    schedule: Schedule = SCHEDULE,
+    report: Callable[[int, int], None] | None = None,
+    disease: int | None = None,
 ) -> Ledger:
     """Train the condition's encoder on its generator's stream and evaluate it on the test twins of all observers.
 
@@ -91,6 +98,7 @@ def learner_rows(
         condition: condition with generator and encoder; its pretraining is not used.
         schedule: training schedule.
         report: called between segments with (step, steps).
+        disease: index of the disease, among the generator's; None for the first.
 
     Returns:
         One row of kind ``learner`` per subgroup; no rows if training diverged.
@@ -101,13 +109,13 @@ def learner_rows(
 
     condition = calibration_cache.with_calibration(condition)
     generator, encoder = condition.generator, condition.encoder
-    task = StreamTask(generator, encoder, schedule, ledger_key(Purpose.LEARN))
+    task = StreamTask(generator, encoder, schedule, ledger_key(Purpose.LEARN), disease)
     params = train_learner(task, ledger_key(Purpose.INIT), report)
     if params is None:
         return Ledger((), ())
     score = jax.jit(lambda params, examples: params["head"](encoder.apply(params["encoder"], examples)))
     scores = np.empty((2, len(generator.subgroups), TEST_SUBJECTS))
-    for g, label, rows, examples in twins(condition, Purpose.TEST, TEST_SUBJECTS):
+    for g, label, rows, examples in twins(condition, Purpose.TEST, TEST_SUBJECTS, disease):
         scores[label, g, rows] = score(params, examples)
     name = f"{encoder.kind} from scratch on {int(schedule.steps) * int(schedule.batch):,} images"
     return estimated(name, "learner", list(generator.subgroups), paired_areas(*scores), TEST_SUBJECTS)

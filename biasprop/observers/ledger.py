@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from biasprop.nn.optimisation import Schedule
     from biasprop.statistics.decomposition import Place
     from biasprop.study.conditions import PretrainingCondition
+    from biasprop.study.design import Arm
     from biasprop.study.study import Study
 
 SHIFTED_TEST_NOTE = (
@@ -32,9 +33,6 @@ SHIFTED_TEST_NOTE = (
     "to it: not even the upper one, if a marker is correlated with the disease."
 )
 """Note beside a ledger whose images differ from those of the test set."""
-
-OTHER_DISEASE_NOTE = "This study also predicts another disease than the generator's first, to which no row applies."
-"""Note beside a ledger of which some arm has another target."""
 
 SOURCE_FILES = (
     "observers/ideal.py",
@@ -48,15 +46,23 @@ SOURCE_FILES = (
 
 
 class Entry(NamedTuple):
-    """The ledger of one generator and encoder of a study."""
+    """The ledger of one generator, encoder and disease of a study."""
 
     condition: PretrainingCondition
     where: dict[str, list[Label]]
-    """Factor -> levels with this generator and encoder; factors of which all levels have them are omitted."""
+    """Factor -> levels with this generator, encoder and disease; factors of which all levels have them are omitted."""
     ledger: Ledger
     note: str = ""
-    """:data:`SHIFTED_TEST_NOTE` if some arm has a shifted test set, :data:`OTHER_DISEASE_NOTE` if some arm predicts
-    another disease, else empty."""
+    """:data:`SHIFTED_TEST_NOTE` if some arm has a shifted test set, else empty."""
+    disease: int | None = None
+    """Index of the disease that arms predict, among the generator's; None for the first."""
+
+    @property
+    def title(self) -> str:
+        """Generator and, if it has several, disease."""
+        generator = self.condition.generator
+        several = len(generator.diseases) > 1
+        return f"{generator.kind}, {generator.diseases[self.disease or 0]}" if several else generator.kind
 
 
 def load_or_compute(
@@ -67,8 +73,8 @@ def load_or_compute(
     schedule: Schedule | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> list[Entry]:
-    """The ledger of every generator and encoder of a study: from its store, else from the user's cache, else computed;
-    empty for a study whose generator differs between replicates (``[sample]``).
+    """The ledger of every generator, encoder and disease of a study: from its store, else from the user's cache, else
+    computed; empty for a study whose generator differs between replicates (``[sample]``).
 
     Args:
         study: the study.
@@ -83,13 +89,14 @@ def load_or_compute(
         return []
     stored = read(store) if store else None
     entries, notes = [], {arm.key: arm.note for arm in _arms(study) if arm.note}
-    for condition, where in _conditions(study):
-        key = _key(condition)
+    for condition, disease, where in _conditions(study):
+        key = _key(condition, disease)
         entry = next((entry for entry in (stored or {}).get("entries", []) if entry["key"] == key), None)
         ledger = Ledger.from_json(entry) if entry else None
         if ledger is None or (learn and not any(row.kind == "learner" for row in ledger.rows)):
-            ledger = _observer_rows(condition) + _learner_rows(condition, learn, schedule, report)
-        entries.append(Entry(condition, where, ledger, notes.get(key, "")))
+            ledger = _observer_rows(condition, disease)
+            ledger += _learner_rows(condition, disease, learn, schedule, report)
+        entries.append(Entry(condition, where, ledger, notes.get(key, ""), disease))
     return entries
 
 
@@ -103,12 +110,18 @@ def save(store: Path, entries: Sequence[Entry]) -> None:
 
 
 def as_json(entries: Sequence[Entry]) -> dict[str, Any]:
-    """``entries``: a list of {key, where, generator, rows, comparisons}, with NaN as null, and a note if any."""
+    """``entries``: a list of {key, where, generator, rows, comparisons}, with NaN as null, and a note and the name of
+    a disease other than the first, if any."""
     return {
         "entries": [
-            {"key": _key(entry.condition), "where": entry.where, "generator": entry.condition.generator.kind}
+            {
+                "key": _key(entry.condition, entry.disease),
+                "where": entry.where,
+                "generator": entry.condition.generator.kind,
+            }
             | entry.ledger.to_json()
             | ({"note": entry.note} if entry.note else {})
+            | ({} if entry.disease is None else {"disease": entry.condition.generator.diseases[entry.disease]})
             for entry in entries
         ]
     }
@@ -119,13 +132,13 @@ def places(study: Study, entries: Sequence[Entry]) -> list[Place]:
 
     Arms are matched by their conditions, not by the names of factors. ``even`` differs only by pretraining on equal
     shares; ``plenty`` is full fine-tuning from scratch of the same encoder on the largest balanced label budget, with
-    the same test set. Arms with a shifted test set, or another target, have an empty ledger.
+    the same test set. Arms with a shifted test set have an empty ledger.
     """
     from biasprop.statistics.decomposition import Place
 
     if study.sample:
         return []
-    ledgers = {_key(entry.condition): entry.ledger for entry in entries}
+    ledgers = {_key(entry.condition, entry.disease): entry.ledger for entry in entries}
     arms = _arms(study)
     even = {(arm.pretraining, arm.finetuning): arm.levels for arm in reversed(arms) if arm.even}
     plenty = {(arm.key, arm.test_set): arm.levels for arm in sorted(arms, key=lambda arm: arm.labels) if arm.plenty}
@@ -147,7 +160,7 @@ class _ArmKey(NamedTuple):
 
     levels: dict[str, Label]
     key: str
-    """Digest of generator and encoder."""
+    """Digest of generator, encoder and disease."""
     pretraining: str
     """The pretraining condition without shares."""
     finetuning: str
@@ -167,7 +180,7 @@ class _ArmKey(NamedTuple):
 def _arms(study: Study) -> list[_ArmKey]:
     arms = []
     for cell in design.cells(study):
-        condition, key = cell.condition, _key(cell.condition)
+        condition = cell.condition
         trains = condition.pretraining.objective.trains
         pretraining = condition.model_dump_json(exclude={"pretraining": {"shares"}})
         cohorts = [stage for stage in condition.pretraining.sequence() if stage.sees_subjects]
@@ -180,8 +193,8 @@ def _arms(study: Study) -> list[_ArmKey]:
             test_set = arm.condition.evaluation.model_dump_json(include={"shifts"}) + finetuning.model_dump_json(
                 include={"task"}
             )
-            other_disease = finetuning.task.disease_index(condition.generator.diseases) is not None
-            note = SHIFTED_TEST_NOTE if arm.condition.evaluation.shifts else OTHER_DISEASE_NOTE * other_disease
+            key = _key(condition, _disease(arm, condition))
+            note = SHIFTED_TEST_NOTE if arm.condition.evaluation.shifts else ""
             arms.append(_ArmKey(arm.levels, key, pretraining, document, labels, trains, even, plenty, test_set, note))
     return arms
 
@@ -191,43 +204,56 @@ def _equal_shares(shares: dict[str, float], condition: PretrainingCondition) -> 
     return all(abs(shares.get(name, 0.0) - 1 / len(names)) < 1e-6 for name in names)
 
 
-def _conditions(study: Study) -> list[tuple[PretrainingCondition, dict[str, list[Label]]]]:
-    """Every pair of generator and encoder, with the levels that have it (see :class:`Entry`)."""
-    grouped: dict[str, tuple[PretrainingCondition, dict[str, list[Label]]]] = {}
+def _disease(arm: Arm, condition: PretrainingCondition) -> int | None:
+    """Index of the disease that an arm predicts; None for the generator's first."""
+    return arm.condition.finetuning.task.disease_index(condition.generator.diseases)
+
+
+def _conditions(study: Study) -> list[tuple[PretrainingCondition, int | None, dict[str, list[Label]]]]:
+    """Every generator, encoder and disease, with the levels that have it (see :class:`Entry`)."""
+    grouped: dict[str, tuple[PretrainingCondition, int | None, dict[str, list[Label]]]] = {}
     for cell in design.cells(study):
-        _, where = grouped.setdefault(_key(cell.condition), (cell.condition, {name: [] for name in study.factors}))
         for arm in cell.arms if cell.replicate == 0 else ():
+            disease = _disease(arm, cell.condition)
+            new = (cell.condition, disease, {name: [] for name in study.factors})
+            *_, where = grouped.setdefault(_key(cell.condition, disease), new)
             for name, label in arm.levels.items():
                 if label not in where[name]:
                     where[name].append(label)
     level_counts = {name: len(study.levels(name)) for name in study.factors}
     return [
-        (condition, {name: labels for name, labels in where.items() if len(labels) < level_counts[name]})
-        for condition, where in grouped.values()
+        (condition, disease, {name: labels for name, labels in where.items() if len(labels) < level_counts[name]})
+        for condition, disease, where in grouped.values()
     ]
 
 
-def _observer_rows(condition: PretrainingCondition) -> Ledger:
+def _observer_rows(condition: PretrainingCondition, disease: int | None) -> Ledger:
     from biasprop.hardware import device
 
     def compute() -> dict[str, Any]:
         from biasprop.observers.ideal import observer_rows
 
         with device.computing():
-            return observer_rows(condition).to_json()
+            return observer_rows(condition, disease).to_json()
 
-    return Ledger.from_json(json_cache.cached(device.cache_folder(), f"ledger-{_digest(condition.generator)}", compute))
+    return Ledger.from_json(
+        json_cache.cached(device.cache_folder(), f"ledger-{_digest(disease, condition.generator)}", compute)
+    )
 
 
 def _learner_rows(
-    condition: PretrainingCondition, learn: bool, schedule: Schedule | None, report: Callable[[str], None]
+    condition: PretrainingCondition,
+    disease: int | None,
+    learn: bool,
+    schedule: Schedule | None,
+    report: Callable[[str], None],
 ) -> Ledger:
     from biasprop.hardware import device
     from biasprop.observers.ideal import linear_model_rows
     from biasprop.observers.learner import SCHEDULE, learner_rows
 
     recipe = schedule or SCHEDULE
-    key = f"learner-{_digest(condition.generator, condition.encoder, recipe)}"
+    key = f"learner-{_digest(disease, condition.generator, condition.encoder, recipe)}"
     if not learn:
         cached = json_cache.read(device.cache_folder() / "cache" / f"{key}.json", key)
         return Ledger.from_json(cached) if cached else Ledger((), ())
@@ -240,21 +266,23 @@ def _learner_rows(
 
     def compute() -> dict[str, Any]:
         with device.computing():
-            return (linear_model_rows(condition) + learner_rows(condition, recipe, show)).to_json()
+            return (linear_model_rows(condition, disease) + learner_rows(condition, recipe, show, disease)).to_json()
 
     return Ledger.from_json(json_cache.cached(device.cache_folder(), key, compute))
 
 
-def _key(condition: PretrainingCondition) -> str:
-    """Digest of everything that the ledger of a generator and encoder depends on."""
-    return _digest(condition.generator, condition.encoder)
+def _key(condition: PretrainingCondition, disease: int | None) -> str:
+    """Digest of everything that the ledger of a generator, encoder and disease depends on."""
+    return _digest(disease, condition.generator, condition.encoder)
 
 
-def _digest(generator: InMode, *more: Any) -> str:
-    """32 hexadecimal digits of definitions, source files (:data:`SOURCE_FILES`) and the numerics version."""
+def _digest(disease: int | None, generator: InMode, *more: Any) -> str:
+    """32 hexadecimal digits of definitions, source files (:data:`SOURCE_FILES`) and the numerics version, and of the
+    disease if it is not the first."""
     # The order of subgroups is the order of rows.
     definitions = [definition.model_dump(mode="json") for definition in (generator, *more)]
     text = json.dumps([definitions, list(generator.subgroups), NUMERICS, _source_digest()], sort_keys=True)
+    text += "" if disease is None else generator.diseases[disease]
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 

@@ -68,7 +68,7 @@ def precision_text(study: Study, store: Path, half_width: float) -> str:
 
     cube = results.stored_study_cube(study, store)
     measures = None if cube is None else measure(cube, **study.evaluation.decisions())
-    return tables.precision_text(precision(measures, study.estimands, half_width), half_width, results.TABLE_WIDTH)
+    return tables.precision_text(precision(measures, study.estimands, half_width), half_width, tables.TABLE_WIDTH)
 
 
 def difficulty_text(study: Study, store: Path, *, as_json: bool, report: Callable[[str], None]) -> str:
@@ -94,4 +94,4 @@ def difficulty_text(study: Study, store: Path, *, as_json: bool, report: Callabl
         content = {"study": study.stem, "digest": study.digest, "ledger": ledger.as_json(entries)}
         return json.dumps(content, allow_nan=False) + "\n"
     summary = None if cube is None else results.summarise(study, cube, entries)
-    return tables.text(difficulty.tables(study, entries, summary), results.TABLE_WIDTH)
+    return tables.text(difficulty.tables(study, entries, summary), tables.TABLE_WIDTH)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def tables(study: Study, entries: Sequence[Entry], summary: Summary | None = None) -> list[Table]:
-    """Return the ledger of every generator and, with a summary of the cube, the terms of its gaps."""
+    """Return the ledger of every generator and disease and, with a summary of the cube, the terms of its gaps."""
     pair = compared_pair(study.estimands, study.subgroups) or (study.subgroups[0], study.subgroups[0])
     found = []
     for entry in entries:
@@ -29,7 +29,7 @@ def tables(study: Study, entries: Sequence[Entry], summary: Summary | None = Non
             for row in (summary.levels if summary else ())
             if all(row.arm[name] in labels for name, labels in entry.where.items())
         ]
-        title = "; ".join([entry.condition.generator.kind, *where])
+        title = "; ".join([entry.title, *where])
         found.append(ledger_table(entry.ledger, title, pair, rows, entry.note))
     return [*found, parts_table(summary.parts, pair)] if summary and summary.parts else found
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
 from biasprop import terminal
 from biasprop.observers import ledger
 from biasprop.report import difficulty
+from biasprop.report.tables import table_width
 from biasprop.store import json_cache
 from biasprop.store.ledger import read as read_ledger
 from biasprop.store.metadata import as_attribute, table
@@ -27,10 +26,6 @@ if TYPE_CHECKING:
     from biasprop.statistics.summary import Summary
     from biasprop.study.study import Study
 
-TABLE_WIDTH = 200
-"""Columns of tables that do not go to a terminal."""
-
-
 BRIEF_WIDTH = 140
 """Most columns of the answer and of the table below it."""
 
@@ -43,7 +38,7 @@ class Report:
 
     def __init__(self, study: Study, store: Path, entries: Sequence[Entry]):
         self.study, self.store, self.entries = study, store, entries
-        self.width = _table_width()
+        self.width = table_width()
         self.key = _key(study, store, ledger.as_json(entries))
 
     @cached_property
@@ -175,11 +170,6 @@ def stored_study_cube(study: Study, store: Path) -> xr.Dataset | None:
 def left_out(cube: xr.Dataset) -> dict[str, list[Any]]:
     """Return the stored levels and replicates that a cube does not show, see :func:`biasprop.open_cube`."""
     return table(cube.attrs, LEFT_OUT, {})
-
-
-def _table_width() -> int:
-    """Columns of the terminal, or :data:`TABLE_WIDTH`."""
-    return max(get_terminal_size().columns, 100) if sys.stdout.isatty() else TABLE_WIDTH
 
 
 def _cache(store: Path, key: str) -> Path:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import io
 import math
+import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
 from biasprop import terminal
@@ -28,6 +30,9 @@ FOLD = 24
 
 MEANING = 120
 """Columns of a line of text below a table."""
+
+TABLE_WIDTH = 200
+"""Columns of tables that do not go to a terminal."""
 
 DASH = "-"
 """Text for NaN and for empty cells of a table."""
@@ -82,6 +87,11 @@ def tables(summary: Summary, difficulty: Sequence[Table] = ()) -> list[Table]:
 
         beside.append(scales_table(summary.scales))
     return [*levels, *difficulty, *beside, _estimates(summary)]
+
+
+def table_width() -> int:
+    """Columns of the terminal, or :data:`TABLE_WIDTH`."""
+    return max(get_terminal_size().columns, 100) if sys.stdout.isatty() else TABLE_WIDTH
 
 
 def text(tables: Sequence[Table], width: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from biasprop.metrics import METRICS, SCALES
@@ -12,6 +12,7 @@ from biasprop.statistics.estimand import Estimand, Level, references
 
 if TYPE_CHECKING:
     from biasprop.statistics.summary import Estimate
+    from biasprop.study.factors import Level as FactorLevel
     from biasprop.study.study import Study
 
 _CHOICE = re.compile(r"\[([^|\]]*)\|([^|\]]*)\|([^|\]]*)\]")
@@ -34,10 +35,7 @@ class Wording:
 
     def __init__(self, study: Study):
         self._estimands = {estimand.name: estimand for estimand in study.estimands}
-        self._levels = {
-            name: {level.label: _level(name, level.label, level.settings) for level in study.levels(name)}
-            for name in study.factors
-        }
+        self._levels = {name: _levels(name, study.levels(name)) for name in study.factors}
 
     def estimand(self, estimate: Estimate) -> Estimand:
         """Return the estimand of an estimate."""
@@ -156,25 +154,38 @@ def measure(scale: str) -> str:
     return SCALES[scale].long_name
 
 
+def _levels(factor: str, levels: Sequence[FactorLevel]) -> dict[Level, LevelWords]:
+    """The levels of a factor in words; by their names where they are mixes of several stages, which shares alone would
+    not tell apart."""
+    words = {level.label: _level(factor, level.label, level.settings) for level in levels}
+    if len({one.stage for one in words.values() if one.stage}) > 1:
+        return {label: _name(factor, label) for label in words}
+    return words
+
+
 def _level(factor: str, level: Level, settings: Mapping[tuple[Any, ...], Any]) -> LevelWords:
     """A level in words, from what it sets."""
     stage = next((name for name in STAGES if {key[0] for key in settings} == {name}), "")
     set_keys = {key[1:]: value for key, value in settings.items()} if stage else {}
     shares = set_keys.get(("shares",)) if len(set_keys) == 1 else None
-    if isinstance(shares, Mapping) and shares and all(isinstance(share, int | float) for share in shares.values()):
-        return LevelWords(_shares(shares), f" in {STAGE_NAMES.get(stage, stage)}")
+    if isinstance(shares, Mapping) and len(shares) == 2 and all(isinstance(x, int | float) for x in shares.values()):
+        return LevelWords(_share_of_second(shares), f" in {STAGE_NAMES.get(stage, stage)}")
     if stage == "finetuning" and set_keys.keys() == {("labels",)} and not isinstance(level, str):
         return LevelWords(f"{level:,} labels")
     if stage == "finetuning" and ("protocol",) in set_keys and isinstance(level, str):
         return LevelWords("full fine-tuning" if level == "full" else level.replace("_", " "))
+    return _name(factor, level)
+
+
+def _name(factor: str, level: Level) -> LevelWords:
+    """A level by its name, or by that of its factor and its number."""
     return LevelWords(level if isinstance(level, str) else f"{factor} {level:g}")
 
 
-def _shares(shares: Mapping[str, float]) -> str:
-    """Shares in per cent: of the second of two subgroups, of all where there are more."""
-    total = sum(shares.values()) or 1.0
-    words = [f"{100 * share / total:.3g} % {name}" for name, share in shares.items()]
-    return words[1] if len(words) == 2 else ", ".join(words)
+def _share_of_second(shares: Mapping[str, float]) -> str:
+    """The share of the second of two subgroups in per cent; of more subgroups a level's name is shorter."""
+    name, share = list(shares.items())[1]
+    return f"{100 * share / (sum(shares.values()) or 1.0):.3g} % {name}"
 
 
 def leaves_out_0(low: float, high: float) -> int:

@@ -11,7 +11,8 @@ Intervals are those of ``intervals``, which ``python -m biasprop.coverage`` chec
 
 ``audit`` compares groups of independent people in a user's own table: ``people`` reads the table, ``group_measures``
 computes the same metrics with variances from ``contributions`` or ``bootstrap``, ``group_intervals`` turns them into
-intervals, and ``audit_result`` holds the tables.
+intervals, ``extreme_groups`` judges the worst and the smallest group, and ``audit_result`` holds the tables.
+``case_mix`` says who was in a test.
 
 Nothing is imported here, so that reading a study file stays fast.
 """

@@ -17,6 +17,7 @@ from biasprop.statistics.group_measures import (
     DECISIONS,
     MEASURES,
     OF_PROBABILITIES,
+    RATE_INTERVALS,
     RATES,
     REFERENCES,
     Bootstrap,
@@ -49,6 +50,7 @@ def audit_scores(
     intersections: bool = False,
     margin: Mapping[str, float] | None = None,
     method: Literal["formula", "bootstrap"] = "formula",
+    rate_interval: Literal["wilson", "exact"] = "wilson",
     n_bootstrap: int = 2000,
     seed: int = 0,
     confidence: float = 0.95,
@@ -64,14 +66,15 @@ def audit_scores(
     >>> audit.contrasts.query("metric == 'z'")               # signed gaps, intervals, verdicts
 
     Measures: ``auc``; ``z`` = sqrt(2) * inverse normal CDF of the AUC, the scale of gaps in this package;
-    ``sensitivity``, ``specificity`` and ``underdiagnosis`` at one threshold for all groups (positive = score >
-    threshold); ``calibration_intercept``, ``calibration_slope``, ``ece``, ``ece_expected`` (what ``ece`` would be
-    under perfect calibration) and ``brier``; ``net_benefit`` per person at ``threshold_probability``. What is undefined
-    is NaN with counts and a reason, never 0 or 1.
+    ``sensitivity``, ``specificity``, ``underdiagnosis``, ``ppv`` and ``npv`` at one threshold for all groups (positive
+    = score > threshold); ``calibration_intercept``, ``calibration_slope``, ``ece``, ``ece_expected`` (what ``ece``
+    would be under perfect calibration) and ``brier``; ``net_benefit`` per person at ``threshold_probability``. What is
+    undefined is NaN with counts and a reason, never 0 or 1.
 
     Intervals: of AUC and z normal on z, with DeLong's variance; of rates Wilson's, with the effective number of people
-    where there are weights or clusters; of calibration intercept and slope normal with the sandwich variance, of other
-    measures normal with that of a bootstrap. An AUC of 0 or 1 has no interval. A contrast is the difference on the
+    where there are weights or clusters, or exact binomial ones; of calibration intercept and slope normal with the
+    sandwich variance, of Brier score and net benefit normal with that of a mean, of other measures normal with that of
+    a bootstrap. An AUC of 0 or 1 has no interval. A contrast is the difference on the
     measure's own scale; its interval comes from those of both groups (Zou and Donner, 2008; for rates Newcombe's). A
     bootstrap draws as many people as there are, within each group and not stratified by target.
 
@@ -100,19 +103,22 @@ def audit_scores(
         intersections: also audit the groups formed by all attributes together.
         margin: measure -> the difference below which groups count as equal, > 0, on the measure's scale.
         method: "formula", or "bootstrap" for the variances of all measures.
+        rate_interval: "wilson", or "exact" for intervals of Clopper and Pearson, whose coverage is at least
+            ``confidence`` and mostly higher.
         n_bootstrap: resamples, >= 100.
         seed: of the resamples, >= 0. The same seed gives the same numbers; resamples of a group do not depend on the
             other groups.
         confidence: level of the intervals, in (0, 1).
 
     Returns:
-        Estimates and contrasts as two pandas tables, with what is needed to read them.
+        Estimates, contrasts, the worst and the smallest groups as pandas tables, with what is needed to read them.
 
     Raises:
         InputError: an argument is invalid; the message names it.
     """
     _one_of("score_is", score_is, SCORES)
     _one_of("method", method, METHODS)
+    _one_of("rate_interval", rate_interval, RATE_INTERVALS)
     _within("confidence", 0.0 < confidence < 1.0, confidence, "in (0, 1)")
     _within("n_bootstrap", _whole(n_bootstrap) and n_bootstrap >= 100, n_bootstrap, "an integer of at least 100")
     _within("seed", _whole(seed) and seed >= 0, seed, "an integer of at least 0")
@@ -130,15 +136,13 @@ def audit_scores(
 
     log_odds = logit(people.scores) if score_is == "probability" else people.scores
     bootstrap = Bootstrap(n_bootstrap, seed, everything=method == "bootstrap")
-    everybody = Attribute(OVERALL, ("all",), np.zeros(len(people.scores), np.int64))
+    everybody = Attribute(OVERALL, ("all",), np.zeros(len(people.scores), np.int16))
     found = {}
     for attribute in (everybody, *people.attributes):
         groups_of = Groups(people, attribute, log_odds, cut, p)
-        found[attribute.name] = groups_of, measured(groups_of, names, bootstrap)
-    estimates, contrasts = tables(found, compared, margins, 1.0 - confidence, n_bootstrap)
+        found[attribute.name] = groups_of, measured(groups_of, names, bootstrap, rate_interval)
     return Audit(
-        estimates=estimates,
-        contrasts=contrasts,
+        **tables(found, compared, margins, 1.0 - confidence, n_bootstrap),
         threshold=cut,
         threshold_origin=origin,
         threshold_probability=p,

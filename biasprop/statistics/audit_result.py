@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from biasprop.statistics.group_intervals import INTERVALS, Bounds, difference, z_error
-from biasprop.statistics.group_measures import MIN_DEFINED, REFERENCES, Groups, Measured, kind
+from biasprop.statistics.extreme_groups import between, bounds, resolvable, smallest_groups, worst_groups
+from biasprop.statistics.group_intervals import z_error
+from biasprop.statistics.group_measures import MIN_DEFINED, PREDICTIVE, RATES, REFERENCES, Groups, Measured
 from biasprop.statistics.summary import plain
 from biasprop.statistics.verdict import zone
 
@@ -31,7 +32,14 @@ class Audit:
     contrasts: pd.DataFrame
     """One row per attribute, measure and pair of groups: ``value`` of ``group`` minus that of ``against`` with ``low``
     and ``high``; ``adjusted_low`` and ``adjusted_high`` hold for all contrasts of the measure at once (Bonferroni), and
-    ``verdict`` compares them with ``margin``."""
+    ``verdict`` compares them with ``margin``. ``resolvable`` is the size of a true difference whose adjusted interval
+    would have left out 0 with a probability of 80 %."""
+    worst: pd.DataFrame
+    """The worst group of each attribute and measure, corrected for having been picked; see
+    :func:`biasprop.statistics.extreme_groups.worst_groups`."""
+    smallest: pd.DataFrame
+    """The smallest group of each attribute and what it could have resolved; see
+    :func:`biasprop.statistics.extreme_groups.smallest_groups`."""
     threshold: float
     """Operating threshold on the scale of the scores; NaN = none."""
     threshold_origin: str
@@ -66,7 +74,7 @@ class Audit:
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as a JSON object, NaN as null."""
-        tables = {"estimates": self.estimates, "contrasts": self.contrasts}
+        tables = {name: value for name, value in vars(self).items() if isinstance(value, pd.DataFrame)}
         rest = {name: value for name, value in vars(self).items() if name not in tables}
         return plain({name: table.to_dict("records") for name, table in tables.items()} | rest)
 
@@ -84,8 +92,8 @@ def tables(
     margins: Mapping[str, float],
     alpha: float,
     number: int,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the estimates and the contrasts of an :class:`Audit`.
+) -> dict[str, pd.DataFrame]:
+    """Return the tables of an :class:`Audit` by name.
 
     Args:
         found: attribute -> its groups and their measures.
@@ -106,12 +114,12 @@ def tables(
                 contrasts.append(rows.assign(attribute=attribute))
     first = ["attribute", "group", "against", "metric"]
     table = pd.concat(contrasts, ignore_index=True) if contrasts else pd.DataFrame(columns=first)
-    return pd.concat(estimates, ignore_index=True), table.reindex(columns=[*first, *table.columns.drop(first)])
-
-
-def _bounds(name: str, one: Measured, alpha: float) -> Bounds:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return INTERVALS[kind(name)](one.spread, alpha)
+    return {
+        "estimates": pd.concat(estimates, ignore_index=True),
+        "contrasts": table.reindex(columns=[*first, *table.columns.drop(first)]),
+        "worst": worst_groups(found, alpha),
+        "smallest": smallest_groups(found, alpha),
+    }
 
 
 def _error(name: str, one: Measured) -> NDArray[np.float64]:
@@ -120,7 +128,7 @@ def _error(name: str, one: Measured) -> NDArray[np.float64]:
 
 def _estimates(groups: Groups, name: str, one: Measured, reasons: list[str], alpha: float) -> pd.DataFrame:
     people, attribute = groups.people, groups.attribute
-    low, high = _bounds(name, one, alpha)
+    low, high = bounds(one, alpha)
     n = np.array([len(rows) for rows in groups.rows])
     missing = np.isnan(people.scores) | (people.labels < 0)
     return pd.DataFrame(
@@ -135,7 +143,7 @@ def _estimates(groups: Groups, name: str, one: Measured, reasons: list[str], alp
             "n": n,
             "n_positive": [int((people.labels[rows] == 1).sum()) for rows in groups.rows],
             "n_missing": [int(missing[attribute.member == g].sum()) for g in range(len(n))],
-            "n_clusters": [len(np.unique(people.cluster[rows])) for rows in groups.rows],
+            "n_clusters": [groups.clusters_in(rows) for rows in groups.rows],
             "method": one.method,
             "resamples": one.resamples,
             "reason": reasons,
@@ -154,10 +162,7 @@ def _contrasts(
 ) -> pd.DataFrame:
     a, b = (np.array([groups.attribute.groups.index(pair[k]) for pair in pairs]) for k in (0, 1))
     value, error, correlation = one.spread.value, _error(name, one), one.spread.correlation[a, b]
-    limits = []
-    for alpha in alphas:
-        low, high = _bounds(name, one, alpha)
-        limits += difference((value[a], low[a], high[a]), (value[b], low[b], high[b]), correlation)
+    limits = [limit for alpha in alphas for limit in between(one, a, b, alpha)]
     names = list(groups.attribute.groups)
     why = ["; ".join(f"{names[g]}: {reasons[g]}" for g in pair if reasons[g]) for pair in zip(a, b, strict=True)]
     return pd.DataFrame(
@@ -171,6 +176,7 @@ def _contrasts(
             "adjusted_low": limits[2],
             "adjusted_high": limits[3],
             "se": np.sqrt(np.maximum(error[a] ** 2 + error[b] ** 2 - 2 * correlation * error[a] * error[b], 0.0)),
+            "resolvable": resolvable(value[a] - value[b], limits[2], limits[3], alphas[1]),
             "margin": margin,
             "verdict": [zone(low, high, margin) if margin > 0 else "" for low, high in zip(*limits[2:], strict=True)],
             "method": one.method,
@@ -184,8 +190,11 @@ def _reason(groups: Groups, name: str, one: Measured, group: int, number: int) -
     rows = groups.rows[group]
     diseased = int((groups.people.labels[rows] == 1).sum())
     if np.isnan(one.spread.value[group]):
-        return f"undefined for {diseased:,} diseased and {len(rows) - diseased:,} healthy"
-    if name in REFERENCES or kind(name) == "rate":
+        called = f", {groups.called(rows):,} called diseased" if name in PREDICTIVE else ""
+        return f"undefined for {diseased:,} diseased and {len(rows) - diseased:,} healthy{called}"
+    if name in RATES and one.spread.degrees[group] < 1:
+        return "no interval: people of one cluster only"
+    if name in REFERENCES or name in RATES:
         return ""
     variance = one.spread.variance[group]
     if one.method.startswith("bootstrap") and np.isnan(variance):

@@ -64,26 +64,24 @@ def area(
     return Estimated(value, float(variance), above + under)
 
 
-def rate(
-    called: NDArray[np.bool_], weight: NDArray[np.float64], cluster: NDArray[np.integer], clusters: int
-) -> Estimated:
-    """Return a weighted share with its variance (Taylor linearisation of a ratio of two totals).
+def mean(values: NDArray, weight: NDArray[np.float64], cluster: NDArray[np.integer], clusters: int) -> Estimated:
+    """Return a weighted mean with its variance (Taylor linearisation of a ratio of two totals).
 
     Args:
-        called: [n], the entries whose share is taken.
+        values: [n]; bool for a share of entries.
         weight: [n], > 0.
         cluster: [n], as for :func:`area`.
         clusters: how many there are.
 
     Returns:
-        NaN without entries; the variance is share (1 - share) / n where each entry is a cluster of its own and all
-        weights are 1.
+        NaN without entries; the variance of a share is share (1 - share) / n where each entry is a cluster of its own
+        and all weights are 1.
     """
     total = weight.sum()
     if not total > 0:
         return Estimated(np.nan, np.nan, np.full(clusters, np.nan))
-    value = float(weight @ called / total)
-    contribution = _sums(weight * (called - value) / total, cluster, clusters)
+    value = float(weight @ values / total)
+    contribution = _sums(weight * (values - value) / total, cluster, clusters)
     return Estimated(value, float(contribution @ contribution), contribution)
 
 

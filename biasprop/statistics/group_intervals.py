@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtr, ndtri, stdtrit
+from scipy.special import betaincinv, ndtr, ndtri, stdtrit
 
 Bounds = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -67,15 +67,42 @@ def wilson(spread: Spread, alpha: float) -> Bounds:
     With weights or clusters the number n is the one at which share (1 - share) / n is the estimated variance (Franco et
     al., J. Surv. Stat. Methodol. 7, 2019), at most ``entries``; at a share of 0 or 1, where that is 0, it is ``units``.
     """
-    p, q = spread.value, quantile(alpha, spread.degrees)
+    p, q, n = spread.value, quantile(alpha, spread.degrees), _effective_people(spread)
+    centre = (p + q * q / (2 * n)) / (1 + q * q / n)
+    half = q / (1 + q * q / n) * np.sqrt(p * (1 - p) / n + q * q / (4 * n * n))
+    return _ends(spread, centre - half, centre + half)
+
+
+def clopper_pearson(spread: Spread, alpha: float) -> Bounds:
+    """Exact binomial interval of a share (Clopper and Pearson, Biometrika 26, 1934).
+
+    With weights or clusters the number of people is the effective one of :func:`wilson`, corrected for the degrees of
+    freedom (Korn and Graubard, Surv. Methodol. 24, 1998), and coverage is approximate.
+    """
+    n = _effective_people(spread) * np.square(-ndtri(alpha / 2) / quantile(alpha, spread.degrees))
+    with_event = spread.value * n
+    without = n - with_event
+    low = betaincinv(np.where(with_event > 0, with_event, np.nan), without + 1, alpha / 2)
+    high = betaincinv(with_event + 1, np.where(without > 0, without, np.nan), 1 - alpha / 2)
+    low, high = np.where(spread.value == 0, 0.0, low), np.where(spread.value == 1, 1.0, high)
+    return _ends(spread, np.where(n > 0, low, np.nan), np.where(n > 0, high, np.nan))
+
+
+def _ends(spread: Spread, low: NDArray[np.float64], high: NDArray[np.float64]) -> Bounds:
+    """Bounds of a share: at 0 or 1 exactly that, up to rounding; NaN where one of them is."""
+    known = ~np.isnan(low) & ~np.isnan(high)
+    low, high = np.where(spread.value == 0, 0.0, low), np.where(spread.value == 1, 1.0, high)
+    return np.where(known, low, np.nan), np.where(known, high, np.nan)
+
+
+def _effective_people(spread: Spread) -> NDArray[np.float64]:
+    """The number n at which share (1 - share) / n is the variance, at most ``entries``; ``units`` at a share of 0 or 1;
+    NaN where there are none."""
+    p = spread.value
     inside = (p > 0) & (p < 1) & (spread.variance > 0)
     equivalent = np.minimum(p * (1 - p) / np.where(inside, spread.variance, 1.0), spread.entries)
     n = np.where(inside, equivalent, spread.units)
-    n = np.where(n > 0, n, np.nan)
-    centre = (p + q * q / (2 * n)) / (1 + q * q / n)
-    half = q / (1 + q * q / n) * np.sqrt(p * (1 - p) / n + q * q / (4 * n * n))
-    # At a share of 0 or 1 the bound is exactly that, up to rounding.
-    return np.where(p == 0, 0.0, centre - half), np.where(p == 1, 1.0, centre + half)
+    return np.where(n > 0, n, np.nan)
 
 
 def normal(spread: Spread, alpha: float) -> Bounds:
@@ -84,10 +111,18 @@ def normal(spread: Spread, alpha: float) -> Bounds:
     return spread.value - half, spread.value + half
 
 
+def within_0_and_1(spread: Spread, alpha: float) -> Bounds:
+    """As :func:`normal`, cut at 0 and 1, between which the measure lies."""
+    low, high = normal(spread, alpha)
+    return np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
+
+
 INTERVALS: Mapping[str, Callable[[Spread, float], Bounds]] = {
     "area": probit_area,
     "z": z_of_area,
-    "rate": wilson,
+    "wilson": wilson,
+    "exact": clopper_pearson,
+    "mean square": within_0_and_1,
     "other": normal,
 }
 """Kind of measure -> its interval at level 1 - alpha."""

@@ -23,7 +23,7 @@ class Attribute(NamedTuple):
     name: str
     groups: tuple[str, ...]
     """Names, also of empty groups."""
-    member: NDArray[np.int64]
+    member: NDArray[np.int16]
     """[n], the number of each entry's group; -1 = not known."""
 
 
@@ -33,11 +33,11 @@ class People:
 
     scores: NDArray[np.float64]
     """[n], as given (log-odds, probabilities or ranks); NaN = missing."""
-    labels: NDArray[np.int64]
+    labels: NDArray[np.int8]
     """[n], 0 or 1; -1 = missing."""
     weight: NDArray[np.float64] | None
     """[n], >= 0; None = all 1."""
-    cluster: NDArray[np.int64]
+    cluster: NDArray[np.int32]
     """[n], the number of each entry's cluster; without clusters, of the entry."""
     clustered: bool
     """Whether clusters were given."""
@@ -91,9 +91,9 @@ def read_people(
         attributes.append(_intersection(attributes))
     return People(
         score,
-        np.where(np.isnan(labels), -1, labels).astype(np.int64),
+        np.where(np.isnan(labels), -1, labels).astype(np.int8),
         weights,
-        member.astype(np.int64),
+        member.astype(np.int32),
         "cluster" in given,
         tuple(attributes),
     )
@@ -132,6 +132,8 @@ def _same_index(columns: Mapping[str, pd.Series], given: Sequence[Any]) -> None:
 
 
 def _numbers(name: str, values: pd.Series) -> NDArray[np.float64]:
+    if values.dtype == np.float64:
+        return values.to_numpy()  # no copy of millions of rows
     missing = values.isna().to_numpy()
     result = np.full(len(values), np.nan)
     try:
@@ -155,7 +157,7 @@ def _attribute(name: str, values: pd.Series) -> Attribute:
         twice = next(group for group in groups if groups.count(group) > 1)
         raise InputError(f"groups ({name}): several values are written {twice!r}")
     _limit(name, len(groups))
-    return Attribute(name, groups, categories.codes.astype(np.int64))
+    return Attribute(name, groups, categories.codes.astype(np.int16))
 
 
 def _intersection(attributes: Sequence[Attribute]) -> Attribute:
@@ -163,11 +165,11 @@ def _intersection(attributes: Sequence[Attribute]) -> Attribute:
     sizes = [len(attribute.groups) for attribute in attributes]
     _limit(name, int(np.prod(sizes)))
     known = np.all([attribute.member >= 0 for attribute in attributes], axis=0)
-    member = np.zeros(len(known), np.int64)
+    member = np.zeros(len(known), np.int16)
     for size, attribute in zip(sizes, attributes, strict=True):
-        member = member * size + attribute.member
+        member = (member * size + attribute.member).astype(np.int16)
     names = (", ".join(names) for names in product(*(attribute.groups for attribute in attributes)))
-    return Attribute(name, tuple(names), np.where(known, member, -1))
+    return Attribute(name, tuple(names), np.where(known, member, np.int16(-1)))
 
 
 def _limit(name: str, groups: int) -> None:

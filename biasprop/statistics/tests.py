@@ -1,12 +1,11 @@
-"""The paired t test over replicates, its power, and the replicates a design needs."""
+"""Power of the paired t test over replicates, and the replicates a design needs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.special import nctdtr, stdtr, stdtrit  # a plan imports this module, and scipy.stats takes twice as long
+from scipy.special import nctdtr, stdtrit  # a plan imports this module, and scipy.stats takes twice as long
 
 ALPHA = 0.05
 """1 - the level of the primary estimand's interval, and of all plain intervals."""
@@ -14,24 +13,6 @@ POWER = 0.8
 """Power at which numbers of replicates are recommended."""
 MAX_REPLICATES = 10_000
 """Largest number of replicates that is recommended."""
-
-
-def difference_p(values: ArrayLike) -> NDArray[np.float64]:
-    """Two-sided p of the paired t test that the mean over replicates is 0; NaN below two replicates.
-
-    Args:
-        values: [..., replicate] paired differences; NaN = the replicate is missing.
-    """
-    values = np.asarray(values, np.float64)
-    there = ~np.isnan(values)
-    n = there.sum(axis=-1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = np.where(there, values, 0.0).sum(axis=-1) / n
-        spread = np.where(there, values - mean[..., None], 0.0)
-        se = np.sqrt((spread**2).sum(axis=-1) / (n - 1) / n)
-        # Values without spread: the statistic is 0 or infinite.
-        t = np.where(se == 0.0, np.where(mean == 0.0, 0.0, np.copysign(np.inf, mean)), mean / se)
-    return 2 * stdtr(np.maximum(n - 1, 1), -np.abs(np.where(n > 1, t, np.nan)))
 
 
 def power_of(contrast: float, sd: float, replicates: int, alpha: float = ALPHA) -> float:

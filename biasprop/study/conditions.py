@@ -13,6 +13,7 @@ from biasprop.encoders import ENCODERS
 from biasprop.interfaces import (
     Encoder,
     FineTuningMethod,
+    HasSites,
     Loop,
     Mitigation,
     Objective,
@@ -28,6 +29,7 @@ from biasprop.objectives import OBJECTIVES
 from biasprop.population.attributes import Attributes, Population
 from biasprop.population.pools import sum_to_one
 from biasprop.population.shifts import EvaluationShifts, Shifts, no_shifts, of_subjects
+from biasprop.population.sites import sites
 from biasprop.protocols import PROTOCOLS
 from biasprop.sources import SOURCES
 from biasprop.study.location import Location, set_at
@@ -259,6 +261,14 @@ class PretrainingCondition(Component):
     def stages(self) -> list[PretrainingCondition]:
         """The condition of every stage of pretraining; empty if there is none."""
         return [self.model_copy(update={"pretraining": stage}) for stage in self.pretraining.sequence()]
+
+    def sites(self) -> dict[str, tuple[int, ...]]:
+        """Site -> positions of its subgroups, for the loop of the first stage; empty if it has no sites."""
+        loop, source = self.pretraining.loop, self.pretraining.source
+        if not isinstance(loop, HasSites):
+            return {}
+        attributes = self.attributes if source.in_domain else None
+        return sites(tuple(source.observed_by(self.generator).subgroups), attributes, loop.sites)
 
 
 class FinetuningCondition(Component):

@@ -55,6 +55,8 @@ class Plan:
     """Stores of the same study under other digests."""
     resolves: str
     """Smallest contrast that the design can resolve, in words."""
+    sent: tuple[str, ...]
+    """Bytes that the sites of each federated pretraining send and receive, in words."""
     settings: tuple[str, ...]
     """Table of the sampled settings; empty without a sample."""
 
@@ -76,6 +78,7 @@ class Plan:
             f"device       {self.device}, {self.workers or 'no'} worker process{'es' * (self.workers != 1)}",
             f"store        {self.store} ({self.state})",
             *(f"             other version of this study: {other}" for other in self.others),
+            *(f"sent         {words}" for words in self.sent),
             f"resolves     {self.resolves}",
             *(
                 [f"settings     {len(self.settings) - 1}, setting k in replicate k alone", *self.settings]
@@ -113,7 +116,7 @@ def plan(
         out: the folder of stores.
         workers: compute processes; by default one per core, or none on an accelerator or for at most
             :data:`SHORT_RUN_S` of computing.
-        resolution: also say what the design can resolve, which loads statistics.
+        resolution: also say what the design can resolve and what sites send, which loads statistics and networks.
         estimates: of this study and its stored scores, as JSON has them; they give the sd between replicates.
     """
     store = study.store(out)
@@ -137,6 +140,7 @@ def plan(
         difficulty=tuple(dict.fromkeys(cell.condition.generator.difficulty.words for cell in cells)),
         others=_other_stores(study, store),
         resolves=_resolves(study, estimates) if resolution else "",
+        sent=_sent(cells) if resolution else (),
         settings=tuple(settings_table(study.settings()[: study.replicates])),
     )
 
@@ -179,6 +183,14 @@ def _other_stores(study: Study, store: Path) -> tuple[str, ...]:
     return tuple(
         str(p) for p in sorted(store.parent.glob(f"{glob.escape(study.stem)}-{'[0-9a-f]' * 12}")) if p != store
     )
+
+
+def _sent(cells: Sequence[Cell]) -> tuple[str, ...]:
+    """What is sent in the pretraining of one replicate of each cell that sends anything."""
+    from biasprop.study.communication import bytes_sent
+
+    sent = {cell.label: bytes_sent(cell.condition) for cell in cells if cell.replicate == cells[0].replicate}
+    return tuple(f"{amount / 1e6:,.1f} MB in {label}, a replicate" for label, amount in sent.items() if amount)
 
 
 def _resolves(study: Study, estimates: Sequence[Mapping[str, Any]]) -> str:

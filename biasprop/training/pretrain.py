@@ -16,10 +16,8 @@ from biasprop.keys import Stream
 from biasprop.nn import optimisation
 from biasprop.training.batching import Batch, broadcast, over_cells
 from biasprop.training.input_constants import input_constants
-from biasprop.training.pretraining_task import PretrainingTask, cached_cohort, pool_of
-
-COUNT_CHUNK = 10_000
-"""Cohort members counted per compiled call."""
+from biasprop.training.pretraining_task import PretrainingTask, cached_cohort
+from biasprop.training.site_members import cohort_subgroups, site_members
 
 Report = Callable[[str, int, int], None]
 """Called between segments with (stage, step, steps); steps are counted over all stages."""
@@ -75,7 +73,7 @@ def pretrain(
             params = {"encoder": params["encoder"], "extra": over_cells(_initial_parameters)(stage)["extra"]}
         last = number == len(sequence) - 1
         params, own = _run_stage(
-            PretrainingTask(*stage, cached_cohort(stage, 0 if number else largest)),
+            prepared(stage, 0 if number else largest),
             params,
             name,
             lambda stage, step, _, done=done: report(stage, done + step, total),
@@ -85,6 +83,16 @@ def pretrain(
         reasons = [one or other for one, other in zip(reasons, own, strict=True)]
         done += _steps(stage)
     return params, reasons
+
+
+def prepared(stage: Batch, largest: int = 0) -> PretrainingTask:
+    """The tasks of every cell in one stage, with what is computed once before its first step.
+
+    Args:
+        stage: the cells.
+        largest: see :func:`biasprop.training.pretraining_task.cached_cohort`.
+    """
+    return PretrainingTask(*stage, cached_cohort(stage, largest), site_members(stage, largest))
 
 
 def _steps(batch: Batch) -> int:
@@ -233,13 +241,7 @@ def realised_shares(batch: Batch) -> np.ndarray:
         return np.full((len(batch.key), subgroups), np.nan, np.float32)
     sizes = np.asarray(cohort.condition.pretraining.cohort)
     counts = np.zeros((len(batch.key), subgroups))
-    for first in range(0, int(sizes.max()), COUNT_CHUNK):
-        rows = np.arange(first, first + COUNT_CHUNK)
-        drawn = np.asarray(over_cells(_subgroups_of)(cohort, broadcast(cohort, rows)))
+    for rows, drawn in cohort_subgroups(cohort, int(sizes.max())):
         for g in range(subgroups):
             counts[:, g] += ((drawn == g) & (rows < sizes[:, None])).sum(axis=1)
     return (counts / sizes[:, None]).astype(np.float32)
-
-
-def _subgroups_of(batch: Batch, rows: Int[Array, " n"]) -> Int[Array, " n"]:
-    return pool_of(batch.condition, batch.key).subgroup_of(rows)

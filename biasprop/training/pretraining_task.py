@@ -20,8 +20,18 @@ from biasprop.training import rendering
 from biasprop.training.batching import Batch, broadcast, over_cells
 
 
+class SiteMembers(NamedTuple):
+    """The members of a cohort in the order of their sites."""
+
+    rows: Int[Array, " n"]
+    """Indices of members, site by site and ascending in each; those after the last site are not in the cohort."""
+    sizes: Int[Array, " s"]
+    """Number of members of each site."""
+
+
 class PretrainingTask(NamedTuple):
-    """One stage of pretraining (a :class:`biasprop.interfaces.PretrainingSteps`)."""
+    """One stage of pretraining (a :class:`biasprop.interfaces.PretrainingSteps`, and with ``members`` a
+    :class:`biasprop.interfaces.SiteSteps`)."""
 
     condition: PretrainingCondition
     key: Key[Array, ""]
@@ -29,6 +39,8 @@ class PretrainingTask(NamedTuple):
     """Key of the replicate in a later stage; None in the first, whose key it is."""
     cached: ObjectiveInputs | None = None
     """Inputs of the whole pool; None if it does not fit in memory and is rendered batch by batch."""
+    members: SiteMembers | None = None
+    """The members of each site; None for a loop without sites."""
 
     @property
     def schedule(self) -> optimisation.Schedule:
@@ -55,12 +67,73 @@ class PretrainingTask(NamedTuple):
         """The objective on the batch of a step."""
         return self.loss_of_rows(params, self.rows(step), step)
 
-    def loss_of_rows(self, params: Params, rows: Int[Array, " n"], step: Int[Array, ""]) -> Float[Array, ""]:
-        """The objective on given examples, weighted as the mitigation says, with the views of a step."""
-        cohort = self.cohort
-        weight = self.condition.pretraining.mitigation.weights(cohort.subgroup_of(rows), cohort.shares)
+    def loss_of_rows(
+        self,
+        params: Params,
+        rows: Int[Array, " n"],
+        step: Int[Array, ""],
+        weight: Float[Array, " n"] | None = None,
+    ) -> Float[Array, ""]:
+        """The objective on given examples with the views of a step; without weights, those that the mitigation says."""
+        if weight is None:
+            cohort = self.cohort
+            weight = self.condition.pretraining.mitigation.weights(cohort.subgroup_of(rows), cohort.shares)
         view_key = keys.at(keys.stream(self.key, Stream.AUGMENT), step)
         return self._loss(params, self._inputs(rows), view_key, weight)
+
+    @property
+    def site_sizes(self) -> Int[Array, " s"]:
+        """Number of members of each site."""
+        return self._members.sizes
+
+    def sites_at_random(self, index: Int[Array, ""]) -> Int[Array, " s"]:
+        """All sites in a random order, which an index decides; those without members last."""
+        key = keys.at(keys.stream(self.key, Stream.SITES), index)
+        uniforms = jax.vmap(jax.random.uniform)(keys.at_each(key, self._site_integers))
+        return jnp.argsort(jnp.where(self.site_sizes > 0, uniforms, jnp.inf))
+
+    def site_rows(self, site: Int[Array, ""], step: Int[Array, ""], n: int) -> Int[Array, " n"]:
+        """A site's batch of a step: indices of its own examples, drawn as the mitigation says."""
+        key = keys.at(keys.at(keys.stream(self.key, Stream.ORDER), step), self._site_integers[site])
+        own = self._site_cohort(site)
+        return self._rows_at(site, self.condition.pretraining.mitigation.rows(key, n, own))
+
+    def site_weights(self, site: Int[Array, ""], rows: Int[Array, " n"]) -> Float[Array, " n"] | None:
+        """Loss weights of a site's batch, as the mitigation says of the site's own shares; None for equal weights."""
+        shares = self._site_cohort(site).shares
+        return self.condition.pretraining.mitigation.weights(self.cohort.subgroup_of(rows), shares)
+
+    def site_loss(
+        self, params: Params, site: Int[Array, ""], rows: Int[Array, " n"], step: Int[Array, ""]
+    ) -> Float[Array, ""]:
+        """The objective on a site's batch, with views of its own."""
+        view_key = keys.at(keys.at(keys.stream(self.key, Stream.AUGMENT), step), self._site_integers[site])
+        return self._loss(params, self._inputs(rows), view_key, self.site_weights(site, rows))
+
+    @property
+    def _members(self) -> SiteMembers:
+        assert self.members is not None, "the loop has no sites"
+        return self.members
+
+    @property
+    def _site_integers(self) -> Int[Array, " s"]:
+        """Frozen integer of each site, so that its random numbers do not depend on the other sites."""
+        return jnp.array([keys.integer_of(name) for name in self.condition.sites()])
+
+    def _site_cohort(self, site: Int[Array, ""]) -> Cohort:
+        """The cohort of a site, whose members are indexed from 0."""
+        every = self.cohort
+        of_subgroup = np.empty(len(every.shares), np.int32)
+        for position, subgroups in enumerate(self.condition.sites().values()):
+            of_subgroup[list(subgroups)] = position
+        own = jnp.where(of_subgroup == site, every.shares, 0)
+        shares = own / jnp.maximum(jnp.sum(own), 1e-9)
+        return Cohort(self.site_sizes[site], shares, lambda rows: every.subgroup_of(self._rows_at(site, rows)))
+
+    def _rows_at(self, site: Int[Array, ""], positions: Int[Array, " n"]) -> Int[Array, " n"]:
+        """Indices in the whole cohort of members of a site."""
+        first = jnp.sum(jnp.where(jnp.arange(len(self.site_sizes)) < site, self.site_sizes, 0))
+        return self._members.rows[first + positions]
 
     def held_out_subjects(self, step: Int[Array, ""]) -> Subjects:
         """A batch of held-out subjects, with equal shares of all subgroups; no other stage uses them."""

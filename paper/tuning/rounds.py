@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 
-SEEDS = {990003: "search", 990005: "confirmation", 990007: "matching"}
+SEEDS = {990003: "search", 990005: "confirmation", 990007: "matching", 990011: "search for chest films"}
 """Seeds of rounds and what they are for; no study has one of them. A round of matching finds the setting at which two
-recipes are equally good; it chooses no recipe, so its settings do not count as tried."""
+recipes are equally good; it chooses no recipe, so its settings do not count as tried. The search for chest films has a
+limit of its own."""
 
-MATCHING = "matching"
-"""Use of such a round."""
+MATCHING, CHEST = "matching", "search for chest films"
+"""Uses of such rounds."""
 
 CONFIRMATION = 990005
 """Seed of the round that is run once, after the recipe is frozen, and is therefore no longer blind."""

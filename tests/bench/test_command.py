@@ -33,6 +33,15 @@ def test_a_small_study(capsys: pytest.CaptureFixture[str]) -> None:
     assert "fine-tuning step" in text(found) and "weight gradient" in text(found)
 
 
+@pytest.mark.slow
+def test_a_study_of_several_subgroups_and_a_named_disease(capsys: pytest.CaptureFixture[str]) -> None:
+    study = str(ROOT / "tests" / "generators" / "chest_film.toml")
+    words = ["--quick", "--repeats", "1", "--only", "stages", "--json", "-q", "--set", "generator.size=16"]
+    assert bench.main([study, *words]) == 0  # its factor names the diseases
+    stages = {row["stage"]: row for row in json.loads(capsys.readouterr().out)["stages"]}
+    assert stages["evaluation"]["flops"] > 0 and stages["render"]["best_s"] > 0
+
+
 @pytest.mark.parametrize(
     "words, said",
     [

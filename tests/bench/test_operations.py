@@ -63,12 +63,27 @@ def test_a_loop_to_tolerance_in_a_branch_counts_where_the_branch_is_taken() -> N
     assert flops(products(either, X, False)) == 2 * 3 * ONE
 
 
-def test_a_loop_to_tolerance_inside_another_loop_is_refused() -> None:
+def test_loops_to_tolerance_inside_a_loop_of_known_length_count_all_their_turns() -> None:
+    """As in a separability of more than two subgroups, which fits a probe for each in turn."""
+
+    def fit(x: Any, limit: Any) -> Any:
+        return jax.lax.while_loop(lambda s: s[1] < limit, lambda s: ((s[0] @ W) @ W.T, s[1] + 1), (x, 0))[0]
+
+    def each(x: Any, limits: Any) -> Any:
+        return jax.lax.scan(lambda c, limit: (fit(c @ (W @ W.T), limit), c[0]), x, limits)
+
+    outside = flops(products(lambda x: x @ (W @ W.T), X))
+    assert flops(products(each, X, jnp.array([1, 5, 0]))) == 2 * 6 * ONE + 3 * outside
+    nested = lambda x: jax.lax.map(lambda i: each(x, jnp.arange(2) + i)[0], jnp.arange(3))  # noqa: E731
+    assert flops(products(nested, X)) == 2 * (1 + 3 + 5) * ONE + 6 * outside
+
+
+def test_a_loop_to_tolerance_inside_another_one_is_refused() -> None:
     def fit(x: Any) -> Any:
         return jax.lax.while_loop(lambda x: x[0, 0] < 9, lambda x: (x @ W) @ W.T, x)
 
     with pytest.raises(ValueError, match="inside another"):
-        products(lambda x: jax.lax.scan(lambda c, _: (fit(c), None), x, length=2)[0], X)
+        products(lambda x: jax.lax.while_loop(lambda x: x[0, 0] < 99, fit, x), X)
 
 
 def test_convolutions_count() -> None:

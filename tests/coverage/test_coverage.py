@@ -140,10 +140,11 @@ def test_what_is_wrong_of_a_true_effect(effect: float, right: str, wrong_ones: s
 def test_the_checks_can_fail() -> None:
     good = Row("t", "gap", 3, True, 1.0, 0.95, 0.0022, 0.95, 1.0)
     assert good.passes
-    assert not Row("t", "gap", 3, True, 1.0, 0.94, 0.0022, 0.95, 1.0).passes
-    assert not Row("t", "gap", 3, True, 1.0, 0.96, 0.0022, 0.95, 1.0).passes
-    assert Row("t", "gap", 3, True, 1.0, 0.96, 0.0022, 0.95, 1.0, at_least=True).passes
-    assert not Row("t", "gap", 3, True, 1.0, 0.94, 0.0022, 0.95, 1.0, at_least=True).passes
+    assert Row("t", "gap", 3, True, 1.0, 0.94, 0.0022, 0.95, 1.0).passes, "within a point"
+    assert not Row("t", "gap", 3, True, 1.0, 0.93, 0.0022, 0.95, 1.0).passes
+    assert not Row("t", "gap", 3, True, 1.0, 0.97, 0.0022, 0.95, 1.0).passes
+    assert Row("t", "gap", 3, True, 1.0, 0.97, 0.0022, 0.95, 1.0, at_least=True).passes
+    assert not Row("t", "gap", 3, True, 1.0, 0.93, 0.0022, 0.95, 1.0, at_least=True).passes
     assert not Row("t", "gap", 3, True, 0.0, np.nan, 0.2, 0.95, np.nan).passes
     assert Rate("x", 3, True, 0.058, 0.05, 10_000).passes and Rate("x", 3, True, 0.0, 0.05, 10_000).passes
     assert not Rate("x", 3, True, 0.06, 0.05, 10_000).passes
@@ -221,7 +222,7 @@ def test_what_fails_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: py
 def test_the_figure_draws_and_fits(covered: list[Row]) -> None:
     from matplotlib.text import Text
 
-    drawn = figure.draw(covered, 4.0)
+    drawn = figure.draw(covered, 0.01, 4.0)
     assert drawn.get_figwidth() == plotting.DOUBLE
     assert len(drawn.axes[0].get_lines()) == 1 + len(
         {row.estimand for row in covered if row.offered and not row.at_least}

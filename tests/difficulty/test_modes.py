@@ -15,7 +15,7 @@ from scipy.stats import ttest_ind
 from biasprop import keys
 from biasprop.difficulty import DIFFICULTIES, supported
 from biasprop.difficulty.calibrated import Calibrated
-from biasprop.generators import canvas, dermoscopy
+from biasprop.generators import canvas, chest_film, dermoscopy
 from biasprop.generators.doses import matching_factors
 from biasprop.generators.images import ImageGenerator
 from biasprop.interfaces import HasContrast, HasDose, Subjects
@@ -54,6 +54,7 @@ def empty_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setattr(dermoscopy, "LESIONS", 6)
+        patch.setattr(chest_film, "PATIENTS_DRAWN", 3)
         yield
 
 
@@ -91,14 +92,22 @@ def test_every_mode_satisfies_the_generator_contract(kind: str, mode: str) -> No
 
 @pytest.mark.parametrize("kind", with_mode("calibrated"))
 def test_calibrated_matches_the_ideal_observers(kind: str) -> None:
+    """By dose for all diseases at once, or by contrast for every disease on its own."""
     natural, calibrated = in_mode(kind, "natural"), in_mode(kind, "calibrated")
     auc = "ideal_auc" if hasattr(natural, "ideal_auc") else "linear_auc"
-    before, after = ([getattr(g, auc)(g.representative(name)) for name in "ab"] for g in (natural, calibrated))
-    assert abs(before[0] - before[1]) > 0.005
-    assert abs(after[0] - after[1]) < 1e-3, "required: within .01"
-    assert min(after) == pytest.approx(min(before), abs=1e-4), "the hardest subgroup is unchanged"
-    factors = calibrated.difficulty.dose or calibrated.difficulty.contrast
-    assert sorted(factors) == ["a", "b"] and max(factors.values()) == 1 and min(factors.values()) < 1
+    by_dose = issubclass(GENERATORS[kind].generator_class, HasDose)
+    assert by_dose or list(calibrated.difficulty.contrast) == list(natural.diseases)
+    for index, disease in enumerate(natural.diseases):
+        before, after = (
+            [getattr(g, auc)(g.representative(name)._replace(disease=jnp.int32(index))) for name in "ab"]
+            for g in (natural, calibrated)
+        )
+        assert abs(before[0] - before[1]) > 0.002, disease
+        assert abs(after[0] - after[1]) < 1e-3, "required: within .01"
+        # Contrasts of other diseases change the background, doses do not.
+        assert min(after) == pytest.approx(min(before), abs=1e-4 if by_dose else 1e-2), "the hardest is unchanged"
+        factors = calibrated.difficulty.dose if by_dose else calibrated.difficulty.contrast[disease]
+        assert sorted(factors) == ["a", "b"] and max(factors.values()) == 1 and min(factors.values()) < 1
 
 
 def having(protocol: type) -> list[str]:
@@ -106,24 +115,56 @@ def having(protocol: type) -> list[str]:
     return [kind for kind, wrapped in GENERATORS.items() if issubclass(wrapped.generator_class, protocol)]
 
 
-@pytest.mark.parametrize("kind", having(HasContrast))
-def test_a_contrast_is_of_the_disease_and_nothing_else(kind: str) -> None:
-    """A lower contrast makes the disease fainter in its subgroup, and changes nothing outside it."""
-    who = subjects(256)
-    healthy, diseased = (who._replace(label=jnp.full_like(who.label, label)) for label in (0, 1))
+def diseases_of(kind: str) -> tuple[str, ...]:
+    """Diseases of a generator."""
+    return GENERATORS[kind].generator_class.diseases
 
-    def added(contrast: dict[str, float], subgroup: int) -> np.ndarray:
-        """What the disease adds to the images of a subgroup."""
-        generator = in_mode(kind, "natural").model_copy(update={"difficulty": Calibrated(contrast=contrast)})
-        one, other = (images(generator, twins(each, subgroup)) for each in (healthy, diseased))
+
+CONTRASTS = [(kind, disease) for kind in having(HasContrast) for disease in diseases_of(kind)]
+"""Generators with a contrast, and their diseases."""
+
+
+@pytest.mark.parametrize(("kind", "disease"), CONTRASTS)
+def test_a_contrast_is_of_one_disease_in_one_subgroup_and_nothing_else(kind: str, disease: str) -> None:
+    """It makes the disease fainter, and changes neither the healthy by more than that nor another disease."""
+    natural, diseases = in_mode(kind, "natural"), diseases_of(kind)
+    who = subjects(256)
+
+    def added(contrast: dict[str, dict[str, float]], subgroup: int, target: str = disease) -> np.ndarray:
+        """What a disease adds to the images of a subgroup."""
+        stated = who._replace(disease=jnp.full_like(who.label, diseases.index(target)))
+        generator = natural.model_copy(update={"difficulty": Calibrated(contrast=contrast)})
+        one, other = (
+            images(generator, twins(stated._replace(label=jnp.full_like(who.label, label)), subgroup))
+            for label in (0, 1)
+        )
         return np.abs(other - one).mean(axis=(1, 2, 3))
 
-    assert np.abs(added({"a": 0.3}, 1) - added({"a": 1.0}, 1)).max() < 1e-6
-    ratio = added({"a": 0.3}, 0) / added({"a": 1.0}, 0)
-    assert 0.2 < np.median(ratio) < 0.5
-    assert added({"a": 1e-6}, 0).max() < 1e-4
-    with pytest.raises(ValidationError, match="is calibrated by its contrast; allowed: contrast"):
-        member("generators", kind, difficulty={"kind": "calibrated", "dose": {"a": 0.5}})
+    full, weak = {disease: {"a": 1.0}}, {disease: {"a": 0.3}}
+    assert np.abs(added(weak, 1) - added(full, 1)).max() < 1e-6
+    assert 0.15 < added(weak, 0).mean() / added(full, 0).mean() < 0.5
+    assert added({disease: {"a": 1e-6}}, 0).max() < 1e-4
+    other = diseases[diseases.index(disease) - 1]
+    assert added(weak, 0, other).mean() / added(full, 0, other).mean() == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("kind", having(HasContrast))
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"dose": {"a": 0.5}}, "is calibrated by its contrast; allowed: contrast"),
+        ({"contrast": {"gout": {"a": 0.5}}}, r"contrast: no such disease: gout; allowed: "),
+        ({"contrast": {"FIRST": {"c": 0.5}}}, r"contrast\.\w+: no such subgroup: c; allowed: a, b"),
+    ],
+)
+def test_a_contrast_of_nothing_is_rejected(kind: str, values: dict[str, Any], message: str) -> None:
+    first = diseases_of(kind)[0]
+    named = {
+        field: {first if key == "FIRST" else key: value for key, value in table.items()}
+        for field, table in values.items()
+    }
+    with pytest.raises(ValidationError, match=message):
+        member("generators", kind, difficulty={"kind": "calibrated", **named})
 
 
 @pytest.mark.parametrize("kind", having(HasDose))

@@ -278,3 +278,15 @@ def test_drawing_scores_needs_no_jax(tmp_path: Path) -> None:
 def test_rows_of_a_forest_have_the_height_of_their_names() -> None:
     assert forest._places(["a", "b", "c"]) == [0.0, 1.0, 2.0, 3.0]
     assert forest._places(["a", "b\nb\nb", "c"]) == [0.0, 2.0, 4.0, 5.0]
+
+
+def test_a_forest_is_one_page_high(cube: xr.Dataset, found: list[Estimate], study: Study) -> None:
+    primary = next(one for one in found if one.primary)
+    others = [one for one in found if one.role == "exploratory" and np.isfinite(one.value)]
+    many = [*(others * forest.MAX_ROWS)[: forest.MAX_ROWS + 4], primary]
+    figure = forest.draw(cube, many, study)
+    rows = [label.get_text() for axes in figure.axes for label in axes.get_yticklabels()]
+    assert len(rows) == forest.MAX_ROWS and rows[0].startswith(primary.name)
+    assert "\n5 more estimates are in the tables" in figure.axes[-1].get_xlabel()
+    whole = forest.draw(cube, many[-3:], study)
+    assert not any("more estimates" in axes.get_xlabel() for axes in whole.axes)

@@ -111,6 +111,21 @@ def test_age_follows_its_law_within_the_range_of_life() -> None:
     assert (np.diff(middle) > 0).all() and (np.diff(newborn) > 0).all()
 
 
+def test_enlarged_hearts_are_found_as_often_as_on_real_films() -> None:
+    """A ratio above .5 finds 40 % of the hearts that are large on echocardiography, at a specificity of 91 % (McKee and
+    Ferrier 2017), and above .55 few that are not (Simkus 2021); healthy ratios keep their sd."""
+    fixed = ADULT | {"age_sd": 0.0}
+    generator = film(fixed, fixed | {"female": 1.0})
+    for subgroup in (0, 1):
+        who = people("cardiomegaly", n=4096, subgroup=subgroup)
+        ratio, diseased = column(generator, who, "cardiothoracic_ratio"), np.asarray(who.label) == 1
+        assert 0.33 < (ratio[diseased] > 0.5).mean() < 0.57 and 0.83 < (ratio[~diseased] <= 0.5).mean() < 0.95
+        assert (ratio[~diseased] <= 0.55).mean() > 0.98 and (ratio[diseased] > 0.55).mean() > 0.08
+        assert ratio[~diseased].std() == pytest.approx(0.028, abs=0.003)
+        curve = chest_anatomy.cardiothoracic_ratio(jnp.float32(50), jnp.float32(subgroup))
+        assert ratio[~diseased].mean() == pytest.approx(float(curve), abs=0.002)
+
+
 def test_left_is_left() -> None:
     """The apex of the heart points to the patient's left, and down; the right diaphragm is higher; no view may flip."""
     upright, _ = hearts()
@@ -139,6 +154,28 @@ def test_ribs_are_steeper_and_the_thymus_gone_in_adults() -> None:
     assert np.asarray(bodies[0].thymus).max() < 1e-6
 
 
+def test_the_levers_are_read_back_from_pixels() -> None:
+    """Rib slope near its curve at every age, and in order; the ratio where no breasts lie over the heart's border."""
+    newborn = {"age_mean": 0.0, "age_sd": 0.05, "female": 0.0}
+    men, women = film(ADULT, CHILD, comorbidity=0.0), film(ADULT | {"female": 1.0}, newborn, comorbidity=0.0)
+    cases = {"man": (men, 0), "child": (men, 1), "woman": (women, 0), "newborn": (women, 1)}
+    healthy = {name: measured(one, people(label=0, subgroup=g)) for name, (one, g) in cases.items()}
+    read = {name: {key: np.median(values) for key, values in found.items()} for name, found in healthy.items()}
+    for name, slope in (("newborn", 8.0), ("child", 8 + 17 * (1 - np.exp(-1))), ("man", 25.0), ("woman", 25.0)):
+        assert read[name]["rib_slope"] == pytest.approx(slope, abs=5), name
+    assert read["newborn"]["rib_slope"] < read["child"]["rib_slope"] - 4 < read["man"]["rib_slope"] - 8
+    assert read["woman"]["breast"] > read["man"]["breast"] + 0.4
+    assert read["newborn"]["ratio"] > read["man"]["ratio"] + 0.05
+    assert read["newborn"]["lung_area"] < read["man"]["lung_area"]
+    for name in ("man", "child"):
+        generator, subgroup = cases[name]
+        who = people("cardiomegaly", subgroup=subgroup)
+        ratio = column(generator, who, "cardiothoracic_ratio")
+        assert np.corrcoef(measured(generator, who)["ratio"], ratio)[0, 1] > 0.8
+        diseased = measured(generator, people(label=1, subgroup=subgroup))
+        assert np.median(diseased["consolidation"]) > np.median(healthy[name]["consolidation"]) + 0.05
+
+
 # --- projection ------------------------------------------------------------------------------------------------------
 
 
@@ -151,10 +188,57 @@ def test_four_centimetres_of_breast_attenuate_by_0_82() -> None:
     x, y = np.argmin(np.abs(AXIS - 0.60)), np.argmin(np.abs(AXIS - 0.30))
     added = (with_breast - without)[:, y, x]
     at = [AXIS[x] - np.asarray(body.shift)[:, 0], AXIS[y] - np.asarray(body.shift)[:, 1]]
-    relative = np.sqrt(1 - ((at[0] - 0.46) / 0.38) ** 2 - ((at[1] - 0.30) / 0.32) ** 2)
+    (right, down), radii = chest_anatomy.BREAST_CENTRE, chest_anatomy.BREAST_RADII
+    relative = np.sqrt(1 - ((at[0] - right) / radii[0]) ** 2 - ((at[1] - down) / radii[1]) ** 2)
     per_four = added / relative / np.asarray(body.breast) * 4
     assert np.median(per_four) == pytest.approx(0.82, abs=0.02)
     assert np.median(np.asarray(body.breast)) == pytest.approx(4, rel=0.1)
+
+
+def test_tube_voltage_is_that_of_the_guidelines() -> None:
+    """60 to 65 kV in newborns and at most 80 kV in young children (EUR 16261); a site's setting moves all ages."""
+    patients = chest_patients.Patients()
+    energy = np.asarray([patients.energy(jnp.float32(age)) for age in (0.0, 4.0, 15.0, 50.0)])
+    voltage = chest_patients.REFERENCE_VOLTAGE * (energy / 60) ** (1 / chest_patients.ENERGY_EXPONENT)
+    assert 60 < voltage[0] < 65 < voltage[1] < 80 < voltage[2] < voltage[3] == pytest.approx(110, abs=1)
+    soft = patients.model_copy(update={"tube_voltage": 80.0})
+    assert all(float(soft.energy(jnp.float32(age))) < patients.energy(jnp.float32(age)) for age in (0.0, 50.0))
+
+
+@pytest.mark.parametrize(
+    ("sixty", "forty", "exponent"),
+    [
+        (0.2048, 0.2688, chest_anatomy.SOFT_EXPONENT),
+        (0.3148, 0.6655, chest_anatomy.BONE_EXPONENT),
+        (0.2006, 0.2530, chest_anatomy.BREAST_EXPONENT),
+        (0.1974, 0.2396, chest_anatomy.FAT_EXPONENT),
+    ],
+)
+def test_attenuation_at_40_kev_is_that_of_the_tables(sixty: float, forty: float, exponent: float) -> None:
+    """Mass attenuation of muscle, cortical bone, breast and adipose tissue (NIST), cm^2 / g."""
+    assert sixty * float(chest_anatomy.softer(jnp.float32(40.0), exponent)) == pytest.approx(forty, rel=0.01)
+
+
+def test_a_lower_voltage_raises_the_contrast_of_bone_more_than_that_of_lesions() -> None:
+    """At 80 kV against 110: pneumonia on the film by (110 / 80)^(.65 x .67), the spine by (110 / 80)^(.65 x 1.85)."""
+    sharp = ADULT | {"scatter": 0.0, "age_sd": 0.0}
+    generator = film(sharp, sharp | {"tube_voltage": 80.0}, blur=0.0, **PLAIN)
+    added = []
+    for subgroup in (0, 1):
+        healthy, diseased = (log_intensity(generator, people(label=v, subgroup=subgroup)) for v in (0, 1))
+        added.append((diseased - healthy).sum(axis=(1, 2)))
+    assert np.median(added[1] / added[0]) == pytest.approx((110 / 80) ** (0.65 * 0.67), rel=0.01)
+    bodies = [jax.tree.map(lambda leaf: leaf[0], _bodies(generator, people(subgroup=g))) for g in (0, 1)]
+    field = jnp.zeros(canvas.field_draws_shape(chest_anatomy.TEXTURE_MODES))
+
+    def without_bone(body: chest_anatomy.Body) -> np.ndarray:
+        """Attenuation that bone adds, from the drawn anatomy of a patient and of the same one of no mineral."""
+        old = body._replace(age=jnp.float32(290.0))  # mineral falls by .4 % a year from 40 on, here to nothing
+        drawn = [chest_anatomy.draw(each, field, SIZE, 0.0).attenuation for each in (body, old)]
+        return np.asarray(drawn[0] - drawn[1])[:, SIZE // 2 - 2 : SIZE // 2 + 2].mean()
+
+    rise = without_bone(bodies[1]) / without_bone(bodies[0])
+    assert rise == pytest.approx((110 / 80) ** (0.65 * 1.85), rel=0.02)
 
 
 def test_contrast_falls_with_scatter_as_one_minus_its_fraction() -> None:
@@ -198,6 +282,16 @@ def test_twins_of_other_age_keep_side_lobe_and_severity(disease: str) -> None:
         seen = cover.sum(axis=(1, 2)) > 1e-2
         assert seen.mean() > 0.95
         assert ((centre > 0) == column(generator, who, "left"))[seen].mean() > 0.98
+
+
+@pytest.mark.parametrize(("disease", "least"), [("pneumonia", 0.8), ("nodule", 0.9), ("effusion", 0.95)])
+def test_twins_of_other_age_keep_the_rank_of_size(disease: str, least: float) -> None:
+    """Size is relative to the lung, so the largest lesion of adults is the largest of their twins."""
+    from scipy.stats import spearmanr
+
+    generator, who = film(ADULT, CHILD), people(disease, 1)
+    adult, child = (np.asarray(masks(generator, twins(who, g))).sum(axis=(1, 2)) for g in (0, 1))
+    assert spearmanr(adult, child).statistic > least
 
 
 def test_pneumonia_of_children_is_nearer_to_the_hila() -> None:

@@ -104,6 +104,24 @@ CASES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         "[pretraining]",
         ("pretraining.schedule.batch", "has to be at most the size of the cohort, 64"),
     ),
+    "sites of an attribute that does not exist": (
+        "[pretraining]",
+        '[pretraining]\nloop = { kind = "federated", sites = "centre" }',
+        "loop =",
+        ("pretraining.loop.sites: the population has no attribute 'centre'", "left out, every subgroup is a site"),
+    ),
+    "more sites in a round than there are": (
+        "[pretraining]",
+        '[pretraining]\nloop = { kind = "federated", participants = 3 }',
+        "loop =",
+        ("pretraining.loop.participants: is 3; there are 2 sites",),
+    ),
+    "a batch that sites cannot divide": (
+        "[pretraining]",
+        '[pretraining]\nloop = "federated"\nschedule = { batch = 129 }',
+        "schedule =",
+        ("pretraining.schedule.batch: is 129; has to be a multiple of 2", "such as 128"),
+    ),
     "labels beyond the cohort": (
         "cohort = 20000",
         "cohort = 2000",

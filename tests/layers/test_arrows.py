@@ -12,7 +12,7 @@ FLOORS = (
     ("interfaces",),
     ("component", "keys", "paths", "status", "terminal", "biasprop"),
     ("command", "optimisers", "normalisations"),
-    ("hardware", "metrics", "nn", "population", "store"),
+    ("hardware", "metrics", "nn", "population", "store", "tables"),
     ("generators", "encoders", "objectives", "protocols", "mitigations", "tasks", "loops", "statistics"),
     ("difficulty", "estimands"),
     ("sources",),
@@ -21,7 +21,7 @@ FLOORS = (
     ("observers",),
     ("execution", "report", "truth"),
     ("bench", "coverage", "arguments"),
-    ("run", "show", "draw"),
+    ("run", "show", "draw", "audit"),
 )
 """From the ground up: a unit uses those below its floor, and on its own floor none but itself. A unit is a room, or a
 file at the top of the package; ``biasprop`` itself loads its public names when they are asked for."""
@@ -59,6 +59,8 @@ LIBRARIES_WITHOUT = {
     "estimands": {"jax", "flax", "optax", "zarr", "matplotlib", "dask", "distributed"},
     "metrics": {"jax", "flax", "optax", "zarr", "matplotlib", "dask", "distributed", "xarray"},
     "store": {"jax", "flax", "optax", "matplotlib", "dask", "distributed"},
+    "tables": {"jax", "flax", "optax", "zarr", "matplotlib", "dask", "distributed", "xarray", "scipy"},
+    "audit": {"jax", "flax", "optax", "zarr", "dask", "distributed"},
 }
 
 OURS = modules("biasprop")

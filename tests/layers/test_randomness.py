@@ -88,6 +88,7 @@ def test_streams_are_frozen() -> None:
         "SOURCE": 13,
         "PRETEXT": 14,
         "RANDOM_ATTRIBUTES": 15,
+        "SITES": 16,
         "TRUTH": 20,
     }
     assert 8 not in set(Stream)

@@ -51,6 +51,7 @@ def loaded(statement: str) -> set[str]:
         "from biasprop import run; run.main([])",
         "from biasprop import show; show.main(['--help'])",
         "from biasprop.coverage import __main__ as coverage; coverage.main(['--help'])",
+        "from biasprop.audit import __main__ as audit; audit.main(['--help'])",
         "from biasprop.bench import __main__ as bench; bench.main(['--help'])",
         "from paper import make; make.main(['--help'])",
     ],
@@ -70,6 +71,9 @@ def test_help_and_argument_errors_load_nothing_heavy(statement: str) -> None:
         "biasprop.report.plotting",
         "biasprop.report.tables",
         "biasprop.statistics.estimate",
+        "biasprop.audit.audited",
+        "biasprop.report.audit_tables",
+        "biasprop.report.figures.audited",
     ],
 )
 def test_reading_results_needs_no_jax(module: str) -> None:

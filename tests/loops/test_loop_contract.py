@@ -1,4 +1,4 @@
-"""The contract of pretraining loops, over their table and one loop more."""
+"""The contract of pretraining loops, over their table."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ from biasprop.store.encoders import EncoderStore
 from biasprop.training import pretrain
 from biasprop.training.batching import Batch, over_cells
 from biasprop.training.pretraining_task import PretrainingTask
-from tests.loops.averaging import Averaging
 from tests.members import batch, condition, differing, member, same
 from tests.program.small_experiment import quiet
 
-EVERY: list[Any] = [*(member("loops", kind) for kind in LOOPS), Averaging(local_steps=2, rounds=5)]
+EVERY: list[Any] = [member("loops", kind) for kind in LOOPS]
 PARTS = {"generator": differing("gaussian"), "encoder": member("encoders", "linear")}
 
 
@@ -81,7 +80,7 @@ def test_a_cell_in_a_batch_agrees_with_the_cell_alone(loop: Any) -> None:
 @pytest.mark.parametrize("loop", EVERY, ids=lambda loop: loop.kind)
 def test_steps_beyond_the_schedule_change_nothing(loop: Any) -> None:
     one = cells(loop, segments=1)
-    task = PretrainingTask(*one)
+    task = pretrain.prepared(one)
     state, losses = over_cells(pretrain.run_segment)(task, over_cells(pretrain.start)(task, pretrain.untrained(one)))
     later, beyond = over_cells(pretrain.run_segment)(task, state)
     assert same(loop.params(later), loop.params(state))
@@ -98,14 +97,3 @@ def test_a_run_that_diverges_keeps_its_last_finite_parameters_and_says_when(loop
     params, (why,) = pretrain.pretrain(sick, quiet)
     assert same(params, pretrain.untrained(one)) and why == "the update of step 0 is not finite"
     assert NOT_DIVERGED == -1
-
-
-def test_averaging_after_every_gradient_step_is_descent_on_the_whole_batch() -> None:
-    """For a loss that adds over images, each site's batch here being its own images repeated."""
-    loop = Averaging(local_steps=1, rounds=1)
-    one = cells(loop, segments=1, learning_rate=1e-2)
-    task, before = PretrainingTask(*one), pretrain.untrained(one)
-    slope = over_cells(lambda task, params: jax.grad(task.loss)(params, jnp.int32(0)))(task, before)
-    after = pretrain.pretrain(one, quiet)[0]
-    for new, old, d in zip(*map(jax.tree.leaves, (after, before, slope)), strict=True):
-        np.testing.assert_allclose(new - old, -1e-2 * d, rtol=0.2, atol=1e-4)

@@ -139,6 +139,14 @@ def test_brier_agrees_with_scikit_learn() -> None:
         np.testing.assert_allclose(metrics.brier(scores, labels, w), expected, rtol=1e-12)
 
 
+def test_predictive_values_by_hand() -> None:
+    scores, labels = np.array([0.9, 0.8, 0.4, 0.2, 0.1]), np.array([1, 0, 1, 0, 0])
+    assert metrics.ppv(scores, labels, 0.5) == 1 / 2 and metrics.npv(scores, labels, 0.5) == pytest.approx(2 / 3)
+    weight = np.array([3.0, 1, 2, 1, 1])
+    assert metrics.ppv(scores, labels, 0.5, weight) == 3 / 4 and metrics.npv(scores, labels, 0.5, weight) == 1 / 2
+    assert np.isnan(metrics.ppv(scores, labels, 1.0)) and np.isnan(metrics.npv(scores, labels, 0.0))
+
+
 def test_net_benefit_by_hand() -> None:
     # Above log-odds -1.386, probability 0.2: two of the diseased, one of the healthy; a false positive costs 1/4.
     scores, labels = np.array([0.0, -1.0, -2.0, -1.2, -3.0]), np.array([1, 1, 1, 0, 0])

@@ -256,3 +256,28 @@ def test_nothing_is_made_up_where_nothing_has_run(study: Study) -> None:
     text = answer.answer(nothing, study).text()
     assert "undefined" in text and text.endswith("No arm is finished.") and not re.search(r"\d\.\d{3}", text)
     assert answer.answer(replace(nothing, estimates=[], levels=[]), study).text() == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "half", "said"),
+    [
+        (0.2, 0.1, "Z(AUC) in dark is higher by 0.200 [0.100, 0.300] on z than with 50 % dark in pretraining"),
+        (-0.2, 0.1, "Z(AUC) in dark is lower by 0.200 [0.100, 0.300] on z than with 50 % dark in pretraining"),
+        (0.2, 0.3, "Z(AUC) in dark differs by +0.200 [-0.100, +0.500] on z from that with 50 % dark in pretraining"),
+    ],
+)
+def test_a_difference_in_either_direction_and_in_none(value: float, half: float, said: str, study: Study) -> None:
+    at, minus = {"pretraining": "all light"}, {"pretraining": "50/50"}
+    one = estimand("difference", name="d", subgroup="dark", at=at, minus=minus)
+    found = replace(excess(value, half, "exploratory"), name="d", kind="difference", subgroups=("dark",), arm={})
+    assert Wording(study.model_copy(update={"estimands": (one,)})).sentence(found) == said
+
+
+def test_mixes_of_more_than_two_subgroups_and_of_two_stages_have_their_names() -> None:
+    ages, sexes = (Wording(load_study(ROOT / "studies" / f"{name}.toml")) for name in ("age_skew", "sex_imbalance"))
+    assert ages.arm({"pretraining": "mostly 40 to 70", "labels": 200}) == "mostly 40 to 70, 200 labels"
+    assert sexes.arm({"mix": "men in labels", "protocol": "full"}) == "men in labels, full fine-tuning"
+    one = estimand("excess_gap", name="e", subgroups=("man", "woman"), factor="mix", reference="balanced")
+    found = replace(excess(0.2, 0.1, "exploratory"), name="e", subgroups=("man", "woman"), arm={"mix": "men in labels"})
+    study = load_study(ROOT / "studies" / "sex_imbalance.toml").model_copy(update={"estimands": (one,)})
+    assert Wording(study).sentence(found).startswith("With men in labels instead of balanced in mix, the gap in z(AUC)")

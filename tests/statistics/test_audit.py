@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from fairlearn.metrics import MetricFrame
 from scipy.special import expit
-from sklearn.metrics import recall_score, roc_auc_score
+from sklearn.metrics import precision_score, recall_score, roc_auc_score
 
 import biasprop
 from biasprop import metrics
@@ -20,7 +20,7 @@ from biasprop.statistics.verdict import MATERIAL, NEGLIGIBLE, NOT_RESOLVED, UNCL
 
 THRESHOLD = 0.25
 TABLES = 200
-RATES = ("sensitivity", "specificity", "underdiagnosis")
+RATES = ("sensitivity", "specificity", "underdiagnosis", "ppv", "npv")
 
 
 def people(seed: int, n: int = 600, groups: tuple[str, ...] = ("a", "b")) -> pd.DataFrame:
@@ -61,7 +61,21 @@ def recall(positive: int):
     return of
 
 
-ORACLES = {"auc": area, "sensitivity": recall(1), "specificity": recall(0)}
+def precision(positive: int):
+    def of(target, score, sample_weight) -> float:
+        given = {"sample_weight": sample_weight, "zero_division": np.nan, "labels": [positive], "average": None}
+        return np.ravel(precision_score(target, (score > THRESHOLD).astype(int), **given))[0]
+
+    return of
+
+
+ORACLES = {
+    "auc": area,
+    "sensitivity": recall(1),
+    "specificity": recall(0),
+    "ppv": precision(1),
+    "npv": precision(0),
+}
 
 
 def metric_frame(table: pd.DataFrame) -> MetricFrame:
@@ -148,7 +162,7 @@ def test_measures_are_those_of_the_package() -> None:
             assert ours[name] == metrics.METRICS[name].function(s, y, 0.1)
         assert ours["z"] == metrics.z_of_auc(ours["auc"], len(s), y.sum())[0]
     assert audit.overall["auc"] == metrics.auc(table["score"], table["label"])
-    assert set(audit.estimates["method"]) == {"DeLong", "Wilson", "sandwich", "bootstrap of people", ""}
+    assert set(audit.estimates["method"]) == {"DeLong", "Wilson", "sandwich", "linearised", "bootstrap of people", ""}
 
 
 def test_probabilities_and_log_odds_give_the_same_audit() -> None:

@@ -13,7 +13,7 @@ from biasprop.metrics import calibration_intercept, calibration_slope
 from biasprop.statistics import contributions
 from biasprop.statistics.areas import paired_areas
 from biasprop.statistics.bootstrap import resamples
-from biasprop.statistics.group_intervals import Spread, difference, wilson
+from biasprop.statistics.group_intervals import Spread, clopper_pearson, difference, wilson
 
 
 def sample(seed: int, n: int = 80) -> tuple[NDArray, NDArray]:
@@ -88,13 +88,14 @@ def test_the_sandwich_agrees_with_simulation(slope_free) -> None:
     assert np.mean([one.variance for one in found]) == pytest.approx(values.var(), rel=0.25)
 
 
+@pytest.mark.parametrize(("interval", "method"), [(wilson, "wilson"), (clopper_pearson, "exact")])
 @pytest.mark.parametrize(("k", "n"), [(0, 12), (12, 12), (3, 12), (50, 80)])
-def test_wilson_without_weights_or_clusters_is_scipys(k, n) -> None:
-    one = contributions.rate(np.arange(n) < k, np.ones(n), np.arange(n), n)
+def test_intervals_of_rates_without_weights_or_clusters_are_scipys(k, n, interval, method) -> None:
+    one = contributions.mean(np.arange(n) < k, np.ones(n), np.arange(n), n)
     number = np.array([float(n)])
     spread = Spread(np.array([one.value]), np.array([one.variance]), np.eye(1), number, number, np.array([np.inf]))
-    expected = binomtest(k, n).proportion_ci(method="wilson")
-    np.testing.assert_allclose(np.ravel(wilson(spread, 0.05)), [expected.low, expected.high], rtol=1e-9, atol=1e-12)
+    expected = binomtest(k, n).proportion_ci(method=method)
+    np.testing.assert_allclose(np.ravel(interval(spread, 0.05)), [expected.low, expected.high], rtol=1e-9, atol=1e-12)
 
 
 def test_newcombes_interval_of_his_example() -> None:

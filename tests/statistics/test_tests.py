@@ -6,33 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from biasprop.statistics.tests import difference_p, fewest, power_of, replicates_to_resolve, resolvable
+from biasprop.statistics.tests import fewest, power_of, replicates_to_resolve, resolvable
 from biasprop.statistics.verdict import zone
-
-VALUES = np.array([0.11, 0.02, 0.07, -0.03, 0.05, 0.09])
-
-
-def t_p(values: np.ndarray, alternative: str = "two-sided") -> float:
-    """p of SciPy's one-sample t test against 0."""
-    return float(stats.ttest_1samp(values, 0.0, alternative=alternative)[1])  # pyright: ignore[reportArgumentType]
-
-
-def test_difference_agrees_with_scipy() -> None:
-    assert difference_p(np.append(VALUES, np.nan)) == pytest.approx(t_p(VALUES))
-
-
-def test_no_spread_is_certain_and_too_few_are_nan() -> None:
-    assert difference_p(np.zeros(4)) == 1.0
-    assert difference_p(np.full(4, 0.02)) == 0.0
-    assert np.isnan(difference_p([0.3]))
-
-
-def test_many_at_once_are_each_alone() -> None:
-    many = np.random.default_rng(5).standard_normal((3, 4, 6))
-    many[0, 0, :2] = many[1, 1, :5] = np.nan
-    for index in np.ndindex(3, 4):
-        assert difference_p(many)[index] == pytest.approx(difference_p(many[index]), nan_ok=True)
-    assert np.isnan(difference_p(many)).sum() == 1
 
 
 @pytest.mark.parametrize(

@@ -56,17 +56,17 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Caches of the test's own, and observers that only say that they were asked."""
     calls: list[str] = []
 
-    def observed(condition: object) -> Ledger:
+    def observed(condition: object, disease: int | None) -> Ledger:
         calls.append("observed")
         return known("told", "upper", {"light": 0.9, "dark": 0.9})
 
-    def learned(condition: object, schedule: object, tell: object) -> Ledger:
+    def learned(condition: object, schedule: object, tell: object, disease: int | None) -> Ledger:
         calls.append("learned")
         return known("net", "learner", {"light": 0.8, "dark": 0.7})
 
     monkeypatch.setattr("biasprop.hardware.device.cache_folder", lambda: tmp_path / "caches")
 
-    def modelled(condition: object) -> Ledger:
+    def modelled(condition: object, disease: int | None) -> Ledger:
         return known("linear", "model", {"light": 0.9, "dark": 0.8})
 
     monkeypatch.setattr("biasprop.observers.ideal.linear_model_rows", modelled)
@@ -147,6 +147,17 @@ def test_a_factor_that_moves_the_generator_has_a_ledger_each(made: list[str]) ->
     assert [entry.where for entry in entries] == [{"pigment": [0.1]}, {"pigment": [0.2]}]
     for place in ledger.places(moved, entries):
         assert place.plenty is not None and place.plenty["pigment"] == place.arm["pigment"]
+
+
+def test_every_disease_that_is_predicted_has_a_ledger(made: list[str]) -> None:
+    study = load_study(ROOT / "tests" / "generators" / "chest_film.toml")
+    entries = ledger.load_or_compute(study)
+    assert [entry.where for entry in entries] == [{"disease": ["pneumonia"]}, {"disease": ["effusion"]}]
+    assert [entry.title for entry in entries] == ["chest_film, pneumonia", "chest_film, effusion"]
+    documents = ledger.as_json(entries)["entries"]
+    assert [one.get("disease") for one in documents] == [None, "effusion"]
+    assert len({one["key"] for one in documents}) == 2 and made == ["observed"] * 2
+    assert all(place.ledger.rows for place in ledger.places(study, entries))
 
 
 def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from biasprop.study.load import load_study
 STUDIES = Path(__file__).parents[2] / "studies"
 SHIPPED = sorted(STUDIES.glob("*.toml"))
 FULL = "_full"
+MAX_CELLS = {32: 36, 48: 18, 64: 16}
+"""Largest size of images -> pretrained cells of a study as it is shipped."""
 
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
@@ -29,7 +31,22 @@ def test_as_shipped_it_has_few_pretrained_cells(file: Path) -> None:
     if study.generator.kind == "gaussian":
         return  # cells of a second
     cells = [cell for cell in design.cells(study) if cell.condition.pretraining.objective.trains]
-    assert len(cells) <= (36 if study.generator.size <= 32 else 16)
+    assert len(cells) <= next(most for size, most in MAX_CELLS.items() if study.generator.size <= size)
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
+def test_its_levels_differ_with_small_numbers_too(file: Path) -> None:
+    small, study = load_study(file, smoke=True), load_study(file)
+    assert [len(small.levels(name)) for name in small.factors] == [len(study.levels(name)) for name in study.factors]
+
+
+@pytest.mark.parametrize("name", ["skin_tone", "paediatric_pneumonia"])
+def test_it_can_be_tried_with_small_numbers_whatever_symmetries_its_images_have(name: str) -> None:
+    small = load_study(STUDIES / f"{name}.toml", smoke=True)
+    (full,) = [level for level in small.levels("protocol") if level.label == "full"]
+    views = [small.with_levels({"protocol": full}).finetuning_condition().finetuning.protocol.pretrained.augmentation]
+    views.append(small.pretraining_condition().pretraining.objective.augmentation)
+    assert {(view.flip, view.transpose) for view in views} == {(0.5, 0.5) if name == "skin_tone" else (0.0, 0.0)}
 
 
 @pytest.mark.parametrize("file", [file for file in SHIPPED if FULL in file.stem], ids=lambda file: file.stem)

@@ -148,7 +148,7 @@ def test_a_report_is_laid_out_again_for_a_terminal_of_another_width(
     views: Views, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     wide = views.run((SMALL, 2, ()), "-q")
-    monkeypatch.setattr(results, "_table_width", lambda: 110)
+    monkeypatch.setattr(results, "table_width", lambda: 110)
     assert "the stored sd" in views.run((SMALL, 2, ()), "--plan")
     narrow = views.run((SMALL, 2, ()), "-q")
     # A table keeps its numbers whole, so that one of many columns stays wider than the terminal.

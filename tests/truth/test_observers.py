@@ -8,7 +8,7 @@ from scipy.stats import norm
 
 from biasprop.nn.optimisation import Schedule
 from biasprop.observers import ideal
-from biasprop.observers.ideal import channels, exact_rows, fisher, observer_rows, widths
+from biasprop.observers.ideal import channels, exact_rows, fisher, linear_model_rows, observer_rows, widths
 from biasprop.observers.learner import learner_rows
 from biasprop.statistics.difficulty import Ledger, z_of
 from biasprop.statistics.verdict import NEGLIGIBLE
@@ -122,3 +122,28 @@ def test_a_learner_learns_from_the_stream_and_stays_below_the_ideal() -> None:
         assert row.auc > 0.75 and row.low < norm.cdf(ideal_z(row.subgroups[0]) / np.sqrt(2))
         assert "ideal" not in row.observer and "19,200 images" in row.observer
     assert np.isfinite(found.learner(STUDY.subgroups)) and z_of(found.rows[0].auc) == found.rows[0].z
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("disease", range(4))
+def test_the_ledger_of_chest_films_brackets_the_ideal_observer_of_every_disease(disease: int) -> None:
+    """Rules on pixels are below the observer of the cues, the linear model is between chance and that observer, and
+    with equal levers nothing tells the subgroup."""
+    levels = {"adult": {"age_mean": 50.0, "age_sd": 10.0}, "child": {"age_mean": 4.0, "age_sd": 1.0}}
+    generator = member("generators", "chest_film", size=24, subgroups=levels)
+    one = condition(generator=generator)
+    found = observer_rows(one, disease) + linear_model_rows(one, disease)
+    assert {row.kind for row in found.rows} == {"upper", "lower", "separability", "model"}
+    for name in levels:
+        low, high = found.bracket(name)
+        areas = {
+            kind: max(row.auc for row in found.rows if (row.kind, row.subgroups) == (kind, (name,)))
+            for kind in ("lower", "model")
+        }
+        assert 0.5 < low <= areas["lower"] < high == pytest.approx(0.93, abs=0.01), name
+        assert 0.5 < areas["model"] < high, name
+    assert of(found, "separability")["channels and band powers", ("adult", "child")] > 0.98
+    alike = member("generators", "chest_film", size=24, subgroups=dict.fromkeys(levels, levels["child"]))
+    off = observer_rows(condition(generator=alike), disease)
+    assert of(off, "separability")["channels and band powers", ("adult", "child")] == pytest.approx(0.5, abs=1e-6)
+    assert all(test.value == 0 for test in off.comparisons)

@@ -238,6 +238,16 @@ def test_settings_are_counted_once(study: Study, tmp_path: Path) -> None:
     assert "3 of at most 60 (vit 3, mixer 0); masked 21 of at most 20 (vit 21; **beyond the limit**)." in words
 
 
+def test_the_search_for_chest_films_has_a_limit_of_its_own(study: Study) -> None:
+    both = [result.round_result(study, reading(study, np.ones((3, 2)))) for _ in range(2)]
+    both[1] |= {"use": rounds.SEEDS[990011]}
+    words = " ".join(page({"rounds": both}).split())
+    assert "contrastive 3 of at most 60 (vit 3, mixer 0); chest films 3 of at most 20 (vit 3)." in words
+    tried = rounds.load(names=[file.stem for file in sorted(rounds.HERE.glob("chest_*.toml"))])
+    assert {one.seed for one in tried} == {990011} and {one.generator.kind for one in tried} == {"chest_film"}
+    assert len({setting.content for one in tried for setting in rounds.settings(one)}) <= 20
+
+
 def test_a_folder_without_rounds_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no round"):
         rounds.load(tmp_path)

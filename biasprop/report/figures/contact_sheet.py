@@ -43,7 +43,7 @@ def render(study: Study, subjects: int, *, levers: bool) -> Tiles:
     """Render the first test subjects of replicate 0, each with and without disease, in every subgroup.
 
     Args:
-        study: its generator and seed are used.
+        study: its generator, seed and disease are used.
         subjects: how many subjects for each label.
         levers: also select, from :data:`COHORT` subjects with both labels, images with low to high values of every
             lever that the generator measures.
@@ -63,6 +63,7 @@ def _render(study: Any, subjects: int, levers: bool) -> Tiles:
     from biasprop.training.batching import one_cell, over_cells
 
     condition = calibration_cache.with_calibration(study.pretraining_condition())
+    disease = study.finetuning.task.disease_index(condition.generator.diseases)
     names = tuple(condition.generator.subgroups)
     owner = keys.stream(keys.replicate(study.seed, 0), keys.Stream.TEST)
     shifts = in_order(study.evaluation.of_subjects().shifts, names)
@@ -72,7 +73,7 @@ def _render(study: Any, subjects: int, levers: bool) -> Tiles:
     def drawn(subgroup: int, label: NDArray[np.integer]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
         """Images and masks of the first subjects in one subgroup."""
         label = label.astype(np.int32)
-        who = rosters.Roster(np.full_like(label, subgroup), label, label, shifts)
+        who = rosters.Roster(np.full_like(label, subgroup), label, label, shifts, disease)
         return tuple(
             rendering.concatenated(chunks, len(label))[0]
             for chunks in (
@@ -127,7 +128,8 @@ def draw(
     tiles = render(study, subjects or 2 * across, levers=levers)
     # All on one axes, in widths of an image, so that images are aligned across blocks.
     width = across * (groups + GAP) - GAP
-    margin = 1.0 if levers else 0.3
+    longest = max((len(plain(lever)) for lever in tiles.levers), default=0)
+    margin = max(1.0, 0.11 * longest) if levers else 0.3
     lines = -(-tiles.twins.shape[1] // across)
     block = HEAD + lines * (1 + GAP)
     height = 2 * block + (HEAD + len(tiles.levers) * LEVER if levers else 0.0)

@@ -1,4 +1,4 @@
-"""Coverage of intervals against the number of replicates, with a band of Monte Carlo error.
+"""Coverage of intervals against the number of replicates, with a band of what passes the check.
 
 Not a figure of a study and not in the table of figures: it shows what ``python -m biasprop.coverage`` counts.
 """
@@ -23,19 +23,20 @@ LOWEST = 0.80
 
 
 @style()
-def draw(rows: Sequence[Row], errors: float) -> Figure:
+def draw(rows: Sequence[Row], tolerance: float, errors: float) -> Figure:
     """Draw intervals that the package offers (left) and those it does not (right), one line per estimand and interval.
 
     Args:
         rows: from ``biasprop.coverage.intervals.rows``; those that may cover more than their level are left out.
-        errors: half-width of the band, in Monte Carlo standard errors.
+        tolerance: half-width of the band without Monte Carlo error.
+        errors: what Monte Carlo error adds to it, in standard errors.
     """
     rows = [row for row in rows if not row.at_least]
     figure = page(DOUBLE, 3.2)
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
-    level, error = rows[0].level, min(row.error for row in rows)
+    level, half = rows[0].level, tolerance + errors * min(row.error for row in rows)
     for axes, offered, title in zip(panels, (True, False), ("offered by the package", "not offered"), strict=True):
-        axes.axhspan(level - errors * error, level + errors * error, color=PALE, linewidth=0, zorder=-2)
+        axes.axhspan(level - half, level + half, color=PALE, linewidth=0, zorder=-2)
         axes.axhline(level, color=INK, linewidth=0.6, zorder=-1)
         axes.set_title(title)
         axes.set_xlabel("replicates")

@@ -9,6 +9,7 @@ import numpy as np
 
 from biasprop.estimands import ESTIMANDS
 from biasprop.metrics import SCALES
+from biasprop.report.answer import ROLES
 from biasprop.report.plotting import DOUBLE, GREY, INK, PALE, NotApplicable, page, plain, style
 from biasprop.report.tables import bounds
 from biasprop.statistics.verdict import MATERIAL, NEGLIGIBLE, UNCLEAR
@@ -25,6 +26,8 @@ MAX_NAME = 80
 """Characters of a row's name in one line."""
 MAX_PART = 10_000
 """More characters than a part of a name has, because the whole is broken into lines."""
+MAX_ROWS = 40
+"""Rows of the figure, which is one page high; the tables have every estimate."""
 ROW = 0.185
 """Height of one row, inches."""
 ZONES = {MATERIAL: "#D55E00", NEGLIGIBLE: "#009E73", UNCLEAR: "#CC79A7"}
@@ -35,6 +38,8 @@ ZONES = {MATERIAL: "#D55E00", NEGLIGIBLE: "#009E73", UNCLEAR: "#CC79A7"}
 def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figure:
     """Draw the forest plot: one panel per unit, one row per estimate; thick = 95 %, thin = deciding.
 
+    Of more than :data:`MAX_ROWS` estimates the first exploratory ones are drawn, and the others counted.
+
     Args:
         cube, study: not used; all figures have the same arguments.
         estimates: from ``statistics.estimate.estimates``.
@@ -43,17 +48,21 @@ def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figur
         NotApplicable: no estimate is defined.
     """
     panels: dict[str, list[Any]] = {}
-    for estimate in sorted(estimates, key=lambda estimate: not estimate.primary):
+    drawn = sorted(estimates, key=lambda estimate: ROLES.index(estimate.role))[:MAX_ROWS]
+    for estimate in drawn:
         panels.setdefault(_unit(estimate), []).append(estimate)
     if not any(np.isfinite(estimate.value) for estimate in estimates):
         raise NotApplicable("no estimate is defined (yet)")
     names = {unit: [_name(row, estimates) for row in rows] for unit, rows in panels.items()}
     heights = [_places(names[unit])[-1] + 0.4 for unit in panels]
-    figure = page(DOUBLE, ROW * sum(heights) + 0.5 * len(panels) + 0.1)
+    left_out = len(estimates) - len(drawn)
+    figure = page(DOUBLE, ROW * (sum(heights) + (left_out > 0)) + 0.5 * len(panels) + 0.1)
     grid = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
     for axes, (unit, rows) in zip(grid, panels.items(), strict=True):
         _panel(axes, rows, names[unit])
         axes.set_xlabel(unit)
+    if left_out:
+        grid[-1].set_xlabel(f"{grid[-1].get_xlabel()}\n{left_out} more estimates are in the tables")
     return figure
 
 
@@ -139,8 +148,8 @@ def _number(row: Estimate) -> str:
     if np.isnan([row.value, row.low]).all():
         return "\N{EM DASH}"
     kind = ESTIMANDS[row.kind]
-    digits = f"{{:{'' if kind.unit else '+'},.{min(kind.digits, 2)}f}}"
-    text = digits.format(row.value) if np.isfinite(row.value) else "\N{EM DASH}"
+    digits = min(kind.digits, 2) if row.scale == "z" else kind.digits  # a difference of AUC is a fifth of one of z
+    text = f"{row.value:{'' if kind.unit else '+'},.{digits}f}" if np.isfinite(row.value) else "\N{EM DASH}"
     if not np.isnan([row.low, row.high]).any():
-        text += f" {bounds(row.low, row.high, not kind.unit, min(kind.digits, 2))}"
+        text += f" {bounds(row.low, row.high, not kind.unit, digits)}"
     return text.replace("-", "\N{MINUS SIGN}")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from biasprop.hardware import memory
-from biasprop.interfaces import Generator, HasPopulation, Objective, Population
+from biasprop.interfaces import Generator, HasPopulation, HasSites, Objective, Population
 from biasprop.nn.views import SYMMETRIES
 from biasprop.population.shifts import in_order, shifted_prevalence
 from biasprop.study.atoms import by_subgroup
@@ -120,7 +120,11 @@ def _stage_problems(location: Location, stage: Pretraining, conditions: Conditio
     if objective.trains and (why := source.incompatibility(generator.spec)):
         problems.append(Problem((*location, "source"), why))
     if objective.trains and not source.shows_subjects:
-        needs_subjects = {"objective": bool(objective.reads), "mitigation": stage.mitigation.needs_subjects}
+        needs_subjects = {
+            "objective": bool(objective.reads),
+            "mitigation": stage.mitigation.needs_subjects,
+            "loop": isinstance(stage.loop, HasSites),
+        }
         problems += [
             Problem((*location, name), f"{getattr(stage, name).kind} needs subjects, and {source.kind} has none")
             for name, needs in needs_subjects.items()
@@ -128,7 +132,31 @@ def _stage_problems(location: Location, stage: Pretraining, conditions: Conditio
         ]
     else:
         problems += _missing_inputs((*location, "objective"), objective, source.observed_by(generator))
+        if objective.trains:
+            problems += _site_problems(location, stage, conditions)
     return problems
+
+
+def _site_problems(location: Location, stage: Pretraining, conditions: Conditions) -> list[Problem]:
+    """Sites that do not exist, and a batch that they cannot divide."""
+    loop, source, population = stage.loop, stage.source, conditions.population
+    if not isinstance(loop, HasSites):
+        return []
+    names = list(population.all_attributes()) if population is not None and source.in_domain else []
+    if loop.sites is not None and loop.sites not in names:
+        whose = "the population" if source.in_domain else f"the source {source.kind}"
+        message = f"{whose} has no attribute {loop.sites!r}; {suggestion(loop.sites, names)}"
+        return [Problem((*location, "loop", "sites"), f"{message}; left out, every subgroup is a site")]
+    sites = len(conditions.pretraining_condition().model_copy(update={"pretraining": stage}).sites())
+    try:
+        loop.sites_per_round(sites)
+    except ValueError as error:
+        return [Problem((*location, "loop", "participants"), str(error))]
+    try:
+        loop.images_per_site(stage.schedule.batch, sites)
+    except ValueError as error:
+        return [Problem((*location, "schedule", "batch"), str(error))]
+    return []
 
 
 def _encoder_incompatibility(conditions: Conditions) -> str | None:

@@ -1,0 +1,136 @@
+"""The command line of `python -m biasprop.audit`. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from biasprop.arguments import Parser
+from biasprop.paths import output_problems, user_path
+
+SCORE_IS = ("probability", "percent", "log-odds", "ranking")
+METHODS = ("formula", "bootstrap")
+
+
+def arguments() -> argparse.ArgumentParser:
+    """Every option, with its help."""
+    parser = Parser(
+        prog="python -m biasprop.audit",
+        description="Measure a model's predictions by group of people, with intervals, and compare the groups. "
+        "TABLE has one row per prediction (CSV or parquet); or, without --label, --score and --by, it is a table of "
+        "results with the columns group, metric, mean and sd, which is drawn as it is.",
+        epilog="exit codes: 0 finished, 1 bug, 2 bad input",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("table", type=user_path, metavar="TABLE", help="predictions: CSV or parquet")
+    add("--label", metavar="COLUMN", help="disease: 0/1, yes/no, true/false and so on, or see --positive")
+    add("--score", metavar="COLUMN", help="prediction; larger = disease is more likely")
+    add(
+        "--by", action="append", default=[], metavar="COLUMN[,COLUMN]", help="attributes that divide people into groups"
+    )
+    add("--person", "--patient", metavar="COLUMN", help="person; rows of one person are not taken as independent")
+    add("--weight", metavar="COLUMN", help="sampling weight, 0 or more")
+    add("--metadata", type=user_path, metavar="FILE", help="another table, with columns that TABLE lacks")
+    add("--on", metavar="COLUMN", help="identifier by which rows of TABLE and --metadata are joined")
+    add("--positive", metavar="VALUE", help="value of the label that stands for the disease; all others are without")
+    add("--score-is", choices=SCORE_IS, help="default: probability if all scores are in [0, 1], else ranking")
+    add(
+        "--bins",
+        action="append",
+        default=[],
+        metavar="COLUMN=A,B,C",
+        help="cut numbers into the groups A to below B, B to below C, and C or more",
+    )
+    add("--split", metavar="COLUMN=VALUE", help="audit only these rows")
+    add("--threshold", type=float, metavar="X", help="operating threshold, on the scale of the scores")
+    add("--threshold-origin", metavar="TEXT", help="where --threshold comes from; kept with the result")
+    add("--threshold-from", metavar="COLUMN=VALUE", help="set the threshold on these rows, which are not audited")
+    add("--specificity", type=float, default=0.8, metavar="S", help="at which the threshold is set (default 0.8)")
+    add("--net-benefit-at", type=float, metavar="P", help="threshold probability of net benefit (default: none)")
+    add(
+        "--gap",
+        action="append",
+        default=[],
+        metavar="[COLUMN=]A,B",
+        help="a gap that was stated in advance: A minus B, and no others (may be repeated)",
+    )
+    add("--margin", action="append", default=[], metavar="MEASURE=M", help="a gap of less than M does not matter")
+    add(
+        "--population",
+        action="append",
+        default=[],
+        metavar="COLUMN=A:SHARE,B:SHARE",
+        help="shares of groups in the population that the model is meant for",
+    )
+    add("--method", choices=METHODS, default="formula", help="variances: formula, or bootstrap (of people)")
+    add("--resamples", type=int, default=2000, metavar="N", help="of a bootstrap (default 2000)")
+    add("--seed", type=int, default=0, metavar="N", help="of a bootstrap (default 0)")
+    add("--confidence", type=float, default=0.95, metavar="C", help="level of the intervals (default 0.95)")
+    add("--json", action="store_true", help="print one JSON object on stdout instead of tables")
+    add("--figure", type=user_path, metavar="FILE", help="draw the measures by group (.png, .svg or .pdf)")
+    return parser
+
+
+def problems(options: argparse.Namespace) -> list[str]:
+    """What is wrong with the options, as far as it can be said before a table is read."""
+    found = []
+    given = {"--label": options.label, "--score": options.score, "--by": by(options)}
+    missing = [name for name, value in given.items() if not value]
+    if missing and len(missing) < len(given):
+        found.append(f"{', '.join(missing)}: has to be given with {', '.join(n for n in given if n not in missing)}")
+    if len(missing) == len(given):
+        others = ("person", "weight", "metadata", "on", "positive", "score_is", "bins", "split", "threshold", "gap")
+        others = (*others, "threshold_from", "margin", "population", "net_benefit_at")
+        wrong = [name for name in others if getattr(options, name) not in (None, [])]
+        found += [f"--{name.replace('_', '-')}: needs --label, --score and --by" for name in wrong]
+    if (options.metadata is None) != (options.on is None):
+        found.append("--metadata and --on: have to be given together")
+    if options.threshold is not None and options.threshold_from:
+        found.append("--threshold-from: cannot be combined with --threshold")
+    if options.threshold_origin is not None and options.threshold is None:
+        found.append("--threshold-origin: needs --threshold")
+    for name, value in (("specificity", options.specificity), ("confidence", options.confidence)):
+        if not (0.0 < value < 1.0 or (name == "specificity" and value == 1.0)):
+            found.append(f"--{name} {value:g}: has to be a share above 0 and below 1")
+    if options.net_benefit_at is not None and not 0.0 < options.net_benefit_at < 1.0:
+        found.append(f"--net-benefit-at {options.net_benefit_at:g}: has to be a probability above 0 and below 1")
+    if options.threshold is not None and not math.isfinite(options.threshold):
+        found.append(f"--threshold {options.threshold}: has to be a finite number")
+    if not 100 <= options.resamples <= 1_000_000:
+        found.append(f"--resamples {options.resamples}: has to be 100 to 1000000")
+    if not 0 <= options.seed < 2**32:
+        found.append(f"--seed {options.seed}: has to be 0 to {2**32 - 1}")
+    for name in ("bins", "population", "margin"):
+        wrong = [text for text in getattr(options, name) if "=" not in text]
+        found += [f"--{name} {text}: has to be NAME=VALUES" for text in wrong]
+        names = [text.rpartition("=")[0].strip() for text in getattr(options, name)]
+        found += [f"--{name} {one}: is given twice" for one in dict.fromkeys(names) if names.count(one) > 1]
+    for name in ("split", "threshold_from"):
+        text = getattr(options, name)
+        if text is not None and "=" not in text:
+            found.append(f"--{name.replace('_', '-')} {text}: has to be COLUMN=VALUE, such as split=test")
+    return found + (_figure_problems(options) if options.figure else [])
+
+
+def by(options: argparse.Namespace) -> list[str]:
+    """Names of the attributes, in order, each once."""
+    names = [name.strip() for text in options.by for name in text.split(",")]
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def named_values(texts: Sequence[str]) -> dict[str, str]:
+    """``NAME=VALUES`` options by name; names differ (see :func:`problems`)."""
+    pairs = (text.rpartition("=") for text in texts)
+    return {name.strip(): values.strip() for name, _, values in pairs}
+
+
+def _figure_problems(options: argparse.Namespace) -> list[str]:
+    inputs = [file for file in (options.table, options.metadata) if file is not None]
+    found = [f"--figure {options.figure}: {problem}" for problem in output_problems(Path(options.figure), inputs)]
+    formats = (".svg", ".pdf", ".png")
+    if Path(options.figure).suffix not in formats:
+        found.append(f"--figure {options.figure}: no such format; allowed: {', '.join(formats)}")
+    return found
