@@ -22,12 +22,14 @@ def measure(image: Float[Array, "h w"], mask: Float[Array, "h w"]) -> dict[str, 
     outside = jnp.where(mask < 0.05, image, jnp.nan)
     darkest, brightest = jnp.nanquantile(outside, jnp.asarray([0.02, 0.98]))
     # the chest wall may fill more than half of the view, and its edge is steeper than any noise
-    parenchyma = jnp.where(outside < (darkest + brightest) / 2, outside, jnp.nan)
+    parenchyma = jnp.where(outside <= (darkest + brightest) / 2, outside, jnp.nan)
     lung = jnp.nanmedian(parenchyma)
     x = parenchyma
     mixed = (x[:-1, :-1] - x[:-1, 1:] - x[1:, :-1] + x[1:, 1:]) / 2  # as canvas.noise_sd; NaN beside what is not lung
-    noise = jnp.nan_to_num(jnp.nanmedian(jnp.abs(mixed)) / 0.6745)
-    within = jnp.where(jnp.abs(mixed) < 4 * noise, mixed, 0.0)
+    robust = jnp.nan_to_num(jnp.nanmedian(jnp.abs(mixed)) / 0.6745)
+    smooth = jnp.abs(mixed) <= 4 * robust
+    within = jnp.where(smooth, mixed, 0.0)
+    noise = jnp.sqrt(jnp.sum(within**2) / jnp.maximum(jnp.sum(smooth), 1))  # a median alone would be less precise
     excess = mask * (image - lung)
     return {
         "lung": lung,
