@@ -176,21 +176,21 @@ class ChestCT(ImageGenerator):
         drawn = keys.at_each(keys.stream(keys.replicate(0, 0), keys.Stream.TRUTH), jnp.arange(PATIENTS_DRAWN))
         return float(np.mean(ndtr(np.sqrt(np.asarray(_squared_distances(self, subject, drawn), np.float64) / 2))))
 
-    def matching_contrasts(self) -> dict[str, float]:
-        """Contrasts of the nodule at which channelised observers match.
+    def matching_contrasts(self) -> dict[str, dict[str, float]]:
+        """Contrasts of the nodule at which channelised observers match, for the only disease.
 
         Raises:
             ValueError: no contrasts make the subgroups equally hard.
         """
         from scipy.special import ndtri
 
-        names = list(self.subgroups)
+        names, (disease,) = list(self.subgroups), self.diseases
 
         def z(name: str, contrast: float) -> float:
-            subject = Subjects(keys.replicate(0, 0), jnp.int32(names.index(name)), jnp.int32(0))
-            return float(np.sqrt(2) * ndtri(self.linear_auc(subject._replace(contrast=jnp.float32(contrast)))))
+            about = Subjects(keys.replicate(0, 0), jnp.int32(names.index(name)), jnp.int32(0))
+            return float(np.sqrt(2) * ndtri(self.linear_auc(about._replace(contrast=jnp.asarray([contrast])))))
 
-        return matching_factors(z, names, "contrast")
+        return {disease: matching_factors(z, names, "contrast")}
 
     def render(self, subject: Subjects) -> Float[Array, "h w 1"]:
         """The slice in its window as code values in [0, 1]."""
@@ -301,7 +301,7 @@ class ChestCT(ImageGenerator):
         """
         patients, body = self._patients(subject), self._body(subject, draws)
         anatomy, nodule = self._anatomy(subject, draws, body), self._nodule(subject, draws, patients.slice_thickness)
-        contrast = 1.0 if subject.contrast is None else subject.contrast
+        contrast = 1.0 if subject.contrast is None else subject.contrast[0]
         added = contrast * nodule.cover * anatomy.inside * jnp.maximum(nodule.hu - anatomy.hu, 0)
         per_mm = self.size / self.field_of_view
         exposure = 1.0 if subject.exposure is None else subject.exposure

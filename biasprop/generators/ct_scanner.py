@@ -109,7 +109,7 @@ def shaped_noise(white: Float[Array, "h w"], cutoff: Float[Array, ""]) -> Float[
         white: standard normals.
         cutoff: cycles per pixel.
     """
-    transform, ramp, frequency = _hartley(len(white)), _ramp(len(white)), _frequencies(len(white))
+    transform, ramp, frequency = map(jnp.asarray, (_hartley(len(white)), _ramp(len(white)), _frequencies(len(white))))
     apodisation = jnp.exp(-0.5 * (frequency / cutoff) ** 2)
     power = apodisation**2
     scale = len(white) / jnp.sqrt(power @ ramp**2 @ power)

@@ -59,7 +59,7 @@ def scans(generator: ChestCT, who: Subjects, noise: float = 0.0, contrast: float
     """Slices in HU with this factor on the noise and on the nodule."""
     n = len(who.label)
     return in_batches(
-        _hounsfield, generator, who._replace(noise=jnp.full(n, noise), contrast=jnp.full(n, contrast))
+        _hounsfield, generator, who._replace(noise=jnp.full(n, noise), contrast=jnp.full((n, 1), contrast))
     ).astype(np.float64)
 
 
