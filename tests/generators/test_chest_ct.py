@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from biasprop import load_study
-from biasprop.generators import ct_nodule, ct_scanner
+from biasprop.generators import canvas, ct_anatomy, ct_nodule, ct_patients, ct_scanner
 from biasprop.generators.chest_ct import CUES, ChestCT
 from biasprop.generators.ct_anatomy import Anatomy
 from biasprop.generators.ct_patients import CTPatients
@@ -106,6 +106,19 @@ def test_the_spectrum_of_the_noise_is_that_of_the_kernel(kernel: float, iterativ
     assert abs(at[np.argmax(np.where(seen, profile, 0))] - cutoff / np.sqrt(2)) < 0.05
 
 
+@pytest.mark.parametrize(("sharp", "iterative"), [(0.0, 0.0), (0.5, 1.0), (1.0, 0.5)])
+def test_a_scanner_has_the_stated_blur_and_noise(sharp: float, iterative: float) -> None:
+    scanner = CTPatients(kernel=sharp, iterative=iterative, dose=2.0, slice_thickness=5.0, exposure_control=0.25)
+    photons, size = 2.0 / 8 * 5 / 2.5, np.exp(0.75 * 0.19 * (33 - 28) / 2)
+    expected = 12 / np.sqrt(photons) * size * (1 + 1.28 * sharp) ** 1.5 * (1 - 0.45 * iterative)
+    assert scanner.noise(jnp.float32(33), 1.0) == pytest.approx(expected, rel=1e-4)
+    assert scanner.noise(jnp.float32(33), 4.0) == pytest.approx(expected / 2, rel=1e-4)
+    pixel, at = 0.1, np.arange(-40, 41)
+    point = ct_scanner.blurred(jnp.asarray(np.outer(at == 0, at == 0), jnp.float32), scanner.blur() / pixel)
+    variance = (np.asarray(point).sum(axis=0) * (at * pixel) ** 2).sum() / np.asarray(point).sum()
+    assert np.sqrt(8 * np.log(2) * variance) == pytest.approx(1.1 - 0.4 * sharp, rel=0.01)
+
+
 def test_a_window_is_linear_between_its_ends() -> None:
     scanner = CTPatients(window_level=-600.0, window_width=1000.0)
     hu = jnp.asarray([[-2000.0, -1100.0, -600.0, -350.0, -100.0, 1000.0]])
@@ -175,6 +188,32 @@ def test_tissues_have_their_hounsfield_units() -> None:
     assert len(levels) > 100 and np.mean(levels) == pytest.approx(30, abs=5)
 
 
+def test_patients_follow_the_stated_laws() -> None:
+    draws, chances = jnp.zeros(8), jnp.full(3, 0.5)
+
+    def body(breath: float = 0.0, **levers: float) -> ct_patients.Body:
+        return ct_patients.body(CTPatients(**(HEALTHY | levers)), draws, chances, jnp.float32(breath))
+
+    for female, diameter in ((0.0, 29.2), (1.0, 26.8)):
+        assert body(female=female, bmi_mean=26.0).diameter == pytest.approx(diameter, rel=1e-4)
+        assert body(female=female, bmi_mean=36.0).diameter == pytest.approx(diameter + 6, rel=1e-4)
+    assert body().lung == pytest.approx(-870) and body(1.0).lung == pytest.approx(-895)
+    assert body(age_mean=70.0).lung == pytest.approx(-880, abs=0.1)
+    assert body(pack_years=20.0).pack_years == pytest.approx(20 * np.log(2), rel=1e-4)
+
+
+def test_a_quarter_of_slices_show_the_chest_wall_at_the_stated_distance() -> None:
+    generator, who = ct({}, {}), people()
+    outside = np.asarray(_anatomy(generator, who).inside) < 0.5
+    walls = outside.any(axis=(1, 2))
+    assert walls.mean() == pytest.approx(ct_anatomy.WALL_SHARE, abs=0.07)
+    place = 14 / np.sqrt(12) * np.asarray(jax.vmap(generator.attributes)(who))[:, 1:]
+    x, y = (np.asarray(axis).ravel() for axis in canvas.grid(SIZE, FIELD_MM))
+    apart = np.hypot(x - place[:, 0, None, None], y[:, None] - place[:, 1, None, None])
+    nearest = np.where(outside, apart, np.inf).min(axis=(1, 2))[walls]
+    assert nearest.min() > 2.3 and 8 < np.median(nearest) < 13
+
+
 # --- nodule ----------------------------------------------------------------------------------------------------------
 
 
@@ -199,6 +238,19 @@ def test_nodules_are_as_often_spiculated_large_and_part_solid_as_published() -> 
     assert size.min() >= 3 and size.max() <= 30
     malignant = [label[density == value].mean() for value in (0, 1, 2)]
     assert malignant[0] < malignant[1] < malignant[2]
+
+
+def test_a_nodule_hides_nothing_denser_and_is_the_same_in_all_twins() -> None:
+    generator, who = ct(HEALTHY, {"pack_years": 60.0, "kernel": 1.0}), people(1)
+    with_nodule, without = scans(generator, who), scans(generator, who, contrast=0.0)
+    assert (with_nodule - without).min() > -1e-2
+    glass = column(generator, who, "density_class") == 1
+    inside, hu = (np.asarray(getattr(_anatomy(generator, who), name)) for name in ("inside", "hu"))
+    vessels = (hu > -400) & (inside == 1) & (np.asarray(masks(generator, who)) > 0.9) & glass[:, None, None]
+    assert vessels.sum() > 20 and np.median(with_nodule[vessels]) > ct_nodule.INVASIVE_HU + 100
+    assert same(masks(generator, who), masks(generator, twins(who, 1)))
+    diameters = [column(generator, twins(who, subgroup), "nodule_diameter") for subgroup in (0, 1)]
+    assert same(*diameters)
 
 
 @functools.cache
