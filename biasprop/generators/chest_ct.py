@@ -169,7 +169,7 @@ class ChestCT(ImageGenerator):
         (:mod:`biasprop.generators.channelised_observer`), about :data:`PATIENTS_DRAWN` drawn patients.
 
         The observer knows age, sex and smoking, and where nodule, vessels and chest wall are. The noise is among the
-        latents, because it is not white.
+        latents, because it is not white. The AUC may exceed :meth:`informed_auc`, so it is a scale and no bound.
         """
         from scipy.special import ndtr
 

@@ -131,8 +131,19 @@ CHESTS = {
 """Generators of which an observer of the cues and a linear model are known, and subgroups that differ."""
 
 
+NO_BOUND = pytest.mark.xfail(
+    raises=AssertionError,
+    strict=True,
+    reason="the linear model of chest CT has an AUC of .965, above the .930 of the observer of the cues: probably because "
+    "the signal is a difference that crosses steps of density, of which the derivatives know nothing",
+)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "disease"), [*(("chest_film", disease) for disease in range(4)), ("chest_ct", 0)])
+@pytest.mark.parametrize(
+    ("kind", "disease"),
+    [*(("chest_film", disease) for disease in range(4)), pytest.param("chest_ct", 0, marks=NO_BOUND)],
+)
 def test_the_ledger_of_chests_brackets_the_ideal_observer_of_every_disease(kind: str, disease: int) -> None:
     """Rules on pixels are below the observer of the cues, the linear model is between chance and that observer, and
     with equal levers nothing tells the subgroup."""
