@@ -134,8 +134,8 @@ CHESTS = {
 NO_BOUND = pytest.mark.xfail(
     raises=AssertionError,
     strict=True,
-    reason="the linear model of chest CT has an AUC of .965, above the .930 of the observer of the cues: probably because "
-    "the signal is a difference that crosses steps of density, of which the derivatives know nothing",
+    reason="the linear model of chest CT has an AUC of .965, above the .930 of the observer of the cues; probably, "
+    "because the signal crosses steps of density, of which the derivatives know nothing",
 )
 
 
