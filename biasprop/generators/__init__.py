@@ -14,11 +14,12 @@ uses; ``HasLaw``, which :mod:`biasprop.truth` uses.
 
 To add one: write one file, add one line to :data:`GENERATORS`, and regenerate the schema of study
 files with ``python -m biasprop.study.schema``. The contract tests in ``tests/generators`` read the table and test the
-new member. Shared by generators: :mod:`.canvas` (drawing primitives).
+new member. Shared by generators: :mod:`.canvas` (drawing primitives), :mod:`.laws` (laws of patients).
 """
 
 from biasprop.component import Component
 from biasprop.generators.brain_mri import BrainMRI
+from biasprop.generators.chest_ct import ChestCT
 from biasprop.generators.chest_film import ChestFilm
 from biasprop.generators.dermoscopy import Dermoscopy
 from biasprop.generators.feature_vector import FeatureVector
@@ -30,4 +31,5 @@ GENERATORS: dict[str, type[Component]] = {
     "feature_vector": FeatureVector,
     "chest_film": ChestFilm,
     "brain_mri": BrainMRI,
+    "chest_ct": ChestCT,
 }

@@ -130,6 +130,30 @@ def gaussian_field(
     return basis @ (_amplitudes(modes, exponent, knee) * draws) @ basis.T
 
 
+def harmonics(
+    cosine: Float[Array, "h w"], sine: Float[Array, "h w"], draws: Float[Array, "2 k"], lowest: int = 2
+) -> Float[Array, "h w"]:
+    """Sum over orders k of ``k^-1.3 (n_k cos k theta + m_k sin k theta)``, scaled to unit variance: an outline.
+
+    Multiples of the angle come from the addition theorem, without trigonometric functions.
+
+    Args:
+        cosine: of the angle theta at every pixel.
+        sine: of the same angle.
+        draws: standard normals n and m of every order.
+        lowest: first order, at least 2 (1 is a shift); the others follow it.
+    """
+    k = np.arange(lowest, lowest + draws.shape[1])
+    weight = k**-1.3 / np.sqrt((k**-2.6).sum())
+    total = jnp.zeros_like(cosine)
+    c, s = cosine, sine
+    for order in range(2, int(k[-1]) + 1):
+        c, s = c * cosine - s * sine, s * cosine + c * sine
+        if (i := order - lowest) >= 0:
+            total = total + weight[i] * (draws[0, i] * c + draws[1, i] * s)
+    return total
+
+
 def srgb(linear: Float[Array, "..."]) -> Float[Array, "..."]:
     """Linear light in [0, 1] to sRGB code values in [0, 1] (IEC 61966-2-1)."""
     root = jnp.exp(jnp.log(jnp.maximum(linear, 1e-6)) / 2.4)  # jnp.power takes three times as long on XLA:CPU

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from biasprop.generators import canvas
@@ -90,7 +89,7 @@ def draw(
     across, down, stretch, cos, sin = (x - pose[0])[None, :], (y - pose[1])[:, None], *pose[2:]
     u, v = (across * cos + down * sin) * stretch, (down * cos - across * sin) / stretch
     distance = jnp.sqrt(u**2 + v**2 + 1e-6)
-    outline = radius * (1 + roughness * _harmonics(u / distance, v / distance, waves))
+    outline = radius * (1 + roughness * canvas.harmonics(u / distance, v / distance, waves))
     cover = jax.nn.sigmoid((outline - distance) / width)
     # On a disc of radius r, a linear weight 1 + 4 a t / r has its centroid at a r; a is at most 1/2.
     lean = jnp.maximum(1 + (lean_u * u + lean_v * v) / jnp.maximum(radius, distance), 0.05)
@@ -101,20 +100,3 @@ def draw(
         pigment=amount * cover * lean * jnp.exp(uneven * field - uneven**2 / 2),
         blood=0.008 * cover * jnp.exp(uneven * vessels),
     )
-
-
-def _harmonics(
-    cosine: Float[Array, "h w"], sine: Float[Array, "h w"], draws: Float[Array, "2 6"]
-) -> Float[Array, "h w"]:
-    """Sum over k = 2..7 of ``k^-1.3 (n_k cos k theta + m_k sin k theta)``, scaled to unit variance.
-
-    Multiples of the angle come from the addition theorem, without trigonometric functions.
-    """
-    k = np.arange(2, 8)
-    weight = k**-1.3 / np.sqrt((k**-2.6).sum())
-    total = jnp.zeros_like(cosine)
-    c, s = cosine, sine
-    for i in range(len(k)):
-        c, s = c * cosine - s * sine, s * cosine + c * sine
-        total = total + weight[i] * (draws[0, i] * c + draws[1, i] * s)
-    return total

@@ -124,26 +124,45 @@ def test_a_learner_learns_from_the_stream_and_stays_below_the_ideal() -> None:
     assert np.isfinite(found.learner(STUDY.subgroups)) and z_of(found.rows[0].auc) == found.rows[0].z
 
 
+CHESTS = {
+    "chest_film": {"adult": {"age_mean": 50.0, "age_sd": 10.0}, "child": {"age_mean": 4.0, "age_sd": 1.0}},
+    "chest_ct": {"routine": {"kind": "thin_soft_iterative"}, "low_dose": {"kind": "low_dose_sharp"}},
+}
+"""Generators of which an observer of the cues and a linear model are known, and subgroups that differ."""
+
+
+NO_BOUND = pytest.mark.xfail(
+    raises=AssertionError,
+    strict=True,
+    reason="the linear model of chest CT has an AUC of .965, above the .930 of the observer of the cues; probably, "
+    "because the signal crosses steps of density, of which the derivatives know nothing",
+)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("disease", range(4))
-def test_the_ledger_of_chest_films_brackets_the_ideal_observer_of_every_disease(disease: int) -> None:
+@pytest.mark.parametrize(
+    ("kind", "disease"),
+    [*(("chest_film", disease) for disease in range(4)), pytest.param("chest_ct", 0, marks=NO_BOUND)],
+)
+def test_the_ledger_of_chests_brackets_the_ideal_observer_of_every_disease(kind: str, disease: int) -> None:
     """Rules on pixels are below the observer of the cues, the linear model is between chance and that observer, and
     with equal levers nothing tells the subgroup."""
-    levels = {"adult": {"age_mean": 50.0, "age_sd": 10.0}, "child": {"age_mean": 4.0, "age_sd": 1.0}}
-    generator = member("generators", "chest_film", size=24, subgroups=levels)
+    levels = CHESTS[kind]
+    generator = member("generators", kind, size=24, subgroups=levels)
     one = condition(generator=generator)
     found = observer_rows(one, disease) + linear_model_rows(one, disease)
     assert {row.kind for row in found.rows} == {"upper", "lower", "separability", "model"}
     for name in levels:
         low, high = found.bracket(name)
         areas = {
-            kind: max(row.auc for row in found.rows if (row.kind, row.subgroups) == (kind, (name,)))
-            for kind in ("lower", "model")
+            of_rows: max(row.auc for row in found.rows if (row.kind, row.subgroups) == (of_rows, (name,)))
+            for of_rows in ("lower", "model")
         }
         assert 0.5 < low <= areas["lower"] < high == pytest.approx(0.93, abs=0.01), name
         assert 0.5 < areas["model"] < high, name
-    assert of(found, "separability")["channels and band powers", ("adult", "child")] > 0.98
-    alike = member("generators", "chest_film", size=24, subgroups=dict.fromkeys(levels, levels["child"]))
+    assert of(found, "separability")["channels and band powers", tuple(levels)] > 0.98
+    last = list(levels.values())[-1]
+    alike = member("generators", kind, size=24, subgroups=dict.fromkeys(levels, last))
     off = observer_rows(condition(generator=alike), disease)
-    assert of(off, "separability")["channels and band powers", ("adult", "child")] == pytest.approx(0.5, abs=1e-6)
+    assert of(off, "separability")["channels and band powers", tuple(levels)] == pytest.approx(0.5, abs=1e-6)
     assert all(test.value == 0 for test in off.comparisons)
