@@ -129,7 +129,8 @@ def test_a_shift_changes_its_quantity_in_its_subgroup_only(kind: str, stage: str
         # Another prevalence makes other subjects diseased, and changes the subgroup of positions in exact counts.
         tolerance = 0.08 if shift == "prevalence" else 0.0
         for name in set(before) - ({shift} if subgroup else set()):
-            assert abs(after[name] - before[name]) <= tolerance, (subgroup, name)
+            noisy = shift == "acquisition" and name.startswith("marker")  # one image may look marked, or no longer
+            assert abs(after[name] - before[name]) <= (0.01 if noisy else tolerance), (subgroup, name)
     own, n = after[shift] - before[shift], np.sum(on.subgroup == 1) / (1 if shift == "prevalence" else 2)
     if shift in ANNOTATION and stage == "pretraining":
         assert own == 0  # labels are not used there
@@ -153,7 +154,9 @@ def test_noise_grows_by_the_stated_factor(kind: str) -> None:
         *(rendered_stage(kind, "pretraining", "acquisition", by) for by in (half, whole)),
     )
     zero, one, two = (np.mean(np.asarray(_noise_and_marker(w.images)[0])[w.subgroup == 1] ** 2) for w in stages)
-    assert (one - zero) / (two - zero) == pytest.approx(np.expm1(2 * half) / np.expm1(2 * whole), rel=0.1)
+    expected = np.expm1(2 * half) / np.expm1(2 * whole)
+    rician = kind == "brain_mri"  # the variance of a magnitude depends on the ratio of signal and noise
+    assert (one - zero) / (two - zero) == pytest.approx(expected, rel=0.2 if rician else 0.1)
 
 
 @every_generator
