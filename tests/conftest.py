@@ -50,8 +50,19 @@ def _has(flags: Sequence[str]) -> bool:
     return tried.returncode == 0
 
 
+COSTLY = ("chest_ct", "brain_mri")
+"""Generators that are slow to compile: what holds for every generator in these folders is checked of them in the slow
+suite, and of the others in the fast one."""
+COSTLY_IN = ("tests/shifts/", "tests/difficulty/", "tests/generators/test_generator_contract.py::test_a_larger_lever")
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Longest files first; within one, and among all others, as they come."""
+    """Longest files first; within one, and among all others, as they come. Those of :data:`COSTLY` are slow."""
+    for item in items:
+        given = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        if item.nodeid.startswith(COSTLY_IN) and given.get("kind") in COSTLY:
+            item.add_marker(pytest.mark.slow)
     ranks = {item: next((i for i, place in enumerate(FIRST) if item.nodeid.startswith(place)), 99) for item in items}
     items.sort(key=ranks.__getitem__)
 
