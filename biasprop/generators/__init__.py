@@ -14,7 +14,8 @@ uses; ``HasLaw``, which :mod:`biasprop.truth` uses.
 
 To add one: write one file, add one line to :data:`GENERATORS`, and regenerate the schema of study
 files with ``python -m biasprop.study.schema``. The contract tests in ``tests/generators`` read the table and test the
-new member. Shared by generators: :mod:`.canvas` (drawing primitives), :mod:`.laws` (laws of patients).
+new member. Shared by generators: :mod:`.canvas` (drawing primitives), :mod:`.laws` (laws of patients), :mod:`.cues` and
+:mod:`.several_diseases` (what diseases act through), :mod:`.channelised_observer` (what ``HasContrast`` needs).
 """
 
 from biasprop.component import Component

@@ -18,7 +18,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 from pydantic import Field
 
 from biasprop import keys
@@ -31,21 +31,18 @@ from biasprop.generators import (
     brain_readings,
     brain_signal,
     canvas,
-    channelised_observer,
 )
 from biasprop.generators.brain_anatomy import Brain, Head
 from biasprop.generators.brain_lesions import Grid, Lesion
 from biasprop.generators.brain_patients import PATIENTS, Patients
 from biasprop.generators.brain_signal import TISSUES, Relaxation, Scan, Tissue
 from biasprop.generators.canvas import normal, normals, uniforms
-from biasprop.generators.images import ImageGenerator
 from biasprop.generators.laws import of_subgroup
+from biasprop.generators.several_diseases import CUE_COUNT, SeveralDiseases
 from biasprop.interfaces import Subjects
 from biasprop.nn.xla_barriers import barrier
 
 DISEASES = ("ms", "metastasis", "stroke")
-CUE_COUNT = 4
-"""Cues of every disease."""
 LEVEL = 0.5
 """Value in the image, before the random factor, of the brightest tissue at 1.5 T."""
 TEXTURE_MODES, TEXTURE_EXPONENT = 7, 2.5
@@ -101,7 +98,7 @@ class Draws(NamedTuple):
     """Uniforms; all else are standard normals."""
 
 
-class BrainMRI(ImageGenerator):
+class BrainMRI(SeveralDiseases):
     """Grey axial slice of one brain at the level of the lateral ventricles."""
 
     kind: Literal["brain_mri"] = "brain_mri"
@@ -112,10 +109,6 @@ class BrainMRI(ImageGenerator):
     lesion is there. With fewer than one pixel per 2 mm plaques can hardly be seen."""
     subgroups: Annotated[dict[str, Annotated[Patients, Preset(PATIENTS)]], Field(min_length=2)]
     """Name -> patients and their scanner, or the name of a preset."""
-    severity_sd: Annotated[float, Field(ge=0, le=2)] = 0.2
-    """Sd of severity within a class; the class means are 1 apart."""
-    loading: Annotated[float, Field(ge=0, le=3)] = 1.15
-    """Change of each cue of a disease per unit of severity, in standard deviations of the cue."""
     comorbidity: Annotated[float, Field(ge=0, le=1)] = 0.05
     """P(each disease that the label is not of)."""
     texture: Annotated[float, Field(ge=0, le=0.5)] = 0.04
@@ -127,6 +120,7 @@ class BrainMRI(ImageGenerator):
 
     channels: ClassVar[int] = 1
     diseases: ClassVar[tuple[str, ...]] = DISEASES
+    comorbidity_latent: ClassVar[int] = Latent.COMORBIDITY
     latent_names: ClassVar[tuple[str, ...]] = (
         *("age", "female", "intracranial_volume", "ventricles", "hyperintensity", "severity"),
     )
@@ -139,10 +133,6 @@ class BrainMRI(ImageGenerator):
     def pixels(self) -> int:
         """Pixels along a side."""
         return self.size
-
-    def severity(self, subject: Subjects) -> Float[Array, ""]:
-        """Severity of the disease that the label states: mean 0 healthy, 1 diseased."""
-        return self._severities(subject, self._draws(subject))[self._disease(subject)]
 
     def latents(self, subject: Subjects) -> Float[Array, " 6"]:
         """Age in years, sex (1 female), intracranial volume in cm^3, width of the ventricles and weight of
@@ -157,38 +147,6 @@ class BrainMRI(ImageGenerator):
         standardised."""
         ranks = normal(subject.key, Latent.HEAD, (8,))
         return jnp.stack([ranks[0], ranks[1], ranks[5], ranks[6]])
-
-    def cues(self, subject: Subjects) -> Float[Array, "3 4"]:
-        """The cues of every disease, in units of their sd at fixed severity."""
-        return self._cues(subject, self._draws(subject))
-
-    def informed_auc(self, subject: Subjects) -> float:
-        """AUC of an observer who knows the four cues of a disease and nothing else about severity.
-
-        Given the label the cues are normal with covariance ``I + (loading sd)^2 11'`` and means ``loading`` apart, so
-        ``d'^2 = k loading^2 / (1 + k loading^2 sd^2)`` for ``k`` cues and ``AUC = Phi(d' / sqrt 2)``.
-        """
-        from scipy.special import ndtr
-
-        energy = CUE_COUNT * self.loading**2
-        return float(ndtr(np.sqrt(energy / (1 + energy * self.severity_sd**2) / 2)))
-
-    def linear_auc(self, subject: Subjects) -> float:
-        """AUC of a channelised observer of the disease that the label states, in a linear model of the image
-        (:mod:`biasprop.generators.channelised_observer`).
-
-        Noise is taken as normal. The observer knows age and sex, and where the lesions are.
-        """
-        full = subject._replace(disease=jnp.int32(self._disease(subject)), contrast=self._contrasts(subject))
-        return channelised_observer.mean_auc(self, full)
-
-    def matching_contrasts(self) -> dict[str, dict[str, float]]:
-        """Contrasts at which channelised observers match, for every disease.
-
-        Raises:
-            ValueError: no contrasts make the subgroups equally hard.
-        """
-        return channelised_observer.matching_contrasts(self)
 
     def render(self, subject: Subjects) -> Float[Array, "h w 1"]:
         """The magnitude image in [0, 1]; what is brighter is clipped."""
@@ -216,13 +174,6 @@ class BrainMRI(ImageGenerator):
         draws = self._draws(subject)
         return brain_anatomy.draw(self._head(subject, draws), draws.folds, self.size, self.field_of_view)
 
-    def _disease(self, subject: Subjects) -> int | Int[Array, ""]:
-        """Index of the disease that the label is of."""
-        return 0 if subject.disease is None else subject.disease
-
-    def _contrasts(self, subject: Subjects) -> Float[Array, " 3"]:
-        return jnp.ones(len(DISEASES)) if subject.contrast is None else subject.contrast
-
     def _draws(self, subject: Subjects) -> Draws:
         key = subject.key
         few = dict(zip(SHORT, normals(key, SHORT, 8), strict=True))
@@ -244,15 +195,6 @@ class BrainMRI(ImageGenerator):
     def _patients(self, subject: Subjects) -> Patients:
         """Levers of the subject's subgroup."""
         return of_subgroup(list(self.subgroups.values()), subject.subgroup)
-
-    def _severities(self, subject: Subjects, draws: Draws) -> Float[Array, " 3"]:
-        own = jnp.asarray(subject.mean_severity, jnp.float32)
-        others = (draws.uniform[Latent.COMORBIDITY][: len(DISEASES)] < self.comorbidity).astype(jnp.float32)
-        stated = jnp.arange(len(DISEASES)) == self._disease(subject)
-        return jnp.where(stated, own, others) + self.severity_sd * draws.severity
-
-    def _cues(self, subject: Subjects, draws: Draws) -> Float[Array, "3 4"]:
-        return draws.cues + self.loading * self._severities(subject, draws)[:, None]
 
     def _head(self, subject: Subjects, draws: Draws) -> Head:
         chances = jnp.stack([draws.uniform[latent][0] for latent in (Latent.AGE, Latent.SEX)])

@@ -154,6 +154,23 @@ def harmonics(
     return total
 
 
+@functools.cache
+def cosines(size: int, count: int) -> np.ndarray:
+    """The lowest cosines on ``size`` pixels, at most one per pixel, orthonormal: [size, count]."""
+    k = np.arange(min(count, size))
+    modes = np.cos(np.pi * np.outer((np.arange(size) + 0.5) / size, k)) * np.sqrt(2 / size)
+    modes[:, 0] /= np.sqrt(2)
+    return modes.astype(np.float32)
+
+
+def blurred(image: Float[Array, "h w"], sd: float | Float[Array, ""]) -> Float[Array, "h w"]:
+    """An image blurred with a Gaussian of this sd in pixels, which averages pixels of the image alone."""
+    apart = np.arange(len(image))[:, None] - np.arange(len(image))[None, :]
+    kernel = jnp.exp(-(apart**2) / (2 * jnp.maximum(sd, 0.05) ** 2))
+    kernel = barrier(kernel / jnp.sum(kernel, axis=1, keepdims=True))
+    return kernel @ image @ kernel.T
+
+
 def srgb(linear: Float[Array, "..."]) -> Float[Array, "..."]:
     """Linear light in [0, 1] to sRGB code values in [0, 1] (IEC 61966-2-1)."""
     root = jnp.exp(jnp.log(jnp.maximum(linear, 1e-6)) / 2.4)  # jnp.power takes three times as long on XLA:CPU

@@ -14,8 +14,8 @@ of all pixels (Gallas and Barrett 2003).
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +24,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key
 
 from biasprop import keys
+from biasprop.generators import canvas
 from biasprop.generators.doses import matching_factors
 from biasprop.interfaces import Subjects
 
@@ -32,14 +33,36 @@ CHANNEL_MODES = 7
 PATIENTS_DRAWN = 16
 """Number of drawn patients about which the linear model is built."""
 
+Image = Callable[[Any, Float[Array, ""]], tuple[Float[Array, "h w"], Float[Array, "h w"]]]
+"""(latents, mean severity) -> the mean image and the sd of its noise; latents are a pytree of standard normals."""
 
-def mean_auc(generator: Any, subject: Subjects) -> float:
+
+class HasLinearModel(Protocol):
+    """A generator of which the observer has a linear model."""
+
+    diseases: ClassVar[tuple[str, ...]]
+
+    @property
+    def subgroups(self) -> Mapping[str, Any]:
+        """Name -> levers."""
+        ...
+
+    def linear_auc(self, subject: Subjects) -> float:
+        """AUC of the observer, from :func:`mean_auc`."""
+        ...
+
+    def linear_model(self, subject: Subjects) -> tuple[Any, Image]:
+        """The latents of a subject that vary in the model, about which it is linear, and the image as a function of
+        them; the observer knows everything else."""
+        ...
+
+
+def mean_auc(generator: HasLinearModel, subject: Subjects) -> float:
     """AUC of the observer of the disease that the label states, mean over :data:`PATIENTS_DRAWN` drawn patients.
 
     Args:
-        generator: with ``_draws(subject)``, a named tuple of standard normals and ``uniform``, which the observer
-            knows; and ``_without_noise(subject, draws)``, the mean image and the sd of its noise.
-        subject: circumstances; its key is not used, and its disease and contrasts are stated.
+        generator: has a linear model.
+        subject: circumstances; its key and label are not used.
     """
     from scipy.special import ndtr
 
@@ -47,11 +70,11 @@ def mean_auc(generator: Any, subject: Subjects) -> float:
     return float(np.mean(ndtr(np.sqrt(np.asarray(_squared_distances(generator, subject, drawn), np.float64) / 2))))
 
 
-def matching_contrasts(generator: Any) -> dict[str, dict[str, float]]:
+def matching_contrasts(generator: HasLinearModel) -> dict[str, dict[str, float]]:
     """Contrasts at which the generator's ``linear_auc`` is the same in all subgroups, for every disease.
 
-    One at a time, with the others at the contrasts found so far, because each is part of the background of the others;
-    in two rounds, after which AUCs agree within .001.
+    Several are found one at a time, with the others at the contrasts found so far, because each is part of the
+    background of the others; in two rounds, after which AUCs agree within .001.
 
     Raises:
         ValueError: no contrasts make the subgroups equally hard.
@@ -67,28 +90,16 @@ def matching_contrasts(generator: Any) -> dict[str, dict[str, float]]:
         about = Subjects(keys.replicate(0, 0), jnp.int32(names.index(name)), jnp.int32(0))
         return float(np.sqrt(2) * ndtri(generator.linear_auc(about._replace(disease=index, contrast=own))))
 
-    for disease in 2 * diseases:
+    for disease in diseases if len(diseases) == 1 else 2 * diseases:
         found[disease] = matching_factors(functools.partial(z, disease), names, "contrast")
     return found
 
 
-@functools.cache
-def cosines(size: int, count: int) -> np.ndarray:
-    """The lowest cosines on ``size`` pixels, at most one per pixel, orthonormal: [size, count]."""
-    k = np.arange(min(count, size))
-    modes = np.cos(np.pi * np.outer((np.arange(size) + 0.5) / size, k)) * np.sqrt(2 / size)
-    modes[:, 0] /= np.sqrt(2)
-    return modes.astype(np.float32)
-
-
-def squared_distance(
-    image: Callable[[Any, Float[Array, ""]], tuple[Float[Array, "h w"], Float[Array, "h w"]]], about: Any
-) -> Float[Array, ""]:
+def squared_distance(image: Image, about: Any) -> Float[Array, ""]:
     """``d'^2`` of the observer about one subject.
 
     Args:
-        image: (latents, mean severity) -> the mean image and the sd of its noise; latents are a pytree of standard
-            normals.
+        image: of the linear model.
         about: the subject's latents, about which the model is linear; the derivative is that half-way between the
             classes.
     """
@@ -96,12 +107,12 @@ def squared_distance(
 
     def outputs(latents: Float[Array, " m"], severity: float) -> Float[Array, " c"]:
         mean, _ = image(rebuild(latents), jnp.float32(severity))
-        modes = jnp.asarray(cosines(len(mean), CHANNEL_MODES))
+        modes = jnp.asarray(canvas.cosines(len(mean), CHANNEL_MODES))
         return (modes.T @ mean @ modes).ravel()
 
     slopes = jax.jacrev(outputs)(flat, 0.5)
     _, sd = image(about, jnp.float32(0.5))
-    modes = jnp.asarray(cosines(len(sd), CHANNEL_MODES))
+    modes = jnp.asarray(canvas.cosines(len(sd), CHANNEL_MODES))
     channels = jnp.einsum("ya,xb->abyx", modes, modes).reshape(-1, sd.size)
     signal = outputs(flat, 1.0) - outputs(flat, 0.0)
     covariance = slopes @ slopes.T + (channels * sd.ravel() ** 2) @ channels.T
@@ -113,12 +124,7 @@ def _squared_distances(generator: Any, subject: Subjects, drawn: Key[Array, " n"
     """``d'^2`` about patients with these keys, in the circumstances of a subject."""
 
     def about(key: Key[Array, ""]) -> Float[Array, ""]:
-        own = subject._replace(key=key)
-        draws = generator._draws(own)
-
-        def image(latents: Any, severity: Float[Array, ""]) -> tuple[Float[Array, "h w"], Float[Array, "h w"]]:
-            return generator._without_noise(own._replace(label=severity), latents._replace(uniform=draws.uniform))
-
-        return squared_distance(image, draws._replace(uniform={}))
+        latents, image = generator.linear_model(subject._replace(key=key))
+        return squared_distance(image, latents)
 
     return jax.lax.map(about, drawn)

@@ -10,7 +10,6 @@ from jax.nn import sigmoid
 from jaxtyping import Array, Float
 
 from biasprop.generators import canvas
-from biasprop.generators.channelised_observer import cosines
 from biasprop.nn.xla_barriers import barrier
 
 SCATTER_SD = 0.20
@@ -36,18 +35,10 @@ def detected(
         blur: sd of the detector's blur, pixels.
     """
     size = len(healthy)
-    modes = jnp.asarray(cosines(size, SCATTER_MODES))
+    modes = jnp.asarray(canvas.cosines(size, SCATTER_MODES))
     primary = jnp.exp(-barrier(jnp.stack([healthy, healthy + lesions])))
     scattered = modes @ (_scatter_gains(modes.shape[1]) * (modes.T @ primary[0] @ modes)) @ modes.T
-    return jnp.maximum(blurred(barrier((1 - fraction) * primary[1] + fraction * scattered), blur), 1e-6)
-
-
-def blurred(film: Float[Array, "h w"], blur: float | Float[Array, ""]) -> Float[Array, "h w"]:
-    """A film as blurred by the detector: a Gaussian of this sd in pixels, which averages pixels of the film alone."""
-    apart = np.arange(len(film))[:, None] - np.arange(len(film))[None, :]
-    kernel = jnp.exp(-(apart**2) / (2 * jnp.maximum(blur, 0.05) ** 2))
-    kernel = kernel / jnp.sum(kernel, axis=1, keepdims=True)
-    return kernel @ film @ kernel.T
+    return jnp.maximum(canvas.blurred(barrier((1 - fraction) * primary[1] + fraction * scattered), blur), 1e-6)
 
 
 def reference(healthy: Float[Array, "h w"], automatic: float | Float[Array, ""]) -> Float[Array, ""]:

@@ -15,32 +15,34 @@ from __future__ import annotations
 
 import enum
 import math
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Key
 from pydantic import Field
 
 from biasprop import keys
 from biasprop.component import Preset
-from biasprop.generators import canvas, ct_anatomy, ct_nodule, ct_patients, ct_readings, ct_scanner
+from biasprop.generators import (
+    canvas,
+    channelised_observer,
+    ct_anatomy,
+    ct_nodule,
+    ct_patients,
+    ct_readings,
+    ct_scanner,
+)
 from biasprop.generators.canvas import normal, normals, uniform, uniforms
-from biasprop.generators.channelised_observer import squared_distance
 from biasprop.generators.ct_anatomy import Anatomy, AnatomyDraws
 from biasprop.generators.ct_nodule import NoduleDraws
 from biasprop.generators.ct_patients import PATIENTS, Body, CTPatients
-from biasprop.generators.doses import matching_factors
+from biasprop.generators.cues import informed_auc
 from biasprop.generators.images import ImageGenerator
 from biasprop.generators.laws import of_subgroup
 from biasprop.interfaces import Subjects
 from biasprop.nn.xla_barriers import barrier
 
 CUES = ("size", "density", "lobulation", "spiculation")
-
-PATIENTS_DRAWN = 16
-"""Number of drawn patients about which the linear model is built."""
 
 
 class Latent(enum.IntEnum):
@@ -154,27 +156,33 @@ class ChestCT(ImageGenerator):
         return jnp.stack([normal(subject.key, Latent.BREATH), *position])
 
     def informed_auc(self, subject: Subjects) -> float:
-        """AUC of an observer who knows the four cues and nothing else about severity; the same in every subgroup.
-
-        Given the label the cues are normal with covariance ``I + (loading sd)^2 11'`` and means ``loading`` apart, so
-        ``d'^2 = k l^2 / (1 + k l^2 s^2)`` for ``k`` cues and ``AUC = Phi(d' / sqrt 2)``.
-        """
-        from scipy.special import ndtr
-
-        energy = len(CUES) * self.loading**2
-        return float(ndtr(np.sqrt(energy / (1 + energy * self.severity_sd**2) / 2)))
+        """AUC of an observer who knows the four cues (:func:`biasprop.generators.cues.informed_auc`); the same in every
+        subgroup."""
+        return informed_auc(len(CUES), self.loading, self.severity_sd)
 
     def linear_auc(self, subject: Subjects) -> float:
         """AUC of a channelised observer in a linear model of the slice in HU
-        (:mod:`biasprop.generators.channelised_observer`), about :data:`PATIENTS_DRAWN` drawn patients.
+        (:mod:`biasprop.generators.channelised_observer`).
 
-        The observer knows age, sex and smoking, and where nodule, vessels and chest wall are. The noise is among the
-        latents, because it is not white. The AUC may exceed :meth:`informed_auc`, so it is a scale and no bound.
+        The observer knows age, sex and smoking, and where nodule, vessels and chest wall are. The AUC may exceed
+        :meth:`informed_auc`, so it is a scale and no bound.
         """
-        from scipy.special import ndtr
+        return channelised_observer.mean_auc(self, subject)
 
-        drawn = keys.at_each(keys.stream(keys.replicate(0, 0), keys.Stream.TRUTH), jnp.arange(PATIENTS_DRAWN))
-        return float(np.mean(ndtr(np.sqrt(np.asarray(_squared_distances(self, subject, drawn), np.float64) / 2))))
+    def linear_model(self, subject: Subjects) -> tuple[Any, channelised_observer.Image]:
+        """See :class:`biasprop.generators.channelised_observer.HasLinearModel`; noise is among the latents, because it
+        is not white."""
+        draws = self._draws(subject)
+        grain = normal(self._scan_key(subject), Latent.NOISE, (self.size, self.size))
+
+        def image(
+            latents: tuple[Normals, Float[Array, "h w"]], severity: Float[Array, ""]
+        ) -> tuple[Float[Array, "h w"], Float[Array, "h w"]]:
+            varied, noise = latents
+            hu = self._scan(subject._replace(label=severity), draws._replace(normal=varied), noise)
+            return hu, jnp.zeros_like(hu)
+
+        return (draws.normal, grain), image
 
     def matching_contrasts(self) -> dict[str, dict[str, float]]:
         """Contrasts of the nodule at which channelised observers match, for the only disease.
@@ -182,15 +190,7 @@ class ChestCT(ImageGenerator):
         Raises:
             ValueError: no contrasts make the subgroups equally hard.
         """
-        from scipy.special import ndtri
-
-        names, (disease,) = list(self.subgroups), self.diseases
-
-        def z(name: str, contrast: float) -> float:
-            about = Subjects(keys.replicate(0, 0), jnp.int32(names.index(name)), jnp.int32(0))
-            return float(np.sqrt(2) * ndtri(self.linear_auc(about._replace(contrast=jnp.asarray([contrast])))))
-
-        return {disease: matching_factors(z, names, "contrast")}
+        return channelised_observer.matching_contrasts(self)
 
     def render(self, subject: Subjects) -> Float[Array, "h w 1"]:
         """The slice in its window as code values in [0, 1]."""
@@ -216,7 +216,7 @@ class ChestCT(ImageGenerator):
         nodule = self._nodule(subject, draws, ct_nodule.MASK_THICKNESS)
         blur = ct_scanner.sd_of_fwhm(ct_scanner.SOFT_FWHM) * self.size / self.field_of_view
         inside = self._anatomy(subject, draws, self._body(subject, draws)).inside
-        return jnp.clip(ct_scanner.blurred(nodule.cover * inside, blur), 0, 1)
+        return jnp.clip(canvas.blurred(nodule.cover * inside, blur), 0, 1)
 
     def measure(self, image: Float[Array, "h w 1"], mask: Float[Array, "h w"]) -> dict[str, Float[Array, ""]]:
         """Estimate the levers from pixels (:func:`biasprop.generators.ct_readings.measure`)."""
@@ -309,26 +309,5 @@ class ChestCT(ImageGenerator):
         if subject.noise is not None:
             sd = subject.noise * sd
         sd, blur, cutoff = canvas.materialise(sd, patients.blur() * per_mm, patients.cutoff() / per_mm)
-        slice_hu = ct_scanner.blurred(barrier(anatomy.hu + added), blur)
+        slice_hu = canvas.blurred(barrier(anatomy.hu + added), blur)
         return slice_hu + sd * ct_scanner.shaped_noise(grain, cutoff)
-
-
-@jax.jit
-def _squared_distances(generator: ChestCT, subject: Subjects, drawn: Key[Array, " n"]) -> Float[Array, " n"]:
-    """``d'^2`` of the channelised observer about patients with these keys, in the circumstances of a subject."""
-
-    def about(key: Key[Array, ""]) -> Float[Array, ""]:
-        own = subject._replace(key=key)
-        draws = generator._draws(own)
-        grain = normal(generator._scan_key(own), Latent.NOISE, (generator.size, generator.size))
-
-        def image(
-            latents: tuple[Normals, Float[Array, "h w"]], severity: Float[Array, ""]
-        ) -> tuple[Float[Array, "h w"], Float[Array, "h w"]]:
-            varied, noise = latents
-            hu = generator._scan(own._replace(label=severity), draws._replace(normal=varied), noise)
-            return hu, jnp.zeros_like(hu)
-
-        return squared_distance(image, (draws.normal, grain))
-
-    return jax.lax.map(about, drawn)

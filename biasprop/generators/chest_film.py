@@ -19,13 +19,12 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jax.nn import sigmoid
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 from pydantic import Field
 
 from biasprop.component import Preset
 from biasprop.generators import (
     canvas,
-    channelised_observer,
     chest_acquisition,
     chest_anatomy,
     chest_lesions,
@@ -36,17 +35,15 @@ from biasprop.generators.canvas import normal, normals, uniforms
 from biasprop.generators.chest_anatomy import Anatomy, Body
 from biasprop.generators.chest_lesions import Lesion, Place
 from biasprop.generators.chest_patients import PATIENTS, Patients
-from biasprop.generators.images import ImageGenerator
+from biasprop.generators.cues import informed_auc
 from biasprop.generators.laws import of_subgroup
+from biasprop.generators.several_diseases import CUE_COUNT, SeveralDiseases
 from biasprop.interfaces import Subjects
 from biasprop.nn.xla_barriers import barrier
 
 DISEASES = ("pneumonia", "cardiomegaly", "nodule", "effusion")
 OPACITIES = (0, 2, 3)
 """Those of the diseases that are opacities, not anatomy."""
-CUE_COUNT = 4
-"""Cues of every disease."""
-
 CENTRE = -0.6
 """Attenuation, relative to the mean over the chest, that the look-up table maps to mid grey."""
 
@@ -107,7 +104,7 @@ class Draws(NamedTuple):
     """Uniforms; all else are standard normals."""
 
 
-class ChestFilm(ImageGenerator):
+class ChestFilm(SeveralDiseases):
     """Grey film of one chest; white is what attenuates."""
 
     kind: Literal["chest_film"] = "chest_film"
@@ -115,12 +112,6 @@ class ChestFilm(ImageGenerator):
     """Pixels along a side; must be a multiple of the encoder's patch."""
     subgroups: Annotated[dict[str, Annotated[Patients, Preset(PATIENTS)]], Field(min_length=2)]
     """Name -> patients, or the name of a preset."""
-    severity_sd: Annotated[float, Field(ge=0, le=2)] = 0.2
-    """Sd of severity within a class; the class means are 1 apart."""
-    loading: Annotated[float, Field(ge=0, le=3)] = 1.15
-    """Change of each cue of a disease per unit of severity, in standard deviations of the cue."""
-    comorbidity: Annotated[float, Field(ge=0, le=1)] = 0.1
-    """P(each disease that the label is not of)."""
     texture: Annotated[float, Field(ge=0, le=0.5)] = 0.10
     """Relative sd of the lung's attenuation: vessels, as a random field."""
     distance: Annotated[float, Field(ge=60, le=200)] = 100.0
@@ -145,6 +136,7 @@ class ChestFilm(ImageGenerator):
 
     channels: ClassVar[int] = 1
     diseases: ClassVar[tuple[str, ...]] = DISEASES
+    comorbidity_latent: ClassVar[int] = Latent.COMORBIDITY
     latent_names: ClassVar[tuple[str, ...]] = (
         *("age", "female", "bmi", "anteroposterior", "cardiothoracic_ratio"),
         *("severity", "left", "lobe"),
@@ -158,10 +150,6 @@ class ChestFilm(ImageGenerator):
     def pixels(self) -> int:
         """Pixels along a side."""
         return self.size
-
-    def severity(self, subject: Subjects) -> Float[Array, ""]:
-        """Severity of the disease that the label states, without what deprivation adds: mean 0 healthy, 1 diseased."""
-        return self._severities(subject, self._draws(subject), 0.0)[self._disease(subject)]
 
     def latents(self, subject: Subjects) -> Float[Array, " 8"]:
         """Age in years, sex (1 female), body mass index, projection (1 anteroposterior), cardiothoracic ratio on the
@@ -181,36 +169,13 @@ class ChestFilm(ImageGenerator):
         return jnp.stack([body[1], body[2], body[3], body[4]])
 
     def informed_auc(self, subject: Subjects) -> float:
-        """AUC of an observer who knows the four cues of the disease that the label states, and nothing else about
-        severity.
-
-        Given the label the cues are normal with covariance ``I + (loading sd)^2 11'`` and means ``m = loading (1 +
-        late)`` apart, so ``d'^2 = k m^2 / (1 + k loading^2 sd^2)`` for ``k`` cues and ``AUC = Phi(d' / sqrt 2)``. A
-        contrast is a factor on the loading of cardiomegaly; that of an opacity leaves its cues as they are.
+        """AUC of an observer who knows the four cues of the disease that the label states
+        (:func:`biasprop.generators.cues.informed_auc`); the classes are further apart where the diseased present late.
+        A contrast is a factor on the loading of cardiomegaly; that of an opacity leaves its cues as they are.
         """
-        from scipy.special import ndtr
-
         late = float(list(self.subgroups.values())[int(subject.subgroup)].late())
-        energy = CUE_COUNT * (self.loading * float(self._loading_factors(subject)[self._disease(subject)])) ** 2
-        return float(ndtr(np.sqrt(energy * (1 + late) ** 2 / (1 + energy * self.severity_sd**2) / 2)))
-
-    def linear_auc(self, subject: Subjects) -> float:
-        """AUC of a channelised observer of the disease that the label states, in a linear model of the film
-        (:mod:`biasprop.generators.channelised_observer`).
-
-        The model is linear in log intensity, before the look-up table. The observer knows age, sex and projection, and
-        where the lesions are.
-        """
-        full = subject._replace(disease=jnp.int32(self._disease(subject)), contrast=self._contrasts(subject))
-        return channelised_observer.mean_auc(self, full)
-
-    def matching_contrasts(self) -> dict[str, dict[str, float]]:
-        """Contrasts at which channelised observers match, for every disease.
-
-        Raises:
-            ValueError: no contrasts make the subgroups equally hard.
-        """
-        return channelised_observer.matching_contrasts(self)
+        loading = self.loading * float(self._loading_factors(subject)[self._disease(subject)])
+        return informed_auc(CUE_COUNT, loading, self.severity_sd, 1 + late)
 
     def render(self, subject: Subjects) -> Float[Array, "h w 1"]:
         """The film as code values in (0, 1)."""
@@ -233,15 +198,11 @@ class ChestFilm(ImageGenerator):
         cover = pneumonia
         if subject.disease is not None:
             cover = jnp.stack([pneumonia, anatomy.heart, nodule, effusion])[subject.disease]
-        return jnp.clip(chest_acquisition.blurred(cover, self.blur), 0, 1)
+        return jnp.clip(canvas.blurred(cover, self.blur), 0, 1)
 
     def measure(self, image: Float[Array, "h w 1"], mask: Float[Array, "h w"]) -> dict[str, Float[Array, ""]]:
         """Estimate the levers from pixels (:func:`biasprop.generators.chest_readings.measure`)."""
         return chest_readings.measure(image[..., 0], mask)
-
-    def _disease(self, subject: Subjects) -> int | Int[Array, ""]:
-        """Index of the disease that the label is of."""
-        return 0 if subject.disease is None else subject.disease
 
     def _draws(self, subject: Subjects) -> Draws:
         few = dict(zip(SHORT, normals(subject.key, SHORT, 8), strict=True))
@@ -267,17 +228,6 @@ class ChestFilm(ImageGenerator):
         """Levers of the subject's subgroup."""
         return of_subgroup(list(self.subgroups.values()), subject.subgroup)
 
-    def _severities(self, subject: Subjects, draws: Draws, late: float | Float[Array, ""]) -> Float[Array, " 4"]:
-        """Severity of every disease; in the diseased it is greater by the fraction ``late``."""
-        own = jnp.asarray(subject.mean_severity, jnp.float32)
-        others = (draws.uniform[Latent.COMORBIDITY] < self.comorbidity).astype(jnp.float32)
-        stated = jnp.arange(len(DISEASES)) == self._disease(subject)
-        return (1 + late) * jnp.where(stated, own, others) + self.severity_sd * draws.severity
-
-    def cues(self, subject: Subjects) -> Float[Array, "4 4"]:
-        """The cues of every disease, in units of their sd at fixed severity."""
-        return self._cues(subject, self._draws(subject))
-
     def _cues(self, subject: Subjects, draws: Draws) -> Float[Array, "4 4"]:
         late = self._site(subject).late()
         loadings = self.loading * self._loading_factors(subject)
@@ -288,9 +238,6 @@ class ChestFilm(ImageGenerator):
         chances = jnp.stack([draws.uniform[latent][0] for latent in BODY_CHANCES])
         magnified = chest_anatomy.magnification(self.distance)
         return chest_patients.body(self._site(subject), draws.body, chances, cues, magnified)
-
-    def _contrasts(self, subject: Subjects) -> Float[Array, " 4"]:
-        return jnp.ones(len(DISEASES)) if subject.contrast is None else subject.contrast
 
     def _loading_factors(self, subject: Subjects) -> Float[Array, " 4"]:
         """Factor on the loading of every disease: the contrast of cardiomegaly, which is anatomy: no

@@ -91,14 +91,6 @@ def sd_of_fwhm(width: float | Float[Array, ""]) -> Float[Array, ""]:
     return jnp.asarray(width, jnp.float32) / float(np.sqrt(8 * np.log(2)))
 
 
-def blurred(image: Float[Array, "h w"], sd: Float[Array, ""]) -> Float[Array, "h w"]:
-    """An image convolved with a Gaussian of this sd in pixels, which averages pixels of the image alone."""
-    apart = np.arange(len(image))[:, None] - np.arange(len(image))[None, :]
-    kernel = jnp.exp(-(apart**2) / (2 * jnp.maximum(sd, 0.05) ** 2))
-    kernel = barrier(kernel / jnp.sum(kernel, axis=1, keepdims=True))
-    return kernel @ image @ kernel.T
-
-
 def shaped_noise(white: Float[Array, "h w"], cutoff: Float[Array, ""]) -> Float[Array, "h w"]:
     """Stationary, periodic noise of variance 1 with the power spectrum ``f exp(-(f / cutoff)^2)``.
 

@@ -27,6 +27,7 @@ from biasprop import keys
 from biasprop.component import Preset
 from biasprop.generators import canvas, lesion, occlusions, skin_readings
 from biasprop.generators.canvas import materialise, normal, normals, uniform, uniforms
+from biasprop.generators.cues import informed_auc
 from biasprop.generators.doses import matching_factors
 from biasprop.generators.images import ImageGenerator
 from biasprop.generators.lesion import Draws, Lesion
@@ -224,16 +225,9 @@ class Dermoscopy(ImageGenerator):
         return jnp.stack([normal(key, Latent.PIGMENT), normal(key, Latent.SHAPE), *position])
 
     def informed_auc(self, subject: Subjects) -> float:
-        """AUC of an observer who knows the five cues and nothing else about severity; the same in every subgroup.
-
-        Given the label the cues are normal with covariance ``I + (loading sd)^2 11'`` and means ``loading`` apart, so
-        ``d'^2 = k l^2 / (1 + k l^2 s^2)`` for ``k`` cues and ``AUC = Phi(d' / sqrt 2)`` (Barrett and Myers 2004,
-        ch. 13).
-        """
-        from scipy.special import ndtr
-
-        energy = len(CUES) * self.loading**2
-        return float(ndtr(np.sqrt(energy / (1 + energy * self.severity_sd**2) / 2)))
+        """AUC of an observer who knows the five cues (:func:`biasprop.generators.cues.informed_auc`); the same in every
+        subgroup."""
+        return informed_auc(len(CUES), self.loading, self.severity_sd)
 
     def render(self, subject: Subjects) -> Float[Array, "h w 3"]:
         """The photograph as sRGB code values in [0, 1]."""

@@ -15,7 +15,7 @@ from scipy.stats import ttest_ind
 from biasprop import keys
 from biasprop.difficulty import DIFFICULTIES, supported
 from biasprop.difficulty.calibrated import Calibrated
-from biasprop.generators import canvas, channelised_observer, chest_ct, dermoscopy
+from biasprop.generators import canvas, channelised_observer, dermoscopy
 from biasprop.generators.doses import matching_factors
 from biasprop.generators.images import ImageGenerator
 from biasprop.interfaces import HasContrast, HasDose, Subjects
@@ -54,8 +54,7 @@ def empty_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setattr(dermoscopy, "LESIONS", 6)
-        for module in (channelised_observer, chest_ct):
-            patch.setattr(module, "PATIENTS_DRAWN", 3)
+        patch.setattr(channelised_observer, "PATIENTS_DRAWN", 3)
         yield
 
 

@@ -115,7 +115,7 @@ def test_a_scanner_has_the_stated_blur_and_noise(sharp: float, iterative: float)
     assert scanner.noise(jnp.float32(33), 1.0) == pytest.approx(expected, rel=1e-4)
     assert scanner.noise(jnp.float32(33), 4.0) == pytest.approx(expected / 2, rel=1e-4)
     pixel, at = 0.1, np.arange(-40, 41)
-    point = ct_scanner.blurred(jnp.asarray(np.outer(at == 0, at == 0), jnp.float32), scanner.blur() / pixel)
+    point = canvas.blurred(jnp.asarray(np.outer(at == 0, at == 0), jnp.float32), scanner.blur() / pixel)
     variance = (np.asarray(point).sum(axis=0) * (at * pixel) ** 2).sum() / np.asarray(point).sum()
     assert np.sqrt(8 * np.log(2) * variance) == pytest.approx(1.1 - 0.4 * sharp, rel=0.01)
 
