@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 from biasprop.arguments import Parser
-from biasprop.paths import output_problems, user_path
+from biasprop.paths import user_path
 
 SCORE_IS = ("probability", "percent", "log-odds", "ranking")
 METHODS = ("formula", "bootstrap")
@@ -112,7 +111,12 @@ def problems(options: argparse.Namespace) -> list[str]:
         text = getattr(options, name)
         if text is not None and "=" not in text:
             found.append(f"--{name.replace('_', '-')} {text}: has to be COLUMN=VALUE, such as split=test")
-    return found + (_figure_problems(options) if options.figure else [])
+    if options.figure:
+        from biasprop.report.plotting import unwritable
+
+        inputs = [file for file in (options.table, options.metadata) if file is not None]
+        found += [f"--figure {problem}" for problem in unwritable(options.figure, inputs)]
+    return found
 
 
 def by(options: argparse.Namespace) -> list[str]:
@@ -125,12 +129,3 @@ def named_values(texts: Sequence[str]) -> dict[str, str]:
     """``NAME=VALUES`` options by name; names differ (see :func:`problems`)."""
     pairs = (text.rpartition("=") for text in texts)
     return {name.strip(): values.strip() for name, _, values in pairs}
-
-
-def _figure_problems(options: argparse.Namespace) -> list[str]:
-    inputs = [file for file in (options.table, options.metadata) if file is not None]
-    found = [f"--figure {options.figure}: {problem}" for problem in output_problems(Path(options.figure), inputs)]
-    formats = (".svg", ".pdf", ".png")
-    if Path(options.figure).suffix not in formats:
-        found.append(f"--figure {options.figure}: no such format; allowed: {', '.join(formats)}")
-    return found

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from biasprop.report.tables import DASH, bounds, empty_table, number, table_width
 from biasprop.report.tables import text as text_of
+from biasprop.statistics.tests import POWER
 from biasprop.terminal import printable
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ def _smallest(audit: Audit) -> Table | None:
         return None
     table = empty_table(
         "Smallest group of each attribute: the true difference to the largest group that this test had\n"
-        f"a chance of 80 % to find ({_level(audit)} interval; none = not even the largest possible one)"
+        f"a chance of {100 * POWER:g} % to find ({_level(audit)} interval; none = not even the largest possible one)"
     )
     table.add_column("smallest group", overflow="fold")
     _numeric(table, ["n", "diseased"])

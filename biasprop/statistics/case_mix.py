@@ -42,12 +42,12 @@ def case_mix(
     ones = np.ones(len(member))
     stated = {} if stated is None else stated
     absent = tuple(name for name in stated if name not in groups)
+    units = contributions.effective_number(ones, cluster)
+    degrees = np.inf if person is None else clusters - 1.0
     rows = []
     for number, name in enumerate((*groups, *absent)):
         inside = member == number
         found = contributions.mean(inside, ones, cluster, clusters)
-        units = contributions.effective_number(ones, cluster)
-        degrees = np.inf if person is None else clusters - 1.0
         value, variance, entries = (np.array([float(x)]) for x in (found.value, found.variance, len(member)))
         spread = Spread(value, variance, np.eye(1), entries, np.array([units]), np.array([degrees]))
         (low,), (high,) = clopper_pearson(spread, 1.0 - confidence)

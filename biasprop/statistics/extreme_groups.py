@@ -17,9 +17,7 @@ from scipy.special import ndtri
 from biasprop.metrics import SCALES
 from biasprop.statistics.group_intervals import INTERVALS, Bounds, difference
 from biasprop.statistics.group_measures import Groups, Measured
-
-POWER = 0.8
-"""Probability with which a resolvable difference is found."""
+from biasprop.statistics.tests import POWER
 
 WORST = ("attribute", "metric", "group", "value", "low", "high", "against", "gap", "gap_low", "gap_high", "groups")
 SMALLEST = ("attribute", "group", "n", "n_positive", "against", "metric", "resolvable")
@@ -43,7 +41,7 @@ def between(one: Measured, a: NDArray[np.intp], b: NDArray[np.intp], alpha: floa
 def resolvable(
     value: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64], alpha: float
 ) -> NDArray[np.float64]:
-    """Return the size that a true difference needs for its interval to leave out 0 with the probability :data:`POWER`.
+    """Return the size that a true difference needs for its interval to leave out 0 with probability ``tests.POWER``.
 
     Args:
         value, low, high: of a difference, with its interval.
@@ -96,7 +94,7 @@ def smallest_groups(found: Found, alpha: float) -> pd.DataFrame:
 
     Returns:
         One row per attribute and measure: the ``group`` with its counts, the largest group (``against``), and the
-        difference between the two that would have been found with the probability :data:`POWER`, on the measure's
+        difference between the two that would have been found with the probability ``tests.POWER``, on the measure's
         scale; NaN where the difference has no interval.
     """
     rows = []

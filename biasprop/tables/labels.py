@@ -50,7 +50,7 @@ def binary_labels(table: Table, name: str, positive: str | None = None) -> tuple
         meaning = {value: int(value == positive) for value in parser.values}
     else:
         written = {value: _normal(value) for value in parser.values}
-        pair = next((pair for pair in CONVENTIONS if pair and set(written.values()) <= set(pair)), None)
+        pair = next((pair for pair in CONVENTIONS if set(written.values()) <= set(pair)), None)
         if pair is None:
             raise InputError(_unreadable(table, name, parser, written))
         meaning = {value: int(normal == pair[0]) for value, normal in written.items()}

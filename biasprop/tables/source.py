@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,15 +30,6 @@ REFUSED = {
 """First bytes of files that are no table -> what they are."""
 
 
-class Chunk(NamedTuple):
-    """Some rows of a table."""
-
-    places: NDArray[np.int32]
-    """[row], the line of the file that each row ends on, or its number, from 1."""
-    cells: Mapping[str, Sequence[str]]
-    """Column -> text of its cells; missing ones are empty."""
-
-
 class Source(Protocol):
     """An open table."""
 
@@ -53,7 +44,15 @@ class Source(Protocol):
         ...
 
     def chunks(self, columns: Sequence[str]) -> Iterator[tuple[NDArray[np.int32], Mapping[str, Sequence[str]]]]:
-        """Read the whole table once: places, and cells of these columns."""
+        """Read the whole table once, some rows at a time.
+
+        Args:
+            columns: their names.
+
+        Yields:
+            Places [row], the line of the file that each row ends on, or its number, from 1; and column -> text of its
+            cells, of which missing ones are empty.
+        """
         ...
 
 
