@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from biasprop.population.attributes import Attributes
 
@@ -32,3 +35,13 @@ def sites(subgroups: Sequence[str], attributes: Attributes | None, attribute: st
         name = " of ".join(values[column] for column in columns)
         found[name] = (*found.get(name, ()), position)
     return found
+
+
+def of_subgroups(found: Iterable[Sequence[int]]) -> NDArray[np.int8]:
+    """Position of the site of each subgroup.
+
+    Args:
+        found: positions of the subgroups of each site, from :func:`sites`.
+    """
+    numbered = {subgroup: site for site, subgroups in enumerate(found) for subgroup in subgroups}
+    return np.array([numbered[subgroup] for subgroup in range(len(numbered))], np.int8)

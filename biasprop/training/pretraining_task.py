@@ -15,6 +15,7 @@ from biasprop.interfaces import Cohort, Loop, ObjectiveInputs, Params, Pool, Sub
 from biasprop.keys import Stream
 from biasprop.nn import optimisation
 from biasprop.population import pools, sampling
+from biasprop.population.sites import of_subgroups
 from biasprop.study.conditions import PretrainingCondition
 from biasprop.training import rendering
 from biasprop.training.batching import Batch, broadcast, over_cells
@@ -123,10 +124,7 @@ class PretrainingTask(NamedTuple):
     def _site_cohort(self, site: Int[Array, ""]) -> Cohort:
         """The cohort of a site, whose members are indexed from 0."""
         every = self.cohort
-        of_subgroup = np.empty(len(every.shares), np.int32)
-        for position, subgroups in enumerate(self.condition.sites().values()):
-            of_subgroup[list(subgroups)] = position
-        own = jnp.where(of_subgroup == site, every.shares, 0)
+        own = jnp.where(of_subgroups(self.condition.sites().values()) == site, every.shares, 0)
         shares = own / jnp.maximum(jnp.sum(own), 1e-9)
         return Cohort(self.site_sizes[site], shares, lambda rows: every.subgroup_of(self._rows_at(site, rows)))
 

@@ -10,6 +10,7 @@ from jaxtyping import Array, Int
 
 from biasprop.hardware import memory
 from biasprop.interfaces import HasSites
+from biasprop.population.sites import of_subgroups
 from biasprop.training.batching import Batch, broadcast, over_cells
 from biasprop.training.pretraining_task import SiteMembers, pool_of
 
@@ -42,10 +43,8 @@ def site_members(batch: Batch, largest: int = 0) -> SiteMembers | None:
         return None
     sizes = np.asarray(batch.condition.pretraining.cohort)
     count = max(memory.cached_members(batch.condition, largest), int(sizes.max()))
-    sites = list(batch.condition.sites().values())
-    of_subgroup = np.empty(sum(map(len, sites)), np.int8)
-    for site, subgroups in enumerate(sites):
-        of_subgroup[list(subgroups)] = site
+    sites = batch.condition.sites().values()
+    of_subgroup = of_subgroups(sites)
     drawn = np.concatenate([of_subgroup[subgroups] for _, subgroups in cohort_subgroups(batch, count)], axis=1)
     drawn = np.where(np.arange(count) < sizes[:, None], drawn[:, :count], len(sites))
     return SiteMembers(
