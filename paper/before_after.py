@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field
 
-from biasprop.component import Definition, InputError
+from biasprop.component import Definition
+from paper.entries import entries
 from paper.markdown import escaped, filled, table
 from paper.present_estimates import Place, kept, shown
 
@@ -51,11 +50,7 @@ def read(file: Path = FILE) -> list[Earlier]:
     Raises:
         InputError: it cannot be read, or an entry is wrong.
     """
-    try:
-        entries = tomllib.loads(file.read_text(encoding="utf-8"))["answer"]
-        return TypeAdapter(list[Earlier]).validate_json(json.dumps(entries))  # whose arrays are tuples
-    except (OSError, ValueError, KeyError, ValidationError) as error:
-        raise InputError(f"{file}: {error}") from error
+    return entries(file, "answer", Earlier)
 
 
 def compared(earlier: Sequence[Earlier], results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

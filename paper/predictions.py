@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from biasprop.component import InputError
 from biasprop.statistics.verdict import MATERIAL, NEGLIGIBLE, zone
+from paper.entries import tables
 from paper.markdown import escaped, filled, table
 
 if TYPE_CHECKING:
@@ -69,18 +69,11 @@ def read(file: Path = FILE, mapped: Path = MAP) -> list[Prediction]:
     Raises:
         InputError: a file cannot be read, an entry is wrong, or the two do not have the same predictions.
     """
-    stated, quantities = _tables(file, "prediction"), _tables(mapped, "quantity")
+    stated, quantities = tables(file, "prediction"), tables(mapped, "quantity")
     by_number = {entry.get("prediction"): entry for entry in quantities}
     if len(quantities) != len(by_number) or set(by_number) != set(range(1, len(stated) + 1)):
         raise InputError(f"{mapped}: quantity: needs one table for each of the predictions 1 to {len(stated)}")
     return [_prediction(number, one, by_number[number], file, mapped) for number, one in enumerate(stated, 1)]
-
-
-def _tables(file: Path, key: str) -> list[dict[str, Any]]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))[key]
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{file}: cannot be read as tables [[{key}]] ({error})") from error
 
 
 def _prediction(number: int, stated: Mapping[str, Any], how: Mapping[str, Any], file: Path, mapped: Path) -> Prediction:

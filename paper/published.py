@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field
 
-from biasprop.component import Definition, InputError
+from biasprop.component import Definition
+from paper.entries import entries
 from paper.markdown import filled, table
 from paper.predictions import HIT, MISS, NOT_RUN, OPEN, score
 from paper.present_estimates import Place, kept, shown
@@ -52,11 +51,7 @@ def read(file: Path = FILE) -> list[Finding]:
     Raises:
         InputError: it cannot be read, or an entry is wrong.
     """
-    try:
-        entries = tomllib.loads(file.read_text(encoding="utf-8"))["finding"]
-        return TypeAdapter(list[Finding]).validate_json(json.dumps(entries))
-    except (OSError, ValueError, KeyError, ValidationError) as error:
-        raise InputError(f"{file}: {error}") from error
+    return entries(file, "finding", Finding)
 
 
 def compared(findings: Sequence[Finding], results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
