@@ -125,7 +125,7 @@ def _read(options: argparse.Namespace, notes: list[str]) -> Rows:
     bins = named_values(options.bins)
     attributes = by(options)
     if OVERALL in attributes:
-        raise InputError(f"--by {OVERALL}: is the name of everybody together; rename the column")
+        raise InputError(f"--by {OVERALL}: is the name of all rows together; rename the column")
     if unknown := [name for name in bins if name not in attributes]:
         raise InputError(
             [f"--bins {name}: is no attribute of --by; {suggestion(name, attributes)}" for name in unknown]

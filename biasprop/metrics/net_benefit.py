@@ -16,7 +16,7 @@ def net_benefit(
 
     A subject is called diseased if the predicted probability is above p, the probability at which treating and not
     treating are worth the same: p / (1 - p) false positives are as bad as one true positive is good. Treating no one
-    has net benefit 0, treating everybody prevalence - (1 - prevalence) p / (1 - p), and a perfect model the prevalence.
+    has net benefit 0, treating all prevalence - (1 - prevalence) p / (1 - p), and a perfect model the prevalence.
     All of them depend on the prevalence among the subjects that count. Weights can give another one, and then the
     scores have to be log-odds at that prevalence too.
 

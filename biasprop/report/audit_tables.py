@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from biasprop.report.tables import DASH, bounds, empty_table, number, table_width
 from biasprop.report.tables import text as text_of
+from biasprop.statistics.audit_result import OVERALL
 from biasprop.statistics.tests import POWER
 from biasprop.terminal import printable
 
@@ -97,8 +98,9 @@ def _level(audit: Audit) -> str:
     return f"{100 * audit.confidence:g} %"
 
 
-def _name(attribute: str, group: str) -> str:
-    return printable("everybody" if attribute == "overall" else f"{attribute}: {group}")
+def group_name(attribute: str, group: str) -> str:
+    """Name of a group in tables and figures."""
+    return printable(attribute if attribute == OVERALL else f"{attribute}: {group}")
 
 
 def _numeric(table: Table, names: Sequence[str]) -> None:
@@ -138,7 +140,7 @@ def _measures(audit: Audit, title: str, names: Sequence[str]) -> Table | None:
     for (attribute, group), measures in _grouped(rows, "attribute", "group").items():
         first = measures[present[0]]
         cells = [_with_interval(measures[name], signed=name == "calibration_intercept") for name in present]
-        table.add_row(_name(attribute, group), *(f"{first[count]:,}" for count in counts), *cells)
+        table.add_row(group_name(attribute, group), *(f"{first[count]:,}" for count in counts), *cells)
     return table
 
 
@@ -207,7 +209,7 @@ def _smallest(audit: Audit) -> Table | None:
         first = measures[present[0]]
         counts = f"{first['n']:,}", f"{first['n_positive']:,}"
         sizes = [_size(name, measures[name]["resolvable"]) for name in present]
-        table.add_row(_name(attribute, group), *counts, printable(first["against"]), *sizes)
+        table.add_row(group_name(attribute, group), *counts, printable(first["against"]), *sizes)
     return table
 
 
@@ -227,7 +229,7 @@ def _case_mix(case_mix: Mapping[str, pd.DataFrame]) -> Table:
         for row in rows:
             beside = [number(row["stated"]), number(row["difference"], signed=True)] if stated else []
             share = number(row["share"]), bounds(row["low"], row["high"])
-            name = _name(attribute, str(row["group"]))
+            name = group_name(attribute, str(row["group"]))
             table.add_row(name, f"{row['n']:,}", *share, *beside, number(row["prevalence"]))
     return table
 
@@ -237,11 +239,11 @@ def _below(audit: Audit) -> list[str]:
     why: dict[tuple[str, str], list[str]] = {}
     for row in _records(audit.estimates):
         if row["reason"]:
-            key = _name(row["attribute"], row["group"]), row["reason"]
+            key = group_name(row["attribute"], row["group"]), row["reason"]
             why.setdefault(key, []).append(HEADINGS[row["metric"]])
     lines = [f"{DASH} {name}: {', '.join(metrics)}: {reason}" for (name, reason), metrics in why.items()]
     if len(lines) > MAX_REASONS:
         lines = [*lines[:MAX_REASONS], f"{DASH} and {len(lines) - MAX_REASONS:,} more (--json has all)"]
     missing = {name: count for name, count in audit.without_group.items() if count}
-    lines += [f"{count:,} rows have no {printable(name)}: in everybody, in no group" for name, count in missing.items()]
+    lines += [f"{count:,} rows have no {printable(name)}: overall only, in no group" for name, count in missing.items()]
     return lines

@@ -136,9 +136,9 @@ def audit_scores(
 
     log_odds = logit(people.scores) if score_is == "probability" else people.scores
     bootstrap = Bootstrap(n_bootstrap, seed, everything=method == "bootstrap")
-    everybody = Attribute(OVERALL, ("all",), np.zeros(len(people.scores), np.int16))
+    overall = Attribute(OVERALL, ("all",), np.zeros(len(people.scores), np.int16))
     found = {}
-    for attribute in (everybody, *people.attributes):
+    for attribute in (overall, *people.attributes):
         groups_of = Groups(people, attribute, log_odds, cut, p)
         found[attribute.name] = groups_of, measured(groups_of, names, bootstrap, rate_interval)
     return Audit(

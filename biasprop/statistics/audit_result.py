@@ -17,7 +17,7 @@ from biasprop.statistics.summary import plain
 from biasprop.statistics.verdict import zone
 
 OVERALL = "overall"
-"""The attribute that has everybody in one group."""
+"""The attribute that has all people in one group."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Audit:
     """One row per attribute, group and measure: ``value``, ``low``, ``high``, ``se``, ``n`` entries that count and
     ``n_positive`` of them diseased, ``n_missing`` without score or target, ``n_clusters``, ``method`` (where the
     variance is from), ``resamples`` in which the measure is defined, and the ``reason`` where something is NaN. The
-    attribute ``overall`` has everybody."""
+    attribute ``overall`` has all people."""
     contrasts: pd.DataFrame
     """One row per attribute, measure and pair of groups: ``value`` of ``group`` minus that of ``against`` with ``low``
     and ``high``; ``adjusted_low`` and ``adjusted_high`` hold for all contrasts of the measure at once (Bonferroni), and
@@ -64,7 +64,7 @@ class Audit:
 
     @property
     def overall(self) -> pd.Series:
-        """Values for everybody together, with the counts."""
+        """Values for all people together, with the counts."""
         return self._wide(self.estimates.query("attribute == @OVERALL")).iloc[0].rename(None)
 
     def to_dataframe(self) -> pd.DataFrame:

@@ -26,7 +26,7 @@ def case_mix(
         member: [n], the number of each entry's group; -1 = not known, left out.
         groups: names.
         labels: [n], 1, 0, or negative where missing.
-        person: [n], the person (cluster) of each entry; None = everybody is one entry.
+        person: [n], the person (cluster) of each entry; None = every person is one entry.
         stated: group -> its share of the population that the model is meant for; may have groups that are not here.
         confidence: level of the intervals.
 

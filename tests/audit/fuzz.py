@@ -77,7 +77,7 @@ def table(random: np.random.Generator) -> Case:
         "end": str(random.choice(["\n", "\r\n"])),
         "mark": str(random.choice(["", "\ufeff"])),
     }
-    if random.uniform() < 0.3:  # a line break in a field of a column that nobody asked for
+    if random.uniform() < 0.3:  # a line break in a field of a column that is not asked for
         names.append("note")
         rows = [[*row, "two\nlines" if write["end"] == "\n" and i % 5 == 0 else "one"] for i, row in enumerate(rows)]
     by = f"{names[2]},age" if "," not in names[2] else "age"

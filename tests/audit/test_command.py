@@ -235,8 +235,8 @@ def test_probabilities_of_0_and_1_and_many_intersections(table, run) -> None:
         warnings.simplefilter("error")
         result = run("--by", "a,b", columns=COLUMNS[:4])
     assert result["notes"][-1] == "intersections are left out: 144 groups, at most 100"
-    everybody = {row["metric"]: row["value"] for row in result["estimates"] if row["attribute"] == "overall"}
-    assert everybody["brier"] == pytest.approx((table["p"] != table["y"]).mean())
+    overall = {row["metric"]: row["value"] for row in result["estimates"] if row["attribute"] == "overall"}
+    assert overall["brier"] == pytest.approx((table["p"] != table["y"]).mean())
 
 
 def test_scores_of_which_only_the_order_is_known(table, run, refused) -> None:

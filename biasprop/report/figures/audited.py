@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from biasprop.metrics import SCALES
+from biasprop.report.audit_tables import group_name
 from biasprop.report.plotting import DOUBLE, GREY, INK, SUBGROUP_COLOURS, page, plain, style
+from biasprop.statistics.audit_result import OVERALL
 from biasprop.terminal import printable
 
 if TYPE_CHECKING:
@@ -40,9 +42,9 @@ def draw(audit: Audit) -> Figure:
     """
     found = audit.estimates[audit.estimates["metric"] != "z"]
     groups = list(dict.fromkeys(zip(found["attribute"], found["group"], strict=True)))[:MAX_ROWS]
-    names = ["everybody" if attribute == "overall" else f"{attribute}: {group}" for attribute, group in groups]
+    names = [group_name(*one) for one in groups]
     attributes = list(dict.fromkeys(attribute for attribute, _ in groups))
-    colours = [INK if a == "overall" else SUBGROUP_COLOURS[attributes.index(a) % 4] for a, _ in groups]
+    colours = [INK if a == OVERALL else SUBGROUP_COLOURS[attributes.index(a) % 4] for a, _ in groups]
     metrics = list(dict.fromkeys(found["metric"]))
     figure, panels = _panels(len(metrics), names)
     by_cell = found.set_index(["metric", "attribute", "group"])[["value", "low", "high"]]
