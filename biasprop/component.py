@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 from pydantic_core import core_schema
 
 
@@ -55,6 +55,32 @@ class Definition(BaseModel):
         validate_default=True,
         arbitrary_types_allowed=True,
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, values: Any, info: ValidationInfo) -> Any:
+        """Keys that a table lacks have the values of the field's default, which may differ from those of its class."""
+        if not isinstance(values, Mapping):
+            return values
+        if info.mode == "json":  # what a validator returns is validated as Python, where an array is no tuple
+            values = _with_tuples(values)
+        defaults = {name: cls.model_fields[name].default for name in values if name in cls.model_fields}
+        return {name: _completed(value, defaults.get(name)) for name, value in values.items()}
+
+
+def _with_tuples(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _with_tuples(each) for name, each in value.items()}
+    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
+
+
+def _completed(value: Any, default: Any) -> Any:
+    if not (isinstance(value, Mapping) and isinstance(default, Definition)):
+        return value
+    if value.get("kind") != getattr(default, "kind", None):
+        return value
+    own = {name: getattr(default, name) for name in default.model_fields_set}
+    return own | {name: _completed(given, own.get(name)) for name, given in value.items()}
 
 
 class Traced:

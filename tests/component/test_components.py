@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 import jax
@@ -123,6 +124,24 @@ def test_wrong_values_are_refused(values: dict[str, Any], where: str) -> None:
     with pytest.raises(ValidationError) as caught:
         Machine.model_validate(values)
     assert [error["loc"][-1] for error in caught.value.errors()] == [where]
+
+
+class Engine(Component):
+    """Parts whose defaults are not those of their class."""
+
+    machine: Machine = Machine(rate=0.5, width=8, spring=Spring(turns=9))
+    """Two levels deep."""
+    part: Annotated[Spring | Weight, Field()] = Weight(mass=7.0)
+    """One of two kinds."""
+
+
+def test_keys_that_a_table_lacks_have_the_values_of_the_field() -> None:
+    given = {"machine": {"spring": {"stiffness": 3.0}}, "part": {"kind": "weight"}}
+    for found in (Engine.model_validate(given), Engine.model_validate_json(json.dumps(given))):
+        assert found.machine == Machine(rate=0.5, width=8, spring=Spring(turns=9, stiffness=3.0))
+        assert found.part == Weight(mass=7.0)
+    assert Engine.model_validate({"part": {"stiffness": 3.0}}).part == Spring(stiffness=3.0)  # of another kind
+    assert Engine().machine.spring.model_fields_set == {"turns"}  # what is not set stays so
 
 
 def test_a_definition_is_frozen() -> None:
