@@ -25,6 +25,7 @@ from biasprop.generators.chest_film import ChestFilm
 from biasprop.generators.dermoscopy import Dermoscopy
 from biasprop.generators.feature_vector import FeatureVector
 from biasprop.generators.gaussian import Gaussian
+from biasprop.generators.own_images import OwnImages
 
 GENERATORS: dict[str, type[Component]] = {
     "dermoscopy": Dermoscopy,
@@ -33,4 +34,5 @@ GENERATORS: dict[str, type[Component]] = {
     "chest_film": ChestFilm,
     "brain_mri": BrainMRI,
     "chest_ct": ChestCT,
+    "images": OwnImages,
 }

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from biasprop.interfaces import has_people
+
 Key = tuple[str, ...]
 """A dotted key of a study, as its parts."""
 
@@ -27,13 +29,16 @@ _COPIES = 5
 
 
 def cached_members(pretraining: Any, largest: int = 0) -> int:
-    """Number of cohort members whose images are cached during pretraining; 0 if they are re-rendered in every step.
+    """Number of cohort members whose images are cached during pretraining; 0 if they are re-rendered in every step, or
+    taken from a table, which the device holds as a whole.
 
     Args:
         pretraining: a ``PretrainingCondition`` of one cell, or of several where its leaves are arrays.
         largest: size of the study's largest cohort; the cache is made that large if it fits, so that one compiled
             program serves all smaller cohorts as well.
     """
+    if has_people(pretraining.generator):  # whose images are on the device already
+        return 0
     size, capacity = (
         int(np.max(pretraining.pretraining.cohort)),
         image_cache_capacity(pretraining) // images_per_subject(pretraining),
