@@ -9,7 +9,7 @@ replacement; intervals over replicates are therefore about these people and not 
 from __future__ import annotations
 
 import functools
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import jax.numpy as jnp
 import numpy as np
@@ -19,10 +19,12 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from biasprop.component import Component, InputError, Shared, Traced
-from biasprop.datasets import datasets
-from biasprop.datasets.people import Files
 from biasprop.datasets.pictures import Square
 from biasprop.interfaces import ArraySpec, Example, Part, Spec, Subjects
+
+if TYPE_CHECKING:
+    from biasprop.datasets.datasets import Dataset
+    from biasprop.datasets.people import Files
 
 Name = Annotated[str, Field(max_length=4_096)]
 Value = Annotated[str, Field(min_length=1, max_length=200)]
@@ -134,17 +136,17 @@ class OwnImages(Component):
     @property
     def spec(self) -> Spec:
         """``image`` if there are images, and ``features`` if there are embeddings."""
-        return {name: ArraySpec(shape) for name, shape in datasets.of(self.digest).shapes.items()}
+        return {name: ArraySpec(shape) for name, shape in _dataset(self.digest).shapes.items()}
 
     @property
     def available(self) -> NDArray[np.int64]:
         """Number of rows by part, subgroup and label: [part, g, 2]."""
-        return datasets.of(self.digest).people.available
+        return _dataset(self.digest).people.available
 
     @property
     def left_out(self) -> dict[str, int]:
         """Why rows of the table are not used -> how many."""
-        return datasets.of(self.digest).people.left_out
+        return _dataset(self.digest).people.left_out
 
     def with_people(self, order: Int[Array, " n"]) -> Self:
         """A copy with the arrays of the table, of which a process holds one.
@@ -152,7 +154,7 @@ class OwnImages(Component):
         Args:
             order: a permutation of the rows, in which the people of a part, subgroup and label are taken.
         """
-        codes = datasets.of(self.digest).people.codes
+        codes = _dataset(self.digest).people.codes
         taken = np.asarray(order)
         by_stratum = taken[np.argsort(codes[taken], kind="stable")].astype(np.int32)
         return self.model_copy(update={"shared": _arrays(self.digest), "order": by_stratum})
@@ -186,6 +188,8 @@ def _read(stated: str, info: ValidationInfo) -> str:
     Raises:
         ValueError: it cannot be read, or differs from the stated digest.
     """
+    from biasprop.datasets import datasets  # here, because it loads pandas
+
     data = info.data
     if set(OwnImages.model_fields) - {"digest", "shared", "order"} - set(data):
         return stated  # another field is wrong, and reported
@@ -200,7 +204,16 @@ def _read(stated: str, info: ValidationInfo) -> str:
     return found.digest
 
 
+def _dataset(digest: str) -> Dataset:
+    """What this process has read."""
+    from biasprop.datasets import datasets
+
+    return datasets.of(digest)
+
+
 def _files(data: dict[str, Any]) -> Files:
+    from biasprop.datasets.people import Files
+
     attributes, parts = data["attributes"], data["parts"]
     subgroups = []
     for name, members in data["subgroups"].items():
@@ -230,5 +243,5 @@ def _files(data: dict[str, Any]) -> Files:
 @functools.lru_cache(maxsize=4)
 def _arrays(digest: str) -> Shared:
     """The arrays of a table, on the device once for all programs of a process."""
-    found = datasets.of(digest).arrays()
+    found = _dataset(digest).arrays()
     return Shared({name: jnp.asarray(np.asarray(values)) for name, values in found.items()}, digest)

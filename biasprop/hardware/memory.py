@@ -70,7 +70,8 @@ def image_bytes(pretraining: Any, cohort: int, labels: int, evaluation: Any) -> 
 
     Images are those of a training step forward and backward (40 per image of the batch), and either the cached cohort
     or, if that is more, twice the later ones: labelled subjects, validation set, and calibration and test sets if they
-    are cached. The factor of two is for what is computed from them.
+    are cached. The factor of two is for what is computed from them. Those of a table are on the device as a whole, at
+    most as float32.
 
     Args:
         pretraining: a ``PretrainingCondition``, or an object with the same parts; has the sizes of images and batches.
@@ -84,6 +85,8 @@ def image_bytes(pretraining: Any, cohort: int, labels: int, evaluation: Any) -> 
     batch = max(stage.schedule.batch for stage in stages)
     images = max(cohort, 2 * (labels + others)) + 40 * batch
     features = pretraining.encoder.features(pretraining.generator.spec)
+    if has_people(pretraining.generator):
+        images += int(pretraining.generator.available.sum())
     return float(example_bytes(pretraining.generator)) * images + _FEATURE_BYTES * features * evaluated
 
 

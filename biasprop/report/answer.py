@@ -12,15 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from biasprop.interfaces import has_people
 from biasprop.metrics import sensitivity_loss
 from biasprop.report.wording import Wording, interval, leaves_out_0, number, on_scale
-from biasprop.statistics.groups import LIMITS
 from biasprop.statistics.summary import Estimate, Mean, Summary, place
 from biasprop.statistics.tests import ALPHA
 from biasprop.statistics.verdict import MATERIAL, NEGLIGIBLE, NOT_RESOLVED, UNCLEAR
 
 if TYPE_CHECKING:
+    import xarray as xr
     from rich.table import Table
 
     from biasprop.statistics.estimand import Level
@@ -148,9 +147,11 @@ def brief(summary: Summary, study: Study, width: int, most: int = BRIEF_LINES) -
     return "\n".join(said) + "\n"
 
 
-def limits(study: Study) -> list[str]:
-    """Return a line on what a study cannot say because its subjects are people of a table; none of simulated ones."""
-    return [LIMITS] if has_people(study.generator) else []
+def limits(cube: xr.Dataset) -> list[str]:
+    """Return a line on what scores cannot say because test subjects have no twins; none if they have."""
+    from biasprop.statistics.groups import LIMITS, has_twins
+
+    return [] if has_twins(cube) else [LIMITS]
 
 
 def label_budgets(study: Study, width: int = 100) -> list[str]:

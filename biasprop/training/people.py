@@ -32,7 +32,8 @@ def with_people(condition: PretrainingCondition, replicate: Key[Array, ""]) -> P
             return generator
         n = int(generator.available.sum())
         order = _permutation(keys.stream(replicate, Stream.PEOPLE), n)
-        return generator.with_people(np.asarray(order, np.int32))
+        plain = generator.plain.with_people(np.asarray(order, np.int32))
+        return generator.model_copy(update={name: getattr(plain, name) for name in type(plain).model_fields})
 
     return replace_nested(condition, (InMode,), loaded)
 
