@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from biasprop.component import InputError, suggestion
 from biasprop.datasets.arrays import ENDINGS, ArrayFile, Columns
 from biasprop.paths import user_path
+from biasprop.tables.columns import Keys
 from biasprop.tables.labels import binary_labels
 from biasprop.tables.read import Kind, Table, missing_column, read_table
 from biasprop.tables.source import Source, open_table
@@ -43,12 +44,18 @@ class Files:
     target: str
     positive: tuple[str, ...] = ()
     """Values of the target that stand for the disease; empty: 1 and 0, yes and no and the like are understood."""
+    negative: tuple[str, ...] = ()
+    """Values that stand for being without; empty: all others. The rest is left out."""
     person: str = ""
     """Whose a row is; empty: every row is another person's."""
+    person_pattern: str = ""
+    """Regular expression whose first match in the column is the person; empty: the whole cell."""
     identifier: str = ""
     """By which embeddings are found; empty: they are in the order of the rows."""
     file: str = ""
     """Name of the picture's file."""
+    suffix: str = ""
+    """What is put behind the names of files; no column."""
     slice: str = ""
     """Slice of a volume, from 0; empty: the middle one."""
     split: str = ""
@@ -125,7 +132,7 @@ def read(files: Files) -> People:
     person = _persons(table, files)
     part = _parts(table, files, person)
     left_out = {
-        f"no value of {files.target}": int((label < 0).sum()),
+        f"no class of {files.target}": int((label < 0).sum()),
         "in no subgroup": int(((label >= 0) & (subgroup < 0)).sum()),
         f"no value of {files.split}": int(((label >= 0) & (subgroup >= 0) & (part < 0)).sum()),
     }
@@ -151,7 +158,7 @@ def _columns(files: Files) -> list[tuple[str, Kind, str]]:
     for i, name in enumerate(files.attributes):
         found += [(name, kind, "generator.attributes") for kind in sorted(_kinds(files, i))]
     optional: tuple[tuple[str, Kind, str], ...] = (
-        (files.person, "key", "generator.person"),
+        (files.person, "text" if files.person_pattern else "key", "generator.person"),
         (files.identifier, "key", "generator.identifier"),
         (files.file, "text", "generator.file"),
         (files.slice, "number", "generator.slice"),
@@ -172,11 +179,13 @@ def _labels(table: Table, files: Files) -> NDArray[np.int8]:
     if not files.positive:
         found = binary_labels(table, files.target, None, "generator.positive =")[0]
     else:
-        for value in files.positive:
-            if value not in parser.values:
-                where = f"{table.file}: {files.target}: no value {value!r} (generator.positive)"
-                raise InputError(f"{where}; {suggestion(value, parser.values)}")
-        codes = np.array([*(value in files.positive for value in parser.values), -1], np.int8)
+        for key in ("positive", "negative"):
+            for value in getattr(files, key):
+                if value not in parser.values:
+                    where = f"{table.file}: {files.target}: no value {value!r} (generator.{key})"
+                    raise InputError(f"{where}; {suggestion(value, parser.values)}")
+        meaning = {value: 0 for value in files.negative or parser.values} | dict.fromkeys(files.positive, 1)
+        codes = np.array([*(meaning.get(value, -1) for value in parser.values), -1], np.int8)
         found = codes[table.columns[files.target, "category"].data]
     if len(classes := set(found.tolist()) - {-1}) < 2:
         one = "has no values" if not classes else f"is {'positive' if classes == {1} else 'negative'} in every row"
@@ -230,6 +239,8 @@ def _having(
 
 def _persons(table: Table, files: Files) -> NDArray[np.uint64]:
     """A number for each person, which depends on the name of the person alone."""
+    if files.person_pattern:
+        return _matched(table, files.person, files.person_pattern)
     for name in (files.person, files.identifier):
         if name:
             return table.columns[name, "key"].data
@@ -239,6 +250,22 @@ def _persons(table: Table, files: Files) -> NDArray[np.uint64]:
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
+
+
+def _matched(table: Table, name: str, pattern: str) -> NDArray[np.uint64]:
+    """As :func:`_persons`, of what a regular expression finds in a column."""
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise InputError(f"generator.person_pattern: {pattern!r} is no regular expression ({error})") from error
+    cells = table.columns[name, "text"].data
+    found = [match[0] if (match := expression.search(cell)) else "" for cell in cells]
+    if "" in found:
+        where = table.at(found.index(""), name)
+        raise InputError(f"{where}: nothing matches {pattern!r} (generator.person_pattern)")
+    keys = Keys(lambda place: name)
+    keys.add(found, table.places)
+    return keys.finish()
 
 
 def _parts(table: Table, files: Files, person: NDArray[np.uint64]) -> NDArray[np.int8]:

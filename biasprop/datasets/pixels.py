@@ -172,7 +172,7 @@ def _listed(people: People, how: Picturing) -> list[Path]:
     inside = os.path.realpath(folder)
     found, problems = [], []
     for i, name in enumerate(people.column(people.files.file, "text")):
-        file = folder / name
+        file = folder / f"{name}{people.files.suffix}"
         real = os.path.realpath(file)
         why = ""
         if not real.startswith(inside + os.sep):
@@ -219,6 +219,8 @@ def _of_array(people: People, how: Picturing, path: Path, name: str) -> NDArray[
         raise InputError(f"{path}: {wanted}: is {' x '.join(map(str, shape))}; images have 1 or 3 channels, last")
     _check_length(people, path, wanted, shape[0])
     read = arrays.read(wanted)
+    if read.dtype == np.uint8 and shape[1:3] == (how.size, how.size) and how.channels == (*shape, 1)[3]:
+        return read[people.rows].reshape(-1, how.size, how.size, how.channels)
     found = np.empty((len(people.rows), how.size, how.size, how.channels), np.uint8)
     for i, row in enumerate(people.rows):
         try:

@@ -75,6 +75,8 @@ class OwnImages(Component):
     file, or a table of numbers. Rows are matched by ``identifier``, or are in the order of the table."""
     file: Name = ""
     """Column of the names of image files: PNG, JPEG, TIFF, DICOM (.dcm) or NIfTI (.nii, .nii.gz)."""
+    suffix: Name = ""
+    """What is put behind every name of a file, such as ``.jpg``."""
     slice: Name = ""
     """Column of the slice of a NIfTI volume, from 0; left out: the middle one."""
     identifier: Name = ""
@@ -82,14 +84,20 @@ class OwnImages(Component):
     target: Name
     """Column of what is predicted."""
     positive: tuple[Value, ...] = ()
-    """Values of the target that stand for the disease, all others being without; left out: 1 and 0, yes and no,
-    malignant and benign and the like are understood."""
+    """Values of the target that stand for the disease, all others being without unless ``negative`` says which are;
+    left out: 1 and 0, yes and no, malignant and benign and the like are understood."""
+    negative: tuple[Value, ...] = ()
+    """Values of the target that stand for being without the disease, beside ``positive``; rows with other values, such
+    as uncertain ones, are left out."""
     attributes: Annotated[tuple[Value, ...], Field(min_length=1, max_length=8)]
     """Columns of the attributes that subgroups are made of."""
     subgroups: Annotated[dict[str, Members], Field(min_length=2)]
     """Name -> whose rows are its."""
     person: Name = ""
     """Column of whose image it is, so that nobody is in two parts; left out: every row is another person's."""
+    person_pattern: Name = ""
+    """Regular expression whose first match in the column ``person`` says whose image it is, for names of files such as
+    ``train/patient00001/view1.jpg``; left out: the whole cell."""
     split: Name = ""
     """Column of the part of the data; left out: people are divided by ``percentages``, by a hash of ``person`` (or else
     ``identifier``), so that a person's part does not depend on who else is in the table."""
@@ -230,9 +238,12 @@ def _files(data: dict[str, Any]) -> Files:
         subgroups=tuple(subgroups),
         target=data["target"],
         positive=data["positive"],
+        negative=data["negative"],
         person=data["person"],
+        person_pattern=data["person_pattern"],
         identifier=data["identifier"],
         file=data["file"],
+        suffix=data["suffix"],
         slice=data["slice"],
         split=data["split"],
         parts=(parts.pretraining, parts.finetuning, parts.evaluation),

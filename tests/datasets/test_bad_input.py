@@ -16,8 +16,9 @@ from PIL import Image
 
 from biasprop import load_study
 from biasprop.component import InputError
-from biasprop.datasets import pictures
+from biasprop.datasets import datasets, pictures
 from tests.datasets import digits
+from tests.source_tree import ROOT
 
 HEADER = "name,sex,age,sick,person,split"
 SPLITS = ("train", "val", "test")
@@ -171,7 +172,7 @@ def test_rows_without_a_value_are_left_out_and_counted(folder: Path, tmp_path: P
     cells = rows()
     cells[0][3], cells[1][1], cells[2][5] = "", "other", ""
     left_out = load(made(tmp_path, cells), digits_folder=folder).generator.left_out
-    assert left_out == {"no value of sick": 1, "in no subgroup": 1, "no value of split": 1}
+    assert left_out == {"no class of sick": 1, "in no subgroup": 1, "no value of split": 1}
 
 
 def test_pictures_that_cannot_be_read(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -322,3 +323,41 @@ def test_what_only_a_simulation_can_answer_is_refused(folder: Path, assignment: 
     with pytest.raises(InputError, match=expected):
         load_study(digits.study(folder), set=[assignment])
     load_study(digits.study(folder), set=["pretraining.shifts={small={prevalence=0.3}}", "pretraining.cohort=300"])
+
+
+def test_names_with_a_suffix_uncertain_labels_and_people_in_paths(folder: Path, tmp_path: Path) -> None:
+    """The layout of CheXpert: whose film it is stands in its path, and -1 is an uncertain finding."""
+    cells = rows()
+    for i, line in enumerate(cells):
+        line[0] = f"patient{i // 2:05}_view{i % 2}"
+        line[3] = "-1.0" if i < 4 else "1.0" if line[3] == "yes" else "0.0"
+        Image.fromarray(np.full((9, 9), i, np.uint8)).save(tmp_path / f"{line[0]}.jpg")
+    keys = {"target": '"sick"', "positive": '["1.0"]', "negative": '["0.0"]', "suffix": '".jpg"', "split": ""}
+    keys |= {"person": '"name"', "person_pattern": '"patient[0-9]+"', "percentages": "[35, 25, 40]"}
+    generator = load(made(tmp_path, cells), digits_folder=folder, **keys).generator
+    assert generator.left_out == {"no class of sick": 4}
+    people = datasets.of(generator.digest).people
+    assert (people.part[0::2] == people.part[1::2]).all() and len(set(people.part.tolist())) == 3
+    found = problem(tmp_path, folder, **keys | {"person_pattern": '"patien[0-9]+"'})
+    assert "people.csv:2: name: nothing matches 'patien[0-9]+' (generator.person_pattern)" in found
+
+
+def test_a_study_of_a_simulation_works_on_a_table(tmp_path: Path) -> None:
+    """With its subgroups named as in the study file, and enough people."""
+    n = 100_000
+    i = np.arange(n)
+    np.savez(
+        tmp_path / "skin.npz",
+        images=np.zeros((n, 16, 16), np.uint8),
+        tone=np.where(i % 2, "I", "VI"),
+        malignant=i // 2 % 2,
+        split=np.array(SPLITS)[np.minimum(i // (n * 9 // 20), 2)],
+    )
+    generator = (
+        f'generator={{ kind = "images", table = "{tmp_path}/skin.npz", images = "{tmp_path}/skin.npz", '
+        'target = "malignant", attributes = ["tone"], split = "split", size = 16, channels = 1, '
+        'subgroups = { light = { values = ["I"] }, dark = { values = ["VI"] } } }'
+    )
+    for name in ("skin_tone", "mitigation"):
+        study = load_study(ROOT / "studies" / f"{name}.toml", set=[generator])
+        assert study.generator.kind == "images" and study.subgroups == ("light", "dark")

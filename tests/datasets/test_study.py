@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +13,19 @@ from sklearn.metrics import roc_auc_score
 from biasprop import load_study, run_study
 from biasprop.component import InputError
 from biasprop.datasets import datasets
+from biasprop.generators.own_images import OwnImages
 from biasprop.report import command_output
 from biasprop.statistics.measures import measure
 from biasprop.study import design
 from biasprop.study.plan import plan
 from tests.datasets import digits
+from tests.source_tree import ROOT
 
 
 @pytest.fixture(scope="module")
 def cube(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
     """A study of embeddings alone, with a linear probe of each mix, which embeddings do not depend on."""
-    study = load_study(digits.study(folder, digits.EMBEDDINGS, "embeddings", "scratch"))
+    study = load_study(digits.study(folder, digits.EMBEDDINGS, "embeddings", "scratch"), replicates=1)
     return run_study(study, out=tmp_path_factory.mktemp("results"), workers=0).load()
 
 
@@ -104,3 +107,27 @@ def test_an_encoder_is_pretrained_on_the_images(folder: Path, tmp_path: Path) ->
     assert measure(found.load(), 0.8)["auc"].mean() > 0.6
     assert not np.allclose(found["score"].isel(pretraining=0), found["score"].isel(pretraining=1))
     assert np.allclose(found["realised_share"].isel(labels=0, replicate=0), [[1, 0], [0, 1]])
+
+
+README = ROOT / "biasprop" / "datasets" / "README.md"
+
+
+def test_the_study_of_embeddings_in_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (text,) = re.findall(r"<!-- embeddings -->\n```toml\n(.+?)\n```", README.read_text(encoding="utf-8"), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    n = np.arange(2_000)
+    cells = "\n".join(f"{i},{'female' if i % 2 else 'male'},{i // 2 % 2},p{i // 2}" for i in n)
+    Path("people.csv").write_text(f"id,sex,finding,patient\n{cells}\n")
+    np.savez("embeddings.npz", id=n, features=np.ones((len(n), 4), np.float32))
+    Path("model.toml").write_text(text)
+    study = load_study("model.toml")
+    assert study.generator.spec["features"].shape == (4,) and study.generator.available[0].sum() == 0
+
+
+def test_the_keys_that_the_readme_names_exist() -> None:
+    keys = set(OwnImages.model_fields)
+    text = README.read_text(encoding="utf-8")
+    table = {name for line in re.findall(r"^\| (`.+?) \|", text, re.MULTILINE) for name in re.findall(r"`(\w+)`", line)}
+    used = set(re.findall(r"`(\w+) = ", text.partition("## Public data sets")[2]))
+    assert table and used and table | used <= keys | {"values"}, (table | used) - keys
+    assert keys - {"kind", "digest", "shared", "order"} <= table, "a key is not in the README"
