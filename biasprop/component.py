@@ -90,7 +90,7 @@ def _register_shared() -> None:
     jax.tree_util.register_pytree_with_keys(
         Shared,
         lambda shared: ([(jax.tree_util.GetAttrKey("arrays"), dict(shared.arrays))], shared.digest),
-        lambda digest, children: Shared(children[0], digest),
+        lambda digest, children: Shared(next(iter(children)), digest),
     )
 
 

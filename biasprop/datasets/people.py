@@ -157,8 +157,9 @@ def _columns(files: Files) -> list[tuple[str, Kind, str]]:
     found: list[tuple[str, Kind, str]] = [(files.target, "category", "generator.target")]
     for i, name in enumerate(files.attributes):
         found += [(name, kind, "generator.attributes") for kind in sorted(_kinds(files, i))]
+    person: Kind = "text" if files.person_pattern else "key"
     optional: tuple[tuple[str, Kind, str], ...] = (
-        (files.person, "text" if files.person_pattern else "key", "generator.person"),
+        (files.person, person, "generator.person"),
         (files.identifier, "key", "generator.identifier"),
         (files.file, "text", "generator.file"),
         (files.slice, "number", "generator.slice"),

@@ -21,7 +21,7 @@ from biasprop.hardware.device import user_cache
 from biasprop.paths import reason, user_path
 from biasprop.store import json_cache, whole_files
 from biasprop.tables.columns import Keys
-from biasprop.tables.read import missing_column, read_table
+from biasprop.tables.read import Kind, missing_column, read_table
 
 VERSION = 1
 """Of the rules by which pictures are read; part of the names of cached files."""
@@ -257,7 +257,8 @@ def _embedded(people: People, path: Path, name: str) -> NDArray[np.float32]:
             if keys and keys not in source.names:
                 raise InputError(missing_column({path: source.names}, "generator.identifier", keys))
             numbers = [column for column in source.names if column != keys]
-            table = read_table(path, source, [(c, "number") for c in numbers] + ([(keys, "key")] if keys else []))
+            wanted_columns: list[tuple[str, Kind]] = [(column, "number") for column in numbers]
+            table = read_table(path, source, [*wanted_columns, (keys, "key")] if keys else wanted_columns)
         values = np.stack([table.columns[column, "number"].data for column in numbers], axis=1)
         own = table.columns[keys, "key"].data if keys else None
     if own is None:

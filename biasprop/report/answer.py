@@ -147,11 +147,11 @@ def brief(summary: Summary, study: Study, width: int, most: int = BRIEF_LINES) -
     return "\n".join(said) + "\n"
 
 
-def limits(cube: xr.Dataset) -> list[str]:
-    """Return a line on what scores cannot say because test subjects have no twins; none if they have."""
+def limits(cube: xr.Dataset, width: int) -> list[str]:
+    """Return lines on what scores cannot say because test subjects have no twins; none if they have."""
     from biasprop.statistics.groups import LIMITS, has_twins
 
-    return [] if has_twins(cube) else [LIMITS]
+    return [] if has_twins(cube) else _filled([LIMITS], width)
 
 
 def label_budgets(study: Study, width: int = 100) -> list[str]:
