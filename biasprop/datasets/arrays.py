@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import lzma
 import math
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +34,22 @@ CHUNK = 10_000
 """Rows of a table that are turned into text at a time."""
 
 
+DAMAGED = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    zipfile.BadZipFile,
+    tokenize.TokenError,
+    zlib.error,
+    lzma.LZMAError,
+)
+"""Errors of NumPy, zipfile and zarr where a file is damaged, encrypted or compressed in an unknown way."""
+
+
 class ArrayFile:
     """Named arrays of a file; each is read when it is asked for.
 
@@ -46,9 +65,8 @@ class ArrayFile:
         self._zarr: dict[str, Any] = {}
         try:
             self.shapes = self._headers()
-        except (OSError, ValueError, zipfile.BadZipFile, KeyError, EOFError) as error:
-            what = reason(error) if isinstance(error, OSError) else str(error) or type(error).__name__
-            raise InputError(f"{path}: {what}") from error
+        except DAMAGED as error:
+            raise InputError(f"{path}: {_words(error)}") from error
 
     def _headers(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
         """Name -> shape and type of every array."""
@@ -90,12 +108,13 @@ class ArrayFile:
         try:
             if self.path.suffix == ".zarr":
                 return np.asarray(self._zarr[name][...])
-            with np.load(self.path, allow_pickle=False) as found:
+            found = np.load(self.path, allow_pickle=False)
+            if self.path.suffix == ".npy":
+                return found
+            with found:
                 return found[name]
-        except AttributeError:  # an .npy gives the array itself, which is no context
-            return np.load(self.path, allow_pickle=False)
-        except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-            raise InputError(f"{self.path}: {name}: {error}") from error
+        except DAMAGED as error:
+            raise InputError(f"{self.path}: {name}: {_words(error)}") from error
 
     def only(self, dims: Sequence[int], wanted: str, what: str) -> str:
         """The name of an array: the wanted one, or the only one with this number of dims.
@@ -167,3 +186,10 @@ def _header(file: Any, name: str, size: int) -> tuple[tuple[int, ...], np.dtype]
     if not dtype.hasobject and size != head.tell() + math.prod(shape) * dtype.itemsize:
         raise ValueError(f"{name} says that it is {' x '.join(map(str, shape))} {dtype}, and has {size:,} bytes")
     return shape, dtype
+
+
+def _words(error: Exception) -> str:
+    """An error in one line."""
+    if isinstance(error, OSError):
+        return reason(error)
+    return str(error).partition("\n")[0] or type(error).__name__

@@ -60,6 +60,11 @@ def read(files: Files, images: str, embeddings: str, size: int, channels: int, s
             "there is nothing to look at: name a column of image files (generator.file), a file of arrays "
             "(generator.images), or embeddings (generator.embeddings)"
         )
+    if files.file and pixels.is_array(images):
+        raise InputError(
+            f"generator.images is a file of arrays, {images}, in the order of the rows, so that generator.file "
+            f"({files.file}) has no meaning; leave one of them out"
+        )
     state = (files, images, embeddings, size, channels, square, pixels.state(files, images, embeddings))
     if state in _known:
         return _read[_known[state]]

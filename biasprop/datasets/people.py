@@ -27,7 +27,7 @@ MAX_NAMED = 5
 MIN_IDENTIFIERS = 20
 """A text column with at least so many rows and a different value in each is taken for an identifier."""
 
-_INTERVAL = re.compile(r"\[\s*(-?[\d.]+|-inf)\s*,\s*(-?[\d.]+|inf)\s*\)")
+_INTERVAL = re.compile(r"\[\s*(-?\d+(?:\.\d+)?|-inf)\s*,\s*(-?\d+(?:\.\d+)?|inf)\s*\)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -276,7 +276,11 @@ def _parts(table: Table, files: Files, person: NDArray[np.uint64]) -> NDArray[np
         edges = np.cumsum(files.percentages)[:-1] / 100
         return np.searchsorted(edges, person / 2.0**64, side="right").astype(np.int8)
     column = table.columns[files.split, "category"]
-    known = {value: part for part, values in enumerate(files.parts) for value in values}
+    known: dict[str, int] = {}
+    for part, values in enumerate(files.parts):
+        for value in values:
+            if known.setdefault(value.lower(), part) != part:
+                raise InputError(f"generator.parts: {value!r} is in two parts; nobody can be in both")
     for value, first in zip(column.parser.values, column.parser.first, strict=True):
         if value.lower() not in known:
             where = f"{table.file}: {table.unit} {first}: {files.split}: {value!r} is in none of generator.parts"

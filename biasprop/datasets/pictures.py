@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -76,63 +77,64 @@ def _reader(file: Path) -> Callable[[Path, int | None], Any]:
     return _dicom if name.endswith((".dcm", ".dicom")) or "." not in name else _pillow
 
 
+@contextmanager
+def _reading(kind: str) -> Iterator[None]:
+    """Errors of a library as :class:`Unreadable`; libraries and their decoders raise errors of many kinds."""
+    try:
+        yield
+    except (Unreadable, OSError):
+        raise
+    except Exception as error:
+        words = str(error).partition("\n")[0]
+        raise Unreadable(f"cannot be read as {kind} ({type(error).__name__}: {words})") from error
+
+
+def _check_size(*shape: int) -> None:
+    """Refuse what is too large before it is read."""
+    if math.prod(shape) > MAX_PIXELS:
+        raise Unreadable(f"has {' x '.join(map(str, shape))} pixels; at most {MAX_PIXELS:,} are read")
+
+
 def _pillow(file: Path, index: int | None) -> Any:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        image = Image.open(file)
+        with _reading("a picture"), Image.open(file) as image:
+            _check_size(image.width, image.height)
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+            if not upright.mode.startswith("I") and upright.mode != "F":
+                return upright.copy()
+            values = np.asarray(upright)
     except UnidentifiedImageError as error:
         raise Unreadable("is no picture in a format that Pillow reads") from error
-    except Image.DecompressionBombError as error:
-        raise Unreadable(f"has more than {MAX_PIXELS:,} pixels") from error
-    with image:
-        if image.width * image.height > MAX_PIXELS:
-            raise Unreadable(f"has {image.width} x {image.height} pixels; at most {MAX_PIXELS:,} are read")
-        try:
-            image.load()
-        except (ValueError, SyntaxError, EOFError) as error:
-            raise Unreadable(str(error) or "is damaged") from error
-        image = ImageOps.exif_transpose(image)
-        if image.mode.startswith("I;16"):
-            return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
-        if image.mode in ("I", "F"):
-            values = np.asarray(image)
-            if image.mode == "F" or values.min() < 0 or values.max() > 65_535:
-                raise Unreadable(f"has pixels of 32 bits (mode {image.mode}); save it with 8 or 16 bits")
-            return Image.fromarray((values >> 8).astype(np.uint8))
-        return image.copy()
+    if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65_535:
+        raise Unreadable(f"has pixels of 32 bits (mode {upright.mode}); save it with 8 or 16 bits")
+    return Image.fromarray((values.astype(np.int64) >> 8).astype(np.uint8))
 
 
 def _dicom(file: Path, index: int | None) -> Any:
     try:
         import pydicom
-        from pydicom.pixels import apply_modality_lut, apply_voi_lut
+        from pydicom.pixels import apply_modality_lut, apply_voi_lut, pixel_array
     except ImportError as error:
         raise Unreadable("is DICOM, which needs pydicom: pip install 'biasprop[dicom]'") from error
     from PIL import Image
 
-    try:
+    with _reading("DICOM"):
         read = pydicom.dcmread(file)
         if str(read.get("BurnedInAnnotation", "")).upper() == "YES":
             raise Unreadable("has annotations burnt into its pixels (BurnedInAnnotation), which may name a person")
-        shape = int(read.get("Rows", 0)), int(read.get("Columns", 0)), int(read.get("NumberOfFrames", 1) or 1)
-        if math.prod(shape) > MAX_PIXELS:
-            raise Unreadable(f"has {' x '.join(map(str, shape))} pixels; at most {MAX_PIXELS:,} are read")
-        if shape[2] > 1:
-            raise Unreadable(f"has {shape[2]} frames; a file of one picture is needed")
-        pixels = read.pixel_array
+        frames = int(read.get("NumberOfFrames", 1) or 1)
+        _check_size(int(read.get("Rows", 0)), int(read.get("Columns", 0)), frames)
+        if frames > 1:
+            raise Unreadable(f"has {frames} frames; a file of one picture is needed")
+        pixels = pixel_array(read)  # colours as RGB
         if pixels.ndim == 3:
             return Image.fromarray(pixels.astype(np.uint8))
         values = apply_voi_lut(apply_modality_lut(pixels, read), read).astype(np.float64)
-        if read.get("PhotometricInterpretation") == "MONOCHROME1":
-            values = -values
-    except Unreadable:
-        raise
-    except Exception as error:  # pydicom and its decoders raise errors of many kinds
-        raise Unreadable(
-            f"cannot be read as DICOM ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
-        ) from error
-    return Image.fromarray(_to_8_bits(values))
+        inverted = read.get("PhotometricInterpretation") == "MONOCHROME1"
+        return Image.fromarray(_to_8_bits(-values if inverted else values))
 
 
 def _nifti(file: Path, index: int | None) -> Any:
@@ -142,27 +144,17 @@ def _nifti(file: Path, index: int | None) -> Any:
         raise Unreadable("is NIfTI, which needs nibabel: pip install 'biasprop[nifti]'") from error
     from PIL import Image
 
-    try:
+    with _reading("NIfTI"):
         volume: Any = nibabel.load(file)
         shape = volume.shape
         if not 2 <= len(shape) <= 3:
             raise Unreadable(f"is {' x '.join(map(str, shape))}; two or three dims are read")
-        if math.prod(shape) > MAX_PIXELS:
-            raise Unreadable(f"has {' x '.join(map(str, shape))} voxels; at most {MAX_PIXELS:,} are read")
-        if len(shape) == 3:
-            at = shape[2] // 2 if index is None else index
-            if not 0 <= at < shape[2]:
-                raise Unreadable(f"has no slice {at}; allowed: 0 to {shape[2] - 1}")
-            values = np.asarray(volume.dataobj[:, :, at], np.float64)
-        else:
-            values = np.asarray(volume.dataobj, np.float64)
-    except Unreadable:
-        raise
-    except Exception as error:  # as above
-        raise Unreadable(
-            f"cannot be read as NIfTI ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
-        ) from error
-    return Image.fromarray(_to_8_bits(np.rot90(values)))
+        _check_size(*shape)
+        at = (*shape, 1)[2] // 2 if index is None else index
+        if not 0 <= at < (*shape, 1)[2]:
+            raise Unreadable(f"has no slice {at}; allowed: 0 to {(*shape, 1)[2] - 1}")
+        values = volume.dataobj[:, :, at] if len(shape) == 3 else volume.dataobj
+        return Image.fromarray(_to_8_bits(np.rot90(np.asarray(values, np.float64))))
 
 
 def _to_8_bits(values: NDArray[np.float64]) -> NDArray[np.uint8]:

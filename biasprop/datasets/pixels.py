@@ -173,8 +173,12 @@ def _listed(people: People, how: Picturing) -> list[Path]:
     found, problems = [], []
     for i, name in enumerate(people.column(people.files.file, "text")):
         file = folder / f"{name}{people.files.suffix}"
-        real = os.path.realpath(file)
         why = ""
+        try:
+            real = os.path.realpath(file)
+        except ValueError as error:  # a name that no file can have
+            problems.append(f"{people.at(i, people.files.file)}: {str(name)!r}: {error}")
+            continue
         if not real.startswith(inside + os.sep):
             why = f"leads out of the folder {folder}"
         elif not os.path.isfile(real):
@@ -257,6 +261,8 @@ def _embedded(people: People, path: Path, name: str) -> NDArray[np.float32]:
             if keys and keys not in source.names:
                 raise InputError(missing_column({path: source.names}, "generator.identifier", keys))
             numbers = [column for column in source.names if column != keys]
+            if not numbers:
+                raise InputError(f"{path}: has no column of numbers beside {keys}")
             wanted_columns: list[tuple[str, Kind]] = [(column, "number") for column in numbers]
             table = read_table(path, source, [*wanted_columns, (keys, "key")] if keys else wanted_columns)
         values = np.stack([table.columns[column, "number"].data for column in numbers], axis=1)
