@@ -180,10 +180,9 @@ class OwnImages(Component):
     def observe(self, subject: Subjects) -> Example:
         """The arrays of a subject's row; images are in [0, 1]."""
         assert subject.row is not None, "subjects of a table have a row"
-        return {
-            name: values[subject.row] / jnp.float32(255) if values.dtype == jnp.uint8 else values[subject.row]
-            for name, values in self.shared.arrays.items()
-        }
+        # A product, because XLA may replace a quotient by it, in some programs and not in others.
+        taken = {name: values[subject.row] for name, values in self.shared.arrays.items()}
+        return {name: x * np.float32(1 / 255) if x.dtype == jnp.uint8 else x for name, x in taken.items()}
 
     def latents(self, subject: Subjects) -> Float[Array, " 1"]:
         """The row, from 0, among those that are used."""

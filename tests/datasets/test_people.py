@@ -40,10 +40,15 @@ def truth(study: Study) -> Any:
     return datasets.of(study.generator.digest).people
 
 
+def _sets(study: Study) -> dict[str, rosters.Roster]:
+    """Rosters of the arm with most labels."""
+    arm = design.cells(study)[0].arms[-1].condition
+    return rosters.rosters(arm.finetuning, arm.evaluation, list(study.subgroups), arm.train_count, of_people=True)
+
+
 def rows(study: Study, cell: Batch) -> dict[str, np.ndarray]:
     """Rows of the people in every set of an arm, by set, subgroup (of the test set) and draw."""
-    arm = design.cells(study)[0].arms[-1].condition
-    sets = rosters.rosters(arm.finetuning, arm.evaluation, list(study.subgroups), arm.train_count, of_people=True)
+    sets = _sets(study)
     found = {}
     twins = rendering._twin_rosters(cell, sets["test"])
     listed = {f"test {g}": roster for g, roster in enumerate(twins)}
@@ -117,3 +122,19 @@ def test_ranks_and_the_longest_prefix() -> None:
     assert people.ranks(codes).tolist() == [0, 0, 1, 2, 1, 0]
     assert people.largest(codes, np.array([2, 2, 1])) == 3 and people.largest(codes, np.array([3, 2, 1])) == 6
     assert people.largest(codes, np.array([0, 2, 1])) == 0
+
+
+def test_the_images_of_a_table_reach_a_batch_of_cells_once(study: Study) -> None:
+    cells = [cell for cell in design.cells(study) if cell.replicate == 0]
+    key = keys.replicate(study.seed, 0)
+    conditions = [with_people(cell.condition, key) for cell in cells]
+    one, both = (Batch(stacked(part), jnp.stack([key] * len(part))) for part in (conditions[:1], conditions))
+    assert isinstance(both.condition.generator.shared, Shared)
+    values = both.condition.generator.shared.arrays["image"]
+    assert values is conditions[1].generator.shared.arrays["image"] and values.shape == (1797, 8, 8, 1)
+    roster = _sets(study)["calibration"]
+    drawn = [rendering.rendered(cell, cell.key, roster) for cell in (one, both)]
+    images = [np.asarray(chunks[0]["image"]) for chunks in drawn]
+    assert images[1].shape == (2, 250, 8, 8, 1) and (images[1] == images[0]).all()
+    mine = rows(study, one)["calibration"]
+    assert (images[0][0, :40] == np.asarray(values)[mine] * np.float32(1 / 255)).all()
