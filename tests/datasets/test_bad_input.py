@@ -325,6 +325,14 @@ def test_what_only_a_simulation_can_answer_is_refused(folder: Path, assignment: 
     load_study(digits.study(folder), set=["pretraining.shifts={small={prevalence=0.3}}", "pretraining.cohort=300"])
 
 
+def test_a_table_is_no_source_of_another_study(folder: Path) -> None:
+    table = f'kind="images", table="{folder}/digits.npz", images="{folder}/digits.npz:images", target="odd"'
+    people = f'{{ {table}, attributes=["range"], size=8, channels=1, subgroups={{ small={{}}, large={{}} }} }}'
+    source = f'{{ kind="generator", generator={people}, shares={{ small=0.5, large=0.5 }} }}'
+    with pytest.raises(InputError, match=r"source\.generator: is a table of people, which only the study's own"):
+        load_study(digits.study(folder), set=[f"pretraining.source={source}"])
+
+
 def test_names_with_a_suffix_uncertain_labels_and_people_in_paths(folder: Path, tmp_path: Path) -> None:
     """The layout of CheXpert: whose film it is stands in its path, and -1 is an uncertain finding."""
     cells = rows()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from biasprop.interfaces import HasPopulation, Part, has_people
+from biasprop.interfaces import Part, has_people
 from biasprop.population import people, rosters
 from biasprop.population.shifts import in_order, shifted_prevalence
 from biasprop.study import design
@@ -23,10 +23,6 @@ CHANGES_IMAGES = ("presentation", "acquisition", "exposure", "marker_healthy", "
 
 def table_problems(conditions: Conditions) -> Iterator[Problem]:
     """What of one condition cannot be asked of people of a table."""
-    for location, stage in conditions.pretraining.located_stages():
-        if isinstance(stage.source, HasPopulation) and has_people(stage.source.generator):
-            message = "is a table of people, which only the study's own [generator] can be"
-            yield Problem((*location, "source", "generator"), message)
     if not has_people(conditions.generator):
         return
     if conditions.population is not None and conditions.population.random:
