@@ -154,24 +154,24 @@ def read(files: Files) -> People:
 
 def _columns(files: Files) -> list[tuple[str, Kind, str]]:
     """Name and kind of every column that is read, and the key of the study that names it."""
-    found: list[tuple[str, Kind, str]] = [(files.target, "category", "generator.target")]
-    for i, name in enumerate(files.attributes):
-        found += [(name, kind, "generator.attributes") for kind in sorted(_kinds(files, i))]
+    attributes = enumerate(files.attributes)
+    by_attribute = ((name, kind, "generator.attributes") for i, name in attributes for kind in _kinds(files, i))
     person: Kind = "text" if files.person_pattern else "key"
-    optional: tuple[tuple[str, Kind, str], ...] = (
+    others: tuple[tuple[str, Kind, str], ...] = (
+        (files.target, "category", "generator.target"),
         (files.person, person, "generator.person"),
         (files.identifier, "key", "generator.identifier"),
         (files.file, "text", "generator.file"),
         (files.slice, "number", "generator.slice"),
         (files.split, "category", "generator.split"),
     )
-    return found + [one for one in optional if one[0]]
+    return [*by_attribute, *((name, kind, key) for name, kind, key in others if name)]
 
 
-def _kinds(files: Files, attribute: int) -> set[Kind]:
-    """How a column of an attribute is read: as numbers for intervals, as text for values."""
-    values = [value for _, own in files.subgroups for value in own[attribute]]
-    return {"number" if _INTERVAL.fullmatch(value) else "category" for value in values}
+def _kinds(files: Files, attribute: int) -> list[Kind]:
+    """How a column of an attribute is read: as text for values, as numbers for intervals."""
+    intervals = {bool(_INTERVAL.fullmatch(value)) for _, own in files.subgroups for value in own[attribute]}
+    return ["number" if interval else "category" for interval in sorted(intervals)]
 
 
 def _labels(table: Table, files: Files) -> NDArray[np.int8]:
