@@ -154,8 +154,10 @@ def read(files: Files) -> People:
 
 def _columns(files: Files) -> list[tuple[str, Kind, str]]:
     """Name and kind of every column that is read, and the key of the study that names it."""
-    attributes = enumerate(files.attributes)
-    by_attribute = ((name, kind, "generator.attributes") for i, name in attributes for kind in _kinds(files, i))
+    found: list[tuple[str, Kind, str]] = []
+    for i, name in enumerate(files.attributes):
+        for kind in _kinds(files, i):
+            found.append((name, kind, "generator.attributes"))
     person: Kind = "text" if files.person_pattern else "key"
     others: tuple[tuple[str, Kind, str], ...] = (
         (files.target, "category", "generator.target"),
@@ -165,7 +167,10 @@ def _columns(files: Files) -> list[tuple[str, Kind, str]]:
         (files.slice, "number", "generator.slice"),
         (files.split, "category", "generator.split"),
     )
-    return [*by_attribute, *((name, kind, key) for name, kind, key in others if name)]
+    for name, kind, key in others:
+        if name:
+            found.append((name, kind, key))
+    return found
 
 
 def _kinds(files: Files, attribute: int) -> list[Kind]:
