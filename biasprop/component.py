@@ -11,6 +11,7 @@ traced leaf is not a float.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import functools
 import types
@@ -89,6 +90,34 @@ class Traced:
 
 Count = Annotated[int, Traced()]
 """A number of things (labels, subjects, steps) that may vary without recompilation."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Arrays that all cells of a batch have in common, such as the images of a table; a pytree.
+
+    Programs over the cells of a batch pass them on as they are, without a leading axis, so that a device holds them
+    once.
+    """
+
+    arrays: Mapping[str, Any] = dataclasses.field(compare=False)
+    """Name -> array."""
+    digest: str
+    """Of the contents; two with equal digests are equal."""
+
+    def __post_init__(self) -> None:
+        _register_shared()
+
+
+@functools.cache
+def _register_shared() -> None:
+    import jax  # imported here, as for components
+
+    jax.tree_util.register_pytree_with_keys(
+        Shared,
+        lambda shared: ([(jax.tree_util.GetAttrKey("arrays"), dict(shared.arrays))], shared.digest),
+        lambda digest, children: Shared(next(iter(children)), digest),
+    )
 
 
 @dataclass(frozen=True)

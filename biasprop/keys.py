@@ -35,6 +35,7 @@ class Stream(enum.IntEnum):
     PRETEXT = 14  # held-out subjects for the pretraining loss
     RANDOM_ATTRIBUTES = 15  # parameters of the levels of random attributes
     SITES = 16  # which sites take part in a round, for each site
+    PEOPLE = 17  # order in which the people of a table are taken
     TRUTH = 20  # ideal observers and expected values
 
 

@@ -33,8 +33,11 @@ from biasprop.tasks import TASKS
 from biasprop.training.batching import Batch
 from tests.generators.disc import Disc
 
+SIMULATED = {kind: cls for kind, cls in IN_MODES.items() if not hasattr(cls.generator_class, "with_people")}
+"""Generators that simulate subjects; one of a table of people has tests of its own (``tests/datasets``)."""
+
 ROOMS: dict[str, Mapping[str, type[Component]]] = {
-    "generators": IN_MODES | in_modes({"disc": Disc}, DIFFICULTIES),
+    "generators": SIMULATED | in_modes({"disc": Disc}, DIFFICULTIES),
     "sources": SOURCES,
     "encoders": ENCODERS,
     "objectives": OBJECTIVES,

@@ -12,6 +12,7 @@ To add one: write one file, add one line to :data:`ENCODERS`, and regenerate the
 """
 
 from biasprop.component import Component
+from biasprop.encoders.embeddings import Embeddings
 from biasprop.encoders.identity import Identity
 from biasprop.encoders.linear import Linear
 from biasprop.encoders.mixer import Mixer
@@ -22,4 +23,5 @@ ENCODERS: dict[str, type[Component]] = {
     "mixer": Mixer,
     "linear": Linear,
     "identity": Identity,
+    "embeddings": Embeddings,
 }

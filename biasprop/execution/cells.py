@@ -17,7 +17,7 @@ from biasprop.execution import variables
 from biasprop.execution.encoders import BatchEncoders
 from biasprop.execution.stage_timer import StageTimer
 from biasprop.hardware import device
-from biasprop.interfaces import Params
+from biasprop.interfaces import Params, has_people
 from biasprop.observers import calibration_cache
 from biasprop.population import rosters
 from biasprop.population.shifts import score_noise
@@ -28,8 +28,9 @@ from biasprop.study.design import Arm, Cell
 from biasprop.study.study import Study
 from biasprop.terminal import first_line
 from biasprop.training import adapt, pretrain, rendering, score
-from biasprop.training.batching import Batch
+from biasprop.training.batching import Batch, stacked
 from biasprop.training.compilation import ahead, rehearsal
+from biasprop.training.people import with_people
 
 MAX_CAUSE = 300
 """Characters of an error that a line of the report shows; the event log has its traceback."""
@@ -64,11 +65,10 @@ class CellBatch:
         self.study, self.members, self.store, self.timer, self.report = study, members, store, timer, report
         devices = device.sharing(len(members))
         self.fingerprint = device.fingerprint(len(members) // devices, devices)
-        conditions = [calibration_cache.with_calibration(cell.condition) for cell in members]
-        self.batch = Batch(
-            jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *conditions),
-            jnp.stack([keys.replicate(study.seed, cell.replicate) for cell in members]),
-        )
+        replicates = [keys.replicate(study.seed, cell.replicate) for cell in members]
+        calibrated = [calibration_cache.with_calibration(cell.condition) for cell in members]
+        conditions = [with_people(condition, key) for condition, key in zip(calibrated, replicates, strict=True)]
+        self.batch = Batch(stacked(conditions), jnp.stack(replicates))
         self.encoders = BatchEncoders(
             self.batch,
             members,
@@ -138,6 +138,7 @@ class CellBatch:
             pool,
             self.study.generator.diseases,
             rendering.missed_labels(self.batch),
+            has_people(self.study.generator),
         )
         finetuner = adapt.Finetuner(self.batch, params, roster, evaluation)
         scorer = score.Scorer(self.batch, params, roster, finetuner.sets)

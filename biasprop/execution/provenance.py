@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from biasprop import NUMERICS, __version__
+from biasprop.interfaces import has_people
+from biasprop.statistics.groups import INDEPENDENT, SUBJECTS
 from biasprop.study.study import Study
 
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "xarray", "zarr", "pydantic")
@@ -27,6 +29,7 @@ def attributes(study: Study) -> dict[str, Any]:
         "numerics": NUMERICS,
         "versions": versions(),
         "commit": commit(),
+        SUBJECTS: INDEPENDENT if has_people(study.generator) else None,
         "population": None if study.population is None else study.population.composition(),
         "estimands": [{"kind": e.kind} | e.model_dump(mode="json", exclude_defaults=True) for e in study.estimands],
     }

@@ -12,6 +12,9 @@ A generator may also satisfy capability protocols of :mod:`biasprop.interfaces`:
 ``natural`` only); ``HasIdealObserver``, ``HasInformedObserver`` and ``HasLinearObserver``, which the difficulty ledger
 uses; ``HasLaw``, which :mod:`biasprop.truth` uses.
 
+:class:`.own_images.OwnImages` (``images``) simulates nothing: its subjects are the people of a table
+(:class:`biasprop.interfaces.HasPeople`), whose files :mod:`biasprop.datasets` reads. They have no twins.
+
 To add one: write one file, add one line to :data:`GENERATORS`, and regenerate the schema of study
 files with ``python -m biasprop.study.schema``. The contract tests in ``tests/generators`` read the table and test the
 new member. Shared by generators: :mod:`.canvas` (drawing primitives), :mod:`.laws` (laws of patients), :mod:`.cues` and
@@ -25,6 +28,7 @@ from biasprop.generators.chest_film import ChestFilm
 from biasprop.generators.dermoscopy import Dermoscopy
 from biasprop.generators.feature_vector import FeatureVector
 from biasprop.generators.gaussian import Gaussian
+from biasprop.generators.own_images import OwnImages
 
 GENERATORS: dict[str, type[Component]] = {
     "dermoscopy": Dermoscopy,
@@ -33,4 +37,5 @@ GENERATORS: dict[str, type[Component]] = {
     "chest_film": ChestFilm,
     "brain_mri": BrainMRI,
     "chest_ct": ChestCT,
+    "images": OwnImages,
 }

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from biasprop.interfaces import has_people
+
 Key = tuple[str, ...]
 """A dotted key of a study, as its parts."""
 
@@ -27,13 +29,16 @@ _COPIES = 5
 
 
 def cached_members(pretraining: Any, largest: int = 0) -> int:
-    """Number of cohort members whose images are cached during pretraining; 0 if they are re-rendered in every step.
+    """Number of cohort members whose images are cached during pretraining; 0 if they are re-rendered in every step, or
+    taken from a table, which the device holds as a whole.
 
     Args:
         pretraining: a ``PretrainingCondition`` of one cell, or of several where its leaves are arrays.
         largest: size of the study's largest cohort; the cache is made that large if it fits, so that one compiled
             program serves all smaller cohorts as well.
     """
+    if has_people(pretraining.generator):  # whose images are on the device already
+        return 0
     size, capacity = (
         int(np.max(pretraining.pretraining.cohort)),
         image_cache_capacity(pretraining) // images_per_subject(pretraining),
@@ -65,7 +70,8 @@ def image_bytes(pretraining: Any, cohort: int, labels: int, evaluation: Any) -> 
 
     Images are those of a training step forward and backward (40 per image of the batch), and either the cached cohort
     or, if that is more, twice the later ones: labelled subjects, validation set, and calibration and test sets if they
-    are cached. The factor of two is for what is computed from them.
+    are cached. The factor of two is for what is computed from them. Those of a table are on the device as a whole, at
+    most as float32.
 
     Args:
         pretraining: a ``PretrainingCondition``, or an object with the same parts; has the sizes of images and batches.
@@ -79,6 +85,8 @@ def image_bytes(pretraining: Any, cohort: int, labels: int, evaluation: Any) -> 
     batch = max(stage.schedule.batch for stage in stages)
     images = max(cohort, 2 * (labels + others)) + 40 * batch
     features = pretraining.encoder.features(pretraining.generator.spec)
+    if has_people(pretraining.generator):
+        images += int(pretraining.generator.available.sum())
     return float(example_bytes(pretraining.generator)) * images + _FEATURE_BYTES * features * evaluated
 
 

@@ -48,8 +48,11 @@ from biasprop.interfaces.generators import (
     HasInformedObserver,
     HasLaw,
     HasLinearObserver,
+    HasPeople,
     HasSlope,
+    Part,
     RendersImages,
+    has_people,
 )
 from biasprop.interfaces.pretraining import (
     Cohort,
@@ -88,6 +91,7 @@ __all__ = [
     "HasLinearObserver",
     "HasNormalisation",
     "HasPenalties",
+    "HasPeople",
     "HasPopulation",
     "HasSites",
     "HasSlope",
@@ -102,6 +106,7 @@ __all__ = [
     "ObjectiveInputs",
     "Optimiser",
     "Params",
+    "Part",
     "Pool",
     "Population",
     "PretrainingMitigation",
@@ -120,4 +125,5 @@ __all__ = [
     "TrainingSchedule",
     "TrainingTask",
     "ValidatedTask",
+    "has_people",
 ]

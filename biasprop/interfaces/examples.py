@@ -82,6 +82,10 @@ class Subjects(NamedTuple):
     """Index of the subgroup in which the image is made, noise included, before a bijection maps it to ``subgroup``;
     None: it is made in ``subgroup``."""
 
+    row: Int[Array, "*n"] | None = None
+    """Row of the subject in the table of a generator that has one (:class:`HasPeople`); None where subjects are
+    simulated."""
+
     @property
     def imaged_subgroup(self) -> Array:
         """Index of the subgroup in which the image is made."""

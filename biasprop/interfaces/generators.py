@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -47,6 +48,52 @@ class Generator(Protocol):
     def attributes(self, subject: Subjects) -> Float[Array, " a"]:
         """The values of ``attribute_names``, standardised (mean 0, sd 1); needed only if there are any."""
         ...
+
+
+class Part(enum.IntEnum):
+    """Parts of a table of people, which have nobody in common."""
+
+    PRETRAINING = 0
+    """The pretraining cohort."""
+    FINETUNING = 1
+    """Labelled subjects and the validation set."""
+    EVALUATION = 2
+    """The calibration and the test set."""
+
+
+@runtime_checkable
+class HasPeople(Protocol):
+    """A generator of a finite population: its subjects are the rows of a table, and nothing about them is simulated.
+
+    A subject (:attr:`Subjects.row`) exists in its own subgroup alone, so there are no twins.
+    """
+
+    @property
+    def available(self) -> NDArray[np.int64]:
+        """Number of rows by part, subgroup and label: [part, g, 2]."""
+        ...
+
+    def with_people(self, order: Int[Array, " n"]) -> Any:
+        """A copy that can observe subjects: it has the arrays of the table.
+
+        Args:
+            order: a permutation of the rows, which decides who is taken first; see :meth:`row`.
+        """
+        ...
+
+    def row(
+        self, part: Part, subgroup: Int[Array, "*n"], label: Int[Array, "*n"], rank: Int[Array, "*n"]
+    ) -> Int[Array, "*n"]:
+        """The row of the ``rank``-th person of a part, subgroup and label, in the order of :meth:`with_people`.
+
+        Ranks from the number of such people on start again at the first.
+        """
+        ...
+
+
+def has_people(generator: Any) -> bool:
+    """Whether a generator, in a difficulty mode or not, takes its subjects from a table."""
+    return isinstance(getattr(generator, "plain", generator), HasPeople)
 
 
 @runtime_checkable

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from biasprop import NUMERICS
+from biasprop.interfaces import has_people
 from biasprop.statistics.difficulty import Ledger
 from biasprop.store import json_cache
 from biasprop.study import design
@@ -74,7 +75,7 @@ def load_or_compute(
     report: Callable[[str], None] = lambda line: None,
 ) -> list[Entry]:
     """The ledger of every generator, encoder and disease of a study: from its store, else from the user's cache, else
-    computed; empty for a study whose generator differs between replicates (``[sample]``).
+    computed; empty for a study whose generator differs between replicates (``[sample]``), or is a table of people.
 
     Args:
         study: the study.
@@ -85,7 +86,7 @@ def load_or_compute(
     """
     from biasprop.store.ledger import read
 
-    if study.sample:  # every replicate has a generator of its own, so no row would hold for an arm
+    if not _has_ledger(study):
         return []
     stored = read(store) if store else None
     entries, notes = [], {arm.key: arm.note for arm in _arms(study) if arm.note}
@@ -136,7 +137,7 @@ def places(study: Study, entries: Sequence[Entry]) -> list[Place]:
     """
     from biasprop.statistics.decomposition import Place
 
-    if study.sample:
+    if not _has_ledger(study):
         return []
     ledgers = {_key(entry.condition, entry.disease): entry.ledger for entry in entries}
     arms = _arms(study)
@@ -153,6 +154,12 @@ def places(study: Study, entries: Sequence[Entry]) -> list[Place]:
         for arm in arms
         if arm.trains
     ]
+
+
+def _has_ledger(study: Study) -> bool:
+    """Whether a study has one generator for all replicates, or else no row would hold for an arm; and whether that
+    simulates, or else nothing is known of how hard its images are."""
+    return study.sample is None and not has_people(study.generator)
 
 
 class _ArmKey(NamedTuple):

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from biasprop import keys
-from biasprop.interfaces import Example, Generator, Objective, ObjectiveInputs, Population, Spec, Subjects
+from biasprop.interfaces import Example, Generator, Objective, ObjectiveInputs, Population, Spec, Subjects, has_people
 from biasprop.keys import Stream
-from biasprop.population import sampling
+from biasprop.population import people, sampling
 from biasprop.population.attributes import Attributes
 from biasprop.population.random_attributes import with_levels
 from biasprop.population.shifts import in_order
@@ -51,6 +51,9 @@ class SubjectPool(NamedTuple):
     def members(self, rows: Int[Array, " n"]) -> Subjects:
         """The subjects of these indices."""
         shares, shifts = self._shares(), in_order(self.population.shifts, list(self.generator.subgroups))
+        if has_people(self.generator):
+            prevalences = sampling.prevalences(self.population.prevalence, shifts, len(shares))
+            return people.cohort(self.generator, rows, shares, prevalences)  # pyright: ignore[reportArgumentType]
         shifts = with_levels(shifts, self.attributes, self.key if self.replicate is None else self.replicate)
         key = keys.stream(self.key, Stream.PRETRAIN_SUBJECTS)
         return sampling.cohort(key, rows, shares, self.population.prevalence, shifts, self.attributes)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from biasprop.population import sampling
+from biasprop.interfaces import Part
+from biasprop.population import people, sampling
+from biasprop.population.people import Places
 from biasprop.population.shifts import Shift, in_order, of_subjects, with_missed
 
 if TYPE_CHECKING:
@@ -27,6 +29,12 @@ class Roster(NamedTuple):
     """Shift of every subgroup, by index; empty if nothing is shifted."""
     disease: int | None = None
     """Index of the disease, among the generator's, that labels are of; None for the first."""
+    places: Places | None = None
+    """Which people of the generator's table they are; None where subjects are simulated."""
+
+    def of_draw(self, draw: int) -> Roster:
+        """The roster of one of several draws: people of a table that no other draw has."""
+        return self if self.places is None else self._replace(places=self.places.of_draw(draw))
 
     def recorded_in(self, cells: int) -> np.ndarray:
         """Recorded label in each of some cells: [cell, n]."""
@@ -40,6 +48,7 @@ def rosters(
     pool: int,
     diseases: Sequence[str] = ("",),
     missed: np.ndarray | None = None,
+    of_people: bool = False,
 ) -> dict[str, Roster]:
     """Rosters ``train``, ``selection``, ``calibration`` and ``test``.
 
@@ -54,6 +63,7 @@ def rosters(
         diseases: names of the generator's diseases.
         missed: [cell, subgroup] P(recorded healthy | diseased) that each cell's replicate has drawn, in addition to
             that of the shifts; None without random attributes.
+        of_people: whether subjects are people of a table; those of different sets are then different people.
     """
     shares = {name: float(finetuning.shares.get(name, 0.0)) for name in subgroups}
     prevalence = float(finetuning.prevalence)
@@ -76,8 +86,32 @@ def rosters(
         "calibration": Roster(subgroup, label, label, test_shifts),
         "test": Roster(no_subgroup, test_label, test_label, test_shifts),
     }
+    if of_people:
+        sets = with_places(sets, len(subgroups))
     disease = finetuning.task.disease_index(diseases)
     return {name: roster._replace(disease=disease) for name, roster in sets.items()}
+
+
+def with_places(sets: dict[str, Roster], subgroups: int) -> dict[str, Roster]:
+    """Rosters of people of a table: the validation set, then the labelled sets of all draws; the calibration set, then
+    the test set, which has as many people of every subgroup.
+
+    Args:
+        sets: from :func:`rosters`.
+        subgroups: number of subgroups.
+    """
+
+    def placed(name: str, part: Part, after: str | None = None) -> Roster:
+        roster, other = sets[name], sets[after] if after else None
+        before = None if other is None else people.counted(other.subgroup, other.label, subgroups)
+        return roster._replace(places=people.places(part, roster.subgroup, roster.label, subgroups, before))
+
+    return {
+        "train": placed("train", Part.FINETUNING, "selection"),
+        "selection": placed("selection", Part.FINETUNING),
+        "calibration": placed("calibration", Part.EVALUATION),
+        "test": placed("test", Part.EVALUATION, "calibration"),
+    }
 
 
 def test_labels(evaluation: Evaluation, subgroups: Sequence[str]) -> np.ndarray | None:

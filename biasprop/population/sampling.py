@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -66,6 +67,18 @@ def cohort(
     subject_keys = at_each(key, indices)
     subgroup, label = jax.vmap(member)(subject_keys)
     return jax.vmap(lambda key, a, y: apply_shifts(key, a, y, shifts))(subject_keys, subgroup, label)
+
+
+def prevalences(prevalence: float | Float[Array, ""], shifts: Sequence[Shift], subgroups: int) -> list[Any]:
+    """P(disease | subgroup) of every subgroup, shifts included.
+
+    Args:
+        prevalence: before shifts.
+        shifts: one per subgroup, from :func:`biasprop.population.shifts.in_order`, or none.
+        subgroups: number of subgroups.
+    """
+    odds = [jnp.exp(jnp.asarray(shift.prevalence)) for shift in shifts] or [1.0] * subgroups
+    return [shifted_prevalence(prevalence, ratio) for ratio in odds]
 
 
 def apply_shifts(

@@ -19,6 +19,7 @@ from biasprop.statistics.tests import ALPHA
 from biasprop.statistics.verdict import MATERIAL, NEGLIGIBLE, NOT_RESOLVED, UNCLEAR
 
 if TYPE_CHECKING:
+    import xarray as xr
     from rich.table import Table
 
     from biasprop.statistics.estimand import Level
@@ -144,6 +145,13 @@ def brief(summary: Summary, study: Study, width: int, most: int = BRIEF_LINES) -
             return "\n".join([*said, "", *lines, f"{ends}: -v"]) + "\n"
         shown -= max(over // 3, 1)  # a row may have several lines
     return "\n".join(said) + "\n"
+
+
+def limits(cube: xr.Dataset, width: int) -> list[str]:
+    """Return lines on what scores cannot say because test subjects have no twins; none if they have."""
+    from biasprop.statistics.groups import LIMITS, has_twins
+
+    return [] if has_twins(cube) else _filled([LIMITS], width)
 
 
 def label_budgets(study: Study, width: int = 100) -> list[str]:

@@ -81,10 +81,20 @@ def difficulty_text(study: Study, store: Path, *, as_json: bool, report: Callabl
         store: folder of its cube.
         as_json: one JSON object on one line instead of tables.
         report: called with lines of progress.
+
+    Raises:
+        InputError: subjects are people of a table.
     """
+    from biasprop.component import InputError
+    from biasprop.interfaces import has_people
     from biasprop.observers import ledger
     from biasprop.report import difficulty, results, tables
 
+    if has_people(study.generator):
+        raise InputError(
+            f"{study.origin.name}: generator {study.generator.kind}: how hard its images are is not known: they are of "
+            "people of a table, and no observer can be told how they were made"
+        )
     cube = results.stored_study_cube(study, store)  # first, because a store of other levels is refused
     stored = store.exists()
     entries = ledger.load_or_compute(study, store if stored else None, learn=True, report=report)

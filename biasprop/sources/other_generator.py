@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from biasprop.component import Component, OneOf
 from biasprop.difficulty import IN_MODES, InMode
-from biasprop.interfaces import Generator, Pool, Population, Spec
+from biasprop.interfaces import Generator, Pool, Population, Spec, has_people
 from biasprop.population.pools import SubjectPool, can_be_resampled, sum_to_one
 from biasprop.population.shifts import Shifts, no_shifts
 
@@ -39,6 +39,14 @@ class OtherGenerator(Component):
 
     shows_subjects: ClassVar[bool] = True
     in_domain: ClassVar[bool] = False
+
+    @field_validator("generator")
+    @classmethod
+    def subjects_are_simulated(cls, generator: Any) -> Any:
+        """A table's people are divided among the sets of one study, so it is no source of others."""
+        if has_people(generator):
+            raise ValueError("is a table of people, which only the study's own [generator] can be")
+        return generator
 
     @field_validator("generator")
     @classmethod

@@ -19,6 +19,16 @@ from numpy.typing import NDArray
 
 from biasprop.metrics import METRICS
 
+SUBJECTS, INDEPENDENT = "subjects", "independent"
+"""Attribute of a cube, and its value if test subjects of different subgroups are different people; absent if they are
+twins."""
+
+LIMITS = (
+    "No twins, ideal observers or latents: subgroups are compared as independent people, and intervals over replicates "
+    "describe draws from the people of this table, not other people."
+)
+"""What a study of people of a table cannot say."""
+
 Measure = Callable[[xr.Dataset], xr.Dataset]
 """Measures of a cube in which groups have no meaning (:mod:`.measures`)."""
 
@@ -59,6 +69,12 @@ def subgroups_of(measures: xr.Dataset) -> list[str]:
     """Names along ``subgroup`` that are subgroups, without the groups that come after them."""
     names = [str(name) for name in measures["subgroup"].values]
     return names[: measures.attrs.get("subgroups", len(names))]
+
+
+def has_twins(cube: xr.Dataset) -> bool:
+    """Whether a test subject's scores in several subgroups are of its twins, and not of people who have nothing but
+    their label in common."""
+    return cube.attrs.get(SUBJECTS) != INDEPENDENT
 
 
 def with_groups(cube: xr.Dataset, measure: Measure) -> xr.Dataset:
@@ -136,7 +152,7 @@ def _by_attribute(cube: xr.Dataset, threshold: xr.DataArray, composed: Compositi
         values = np.full((*threshold.shape, len(names)), np.nan)
         for i, attribute in enumerate(names):
             strata = [score.sel(subgroup=stratum).values for stratum in composed.strata(attribute)]
-            if strata:
+            if strata and has_twins(cube):
                 values[..., i] = np.mean([_of_twins(metric, twins, threshold.values) for twins in strata], axis=0)
         dims = (*threshold.dims, "attribute")
         found[f"{metric}_by_attribute"] = xr.DataArray(values, {"attribute": names}, dims)

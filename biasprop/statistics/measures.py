@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from biasprop.metrics import METRICS, SCALES, Metric, auc, operating_threshold
-from biasprop.statistics.groups import with_groups
+from biasprop.statistics.groups import has_twins, with_groups
 from biasprop.statistics.ideal import ideal_z
 from biasprop.status import Status
 
@@ -92,7 +92,8 @@ def _of_draws(
     per_draw: dict[str, NDArray] = {"threshold": threshold, "validation_auc": _rows(auc, *validation)}
     for name, metric in METRICS.items():
         if metric.twins:
-            per_draw[name] = _rows(metric.function, scores, *(needs[need][:, 0] for need in metric.needs))
+            values = _rows(metric.function, scores, *(needs[need][:, 0] for need in metric.needs))
+            per_draw[name] = values if has_twins(cube) else np.full_like(values, np.nan)
             continue
         weighted = partial(metric.function, weight=weight)
         per_subgroup[name] = _rows(weighted, scores, *(needs[need] for need in metric.needs))

@@ -144,6 +144,12 @@ class Pretraining(Component):
                 stage = stage.mitigation.continuation(stage)
         return tuple(stages)
 
+    def located_stages(self) -> Iterator[tuple[Location, Pretraining]]:
+        """The first stage, and each that ``stages`` adds, with its location in a study file."""
+        yield ("pretraining",), self
+        for index, stage in enumerate(self.stages):
+            yield ("pretraining", "stages", index), self.model_copy(update=stage.changes())
+
     def demographic_stage(self) -> Pretraining | None:
         """The first stage that trains on the study's subjects, so that its shares matter; None if there is none."""
         return next((stage for stage in self.sequence() if stage.sees_subjects), None)

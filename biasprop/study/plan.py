@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import math
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from biasprop.hardware import device
+from biasprop.interfaces import Part, has_people
 from biasprop.status import TO_DO, Status
 from biasprop.study.arm_status import ArmStatus, arm_status, cells_done
 from biasprop.study.design import Cell, bytes_per_cell
@@ -57,6 +59,8 @@ class Plan:
     """Smallest contrast that the design can resolve, in words."""
     sent: tuple[str, ...]
     """Bytes that the sites of each federated pretraining send and receive, in words."""
+    people: tuple[str, ...]
+    """Whose images a table has, and what cannot be said of them; empty for simulated subjects."""
     settings: tuple[str, ...]
     """Table of the sampled settings; empty without a sample."""
 
@@ -73,6 +77,7 @@ class Plan:
             f"cells        {self.cells - self.cells_done} of {self.cells} to do",
             f"arms         {self.arms - self.arms_done} of {self.arms} to do",
             *(f"difficulty   {words}" for words in self.difficulty),
+            *(f"{'' if number else 'people':<12} {words}" for number, words in enumerate(self.people)),
             f"time         {self._time()}",
             f"memory       about {self.memory:.1f} GB",
             f"device       {self.device}, {self.workers or 'no'} worker process{'es' * (self.workers != 1)}",
@@ -137,7 +142,8 @@ def plan(
         device=f"CPU with {device.cores()} cores" if device.is_cpu() else device.kind(),
         store=store,
         state=_state(store, status),
-        difficulty=tuple(dict.fromkeys(cell.condition.generator.difficulty.words for cell in cells)),
+        difficulty=_difficulty(study, cells),
+        people=_people(study),
         others=_other_stores(study, store),
         resolves=_resolves(study, estimates) if resolution else "",
         sent=_sent(cells) if resolution else (),
@@ -182,6 +188,33 @@ def _other_stores(study: Study, store: Path) -> tuple[str, ...]:
         return ()
     return tuple(
         str(p) for p in sorted(store.parent.glob(f"{glob.escape(study.stem)}-{'[0-9a-f]' * 12}")) if p != store
+    )
+
+
+def _difficulty(study: Study, cells: Sequence[Cell]) -> tuple[str, ...]:
+    if has_people(study.generator):
+        return ()  # what their images show is not known
+    return tuple(dict.fromkeys(cell.condition.generator.difficulty.words for cell in cells))
+
+
+def _people(study: Study) -> tuple[str, ...]:
+    """How many people each part of a table has, and what a study of them cannot say."""
+    if not has_people(study.generator):
+        return ()
+    from biasprop.statistics.groups import LIMITS
+
+    available = study.generator.available
+
+    def counts(part: Part) -> str:
+        listed = zip(study.subgroups, available[part].tolist(), strict=True)
+        return ", ".join(f"{name} {healthy:,} + {diseased:,}" for name, (healthy, diseased) in listed)
+
+    left_out = ", ".join(f"{count:,} {why}" for why, count in study.generator.left_out.items())
+    return (
+        f"{int(available.sum()):,} rows of {study.generator.table}, without + with the disease:",
+        *(f"  {part.name.lower()}: {counts(part)}" for part in Part),
+        *([f"rows left out: {left_out}"] if left_out else []),
+        *textwrap.wrap(LIMITS, 100),
     )
 
 

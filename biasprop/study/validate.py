@@ -11,6 +11,7 @@ from biasprop.study.checks.estimands import estimand_problems
 from biasprop.study.checks.factors import factor_problems, grid_problem
 from biasprop.study.checks.fields import value_problems
 from biasprop.study.checks.levels import OccurringConditions, base_problems, combination_problems, level_problems
+from biasprop.study.checks.people import people_problems
 from biasprop.study.checks.sample import sample_problems
 from biasprop.study.conditions import Conditions
 from biasprop.study.factors import read_factors
@@ -50,6 +51,8 @@ def validate(table: dict[str, Any]) -> tuple[Study | None, list[Problem]]:
         problems += level_problems(occurring, factors, problems)
         if study is not None and not problems:
             problems += combination_problems(occurring, study.estimands)
+        if study is not None and not problems:
+            problems += people_problems(study)
     return (None if problems else study), list(dict.fromkeys(problems))
 
 

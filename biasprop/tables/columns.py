@@ -173,7 +173,30 @@ class Keys:
         return keys
 
 
-KINDS = {"number": Numbers, "category": Categories, "key": Keys}
+class Texts:
+    """A column of which every cell is needed as it is written, such as names of files."""
+
+    def __init__(self, place: Place):
+        self._place = place
+        self._cells: list[str] = []
+
+    def add(self, cells: Sequence[str], places: NDArray[np.int32]) -> None:
+        """Append cells.
+
+        Raises:
+            InputError: a cell is empty.
+        """
+        texts = [cell.strip() for cell in cells]
+        if "" in texts:
+            raise InputError(f"{self._place(int(places[texts.index('')]))}: is empty; every row needs one")
+        self._cells += texts
+
+    def finish(self) -> NDArray[np.object_]:
+        """Return the text of each row."""
+        return np.array(self._cells, dtype=object)
+
+
+KINDS = {"number": Numbers, "category": Categories, "key": Keys, "text": Texts}
 
 
 def shortened(text: str) -> str:

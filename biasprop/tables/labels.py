@@ -25,13 +25,16 @@ CONVENTIONS = (
 """Values for with and without the disease, in lower case."""
 
 
-def binary_labels(table: Table, name: str, positive: str | None = None) -> tuple[NDArray[np.int8], str]:
+def binary_labels(
+    table: Table, name: str, positive: str | None = None, option: str = "--positive"
+) -> tuple[NDArray[np.int8], str]:
     """Read a category as a label.
 
     Args:
         table: has the column as a category.
         name: of the column.
         positive: the value that stands for the disease, all others being without; None = as :data:`CONVENTIONS` say.
+        option: what messages call the option that states it.
 
     Returns:
         [row] 1, 0, or -1 where missing, and a line on how the values are read; empty if they are 0 and 1.
@@ -45,14 +48,14 @@ def binary_labels(table: Table, name: str, positive: str | None = None) -> tuple
     if positive is not None:
         if positive not in parser.values:
             raise InputError(
-                f"{table.file}: {name}: no value {positive!r} (--positive); {suggestion(positive, parser.values)}"
+                f"{table.file}: {name}: no value {positive!r} ({option}); {suggestion(positive, parser.values)}"
             )
         meaning = {value: int(value == positive) for value in parser.values}
     else:
         written = {value: _normal(value) for value in parser.values}
         pair = next((pair for pair in CONVENTIONS if set(written.values()) <= set(pair)), None)
         if pair is None:
-            raise InputError(_unreadable(table, name, parser, written))
+            raise InputError(_unreadable(table, name, parser, written, option))
         meaning = {value: int(normal == pair[0]) for value, normal in written.items()}
     codes = np.array([*(meaning[value] for value in parser.values), -1], np.int8)
     if set(meaning) <= {"0", "1"}:
@@ -71,11 +74,11 @@ def _normal(value: str) -> str:
     return str(int(number)) if number in (0.0, 1.0) else value.lower()
 
 
-def _unreadable(table: Table, name: str, parser: Categories, written: dict[str, str]) -> str:
+def _unreadable(table: Table, name: str, parser: Categories, written: dict[str, str], option: str) -> str:
     """Which value cannot be read, by the convention of the first one that can."""
     known = next((pair for value in written.values() for pair in CONVENTIONS if value in pair), None)
     wrong = next(i for i, value in enumerate(written.values()) if known is None or value not in known)
     place = table.at(int(np.argmax(table.columns[name, "category"].data == wrong)), name)
     allowed = "/".join(known) if known else ", ".join("/".join(pair) for pair in CONVENTIONS)
     like = " as in the other rows" if known else ""
-    return f"{place}: {shortened(parser.values[wrong])} is no label; allowed: {allowed}{like}, or --positive VALUE"
+    return f"{place}: {shortened(parser.values[wrong])} is no label; allowed: {allowed}{like}, or {option} VALUE"

@@ -17,7 +17,7 @@ from biasprop.tables.columns import KINDS
 from biasprop.tables.source import Source
 from biasprop.terminal import printable
 
-Kind = Literal["number", "category", "key"]
+Kind = Literal["number", "category", "key", "text"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Column:
     data: NDArray[Any]
     """[row], as the kind of column says."""
     parser: Any
-    """What read it: ``Numbers``, ``Categories`` or ``Keys``."""
+    """What read it: ``Numbers``, ``Categories``, ``Keys`` or ``Texts``."""
 
 
 @dataclass(frozen=True)

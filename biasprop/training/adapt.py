@@ -182,7 +182,9 @@ class Finetuner:
         return self._pool_features[draw]
 
     def _train_examples(self, draw: int) -> Chunks:
-        return rendered(self.batch, labelled_key(self.batch, draw), self.rosters["train"]) if draw else self.sets.train
+        if not draw:
+            return self.sets.train
+        return rendered(self.batch, labelled_key(self.batch, draw), self.rosters["train"].of_draw(draw))
 
     def _labelled(self, inputs: Example | ArrayLike, name: str, count: Any) -> Labelled:
         """Examples, or their features, with recorded labels."""

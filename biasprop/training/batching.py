@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from biasprop import keys
+from biasprop.component import Shared
 from biasprop.hardware import device
 from biasprop.study.conditions import PretrainingCondition
 from biasprop.training.compilation import Program
@@ -36,14 +37,15 @@ def over_cells(function: Callable[..., Any], donate: int | None = None) -> Progr
     compiles the joint program differently.
 
     Args:
-        function: of one cell; every array argument gets a leading axis.
+        function: of one cell; every array argument gets a leading axis, except those in a
+            :class:`biasprop.component.Shared`.
         donate: index of an argument whose buffers may be reused.
     """
 
     def on_one_device(*arguments: Any) -> Any:
         if _cells(arguments) > 1:
-            return jax.vmap(function)(*arguments)
-        result = function(*jax.tree.map(lambda leaf: leaf[0], arguments))
+            return jax.vmap(function, in_axes=_by_leaf(arguments, lambda _: 0, None))(*arguments)
+        result = function(*_unshared(lambda leaf: leaf[0], arguments))
         return jax.tree.map(lambda leaf: jnp.expand_dims(leaf, 0), result)
 
     @functools.wraps(function)
@@ -53,18 +55,41 @@ def over_cells(function: Callable[..., Any], donate: int | None = None) -> Progr
             return on_one_device(*arguments)
         mesh = jax.make_mesh((devices,), ("cells",), axis_types=(jax.sharding.AxisType.Auto,))
         spec = jax.P("cells")
-        return jax.shard_map(on_one_device, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)(*arguments)
+        specs = _by_leaf(arguments, lambda _: spec, jax.P())
+        return jax.shard_map(on_one_device, mesh=mesh, in_specs=specs, out_specs=spec, check_vma=False)(*arguments)
 
     return Program(run, donate)
 
 
+def _is_shared(node: Any) -> bool:
+    return isinstance(node, Shared)
+
+
+def _by_leaf(arguments: Any, value: Callable[[Any], Any], of_shared: Any) -> Any:
+    """A value for every leaf, and one for each :class:`biasprop.component.Shared` as a whole."""
+    return jax.tree.map(lambda leaf: of_shared if _is_shared(leaf) else value(leaf), arguments, is_leaf=_is_shared)
+
+
+def _unshared(function: Callable[..., Any], *trees: Any) -> Any:
+    """Map the leaves of trees; what their cells share is as in the first."""
+    return jax.tree.map(
+        lambda *leaves: leaves[0] if _is_shared(leaves[0]) else function(*leaves), *trees, is_leaf=_is_shared
+    )
+
+
 def _cells(arguments: Any) -> int:
-    return next(leaf.shape[0] for leaf in jax.tree.leaves(arguments) if jnp.ndim(leaf))
+    leaves = jax.tree.leaves(_by_leaf(arguments, lambda leaf: leaf, None))
+    return next(leaf.shape[0] for leaf in leaves if jnp.ndim(leaf))
+
+
+def stacked(conditions: Sequence[PretrainingCondition]) -> PretrainingCondition:
+    """Conditions of one structure as one whose leaves have a leading axis."""
+    return _unshared(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *conditions)
 
 
 def one_cell(condition: PretrainingCondition, key: Key[Array, ""]) -> Batch:
     """A batch of one cell."""
-    return Batch(jax.tree.map(lambda leaf: np.asarray(leaf)[None], condition), key[None])
+    return Batch(stacked([condition]), key[None])
 
 
 def stream(batch: Batch, name: keys.Stream) -> Key[Array, " w"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from biasprop import keys
 from biasprop.hardware import memory
-from biasprop.interfaces import Encoder, Example, Generator, Params, RendersImages, Subjects
+from biasprop.interfaces import Encoder, Example, Generator, HasPeople, Params, Part, RendersImages, Subjects
 from biasprop.keys import Stream
 from biasprop.population import sampling
 from biasprop.population.random_attributes import level_parameters, with_levels
@@ -111,15 +112,20 @@ def rendered_masks(batch: Batch, key: Key[Array, " w"], roster: Roster) -> list[
 
 
 def _chunked_rows(batch: Batch, roster: Roster) -> Iterator[tuple[Any, ...]]:
-    """Yield index, subgroup, label, shifts and disease of a roster in chunks."""
+    """Yield index, subgroup, label, shifts, disease and, of people of a table, their rows of a roster in chunks."""
     shifts = broadcast(batch, roster.shifts)
     if batch.condition.attributes is not None and batch.condition.attributes.random:
         shifts = over_cells(with_levels)(shifts, batch.condition.attributes, batch.key)
     for first in range(0, len(roster.label), CHUNK):
         rows = np.arange(first, first + CHUNK) % len(roster.label)
         disease = None if roster.disease is None else np.full(len(rows), roster.disease, np.int32)
-        index, subgroup, label, disease = broadcast(batch, (rows, roster.subgroup[rows], roster.label[rows], disease))
-        yield index, subgroup, label, shifts, disease
+        subgroup, label = roster.subgroup[rows], roster.label[rows]
+        table_row = None
+        if roster.places is not None:
+            ranks = broadcast(batch, (subgroup, label, roster.places.ranks(rows, subgroup, label)))
+            table_row = over_cells(_ROWS[roster.places.part])(batch.condition.generator, *ranks)
+        index, subgroup, label, disease = broadcast(batch, (rows, subgroup, label, disease))
+        yield index, subgroup, label, shifts, disease, table_row
 
 
 def concatenated(chunks: list[Array], n: int) -> np.ndarray:
@@ -147,11 +153,20 @@ def _subjects(
     label: Int[Array, " n"],
     shifts: tuple[Shift, ...],
     disease: Int[Array, " n"] | None,
+    row: Int[Array, " n"] | None,
 ) -> Subjects:
     subjects = jax.vmap(lambda subject, a, y: sampling.apply_shifts(subject, a, y, shifts))(
         keys.at_each(key, index), subgroup, label
     )
-    return subjects._replace(disease=disease)
+    return subjects._replace(disease=disease, row=row)
+
+
+def _rows_of(part: Part, generator: HasPeople, *ranks: Any) -> Int[Array, " n"]:
+    return generator.row(part, *ranks)
+
+
+_ROWS = {part: functools.partial(_rows_of, part) for part in Part}
+"""Part of a table -> function of a generator, subgroups, labels and ranks."""
 
 
 def _observe(generator: Generator, *rows: Any) -> Example:

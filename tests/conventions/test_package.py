@@ -17,7 +17,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
-DISTRIBUTION = {"dask": "distributed", "jaxlib": "jax", "pydantic_core": "pydantic"}
+DISTRIBUTION = {"PIL": "pillow", "dask": "distributed", "jaxlib": "jax", "pydantic_core": "pydantic"}
 """Import name -> the distribution that brings it, where they differ."""
 
 
@@ -39,7 +39,7 @@ def test_versions_agree() -> None:
 
 def test_every_import_is_declared() -> None:
     declared = {re.split(r"[^A-Za-z0-9_-]", text)[0] for text in PROJECT["dependencies"]}
-    optional = {"h5netcdf", "pyarrow"}
+    optional = {"h5netcdf", "nibabel", "pyarrow", "pydicom"}
     wrong = {
         f"{file.relative_to(ROOT)}:{found.line}: {top}"
         for file in modules("biasprop").values()

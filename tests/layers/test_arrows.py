@@ -13,6 +13,7 @@ FLOORS = (
     ("component", "keys", "paths", "status", "terminal", "biasprop"),
     ("command", "optimisers", "normalisations"),
     ("hardware", "metrics", "nn", "population", "store", "tables"),
+    ("datasets",),
     ("generators", "encoders", "objectives", "protocols", "mitigations", "tasks", "loops", "statistics"),
     ("difficulty", "estimands"),
     ("sources",),
@@ -48,10 +49,11 @@ BASE = dict.fromkeys(ROOMS, ("component", "interfaces", "keys", "nn")) | {"estim
 BESIDES = {
     "difficulty": ("generators",),
     "encoders": ("normalisations",),
+    "generators": ("datasets",),
     "sources": ("generators", "difficulty", "population"),
 }
-"""What else a room may use: a mode wraps generators; a source draws subjects of a population, and may have a generator
-of its own."""
+"""What else a room may use: people's own images come from their files; a mode wraps generators; a source draws subjects
+of a population, and may have a generator of its own."""
 
 LIBRARIES_WITHOUT = {
     # room or module -> top-level libraries it may not use

@@ -89,6 +89,7 @@ def test_streams_are_frozen() -> None:
         "PRETEXT": 14,
         "RANDOM_ATTRIBUTES": 15,
         "SITES": 16,
+        "PEOPLE": 17,
         "TRUTH": 20,
     }
     assert 8 not in set(Stream)

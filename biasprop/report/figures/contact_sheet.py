@@ -117,12 +117,12 @@ def draw(
         levers: add one line per measured lever, from low to high.
 
     Raises:
-        NotApplicable: examples of the generator are not images.
+        NotApplicable: the generator simulates no images.
     """
     from biasprop.interfaces import RendersImages
 
     if not isinstance(study.generator.plain, RendersImages):
-        raise NotApplicable(f"examples of {study.generator.kind} are not images")
+        raise NotApplicable(f"the generator {study.generator.kind} simulates no images")
     groups = len(study.generator.subgroups)
     across = max(1, COLUMNS // groups)
     tiles = render(study, subjects or 2 * across, levers=levers)

@@ -2,5 +2,6 @@
 
 :mod:`.fields` checks every key by itself, :mod:`.factors` names, levels and keys of factors, :mod:`.estimands` what
 estimands refer to, :mod:`.sample` the levers of a sample, :mod:`.conditions` whether the components of one condition
-fit each other, and :mod:`.levels` the conditions that levels make of the base condition, which are those that occur.
+fit each other, :mod:`.levels` the conditions that levels make of the base condition, which are those that occur, and
+:mod:`.people` whether a table has enough people for them.
 """

@@ -11,6 +11,7 @@ from biasprop.interfaces import Generator, HasPopulation, HasSites, Objective, P
 from biasprop.nn.views import SYMMETRIES
 from biasprop.population.shifts import in_order, shifted_prevalence
 from biasprop.study.atoms import by_subgroup
+from biasprop.study.checks.people import table_problems
 from biasprop.study.conditions import Conditions, Evaluation, Finetuning, Pretraining, augmentations
 from biasprop.study.location import Location
 from biasprop.study.problems import Problem, suggestion
@@ -30,6 +31,7 @@ def condition_problems(conditions: Conditions) -> list[Problem]:
     problems = [*_share_problems(conditions), *_shift_problems(conditions)]
     problems += _pretraining_problems(conditions)
     problems += _task_problems(conditions)
+    problems += table_problems(conditions)
     problems += _finetuning_problems(conditions.finetuning, conditions.evaluation)
     protocol, encoder = conditions.finetuning.protocol, conditions.encoder
     if not problems and protocol.adapts_encoder and not encoder.counts(conditions.generator.spec)[0]:
@@ -77,17 +79,10 @@ def _shift_problems(conditions: Conditions) -> list[Problem]:
 def _populations(conditions: Conditions) -> Iterator[tuple[Location, Population, Generator]]:
     """Every population that has shares, where it stands in the study file, and the generator of its subgroups."""
     yield ("finetuning",), conditions.finetuning, conditions.generator
-    for location, stage in _stages(conditions.pretraining):
+    for location, stage in conditions.pretraining.located_stages():
         yield location, stage, conditions.generator
         if isinstance(stage.source, HasPopulation):
             yield (*location, "source"), stage.source, stage.source.generator
-
-
-def _stages(pretraining: Pretraining) -> Iterator[tuple[Location, Pretraining]]:
-    """The first stage of pretraining, and each that ``stages`` adds, with its location."""
-    yield ("pretraining",), pretraining
-    for index, stage in enumerate(pretraining.stages):
-        yield ("pretraining", "stages", index), pretraining.model_copy(update=stage.changes())
 
 
 def _pretraining_problems(conditions: Conditions) -> list[Problem]:
@@ -95,7 +90,7 @@ def _pretraining_problems(conditions: Conditions) -> list[Problem]:
     if why := _encoder_incompatibility(conditions):
         return [Problem(("encoder",), why)]
     problems: list[Problem] = []
-    stages = list(_stages(conditions.pretraining))
+    stages = list(conditions.pretraining.located_stages())
     for location, stage in stages:
         found = _stage_problems(location, stage, conditions)
         known = {(problem.location[len(stages[0][0]) :], problem.what) for problem in problems}

@@ -1,0 +1,195 @@
+"""Arrays in .npz, .npy and zarr, whose sizes are checked before anything is read."""
+
+from __future__ import annotations
+
+import io
+import lzma
+import math
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biasprop.component import InputError, suggestion
+from biasprop.paths import reason
+
+MAX_BYTES = 16_000_000_000
+"""Bytes of an array, uncompressed."""
+
+MAX_RATIO = 1_100
+"""Uncompressed over compressed bytes of an array; deflate reaches 1,032."""
+
+MAX_ARRAYS = 10_000
+"""Arrays of a file."""
+
+ENDINGS = (".npz", ".npy", ".zarr")
+"""Endings of names of files, or of folders, that hold arrays."""
+
+CHUNK = 10_000
+"""Rows of a table that are turned into text at a time."""
+
+
+DAMAGED = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    zipfile.BadZipFile,
+    tokenize.TokenError,
+    zlib.error,
+    lzma.LZMAError,
+)
+"""Errors of NumPy, zipfile and zarr where a file is damaged, encrypted or compressed in an unknown way."""
+
+
+class ArrayFile:
+    """Named arrays of a file; each is read when it is asked for.
+
+    Args:
+        path: .npz, .npy (whose one array is called ``array``) or .zarr (a group, or an array).
+
+    Raises:
+        InputError: it cannot be read, or an array is too large.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._zarr: dict[str, Any] = {}
+        try:
+            self.shapes = self._headers()
+        except DAMAGED as error:
+            raise InputError(f"{path}: {_words(error)}") from error
+
+    def _headers(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+        """Name -> shape and type of every array."""
+        if self.path.suffix == ".zarr":
+            import zarr
+
+            node = zarr.open(str(self.path), mode="r")
+            self._zarr = {"array": node} if isinstance(node, zarr.Array) else dict(node.arrays())
+            found = {name: (tuple(array.shape), np.dtype(array.dtype)) for name, array in self._zarr.items()}
+        elif self.path.suffix == ".npy":
+            with self.path.open("rb") as file:
+                found = {"array": _header(file, "array", self.path.stat().st_size)}
+        else:
+            with zipfile.ZipFile(self.path) as archive:
+                members = archive.infolist()
+                if len(members) > MAX_ARRAYS:
+                    raise ValueError(f"has {len(members):,} arrays; at most {MAX_ARRAYS:,} are read")
+                found = {}
+                for member in members:
+                    if member.file_size > MAX_RATIO * max(member.compress_size, 1):
+                        raise ValueError(f"{member.filename} is {member.file_size:,} bytes out of a few (a zip bomb?)")
+                    with archive.open(member) as file:
+                        found[member.filename.removesuffix(".npy")] = _header(file, member.filename, member.file_size)
+        for name, (shape, dtype) in found.items():
+            if dtype.hasobject:
+                raise ValueError(f"{name} holds Python objects, which are not read; save numbers or text")
+            if (size := math.prod(shape) * dtype.itemsize) > MAX_BYTES:
+                raise ValueError(f"{name} has {size:,} bytes; at most {MAX_BYTES:,} are read")
+        return found
+
+    def read(self, name: str) -> NDArray[Any]:
+        """An array.
+
+        Raises:
+            InputError: there is none of this name, or it is damaged.
+        """
+        if name not in self.shapes:
+            raise InputError(f"{self.path}: no array {name!r}; {suggestion(name, self.shapes)}")
+        try:
+            if self.path.suffix == ".zarr":
+                return np.asarray(self._zarr[name][...])
+            found = np.load(self.path, allow_pickle=False)
+            if self.path.suffix == ".npy":
+                return found
+            with found:
+                return found[name]
+        except DAMAGED as error:
+            raise InputError(f"{self.path}: {name}: {_words(error)}") from error
+
+    def only(self, dims: Sequence[int], wanted: str, what: str) -> str:
+        """The name of an array: the wanted one, or the only one with this number of dims.
+
+        Args:
+            dims: allowed numbers of dims.
+            wanted: name; empty if none is stated.
+            what: in words, for messages.
+
+        Raises:
+            InputError: there is none, or several.
+        """
+        fitting = [name for name, (shape, _) in self.shapes.items() if len(shape) in dims]
+        if wanted:
+            if wanted not in fitting:
+                raise InputError(f"{self.path}: no array {wanted!r} of {what}; {suggestion(wanted, fitting)}")
+            return wanted
+        if len(fitting) != 1:
+            listed = ", ".join(fitting) or "none"
+            raise InputError(
+                f"{self.path}: which array has the {what}? Name it after a colon, as in "
+                f"{self.path.name}:NAME; possible: {listed}"
+            )
+        return fitting[0]
+
+
+class Columns:
+    """The one-dimensional arrays of a file as the columns of a table (a ``tables.source.Source``)."""
+
+    unit = "row"
+
+    def __init__(self, file: ArrayFile):
+        self._file = file
+        lengths = {name: shape[0] for name, (shape, _) in file.shapes.items() if len(shape) == 1}
+        if len(set(lengths.values())) > 1:
+            stated = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
+            raise InputError(f"{file.path}: columns (arrays of one dim) differ in length: {stated}")
+        self.names = list(lengths)
+
+    def chunks(self, columns: Sequence[str]) -> Iterator[tuple[NDArray[np.int32], Mapping[str, Sequence[str]]]]:
+        """Yield rows, some at a time: their numbers, from 1, and column -> cells as text."""
+        arrays = {name: self._file.read(name) for name in columns}
+        rows = max((len(array) for array in arrays.values()), default=0)
+        for first in range(0, rows, CHUNK):
+            last = min(first + CHUNK, rows)
+            yield (
+                np.arange(first + 1, last + 1, dtype=np.int32),
+                {name: texts(array[first:last]) for name, array in arrays.items()},
+            )
+
+
+def texts(values: NDArray[Any]) -> list[str]:
+    """Cells as text; NaN is a cell without a value."""
+    if values.dtype.kind == "S":
+        return [value.decode("utf-8", "replace") for value in values]
+    if values.dtype.kind == "f":
+        return ["" if np.isnan(value) else f"{value:.12g}" for value in values.tolist()]
+    if values.dtype.kind == "b":
+        return [str(int(value)) for value in values]
+    return [str(value) for value in values.tolist()]
+
+
+def _header(file: Any, name: str, size: int) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type of a NumPy array, whose bytes have to be as many as they say."""
+    head = io.BytesIO(file.read(70_000))
+    version = np.lib.format.read_magic(head)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(head)
+    if not dtype.hasobject and size != head.tell() + math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"{name} says that it is {' x '.join(map(str, shape))} {dtype}, and has {size:,} bytes")
+    return shape, dtype
+
+
+def _words(error: Exception) -> str:
+    """An error in one line."""
+    if isinstance(error, OSError):
+        return reason(error)
+    return str(error).partition("\n")[0] or type(error).__name__

@@ -1,0 +1,304 @@
+"""Pictures and embeddings of the people of a table, read once and cached with a digest of their contents."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biasprop.component import InputError
+from biasprop.datasets.arrays import ENDINGS, MAX_BYTES, ArrayFile, texts
+from biasprop.datasets.people import MAX_NAMED, Files, People, opened
+from biasprop.datasets.pictures import Square, Unreadable, picture, resized
+from biasprop.hardware.device import user_cache
+from biasprop.paths import reason, user_path
+from biasprop.store import json_cache, whole_files
+from biasprop.tables.columns import Keys
+from biasprop.tables.read import Kind, missing_column, read_table
+
+VERSION = 1
+"""Of the rules by which pictures are read; part of the names of cached files."""
+
+
+@dataclass(frozen=True)
+class Picturing:
+    """How pictures are read."""
+
+    images: str
+    """Folder of the files that a table names, or a file of arrays with ``:NAME`` behind it if it has several."""
+    size: int
+    """Pixels along a side."""
+    channels: int
+    square: Square
+
+
+@dataclass(frozen=True)
+class Cached:
+    """An array that has been read."""
+
+    digest: str
+    """Of its contents."""
+    file: Path | None
+    """Where it is cached; None if nothing can be written there."""
+    shape: tuple[int, ...]
+    values: NDArray[Any] | None = None
+
+    def read(self) -> NDArray[Any]:
+        """The array."""
+        if self.values is not None:
+            return self.values
+        assert self.file is not None
+        return np.load(self.file, mmap_mode="r", allow_pickle=False)
+
+
+def images(people: People, how: Picturing) -> Cached:
+    """Pictures of people: [n, size, size, channels] of 8 bits.
+
+    Raises:
+        InputError: there are too many, or some cannot be read; names the first rows.
+    """
+    shape = (len(people.rows), how.size, how.size, how.channels)
+    if (need := int(np.prod(shape))) > MAX_BYTES:
+        raise InputError(
+            f"{people.table.file}: {len(people.rows):,} pictures of {how.size} pixels need {need:,} bytes; "
+            f"at most {MAX_BYTES:,} are kept; make generator.size smaller"
+        )
+    if is_array(how.images):
+        path, name = array_name(how.images)
+        stamps: list[Any] = [_stamp(path)]
+        return _cached(
+            "images", [asdict(how), people.rows.tolist(), stamps], lambda: _of_array(people, how, path, name)
+        )
+    files = _listed(people, how)
+    stamps = [[str(file), *_stamp(file)] for file in files]
+    slices = None
+    if people.files.slice:
+        slices = people.column(people.files.slice, "number")
+    return _cached(
+        "images",
+        [asdict(how), stamps, None if slices is None else slices.tolist()],
+        lambda: _of_files(people, how, files, slices),
+    )
+
+
+def embeddings(people: People, file: str) -> Cached:
+    """Embeddings of people: [n, d], float32.
+
+    Args:
+        people: of the table.
+        file: an .npz, .npy or zarr (``:NAME`` behind it if it has several arrays of two dims), or a table whose
+            columns, other than the identifier, are all numbers.
+
+    Raises:
+        InputError: somebody has none, or they are no finite numbers.
+    """
+    path, name = array_name(file) if is_array(file) else (user_path(file), "")
+    keys = people.files.identifier
+    known = people.column(keys, "key").tolist() if keys else people.rows.tolist()
+    return _cached("embeddings", [file, _stamp(path), known], lambda: _embedded(people, path, name))
+
+
+def state(files: Files, images: str, embeddings: str) -> tuple[Any, ...]:
+    """What changes when one of the files of a study does, as far as they can be told without reading the table.
+
+    Pictures that a table names are looked at once by a process.
+    """
+    named = [user_path(files.table)] + [array_name(file)[0] for file in (images, embeddings) if file]
+    return tuple((str(path), *_stamp(path)) for path in named)
+
+
+def is_array(file: str) -> bool:
+    """Whether a path, with a name behind it or not, is one of a file of arrays."""
+    return array_name(file)[0].suffix in ENDINGS
+
+
+def array_name(file: str) -> tuple[Path, str]:
+    """Path of a file of arrays, and the name behind it; empty if there is none."""
+    front, colon, name = file.rpartition(":")
+    return (user_path(front), name) if colon and front.endswith(ENDINGS) else (user_path(file), "")
+
+
+def _cached(what: str, key: Any, compute: Any) -> Cached:
+    """An array from the cache, or computed and written there.
+
+    Args:
+        what: front of the file's name.
+        key: everything that the array depends on, as JSON values.
+        compute: returns it.
+    """
+    name = hashlib.blake2b(json.dumps([VERSION, key]).encode(), digest_size=16).hexdigest()
+    folder = user_cache() / "biasprop" / "datasets"
+    entry, file = folder / f"{what}-{name}.json", folder / f"{what}-{name}.npy"
+    known = json_cache.read(entry, name)
+    if known is not None:
+        with suppress(OSError, ValueError):
+            values = np.load(file, mmap_mode="r", allow_pickle=False)
+            if list(values.shape) == known["shape"]:
+                return Cached(known["digest"], file, tuple(values.shape))
+    values = compute()
+    digest = hashlib.blake2b(str((values.shape, values.dtype.str)).encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(values).data)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with whole_files.replaced(file) as partial, partial.open("wb") as stream:
+            np.save(stream, values, allow_pickle=False)
+        json_cache.write_or_raise(entry, {"digest": digest.hexdigest(), "shape": list(values.shape)}, name)
+    except OSError:  # a cache that cannot be written costs time alone
+        return Cached(digest.hexdigest(), None, values.shape, values)
+    return Cached(digest.hexdigest(), file, values.shape)
+
+
+def _stamp(path: Path) -> list[int]:
+    """What changes when a file does: its size and time."""
+    try:
+        stat = os.stat(path)
+    except OSError as error:
+        raise InputError(f"{path}: {reason(error)}") from error
+    return [stat.st_size, stat.st_mtime_ns]
+
+
+def _listed(people: People, how: Picturing) -> list[Path]:
+    """The files that a table names, which all lie in the folder."""
+    folder = user_path(how.images) if how.images else user_path(people.files.table).parent
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder (generator.images)")
+    inside = os.path.realpath(folder)
+    found, problems = [], []
+    for i, name in enumerate(people.column(people.files.file, "text")):
+        file = folder / f"{name}{people.files.suffix}"
+        why = ""
+        try:
+            real = os.path.realpath(file)
+        except ValueError as error:  # a name that no file can have
+            problems.append(f"{people.at(i, people.files.file)}: {str(name)!r}: {error}")
+            continue
+        if not real.startswith(inside + os.sep):
+            why = f"leads out of the folder {folder}"
+        elif not os.path.isfile(real):
+            why = "is a folder" if os.path.isdir(real) else f"there is no such file in {folder}"
+        if why:
+            problems.append(f"{people.at(i, people.files.file)}: {str(name)!r}: {why}")
+        found.append(file)
+    if problems:
+        raise InputError(_first(problems))
+    return found
+
+
+def _of_files(
+    people: People, how: Picturing, files: list[Path], slices: NDArray[np.float64] | None
+) -> NDArray[np.uint8]:
+    found = np.empty((len(files), how.size, how.size, how.channels), np.uint8)
+    problems: list[str] = []
+    for i, file in enumerate(files):
+        try:
+            index = None if slices is None else _whole(slices[i])
+            found[i] = picture(file, how.size, how.channels, how.square, index)
+        except Unreadable as error:
+            problems.append(f"{people.at(i, people.files.file)}: {file}: {error}")
+            if len(problems) > MAX_NAMED:
+                break
+    if problems:
+        raise InputError(_first(problems))
+    return found
+
+
+def _whole(number: float) -> int:
+    if not number >= 0 or number != int(number):
+        raise Unreadable(f"slice {number:g} is no whole number of at least 0")
+    return int(number)
+
+
+def _of_array(people: People, how: Picturing, path: Path, name: str) -> NDArray[np.uint8]:
+    arrays = ArrayFile(path)
+    wanted = arrays.only((3, 4), name, "images, [n, h, w] or [n, h, w, 1 or 3]")
+    shape = arrays.shapes[wanted][0]
+    if len(shape) == 4 and shape[3] not in (1, 3):
+        raise InputError(f"{path}: {wanted}: is {' x '.join(map(str, shape))}; images have 1 or 3 channels, last")
+    _check_length(people, path, wanted, shape[0])
+    read = arrays.read(wanted)
+    if read.dtype == np.uint8 and shape[1:3] == (how.size, how.size) and how.channels == (*shape, 1)[3]:
+        return read[people.rows].reshape(-1, how.size, how.size, how.channels)
+    found = np.empty((len(people.rows), how.size, how.size, how.channels), np.uint8)
+    for i, row in enumerate(people.rows):
+        try:
+            found[i] = resized(read[row], how.size, how.channels, how.square)
+        except Unreadable as error:
+            raise InputError(f"{path}: {wanted}: image {row + 1}: {error}") from error
+    return found
+
+
+def _check_length(people: People, path: Path, name: str, length: int) -> None:
+    rows = len(people.table.places)
+    if length != rows:
+        raise InputError(f"{path}: {name} has {length:,} rows, and {people.table.file} has {rows:,}; they must agree")
+
+
+def _embedded(people: People, path: Path, name: str) -> NDArray[np.float32]:
+    keys = people.files.identifier
+    if path.suffix in ENDINGS:
+        arrays = ArrayFile(path)
+        wanted = arrays.only((2,), name, "embeddings, [n, d]")
+        values = arrays.read(wanted)
+        if values.dtype.kind not in "fiu":
+            raise InputError(f"{path}: {wanted}: is of type {values.dtype}; embeddings are numbers")
+        own = None
+        if keys and keys in arrays.shapes:
+            parser = Keys(lambda row: f"{path}: row {row}: {keys}")
+            parser.add(texts(arrays.read(keys)), np.arange(1, len(values) + 1, dtype=np.int32))
+            own = parser.finish()
+        elif keys:
+            raise InputError(missing_column({path: arrays.shapes}, "generator.identifier", keys))
+    else:
+        wanted = "the table"
+        with opened(path, [keys] if keys else []) as source:
+            if keys and keys not in source.names:
+                raise InputError(missing_column({path: source.names}, "generator.identifier", keys))
+            numbers = [column for column in source.names if column != keys]
+            if not numbers:
+                raise InputError(f"{path}: has no column of numbers beside {keys}")
+            wanted_columns: list[tuple[str, Kind]] = [(column, "number") for column in numbers]
+            table = read_table(path, source, [*wanted_columns, (keys, "key")] if keys else wanted_columns)
+        values = np.stack([table.columns[column, "number"].data for column in numbers], axis=1)
+        own = table.columns[keys, "key"].data if keys else None
+    if own is None:
+        _check_length(people, path, wanted, len(values))
+        found = values[people.rows]
+    else:
+        found = values[_positions(people, path, own)]
+    if (wrong := np.flatnonzero(~np.isfinite(found).all(axis=1))).size:
+        raise InputError(
+            f"{people.at(int(wrong[0]), people.files.target)}: its embedding in {path} is not finite, as are "
+            f"{len(wrong) - 1:,} more"
+        )
+    return found.astype(np.float32)
+
+
+def _positions(people: People, path: Path, own: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Position in a file of embeddings of each of the people, by identifier."""
+    order = np.argsort(own, kind="stable")
+    if (twice := np.flatnonzero(own[order][1:] == own[order][:-1])).size:
+        raise InputError(
+            f"{path}: {people.files.identifier}: rows {order[twice[0]] + 1} and {order[twice[0] + 1] + 1} "
+            "have the same identifier"
+        )
+    wanted = people.column(people.files.identifier, "key")
+    place = np.minimum(np.searchsorted(own[order], wanted), len(own) - 1)
+    if (missing := np.flatnonzero(own[order][place] != wanted)).size:
+        raise InputError(
+            f"{people.at(int(missing[0]), people.files.identifier)}: has no embedding in {path}, as have "
+            f"{len(missing) - 1:,} more"
+        )
+    return order[place]
+
+
+def _first(problems: list[str]) -> list[str]:
+    """The first problems, and how many more there are."""
+    more = len(problems) - MAX_NAMED
+    return problems[:MAX_NAMED] + ([f"... and {more:,} more"] if more > 0 else [])

@@ -1,0 +1,371 @@
+"""Files that cannot be used are refused in one error, with file, row, column and what to do."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from biasprop import load_study
+from biasprop.component import InputError
+from biasprop.datasets import datasets, pictures
+from tests.datasets import digits
+from tests.source_tree import ROOT
+
+HEADER = "name,sex,age,sick,person,split"
+SPLITS = ("train", "val", "test")
+
+
+def rows(n: int = 240) -> list[list[str]]:
+    """Cells of a table of ``n`` people, two images each of whom are in one split."""
+    return [
+        [
+            f"{i:03}.png",
+            "female" if i % 4 < 2 else "male",
+            str(20 + i),
+            "yes" if i // 4 % 2 else "no",
+            f"p{i // 2}",
+            SPLITS[i // 2 % 3],
+        ]
+        for i in range(n)
+    ]
+
+
+def made(folder: Path, cells: list[list[str]], header: str = HEADER, size: int = 12) -> Path:
+    """A folder with a table, ``people.csv``, and the pictures it names."""
+    (folder / "people.csv").write_text("\n".join([header, *(",".join(line) for line in cells)]) + "\n")
+    for i, line in enumerate(cells):
+        file = folder / line[0]
+        if file.suffix == ".png" and not file.exists():
+            Image.fromarray(np.full((size, size + 4, 3), i, np.uint8)).save(file)
+    return folder
+
+
+GENERATOR = {
+    "kind": '"images"',
+    "file": '"name"',
+    "target": '"sick"',
+    "attributes": '["sex"]',
+    "subgroups": '{ small = { values = ["female"] }, large = { values = ["male"] } }',
+    "person": '"person"',
+    "split": '"split"',
+    "size": "8",
+    "channels": "3",
+}
+SIZES = ["pretraining.cohort=32", "pretraining.schedule.batch=8", "finetuning.protocol.draws=1", "evaluation.test=20"]
+SIZES += ["evaluation.selection=4", "evaluation.calibration=20"]
+
+
+def load(folder: Path, *more: str, digits_folder: Path, **changes: str) -> Any:
+    """Load a study of a table in a folder, with other keys of the generator."""
+    table = {"table": f'"{folder}/people.csv"'} | GENERATOR | changes
+    generator = "{" + ", ".join(f"{key} = {value}" for key, value in table.items() if value) + "}"
+    return load_study(digits.study(digits_folder), set=[f"generator={generator}", *SIZES, *more])
+
+
+def problem(folder: Path, digits_folder: Path, **changes: str) -> str:
+    """The one problem of a study."""
+    with pytest.raises(InputError) as error:
+        load(folder, digits_folder=digits_folder, **changes)
+    assert len(error.value.problems) == 1, error.value.problems
+    return error.value.problems[0]
+
+
+Change = Callable[[list[list[str]]], None]
+
+
+def column(name: str, value: Callable[[int], str]) -> Change:
+    """Replace a column."""
+
+    def change(cells: list[list[str]]) -> None:
+        for i, line in enumerate(cells):
+            line[HEADER.split(",").index(name)] = value(i)
+
+    return change
+
+
+TABLES: dict[str, tuple[Change | None, dict[str, str], str]] = {
+    "a missing column": (
+        None,
+        {"attributes": '["sexx"]'},
+        r"people.csv: no column 'sexx' \(generator.attributes\); allowed: .*; did you mean sex\?",
+    ),
+    "an empty attribute": (column("sex", lambda i: ""), {}, "sex: is empty in every row"),
+    "an attribute that differs in every row": (
+        column("sex", lambda i: f"x{i}"),
+        {},
+        r"sex: has a different value in every row, so it is no attribute of subgroups; give an interval",
+    ),
+    "a value that does not occur": (
+        None,
+        {"subgroups": '{ small = { values = ["femal"] }, large = { values = ["male"] } }'},
+        r"sex: no value 'femal' \(generator.subgroups.small.values\); allowed: .*; did you mean female\?",
+    ),
+    "subgroups with somebody in common": (
+        None,
+        {"subgroups": '{ small = { values = ["female"] }, large = { values = [["male", "female"]] } }'},
+        r"people.csv:2: sex: belongs to small and to large",
+    ),
+    "one class": (column("sick", lambda i: "no"), {}, "sick: is negative in every row; both classes are needed"),
+    "one class in a subgroup": (
+        column("sick", lambda i: "yes" if i % 4 < 2 and i // 4 % 2 else "no"),
+        {},
+        r"subgroup large \(sex = male\) has nobody with the disease",
+    ),
+    "labels that are none": (column("sick", lambda i: f"{i % 3}"), {}, r"people.csv:4: sick: '2' is no label"),
+    "an unknown positive value": (None, {"positive": '["ja"]'}, r"sick: no value 'ja' \(generator.positive\); allowed"),
+    "an identifier that is there twice": (
+        None,
+        {"identifier": '"person"'},
+        r"person: lines \d+ and \d+ have the same identifier; 120 are there more than once",
+    ),
+    "people on both sides of a split": (
+        column("split", lambda i: SPLITS[i % 3]),
+        {},
+        r"split: 120 people are on both sides of a split, such as the one of lines \d+ and \d+ \(person\)",
+    ),
+    "a value of the split that is no part": (
+        column("split", lambda i: "trian" if i == 4 else SPLITS[i // 2 % 3]),
+        {},
+        r"people.csv: line 6: split: 'trian' is in none of generator.parts; .*did you mean train\?",
+    ),
+    "values for too few attributes": (None, {"attributes": '["sex", "age"]'}, "subgroup small states values of 1"),
+    "nothing to look at": (None, {"file": ""}, "there is nothing to look at"),
+    "no table": (None, {"table": '"/nowhere/people.csv"'}, "/nowhere/people.csv: No such file or directory"),
+    "no folder": (None, {"images": '"/nowhere/pictures"'}, "/nowhere/pictures"),
+    "percentages that do not sum to 100": (
+        None,
+        {"split": "", "percentages": "[50, 20, 20]"},
+        "percentages must sum to 100; these sum to 90",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TABLES)
+def test_tables(case: str, folder: Path, tmp_path: Path) -> None:
+
+    change, keys, expected = TABLES[case]
+    cells = rows()
+    if change:
+        change(cells)
+    found = problem(made(tmp_path, cells), folder, **keys)
+    assert re.search(expected, found), found
+
+
+def test_the_table_itself_is_fine(folder: Path, tmp_path: Path) -> None:
+    study = load(made(tmp_path, rows()), digits_folder=folder)
+    assert study.generator.available.sum() == 240 and not study.generator.left_out
+    by_age = '{ small = { values = ["[-inf, 140)"] }, large = { values = ["[140, inf)"] } }'
+    study = load(made(tmp_path, rows()), digits_folder=folder, attributes='["age"]', subgroups=by_age)
+    assert study.generator.available.sum(axis=(0, 2)).tolist() == [120, 120]
+
+
+def test_rows_without_a_value_are_left_out_and_counted(folder: Path, tmp_path: Path) -> None:
+    cells = rows()
+    cells[0][3], cells[1][1], cells[2][5] = "", "other", ""
+    left_out = load(made(tmp_path, cells), digits_folder=folder).generator.left_out
+    assert left_out == {"no class of sick": 1, "in no subgroup": 1, "no value of split": 1}
+
+
+def test_pictures_that_cannot_be_read(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outside = tmp_path / "outside.png"
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(outside)
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    cells = rows()
+    cells[1][0], cells[2][0], cells[3][0] = "../outside.png", "link.png", "gone.tif"
+    os.symlink(outside, inside / "link.png")
+    found = [
+        "people.csv:3: name: '../outside.png': leads out of the folder",
+        "people.csv:4: name: 'link.png': leads out of the folder",
+        "people.csv:5: name: 'gone.tif': there is no such file",
+    ]
+    text = problem(made(inside, cells), folder)
+    assert all(line in text for line in found), text
+    cells = rows()
+    made(inside, cells)
+    whole = (inside / "006.png").read_bytes()
+    (inside / "005.png").write_bytes(whole[: len(whole) // 2])
+    (inside / "006.png").write_text("no picture")
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 500)
+    Image.fromarray(np.zeros((30, 30), np.uint8)).save(inside / "007.png")
+    text = problem(inside, folder)
+    assert "people.csv:7: name: " in text and "005.png: " in text
+    assert "006.png: is no picture in a format that Pillow reads" in text
+    assert "007.png: has 30 x 30 pixels; at most 500 are read" in text
+
+
+def test_pillow_warns_of_nothing_and_reads_no_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.fromarray(np.zeros((40, 40), np.uint8)).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(pictures.Unreadable, match="pixels"):
+        pictures.picture(tmp_path / "a.png", 8, 1, "crop")
+
+
+def bomb(path: Path, claim: tuple[int, ...], content: bytes) -> None:
+    """An .npz whose array says that it has a shape."""
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, {"descr": "|u1", "fortran_order": False, "shape": claim})
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("images.npy", head.getvalue() + content)
+
+
+@pytest.mark.parametrize(
+    ("claim", "content", "expected"),
+    [
+        ((10**9, 8, 8), b"\0" * 64, "images.npy says that it is 1000000000 x 8 x 8 uint8, and has"),
+        ((4, 8, 8), b"\0" * 9_000, "images.npy says that it is 4 x 8 x 8 uint8, and has"),
+    ],
+)
+def test_arrays_that_are_not_what_they_say(
+    folder: Path, tmp_path: Path, claim: tuple[int, ...], content: bytes, expected: str
+) -> None:
+    bomb(tmp_path / "bomb.npz", claim, content)
+    text = problem(made(tmp_path, rows()), folder, file="", images=f'"{tmp_path}/bomb.npz"')
+    assert expected in text, text
+
+
+def test_arrays_that_do_not_fit(folder: Path, tmp_path: Path) -> None:
+    made(tmp_path, rows())
+
+    def text(**arrays: Any) -> str:
+        np.savez(tmp_path / "a.npz", **arrays)
+        return problem(tmp_path, folder, file="", images=f'"{tmp_path}/a.npz"')
+
+    ones = np.ones((240, 9, 9), np.uint8)
+    assert "holds Python objects, which are not read" in text(images=np.array([{}], dtype=object))
+    assert "images has 239 rows, and" in text(images=ones[:239])
+    assert "Name it after a colon, as in a.npz:NAME; possible: one, two" in text(one=ones, two=ones)
+    assert "values of floats have to be from 0 to 1; these are 3 to 3" in text(images=3.0 * ones)
+    assert "images have 1 or 3 channels, last" in text(images=np.ones((240, 3, 9, 9), np.uint8))
+    assert "which array has the images" in text(flat=np.ones((240, 9)))
+
+
+def test_embeddings_that_do_not_fit(folder: Path, tmp_path: Path) -> None:
+    cells = rows()
+    made(tmp_path, cells)
+    names, vectors = np.array([line[0] for line in cells]), np.ones((240, 3))
+    keys = {"file": "", "identifier": '"name"', "embeddings": f'"{tmp_path}/e.npz"'}
+
+    def text(**arrays: Any) -> str:
+        np.savez(tmp_path / "e.npz", **arrays)
+        return problem(tmp_path, folder, **keys)
+
+    assert "people.csv:2: name: has no embedding in" in text(name=names[1:], vectors=vectors[1:])
+    assert "rows 1 and 2 have the same identifier" in text(name=np.array(["a", "a", *names[2:]]), vectors=vectors)
+    assert "its embedding in" in text(name=names, vectors=np.where(np.arange(240)[:, None] == 7, np.nan, vectors))
+    assert "no column 'name' (generator.identifier)" in text(vectors=vectors)
+    text_of = tmp_path / "e.csv"
+    text_of.write_text("name,a,b\n" + "".join(f"{name},1,{i}\n" for i, name in enumerate(names)))
+    study = load(
+        tmp_path,
+        "encoder=embeddings",
+        "pretraining.objective=scratch",
+        digits_folder=folder,
+        **keys | {"embeddings": f'"{text_of}"'},
+    )
+    assert study.generator.spec["features"].shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("key", "size", "expected"),
+    [
+        ("pretraining.cohort", 5_000, r"pretraining.cohort: needs 5,000 people and the table has enough for (\d+)"),
+        ("evaluation.calibration", 400, r"evaluation.calibration: needs 400 people and the table has enough for (\d+)"),
+        ("evaluation.test", 500, r"evaluation.test: needs 500 people of every subgroup, .* has enough for (\d+)"),
+        ("evaluation.selection", 900, r"evaluation.selection: needs 900 people and the table has enough for (\d+)"),
+        ("finetuning.protocol.draws", 40, r"finetuning.labels: needs 26 people to train on in each of 40 draws"),
+    ],
+)
+def test_too_few_people_are_refused_with_the_largest_size(folder: Path, key: str, size: int, expected: str) -> None:
+
+    file = digits.study(folder)
+    with pytest.raises(InputError) as error:
+        load_study(file, set=[f"{key}={size}"])
+    assert len(error.value.problems) == 1
+    match = re.search(expected, error.value.problems[0])
+    assert match, error.value.problems
+    if match.groups():
+        possible = int(match[1].replace(",", ""))
+        assert not any(f"{key}:" in problem for problem in problems(file, f"{key}={possible}"))
+        assert any(f"{key}:" in problem for problem in problems(file, f"{key}={possible + 1}"))
+
+
+def problems(file: Path, assignment: str) -> list[str]:
+    """What is wrong with a study; nothing if it is valid."""
+    try:
+        load_study(file, set=[assignment])
+    except InputError as error:
+        return error.problems
+    return []
+
+
+@pytest.mark.parametrize(
+    ("assignment", "expected"),
+    [
+        ("evaluation.pretext=64", "evaluation.pretext: needs held-out subjects"),
+        ("pretraining.shifts={small={acquisition=0.3}}", "changes images, and those of people of a table stay"),
+        ("evaluation.shifts={small={marker_healthy=0.3}}", "allowed: prevalence, missed, false_alarm"),
+        ("generator.difficulty=symmetric", "generator.difficulty"),
+        ("generator.shared=1", "generator.shared: cannot be set"),
+        ("pretraining.objective={kind='next_scan'}", "images has none"),
+    ],
+)
+def test_what_only_a_simulation_can_answer_is_refused(folder: Path, assignment: str, expected: str) -> None:
+    with pytest.raises(InputError, match=expected):
+        load_study(digits.study(folder), set=[assignment])
+    load_study(digits.study(folder), set=["pretraining.shifts={small={prevalence=0.3}}", "pretraining.cohort=300"])
+
+
+def test_a_table_is_no_source_of_another_study(folder: Path) -> None:
+    table = f'kind="images", table="{folder}/digits.npz", images="{folder}/digits.npz:images", target="odd"'
+    people = f'{{ {table}, attributes=["range"], size=8, channels=1, subgroups={{ small={{}}, large={{}} }} }}'
+    source = f'{{ kind="generator", generator={people}, shares={{ small=0.5, large=0.5 }} }}'
+    with pytest.raises(InputError, match=r"source\.generator: is a table of people, which only the study's own"):
+        load_study(digits.study(folder), set=[f"pretraining.source={source}"])
+
+
+def test_names_with_a_suffix_uncertain_labels_and_people_in_paths(folder: Path, tmp_path: Path) -> None:
+    """The layout of CheXpert: whose film it is stands in its path, and -1 is an uncertain finding."""
+    cells = rows()
+    for i, line in enumerate(cells):
+        line[0] = f"patient{i // 2:05}_view{i % 2}"
+        line[3] = "-1.0" if i < 4 else "1.0" if line[3] == "yes" else "0.0"
+        Image.fromarray(np.full((9, 9), i, np.uint8)).save(tmp_path / f"{line[0]}.jpg")
+    keys = {"target": '"sick"', "positive": '["1.0"]', "negative": '["0.0"]', "suffix": '".jpg"', "split": ""}
+    keys |= {"person": '"name"', "person_pattern": '"patient[0-9]+"', "percentages": "[35, 25, 40]"}
+    generator = load(made(tmp_path, cells), digits_folder=folder, **keys).generator
+    assert generator.left_out == {"no class of sick": 4}
+    people = datasets.of(generator.digest).people
+    assert (people.part[0::2] == people.part[1::2]).all() and len(set(people.part.tolist())) == 3
+    found = problem(tmp_path, folder, **keys | {"person_pattern": '"patien[0-9]+"'})
+    assert "people.csv:2: name: nothing matches 'patien[0-9]+' (generator.person_pattern)" in found
+
+
+def test_a_study_of_a_simulation_works_on_a_table(tmp_path: Path) -> None:
+    """With its subgroups named as in the study file, and enough people."""
+    n = 100_000
+    i = np.arange(n)
+    np.savez(
+        tmp_path / "skin.npz",
+        images=np.zeros((n, 16, 16), np.uint8),
+        tone=np.where(i % 2, "I", "VI"),
+        malignant=i // 2 % 2,
+        split=np.array(SPLITS)[np.minimum(i // (n * 9 // 20), 2)],
+    )
+    generator = (
+        f'generator={{ kind = "images", table = "{tmp_path}/skin.npz", images = "{tmp_path}/skin.npz", '
+        'target = "malignant", attributes = ["tone"], split = "split", size = 16, channels = 1, '
+        'subgroups = { light = { values = ["I"] }, dark = { values = ["VI"] } } }'
+    )
+    for name in ("skin_tone", "mitigation"):
+        study = load_study(ROOT / "studies" / f"{name}.toml", set=[generator])
+        assert study.generator.kind == "images" and study.subgroups == ("light", "dark")
