@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,10 +30,14 @@ BRIEF_WIDTH = 140
 """Most columns of the answer and of the table below it."""
 
 
-class Report:
-    """What a store says: text first, then figures, so that no figure that fails costs a number.
+PAGE = "report.html"
+"""File of the report page in a store."""
 
-    Both are cached in the store while scores, ledger, study and code are the same.
+
+class Report:
+    """What a store says: text first, then figures, so that no figure that fails costs a number, and a page of both.
+
+    All are cached in the store while scores, ledger, study and code are the same.
     """
 
     def __init__(self, study: Study, store: Path, entries: Sequence[Entry]):
@@ -78,11 +82,46 @@ class Report:
             figures.draw_all(self.cube, self.summary.estimates, folder, self.study)
             figures.record_report(folder, self.key)
 
+    @property
+    def left_out(self) -> dict[str, list[Any]]:
+        """Stored levels and replicates of which nothing is shown."""
+        return left_out(self.cube)
+
+    def write_page(self) -> Path:
+        """Write the report page into the store, unless it is there and up to date; the figures have been drawn.
+
+        Returns:
+            The file.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        from biasprop.html.templates import source_files
+
+        file = self.store / PAGE
+        record = self.store / "cache" / "page.json"
+        key = _digest([self.key.encode(), *(source.read_bytes() for source in source_files())])
+        if not file.is_file() or json_cache.read(record, key) != _digest([file.read_bytes()]):
+            text = self.page(self.store / "figures")
+            json_cache.write_text(file, text)
+            json_cache.write(record, _digest([text.encode()]), key)
+        return file
+
+    def page(self, folder: Path) -> str:
+        """Return the report page.
+
+        Args:
+            folder: of the figures.
+        """
+        from biasprop.report.study_page import study_page
+
+        return str(study_page(self, folder))
+
     def _text(self) -> dict[str, Any]:
         from biasprop.report import answer, tables
 
         found = tables.tables(self.summary, difficulty.tables(self.study, self.entries, self.summary))
-        beyond = left_out(self.cube)
+        beyond = self.left_out
         said, dropped = answer.answer(self.summary, self.study), answer.left_out(beyond)
         parts = [*answer.label_budgets(self.study), tables.text(found, self.width), *said.lines(most=None), *dropped]
         most = answer.BRIEF_LINES - len(dropped)
@@ -183,7 +222,11 @@ def _key(study: Study, store: Path, ledger_json: Any) -> str:
     files = [root / "observers" / "ledger.py"]
     for package in ("metrics", "statistics", "estimands", "store", "study", "report"):
         files += sorted((root / package).rglob("*.py"))
-    code = hashlib.blake2b(b"".join(file.read_bytes() for file in files), digest_size=16).hexdigest()
+    code = _digest(file.read_bytes() for file in files)
     scores = Store.open(store, writable=False).scores_digest()
     parts = [scores, code, study.model_dump(mode="json"), ledger_json]
-    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
+    return _digest([json.dumps(parts).encode()])
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    return hashlib.blake2b(b"".join(parts), digest_size=16).hexdigest()

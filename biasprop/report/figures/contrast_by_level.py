@@ -32,6 +32,12 @@ if TYPE_CHECKING:
     from biasprop.statistics.summary import Estimate
     from biasprop.study.study import Study
 
+CAPTION = (
+    "The contrast against a factor with numbers, such as the distance of two skin tones, one curve for each label "
+    "budget and protocol. Hollow: levels that differ in more than the number. Pale points: replicates. Bars: 95 % t "
+    "intervals over replicates. Grey band: margin."
+)
+
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
 
 

@@ -33,6 +33,14 @@ if TYPE_CHECKING:
     from biasprop.study.study import Study
 
 
+CAPTION = (
+    "Swap contrast on z against overall AUC (both subgroups under both oppositely skewed mixes, averaged on z), a"
+    " curve per fine-tuning condition; the label budget increases along it from the hollow point."
+    " A protocol retains less of the skew than another only if it lies lower at equal AUC. Bars: 95 % t intervals"
+    " over replicates. Grey band: margin."
+)
+
+
 @style()
 def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figure:
     """Draw one curve per fine-tuning condition, along which the label budget varies; compare curves at equal AUC.
