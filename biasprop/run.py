@@ -159,7 +159,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _draw(options: argparse.Namespace, report: Report) -> None:
-    """Draw the figures, and say which were not drawn."""
+    """Draw the figures and write the page, and say where they are and which figures were not drawn."""
     from biasprop.report import command_output
 
     failed: ExceptionGroup | None = None
@@ -167,10 +167,14 @@ def _draw(options: argparse.Namespace, report: Report) -> None:
         report.draw()
     except ExceptionGroup as errors:
         failed = errors
-    if failed or not (options.quiet or options.json):
+    shown = not (options.quiet or options.json)
+    if failed or shown:
         print(*command_output.figure_lines(report.store / "figures"), sep="\n", file=sys.stderr)
     if failed:
         raise failed
+    page = report.write_page()
+    if shown:
+        terminal.say([f"report page: {page}"])
 
 
 def _repair(store: Path, cells: Sequence[Cell]) -> None:
@@ -231,11 +235,13 @@ def _compute(options: argparse.Namespace, study: Study, store: Path, **how: Any)
 
 
 def _report(options: argparse.Namespace, study: Study, store: Path, cells: Sequence[Cell], lost: Sequence[str]) -> int:
-    """Print the report, or the line of a shard, then the arms without a result, and draw the figures last; 3 if there
-    are arms without a result.
+    """Print the report, or the line of a shard, then the arms without a result; figures and the page come last.
+
+    Returns:
+        3 if there are arms without a result, else 0.
 
     Raises:
-        ExceptionGroup: some figures could not be drawn; everything else is printed.
+        ExceptionGroup: some figures could not be drawn; everything else is printed, and no page is written.
     """
     from biasprop.report import command_output, exports
     from biasprop.status import Status

@@ -23,7 +23,6 @@ MEANINGS = {
     NOT_RESOLVED: "none of these",
 }
 """Verdict -> where the interval that decides lies; the first that applies."""
-HEAD = ("estimand", "arm", "role", "value", "95 % interval", "interval", "verdict", "replicates")
 
 
 def ordered(estimates: Sequence[Estimate], most: int | None = None) -> list[Estimate]:
@@ -80,11 +79,14 @@ def _table(unit: str, rows: Sequence[Estimate]) -> Table:
     )
     reasons = list(dict.fromkeys(row.reason for row in rows if row.reason))
     notes = [f"{i}: {reason}" for i, reason in enumerate(reasons, 1)]
-    cells = [_cells(row, axis, reasons) for row in rows]
-    return Table(caption, HEAD, cells, text=frozenset({1, 2, 5, 6}), notes=notes)
+    adjusted = any(row.role == "secondary" for row in rows)
+    head = ["estimand", "arm", "role", "value", "95 % interval", *(["deciding interval"] * adjusted)]
+    text = frozenset({1, 2, len(head), len(head) + 1})
+    cells = [_cells(row, axis, adjusted, reasons) for row in rows]
+    return Table(caption, [*head, "bar", "verdict", "replicates"], cells, text=text, notes=notes)
 
 
-def _cells(row: Estimate, axis: tuple[float, float], reasons: Sequence[str]) -> list[Any]:
+def _cells(row: Estimate, axis: tuple[float, float], adjusted: bool, reasons: Sequence[str]) -> list[Any]:
     kind = ESTIMANDS[row.kind]
     value = number(row.value, kind.digits, kind.tested)
     interval = bounds(row.low, row.high, kind.tested, kind.digits)
@@ -107,4 +109,5 @@ def _cells(row: Estimate, axis: tuple[float, float], reasons: Sequence[str]) -> 
     )
     note = f" ({reasons.index(row.reason) + 1})" if row.reason else ""
     where = place(row.subgroups, row.arm) or DASH
-    return [row.name, where, row.role, value, interval, drawn, verdict + note, str(row.replicates)]
+    numbers = [value, interval, *([decides] * adjusted)]
+    return [row.name, where, row.role, *numbers, drawn, verdict + note, str(row.replicates)]

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 ANSWER_LINES = 5
 """Most lines of the answer that are not folded."""
-ANSWER_WIDTH = 110
-"""Characters of such a line."""
+ANSWER_WIDTH = 200
+"""Characters of such a line, which is a paragraph."""
 MAX_BARS = 40
-"""Most estimates with a bar; the table of all estimates has the others."""
+"""Most exploratory estimates with a bar; the table of all estimates has the others."""
 CITATION = (
     "The biasprop authors. biasprop: how much of a demographic skew in pretraining is left after fine-tuning on a "
     f"balanced population? Version {__version__}, Apache-2.0."
@@ -73,18 +73,21 @@ def _answer(report: Report) -> Iterator[Block]:
     if len(first) < len(said.sentences):
         yield Folded(f"The whole answer, in {len(said.sentences)} sentences", [Paragraphs(said.sentences)])
     if dropped := answer.left_out(report.left_out):
-        yield Paragraphs(dropped)
+        yield Paragraphs([" ".join(dropped)])
 
 
 def _verdicts(report: Report) -> Iterator[Block]:
-    estimates = report.summary.estimates
-    if any(one.role != "exploratory" for one in estimates):
+    estimates = interval_bars.ordered(report.summary.estimates)
+    tested = [one for one in estimates if one.role != "exploratory"]
+    others = estimates[len(tested) :]
+    if tested:
         meanings = "; ".join(f"{verdict}: {where}" for verdict, where in interval_bars.MEANINGS.items())
         yield Paragraphs([f"One interval and a margin decide a verdict, the first of these that applies. {meanings}."])
-    shown = interval_bars.ordered(estimates, MAX_BARS)
-    yield from interval_bars.bar_tables(shown)
-    if len(shown) < len(estimates):
-        yield Paragraphs([f"{len(estimates) - len(shown):,} more estimates are in the table below."])
+        yield from interval_bars.bar_tables(tested)
+    if others:
+        shown = interval_bars.bar_tables(others[:MAX_BARS])
+        count = f"{len(others):,}" if len(others) <= MAX_BARS else f"{MAX_BARS} of {len(others):,}"
+        yield Folded(f"Exploratory estimates, which have no verdict ({count})", shown)
     yield Folded(
         f"All {len(estimates):,} estimates, with intervals, margins and standard errors",
         [html_table(table) for table in tables.tables(report.summary)[-1:]],
@@ -106,7 +109,8 @@ def _figures(folder: Path) -> Iterator[Block]:
 
 
 def _levels(report: Report) -> Iterator[Block]:
-    yield from [Paragraphs(answer.label_budgets(report.study))] * bool(answer.label_budgets(report.study))
+    if budgets := answer.label_budgets(report.study):
+        yield Paragraphs([" ".join(budgets)])
     found = tables.tables(report.summary)[:-1]
     if not found:
         yield Paragraphs(["No arm has a result yet."])
