@@ -135,7 +135,7 @@ class IntervalBar(Block):
     def lines(self) -> list[tuple[str, float, float]]:
         """Intervals that are known: class of the line, low, high."""
         both = (("deciding", self.deciding), ("plain", self.plain))
-        return [(name, low, high) for name, (low, high) in both if not math.isnan(low + high) or math.isinf(low - high)]
+        return [(name, low, high) for name, (low, high) in both if not (math.isnan(low) or math.isnan(high))]
 
     @property
     def arrows(self) -> list[tuple[str, int]]:
