@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from biasprop import command, terminal
-from biasprop.paths import output_problems, user_path
+from biasprop.paths import user_path
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -61,6 +61,7 @@ def write_page(store: Path, out: Path | None = None) -> Path:
         ExceptionGroup: some figures could not be drawn; no page is written.
     """
     from biasprop.component import InputError
+    from biasprop.html.templates import unwritable
     from biasprop.observers import ledger
     from biasprop.report import figures, results
     from biasprop.store import whole_files
@@ -69,8 +70,8 @@ def write_page(store: Path, out: Path | None = None) -> Path:
     store = user_path(store).resolve()
     cube = open_cube(store).load()
     file = store / results.PAGE if out is None else user_path(out)
-    if problems := output_problems(file):
-        raise InputError([f"--out: {file}: {problem}" for problem in problems])
+    if problems := unwritable(file):
+        raise InputError([f"--out: {problem}" for problem in problems])
     study = results.study_of(cube, store)
     report = results.Report(study, store, ledger.load_or_compute(study, store))
     with tempfile.TemporaryDirectory(prefix="biasprop-") as temporary:

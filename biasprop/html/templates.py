@@ -7,12 +7,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from biasprop.paths import output_problems
 from biasprop.terminal import printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 FOLDER = Path(__file__).parent / "templates"
+SUFFIXES = (".html", ".htm")
+"""Endings of a page's file."""
 
 
 def render(template: str, **values: Any) -> str:
@@ -37,6 +40,14 @@ def fragment(blocks: Iterable[Any]) -> str:
         blocks: of :mod:`biasprop.html.blocks`.
     """
     return str(render("fragment", blocks=list(blocks), style=style()))
+
+
+def unwritable(file: Path, inputs: Iterable[Path] = ()) -> list[str]:
+    """Return the reasons why a page cannot be written to a file; ``inputs`` are files that the command reads."""
+    problems = [f"{file}: {problem}" for problem in output_problems(file, inputs)]
+    if file.suffix not in SUFFIXES:
+        problems.append(f"{file}: no such format; allowed: {', '.join(SUFFIXES)}")
+    return problems
 
 
 @functools.cache

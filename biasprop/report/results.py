@@ -32,6 +32,8 @@ BRIEF_WIDTH = 140
 
 PAGE = "report.html"
 """File of the report page in a store."""
+SEAL = b"<!-- checksum "
+"""Begins the last line of that file."""
 
 
 class Report:
@@ -99,12 +101,10 @@ class Report:
         from biasprop.html.templates import source_files
 
         file = self.store / PAGE
-        record = self.store / "cache" / "page.json"
         key = _digest([self.key.encode(), *(source.read_bytes() for source in source_files())])
-        if not file.is_file() or json_cache.read(record, key) != _digest([file.read_bytes()]):
-            text = self.page(self.store / "figures")
-            json_cache.write_text(file, text)
-            json_cache.write(record, _digest([text.encode()]), key)
+        if not _is_current(file, key):
+            body = self.page(self.store / "figures").encode()
+            json_cache.write_bytes(file, body + _seal(body, key))
         return file
 
     def page(self, folder: Path) -> str:
@@ -226,6 +226,18 @@ def _key(study: Study, store: Path, ledger_json: Any) -> str:
     scores = Store.open(store, writable=False).scores_digest()
     parts = [scores, code, study.model_dump(mode="json"), ledger_json]
     return _digest([json.dumps(parts).encode()])
+
+
+def _is_current(page: Path, key: str) -> bool:
+    """Whether a page is as it was written with this key."""
+    content = page.read_bytes() if page.is_file() else b""
+    body, mark, _ = content.rpartition(SEAL)
+    return bool(mark) and content == body + _seal(body, key)
+
+
+def _seal(body: bytes, key: str) -> bytes:
+    """The last line of a page: a comment with the checksum of the page and of what it was made from."""
+    return SEAL + f"{_digest([key.encode(), body])} -->\n".encode()
 
 
 def _digest(parts: Iterable[bytes]) -> str:

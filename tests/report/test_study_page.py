@@ -126,7 +126,7 @@ def test_the_same_store_gives_the_same_bytes(text: str, report: results.Report) 
 def test_text_of_a_study_is_never_markup(tmp_path: Path, text: str) -> None:
     """Title, question, names of levels, estimands and the study file itself."""
     report = report_of(stored(written(tmp_path, HOSTILE), tmp_path), tmp_path)
-    figures.draw_all(report.cube, report.summary.estimates, tmp_path / "figures", report.study, DRAWN)
+    figures.draw_all(report.cube, report.summary.estimates, tmp_path / "figures", report.study, {"forest": forest.draw})
     hostile = report.page(tmp_path / "figures")
     assert not list(page_problems(hostile))
     assert {tag for tag, _ in Document(hostile).elements} <= {tag for tag, _ in Document(text).elements}
