@@ -68,7 +68,7 @@ def run_study(
         only: ``FACTOR=LEVEL`` choices; by default all arms.
         workers: compute processes, 0 for none; by default as many as fit the device. If none can be started on a CPU,
             this process computes, with the same results.
-        progress: receives progress; by default nothing is shown.
+        progress: receives progress; by default it is shown in a notebook, and nothing elsewhere.
         scheduler: address or file of a dask scheduler whose workers compute instead.
 
     Returns:
@@ -81,7 +81,7 @@ def run_study(
     """
     from biasprop.component import Unfinished
     from biasprop.execution import sweep
-    from biasprop.execution.progress import make
+    from biasprop.execution.progress import for_notebook
     from biasprop.hardware import environment
     from biasprop.observers import ledger
     from biasprop.report import results
@@ -91,9 +91,13 @@ def run_study(
     loaded = load_study(study) if isinstance(study, str | Path) else study
     chosen = design.parse_choices(loaded, only)
     store = loaded.store(out)
-    shown = progress or make(quiet=True)
+    shown = progress or for_notebook()
     with environment.configured():
-        if lost := sweep.run(loaded, store, only=chosen, workers=workers, progress=shown, scheduler=scheduler):
+        try:
+            lost = sweep.run(loaded, store, only=chosen, workers=workers, progress=shown, scheduler=scheduler)
+        finally:
+            shown.finish()
+        if lost:
             raise Unfinished("\n".join(lost))
         ledger.save(store, ledger.load_or_compute(loaded, store))
     return results.open_study_cube(loaded, store)

@@ -157,6 +157,18 @@ class IntervalBar(Block):
 
 
 @dataclass(frozen=True)
+class ProgressBar(Block):
+    """How much of something is done."""
+
+    template = "progress_bar"
+    name: str
+    done: int
+    total: int
+    """At least 1."""
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Section:
     """A part of a page, with a heading that its table of contents names."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from biasprop import terminal
 from biasprop.observers import ledger
+from biasprop.paths import user_path
 from biasprop.report import difficulty
 from biasprop.report.tables import table_width
 from biasprop.store import json_cache
@@ -151,6 +152,20 @@ def summarise(study: Study, cube: xr.Dataset, entries: Sequence[Entry]) -> Summa
     cube = cube.assign_attrs(ledger=as_attribute(ledger.as_json(entries))) if entries else cube
     measures = measure(cube, **study.evaluation.decisions())
     return summary_of(measures, study.estimands, ledger.places(study, entries))
+
+
+def stored_summary(store: str | Path) -> tuple[Summary, xr.Dataset]:
+    """Return all numbers of a store, of the study as it was last run, and its loaded cube.
+
+    Raises:
+        InputError: there is no such store, it is damaged, or its study is no longer valid.
+    """
+    from biasprop.store.view import open_cube
+
+    path = user_path(store).resolve()
+    cube = open_cube(path).load()
+    study = study_of(cube, path)
+    return summarise(study, cube, ledger.load_or_compute(study, path)), cube
 
 
 def study_of(cube: xr.Dataset, store: Path) -> Study:

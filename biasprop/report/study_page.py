@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from biasprop import NUMERICS, __version__
-from biasprop.html.blocks import Block, Code, Facts, Folded, Page, Paragraphs, Picture, Section, Table
+from biasprop.html.blocks import Block, Code, Facts, Folded, Page, Paragraphs, Picture, Section
 from biasprop.report import answer, difficulty, figures, interval_bars, tables
 from biasprop.report.html_tables import html_table
 from biasprop.statistics.summary import plain
 from biasprop.status import LACKS, TO_DO
 from biasprop.study import arm_status, design, plan
+from biasprop.study.html_blocks import estimands_table, factor_facts
 from biasprop.study.sample import settings_table
 
 if TYPE_CHECKING:
@@ -150,32 +151,11 @@ def _plan(report: Report) -> Iterator[Block]:
     }
     if sent := plan.bytes_sent_words(cells):
         facts["sent"] = sent
-    facts |= {f"factor {name}": [str(level.label) for level in study.levels(name)] for name in study.factors}
-    yield Facts(facts)
-    yield _estimands(report)
+    yield Facts(facts | factor_facts(study))
+    yield estimands_table(study)
     if settings := settings_table(study.settings()[: study.replicates]):
         yield Folded("Sampled settings, setting k in replicate k alone", [Code("\n".join(settings), "Settings")])
     yield Folded("Study file", [Code(study.origin.text, "Study file")])
-
-
-def _estimands(report: Report) -> Table:
-    rows = []
-    for one in report.study.estimands:
-        about = one.model_dump(mode="json", exclude_defaults=True, exclude={"name", "kind", "role", "scale", "margin"})
-        about = {name: value for name, value in about.items() if name not in ("primary", "secondary")}
-        margin = tables.DASH if one.margin_used is None else f"{one.margin_used:g}"
-        rows.append([one.name, one.kind, one.role, one.scale, _words(about), margin])
-    head = ("estimand", "kind", "role", "scale", "of", "margin")
-    return Table("Estimands, as they were stated", head, rows, text=frozenset({1, 2, 3, 4}))
-
-
-def _words(value: Any) -> str:
-    """A value of TOML in words."""
-    if isinstance(value, dict):
-        return "; ".join(f"{name} {_words(entry)}" for name, entry in value.items())
-    if isinstance(value, list):
-        return ", ".join(map(_words, value))
-    return str(value)
 
 
 def _provenance(report: Report) -> Iterator[Block]:

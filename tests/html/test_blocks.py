@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 
 from biasprop.html import blocks
-from biasprop.html.blocks import Code, Facts, Folded, IntervalBar, Page, Paragraphs, Picture, Section, Table
+from biasprop.html.blocks import (
+    Code,
+    Facts,
+    Folded,
+    IntervalBar,
+    Page,
+    Paragraphs,
+    Picture,
+    ProgressBar,
+    Section,
+    Table,
+)
 from biasprop.html.templates import fragment
 from tests.html.structure import Document, fragment_problems, page_problems
 
@@ -37,6 +48,7 @@ def bar(**changes: Any) -> IntervalBar:
 def every_block(text: str) -> list[blocks.Block]:
     table = Table(text, [text, text], [[text, bar(words=text, verdict=text)]], notes=[text])
     inner = [Paragraphs([text, text], lead=True), Facts({text: text, "several": [text, text]}), Code(text, text), table]
+    inner += [ProgressBar(text, 1, 2, text)]
     return [*inner, Picture(b"<svg/>", text, text), Folded(text, [*inner])]
 
 
