@@ -6,7 +6,7 @@ a :class:`biasprop.statistics.summary.Summary` and computes no statistic of its 
 :mod:`.difficulty` lay out tables, :mod:`.answer` writes the answer with the sentences of :mod:`.wording`,
 :mod:`.tidy_table` is ``biasprop.dataframe`` and :mod:`.estimates` ``biasprop.estimates``. :mod:`.study_page` and
 :mod:`.audit_page` put them on a page of :mod:`biasprop.html`, :mod:`.interval_bars` draws the bars of estimates there.
-:mod:`.figures` has one file per figure and says how to add one; :mod:`.plotting` has what figures share. To add a table,
-write a function that returns a ``rich`` table and list it in
-``tables.tables``. Names of a study are printed by the consoles of :mod:`biasprop.terminal` only.
+:mod:`.figures` has one file per figure and says how to add one; :mod:`.plotting` has what figures share. To add a
+table, write a function that returns a ``rich`` table and list it in ``tables.tables``. Names of a study are printed by
+the consoles of :mod:`biasprop.terminal` and by :mod:`biasprop.html` only.
 """

@@ -106,8 +106,8 @@ def _gap_table(metric: str, rows: Sequence[Mapping[str, Any]]) -> Table:
         "thin: adjusted interval, which holds for all pairs at once; arrow: it continues."
     )
     notes = [f"{len(rows) - len(shown):,} more gaps are in the tables."] if len(rows) > len(shown) else []
-    head = ["gap", "value", "interval", "adjusted interval", "bar", "verdict"]
-    return Table(caption, head, [_gap(row, axis) for row in shown], text=frozenset({4, 5}), notes=notes)
+    head = ["gap", "verdict", "bar", "value", "interval", "adjusted interval"]
+    return Table(caption, head, [_gap(row, axis) for row in shown], text=frozenset({1, 2}), notes=notes)
 
 
 def _gap(row: Mapping[str, Any], axis: tuple[float, float]) -> list[Any]:
@@ -117,7 +117,7 @@ def _gap(row: Mapping[str, Any], axis: tuple[float, float]) -> list[Any]:
     verdict = f"{row['verdict']}: {MEANINGS[row['verdict']]}" if row["verdict"] else DASH
     words = f"{value}, interval {numbers[1]}, adjusted {numbers[2]}" + (f", {verdict}" if row["verdict"] else "")
     drawn = IntervalBar(row["value"], plain, deciding, row["margin"], axis, words, row["verdict"])
-    return [f"{row['attribute']}: {row['group']} - {row['against']}", *numbers, drawn, verdict]
+    return [f"{row['attribute']}: {row['group']} - {row['against']}", verdict, drawn, *numbers]
 
 
 def _axis(rows: Sequence[Mapping[str, Any]], margin: float) -> tuple[float, float]:

@@ -20,7 +20,7 @@ MEANINGS = {
     MATERIAL: "wholly beyond the margin",
     NEGLIGIBLE: "wholly inside the margin",
     UNCLEAR: "leaves out 0",
-    NOT_RESOLVED: "none of these",
+    NOT_RESOLVED: "neither beyond nor inside the margin, and includes 0",
 }
 """Verdict -> where the interval that decides lies; the first that applies."""
 
@@ -80,10 +80,10 @@ def _table(unit: str, rows: Sequence[Estimate]) -> Table:
     reasons = list(dict.fromkeys(row.reason for row in rows if row.reason))
     notes = [f"{i}: {reason}" for i, reason in enumerate(reasons, 1)]
     adjusted = any(row.role == "secondary" for row in rows)
-    head = ["estimand", "arm", "role", "value", "95 % interval", *(["deciding interval"] * adjusted)]
-    text = frozenset({1, 2, len(head), len(head) + 1})
+    head = ["estimand", "arm", "verdict", "bar", "value", "95 % interval", *(["deciding interval"] * adjusted)]
     cells = [_cells(row, axis, adjusted, reasons) for row in rows]
-    return Table(caption, [*head, "bar", "verdict", "replicates"], cells, text=text, notes=notes)
+    text = frozenset({1, 2, 3, len(head)})
+    return Table(caption, [*head, "role", "replicates"], cells, text=text, notes=notes)
 
 
 def _cells(row: Estimate, axis: tuple[float, float], adjusted: bool, reasons: Sequence[str]) -> list[Any]:
@@ -110,4 +110,4 @@ def _cells(row: Estimate, axis: tuple[float, float], adjusted: bool, reasons: Se
     note = f" ({reasons.index(row.reason) + 1})" if row.reason else ""
     where = place(row.subgroups, row.arm) or DASH
     numbers = [value, interval, *([decides] * adjusted)]
-    return [row.name, where, row.role, *numbers, drawn, verdict + note, str(row.replicates)]
+    return [row.name, where, verdict + note, drawn, *numbers, row.role, str(row.replicates)]
