@@ -44,7 +44,7 @@ def audit_page(
         notes: lines on how the table was read.
         figure: from :func:`biasprop.report.figures.audited.draw`; None draws it.
     """
-    people = audit.overall
+    people: Any = audit.overall.to_dict()
     lead = f"{int(people['n']):,} audited rows, {int(people['n_positive']):,} of them diseased; by "
     attributes = dict.fromkeys(audit.estimates.query("attribute != 'overall'")["attribute"])
     sections = [

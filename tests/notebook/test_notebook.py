@@ -184,7 +184,8 @@ def test_a_measure_is_drawn_on_the_axes_that_are_given(store: Path) -> None:
     axes = Figure().subplots()
     drawn = biasprop.plot(store, "z_gap", "labels", "pretraining", at={"protocol": "full"}, ax=axes)
     assert drawn is axes and axes.get_xlabel() == "labels" and "gap in" in axes.get_ylabel()
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["all a", "all b"]
+    legend = axes.get_legend()
+    assert legend and [text.get_text() for text in legend.get_texts()] == ["all a", "all b"]
     with pytest.raises(NotApplicable, match="2 x 1 panels, and axes are one: fix protocol"):
         biasprop.plot(store, "z_gap", "labels", "pretraining", ax=axes)
     with pytest.raises(NotApplicable, match="fix the subgroups"):
