@@ -1,17 +1,24 @@
 """`python -m biasprop.draw STORE MEASURE --x FACTOR`: any measure of a study over one or two of its factors.
 
-Reads stored scores, and writes only the picture.
+Reads stored scores, and writes only the picture. :func:`plot`, which is ``biasprop.plot``, draws on Matplotlib axes.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from biasprop import command, terminal
 from biasprop.paths import user_path
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+
+    from biasprop.study.study import Study
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -88,30 +95,83 @@ def draw(
     from biasprop.report import answer, results
     from biasprop.report.figures import curves
     from biasprop.report.plotting import note_on_glyphs, save_as, unwritable, without_glyph
-    from biasprop.statistics.levels import compared
-    from biasprop.statistics.measures import measure as measured
-    from biasprop.store.view import open_cube
     from biasprop.study import design
 
     file = user_path(out or f"{measure}.png")
     if problems := unwritable(file):
         raise InputError([f"--out: {problem}" for problem in problems])
-    store = user_path(store).resolve()
-    cube = open_cube(store).load()
-    study = results.study_of(cube, store)
+    study, cube, measures = _measured(store)
     fixed = design.parse_choices(study, at, "--at")
     if several := [name for name, levels in fixed.items() if len(levels) > 1]:
         raise InputError([f"--at {name}: give one level" for name in several])
     levels = {name: levels[0] for name, levels in fixed.items()}
-    measures = measured(cube, **study.evaluation.decisions())
-    if measure in curves.GAPS:
-        subgroups = subgroups or compared(measures, study.estimands)
-    figure = curves.draw(measures, measure, x, by, at=levels, subgroups=subgroups)
+    pair = subgroups or _compared(study, measures, measure)
+    figure = curves.draw(measures, measure, x, by, at=levels, subgroups=pair)
     written = save_as(figure, file)
     terminal.say(answer.left_out(results.left_out(cube)))
     if lacking := without_glyph(figure):
         print(note_on_glyphs(lacking), file=sys.stderr)
     return written
+
+
+def plot(
+    store: str | Path,
+    measure: str,
+    x: str,
+    by: str | None = None,
+    *,
+    at: Mapping[str, str | float] | None = None,
+    subgroups: Sequence[str] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a measure of a store on Matplotlib axes, for notebooks.
+
+    Args:
+        store: folder of the store; ``~`` is the home folder.
+        measure: such as ``auc``, ``z_gap`` or ``separability``; of one with a value per subgroup, ``subgroups`` has to
+            name one.
+        x: factor along the x axis.
+        by: factor with one curve per level; None draws one curve.
+        at: factor -> level, for every other factor with several levels.
+        subgroups: A and B of a gap (by default those of the study's tables), or the one to show.
+        ax: axes to draw on; by default those of a new figure of ``matplotlib.pyplot``.
+
+    Returns:
+        The axes.
+
+    Raises:
+        InputError: the store or a name is invalid.
+        NotApplicable: more than one panel is left to draw, or no arm is finished.
+    """
+    from biasprop.report.figures import curves
+
+    study, _, measures = _measured(store)
+    if ax is None:
+        from matplotlib import pyplot
+
+        ax = pyplot.subplots(layout="constrained")[1]
+    pair = subgroups or _compared(study, measures, measure)
+    return curves.draw_on(ax, measures, measure, x, by, at=at, subgroups=pair)
+
+
+def _measured(store: str | Path) -> tuple[Study, xr.Dataset, xr.Dataset]:
+    """The study that a store was last run with, its cube, and its measures."""
+    from biasprop.report import results
+    from biasprop.statistics.measures import measure
+    from biasprop.store.view import open_cube
+
+    folder = user_path(store).resolve()
+    cube = open_cube(folder).load()
+    study = results.study_of(cube, folder)
+    return study, cube, measure(cube, **study.evaluation.decisions())
+
+
+def _compared(study: Study, measures: xr.Dataset, measure: str) -> Sequence[str] | None:
+    """A and B of a gap, as in the study's tables; None for other measures."""
+    from biasprop.report.figures import curves
+    from biasprop.statistics.levels import compared
+
+    return compared(measures, study.estimands) if measure in curves.GAPS else None
 
 
 if __name__ == "__main__":

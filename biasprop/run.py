@@ -68,7 +68,7 @@ def run_study(
         only: ``FACTOR=LEVEL`` choices; by default all arms.
         workers: compute processes, 0 for none; by default as many as fit the device. If none can be started on a CPU,
             this process computes, with the same results.
-        progress: receives progress; by default nothing is shown.
+        progress: receives progress; by default it is shown in a notebook, and nothing elsewhere.
         scheduler: address or file of a dask scheduler whose workers compute instead.
 
     Returns:
@@ -81,7 +81,7 @@ def run_study(
     """
     from biasprop.component import Unfinished
     from biasprop.execution import sweep
-    from biasprop.execution.progress import make
+    from biasprop.execution.progress import for_notebook
     from biasprop.hardware import environment
     from biasprop.observers import ledger
     from biasprop.report import results
@@ -91,9 +91,13 @@ def run_study(
     loaded = load_study(study) if isinstance(study, str | Path) else study
     chosen = design.parse_choices(loaded, only)
     store = loaded.store(out)
-    shown = progress or make(quiet=True)
+    shown = progress or for_notebook()
     with environment.configured():
-        if lost := sweep.run(loaded, store, only=chosen, workers=workers, progress=shown, scheduler=scheduler):
+        try:
+            lost = sweep.run(loaded, store, only=chosen, workers=workers, progress=shown, scheduler=scheduler)
+        finally:
+            shown.finish()
+        if lost:
             raise Unfinished("\n".join(lost))
         ledger.save(store, ledger.load_or_compute(loaded, store))
     return results.open_study_cube(loaded, store)
@@ -159,7 +163,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _draw(options: argparse.Namespace, report: Report) -> None:
-    """Draw the figures, and say which were not drawn."""
+    """Draw the figures and write the page, and say where they are and which figures were not drawn."""
     from biasprop.report import command_output
 
     failed: ExceptionGroup | None = None
@@ -167,10 +171,14 @@ def _draw(options: argparse.Namespace, report: Report) -> None:
         report.draw()
     except ExceptionGroup as errors:
         failed = errors
-    if failed or not (options.quiet or options.json):
+    shown = not (options.quiet or options.json)
+    if failed or shown:
         print(*command_output.figure_lines(report.store / "figures"), sep="\n", file=sys.stderr)
     if failed:
         raise failed
+    page = report.write_page()
+    if shown:
+        terminal.say([f"report page: {page}"])
 
 
 def _repair(store: Path, cells: Sequence[Cell]) -> None:
@@ -231,11 +239,13 @@ def _compute(options: argparse.Namespace, study: Study, store: Path, **how: Any)
 
 
 def _report(options: argparse.Namespace, study: Study, store: Path, cells: Sequence[Cell], lost: Sequence[str]) -> int:
-    """Print the report, or the line of a shard, then the arms without a result, and draw the figures last; 3 if there
-    are arms without a result.
+    """Print the report, or the line of a shard, then the arms without a result; figures and the page come last.
+
+    Returns:
+        3 if there are arms without a result, else 0.
 
     Raises:
-        ExceptionGroup: some figures could not be drawn; everything else is printed.
+        ExceptionGroup: some figures could not be drawn; everything else is printed, and no page is written.
     """
     from biasprop.report import command_output, exports
     from biasprop.status import Status

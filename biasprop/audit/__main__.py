@@ -7,10 +7,16 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from biasprop import command, terminal
 from biasprop.audit import arguments
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from biasprop.html.blocks import Page
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,11 +43,13 @@ def _run(options: argparse.Namespace) -> int:
     from biasprop.audit.audited import audit_table
 
     found = audit_table(options)
-    if options.figure:
+    if options.figure or options.html:
+        from biasprop.report.audit_page import audit_page
         from biasprop.report.figures import audited
-        from biasprop.report.plotting import save_as
 
-        save_as(audited.draw(found.audit), options.figure)
+        drawn = audited.draw(found.audit)
+        given = options.table.name, found.audit, found.case_mix, found.notes, found.stated
+        _save(options, drawn, lambda: audit_page(*given, drawn))
     if options.json:
         print(json.dumps({"table": str(options.table)} | found.to_json(), allow_nan=False))
         return 0
@@ -55,11 +63,12 @@ def _aggregate(options: argparse.Namespace) -> int:
     from biasprop.audit.aggregate import read_aggregate
 
     found = read_aggregate(options.table)
-    if options.figure:
+    if options.figure or options.html:
+        from biasprop.report.audit_page import aggregate_page
         from biasprop.report.figures import audited
-        from biasprop.report.plotting import save_as
 
-        save_as(audited.draw_aggregate(found), options.figure)
+        drawn = audited.draw_aggregate(found)
+        _save(options, drawn, lambda: aggregate_page(options.table.name, found, drawn))
     if options.json:
         from biasprop.statistics.summary import plain
 
@@ -70,6 +79,18 @@ def _aggregate(options: argparse.Namespace) -> int:
 
     print(audit_tables.aggregate_text(found), end="")
     return 0
+
+
+def _save(options: argparse.Namespace, figure: Figure, page: Callable[[], Page]) -> None:
+    """Write the figure and the page, each if a file is given."""
+    from biasprop.report.plotting import save_as
+    from biasprop.store import whole_files
+
+    if options.figure:
+        save_as(figure, options.figure)
+    if options.html:
+        with whole_files.output(options.html) as whole:
+            whole.write_text(str(page()), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -70,6 +70,7 @@ def arguments() -> argparse.ArgumentParser:
     add("--confidence", type=float, default=0.95, metavar="C", help="level of the intervals (default 0.95)")
     add("--json", action="store_true", help="print one JSON object on stdout instead of tables")
     add("--figure", type=user_path, metavar="FILE", help="draw the measures by group (.png, .svg or .pdf)")
+    add("--html", type=user_path, metavar="FILE", help="write verdicts, tables and figure as one HTML page")
     return parser
 
 
@@ -111,11 +112,15 @@ def problems(options: argparse.Namespace) -> list[str]:
         text = getattr(options, name)
         if text is not None and "=" not in text:
             found.append(f"--{name.replace('_', '-')} {text}: has to be COLUMN=VALUE, such as split=test")
+    inputs = [file for file in (options.table, options.metadata) if file is not None]
     if options.figure:
         from biasprop.report.plotting import unwritable
 
-        inputs = [file for file in (options.table, options.metadata) if file is not None]
         found += [f"--figure {problem}" for problem in unwritable(options.figure, inputs)]
+    if options.html:
+        from biasprop.html import templates
+
+        found += [f"--html {problem}" for problem in templates.unwritable(options.html, inputs)]
     return found
 
 

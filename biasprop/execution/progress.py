@@ -1,4 +1,5 @@
-"""Progress of a run: live bars on a terminal, plain lines elsewhere, all on stderr."""
+"""Progress of a run: live bars on a terminal, plain lines elsewhere, both on stderr; one output that changes in a
+notebook."""
 
 from __future__ import annotations
 
@@ -16,6 +17,12 @@ DONE = "done"
 
 HEARTBEAT_S = 30.0
 """Seconds after which plain output gets a line even if no cell has finished."""
+
+NOTEBOOK_INTERVAL_S = 0.5
+"""Least seconds between two states of a notebook's output."""
+
+MAX_NOTEBOOK_LINES = 12
+"""Most messages, and running cells, that a notebook shows."""
 
 
 class Progress(Protocol):
@@ -58,6 +65,18 @@ def make(quiet: bool = False, verbose: bool = False, stream: TextIO | None = Non
     if quiet or verbose or not target.isatty():
         return Lines(target, quiet=quiet, verbose=verbose)
     return Bars(target)
+
+
+def for_notebook() -> Progress:
+    """The progress display of a call from Python: shown in a notebook, nothing but arms without a result elsewhere."""
+    return Notebook() if in_notebook() else make(quiet=True)
+
+
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook; imports nothing."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return hasattr(shell, "kernel")
 
 
 class _Clock:
@@ -188,6 +207,66 @@ class Bars:
     def finish(self) -> None:
         """See :class:`Progress`."""
         self.bars.stop()
+
+
+class Notebook:
+    """One output of a notebook's cell, which is replaced as the run goes on; no cursor is moved."""
+
+    def __init__(self) -> None:
+        self.clock = _Clock(0, 0)
+        self.lines: list[str] = []
+        """Said so far, the last :data:`MAX_NOTEBOOK_LINES`."""
+        self.display: Any = None
+        self.shown_at = 0.0
+
+    def start(self, total_cells: int, done_cells: int) -> None:
+        """See :class:`Progress`."""
+        self.clock = _Clock(total_cells, done_cells)
+        self._show(now=True)
+
+    def cell(self, name: str, stage: str, step: int, steps: int) -> None:
+        """See :class:`Progress`."""
+        self.clock.update(name, stage, step, steps)
+        self._show()
+
+    def arm(self, name: str, status: int, seconds: float) -> None:
+        """See :class:`Progress`."""
+        if status in (Status.DIVERGED, Status.FAILED):
+            self.say(f"{Status(status).words}: {name}")
+
+    def say(self, line: str) -> None:
+        """See :class:`Progress`."""
+        self.lines = [*self.lines, line][-MAX_NOTEBOOK_LINES:]
+        self._show(now=True)
+
+    def split(self, seconds: Mapping[str, float]) -> None:
+        """See :class:`Progress`."""
+        self.say(shares(seconds))
+
+    def finish(self) -> None:
+        """See :class:`Progress`."""
+        self.clock.running.clear()
+        self._show(now=True)
+
+    def _show(self, now: bool = False) -> None:
+        """Replace the output, at most every :data:`NOTEBOOK_INTERVAL_S` seconds unless it has to be now."""
+        if self.display is not None and not now and time.monotonic() - self.shown_at < NOTEBOOK_INTERVAL_S:
+            return
+        self.shown_at = time.monotonic()
+        from biasprop.html.blocks import Paragraphs, ProgressBar
+        from biasprop.html.templates import fragment
+
+        left = f"about {self.clock.left()} left" if self.clock.running and self.clock.left() else ""
+        running = [f"{name}: {_stage(*position)}" for name, position in self.clock.running.items()]
+        said = [*self.lines, *running[:MAX_NOTEBOOK_LINES]]
+        bar = ProgressBar("cells", self.clock.done, max(self.clock.total, 1), left)
+        counted = f"cells {self.clock.done}/{self.clock.total}" + (f" ({left})" if left else "")
+        text = "\n".join(map(terminal.printable, [counted, *said]))
+        output = {"text/plain": text, "text/html": fragment([bar, Paragraphs(said)])}
+        if self.display is None:
+            self.display = sys.modules["IPython"].display.display(output, raw=True, display_id=True)
+        else:
+            self.display.update(output, raw=True)
 
 
 def shares(seconds: Mapping[str, float]) -> str:

@@ -62,23 +62,30 @@ class Answer:
 
         Args:
             width: columns per line.
-            most: lines. If there are more, those of ``short`` are taken, without as many of ``optional`` as it needs; a
-                sentence that would need more even so is left out (the first is cut). None for all.
+            most: lines, see :meth:`within`; None for all.
         """
-        whole = self._wrapped(self.sentences, width)
-        if most is None or len(whole) <= most:
-            return whole
+        return self._wrapped(self.sentences if most is None else self.within(width, most), width)
+
+    def within(self, width: int, most: int) -> list[str]:
+        """Return the sentences that fit into so many lines.
+
+        Args:
+            width: columns per line.
+            most: lines. If there are more, those of ``short`` are taken, without as many of ``optional`` as it needs; a
+                sentence that would need more even so is left out (the first is cut).
+        """
+        if len(self._wrapped(self.sentences, width)) <= most:
+            return list(self.sentences)
         kept = list(self.short or self.sentences)
         for sentence in self.optional:
             if len(self._wrapped(kept, width)) > most and sentence in kept:
                 kept.remove(sentence)
         said: list[str] = []
         for sentence in kept:
-            lines = _filled([sentence], width)
-            if len(said) + len(lines) <= most:
-                said += lines
+            if len(self._wrapped([*said, sentence], width)) <= most:
+                said.append(sentence)
             elif not said:
-                said += _filled([textwrap.shorten(sentence, width * most - width, placeholder=" ...")], width)
+                said.append(textwrap.shorten(sentence, width * most - width, placeholder=" ..."))
         return said
 
     @staticmethod

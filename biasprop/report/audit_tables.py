@@ -47,24 +47,38 @@ MAX_REASONS = 12
 
 
 def text(audit: Audit, case_mix: Mapping[str, pd.DataFrame], notes: Sequence[str], stated: bool) -> str:
-    """Return an audit as text.
+    """Return an audit as text; for the arguments see :func:`tables`.
+
+    Args:
+        audit, case_mix, stated: as there.
+        notes: lines on how the table was read.
+    """
+    lines = [*notes, *threshold_lines(audit), ""]
+    body = text_of(tables(audit, case_mix, stated), table_width())
+    return "\n".join(map(printable, lines)) + "\n" + body + "".join(f"{line}\n" for line in undefined_lines(audit))
+
+
+def tables(audit: Audit, case_mix: Mapping[str, pd.DataFrame], stated: bool) -> list[Table]:
+    """Return measures by group, gaps, the worst and the smallest groups, and the case-mix.
 
     Args:
         audit: result of ``biasprop.audit_scores``.
         case_mix: attribute -> its groups, from ``statistics.case_mix``.
-        notes: lines on how the table was read.
         stated: whether the contrasts were stated in advance.
     """
-    tables = [_measures(audit, title, names) for title, names in BLOCKS]
-    tables += [_contrasts(audit, title, names, stated) for title, names in BLOCKS]
-    tables += [_worst(audit), _smallest(audit), _case_mix(case_mix)]
-    lines = [*notes, *_threshold(audit), ""]
-    body = text_of([table for table in tables if table is not None], table_width())
-    return "\n".join(map(printable, lines)) + "\n" + body + "".join(f"{line}\n" for line in _below(audit))
+    found = [_measures(audit, title, names) for title, names in BLOCKS]
+    found += [_contrasts(audit, title, names, stated) for title, names in BLOCKS]
+    found += [_worst(audit), _smallest(audit), _case_mix(case_mix)]
+    return [table for table in found if table is not None]
 
 
 def aggregate_text(results: pd.DataFrame) -> str:
-    """Return a table of results of others as text: mean and sd as they were given, no interval.
+    """Return a table of results of others as text, see :func:`aggregate_table`."""
+    return text_of([aggregate_table(results)], table_width())
+
+
+def aggregate_table(results: pd.DataFrame) -> Table:
+    """Return a table of results of others: mean and sd as they were given, no interval.
 
     Args:
         results: from ``audit.aggregate.read_aggregate``.
@@ -78,14 +92,15 @@ def aggregate_text(results: pd.DataFrame) -> str:
     cells = {(row["group"], row["metric"]): _mean_and_sd(row) for row in rows}
     for group in dict.fromkeys(results["group"]):
         table.add_row(printable(group), *(cells.get((group, metric), DASH) for metric in metrics))
-    return text_of([table], table_width())
+    return table
 
 
 def _mean_and_sd(row: Any) -> str:
     return number(row["mean"]) + (f" ({number(row['sd'])})" if math.isfinite(row["sd"]) else "")
 
 
-def _threshold(audit: Audit) -> list[str]:
+def threshold_lines(audit: Audit) -> list[str]:
+    """Return lines that say where the threshold and that of net benefit are from."""
     if math.isnan(audit.threshold):
         return []
     said = [f"threshold: {audit.threshold:.6g} ({audit.threshold_origin})"]
@@ -234,8 +249,8 @@ def _case_mix(case_mix: Mapping[str, pd.DataFrame]) -> Table:
     return table
 
 
-def _below(audit: Audit) -> list[str]:
-    """Why values are undefined, measures were left out, or rows are in no group."""
+def undefined_lines(audit: Audit) -> list[str]:
+    """Return lines that say why values are undefined, measures were left out, or rows are in no group."""
     why: dict[tuple[str, str], list[str]] = {}
     for row in _records(audit.estimates):
         if row["reason"]:

@@ -11,6 +11,7 @@ black and white.
 from __future__ import annotations
 
 import functools
+import io
 import logging
 import os
 import sys
@@ -257,6 +258,16 @@ def save_as(figure: Figure, file: Path) -> Path:
         lay_out(figure)
         figure.savefig(whole, format=suffix, metadata=UNDATED[suffix])
     return file
+
+
+@style()
+def svg(figure: Figure) -> bytes:
+    """Return a figure as SVG; the same figure gives the same bytes."""
+    content = io.BytesIO()
+    with _boxes_allowed():
+        lay_out(figure)
+        figure.savefig(content, format="svg", metadata=UNDATED["svg"])
+    return content.getvalue()
 
 
 def colours(names: Sequence[str], table: Sequence[str] = SUBGROUP_COLOURS) -> dict[str, str]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from biasprop import terminal
 from biasprop.observers import ledger
+from biasprop.paths import user_path
 from biasprop.report import difficulty
 from biasprop.report.tables import table_width
 from biasprop.store import json_cache
@@ -30,10 +31,16 @@ BRIEF_WIDTH = 140
 """Most columns of the answer and of the table below it."""
 
 
-class Report:
-    """What a store says: text first, then figures, so that no figure that fails costs a number.
+PAGE = "report.html"
+"""File of the report page in a store."""
+SEAL = b"<!-- checksum "
+"""Begins the last line of that file."""
 
-    Both are cached in the store while scores, ledger, study and code are the same.
+
+class Report:
+    """What a store says: text first, then figures, so that no figure that fails costs a number, and a page of both.
+
+    All are cached in the store while scores, ledger, study and code are the same.
     """
 
     def __init__(self, study: Study, store: Path, entries: Sequence[Entry]):
@@ -78,13 +85,51 @@ class Report:
             figures.draw_all(self.cube, self.summary.estimates, folder, self.study)
             figures.record_report(folder, self.key)
 
+    @property
+    def left_out(self) -> dict[str, list[Any]]:
+        """Stored levels and replicates of which nothing is shown."""
+        return left_out(self.cube)
+
+    def write_page(self) -> Path:
+        """Write the report page into the store, unless it is there and up to date; the figures have been drawn.
+
+        Returns:
+            The file.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        from biasprop.html.templates import source_files
+
+        file = self.store / PAGE
+        key = _digest([self.key.encode(), *(source.read_bytes() for source in source_files())])
+        if not _is_current(file, key):
+            body = self.page(self.store / "figures").encode()
+            json_cache.write_bytes(file, body + _seal(body, key))
+        return file
+
+    def page(self, folder: Path) -> str:
+        """Return the report page.
+
+        Args:
+            folder: of the figures.
+        """
+        from biasprop.report.study_page import study_page
+
+        return str(study_page(self, folder))
+
     def _text(self) -> dict[str, Any]:
         from biasprop.report import answer, tables
 
         found = tables.tables(self.summary, difficulty.tables(self.study, self.entries, self.summary))
+<<<<<<< HEAD
         beyond = left_out(self.cube)
         said = answer.answer(self.summary, self.study)
         dropped = answer.left_out(beyond) + answer.limits(self.cube, min(self.width, BRIEF_WIDTH))
+=======
+        beyond = self.left_out
+        said, dropped = answer.answer(self.summary, self.study), answer.left_out(beyond)
+>>>>>>> page
         parts = [*answer.label_budgets(self.study), tables.text(found, self.width), *said.lines(most=None), *dropped]
         most = answer.BRIEF_LINES - len(dropped)
         brief = answer.brief(self.summary, self.study, min(self.width, BRIEF_WIDTH), most) + "\n".join(dropped)
@@ -113,6 +158,20 @@ def summarise(study: Study, cube: xr.Dataset, entries: Sequence[Entry]) -> Summa
     cube = cube.assign_attrs(ledger=as_attribute(ledger.as_json(entries))) if entries else cube
     measures = measure(cube, **study.evaluation.decisions())
     return summary_of(measures, study.estimands, ledger.places(study, entries))
+
+
+def stored_summary(store: str | Path) -> tuple[Summary, xr.Dataset]:
+    """Return all numbers of a store, of the study as it was last run, and its loaded cube.
+
+    Raises:
+        InputError: there is no such store, it is damaged, or its study is no longer valid.
+    """
+    from biasprop.store.view import open_cube
+
+    path = user_path(store).resolve()
+    cube = open_cube(path).load()
+    study = study_of(cube, path)
+    return summarise(study, cube, ledger.load_or_compute(study, path)), cube
 
 
 def study_of(cube: xr.Dataset, store: Path) -> Study:
@@ -184,7 +243,23 @@ def _key(study: Study, store: Path, ledger_json: Any) -> str:
     files = [root / "observers" / "ledger.py"]
     for package in ("metrics", "statistics", "estimands", "store", "study", "report"):
         files += sorted((root / package).rglob("*.py"))
-    code = hashlib.blake2b(b"".join(file.read_bytes() for file in files), digest_size=16).hexdigest()
+    code = _digest(file.read_bytes() for file in files)
     scores = Store.open(store, writable=False).scores_digest()
     parts = [scores, code, study.model_dump(mode="json"), ledger_json]
-    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
+    return _digest([json.dumps(parts).encode()])
+
+
+def _is_current(page: Path, key: str) -> bool:
+    """Whether a page is as it was written with this key."""
+    content = page.read_bytes() if page.is_file() else b""
+    body, mark, _ = content.rpartition(SEAL)
+    return bool(mark) and content == body + _seal(body, key)
+
+
+def _seal(body: bytes, key: str) -> bytes:
+    """The last line of a page: a comment with the checksum of the page and of what it was made from."""
+    return SEAL + f"{_digest([key.encode(), body])} -->\n".encode()
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    return hashlib.blake2b(b"".join(parts), digest_size=16).hexdigest()

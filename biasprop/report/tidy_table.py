@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from biasprop.paths import user_path
 from biasprop.statistics.summary import AgainstMean, Estimate, LevelRow, OnScales, Parts, Summary
 from biasprop.store import whole_files
 
@@ -34,14 +33,11 @@ def dataframe(store: str | Path) -> pd.DataFrame:
     Raises:
         InputError: there is no such store, it is damaged, or its study is no longer valid.
     """
-    from biasprop.observers import ledger
     from biasprop.report import results
-    from biasprop.store.view import LEFT_OUT, open_cube
+    from biasprop.store.view import LEFT_OUT
 
-    path = user_path(store).resolve()
-    cube = open_cube(path).load()
-    study = results.study_of(cube, path)
-    found = tabulated(results.summarise(study, cube, ledger.load_or_compute(study, path)))
+    summary, cube = results.stored_summary(store)
+    found = tabulated(summary)
     found.attrs |= {LEFT_OUT: results.left_out(cube)}
     return found
 

@@ -67,6 +67,13 @@ class Audit:
         """Values for all people together, with the counts."""
         return self._wide(self.estimates.query("attribute == @OVERALL")).iloc[0].rename(None)
 
+    def _repr_html_(self) -> str:
+        """Values by group and the contrasts that have a verdict, for a notebook."""
+        from biasprop.html.templates import fragment
+        from biasprop.statistics.audit_html import audit_blocks
+
+        return fragment(audit_blocks(self))
+
     def to_dataframe(self) -> pd.DataFrame:
         """Return estimates and contrasts as one table; the column ``table`` tells them apart."""
         tables = {"estimate": self.estimates, "contrast": self.contrasts}

@@ -55,6 +55,26 @@ class Estimate:
         """Whether it is the primary estimate."""
         return self.role == "primary"
 
+    def _repr_html_(self) -> str:
+        """Name, value, intervals and verdict, for a notebook."""
+        from biasprop.html.blocks import Facts
+        from biasprop.html.templates import fragment
+
+        facts = {
+            "estimand": f"{self.name} ({self.role}, {self.kind})",
+            "of": place(self.subgroups, self.arm) or "the whole study",
+            "value": f"{self.value:.4g} ({self.scale})",
+            "95 % interval": f"[{self.low:.4g}, {self.high:.4g}]",
+            "interval that decides": f"[{self.zone_low:.4g}, {self.zone_high:.4g}]",
+            "margin": f"{self.margin:g}",
+            "verdict": self.verdict,
+            "replicates": str(self.replicates),
+            "note": self.reason,
+        }
+        numbers = {"value": self.value, "95 % interval": self.low, "interval that decides": self.zone_low}
+        left_out = {name for name, number in (numbers | {"margin": self.margin}).items() if math.isnan(number)}
+        return fragment([Facts({name: text for name, text in facts.items() if text and name not in left_out})])
+
 
 class Mean(NamedTuple):
     """Mean over replicates with its 95 % t interval, and from how many replicates."""

@@ -145,8 +145,8 @@ def plan(
         difficulty=_difficulty(study, cells),
         people=_people(study),
         others=_other_stores(study, store),
-        resolves=_resolves(study, estimates) if resolution else "",
-        sent=_sent(cells) if resolution else (),
+        resolves=resolution_words(study, estimates) if resolution else "",
+        sent=bytes_sent_words(cells) if resolution else (),
         settings=tuple(settings_table(study.settings()[: study.replicates])),
     )
 
@@ -191,6 +191,7 @@ def _other_stores(study: Study, store: Path) -> tuple[str, ...]:
     )
 
 
+<<<<<<< HEAD
 def _difficulty(study: Study, cells: Sequence[Cell]) -> tuple[str, ...]:
     if has_people(study.generator):
         return ()  # what their images show is not known
@@ -219,6 +220,9 @@ def _people(study: Study) -> tuple[str, ...]:
 
 
 def _sent(cells: Sequence[Cell]) -> tuple[str, ...]:
+=======
+def bytes_sent_words(cells: Sequence[Cell]) -> tuple[str, ...]:
+>>>>>>> page
     """What is sent in the pretraining of one replicate of each cell that sends anything."""
     from biasprop.study.communication import bytes_sent
 
@@ -226,7 +230,13 @@ def _sent(cells: Sequence[Cell]) -> tuple[str, ...]:
     return tuple(f"{amount / 1e6:,.1f} MB in {label}, a replicate" for label, amount in sent.items() if amount)
 
 
-def _resolves(study: Study, estimates: Sequence[Mapping[str, Any]]) -> str:
+def resolution_words(study: Study, estimates: Sequence[Mapping[str, Any]]) -> str:
+    """The smallest primary contrast that the design can resolve, in words.
+
+    Args:
+        study: whose primary estimand.
+        estimates: of the study, as JSON has them; they give the sd between replicates. An assumed one without them.
+    """
     from biasprop.statistics.tests import resolvable
 
     primary = next((estimand for estimand in study.estimands if estimand.primary), None)

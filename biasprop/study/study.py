@@ -70,6 +70,13 @@ class Study(Conditions):
 
     _origin: Origin = PrivateAttr(default_factory=Origin)
 
+    def _repr_html_(self) -> str:
+        """Title, question, design and estimands, for a notebook."""
+        from biasprop.html.templates import fragment
+        from biasprop.study.html_blocks import study_blocks
+
+        return fragment(study_blocks(self))
+
     @property
     def origin(self) -> Origin:
         """What the study was made from."""

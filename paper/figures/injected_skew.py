@@ -12,13 +12,8 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
-CAPTION = (
-    "An injected skew. (a) Change of the gap that an arm with injected noise returns (mean, 95 % interval; pale: "
-    "replicates) against its expectation without the pipeline: exact given the scores without noise, or in closed form "
-    "where encoder and head are linear. The line is equality; all levels of a replicate share one draw of the noise. "
-    "(b) Probability that the 95 % interval of an excess gap leaves out 0, by the number of replicates, if its true "
-    "value and spread are those estimated; grey: 80 %."
-)
+
+CAPTION = injected_skew.CAPTION
 
 COHORTS = 48
 """Simulated cohorts per expectation."""

@@ -126,5 +126,6 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"biasprop"}
-    assert {"biasprop/py.typed", "biasprop/study/study.schema.json"} <= names
+    data = ("py.typed", "study/study.schema.json", "html/templates/page.html.jinja", "html/templates/style.css")
+    assert {f"biasprop/{name}" for name in data} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)

@@ -11,7 +11,7 @@ from tests.source_tree import ROOT, Import, imports, modules
 FLOORS = (
     ("interfaces",),
     ("component", "keys", "paths", "status", "terminal", "biasprop"),
-    ("command", "optimisers", "normalisations"),
+    ("command", "html", "optimisers", "normalisations"),
     ("hardware", "metrics", "nn", "population", "store", "tables"),
     ("datasets",),
     ("generators", "encoders", "objectives", "protocols", "mitigations", "tasks", "loops", "statistics"),
@@ -22,7 +22,7 @@ FLOORS = (
     ("observers",),
     ("execution", "report", "truth"),
     ("bench", "coverage", "arguments"),
-    ("run", "show", "draw", "audit"),
+    ("run", "show", "draw", "page", "audit"),
 )
 """From the ground up: a unit uses those below its floor, and on its own floor none but itself. A unit is a room, or a
 file at the top of the package; ``biasprop`` itself loads its public names when they are asked for."""
@@ -62,6 +62,7 @@ LIBRARIES_WITHOUT = {
     "metrics": {"jax", "flax", "optax", "zarr", "matplotlib", "dask", "distributed", "xarray"},
     "store": {"jax", "flax", "optax", "matplotlib", "dask", "distributed"},
     "tables": {"jax", "flax", "optax", "zarr", "matplotlib", "dask", "distributed", "xarray", "scipy"},
+    "html": {"jax", "flax", "optax", "zarr", "matplotlib", "dask", "distributed", "xarray", "scipy", "numpy", "pandas"},
     "audit": {"jax", "flax", "optax", "zarr", "dask", "distributed"},
 }
 

@@ -161,6 +161,10 @@ def test_a_run_reports_one_json_object_and_a_second_run_computes_nothing(
     assert len(sweeps) == 1
     assert second.out == first.out
     assert "0 of 8 cells to do" in second.err
+    page = Path(told["store"]) / "report.html"
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>") and "report page" not in second.err
+    assert run.main(words[:-1]) == 0
+    assert f"report page: {page}" in capsys.readouterr().err.splitlines()
 
 
 def test_a_figure_that_fails_costs_no_number(

@@ -3,9 +3,11 @@
 A figure is a function ``draw(cube, estimates, study) -> matplotlib.figure.Figure``, decorated with
 ``plotting.style()``, that raises ``plotting.NotApplicable`` with a reason if the study lacks what it shows. ``cube`` is
 as ``biasprop.open_cube`` gives it, with measures added where :func:`draw_all` calls it; ``estimates`` are
-those of the study. The same arguments give the same bytes.
+those of the study. The same arguments give the same bytes. Beside it the file has a ``CAPTION`` that can be read
+without the text. A figure with one panel also has ``draw_on(axes, cube, estimates, study) -> axes``; one with several
+panels only returns its figure. ``curves.draw_on``, which is ``biasprop.plot``, draws any measure on axes.
 
-To add one, write a file with such a function here and one line in :data:`FIGURES`; for the manuscript also a caption in
+To add one, write a file with both here and one line in :data:`FIGURES`; for the manuscript also a file in
 ``paper/figures``. ``curves`` and ``coverage`` have other arguments and are not in the table.
 """
 
@@ -118,6 +120,11 @@ def draw_all(
     if errors:
         raise ExceptionGroup(f"{len(errors)} of {len(table)} figures could not be drawn", errors)
     return drawn
+
+
+def caption(name: str) -> str:
+    """Return the caption of a figure of :data:`FIGURES`."""
+    return sys.modules[FIGURES[name].__module__].CAPTION
 
 
 def intact(folder: Path, source: str) -> bool:

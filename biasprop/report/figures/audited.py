@@ -1,6 +1,6 @@
 """Measures by group of an audit, one panel per measure; and results that others have computed.
 
-Not figures of a study and not in the table of figures: ``python -m biasprop.audit --figure`` draws them.
+Not figures of a study and not in the table of figures: ``python -m biasprop.audit --figure`` and ``--html`` draw them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from biasprop.statistics.audit_result import Audit
+
+CAPTION = (
+    "Every measure by group, with its interval. Hollow: without an interval; no point: undefined. Dashed: a calibrated "
+    "model, or the net benefit of treating no one."
+)
+AGGREGATE_CAPTION = "Means as they were given. Bars: one standard deviation on each side, which is no interval."
 
 COLUMNS = 3
 """Panels beside each other."""

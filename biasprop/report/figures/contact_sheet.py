@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from biasprop.statistics.summary import Estimate
     from biasprop.study.study import Study
 
+CAPTION = (
+    "Simulated test subjects. Adjacent images are twins: one subject rendered once in every subgroup with all "
+    "other latents held. Dashed: outline of the lesion, which models do not see."
+)
+
 COLUMNS = 12
 """Images per line."""
 COHORT = 512

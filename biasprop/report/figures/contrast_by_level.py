@@ -26,11 +26,18 @@ from biasprop.report.plotting import (
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from biasprop.statistics.estimand import Estimand, Level
     from biasprop.statistics.summary import Estimate
     from biasprop.study.study import Study
+
+CAPTION = (
+    "The contrast against a factor with numbers, such as the distance of two skin tones, one curve for each label "
+    "budget and protocol. Hollow: levels that differ in more than the number. Pale points: replicates. Bars: 95 % t "
+    "intervals over replicates. Grey band: margin."
+)
 
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
 
@@ -50,6 +57,15 @@ def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figur
     Raises:
         NotApplicable: no factor but the label budget has numbers, no estimand on z fits, or no arm is finished.
     """
+    figure = page(SINGLE, 3.0)
+    draw_on(figure.subplots(), cube, estimates, study)
+    legend(figure, 1)
+    return figure
+
+
+@style()
+def draw_on(axes: Axes, cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Axes:
+    """Draw the same on axes of any figure, without a legend; returns the axes."""
     from biasprop.statistics.paired import paired
 
     cube = measured(cube, study)
@@ -64,8 +80,6 @@ def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figur
         rows.setdefault(row_place(row) or plain(estimand.kind), {})[one.arm[factor]] = one.values
     if len(rows) > MAX_ROWS:
         raise NotApplicable(f"{len(rows)} curves: at most {MAX_ROWS} fit")
-    figure = page(SINGLE, 3.0)
-    axes = figure.subplots()
     if estimand.margin_used:
         margin_band(axes, estimand.margin_used)
     hues, shapes = colours(list(rows), CURVE_COLOURS), markers(list(rows))
@@ -103,8 +117,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figur
     unit = usual.replace("#", "").strip()
     axes.set_xlabel(plain(factor) + (f" ({unit})" if unit else ""))
     axes.set_ylabel(f"{plain(estimand.kind)} on z")
-    legend(figure, 1)
-    return figure
+    return axes
 
 
 def numbered(levels: Sequence[Level]) -> dict[Level, tuple[float, str]]:

@@ -29,6 +29,7 @@ from biasprop.study.problems import suggestion
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from biasprop.metrics.metric import Link
@@ -68,51 +69,105 @@ def draw(
         InputError: there is no such measure, factor, level or subgroup.
         NotApplicable: too many panels or curves are left, or no arm is finished.
     """
-    at = dict(at or {})
-    values = _values(measures, measure, x, by, at, subgroups)
-    rest = [str(dim) for dim in values.dims if dim not in (x, by, "replicate", "subgroup")]
-    rows = [dict(zip(rest, chosen, strict=True)) for chosen in itertools.product(*(values[dim].values for dim in rest))]
-    columns = [str(name) for name in values["subgroup"].values] if "subgroup" in values.dims else [None]
-    curves = values[by].values.tolist() if by else [None]
+    drawn = _Curves(measures, measure, x, by, at, subgroups)
+    rows, columns = drawn.rows, drawn.columns
     if len(rows) > MAX_ROWS or len(columns) > 4:
-        raise NotApplicable(
-            f"{len(rows)} x {len(columns)} panels, too many: fix {' or '.join(rest) or 'the subgroups'}"
-        )
-    if len(curves) > len(CURVE_COLOURS):
-        raise NotApplicable(f"{len(curves)} curves: at most {len(CURVE_COLOURS)} can be told apart")
-    if values.isnull().all():
-        raise NotApplicable("no replicate of any of these arms is finished")
-    positions, ticks = _axis(values[x].values.tolist())
+        raise NotApplicable(f"{len(rows)} x {len(columns)} panels, too many: fix {drawn.to_fix}")
     width = DOUBLE if len(columns) > 1 else SINGLE
     figure = page(width, 0.65 + 1.5 * len(rows))
     grid = figure.subplots(len(rows), len(columns), squeeze=False, sharex=True, sharey=True)
-    names = [plain(level) if level is not None else plain(measure) for level in curves]
-    hues, shapes = colours(names, CURVE_COLOURS), markers(names)
-    step = np.ptp(positions) / max(len(positions) - 1, 1) if len(positions) > 1 else 1.0
     for (i, row), (j, column) in itertools.product(enumerate(rows), enumerate(columns)):
         axes = grid[i, j]
-        here = values.sel(row if column is None else {**row, "subgroup": column})
-        for k, (level, name) in enumerate(zip(curves, names, strict=True)):
-            drawn = (here if level is None else here.sel({by: level})).transpose("replicate", x).values
-            mean, low, high = summary(drawn)
-            if link := _link(measure):
-                drawn, mean, low, high = map(link.inverse, (drawn, mean, low, high))
-            offset = 0.06 * step * (k - (len(curves) - 1) / 2)
-            look = {"colour": hues[name], "marker": shapes[name], "label": name, "spread": 0.02 * step}
-            series(axes, positions + offset, drawn, (mean, low, high), **look)
-        if measure in GAPS or (measure in METRICS and METRICS[measure].signed):
-            axes.axhline(0.0, color=INK, linewidth=0.6, zorder=-1)
-        words = any(isinstance(level, str) for level in values[x].values.tolist())
-        axes.set_xticks(positions, ticks, **({"rotation": 30, "ha": "right"} if words else {}))
+        drawn.panel(axes, row, column)
         if i == 0 and column is not None:
             axes.set_title(plain(column))
         if j == 0:
             titles = [level if isinstance(level, str) else f"{name} {plain(level)}" for name, level in row.items()]
-            axes.set_ylabel("\n".join([*map(plain, titles), _called(measure, values)]))
+            axes.set_ylabel("\n".join([*map(plain, titles), _called(measure, drawn.values)]))
     figure.supxlabel(plain(x), fontsize=8)
-    if len(curves) > 1:
+    if len(drawn.curves) > 1:
         legend(figure, 4 if width == DOUBLE else 2)
     return figure
+
+
+@style()
+def draw_on(
+    axes: Axes,
+    measures: xr.Dataset,
+    measure: str,
+    x: str,
+    by: str | None = None,
+    *,
+    at: Mapping[str, Any] | None = None,
+    subgroups: Sequence[str] | None = None,
+) -> Axes:
+    """Draw a measure that needs one panel on axes of any figure; for the arguments see :func:`draw`.
+
+    Returns:
+        The same axes, with labels, and a legend if there are several curves.
+
+    Raises:
+        InputError: there is no such measure, factor, level or subgroup.
+        NotApplicable: more than one panel or too many curves are left, or no arm is finished.
+    """
+    drawn = _Curves(measures, measure, x, by, at, subgroups)
+    if len(drawn.rows) * len(drawn.columns) > 1:
+        raise NotApplicable(f"{len(drawn.rows)} x {len(drawn.columns)} panels, and axes are one: fix {drawn.to_fix}")
+    drawn.panel(axes, drawn.rows[0], drawn.columns[0])
+    axes.set_xlabel(plain(x))
+    axes.set_ylabel(_called(measure, drawn.values))
+    if len(drawn.curves) > 1:
+        axes.legend()
+    return axes
+
+
+class _Curves:
+    """What is drawn: the values, the panels they need, and how curves look."""
+
+    def __init__(
+        self,
+        measures: xr.Dataset,
+        measure: str,
+        x: str,
+        by: str | None,
+        at: Mapping[str, Any] | None,
+        subgroups: Sequence[str] | None,
+    ):
+        self.measure, self.x, self.by = measure, x, by
+        self.values = values = _values(measures, measure, x, by, dict(at or {}), subgroups)
+        rest = [str(dim) for dim in values.dims if dim not in (x, by, "replicate", "subgroup")]
+        levels = (values[dim].values for dim in rest)
+        self.rows = [dict(zip(rest, chosen, strict=True)) for chosen in itertools.product(*levels)]
+        several = "subgroup" in values.dims
+        self.columns = [str(name) for name in values["subgroup"].values] if several else [None]
+        self.curves = values[by].values.tolist() if by else [None]
+        varied = [dim for dim in rest if values.sizes[dim] > 1]
+        self.to_fix = " or ".join([*varied, *(["the subgroups"] if len(self.columns) > 1 else [])])
+        if len(self.curves) > len(CURVE_COLOURS):
+            raise NotApplicable(f"{len(self.curves)} curves: at most {len(CURVE_COLOURS)} can be told apart")
+        if values.isnull().all():
+            raise NotApplicable("no replicate of any of these arms is finished")
+
+    def panel(self, axes: Axes, row: dict[str, Any], column: str | None) -> None:
+        """Draw the curves of one panel."""
+        values, x, by = self.values, self.x, self.by
+        positions, ticks = _axis(values[x].values.tolist())
+        names = [plain(level) if level is not None else plain(self.measure) for level in self.curves]
+        hues, shapes = colours(names, CURVE_COLOURS), markers(names)
+        step = np.ptp(positions) / max(len(positions) - 1, 1) if len(positions) > 1 else 1.0
+        here = values.sel(row if column is None else {**row, "subgroup": column})
+        for k, (level, name) in enumerate(zip(self.curves, names, strict=True)):
+            drawn = (here if level is None else here.sel({by: level})).transpose("replicate", x).values
+            mean, low, high = summary(drawn)
+            if link := _link(self.measure):
+                drawn, mean, low, high = map(link.inverse, (drawn, mean, low, high))
+            offset = 0.06 * step * (k - (len(self.curves) - 1) / 2)
+            look = {"colour": hues[name], "marker": shapes[name], "label": name, "spread": 0.02 * step}
+            series(axes, positions + offset, drawn, (mean, low, high), **look)
+        if self.measure in GAPS or (self.measure in METRICS and METRICS[self.measure].signed):
+            axes.axhline(0.0, color=INK, linewidth=0.6, zorder=-1)
+        words = any(isinstance(level, str) for level in values[x].values.tolist())
+        axes.set_xticks(positions, ticks, **({"rotation": 30, "ha": "right"} if words else {}))
 
 
 def measures_of(measures: xr.Dataset) -> list[str]:

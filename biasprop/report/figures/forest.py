@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from biasprop.estimands import ESTIMANDS
-from biasprop.metrics import SCALES
-from biasprop.report.answer import ROLES
+from biasprop.report.interval_bars import by_unit, limits, ordered
 from biasprop.report.plotting import DOUBLE, GREY, INK, PALE, NotApplicable, page, plain, style
 from biasprop.report.tables import bounds
 from biasprop.statistics.verdict import MATERIAL, NEGLIGIBLE, UNCLEAR
@@ -21,6 +20,13 @@ if TYPE_CHECKING:
 
     from biasprop.statistics.summary import Estimate
     from biasprop.study.study import Study
+
+CAPTION = (
+    "Every estimand stated before the study ran. Thick: 95 % interval. Thin: the interval that decides, which is the "
+    "95 % interval of the primary estimate (bold, diamond) and holds for all secondary ones together (Bonferroni); "
+    "exploratory estimates have none. Colour and words: zone. Pale band: margin of the estimate. Triangles: the "
+    "interval continues outside the panel."
+)
 
 MAX_NAME = 80
 """Characters of a row's name in one line."""
@@ -47,10 +53,8 @@ def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figur
     Raises:
         NotApplicable: no estimate is defined.
     """
-    panels: dict[str, list[Any]] = {}
-    drawn = sorted(estimates, key=lambda estimate: ROLES.index(estimate.role))[:MAX_ROWS]
-    for estimate in drawn:
-        panels.setdefault(_unit(estimate), []).append(estimate)
+    drawn = ordered(estimates, MAX_ROWS)
+    panels = by_unit(drawn)
     if not any(np.isfinite(estimate.value) for estimate in estimates):
         raise NotApplicable("no estimate is defined (yet)")
     names = {unit: [_name(row, estimates) for row in rows] for unit, rows in panels.items()}
@@ -66,15 +70,8 @@ def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figur
     return figure
 
 
-def _unit(estimate: Estimate) -> str:
-    if unit := ESTIMANDS[estimate.kind].unit:
-        return f"{plain(estimate.kind)} ({unit})"
-    scale = SCALES[estimate.scale]
-    return f"difference in {scale.long_name}" + (f" ({scale.unit})" if scale.unit else "")
-
-
 def _panel(axes: Axes, rows: Sequence[Estimate], names: Sequence[str]) -> None:
-    left, right = _limits(rows)
+    left, right = limits(rows)
     beside = axes.get_yaxis_transform()
     *places, lines = _places(names)
     for y, row in zip(places, rows, strict=True):
@@ -119,18 +116,6 @@ def _places(names: Sequence[str]) -> list[float]:
     counts = np.array([name.count("\n") + 1 for name in names])
     ends = np.cumsum(counts)
     return [*(ends - (counts + 1) / 2).tolist(), float(ends[-1])]
-
-
-def _limits(rows: Sequence[Estimate]) -> tuple[float, float]:
-    """Limits that include 0, the margin and every plain interval; deciding ones are cut if they are much wider."""
-    margin = max((row.margin for row in rows if row.role != "exploratory"), default=0.0)
-    plain_ends = np.array([[row.value, row.low, row.high] for row in rows], float)
-    ends = np.append(plain_ends[np.isfinite(plain_ends)], [-margin, margin, 0.0])
-    room = 0.4 * np.ptp(ends) or 1.0
-    thin = np.array([[row.zone_low, row.zone_high] for row in rows], float)
-    ends = np.append(ends, np.clip(thin[np.isfinite(thin)], ends.min() - room, ends.max() + room))
-    pad = 0.04 * np.ptp(ends) or 1.0
-    return float(ends.min() - pad * (margin > 0)), float(ends.max() + pad)
 
 
 def _name(row: Estimate, estimates: Sequence[Estimate]) -> str:

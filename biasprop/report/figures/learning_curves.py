@@ -29,6 +29,12 @@ if TYPE_CHECKING:
     from biasprop.study.study import Study
 
 
+CAPTION = (
+    "Learning curves: AUC of each subgroup against the label budget, one curve per pretraining condition. Pale points: "
+    "replicates. Bars: 95 % t intervals over replicates, computed on z."
+)
+
+
 @style()
 def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figure:
     """Draw AUC against labels: one column per subgroup, one row per fine-tuning condition.

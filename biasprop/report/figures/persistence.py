@@ -31,6 +31,13 @@ if TYPE_CHECKING:
     from biasprop.study.study import Study
 
 
+CAPTION = (
+    "Persistence of the pretraining skew: swap contrast (half the difference of the subgroup gap between the two "
+    "oppositely skewed mixes, on z) against the label budget, per protocol, and below it the gap without pretraining. "
+    "Positive favours the subgroup that pretraining was skewed to. Pale points: replicates. Bars: 95 % t intervals "
+    "over replicates. Grey band: margin."
+)
+
 CROWDED = 0.35
 """Decades between two budgets below which their labels need two columns of a page."""
 

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from biasprop.statistics.summary import Estimate
     from biasprop.study.study import Study
 
+CAPTION = (
+    "Phase diagram: excess gap of every pretraining mix over the reference mix, on z, at every label budget "
+    "(columns), one panel per fine-tuning condition. Colour: zone of the field's interval, and the intervals of all "
+    "fields of the figure hold together at 95 % (Bonferroni): material is wholly beyond the margin, negligible wholly "
+    "inside it; present, size unclear leaves out 0."
+)
+
 ROW = 0.24
 """Height of one mix, inches."""
 

@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from biasprop.study.study import Study
 
 
+CAPTION = (
+    "AUC of each subgroup after balanced fine-tuning against the share in pretraining, per label budget (columns) and "
+    "protocol (rows). Pale points: replicates. Lines: mean over replicates with 95 % t intervals, computed on "
+    "z = sqrt(2) times the inverse normal CDF of AUC and shown as AUC. Dashed lines and "
+    "bands: the same without pretraining."
+)
+
+
 @style()
 def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figure:
     """Draw AUC against share: pale points are replicates, lines means with t intervals, bands without pretraining.

@@ -27,10 +27,19 @@ from biasprop.report.plotting import (
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from biasprop.statistics.summary import Estimate
     from biasprop.study.study import Study
+
+
+CAPTION = (
+    "Swap contrast on z against overall AUC (both subgroups under both oppositely skewed mixes, averaged on z), a"
+    " curve per fine-tuning condition; the label budget increases along it from the hollow point."
+    " A protocol retains less of the skew than another only if it lies lower at equal AUC. Bars: 95 % t intervals"
+    " over replicates. Grey band: margin."
+)
 
 
 @style()
@@ -48,6 +57,15 @@ def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figur
     Raises:
         NotApplicable: no swap contrast is stated, budgets do not vary, or there is only one fine-tuning condition.
     """
+    figure = page(SINGLE, 3.1)
+    draw_on(figure.subplots(), cube, estimates, study)
+    legend(figure, 3)
+    return figure
+
+
+@style()
+def draw_on(axes: Axes, cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Axes:
+    """Draw the same on axes of any figure, without a legend; returns the axes."""
     from biasprop.statistics.contrasts import gap, swap_contrast
 
     estimand = stated_swap(study)
@@ -63,8 +81,6 @@ def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figur
     overall = z.sel(both).mean(list(both), skipna=False)
     titles = [row_title(row) for row in facets.rows]
     hues, shapes = colours(titles, CURVE_COLOURS), markers(titles)
-    figure = page(SINGLE, 3.1)
-    axes = figure.subplots()
     margin_band(axes, estimand.margin_used, label=f"margin \N{PLUS-MINUS SIGN}{estimand.margin_used:g}")
     for title, row in zip(titles, facets.rows, strict=True):
         mean, low, high = summary(beta.sel(row).transpose("replicate", budget).values)
@@ -79,5 +95,4 @@ def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figur
     inner_ticks(axes, "x", "y")
     axes.set_xlabel("AUC, both subgroups under both skewed mixes")
     axes.set_ylabel("swap contrast on z")
-    legend(figure, 3)
-    return figure
+    return axes

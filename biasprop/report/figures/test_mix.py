@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from biasprop.statistics.summary import Estimate
     from biasprop.study.study import Study
 
+CAPTION = (
+    "What an audit that does not stratify would report: AUC, and sensitivity and specificity at one threshold, of all "
+    "test subjects together (black) against the share of one subgroup among them, beside those of each subgroup "
+    "(coloured), which do not depend on it. Bands: 95 % t intervals over replicates."
+)
+
 SHARES = np.linspace(0, 1, 21)
 """Shares of the subgroup on the x axis."""
 

@@ -32,6 +32,14 @@ if TYPE_CHECKING:
     from biasprop.statistics.summary import Estimate
     from biasprop.study.study import Study
 
+CAPTION = (
+    "What pretraining hands on against what it is worth. Worth: z after balanced pretraining minus z from scratch, "
+    "each with the protocol of higher validation AUC, in even replicates. Handed on: the own-representation effect of "
+    "each subgroup, and the excess gap, in odd replicates, so that the two have no noise in common. A point is a "
+    "regime and a label budget; crosses are standard errors. r: correlation over conditions of the "
+    "true values, from all pairs of different replicates, with a jackknife interval. Grey bands: margins."
+)
+
 MAX_COLUMNS = 3
 SMALLEST, LARGEST = 2.5, 5.5
 """Sizes of the markers of the smallest and the largest label budget."""

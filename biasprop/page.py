@@ -1,0 +1,89 @@
+"""`python -m biasprop.page STORE`: the report page of a store, one HTML file.
+
+A run writes it into its store; this writes it again, or elsewhere, without the study file. Only the page is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from biasprop import command, terminal
+from biasprop.paths import user_path
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command line; imports nothing heavy."""
+    parser = argparse.ArgumentParser(
+        prog="python -m biasprop.page", description="Write the report page of a store, one HTML file."
+    )
+    parser.add_argument("store", type=user_path, metavar="STORE", help="folder of the store, results/STUDY-DIGEST")
+    parser.add_argument("--out", type=user_path, metavar="FILE", help="page to write (default: STORE/report.html)")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        argv: arguments without the program's name; by default those of the process.
+
+    Returns:
+        0, or 2 if the store or the file cannot be used (problems are printed on stderr).
+    """
+    terminal.configure()
+    options = arguments().parse_args(argv)
+    from biasprop.hardware import environment
+
+    environment.configure()
+
+    def run() -> int:
+        print(terminal.printable(str(write_page(options.store, options.out))))
+        return 0
+
+    return command.explained(run)
+
+
+def write_page(store: Path, out: Path | None = None) -> Path:
+    """Write the report page of a store.
+
+    Args:
+        store: folder of the store, which may be partly filled.
+        out: HTML file to write, by default ``report.html`` in the store.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: there is no such store, its study is no longer valid, or the file cannot be written.
+        ExceptionGroup: some figures could not be drawn; no page is written.
+    """
+    from biasprop.component import InputError
+    from biasprop.html.templates import unwritable
+    from biasprop.observers import ledger
+    from biasprop.report import figures, results
+    from biasprop.store import whole_files
+    from biasprop.store.view import open_cube
+
+    store = user_path(store).resolve()
+    cube = open_cube(store).load()
+    file = store / results.PAGE if out is None else user_path(out)
+    if problems := unwritable(file):
+        raise InputError([f"--out: {problem}" for problem in problems])
+    study = results.study_of(cube, store)
+    report = results.Report(study, store, ledger.load_or_compute(study, store))
+    with tempfile.TemporaryDirectory(prefix="biasprop-") as temporary:
+        folder = store / "figures"
+        if not figures.belongs_to(folder, report.key):
+            folder = Path(temporary) / "figures"
+            figures.draw_all(report.cube, report.summary.estimates, folder, study)
+        text = report.page(folder)
+    with whole_files.output(file) as whole:
+        whole.write_text(text, encoding="utf-8")
+    return file
+
+
+if __name__ == "__main__":
+    command.start(main)
