@@ -32,6 +32,7 @@ from biasprop.estimands.amplification import Amplification
 from biasprop.estimands.best_minus_worst import BestMinusWorst
 from biasprop.estimands.common_gap import CommonGap
 from biasprop.estimands.difference import Difference
+from biasprop.estimands.difference_from_best import DifferenceFromBest
 from biasprop.estimands.excess_gap import ExcessGap
 from biasprop.estimands.exchange_rate import ExchangeRate
 from biasprop.estimands.gap import Gap
@@ -57,6 +58,7 @@ ESTIMANDS: Mapping[str, type[Estimand]] = {
     "level_effect": LevelEffect,
     "worth": Worth,
     "difference": Difference,
+    "difference_from_best": DifferenceFromBest,
     "retention": Retention,
     "halving_budget": HalvingBudget,
     "amplification": Amplification,
