@@ -16,7 +16,15 @@ from biasprop.coverage import ERRORS, TOLERANCE, learning_curves
 from biasprop.coverage.simulated import MEANS, PROTOCOLS, SKEW, SUBGROUPS, labelled, simulate
 from biasprop.coverage.verdicts import PRIMARY, family
 from biasprop.metrics import log_z
-from biasprop.statistics.contrasts import common_gap, excess_gap, gap, interaction, joint_effect, swap_contrast
+from biasprop.statistics.contrasts import (
+    common_gap,
+    excess_gap,
+    gap,
+    interaction,
+    joint_effect,
+    shapley_value,
+    swap_contrast,
+)
 from biasprop.statistics.intervals import MIN_FIELLER, fieller_bounds, t_intervals
 from biasprop.statistics.simultaneous import mean_range, minus_mean
 from biasprop.statistics.tests import ALPHA
@@ -283,6 +291,11 @@ def _cases(seed: int, studies: int, most: int, skew: Any) -> Iterator[Case]:
     chosen = _best_on_validation(z.sel(protocol="full", labels=200))
     against = z.sel(protocol="full", labels=200, pretraining="to B", subgroup="A").values - chosen
     yield "difference from best", T_OF_ALL, (against,), float(np.mean(against))  # the choice has no closed form
+    off, on = {"pretraining": "balanced", "protocol": "full"}, {"pretraining": "to A", "protocol": "linear_probe"}
+    shares, true_share = (
+        shapley_value(gap(each.sel(labels=200), SUBGROUPS), "pretraining", off, on) for each in (z, means)
+    )
+    yield "Shapley share", T, (shares.values,), float(true_share)
     yield from _cases_of_four_subgroups(seed, studies, most, skew)
     yield "joint effect", T, *_joint_effects(seed, studies, most, skew)
     for protocol, labels in (

@@ -43,6 +43,7 @@ from biasprop.estimands.label_efficiency import LabelEfficiency
 from biasprop.estimands.level_effect import LevelEffect
 from biasprop.estimands.own_representation import OwnRepresentation
 from biasprop.estimands.retention import Retention
+from biasprop.estimands.shapley_share import ShapleyShare
 from biasprop.estimands.sign_share import SignShare
 from biasprop.estimands.swap_contrast import SwapContrast
 from biasprop.estimands.worth import Worth
@@ -66,6 +67,7 @@ ESTIMANDS: Mapping[str, type[Estimand]] = {
     "label_efficiency": LabelEfficiency,
     "sign_share": SignShare,
     "joint_effect": JointEffect,
+    "shapley_share": ShapleyShare,
     "best_minus_worst": BestMinusWorst,
 }
 """Kind -> class."""
