@@ -17,8 +17,8 @@ Switches = Annotated[dict[str, Level], Field(min_length=2, max_length=MAX_MECHAN
 
 
 class ShapleyShare(BetweenSubgroups):
-    """shapley_share: Shapley value of a mechanism (Shapley 1953), where v(S) is the gap with the mechanisms S on: what it
-    adds to the gap, averaged over all orders in which the mechanisms can be switched on.
+    """shapley_share: Shapley value of a mechanism (Shapley 1953), where v(S) is the gap with the mechanisms S on: what
+    it adds to the gap, averaged over all orders in which the mechanisms can be switched on.
 
     The values of all mechanisms sum to the gap with all on minus the gap with none, to rounding. With ``minus`` they
     are those of the difference of the two gaps, such as an excess gap.
