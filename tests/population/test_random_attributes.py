@@ -175,8 +175,11 @@ def test_twins_and_cohort_have_the_levers_of_their_replicate() -> None:
     single = batch((stated, 0))
     expected = np.asarray(rendering.rendered(single, single.key, roster)[0]["image"])[0, :20]
     np.testing.assert_allclose(found[0], expected, atol=1e-5)
-    cohorts = (pretraining_task.pool_of(one, cells.key[0]).inputs(jnp.arange(12), None) for one in (condition, stated))
-    np.testing.assert_allclose(*(cohort.examples["image"] for cohort in cohorts), atol=1e-5)
+    cohort, same = (
+        pretraining_task.pool_of(one, cells.key[0]).inputs(jnp.arange(12), None).examples["image"]
+        for one in (condition, stated)
+    )
+    np.testing.assert_allclose(cohort, same, atol=1e-5)
     assert np.abs(found[0] - found[1]).max() > 0.01
 
 
