@@ -16,7 +16,15 @@ from biasprop.coverage import ERRORS, TOLERANCE, learning_curves
 from biasprop.coverage.simulated import MEANS, PROTOCOLS, SKEW, SUBGROUPS, labelled, simulate
 from biasprop.coverage.verdicts import PRIMARY, family
 from biasprop.metrics import log_z
-from biasprop.statistics.contrasts import common_gap, excess_gap, gap, interaction, joint_effect, swap_contrast
+from biasprop.statistics.contrasts import (
+    common_gap,
+    excess_gap,
+    gap,
+    interaction,
+    joint_effect,
+    shapley_value,
+    swap_contrast,
+)
 from biasprop.statistics.intervals import MIN_FIELLER, fieller_bounds, t_intervals
 from biasprop.statistics.simultaneous import mean_range, minus_mean
 from biasprop.statistics.tests import ALPHA
@@ -280,6 +288,14 @@ def _cases(seed: int, studies: int, most: int, skew: Any) -> Iterator[Case]:
     balanced = arm | {"pretraining": "balanced"}
     worth = z.sel(balanced).values - scratch
     yield "worth", T, (worth,), float(means.sel(balanced) - means.sel(arm | {"pretraining": "to B"}))
+    chosen = _best_on_validation(z.sel(protocol="full", labels=200))
+    against = z.sel(protocol="full", labels=200, pretraining="to B", subgroup="A").values - chosen
+    yield "difference from best", T_OF_ALL, (against,), float(np.mean(against))  # the choice has no closed form
+    off, on = {"pretraining": "balanced", "protocol": "full"}, {"pretraining": "to A", "protocol": "linear_probe"}
+    shares, true_share = (
+        shapley_value(gap(each.sel(labels=200), SUBGROUPS), "pretraining", off, on) for each in (z, means)
+    )
+    yield "Shapley share", T, (shares.values,), float(true_share)
     yield from _cases_of_four_subgroups(seed, studies, most, skew)
     yield "joint effect", T, *_joint_effects(seed, studies, most, skew)
     for protocol, labels in (
@@ -331,6 +347,12 @@ def _cases_of_four_subgroups(seed: int, studies: int, most: int, skew: Any) -> I
         ("best minus worst of 4 equal subgroups", z - means, 0.0),
     ):
         yield name, SIMULTANEOUS, tuple(np.moveaxis(levels.values, -1, 0)), truth
+
+
+def _best_on_validation(z: xr.DataArray) -> NDArray[np.float64]:
+    """z of A with the better of two mixes, [study, replicate]; the mean z of both subgroups stands for validation."""
+    mixes = z.sel(pretraining=["to A", "balanced"])
+    return mixes.sel(subgroup="A").isel(pretraining=mixes.mean("subgroup").argmax("pretraining")).values
 
 
 def _joint_effects(seed: int, studies: int, most: int, skew: Any) -> tuple[tuple[NDArray[np.float64]], float]:

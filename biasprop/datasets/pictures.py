@@ -116,7 +116,8 @@ def _pillow(file: Path, index: int | None) -> Any:
 def _dicom(file: Path, index: int | None) -> Any:
     try:
         import pydicom
-        from pydicom.pixels import apply_modality_lut, apply_voi_lut, pixel_array
+        from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
+        from pydicom.pixels.utils import pixel_array
     except ImportError as error:
         raise Unreadable("is DICOM, which needs pydicom: pip install 'biasprop[dicom]'") from error
     from PIL import Image

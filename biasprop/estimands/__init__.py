@@ -32,6 +32,7 @@ from biasprop.estimands.amplification import Amplification
 from biasprop.estimands.best_minus_worst import BestMinusWorst
 from biasprop.estimands.common_gap import CommonGap
 from biasprop.estimands.difference import Difference
+from biasprop.estimands.difference_from_best import DifferenceFromBest
 from biasprop.estimands.excess_gap import ExcessGap
 from biasprop.estimands.exchange_rate import ExchangeRate
 from biasprop.estimands.gap import Gap
@@ -42,6 +43,7 @@ from biasprop.estimands.label_efficiency import LabelEfficiency
 from biasprop.estimands.level_effect import LevelEffect
 from biasprop.estimands.own_representation import OwnRepresentation
 from biasprop.estimands.retention import Retention
+from biasprop.estimands.shapley_share import ShapleyShare
 from biasprop.estimands.sign_share import SignShare
 from biasprop.estimands.swap_contrast import SwapContrast
 from biasprop.estimands.worth import Worth
@@ -57,6 +59,7 @@ ESTIMANDS: Mapping[str, type[Estimand]] = {
     "level_effect": LevelEffect,
     "worth": Worth,
     "difference": Difference,
+    "difference_from_best": DifferenceFromBest,
     "retention": Retention,
     "halving_budget": HalvingBudget,
     "amplification": Amplification,
@@ -64,6 +67,7 @@ ESTIMANDS: Mapping[str, type[Estimand]] = {
     "label_efficiency": LabelEfficiency,
     "sign_share": SignShare,
     "joint_effect": JointEffect,
+    "shapley_share": ShapleyShare,
     "best_minus_worst": BestMinusWorst,
 }
 """Kind -> class."""

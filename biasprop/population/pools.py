@@ -13,7 +13,7 @@ from biasprop.interfaces import Example, Generator, Objective, ObjectiveInputs, 
 from biasprop.keys import Stream
 from biasprop.population import people, sampling
 from biasprop.population.attributes import Attributes
-from biasprop.population.random_attributes import with_levels
+from biasprop.population.random_attributes import with_levels, with_levers
 from biasprop.population.shifts import in_order
 
 
@@ -54,7 +54,7 @@ class SubjectPool(NamedTuple):
         if has_people(self.generator):
             prevalences = sampling.prevalences(self.population.prevalence, shifts, len(shares))
             return people.cohort(self.generator, rows, shares, prevalences)  # pyright: ignore[reportArgumentType]
-        shifts = with_levels(shifts, self.attributes, self.key if self.replicate is None else self.replicate)
+        shifts = with_levels(shifts, self.attributes, self._replicate)
         key = keys.stream(self.key, Stream.PRETRAIN_SUBJECTS)
         return sampling.cohort(key, rows, shares, self.population.prevalence, shifts, self.attributes)
 
@@ -64,7 +64,12 @@ class SubjectPool(NamedTuple):
 
     def inputs(self, rows: Int[Array, " n"], objective: Objective | None) -> ObjectiveInputs:
         """What an objective receives of these indices."""
-        return subject_inputs(self.generator, self.members(rows), objective, self.spec)
+        generator = with_levers(self.generator, self.attributes, self._replicate)
+        return subject_inputs(generator, self.members(rows), objective, self.spec)
+
+    @property
+    def _replicate(self) -> Key[Array, ""]:
+        return self.key if self.replicate is None else self.replicate
 
     def _shares(self) -> dict[str, Any]:
         """Subgroup -> share, in the order of the generator."""

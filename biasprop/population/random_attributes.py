@@ -6,8 +6,9 @@ kind, not only those that were drawn. Parameters depend on the replicate's key, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +21,8 @@ from biasprop.population.shifts import Shift, with_missed
 
 if TYPE_CHECKING:
     from biasprop.population.attributes import Attributes
+
+G = TypeVar("G", bound=Any)
 
 LAWS: dict[str, dict[str, float]] = {
     "institutions": {
@@ -56,6 +59,13 @@ class RandomAttribute(Component):
     """Median of P(recorded healthy | diseased), which is logit-normal; 0 is no such error."""
     missed_sd: Annotated[float, Field(ge=0, le=3)] = 0.0
     """Sd of its logit between levels."""
+    lever_sd: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict, exclude_if=lambda levers: not levers
+    )
+    """Lever of the generator's subgroups, such as ``kernel`` of a scanner -> its sd between levels. The mean is the
+    lever of the subgroup, so that it may differ by the values of another attribute; what is drawn is normal and clipped
+    to the lever's range. The difficulty ledger is of the mean level; modes of difficulty that are solved for the levers
+    of subgroups cannot be had with it."""
 
 
 class LevelParameters(NamedTuple):
@@ -91,6 +101,40 @@ def level_parameters(attributes: Attributes, key: Key[Array, ""]) -> LevelParame
             1 - (1 - total.missed) * (1 - missed),
         )
     return total
+
+
+def with_levers(generator: G, attributes: Attributes | None, key: Key[Array, ""]) -> G:
+    """A generator with the levers of the levels that a replicate has drawn.
+
+    Args:
+        generator: with the subgroups of the population.
+        attributes: of the population; without random levers the generator is returned as it is.
+        key: of the replicate.
+    """
+    if attributes is None or not any(law.lever_sd for law in attributes.random.values()):
+        return generator
+    stream = keys.stream(key, keys.Stream.RANDOM_ATTRIBUTES)
+    subgroups: dict[str, Any] = {}
+    for (subgroup, levers), values in zip(generator.subgroups.items(), attributes.subgroups, strict=True):
+        added: dict[str, Any] = {}
+        for name, law in attributes.random.items():
+            level = _level_key(stream, name, law, dict(zip(attributes.names, values, strict=True)))
+            for lever, sd in law.lever_sd.items():
+                normal = jax.random.normal(keys.at(level, keys.integer_of(lever)))
+                added[lever] = added.get(lever, 0.0) + sd * normal
+        drawn = {
+            lever: jnp.clip(getattr(levers, lever) + more, *_range(levers, lever)) for lever, more in added.items()
+        }
+        subgroups[subgroup] = levers.model_copy(update=drawn)
+    return generator.model_copy(update={"subgroups": subgroups})
+
+
+def _range(levers: Component, name: str) -> tuple[float, float]:
+    """Smallest and largest value that a lever may have."""
+    marks = type(levers).model_fields[name].metadata
+    low = [getattr(mark, bound) for mark in marks for bound in ("ge", "gt") if hasattr(mark, bound)]
+    high = [getattr(mark, bound) for mark in marks for bound in ("le", "lt") if hasattr(mark, bound)]
+    return max(low, default=-math.inf), min(high, default=math.inf)
 
 
 def _level_key(stream: Key[Array, ""], name: str, law: RandomAttribute, values: dict[str, str]) -> Key[Array, ""]:

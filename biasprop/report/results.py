@@ -122,14 +122,9 @@ class Report:
         from biasprop.report import answer, tables
 
         found = tables.tables(self.summary, difficulty.tables(self.study, self.entries, self.summary))
-<<<<<<< HEAD
-        beyond = left_out(self.cube)
+        beyond = self.left_out
         said = answer.answer(self.summary, self.study)
         dropped = answer.left_out(beyond) + answer.limits(self.cube, min(self.width, BRIEF_WIDTH))
-=======
-        beyond = self.left_out
-        said, dropped = answer.answer(self.summary, self.study), answer.left_out(beyond)
->>>>>>> page
         parts = [*answer.label_budgets(self.study), tables.text(found, self.width), *said.lines(most=None), *dropped]
         most = answer.BRIEF_LINES - len(dropped)
         brief = answer.brief(self.summary, self.study, min(self.width, BRIEF_WIDTH), most) + "\n".join(dropped)

@@ -73,7 +73,7 @@ def _answer(report: Report) -> Iterator[Block]:
     yield Paragraphs(first, lead=True)
     if len(first) < len(said.sentences):
         yield Folded(f"The whole answer, in {len(said.sentences)} sentences", [Paragraphs(said.sentences)])
-    if dropped := answer.left_out(report.left_out):
+    if dropped := [*answer.left_out(report.left_out), *answer.limits(report.cube, ANSWER_WIDTH)]:
         yield Paragraphs([" ".join(dropped)])
 
 

@@ -6,7 +6,9 @@ replicate that lacks one of the values is NaN.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
+from itertools import combinations
+from math import comb
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,6 +87,40 @@ def joint_effect(
     """
     first, second = (values.sel({factor: level}, drop=True) for level in single)
     return values.sel({factor: both}, drop=True) - first - second + values.sel({factor: neither}, drop=True)
+
+
+def coalitions(off: Mapping[str, Any], on: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every subset of switches turned on, factor -> level, from none to all.
+
+    Args:
+        off: factor -> its level without its mechanism.
+        on: factor -> its level with it, for the same factors.
+    """
+    subsets = [chosen for size in range(len(off) + 1) for chosen in combinations(off, size)]
+    return [{name: (on if name in chosen else off)[name] for name in off} for chosen in subsets]
+
+
+def shapley_value(
+    values: xr.DataArray, mechanism: str, off: Mapping[str, Hashable], on: Mapping[str, Hashable]
+) -> xr.DataArray:
+    """Shapley value of one mechanism: what it adds, averaged over all orders in which mechanisms are switched on.
+
+    Args:
+        values: v, dims (..., factors, replicate).
+        mechanism: the factor that switches it.
+        off, on: as for :func:`coalitions`; ``mechanism`` is one of their factors.
+
+    Returns:
+        The dims of ``values`` without the factors of the switches.
+    """
+    others = [{name: table[name] for name in table if name != mechanism} for table in (off, on)]
+    total: Any = 0.0
+    for switches in coalitions(*others):
+        size = sum(switches[name] == on[name] for name in switches)
+        weight = 1 / (len(off) * comb(len(switches), size))
+        with_it, without = (values.sel({**switches, mechanism: table[mechanism]}, drop=True) for table in (on, off))
+        total = total + weight * (with_it - without)
+    return total
 
 
 def below_half(beta: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -142,7 +142,7 @@ class Estimand(Definition):
     their verdicts. An estimand that is neither primary nor secondary is exploratory: it has no verdict."""
 
     runs_over: ClassVar[tuple[str, ...]] = ()
-    """Fields whose factor the contrast runs over, so that ``at`` cannot fix a level of it."""
+    """Fields whose factor, or factors, the contrast runs over, so that ``at`` cannot fix a level of them."""
     favours_a: ClassVar[bool] = False
     """Whether it is expected to favour subgroup A unless the estimand gives a sign."""
     unit: ClassVar[str] = ""
@@ -179,7 +179,8 @@ class Estimand(Definition):
     @model_validator(mode="after")
     def _consistent(self) -> Estimand:
         problems = list(self.problems())
-        for table in (name for name, what in references(type(self)).items() if what == "arm"):
+        arms = (name for name, what in references(type(self)).items() if what == "arm" and name not in self.runs_over)
+        for table in arms:
             problems += [
                 f"{table} must not fix {factor}: the contrast runs over it"
                 for factor in self._contrasted()
@@ -201,8 +202,10 @@ class Estimand(Definition):
         return self
 
     def _contrasted(self) -> tuple[str, ...]:
-        named = (getattr(self, field) for field in self.runs_over)
-        return tuple(name for name in named if name is not None)
+        named = [getattr(self, field) for field in self.runs_over]
+        return tuple(
+            dict.fromkeys(name for value in named for name in ([value] if isinstance(value, str) else value or ()))
+        )
 
     def problems(self) -> Iterable[str]:
         """Return what is wrong with the fields taken together."""

@@ -191,7 +191,6 @@ def _other_stores(study: Study, store: Path) -> tuple[str, ...]:
     )
 
 
-<<<<<<< HEAD
 def _difficulty(study: Study, cells: Sequence[Cell]) -> tuple[str, ...]:
     if has_people(study.generator):
         return ()  # what their images show is not known
@@ -219,10 +218,7 @@ def _people(study: Study) -> tuple[str, ...]:
     )
 
 
-def _sent(cells: Sequence[Cell]) -> tuple[str, ...]:
-=======
 def bytes_sent_words(cells: Sequence[Cell]) -> tuple[str, ...]:
->>>>>>> page
     """What is sent in the pretraining of one replicate of each cell that sends anything."""
     from biasprop.study.communication import bytes_sent
 

@@ -16,7 +16,7 @@ from biasprop.hardware import memory
 from biasprop.interfaces import Encoder, Example, Generator, HasPeople, Params, Part, RendersImages, Subjects
 from biasprop.keys import Stream
 from biasprop.population import sampling
-from biasprop.population.random_attributes import level_parameters, with_levels
+from biasprop.population.random_attributes import level_parameters, with_levels, with_levers
 from biasprop.population.rosters import Roster
 from biasprop.population.shifts import Shift
 from biasprop.training.batching import Batch, broadcast, over_cells, stream
@@ -37,8 +37,9 @@ class RerenderedExamples:
     roster: Roster
 
     def __iter__(self) -> Iterator[Example]:
+        generator = _generators(self.batch)
         for rows in _chunked_rows(self.batch, self.roster):
-            yield over_cells(_observe)(self.batch.condition.generator, self.key, *rows)
+            yield over_cells(_observe)(generator, self.key, *rows)
 
 
 def missed_labels(batch: Batch) -> np.ndarray | None:
@@ -96,7 +97,7 @@ def latents(batch: Batch, rosters: dict[str, Roster]) -> Latents:
 
 
 def _latents_of(batch: Batch, name: Stream, roster: Roster) -> np.ndarray:
-    key, generator = stream(batch, name), batch.condition.generator
+    key, generator = stream(batch, name), _generators(batch)
     chunks = [over_cells(_latents)(generator, key, *rows) for rows in _chunked_rows(batch, roster)]
     return np.moveaxis(concatenated(chunks, len(roster.label)), -1, 1)
 
@@ -108,7 +109,16 @@ def rendered(batch: Batch, key: Key[Array, " w"], roster: Roster) -> Chunks:
 
 def rendered_masks(batch: Batch, key: Key[Array, " w"], roster: Roster) -> list[Float[Array, "w 250 h w"]]:
     """Disease masks of the subjects on a roster, in chunks like :func:`rendered`."""
-    return [over_cells(_mask)(batch.condition.generator, key, *rows) for rows in _chunked_rows(batch, roster)]
+    generator = _generators(batch)
+    return [over_cells(_mask)(generator, key, *rows) for rows in _chunked_rows(batch, roster)]
+
+
+def _generators(batch: Batch) -> Any:
+    """The generator of every cell, with the levers that its replicate has drawn."""
+    generator, attributes = batch.condition.generator, batch.condition.attributes
+    if attributes is None or not any(law.lever_sd for law in attributes.random.values()):
+        return generator
+    return over_cells(with_levers)(generator, attributes, batch.key)
 
 
 def _chunked_rows(batch: Batch, roster: Roster) -> Iterator[tuple[Any, ...]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from paper.markdown import code, escaped, filled, prose, table
 from paper.tuning.confirmation_page import DASH, sections
-from paper.tuning.rounds import CHEST, MATCHING
+from paper.tuning.rounds import FOR, MATCHING
 
 Result = Mapping[str, Any]
 
@@ -20,7 +20,8 @@ MAIN = ("contrastive", ("vit", "mixer"))
 """The objective of most studies, and the encoders that share :data:`LIMIT`."""
 
 LIMIT, LIMIT_OF_OTHERS = 60, 20
-"""Settings that may be tried: with :data:`MAIN`, and with each other objective or, in all, for chest films."""
+"""Settings that may be tried: with :data:`MAIN`, and with each other objective or, in all, for a further kind of
+images."""
 
 INTRODUCTION = """
 How the training recipe was chosen, blind to gaps: what is compared is z = sqrt(2) times the inverse normal CDF of the
@@ -46,19 +47,19 @@ def page(result: Result) -> str:
 
 
 def _budget(rounds: Sequence[Result]) -> str:
-    """Settings tried by objective and encoder, and for chest films, against the limits."""
+    """Settings tried by objective and encoder, and for further kinds of images, against the limits."""
     main, encoders = MAIN
     counts: dict[str, Counter[str]] = {main: Counter(dict.fromkeys(encoders, 0))}
-    for use, _, objective, encoder in sorted(
+    for images, _, objective, encoder in sorted(
         {
-            (CHEST if one["use"] == CHEST else "", s["content"], s["objective"], s["encoder"])
+            (one["use"].partition(FOR)[2], s["content"], s["objective"], s["encoder"])
             for one in rounds
             if one["use"] != MATCHING
             for s in one["settings"]
         }
     ):
         shared = objective != main or encoder in encoders
-        name = "chest films" if use else objective if shared else f"{objective} with {encoder}"
+        name = images or (objective if shared else f"{objective} with {encoder}")
         counts.setdefault(name, Counter())[encoder] += 1
     words = []
     for name, count in counts.items():

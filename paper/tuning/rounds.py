@@ -15,13 +15,20 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 
-SEEDS = {990003: "search", 990005: "confirmation", 990007: "matching", 990011: "search for chest films"}
+SEEDS = {
+    990003: "search",
+    990005: "confirmation",
+    990007: "matching",
+    990011: "search for chest films",
+    990012: "search for chest CT",
+    990013: "search for brain MRI",
+}
 """Seeds of rounds and what they are for; no study has one of them. A round of matching finds the setting at which two
-recipes are equally good; it chooses no recipe, so its settings do not count as tried. The search for chest films has a
-limit of its own."""
+recipes are equally good; it chooses no recipe, so its settings do not count as tried. The search for each further kind
+of images has a limit of its own."""
 
-MATCHING, CHEST = "matching", "search for chest films"
-"""Uses of such rounds."""
+MATCHING, FOR = "matching", "search for "
+"""Use of rounds of matching, and how the uses of searches for further kinds of images begin."""
 
 CONFIRMATION = 990005
 """Seed of the round that is run once, after the recipe is frozen, and is therefore no longer blind."""

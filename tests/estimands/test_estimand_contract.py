@@ -21,6 +21,8 @@ COMMON = {"name", "kind", "at", "scale", "margin", "sign", "primary", "secondary
 ARM = {"pretraining": "all light", "labels": 50, "protocol": "full"}
 SUBGROUPS = ("light", "dark", "other")
 OTHER = {"labels": 1000, "protocol": "linear_probe"}
+SWITCHES = {"off": {"pretraining": "all light", "labels": 50}, "on": {"pretraining": "all dark", "labels": 1000}}
+"""Fields that are tables of levels which the contrast runs over, with an example."""
 NUMBERS = {"replicate_sd": 0.05, "replicate_sd_from": 6}
 """Fields that are numbers, with an example."""
 KINDS = [pytest.param(kind, id=kind) for kind in ESTIMANDS]
@@ -42,11 +44,12 @@ def example(kind: str, **changes: Any) -> dict[str, Any]:
                 else next(single_levels)
                 if what == "level"
                 else None,
-                "arm": OTHER,
+                "arm": SWITCHES.get(field, OTHER),
                 "subgroup": SUBGROUPS[int(field == "versus") :][:2] if several else "dark",
             }[what]
     table |= {name: value for name, value in NUMBERS.items() if name in fields}
-    over = {table[field] for field in ESTIMANDS[kind].runs_over}
+    fields_over = (table[field] for field in ESTIMANDS[kind].runs_over)
+    over = {name for value in fields_over for name in ([value] if isinstance(value, str) else value)}
     return table | {"at": {name: level for name, level in ARM.items() if name not in over}} | changes
 
 

@@ -131,6 +131,14 @@ CASES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         "minus",
         ("estimands[0].minus.labels: the factor labels has no level 51",),
     ),
+    "candidate that is not there": (
+        'kind = "swap_contrast"\nsubgroups = ["light", "dark"]\nfactor = "pretraining"\n'
+        'skewed = ["all light", "all dark"]\nat = { labels = 200',
+        'kind = "difference_from_best"\nsubgroup = "dark"\nfactor = "pretraining"\nlevel = "50/50"\n'
+        'candidates = ["all light",\n "all drak"]\nat = { labels = 200',
+        "all drak",
+        ("estimands[0].candidates[1]: the factor pretraining has no level 'all drak'", "did you mean all dark?"),
+    ),
     "joint effect of a level that is not there": (
         'kind = "swap_contrast"\nsubgroups = ["light", "dark"]\nfactor = "pretraining"\n'
         'skewed = ["all light", "all dark"]\nat = { labels = 200',

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,14 @@ import pytest
 from biasprop import keys
 from biasprop.population import sampling
 from biasprop.population.attributes import Population
-from biasprop.population.random_attributes import LAWS, LevelParameters, RandomAttribute, level_parameters, with_levels
+from biasprop.population.random_attributes import (
+    LAWS,
+    LevelParameters,
+    RandomAttribute,
+    level_parameters,
+    with_levels,
+    with_levers,
+)
 from biasprop.population.rosters import rosters
 from biasprop.population.shifts import Shift
 from biasprop.study.conditions import Evaluation, Finetuning, Pretraining, PretrainingCondition
@@ -108,3 +117,74 @@ def test_without_an_exposure_shift_there_is_no_exposure() -> None:
     given = sampling.apply_shifts(key, jnp.int32(1), jnp.int32(0), (Shift(), Shift(exposure=-0.5)))
     assert without.exposure is None and float(given.exposure) == pytest.approx(np.exp(-0.5))
     assert "exposure" not in Shift(acquisition=0.2).model_dump()
+
+
+SCANNERS = Population(
+    attributes={"type": ("academic", "community")},
+    random={"site": RandomAttribute(levels=3, within="type", lever_sd={"kernel": 0.3, "slice_thickness": 0.5})},
+)
+ATOMS = [f"{kind}_site_{i}" for kind in ("a", "b") for i in (1, 2, 3)]
+SITES = [f"{kind}_site_{i}" for kind in SCANNERS.attributes["type"] for i in (1, 2, 3)]
+
+
+def scanners(**levers: float) -> Any:
+    """Chest CT with these levers in community hospitals."""
+    plain = member("generators", "chest_ct")
+    (patients, *_) = plain.subgroups.values()
+    own = {name: patients.model_copy(update=levers if name.startswith("community") else {}) for name in SITES}
+    return plain.model_copy(update={"subgroups": own})
+
+
+def test_levers_of_levels_follow_their_law_around_those_of_the_subgroup_and_stay_in_range() -> None:
+    generator = scanners(kernel=0.9, slice_thickness=5.0)
+    names = ("kernel", "slice_thickness", "dose")
+
+    def of_replicate(replicate: Any) -> list[list[Any]]:
+        found = with_levers(generator, SCANNERS.structure(), keys.replicate(5, replicate))
+        return [[jnp.asarray(getattr(levers, name)) for name in names] for levers in found.subgroups.values()]
+
+    kernel, thickness, dose = np.asarray(jax.vmap(of_replicate)(jnp.arange(2_000))).transpose(1, 0, 2)
+    assert thickness[:3].mean() == pytest.approx(2.5, abs=0.03) and thickness[3:].mean() == pytest.approx(5, abs=0.03)
+    assert thickness.std(axis=1) == pytest.approx(np.full(6, 0.5), rel=0.06)
+    assert kernel.min() == 0 and kernel.max() == 1, "a kernel is between soft and sharp"
+    assert np.median(kernel[:3]) == pytest.approx(0.3, abs=0.03) and np.median(kernel[3:]) == pytest.approx(
+        0.9, abs=0.03
+    )
+    assert np.abs(np.corrcoef(np.concatenate([kernel, thickness])) - np.eye(12)).max() < 0.1, "all are independent"
+    assert (dose == dose[0, 0]).all(), "a lever without a law is that of the subgroup"
+
+
+def test_twins_and_cohort_have_the_levers_of_their_replicate() -> None:
+    """The images of a replicate are those of a generator whose subgroups have its levers."""
+    law = RandomAttribute(levels=3, lever_sd={"amplitude": 0.2, "stretch": 0.5})
+    population, shares = Population(attributes={"kind": ("a", "b")}, random={"site": law}), dict.fromkeys(ATOMS, 1 / 6)
+    generator = member("generators", "gaussian")
+    (levers, *_) = generator.subgroups.values()
+    condition = PretrainingCondition(
+        generator=generator.model_copy(update={"subgroups": dict.fromkeys(ATOMS, levers)}),
+        encoder=member("encoders", "linear"),
+        pretraining=Pretraining(shares=shares),
+        attributes=population.structure(),
+    )
+    fixed = Population(attributes=population.all_attributes()).structure()
+    cells = batch((condition, 0), (condition, 1))
+    roster = rosters(Finetuning(shares=shares), Evaluation(test=20), ATOMS, 20)["test"]
+    found = np.asarray(rendering.rendered(cells, cells.key, roster)[0]["image"])[:, :20]
+    drawn = jax.tree.map(float, with_levers(condition.generator, population.structure(), cells.key[0]))
+    stated = condition.model_copy(update={"attributes": fixed, "generator": drawn})
+    single = batch((stated, 0))
+    expected = np.asarray(rendering.rendered(single, single.key, roster)[0]["image"])[0, :20]
+    np.testing.assert_allclose(found[0], expected, atol=1e-5)
+    cohort, same = (
+        pretraining_task.pool_of(one, cells.key[0]).inputs(jnp.arange(12), None).examples["image"]
+        for one in (condition, stated)
+    )
+    np.testing.assert_allclose(cohort, same, atol=1e-5)
+    assert np.abs(found[0] - found[1]).max() > 0.01
+
+
+def test_without_random_levers_nothing_changes() -> None:
+    generator = scanners()
+    assert with_levers(generator, TONE_BY_SITE, keys.replicate(5, 0)) is generator
+    assert with_levers(generator, None, keys.replicate(5, 0)) is generator
+    assert "lever_sd" not in LAW.model_dump()

@@ -13,6 +13,7 @@ from biasprop.population.shifts import shifted_prevalence
 from biasprop.study import design
 from biasprop.study.load import load_study
 from biasprop.study.study import Study
+from tests.source_tree import ROOT
 
 STUDY = """
 title = "Sex and age"
@@ -333,3 +334,34 @@ def test_a_mistake_is_named_with_its_line(case: str, tmp_path: Path) -> None:
     hits = [problem for problem in raised.value.problems if all(part in problem for part in said)]
     assert hits, raised.value.problems
     assert f"study.toml:{line}: " in hits[0], (line, hits[0])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where", "said"),
+    [
+        (
+            "kernel = 0.15",
+            "kernell = 0.15",
+            "kernell",
+            "bmi_sd, pack_years; did you mean kernel?",
+        ),
+        (
+            "kernel = 0.15",
+            "window = 0.15",
+            "window =",
+            "lever_sd.window: subgroups of chest_ct have no such lever; allowed",
+        ),
+        ("kernel = 0.15", "kernel = 0.0", "kernel = 0.0", "lever_sd.kernel: is 0.0; has to be above 0"),
+        ('kind = "chest_ct"', 'kind = "chest_ct"\ndifficulty = "calibrated"', "lever_sd", "calibrated is solved for"),
+    ],
+)
+def test_random_levers_that_cannot_be_drawn_are_named(
+    old: str, new: str, where: str, said: str, tmp_path: Path
+) -> None:
+    text = (ROOT / "studies" / "institutions.toml").read_text(encoding="utf-8").replace(old, new, 1)
+    path = tmp_path / "study.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError) as raised:
+        load_study(path)
+    line = text[: text.index(where)].count("\n") + 1
+    assert [p for p in raised.value.problems if f"study.toml:{line}: " in p and said in p], raised.value.problems

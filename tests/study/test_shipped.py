@@ -12,7 +12,7 @@ from biasprop.study.load import load_study
 STUDIES = Path(__file__).parents[2] / "studies"
 SHIPPED = sorted(STUDIES.glob("*.toml"))
 FULL = "_full"
-MAX_CELLS = {32: 36, 48: 18, 64: 16}
+MAX_CELLS = {32: 36, 40: 36, 48: 18, 64: 16}
 """Largest size of images -> pretrained cells of a study as it is shipped."""
 
 

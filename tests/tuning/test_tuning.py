@@ -238,13 +238,23 @@ def test_settings_are_counted_once(study: Study, tmp_path: Path) -> None:
     assert "3 of at most 60 (vit 3, mixer 0); masked 21 of at most 20 (vit 21; **beyond the limit**)." in words
 
 
-def test_the_search_for_chest_films_has_a_limit_of_its_own(study: Study) -> None:
+@pytest.mark.parametrize(
+    ("files", "seed", "kind", "images"),
+    [
+        ("chest_*", 990011, "chest_film", "chest films"),
+        ("ct_*", 990012, "chest_ct", "chest CT"),
+        ("mri_*", 990013, "brain_mri", "brain MRI"),
+    ],
+)
+def test_the_search_for_each_kind_of_images_has_a_limit_of_its_own(
+    study: Study, files: str, seed: int, kind: str, images: str
+) -> None:
     both = [result.round_result(study, reading(study, np.ones((3, 2)))) for _ in range(2)]
-    both[1] |= {"use": rounds.SEEDS[990011]}
+    both[1] |= {"use": rounds.SEEDS[seed]}
     words = " ".join(page({"rounds": both}).split())
-    assert "contrastive 3 of at most 60 (vit 3, mixer 0); chest films 3 of at most 20 (vit 3)." in words
-    tried = rounds.load(names=[file.stem for file in sorted(rounds.HERE.glob("chest_*.toml"))])
-    assert {one.seed for one in tried} == {990011} and {one.generator.kind for one in tried} == {"chest_film"}
+    assert f"contrastive 3 of at most 60 (vit 3, mixer 0); {images} 3 of at most 20 (vit 3)." in words
+    tried = rounds.load(names=[file.stem for file in sorted(rounds.HERE.glob(f"{files}.toml"))])
+    assert {one.seed for one in tried} == {seed} and {one.generator.kind for one in tried} == {kind}
     assert len({setting.content for one in tried for setting in rounds.settings(one)}) <= 20
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from biasprop.component import levers
 from biasprop.hardware import memory
 from biasprop.interfaces import Generator, HasPopulation, HasSites, Objective, Population
 from biasprop.nn.views import SYMMETRIES
@@ -28,7 +29,7 @@ def check_conditions(table: dict[str, Any]) -> tuple[Conditions | None, list[Pro
 
 def condition_problems(conditions: Conditions) -> list[Problem]:
     """Components, shares, shifts and sizes that do not fit each other."""
-    problems = [*_share_problems(conditions), *_shift_problems(conditions)]
+    problems = [*_share_problems(conditions), *_shift_problems(conditions), *_random_lever_problems(conditions)]
     problems += _pretraining_problems(conditions)
     problems += _task_problems(conditions)
     problems += table_problems(conditions)
@@ -73,6 +74,25 @@ def _shift_problems(conditions: Conditions) -> list[Problem]:
             if why := difficulty.shift_incompatibility(shift):
                 message = f"{why}; leave it out, or choose a difficulty other than {difficulty.kind}"
                 problems.append(Problem((*location, "shifts", name), message))
+    return problems
+
+
+def _random_lever_problems(conditions: Conditions) -> list[Problem]:
+    """Levers of random levels that the generator's subgroups lack, or that its difficulty does not know of."""
+    problems: list[Problem] = []
+    generator, difficulty = conditions.generator, conditions.generator.difficulty
+    subgroup = next(iter(generator.subgroups.values()))
+    known = [name for name in levers(type(subgroup)) if isinstance(getattr(subgroup, name), float)]
+    for name, law in ({} if conditions.population is None else conditions.population.random).items():
+        location: Location = ("population", "random", name, "lever_sd")
+        if law.lever_sd and difficulty.requires is not None:
+            message = f"{difficulty.kind} is solved for the levers of subgroups, not for those that replicates draw; "
+            message += f"leave it out, or choose a difficulty other than {difficulty.kind}"
+            problems.append(Problem(location, message))
+        for lever in law.lever_sd:
+            if lever not in known:
+                message = f"subgroups of {generator.kind} have no such lever; {suggestion(lever, known)}"
+                problems.append(Problem((*location, lever), message))
     return problems
 
 
