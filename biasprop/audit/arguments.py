@@ -13,6 +13,13 @@ SCORE_IS = ("probability", "percent", "log-odds", "ranking")
 METHODS = ("formula", "bootstrap")
 
 
+OF_TABLE = ("label", "score", "by", "person", "weight", "metadata", "on", "positive", "score_is", "bins", "split")
+OF_TABLE += ("threshold", "gap", "threshold_from", "margin", "population", "net_benefit_at")
+"""Options that say something of the columns of TABLE; those with defaults are not among them."""
+OF_SCORES = ("score_is", "threshold", "threshold_from", "gap", "net_benefit_at")
+"""Options that need --score."""
+
+
 def arguments() -> argparse.ArgumentParser:
     """Every option, with its help."""
     parser = Parser(
@@ -23,8 +30,17 @@ def arguments() -> argparse.ArgumentParser:
         epilog="exit codes: 0 finished, 1 bug, 2 bad input",
         allow_abbrev=False,
     )
+    parser.add_argument("table", type=user_path, metavar="TABLE", help="predictions: CSV or parquet")
+    add_options(parser)
+    parser.add_argument(
+        "--html", type=user_path, metavar="FILE", help="write verdicts, tables and figure as one HTML page"
+    )
+    return parser
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of an audit to the parser of a command that makes one."""
     add = parser.add_argument
-    add("table", type=user_path, metavar="TABLE", help="predictions: CSV or parquet")
     add("--label", metavar="COLUMN", help="disease: 0/1, yes/no, true/false and so on, or see --positive")
     add("--score", metavar="COLUMN", help="prediction; larger = disease is more likely")
     add(
@@ -70,23 +86,38 @@ def arguments() -> argparse.ArgumentParser:
     add("--confidence", type=float, default=0.95, metavar="C", help="level of the intervals (default 0.95)")
     add("--json", action="store_true", help="print one JSON object on stdout instead of tables")
     add("--figure", type=user_path, metavar="FILE", help="draw the measures by group (.png, .svg or .pdf)")
-    add("--html", type=user_path, metavar="FILE", help="write verdicts, tables and figure as one HTML page")
-    return parser
 
 
 def problems(options: argparse.Namespace) -> list[str]:
-    """What is wrong with the options, as far as it can be said before a table is read."""
+    """What is wrong with the options of the command, as far as it can be said before a table is read."""
+    found = table_problems(options)
+    if options.html:
+        from biasprop.html import templates
+
+        inputs = [file for file in (options.table, options.metadata) if file is not None]
+        found += [f"--html {problem}" for problem in templates.unwritable(options.html, inputs)]
+    return found
+
+
+def table_problems(
+    options: argparse.Namespace, needed: Sequence[str] = ("label", "score", "by"), keyed: bool = False
+) -> list[str]:
+    """What is wrong with the options of :func:`add_options`, as far as it can be said before a table is read.
+
+    Args:
+        options: of a parser with :func:`add_options`.
+        needed: options that have to be given together, if any of :data:`OF_TABLE` is given.
+        keyed: whether --on names the identifier of another file besides --metadata.
+    """
     found = []
-    given = {"--label": options.label, "--score": options.score, "--by": by(options)}
+    given = {option(name): by(options) if name == "by" else getattr(options, name) for name in needed}
     missing = [name for name, value in given.items() if not value]
     if missing and len(missing) < len(given):
         found.append(f"{', '.join(missing)}: has to be given with {', '.join(n for n in given if n not in missing)}")
     if len(missing) == len(given):
-        others = ("person", "weight", "metadata", "on", "positive", "score_is", "bins", "split", "threshold", "gap")
-        others = (*others, "threshold_from", "margin", "population", "net_benefit_at")
-        wrong = [name for name in others if getattr(options, name) not in (None, [])]
-        found += [f"--{name.replace('_', '-')}: needs --label, --score and --by" for name in wrong]
-    if (options.metadata is None) != (options.on is None):
+        together = " and ".join([", ".join(list(given)[:-1]), list(given)[-1]])
+        found += [f"{name}: needs {together}" for name in stated(options, OF_TABLE) if name not in given]
+    if (options.metadata is None) != (options.on is None) and not (keyed and options.metadata is None):
         found.append("--metadata and --on: have to be given together")
     if options.threshold is not None and options.threshold_from:
         found.append("--threshold-from: cannot be combined with --threshold")
@@ -111,17 +142,23 @@ def problems(options: argparse.Namespace) -> list[str]:
     for name in ("split", "threshold_from"):
         text = getattr(options, name)
         if text is not None and "=" not in text:
-            found.append(f"--{name.replace('_', '-')} {text}: has to be COLUMN=VALUE, such as split=test")
-    inputs = [file for file in (options.table, options.metadata) if file is not None]
+            found.append(f"{option(name)} {text}: has to be COLUMN=VALUE, such as split=test")
     if options.figure:
         from biasprop.report.plotting import unwritable
 
+        inputs = [file for file in (options.table, options.metadata) if file is not None]
         found += [f"--figure {problem}" for problem in unwritable(options.figure, inputs)]
-    if options.html:
-        from biasprop.html import templates
-
-        found += [f"--html {problem}" for problem in templates.unwritable(options.html, inputs)]
     return found
+
+
+def option(name: str) -> str:
+    """The option whose value has this name: ``threshold_from`` -> ``--threshold-from``."""
+    return f"--{name.replace('_', '-')}"
+
+
+def stated(options: argparse.Namespace, names: Sequence[str]) -> list[str]:
+    """Those of the options that have a value."""
+    return [option(name) for name in names if getattr(options, name) not in (None, [])]
 
 
 def by(options: argparse.Namespace) -> list[str]:

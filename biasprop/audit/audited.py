@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from biasprop.audit.arguments import named_values
-from biasprop.audit.columns import Predictions, read_predictions
+from biasprop.audit.columns import LabelledRows, Predictions, read_predictions
 from biasprop.component import InputError, suggestion
 from biasprop.metrics import operating_threshold
 from biasprop.statistics.audit import audit_scores
@@ -49,16 +49,17 @@ class AuditedTable:
         return self.audit.to_json() | plain(rest)
 
 
-def audit_table(options: argparse.Namespace) -> AuditedTable:
+def audit_table(options: argparse.Namespace, found: Predictions | None = None) -> AuditedTable:
     """Audit the predictions of a table.
 
     Args:
         options: of :func:`biasprop.audit.arguments.arguments`, without problems.
+        found: what they say to read, if it has been read already.
 
     Raises:
         InputError: a file, a column, a cell or an option cannot be used.
     """
-    found = read_predictions(options)
+    found = read_predictions(options) if found is None else found
     threshold, origin = _threshold(found, options)
     attributes = {name: [str(group) for group in one.categories] for name, one in found.groups.items()}
     crossed = prod(map(len, attributes.values()))
@@ -67,7 +68,7 @@ def audit_table(options: argparse.Namespace) -> AuditedTable:
     if crossed > MAX_GROUPS and len(attributes) > 1:
         notes.append(f"intersections are left out: {crossed:,} groups, at most {MAX_GROUPS}")
     pairs = _gaps(options.gap, attributes, intersections)
-    mixes = _stated_shares(options.population, attributes)
+    mixes = case_mixes(options, found)
     ranking = found.score_is == "ranking"
     if ranking and options.net_benefit_at is not None:
         raise InputError(f"--net-benefit-at: needs probabilities or log-odds, and {options.score} is a ranking")
@@ -93,7 +94,22 @@ def audit_table(options: argparse.Namespace) -> AuditedTable:
         seed=options.seed,
         confidence=options.confidence,
     )
-    mix = {
+    return AuditedTable(audit, mixes, notes, bool(options.gap))
+
+
+def case_mixes(options: argparse.Namespace, found: LabelledRows) -> dict[str, pd.DataFrame]:
+    """Return the case-mix of each attribute, beside the stated population.
+
+    Args:
+        options: with ``population`` and ``confidence``.
+        found: the rows.
+
+    Raises:
+        InputError: a stated population cannot be used.
+    """
+    attributes = {name: [str(group) for group in one.categories] for name, one in found.groups.items()}
+    mixes = _stated_shares(options.population, attributes)
+    return {
         name: case_mix(
             np.asarray(one.codes, np.int64),
             tuple(attributes[name]),
@@ -104,7 +120,6 @@ def audit_table(options: argparse.Namespace) -> AuditedTable:
         )
         for name, one in found.groups.items()
     }
-    return AuditedTable(audit, mix, notes, bool(options.gap))
 
 
 def _threshold(found: Predictions, options: argparse.Namespace) -> tuple[float, str]:

@@ -59,11 +59,9 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Predictions:
-    """What is audited, and where the threshold may be set."""
+class LabelledRows:
+    """Rows that are audited, without predictions."""
 
-    scores: NDArray[np.float64]
-    """[n], NaN where missing; probabilities in [0, 1]."""
     labels: NDArray[np.float32]
     """[n], 0 or 1, NaN where missing."""
     groups: dict[str, pd.Categorical]
@@ -71,14 +69,27 @@ class Predictions:
     person: NDArray[np.int64] | None
     """[n], number of the person."""
     weight: NDArray[np.float64] | None
+    """[n], at least 0."""
+    rows: Rows
+    """All rows of the files."""
+    audited: NDArray[np.intp]
+    """[n], which of the rows."""
+    notes: list[str]
+    """How the table was read, and which rows were left out."""
+
+
+@dataclass(frozen=True)
+class Predictions(LabelledRows):
+    """What is audited, and where the threshold may be set."""
+
+    scores: NDArray[np.float64]
+    """[n], NaN where missing; probabilities in [0, 1]."""
     others: tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float64] | None] | None
     """Scores, labels and weights of the rows on which the threshold is set; None = none."""
     score_is: str
     """Of ``biasprop.audit_scores``."""
     scale: float
     """What scores were divided by: 100 for percentages, else 1."""
-    notes: list[str]
-    """How the table was read, and which rows were left out."""
 
 
 def read_predictions(options: argparse.Namespace) -> Predictions:
@@ -95,29 +106,69 @@ def read_predictions(options: argparse.Namespace) -> Predictions:
     scores, score_is, scale = _scores(found, options, notes)
     labels = _labels(found, options, notes)
     audited, others = _split(found, options, notes)
+    rows = _labelled(found, options, notes, labels, audited, others)
+    _check_scores(found, options, scores, labels, audited)
+    _check_groups(rows)
+    return Predictions(
+        **vars(rows),
+        scores=scores[audited],
+        others=None if others is None else (scores[others], labels[others], _of(found, options.weight, others)),
+        score_is=score_is,
+        scale=scale,
+    )
+
+
+def read_labelled_rows(options: argparse.Namespace) -> LabelledRows:
+    """Read the files of an audit without the predictions.
+
+    Args:
+        options: as for :func:`read_predictions`; without ``score`` and ``threshold_from``.
+
+    Raises:
+        InputError: a file, a column or a cell cannot be used.
+    """
+    notes: list[str] = []
+    found = _read(options, notes)
+    labels = _labels(found, options, notes)
+    audited, others = _split(found, options, notes)
+    rows = _labelled(found, options, notes, labels, audited, others)
+    _check_groups(rows)
+    return rows
+
+
+def _labelled(
+    found: Rows,
+    options: argparse.Namespace,
+    notes: list[str],
+    labels: NDArray[np.float32],
+    audited: NDArray[np.intp],
+    others: NDArray[np.intp] | None,
+) -> LabelledRows:
+    """The audited rows; their groups are not checked yet."""
     person = None
     if options.person:
         person = pd.factorize(found.data(options.person, "key"))[0].astype(np.int64)
         _refuse_shared(found, options.person, person, audited, others)
-    weight = None
     if options.weight:
         weight = found.data(options.weight, "number")
         _refuse(found, options.weight, ~(weight >= 0), "a weight has to be a number of at least 0", weight)
     groups = {name: _groups(found, name, options, notes)[audited] for name in by(options)}
-    _check_content(found, options, scores, labels, audited)
-    for name, one in groups.items():
-        _check_groups(found, name, one, int(audited[0]))
-    return Predictions(
-        scores[audited],
-        labels[audited],
-        groups,
-        None if person is None else person[audited],
-        None if weight is None else weight[audited],
-        None if others is None else (scores[others], labels[others], None if weight is None else weight[others]),
-        score_is,
-        scale,
-        notes,
+    if not len(audited):
+        raise InputError(f"{found.file(options.label)}: no row is left to be audited")
+    return LabelledRows(
+        labels=labels[audited],
+        groups=groups,
+        person=None if person is None else person[audited],
+        weight=_of(found, options.weight, audited),
+        rows=found,
+        audited=audited,
+        notes=notes,
     )
+
+
+def _of(found: Rows, name: str | None, rows: NDArray[np.intp]) -> NDArray[np.float64] | None:
+    """Numbers of some rows; None without a column."""
+    return found.data(name, "number")[rows] if name else None
 
 
 def _read(options: argparse.Namespace, notes: list[str]) -> Rows:
@@ -306,7 +357,7 @@ def _refuse_shared(
         raise InputError(f"{found.at(int(both[0]), name)}: {message}")
 
 
-def _check_content(
+def _check_scores(
     found: Rows,
     options: argparse.Namespace,
     scores: NDArray[np.float64],
@@ -314,8 +365,6 @@ def _check_content(
     audited: NDArray[np.intp],
 ) -> None:
     """There is something to be measured: people of both classes, with different scores."""
-    if not len(audited):
-        raise InputError(f"{found.file(options.label)}: no row is left to be audited")
     known = audited[~np.isnan(scores[audited]) & ~np.isnan(labels[audited])]
     if not len(known):
         message = f"no audited row has both a score and a {printable(options.label)}"
@@ -329,8 +378,13 @@ def _check_content(
         raise InputError(f"{found.at(int(known[0]), options.score)}: {message}")
 
 
-def _check_groups(found: Rows, name: str, groups: pd.Categorical, first: int) -> None:
-    """There are groups, and not as many as rows; ``first`` is the first audited row."""
+def _check_groups(found: LabelledRows) -> None:
+    """There are groups of every attribute, and not as many as rows."""
+    for name, groups in found.groups.items():
+        _check_attribute(found.rows, name, groups, int(found.audited[0]))
+
+
+def _check_attribute(found: Rows, name: str, groups: pd.Categorical, first: int) -> None:
     known = int((groups.codes >= 0).sum())
     if not known:
         raise InputError(f"{found.at(first, name)}: is empty in every audited row")

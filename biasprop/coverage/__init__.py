@@ -3,9 +3,10 @@
 ``python -m biasprop.coverage`` prints them. ``simulated`` draws studies from a known truth with the variances,
 correlations and skewness of stored ones, ``intervals`` counts how often the package's intervals contain that truth,
 ``learning_curves`` has the cases of labels that are read off a curve, ``verdicts`` counts how often each zone is given,
-and how often a wrong one, ``stability`` how often the share of sampled settings with one sign is in its interval. To
-check another interval, add a ``Candidate`` and its cases in ``intervals``; to check another verdict, add a rate in
-``verdicts.rates``. Nothing is imported here.
+and how often a wrong one, ``stability`` how often the share of sampled settings with one sign is in its interval,
+``cards`` how often an adoption card flags and clears models whose gap is known. To check another interval, add a
+``Candidate`` and its cases in ``intervals``; to check another verdict, add a rate in ``verdicts.rates``. Nothing is
+imported here.
 """
 
 TOLERANCE = 0.01

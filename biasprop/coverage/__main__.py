@@ -3,7 +3,7 @@
 The package offers an interval at a number of replicates only if the share of studies in which it contains the truth is
 95 % within Monte Carlo error, and a verdict only if it is wrong in at most 5 % of them. Others, some of them wrong on
 purpose, go through the same check. The power of verdicts (the share of studies in which the right zone is given) is
-printed beside them.
+printed beside them. The last table has the operating characteristics of an adoption card.
 
 Exit codes: 0 everything that the package offers passes; 2 bad input; 3 something fails (it is named).
 """
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(given: argparse.Namespace) -> int:
     _check(given)
-    from biasprop.coverage import stability
+    from biasprop.coverage import cards, stability
     from biasprop.coverage.intervals import rows
     from biasprop.coverage.verdicts import rates
 
@@ -63,20 +63,22 @@ def _run(given: argparse.Namespace) -> int:
     covered = rows(given.seed, given.studies, REPLICATES, **skew)
     wrong, zones = rates(given.seed, given.studies, REPLICATES, **skew)
     stable = stability.rows(given.seed, given.studies, **skew)
+    said = cards.rates(given.seed, given.studies)
     if given.json:
-        found = {"intervals": covered, "verdicts": wrong, "stability": stable}
+        found = {"intervals": covered, "verdicts": wrong, "stability": stable, "cards": said}
         shares = {name: [asdict(row) | {"passes": row.passes} for row in table] for name, table in found.items()}
         shares["zones"] = [asdict(row) for row in zones]
         print(json.dumps(_finite({"seed": given.seed, "studies": given.studies} | shares), allow_nan=False))
     else:
-        print(*_tables(covered, wrong, given.studies), *_zones(zones), "", *stability.lines(stable), sep="\n")
+        last = *stability.lines(stable), "", *cards.lines(said)
+        print(*_tables(covered, wrong, given.studies), *_zones(zones), "", *last, sep="\n")
     if given.figure:
         from biasprop.coverage import ERRORS, TOLERANCE
         from biasprop.report.figures.coverage import draw
         from biasprop.report.plotting import save_as
 
         save_as(draw(covered, TOLERANCE, ERRORS), given.figure)
-    failed = [row for row in (*covered, *wrong, *stable) if row.offered and not row.passes]
+    failed = [row for row in (*covered, *wrong, *stable, *said) if row.offered and not row.passes]
     if failed:
         print("offered by the package, but fails the check:", *failed, sep="\n", file=sys.stderr)
     return 3 if failed else 0

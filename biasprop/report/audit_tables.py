@@ -63,12 +63,12 @@ def tables(audit: Audit, case_mix: Mapping[str, pd.DataFrame], stated: bool) -> 
 
     Args:
         audit: result of ``biasprop.audit_scores``.
-        case_mix: attribute -> its groups, from ``statistics.case_mix``.
+        case_mix: attribute -> its groups, from ``statistics.case_mix``; empty = without its table.
         stated: whether the contrasts were stated in advance.
     """
     found = [_measures(audit, title, names) for title, names in BLOCKS]
     found += [_contrasts(audit, title, names, stated) for title, names in BLOCKS]
-    found += [_worst(audit), _smallest(audit), _case_mix(case_mix)]
+    found += [_worst(audit), _smallest(audit), _case_mix(case_mix) if case_mix else None]
     return [table for table in found if table is not None]
 
 

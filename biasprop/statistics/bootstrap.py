@@ -1,4 +1,4 @@
-"""Resamples of independent people or clusters, as weights: how often each entry is drawn.
+"""Resamples of independent people or clusters, as weights (how often each entry is drawn), and their random orders.
 
 This is the only module that uses NumPy's random numbers: the people of a user's table belong to no replicate, so they
 have no key (``biasprop.keys``). Each stratum has a generator of its own, made from the seed and the stratum's name, so
@@ -15,6 +15,22 @@ from numpy.typing import NDArray
 
 BLOCK = 2**20
 """Entries of all resamples that are made at a time."""
+
+
+def orders(number: int, seed: int, stratum: str, draws: int) -> NDArray[np.int64]:
+    """Put people or clusters in random orders.
+
+    Args:
+        number: of people.
+        seed: >= 0.
+        stratum: name of what is ordered.
+        draws: number of orders; more of them leave the first ones as they are.
+
+    Returns:
+        [draw, number] numbers of people.
+    """
+    generator = np.random.default_rng([seed, zlib.crc32(stratum.encode())])
+    return np.array([generator.permutation(number) for _ in range(draws)]).reshape(draws, number)
 
 
 def resamples(cluster: NDArray[np.integer], seed: int, stratum: str, number: int) -> Iterator[NDArray[np.float64]]:

@@ -1,4 +1,4 @@
-"""The text of a study file, parsed: its tables and the line of every key."""
+"""The text of a study file, or of another TOML file, parsed: its tables and the line of every key."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from biasprop.component import InputError
 from biasprop.paths import descriptor, user_path
 from biasprop.study.location import MAX_KEY_LENGTH, Location
 from biasprop.study.toml_lines import key_lines, line_of_overlong_key
+
+STUDY_FILE = "study file"
+"""What messages call a file, unless it is of another kind."""
 
 MAX_FILE_BYTES = 1_000_000
 """Size of a study file."""
@@ -53,8 +56,12 @@ class Source:
         return 1
 
 
-def read_text(path: str | Path) -> str:
-    """The text of a study file.
+def read_text(path: str | Path, kind: str = STUDY_FILE) -> str:
+    """The text of a TOML file.
+
+    Args:
+        path: the file.
+        kind: what messages call it.
 
     Raises:
         InputError: the file does not exist, is too large, or cannot be read as UTF-8 text.
@@ -62,28 +69,28 @@ def read_text(path: str | Path) -> str:
     path = user_path(path)
     name, content = str(path), b""
     try:
-        content = _content(path)
+        content = _content(path, kind)
         return content.decode().removeprefix("\ufeff").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise InputError(f"{name}:{line}: byte {error.start} is not UTF-8; a study file is UTF-8 text") from None
+        raise InputError(f"{name}:{line}: byte {error.start} is not UTF-8; a {kind} is UTF-8 text") from None
     except OSError as error:
         raise InputError(f"{name}: cannot be read ({error.strerror})") from None
     except ValueError as error:  # a name that no file can have
         raise InputError(f"{name!r}: cannot be read ({error})") from None
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path, kind: str) -> bytes:
     """The bytes of a file, a named pipe, or what is redirected to a descriptor such as ``/dev/stdin``."""
     number = descriptor(path)
     try:
         mode = os.stat(path if number is None else number).st_mode
     except (FileNotFoundError, NotADirectoryError):
         near = _neighbours(path)
-        raise InputError(f"{path}: there is no such file; give the path of a study file (TOML){near}") from None
+        raise InputError(f"{path}: there is no such file; give the path of a {kind} (TOML){near}") from None
     if number is None and not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
         near = _neighbours(path / "x")
-        raise InputError(f"{path}: this is not a file; give the path of a study file (TOML){near}")
+        raise InputError(f"{path}: this is not a file; give the path of a {kind} (TOML){near}")
     opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK) if number is None else os.dup(number)
     with open(opened, "rb") as file:
         if number is None and stat.S_ISFIFO(mode):
@@ -92,18 +99,23 @@ def _content(path: Path) -> bytes:
             os.set_blocking(opened, True)
         content = file.read(MAX_FILE_BYTES + 1)
     if len(content) > MAX_FILE_BYTES:
-        raise InputError(f"{path}: too large for a study file, which has at most {MAX_FILE_BYTES} bytes")
+        raise InputError(f"{path}: too large for a {kind}, which has at most {MAX_FILE_BYTES} bytes")
     return content
 
 
-def parse(text: str, name: str) -> Source:
-    """Parse the text of a study file.
+def parse(text: str, name: str, kind: str = STUDY_FILE) -> Source:
+    """Parse the text of a TOML file.
+
+    Args:
+        text: of the file.
+        name: what messages call the file.
+        kind: what messages call such a file.
 
     Raises:
         InputError: the text is not TOML, or exceeds a limit of this module; names the line.
     """
     if line := line_of_overlong_key(text, MAX_DEPTH):
-        raise InputError(f"{name}:{line}: nested too deeply; a study file has at most {MAX_DEPTH} levels")
+        raise InputError(f"{name}:{line}: nested too deeply; a {kind} has at most {MAX_DEPTH} levels")
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -116,16 +128,16 @@ def parse(text: str, name: str) -> Source:
         line = text[: digits.start()].count("\n") + 1 if digits else 1
         raise InputError(f"{name}:{line}: a number has too many digits") from None
     except RecursionError:
-        raise InputError(f"{name}: nested too deeply; a study file has at most {MAX_DEPTH} levels") from None
+        raise InputError(f"{name}: nested too deeply; a {kind} has at most {MAX_DEPTH} levels") from None
     source = Source(name, text, table, key_lines(text))
-    if excess := exceeded_limit(table):
+    if excess := exceeded_limit(table, kind):
         location, what = excess
         key = [".".join(map(str, location))] if location else []
         raise InputError(": ".join((f"{name}:{source.line(location)}", *key, what)))
     return source
 
 
-def exceeded_limit(table: Any) -> tuple[Location, str] | None:
+def exceeded_limit(table: Any, kind: str = STUDY_FILE) -> tuple[Location, str] | None:
     """Where parsed TOML exceeds a limit (depth, number of items, digits, length of a key), and which; None if it fits.
 
     Checked first, so that every later step is fast, small in memory and printable.
@@ -135,13 +147,13 @@ def exceeded_limit(table: Any) -> tuple[Location, str] | None:
     while unvisited:
         value, location = unvisited.pop()
         if len(location) >= MAX_DEPTH and isinstance(value, dict | list):
-            return location[:1], f"nested too deeply; a study file has at most {MAX_DEPTH} levels"
+            return location[:1], f"nested too deeply; a {kind} has at most {MAX_DEPTH} levels"
         if isinstance(value, int) and value.bit_length() > MAX_INTEGER_BITS:
             return location, "a number has too many digits"
         pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
         count += len(value) if isinstance(value, dict | list) else 0
         if count > MAX_ITEMS:
-            return location[:1], f"too many keys and values; a study file has at most {MAX_ITEMS}"
+            return location[:1], f"too many keys and values; a {kind} has at most {MAX_ITEMS}"
         for part, child in pairs:
             if isinstance(part, str) and len(part) > MAX_KEY_LENGTH:
                 return location, f"a key has {len(part)} characters; at most {MAX_KEY_LENGTH} are allowed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -10,11 +11,13 @@ import numpy as np
 import pytest
 
 from biasprop.coverage import __main__ as command
+from biasprop.coverage import cards
 from biasprop.coverage.intervals import Row, rows
 from biasprop.coverage.simulated import ARM, ENCODER, MEANS, REPLICATE, labelled, simulate, skewed, with_contrast
 from biasprop.coverage.verdicts import EFFECTS, Rate, Zones, rates, right_zone, wrong
 from biasprop.report import plotting
 from biasprop.report.figures import coverage as figure
+from biasprop.statistics import contributions
 from biasprop.statistics.contrasts import excess_gap, gap, swap_contrast
 from biasprop.statistics.verdict import ZONES
 
@@ -192,6 +195,7 @@ def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeyp
     assert {"error", "rate", "limit", "passes"} <= set(found["verdicts"][0])
     assert {"estimand", "effect", "replicates", "shares", "right"} == set(found["zones"][0])
     assert {"interval", "estimand", "replicates", "coverage", "passes"} <= set(found["stability"][0])
+    assert {"people", "margin", "gap", "flag", "clear", "coverage", "passes"} <= set(found["cards"][0])
 
 
 @pytest.mark.parametrize(
@@ -247,3 +251,37 @@ def test_the_whole_table(words: list[str], capsys: pytest.CaptureFixture[str]) -
             # all studies it does not.
             if not words and key not in ("Fieller", "retention"):
                 assert not all(row["passes"] for row in group), key
+
+
+@pytest.fixture(scope="module")
+def said() -> list[cards.CardRate]:
+    return cards.rates(3, 2_000, (50, 200, 4_000))
+
+
+def test_a_card_flags_and_clears_wrongly_in_at_most_5_percent(said: list[cards.CardRate]) -> None:
+    assert len(said) == 18 and all(rate.passes for rate in said)
+    at = {(rate.people, round(rate.margin, 2), rate.gap): rate for rate in said}
+    assert all(rate.clear == 0 for rate in said if rate.people <= 200), "no model is cleared by so few people"
+    assert at[4_000, 0.3, 0.0].clear > 0.95 and at[4_000, 0.3, 2.0].flag > 0.95
+    assert at[50, 0.3, 2.0].flag < at[200, 0.3, 2.0].flag < at[4_000, 0.3, 2.0].flag
+    assert [rate for rate in said if rate.people == 50] == cards.rates(3, 2_000, (50,)), (
+        "whatever other sizes there are"
+    )
+
+
+def test_a_card_without_the_condition_on_what_would_have_shown_fails_the_check() -> None:
+    """Of people so few that intervals are wide, or with a decision by the value alone, models are cleared wrongly."""
+    wrong = cards.CardRate(200, 0.1, 1.0, 0.02, 0.2, 0.95, 1.0, 0.5, 1_000)
+    assert not wrong.passes
+    assert not replace(wrong, clear=0.0, flag=0.2).passes and not replace(wrong, clear=0.0, coverage=0.9).passes
+    assert replace(wrong, clear=0.0).passes and replace(wrong, gap=0.0).passes
+
+
+def test_areas_of_many_studies_are_those_of_an_audit() -> None:
+    random = np.random.default_rng(0)
+    positive, negative = (np.sort(random.standard_normal((3, n)) + z, axis=1) for n, z in ((20, 1.0), (30, 0.0)))
+    area, variance = cards.areas(positive, negative)
+    for k in range(3):
+        scores, labels = np.concatenate([positive[k], negative[k]]), np.repeat([1, 0], [20, 30])
+        one = contributions.area(scores, labels, np.ones(50), np.arange(50), 50)
+        assert (area[k], variance[k]) == pytest.approx((one.value, one.variance), rel=1e-12)

@@ -23,6 +23,7 @@ FLOORS = (
     ("execution", "report", "truth"),
     ("bench", "coverage", "arguments"),
     ("run", "show", "draw", "page", "audit"),
+    ("card",),
 )
 """From the ground up: a unit uses those below its floor, and on its own floor none but itself. A unit is a room, or a
 file at the top of the package; ``biasprop`` itself loads its public names when they are asked for."""
@@ -64,6 +65,7 @@ LIBRARIES_WITHOUT = {
     "tables": {"jax", "flax", "optax", "zarr", "matplotlib", "dask", "distributed", "xarray", "scipy"},
     "html": {"jax", "flax", "optax", "zarr", "matplotlib", "dask", "distributed", "xarray", "scipy", "numpy", "pandas"},
     "audit": {"jax", "flax", "optax", "zarr", "dask", "distributed"},
+    "card": {"flax", "optax", "zarr", "matplotlib", "dask", "distributed", "xarray"},
 }
 
 OURS = modules("biasprop")
