@@ -20,7 +20,7 @@ FILE = Path(__file__).with_name("published.toml")
 FORMAT = 1
 """Raised when the keys of the JSON change."""
 
-WORDS = {HIT: "same sign", MISS: "other sign", OPEN: "open", NOT_RUN: NOT_RUN}
+WORDS = {HIT: "agrees", MISS: "does not agree", OPEN: "open", NOT_RUN: NOT_RUN}
 """Score of a sign -> what the page says."""
 
 
@@ -105,7 +105,7 @@ def page(value: Mapping[str, Any], generated: str) -> str:
 INTRODUCTION = (
     "Findings on skews of chest films, on hospitals and on federated training, and the estimate of a study that is "
     "nearest to each, with 95 % intervals. A simulation is no clinical estimate, so signs are compared and never "
-    "sizes; nothing was tuned to agree. *Same sign*: the interval leaves out 0 on the published side. *Other sign*: it "
+    "sizes; nothing was tuned to agree. *Agrees*: the interval leaves out 0 on the published side. *Does not agree*: it "
     "leaves out 0 on the other side, or includes 0 and lies inside the margin. *Open*: neither."
 )
 

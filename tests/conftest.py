@@ -50,10 +50,16 @@ def _has(flags: Sequence[str]) -> bool:
     return tried.returncode == 0
 
 
-COSTLY = ("chest_ct", "brain_mri")
+COSTLY = {"chest_film", "chest_ct", "brain_mri"}
 """Generators that are slow to compile: what holds for every generator in these folders is checked of them in the slow
-suite, and of the others in the fast one."""
-COSTLY_IN = ("tests/shifts/", "tests/difficulty/", "tests/generators/test_generator_contract.py::test_a_larger_lever")
+suite, and of the others in the fast one. Their own files are in the fast one."""
+COSTLY_IN = (
+    "tests/shifts/",
+    "tests/difficulty/",
+    "tests/program/",
+    "tests/generators/test_follow_up.py",
+    "tests/generators/test_generator_contract.py",
+)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -61,7 +67,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Longest files first; within one, and among all others, as they come. Those of :data:`COSTLY` are slow."""
     for item in items:
         given = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-        if item.nodeid.startswith(COSTLY_IN) and given.get("kind") in COSTLY:
+        if item.nodeid.startswith(COSTLY_IN) and COSTLY.intersection(map(str, given.values())):
             item.add_marker(pytest.mark.slow)
     ranks = {item: next((i for i, place in enumerate(FIRST) if item.nodeid.startswith(place)), 99) for item in items}
     items.sort(key=ranks.__getitem__)

@@ -233,7 +233,12 @@ def _flips(wording: Wording, primary: Estimate, others: Sequence[Estimate]) -> l
     if math.isnan(primary.value):
         return []
     sign = leaves_out_0(*interval(primary))
-    same = [one for one in others if wording.quantity(one) == wording.quantity(primary)]
+    alike = [one for one in others if wording.quantity(one) == wording.quantity(primary)]
+    arms: dict[str, Estimate] = {}  # one that is named and stands among the exploratory ones too is one arm
+    for one in alike:
+        arms.setdefault(wording.place(one), one)
+    arms.pop(wording.place(primary), None)
+    same = list(arms.values())
     told = [one for one in same if _side(one, len(same))]
     searched = f"of {len(same)} other arms, corrected for their number"
     if not sign:

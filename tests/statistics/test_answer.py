@@ -114,6 +114,9 @@ def test_what_flips_it_is_said(summary: Summary, study: Study) -> None:
     text = told([null, agrees], summary, study)
     assert "Elsewhere it leaves out 0 (of 1 other arms, corrected for their number): 0 % dark in pretraining" in text
     assert "flips" not in text
+    twice = [null, replace(agrees, role="secondary"), agrees, replace(null, role="exploratory")]
+    assert told(twice, summary, study).count("0 % dark in pretraining, 50 labels") == 1
+    assert "Elsewhere it leaves out 0 (of 1 other arms" in told(twice, summary, study)
     wide = replace(excess(0.2, 0.05, "secondary", labels=50), zone_low=-0.01, zone_high=0.41)
     assert "Elsewhere" not in told([null, wide], summary, study), "nor does an interval that is printed with 0 in it"
 
