@@ -84,6 +84,7 @@ def test_operations_of_a_pretraining_step(objective: str) -> None:
     assert forward < 0.55 * flops(counts), "more is done forward than back"
 
 
+@pytest.mark.slow
 def test_buffers_of_a_segment_stay_and_do_not_grow_with_the_cohort_or_the_steps() -> None:
     found = []
     for cohort, steps in ((64, 4), (6_400, 400)):

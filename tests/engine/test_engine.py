@@ -26,6 +26,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return small().store(out)
 
 
+@pytest.mark.slow
 def test_a_cluster_gives_the_bits_of_one_process_whatever_dies(whole: Path, tmp_path: Path) -> None:
     """Processes as a user starts them: first undisturbed, then a worker is killed, at last the scheduler."""
     study = small()

@@ -103,6 +103,7 @@ def scores(tuner: Finetuner, augmentation: Augmentation, kind: str) -> np.ndarra
     return scorer(tuner).score(tuner.adapt(arm, 0, quiet)).test[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", one_of_each(PROTOCOLS, lambda cls: cls.adapts_encoder))
 def test_mirrored_images_and_parameters_give_the_same_scores(
     kind: str, tuners: list[tuple[Finetuner, Augmentation]]
