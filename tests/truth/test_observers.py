@@ -135,8 +135,8 @@ NO_BOUND = pytest.mark.xfail(
     raises=AssertionError,
     strict=True,
     reason="the linear model of chest CT has an AUC of .965, above the .930 of the observer of the cues; probably, "
-    "because its edge moves by pixels, which derivatives do not describe (steps of density are not the cause: it is the "
-    "same without them)",
+    "because its edge moves by pixels, which derivatives do not describe (steps of density are not the cause: without "
+    "them it is the same)",
 )
 
 
