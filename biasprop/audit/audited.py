@@ -125,7 +125,11 @@ def case_mixes(options: argparse.Namespace, found: LabelledRows) -> dict[str, pd
 def _threshold(found: Predictions, options: argparse.Namespace) -> tuple[float, str]:
     """The operating threshold, and where it comes from."""
     if options.threshold is not None:
-        return options.threshold / found.scale, options.threshold_origin or "given"
+        value = options.threshold / found.scale
+        if found.score_is == "probability" and not 0.0 <= value <= 1.0:
+            allowed = f"[0, {found.scale:g}]"
+            raise InputError(f"--threshold {options.threshold:g}: scores are probabilities; has to be in {allowed}")
+        return value, options.threshold_origin or "given"
     scores, labels, weight = found.others or (found.scores, found.labels, found.weight)
     labels = np.where(np.isnan(labels), -1, labels)
     value = float(operating_threshold(scores, labels, options.specificity, weight))

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from biasprop.study.study import Study
 
 MODALITIES: dict[str, tuple[str, ...]] = {
-    "dermoscopy": ("dermoscopy", "dermatoscopy", "dermatology", "skin", "lesion", "melanoma", "clinical photograph"),
-    "chest_film": ("radiograph", "radiography", "x-ray", "xray", "chest film", "cxr", "projection"),
-    "chest_ct": ("ct", "computed tomography", "lung nodule"),
+    "dermoscopy": ("dermoscopy", "dermatoscopy", "dermatology", "skin", "melanoma", "clinical photograph"),
+    "chest_film": ("radiograph", "radiography", "x-ray", "xray", "chest film", "cxr"),
+    "chest_ct": ("chest ct", "lung ct", "lung nodule", "ct of the chest", "computed tomography of the chest"),
     "brain_mri": ("mri", "mr", "magnetic resonance", "brain"),
 }
 """Generator -> words for what it simulates."""

@@ -282,6 +282,7 @@ def test_results_of_others_are_drawn_without_an_interval(table, capsys) -> None:
 def test_options_that_are_wrong(table, refused) -> None:
     for words, says in {
         ("--threshold", "nan"): "--threshold nan: has to be a finite number",
+        ("--threshold", "3"): "--threshold 3: scores are probabilities; has to be in [0, 1]",
         ("--specificity", "80"): "--specificity 80: has to be a share",
         ("--resamples", "5"): "--resamples 5: has to be 100 to",
         ("--figure", "t.csv"): "is read by this command, and would be overwritten",
