@@ -88,6 +88,17 @@ class Traced:
     """Annotation: this integer is a leaf, realised by indices or masks within a static maximum."""
 
 
+class Computed:
+    """Annotation: a value that is left out is computed from the other fields, such as a digest of files they name."""
+
+
+def computed(definition: Definition) -> dict[str, Any]:
+    """The values of a definition's own fields that were computed and not stated, by name."""
+    fields = type(definition).model_fields.items()
+    names = [name for name, field in fields if any(isinstance(mark, Computed) for mark in field.metadata)]
+    return {name: getattr(definition, name) for name in names if name not in definition.model_fields_set}
+
+
 Count = Annotated[int, Traced()]
 """A number of things (labels, subjects, steps) that may vary without recompilation."""
 

@@ -36,6 +36,7 @@ class Stream(enum.IntEnum):
     RANDOM_ATTRIBUTES = 15  # parameters of the levels of random attributes
     SITES = 16  # which sites take part in a round, for each site
     PEOPLE = 17  # order in which the people of a table are taken
+    IMAGES_OF_PEOPLE = 18  # by which of several images each of them is represented
     TRUTH = 20  # ideal observers and expected values
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from biasprop.component import InputError, suggestion
 from biasprop.paths import reason
+from biasprop.terminal import first_line, printable
 
 MAX_BYTES = 16_000_000_000
 """Bytes of an array, uncompressed."""
@@ -29,6 +30,9 @@ MAX_ARRAYS = 10_000
 
 ENDINGS = (".npz", ".npy", ".zarr")
 """Endings of names of files, or of folders, that hold arrays."""
+
+ZIP = b"PK\x03\x04"
+"""First bytes of an archive."""
 
 CHUNK = 10_000
 """Rows of a table that are turned into text at a time."""
@@ -54,7 +58,8 @@ class ArrayFile:
     """Named arrays of a file; each is read when it is asked for.
 
     Args:
-        path: .npz, .npy (whose one array is called ``array``) or .zarr (a group, or an array).
+        path: .npz or .npy (whose one array is called ``array``), told apart by their content, or .zarr (a group, or an
+            array).
 
     Raises:
         InputError: it cannot be read, or an array is too large.
@@ -76,7 +81,7 @@ class ArrayFile:
             node = zarr.open(str(self.path), mode="r")
             self._zarr = {"array": node} if isinstance(node, zarr.Array) else dict(node.arrays())
             found = {name: (tuple(array.shape), np.dtype(array.dtype)) for name, array in self._zarr.items()}
-        elif self.path.suffix == ".npy":
+        elif not _is_zip(self.path):
             with self.path.open("rb") as file:
                 found = {"array": _header(file, "array", self.path.stat().st_size)}
         else:
@@ -86,15 +91,18 @@ class ArrayFile:
                     raise ValueError(f"has {len(members):,} arrays; at most {MAX_ARRAYS:,} are read")
                 found = {}
                 for member in members:
+                    sizes = f"{member.file_size:,} bytes out of {member.compress_size:,}"
                     if member.file_size > MAX_RATIO * max(member.compress_size, 1):
-                        raise ValueError(f"{member.filename} is {member.file_size:,} bytes out of a few (a zip bomb?)")
+                        raise ValueError(f"{member.filename}: {sizes} (a zip bomb?)")
+                    if not member.filename.endswith(".npy"):
+                        raise ValueError(f"{member.filename}: is no array")
                     with archive.open(member) as file:
                         found[member.filename.removesuffix(".npy")] = _header(file, member.filename, member.file_size)
         for name, (shape, dtype) in found.items():
             if dtype.hasobject:
-                raise ValueError(f"{name} holds Python objects, which are not read; save numbers or text")
+                raise InputError(f"{self.path}: {name}: holds Python objects, which are not read; save numbers or text")
             if (size := math.prod(shape) * dtype.itemsize) > MAX_BYTES:
-                raise ValueError(f"{name} has {size:,} bytes; at most {MAX_BYTES:,} are read")
+                raise InputError(f"{self.path}: {name}: has {size:,} bytes; at most {MAX_BYTES:,} are read")
         return found
 
     def read(self, name: str) -> NDArray[Any]:
@@ -109,7 +117,7 @@ class ArrayFile:
             if self.path.suffix == ".zarr":
                 return np.asarray(self._zarr[name][...])
             found = np.load(self.path, allow_pickle=False)
-            if self.path.suffix == ".npy":
+            if isinstance(found, np.ndarray):
                 return found
             with found:
                 return found[name]
@@ -188,8 +196,13 @@ def _header(file: Any, name: str, size: int) -> tuple[tuple[int, ...], np.dtype]
     return shape, dtype
 
 
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(ZIP)) == ZIP
+
+
 def _words(error: Exception) -> str:
-    """An error in one line."""
-    if isinstance(error, OSError):
+    """What is wrong with a file, in one line."""
+    if isinstance(error, OSError) and error.errno:
         return reason(error)
-    return str(error).partition("\n")[0] or type(error).__name__
+    return f"cannot be read as arrays ({printable(first_line(error))})"

@@ -1,4 +1,9 @@
-"""Whose pictures a table lists: part, subgroup and label of every row."""
+"""Whose pictures a table lists: part, person, subgroup and label of every row.
+
+Subjects of fine-tuning and of evaluation are people, of whom a replicate takes one row each. A person therefore has one
+subgroup and one label: with the disease if any of the rows is, in the subgroup of the first such row. Rows that differ
+from it are left out. Pretraining has no labels and no sets to keep apart, so that every row is a subject there.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +25,9 @@ from biasprop.tables.columns import Keys
 from biasprop.tables.labels import binary_labels
 from biasprop.tables.read import Kind, Table, missing_column, read_table
 from biasprop.tables.source import Source, open_table
+
+PRETRAINING = 0
+"""``Part.PRETRAINING`` of :mod:`biasprop.interfaces`, which loads JAX."""
 
 MAX_NAMED = 5
 """Rows or values that a message names."""
@@ -74,6 +82,9 @@ class People:
     part: NDArray[np.int8]
     subgroup: NDArray[np.int32]
     label: NDArray[np.int32]
+    person: NDArray[np.int32]
+    """Whose each is, from 0: rows of a person have one part, subgroup and label. In the part for pretraining, every row
+    is a person of its own."""
     rows: NDArray[np.int64]
     """Row of each in the table, from 0."""
     table: Table
@@ -87,9 +98,10 @@ class People:
 
     @property
     def available(self) -> NDArray[np.int64]:
-        """Number of rows by part, subgroup and label."""
+        """Number of people by part, subgroup and label."""
         shape = (3, len(self.files.subgroups), 2)
-        return np.bincount(self.codes, minlength=int(np.prod(shape))).reshape(shape)
+        _, first = np.unique(self.person, return_index=True)
+        return np.bincount(self.codes[first], minlength=int(np.prod(shape))).reshape(shape)
 
     def column(self, name: str, kind: Kind) -> NDArray[Any]:
         """A column of the table, of these rows."""
@@ -100,8 +112,8 @@ class People:
         return self.table.at(int(self.rows[i]), column)
 
     def digest(self) -> str:
-        """Of part, subgroup and label of every row."""
-        return hashlib.blake2b(self.codes.tobytes(), digest_size=16).hexdigest()
+        """Of part, subgroup, label and person of every row."""
+        return hashlib.blake2b(self.codes.tobytes() + self.person.tobytes(), digest_size=16).hexdigest()
 
 
 @contextmanager
@@ -137,6 +149,9 @@ def read(files: Files) -> People:
         f"no value of {files.split}": int(((label >= 0) & (subgroup >= 0) & (part < 0)).sum()),
     }
     rows = np.flatnonzero((label >= 0) & (subgroup >= 0) & (part >= 0))
+    agrees, person = _people(part[rows], person[rows], subgroup[rows], label[rows])
+    left_out["of people who have another label or subgroup"] = int((~agrees).sum())
+    rows = rows[agrees]
     if files.identifier:
         _check_unique(table, files.identifier)
     people = People(
@@ -144,6 +159,7 @@ def read(files: Files) -> People:
         part[rows].astype(np.int8),
         subgroup[rows].astype(np.int32),
         label[rows].astype(np.int32),
+        person[agrees],
         rows,
         table,
         {why: count for why, count in left_out.items() if count},
@@ -272,6 +288,19 @@ def _matched(table: Table, name: str, pattern: str) -> NDArray[np.uint64]:
     keys = Keys(lambda place: name)
     keys.add(found, table.places)
     return keys.finish()
+
+
+def _people(
+    part: NDArray[np.int8], person: NDArray[np.uint64], subgroup: NDArray[np.int32], label: NDArray[np.int8]
+) -> tuple[NDArray[np.bool_], NDArray[np.int32]]:
+    """Rows that have the label and subgroup of their person, and the number of each one's person."""
+    own = np.arange(len(part))
+    _, earliest, named = np.unique(person, return_index=True, return_inverse=True)
+    unit = np.unique(np.where(part == PRETRAINING, own, earliest[named]), return_inverse=True)[1]
+    order = np.lexsort((own, -label, unit))  # of each person, first the first row with the disease, if there is one
+    first = order[np.unique(unit[order], return_index=True)[1]][unit]
+    agrees = (label == label[first]) & (subgroup == subgroup[first])
+    return agrees, unit.astype(np.int32)
 
 
 def _parts(table: Table, files: Files, person: NDArray[np.uint64]) -> NDArray[np.int8]:

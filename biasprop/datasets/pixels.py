@@ -72,12 +72,10 @@ def images(people: People, how: Picturing) -> Cached:
         )
     if is_array(how.images):
         path, name = array_name(how.images)
-        stamps: list[Any] = [_stamp(path)]
-        return _cached(
-            "images", [asdict(how), people.rows.tolist(), stamps], lambda: _of_array(people, how, path, name)
-        )
+        key = [how.size, how.channels, how.square, name, people.rows.tolist(), len(people.table.places)]
+        return _cached("images", [_contents(path), *key], lambda: _of_array(people, how, path, name))
     files = _listed(people, how)
-    stamps = [[str(file), *_stamp(file)] for file in files]
+    stamps = [[os.path.realpath(file), *_stamp(file)] for file in files]
     slices = None
     if people.files.slice:
         slices = people.column(people.files.slice, "number")
@@ -102,16 +100,17 @@ def embeddings(people: People, file: str) -> Cached:
     path, name = array_name(file) if is_array(file) else (user_path(file), "")
     keys = people.files.identifier
     known = people.column(keys, "key").tolist() if keys else people.rows.tolist()
-    return _cached("embeddings", [file, _stamp(path), known], lambda: _embedded(people, path, name))
+    key = [_contents(path), path.suffix, name, keys, known, len(people.table.places)]
+    return _cached("embeddings", key, lambda: _embedded(people, path, name))
 
 
 def state(files: Files, images: str, embeddings: str) -> tuple[Any, ...]:
     """What changes when one of the files of a study does, as far as they can be told without reading the table.
 
-    Pictures that a table names are looked at once by a process.
+    Pictures that a table names, and chunks of zarr arrays, are looked at once by a process.
     """
     named = [user_path(files.table)] + [array_name(file)[0] for file in (images, embeddings) if file]
-    return tuple((str(path), *_stamp(path)) for path in named)
+    return tuple((os.path.realpath(path), *_stamp(path), os.stat(path).st_ctime_ns) for path in named)
 
 
 def is_array(file: str) -> bool:
@@ -130,7 +129,8 @@ def _cached(what: str, key: Any, compute: Any) -> Cached:
 
     Args:
         what: front of the file's name.
-        key: everything that the array depends on, as JSON values.
+        key: everything that the array depends on, as JSON values. Files of arrays are in it by their contents; pictures
+            in a folder, which would take long to read, by resolved path, size and time.
         compute: returns it.
     """
     name = hashlib.blake2b(json.dumps([VERSION, key]).encode(), digest_size=16).hexdigest()
@@ -156,12 +156,26 @@ def _cached(what: str, key: Any, compute: Any) -> Cached:
 
 
 def _stamp(path: Path) -> list[int]:
-    """What changes when a file does: its size and time."""
+    """What changes when a file does: its size and time, in nanoseconds."""
     try:
         stat = os.stat(path)
     except OSError as error:
         raise InputError(f"{path}: {reason(error)}") from error
     return [stat.st_size, stat.st_mtime_ns]
+
+
+def _contents(path: Path) -> str:
+    """A hash of a file, or of the names and contents of all files of a folder such as a zarr array."""
+    found = hashlib.blake2b(digest_size=16)
+    try:
+        files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+        for file in files:
+            with file.open("rb") as stream:
+                own = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16))
+            found.update(json.dumps([str(file.relative_to(path)), own.hexdigest()]).encode())
+    except OSError as error:
+        raise InputError(f"{path}: {reason(error)}") from error
+    return found.hexdigest()
 
 
 def _listed(people: People, how: Picturing) -> list[Path]:

@@ -1,9 +1,10 @@
 """People of a table with their own images or embeddings, in place of simulated subjects.
 
-A subject is a row of the table and exists in one subgroup, so there are no twins, no ideal observers and no latents
-that explain an image: subgroups are compared as independent people. Each part of the table (pretraining, fine-tuning,
-evaluation) has people of its own. A replicate draws its cohort, labelled subjects and test subjects from them, without
-replacement; intervals over replicates are therefore about these people and not about others.
+A subject exists in one subgroup, so there are no twins, no ideal observers and no latents that explain an image:
+subgroups are compared as independent people. Each part of the table (pretraining, fine-tuning, evaluation) has people
+of its own. A replicate draws its labelled and test subjects from them, without replacement and with one image each, and
+its cohort from all images of the people for pretraining; intervals over replicates are therefore about these people and
+not about others.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from biasprop.component import Component, InputError, Shared, Traced
+from biasprop.component import Component, Computed, InputError, Shared, Traced
 from biasprop.datasets.pictures import Square
 from biasprop.interfaces import ArraySpec, Example, Part, Spec, Subjects
 
@@ -94,7 +95,9 @@ class OwnImages(Component):
     subgroups: Annotated[dict[str, Members], Field(min_length=2)]
     """Name -> whose rows are its."""
     person: Name = ""
-    """Column of whose image it is, so that nobody is in two parts; left out: every row is another person's."""
+    """Column of whose image it is, so that nobody is in two sets; left out: every row is another person's. People have
+    the disease if any of their rows has, and the subgroup of the first such row; their other rows are left out, except
+    for pretraining."""
     person_pattern: Name = ""
     """Regular expression whose first match in the column ``person`` says whose image it is, for names of files such as
     ``train/patient00001/view1.jpg``; left out: the whole cell."""
@@ -119,14 +122,17 @@ class OwnImages(Component):
     symmetries: tuple[Literal["flip", "transpose"], ...] = ()
     """Views that make an image another one that is equally likely; none is assumed."""
     digest: Annotated[
-        str, Field(validate_default=True, max_length=64), AfterValidator(lambda text, info: _read(text, info))
+        str,
+        Field(validate_default=True, max_length=64),
+        AfterValidator(lambda text, info: _read(text, info)),
+        Computed(),
     ] = ""
     """Of the contents of table, images and embeddings; it is computed, and, if it is stated, compared. Results of other
     contents are never mixed, because they are part of the study's digest."""
     shared: SkipJsonSchema[Annotated[Any, Traced(), AfterValidator(_nothing)]] = Field(default=None, exclude=True)
     """Arrays of the table: a :class:`biasprop.component.Shared`, from :meth:`with_people`."""
     order: SkipJsonSchema[Annotated[Any, Traced(), AfterValidator(_nothing)]] = Field(default=None, exclude=True)
-    """Rows of the table by part, subgroup and label, in the order of a replicate [n]."""
+    """A row of each person by part, subgroup and label, in the order of a replicate: [people]."""
 
     diseases: ClassVar[tuple[str, ...]] = ("disease",)
     latent_names: ClassVar[tuple[str, ...]] = ("row",)
@@ -148,41 +154,50 @@ class OwnImages(Component):
 
     @property
     def available(self) -> NDArray[np.int64]:
-        """Number of rows by part, subgroup and label: [part, g, 2]."""
+        """Number of people by part, subgroup and label, and for pretraining of images: [part, g, 2]."""
         return _dataset(self.digest).people.available
+
+    @property
+    def rows(self) -> int:
+        """Number of rows that are used."""
+        return len(_dataset(self.digest).people.rows)
 
     @property
     def left_out(self) -> dict[str, int]:
         """Why rows of the table are not used -> how many."""
         return _dataset(self.digest).people.left_out
 
-    def with_people(self, order: Int[Array, " n"]) -> Self:
+    def with_people(self, order: Int[Array, " people"], images: Int[Array, " rows"]) -> Self:
         """A copy with the arrays of the table, of which a process holds one.
 
         Args:
-            order: a permutation of the rows, in which the people of a part, subgroup and label are taken.
+            order: a permutation of the people, in which those of a part, subgroup and label are taken.
+            images: a permutation of the rows, the first of which that is a person's stands for the person. It has to be
+                independent of ``order``, or people with many images would be taken first.
         """
-        codes = _dataset(self.digest).people.codes
-        taken = np.asarray(order)
-        by_stratum = taken[np.argsort(codes[taken], kind="stable")].astype(np.int32)
+        known, shuffled = _dataset(self.digest).people, np.asarray(images)
+        taken = shuffled[np.unique(known.person[shuffled], return_index=True)[1]][np.asarray(order)]
+        by_stratum = taken[np.argsort(known.codes[taken], kind="stable")].astype(np.int32)
         return self.model_copy(update={"shared": _arrays(self.digest), "order": by_stratum})
 
     def row(
         self, part: Part, subgroup: Int[Array, "*n"], label: Int[Array, "*n"], rank: Int[Array, "*n"]
     ) -> Int[Array, "*n"]:
-        """The row of the ``rank``-th person of a part, subgroup and label."""
+        """The row of the ``rank``-th person of a part, subgroup and label; :attr:`rows` where there is none."""
         counts = self.available.reshape(-1)
         first = np.cumsum(counts) - counts
         stratum = (int(part) * len(self.subgroups) + subgroup) * 2 + label
-        count = jnp.asarray(np.maximum(counts, 1), jnp.int32)[stratum]
-        return jnp.asarray(self.order)[jnp.asarray(first, jnp.int32)[stratum] + rank % count]
+        exists = rank < jnp.asarray(counts, jnp.int32)[stratum]
+        return jnp.where(exists, jnp.asarray(self.order)[jnp.asarray(first, jnp.int32)[stratum] + rank], self.rows)
 
     def observe(self, subject: Subjects) -> Example:
-        """The arrays of a subject's row; images are in [0, 1]."""
+        """The arrays of a subject's row; images are in [0, 1]. NaN for a row that the table does not have, so that
+        nobody is taken in place of somebody else."""
         assert subject.row is not None, "subjects of a table have a row"
         # A product, because XLA may replace a quotient by it, in some programs and not in others.
         taken = {name: values[subject.row] for name, values in self.shared.arrays.items()}
-        return {name: x * np.float32(1 / 255) if x.dtype == jnp.uint8 else x for name, x in taken.items()}
+        scaled = {name: x * np.float32(1 / 255) if x.dtype == jnp.uint8 else x for name, x in taken.items()}
+        return {name: jnp.where(subject.row < self.rows, x, jnp.nan) for name, x in scaled.items()}
 
     def latents(self, subject: Subjects) -> Float[Array, " 1"]:
         """The row, from 0, among those that are used."""

@@ -86,7 +86,7 @@ def image_bytes(pretraining: Any, cohort: int, labels: int, evaluation: Any) -> 
     images = max(cohort, 2 * (labels + others)) + 40 * batch
     features = pretraining.encoder.features(pretraining.generator.spec)
     if has_people(pretraining.generator):
-        images += int(pretraining.generator.available.sum())
+        images += pretraining.generator.rows
     return float(example_bytes(pretraining.generator)) * images + _FEATURE_BYTES * features * evaluated
 
 

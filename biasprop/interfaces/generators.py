@@ -63,21 +63,27 @@ class Part(enum.IntEnum):
 
 @runtime_checkable
 class HasPeople(Protocol):
-    """A generator of a finite population: its subjects are the rows of a table, and nothing about them is simulated.
+    """A generator of a finite population: its subjects are people of a table, and nothing about them is simulated.
 
     A subject (:attr:`Subjects.row`) exists in its own subgroup alone, so there are no twins.
     """
 
     @property
     def available(self) -> NDArray[np.int64]:
-        """Number of rows by part, subgroup and label: [part, g, 2]."""
+        """Number of people by part, subgroup and label, and for pretraining of their images: [part, g, 2]."""
         ...
 
-    def with_people(self, order: Int[Array, " n"]) -> Any:
+    @property
+    def rows(self) -> int:
+        """Number of images, of which a person may have several."""
+        ...
+
+    def with_people(self, order: Int[Array, " people"], images: Int[Array, " rows"]) -> Any:
         """A copy that can observe subjects: it has the arrays of the table.
 
         Args:
-            order: a permutation of the rows, which decides who is taken first; see :meth:`row`.
+            order: a permutation of the people, which decides who is taken first; see :meth:`row`.
+            images: a permutation of the rows, which decides by what image each is represented.
         """
         ...
 
@@ -86,7 +92,7 @@ class HasPeople(Protocol):
     ) -> Int[Array, "*n"]:
         """The row of the ``rank``-th person of a part, subgroup and label, in the order of :meth:`with_people`.
 
-        Ranks from the number of such people on start again at the first.
+        There is none for ranks from the number of such people on: :meth:`Generator.observe` gives NaN.
         """
         ...
 

@@ -1,7 +1,8 @@
 """People of a table as subjects: which of them are in a cohort and on a roster, each at most once.
 
 A table has parts with nobody in common (:class:`biasprop.interfaces.Part`). Within a part, the people of a subgroup and
-label are taken in an order that the replicate decides. A cohort of 80 % women and one of 20 % therefore have their
+label are taken in an order that the replicate decides, each with one image; for pretraining, every image counts as a
+person. A cohort of 80 % women and one of 20 % therefore have their
 women in common as far as they go: changing the shares adds people of one subgroup and takes away people of another.
 """
 
@@ -115,7 +116,8 @@ def cohort(
 
     Args:
         generator: has the people.
-        rows: indices of members, at most as many as there are people; others are those of some other index.
+        rows: indices of members. Those beyond the size of the cohort, for which there need not be anybody, may have
+            images of NaN.
         shares: P(subgroup), in the order of the generator's subgroups.
         prevalences: P(disease | subgroup), shifts included.
     """

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, PrivateAttr, field_validator
 
-from biasprop.component import Component, Definition, OneOf, Traced, default_member, replace_nested
+from biasprop.component import Component, Definition, OneOf, Traced, computed, default_member, replace_nested
 from biasprop.difficulty import IN_MODES, InMode
 from biasprop.encoders import ENCODERS
 from biasprop.interfaces import (
@@ -32,7 +32,7 @@ from biasprop.population.shifts import EvaluationShifts, Shifts, no_shifts, of_s
 from biasprop.population.sites import sites
 from biasprop.protocols import PROTOCOLS
 from biasprop.sources import SOURCES
-from biasprop.study.location import Location, set_at
+from biasprop.study.location import Location, get_at, set_at
 from biasprop.tasks import TASKS
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -316,6 +316,19 @@ class Conditions(Definition):
         """Tables by subgroup or group as the study file has them, location -> value; the fields above have subgroups
         only. Empty without a population."""
         return self._written
+
+    def computed(self) -> dict[Location, Any]:
+        """What was computed and not stated, such as the digest of the files of a table: location -> value."""
+        parts = {name: getattr(self, name) for name in Conditions.model_fields}
+        found = {name: computed(part) for name, part in parts.items() if part is not None}
+        return {(name, field): value for name, values in found.items() for field, value in values.items()}
+
+    def settable_tables(self) -> dict[str, Any]:
+        """:meth:`tables` into which levels can be put: without what was computed, which levels may change."""
+        dumped = self.tables()
+        for *table, field in self.computed():
+            del get_at(dumped, tuple(table))[field]
+        return dumped
 
     def tables(self) -> dict[str, Any]:
         """The tables of the condition with defaults filled in; those by subgroup or group as they were written."""

@@ -142,7 +142,7 @@ def layout(study: Study) -> Layout:
             every.append(conditions)
             dumped = conditions.tables()
             levels.append(
-                (level.label, content({".".join(map(str, key)): get_at(dumped, key) for key in level.settings}))
+                (level.label, content({".".join(map(str, key)): get_at(dumped, key) for key in study.content(level)}))
             )
         factors.append(Factor(name, tuple(levels)))
     if study.sample:

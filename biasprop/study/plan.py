@@ -6,7 +6,7 @@ import glob
 import math
 import textwrap
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,7 +143,7 @@ def plan(
         store=store,
         state=_state(store, status),
         difficulty=_difficulty(study, cells),
-        people=_people(study),
+        people=_people(study, cells),
         others=_other_stores(study, store),
         resolves=resolution_words(study, estimates) if resolution else "",
         sent=bytes_sent_words(cells) if resolution else (),
@@ -197,25 +197,26 @@ def _difficulty(study: Study, cells: Sequence[Cell]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(cell.condition.generator.difficulty.words for cell in cells))
 
 
-def _people(study: Study) -> tuple[str, ...]:
-    """How many people each part of a table has, and what a study of them cannot say."""
+def _people(study: Study, cells: Sequence[Cell]) -> tuple[str, ...]:
+    """How many people each part of every table has, and what a study of them cannot say."""
     if not has_people(study.generator):
         return ()
     from biasprop.statistics.groups import LIMITS
 
-    available = study.generator.available
+    tables: dict[str, Any] = {cell.condition.generator.digest: cell.condition.generator for cell in cells}
+    lines = [line for generator in tables.values() for line in _people_of(generator)]
+    return (*lines, *textwrap.wrap(LIMITS, 100))
 
-    def counts(part: Part) -> str:
-        listed = zip(study.subgroups, available[part].tolist(), strict=True)
-        return ", ".join(f"{name} {healthy:,} + {diseased:,}" for name, (healthy, diseased) in listed)
 
-    left_out = ", ".join(f"{count:,} {why}" for why, count in study.generator.left_out.items())
-    return (
-        f"{int(available.sum()):,} rows of {study.generator.table}, without + with the disease:",
-        *(f"  {part.name.lower()}: {counts(part)}" for part in Part),
-        *([f"rows left out: {left_out}"] if left_out else []),
-        *textwrap.wrap(LIMITS, 100),
-    )
+def _people_of(generator: Any) -> Iterator[str]:
+    """How many people each part of a table has."""
+    yield f"{generator.rows:,} rows of {generator.table}; people (pretraining: rows) without + with the disease:"
+    for part in Part:
+        listed = zip(generator.subgroups, generator.available[part].tolist(), strict=True)
+        counts = ", ".join(f"{name} {healthy:,} + {diseased:,}" for name, (healthy, diseased) in listed)
+        yield f"  {part.name.lower()}: {counts}"
+    if left_out := ", ".join(f"{count:,} {why}" for why, count in generator.left_out.items()):
+        yield f"rows left out: {left_out}"
 
 
 def bytes_sent_words(cells: Sequence[Cell]) -> tuple[str, ...]:

@@ -76,7 +76,7 @@ def small_table(table: Mapping[str, Any], study: Study, plain: Study) -> dict[st
         New tables. Numbers that a factor varies stay distinct and in order, and estimands name the new levels.
     """
     structure = STRUCTURE | {"batch": _small_batch(study)}
-    base = {name: _small(value, structure, (name,)) for name, value in study.base_table().items()}
+    base = {name: _small(value, structure, (name,)) for name, value in study.settable_tables().items()}
     small = copy.deepcopy(dict(table)) | base
     small["replicates"] = min(REPLICATES, table["replicates"])
     small.pop("scale", None)

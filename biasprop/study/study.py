@@ -19,7 +19,7 @@ from biasprop.study.checks.estimands import MAX_ESTIMANDS
 from biasprop.study.conditions import Conditions
 from biasprop.study.digest import digest
 from biasprop.study.factors import MAX_FACTORS, Factor, Level, read_factor, with_settings
-from biasprop.study.location import dotted
+from biasprop.study.location import Location, dotted
 from biasprop.study.sample import SETTING, Sample, Setting, settings
 
 
@@ -96,7 +96,7 @@ class Study(Conditions):
             seed=self.seed,
             subgroups=self.subgroups,
             factors=tuple(self.factors),
-            settings=[setting.level.settings for setting in self.settings()],
+            settings=[self.content(setting.level) for setting in self.settings()],
             smoke=origin.smoke,
             scale=origin.scale,
             assigned=origin.assigned,
@@ -142,6 +142,13 @@ class Study(Conditions):
         """The tables of the base condition, with defaults filled in; see :meth:`Conditions.tables`."""
         return self.tables()
 
+    def content(self, level: Level) -> dict[Location, Any]:
+        """What a level sets, and what is computed from it in place of a value of the base condition, such as the digest
+        of another table."""
+        base = self.computed()
+        own = self.with_levels({"": level}).computed() if base else {}
+        return level.settings | {key: value for key, value in own.items() if base.get(key) != value}
+
     def with_levels(self, levels: Mapping[str, Level]) -> Conditions:
         """The base condition with one level of some factors put in.
 
@@ -154,7 +161,7 @@ class Study(Conditions):
         Raises:
             InputError: a key cannot have the value of a level.
         """
-        conditions, problems = by_subgroup(with_settings(self.base_table(), levels.values())).validated(Conditions)
+        conditions, problems = by_subgroup(with_settings(self.settable_tables(), levels.values())).validated(Conditions)
         if conditions is None:
             where = ", ".join(f"{name} = {level.label!r}" for name, level in levels.items())
             raise InputError([f"{self.origin.name}: with {where}: {dotted(p.location)}: {p.what}" for p in problems])

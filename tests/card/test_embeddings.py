@@ -113,9 +113,9 @@ def test_files_that_are_no_arrays_of_numbers_are_refused_before_they_are_read() 
     np.savez("e.npz", x=x)
     content = Path("e.npz").read_bytes()
     Path("e.npz").write_bytes(content[: len(content) // 2])
-    assert "e.npz: cannot be read as NumPy arrays" in refused("e.npz")
+    assert "e.npz: cannot be read as arrays" in refused("e.npz")
     Path("e.npy").write_bytes(b"\x93NUMPY\x01\x00\xff\xff")
-    assert "e.npy: cannot be read as NumPy arrays" in refused("e.npy")
+    assert "e.npy: cannot be read as arrays" in refused("e.npy")
     assert "none.npz: No such file" in refused("none.npz")
 
 
@@ -129,7 +129,7 @@ def member(shape: tuple[int, ...], content: bytes) -> bytes:
 def test_bombs_are_refused_by_their_sizes() -> None:
     with zipfile.ZipFile("e.npz", "w") as archive:
         archive.writestr("x.npy", member((10**6, 10**6), b"\0" * 100))
-    assert "says that it is larger than it is" in refused("e.npz")
+    assert "x.npy says that it is 1000000 x 1000000 float32, and has" in refused("e.npz")
     with zipfile.ZipFile("e.npz", "w", zipfile.ZIP_BZIP2) as archive:
         archive.writestr("x.npy", member((2_500_000, 1), b"\0" * 10_000_000))
     assert "(ValueError: x.npy: 10,000,128 bytes out of 1" in refused("e.npz")
@@ -137,9 +137,7 @@ def test_bombs_are_refused_by_their_sizes() -> None:
         archive.writestr("../x.txt", json.dumps({}))
     assert "../x.txt: is no array" in refused("e.npz")
     Path("e.npy").write_bytes(member((10**6, 10**6), b"\0" * 100))
-    assert "e.npy: array: has 4,000,000,000,000 bytes; at most" in refused("e.npy")
-    Path("e.npy").write_bytes(member((100, 100), b"\0" * 100))
-    assert "e.npy: cannot be read as NumPy arrays" in refused("e.npy")
+    assert "e.npy: cannot be read as arrays (ValueError: array says that it is 1000000 x" in refused("e.npy")
 
 
 def damaged(content: bytes, random: np.random.Generator) -> bytes:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from biasprop import load_study
 from biasprop.component import InputError
-from biasprop.datasets import datasets, pictures
+from biasprop.datasets import arrays, datasets, pictures
 from tests.datasets import digits
 from tests.source_tree import ROOT
 
@@ -24,7 +24,7 @@ HEADER = "name,sex,age,sick,person,split"
 SPLITS = ("train", "val", "test")
 
 
-def rows(n: int = 240) -> list[list[str]]:
+def rows(n: int = 360) -> list[list[str]]:
     """Cells of a table of ``n`` people, two images each of whom are in one split."""
     return [
         [
@@ -45,7 +45,7 @@ def made(folder: Path, cells: list[list[str]], header: str = HEADER, size: int =
     for i, line in enumerate(cells):
         file = folder / line[0]
         if file.suffix == ".png" and not file.exists():
-            Image.fromarray(np.full((size, size + 4, 3), i, np.uint8)).save(file)
+            Image.fromarray(np.full((size, size + 4, 3), i % 256, np.uint8)).save(file)
     return folder
 
 
@@ -125,12 +125,12 @@ TABLES: dict[str, tuple[Change | None, dict[str, str], str]] = {
     "an identifier that is there twice": (
         None,
         {"identifier": '"person"'},
-        r"person: lines \d+ and \d+ have the same identifier; 120 are there more than once",
+        r"person: lines \d+ and \d+ have the same identifier; 180 are there more than once",
     ),
     "people on both sides of a split": (
         column("split", lambda i: SPLITS[i % 3]),
         {},
-        r"split: 120 people are on both sides of a split, such as the one of lines \d+ and \d+ \(person\)",
+        r"split: 180 people are on both sides of a split, such as the one of lines \d+ and \d+ \(person\)",
     ),
     "a value of the split that is no part": (
         column("split", lambda i: "trian" if i == 4 else SPLITS[i // 2 % 3]),
@@ -162,8 +162,9 @@ def test_tables(case: str, folder: Path, tmp_path: Path) -> None:
 
 def test_the_table_itself_is_fine(folder: Path, tmp_path: Path) -> None:
     study = load(made(tmp_path, rows()), digits_folder=folder)
-    assert study.generator.available.sum() == 240 and not study.generator.left_out
-    by_age = '{ small = { values = ["[-inf, 140)"] }, large = { values = ["[140, inf)"] } }'
+    assert study.generator.available.sum(axis=(1, 2)).tolist() == [120, 60, 60], "images, people and people"
+    assert study.generator.rows == 360 and not study.generator.left_out
+    by_age = '{ small = { values = ["[-inf, 200)"] }, large = { values = ["[200, inf)"] } }'
     study = load(made(tmp_path, rows()), digits_folder=folder, attributes='["age"]', subgroups=by_age)
     assert study.generator.available.sum(axis=(0, 2)).tolist() == [120, 120]
 
@@ -233,35 +234,54 @@ def test_arrays_that_are_not_what_they_say(
     assert expected in text, text
 
 
+@pytest.mark.parametrize(
+    ("compression", "limit", "expected"),
+    [
+        (zipfile.ZIP_LZMA, arrays.MAX_BYTES, r"images.npy: 4,000,128 bytes out of \d+ \(a zip bomb\?\)"),
+        (zipfile.ZIP_DEFLATED, 3_999_999, "images: has 4,000,000 bytes; at most 3,999,999 are read"),
+    ],
+)
+def test_compressed_bombs_are_not_decompressed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: int, limit: int, expected: str
+) -> None:
+    content = io.BytesIO()
+    np.save(content, np.zeros((1_000, 4_000), np.uint8))
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", compression) as archive:
+        archive.writestr("images.npy", content.getvalue())
+    monkeypatch.setattr(arrays, "MAX_BYTES", limit)
+    with pytest.raises(InputError, match=expected):
+        arrays.ArrayFile(tmp_path / "bomb.npz")
+
+
 def test_arrays_that_do_not_fit(folder: Path, tmp_path: Path) -> None:
     made(tmp_path, rows())
 
-    def text(**arrays: Any) -> str:
-        np.savez(tmp_path / "a.npz", **arrays)
+    def text(**named: Any) -> str:
+        np.savez(tmp_path / "a.npz", **named)
         return problem(tmp_path, folder, file="", images=f'"{tmp_path}/a.npz"')
 
-    ones = np.ones((240, 9, 9), np.uint8)
+    ones = np.ones((360, 9, 9), np.uint8)
     assert "holds Python objects, which are not read" in text(images=np.array([{}], dtype=object))
-    assert "images has 239 rows, and" in text(images=ones[:239])
+    assert "images has 359 rows, and" in text(images=ones[:359])
     assert "Name it after a colon, as in a.npz:NAME; possible: one, two" in text(one=ones, two=ones)
     assert "values of floats have to be from 0 to 1; these are 3 to 3" in text(images=3.0 * ones)
-    assert "images have 1 or 3 channels, last" in text(images=np.ones((240, 3, 9, 9), np.uint8))
-    assert "which array has the images" in text(flat=np.ones((240, 9)))
+    assert "images have 1 or 3 channels, last" in text(images=np.ones((360, 3, 9, 9), np.uint8))
+    assert "which array has the images" in text(flat=np.ones((360, 9)))
 
 
 def test_embeddings_that_do_not_fit(folder: Path, tmp_path: Path) -> None:
     cells = rows()
     made(tmp_path, cells)
-    names, vectors = np.array([line[0] for line in cells]), np.ones((240, 3))
+    names, vectors = np.array([line[0] for line in cells]), np.ones((360, 3))
     keys = {"file": "", "identifier": '"name"', "embeddings": f'"{tmp_path}/e.npz"'}
 
-    def text(**arrays: Any) -> str:
-        np.savez(tmp_path / "e.npz", **arrays)
+    def text(**named: Any) -> str:
+        np.savez(tmp_path / "e.npz", **named)
         return problem(tmp_path, folder, **keys)
 
     assert "people.csv:2: name: has no embedding in" in text(name=names[1:], vectors=vectors[1:])
     assert "rows 1 and 2 have the same identifier" in text(name=np.array(["a", "a", *names[2:]]), vectors=vectors)
-    assert "its embedding in" in text(name=names, vectors=np.where(np.arange(240)[:, None] == 7, np.nan, vectors))
+    assert "its embedding in" in text(name=names, vectors=np.where(np.arange(360)[:, None] == 7, np.nan, vectors))
     assert "no column 'name' (generator.identifier)" in text(vectors=vectors)
     text_of = tmp_path / "e.csv"
     text_of.write_text("name,a,b\n" + "".join(f"{name},1,{i}\n" for i, name in enumerate(names)))
@@ -278,7 +298,7 @@ def test_embeddings_that_do_not_fit(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "size", "expected"),
     [
-        ("pretraining.cohort", 5_000, r"pretraining.cohort: needs 5,000 people and the table has enough for (\d+)"),
+        ("pretraining.cohort", 5_000, r"pretraining.cohort: needs 5,000 images and the table has enough for (\d+)"),
         ("evaluation.calibration", 400, r"evaluation.calibration: needs 400 people and the table has enough for (\d+)"),
         ("evaluation.test", 500, r"evaluation.test: needs 500 people of every subgroup, .* has enough for (\d+)"),
         ("evaluation.selection", 900, r"evaluation.selection: needs 900 people and the table has enough for (\d+)"),
@@ -339,9 +359,9 @@ def test_names_with_a_suffix_uncertain_labels_and_people_in_paths(folder: Path, 
     for i, line in enumerate(cells):
         line[0] = f"patient{i // 2:05}_view{i % 2}"
         line[3] = "-1.0" if i < 4 else "1.0" if line[3] == "yes" else "0.0"
-        Image.fromarray(np.full((9, 9), i, np.uint8)).save(tmp_path / f"{line[0]}.jpg")
+        Image.fromarray(np.full((9, 9), i % 256, np.uint8)).save(tmp_path / f"{line[0]}.jpg")
     keys = {"target": '"sick"', "positive": '["1.0"]', "negative": '["0.0"]', "suffix": '".jpg"', "split": ""}
-    keys |= {"person": '"name"', "person_pattern": '"patient[0-9]+"', "percentages": "[35, 25, 40]"}
+    keys |= {"person": '"name"', "person_pattern": '"patient[0-9]+"', "percentages": "[35, 20, 45]"}
     generator = load(made(tmp_path, cells), digits_folder=folder, **keys).generator
     assert generator.left_out == {"no class of sick": 4}
     people = datasets.of(generator.digest).people

@@ -116,7 +116,7 @@ def test_the_study_of_embeddings_in_the_readme(tmp_path: Path, monkeypatch: pyte
     (text,) = re.findall(r"<!-- embeddings -->\n```toml\n(.+?)\n```", README.read_text(encoding="utf-8"), re.DOTALL)
     monkeypatch.chdir(tmp_path)
     n = np.arange(2_000)
-    cells = "\n".join(f"{i},{'female' if i % 2 else 'male'},{i // 2 % 2},p{i // 2}" for i in n)
+    cells = "\n".join(f"{i},{'female' if i // 2 % 2 else 'male'},{i // 4 % 2},p{i // 2}" for i in n)
     Path("people.csv").write_text(f"id,sex,finding,patient\n{cells}\n")
     np.savez("embeddings.npz", id=n, features=np.ones((len(n), 4), np.float32))
     Path("model.toml").write_text(text)

@@ -90,6 +90,7 @@ def test_streams_are_frozen() -> None:
         "RANDOM_ATTRIBUTES": 15,
         "SITES": 16,
         "PEOPLE": 17,
+        "IMAGES_OF_PEOPLE": 18,
         "TRUTH": 20,
     }
     assert 8 not in set(Stream)

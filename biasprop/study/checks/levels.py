@@ -47,7 +47,7 @@ class OccurringConditions:
         if settings:
             self.factors[SETTING] = list(settings)
         self._checked: dict[Positions, tuple[Conditions | None, list[Problem]]] = {}
-        self._filled = conditions.tables()
+        self._filled = conditions.settable_tables()
         self._symmetries: dict[Positions, list[Problem]] = {}
 
     def positions(self, factor: str = "", index: int = 0) -> Iterator[Positions]:

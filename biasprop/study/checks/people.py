@@ -44,23 +44,29 @@ def table_problems(conditions: Conditions) -> Iterator[Problem]:
 
 
 def people_problems(study: Any) -> list[Problem]:
-    """Sets of a valid study for which its table has too few people, each with the largest possible size."""
+    """Sets of a valid study for which its table has too few people, each with the largest possible size.
+
+    Every condition is checked with its own table, and every setting of a sample with its own sizes.
+    """
     if not has_people(study.generator):
         return []
     problems: dict[Location, tuple[int, Problem]] = {}
     for cell in design.cells(study):
-        if cell.replicate:
+        if cell.replicate and study.sample is None:
             continue  # they differ in the people alone, not in their numbers
-        for location, size, possible, what in _needs(cell, study):
+        generator = cell.condition.generator
+        name = cell.label if study.sample is None else cell.name
+        where = "" if generator == study.generator else f"with the table of {name}: "
+        for location, size, possible, what in _needs(cell, list(study.subgroups)):
             if possible < size and (location not in problems or possible < problems[location][0]):
-                problems[location] = possible, Problem(location, what)
+                problems[location] = possible, Problem(location, where + what)
     return [problem for _, problem in problems.values()]
 
 
-def _needs(cell: Any, study: Any) -> Iterator[tuple[Location, int, int, str]]:
+def _needs(cell: design.Cell, subgroups: list[str]) -> Iterator[tuple[Location, int, int, str]]:
     """Key, size and largest possible size of every set, and what to say if that is less."""
-    subgroups = list(study.subgroups)
-    available = study.generator.available
+    generator: Any = cell.condition.generator
+    available = generator.available
     for number, condition in enumerate(cell.condition.stages()):
         pretraining = condition.pretraining
         if pretraining.sees_subjects:
@@ -76,7 +82,7 @@ def _needs(cell: Any, study: Any) -> Iterator[tuple[Location, int, int, str]]:
     conditions = [arm.condition for arm in cell.arms]
     pool, draws = max(c.train_count for c in conditions), max(arm.draws for arm in cell.arms)
     for condition in conditions:
-        sets = rosters.rosters(condition.finetuning, condition.evaluation, subgroups, pool, study.generator.diseases)
+        sets = rosters.rosters(condition.finetuning, condition.evaluation, subgroups, pool, generator.diseases)
         codes = {name: 2 * roster.subgroup + roster.label for name, roster in sets.items()}
         every = range(len(subgroups))
         codes["test"] = (
@@ -146,7 +152,8 @@ def _message(
         return ""
     g, label = divmod(int(codes[min(possible * max(len(codes) // max(size, 1), 1), len(codes) - 1)]), 2)
     scarce = f"{subgroups[g]} {'with' if label else 'without'} the disease"
+    who = "images" if part == "pretraining" else "people"
     return (
-        f"needs {size:,} people{words} and the table has enough for {possible:,}: "
+        f"needs {size:,} {who}{words} and the table has enough for {possible:,}: "
         f"{int(available[g, label]):,} of {scarce} are in its part for {part}"
     )
