@@ -103,7 +103,7 @@ def _validation_answer(card: Card) -> str:
         return "not tested here: there are no predictions" + ("; see what is stated" if stated else f"; {NOT_STATED}")
     words = {FLAG: "flagged", CLEAR: "cleared", CANNOT_TELL: "cannot tell"}
     counts = ", ".join(f"{count:,} {words[decision]}" for decision, count in counted(card.flags).items())
-    groups = f"\ngroups untested or too small: {len(card.untested):,}" if card.untested else ""
+    groups = f"\ngroups untested, tested in part or too small: {len(card.untested):,}" if card.untested else ""
     return f"{DECISIONS[card.decision]}\ngaps: {counts}{groups}"
 
 
@@ -253,7 +253,10 @@ def _flags(card: Card, level: str) -> Table:
 def _untested(card: Card) -> Table:
     rows = [(f"{one.attribute}: {one.group}", f"{one.n:,}", f"{one.n_positive:,}", one.why) for one in card.untested]
     return Table(
-        "Groups that are not tested, or too small", ["group", "n", "diseased", "why"], rows, text=frozenset({3})
+        "Groups that are not tested, only in part, or too small",
+        ["group", "n", "diseased", "why"],
+        rows,
+        text=frozenset({3}),
     )
 
 
