@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -87,7 +87,7 @@ def audit_table(options: argparse.Namespace, found: Predictions | None = None) -
         metrics=metrics,
         pairs=pairs,
         intersections=intersections,
-        margin=_margins(options.margin, metrics),
+        margin=margins_of(options.margin, metrics) or None,
         method=options.method,
         rate_interval="exact",
         n_bootstrap=options.resamples,
@@ -172,7 +172,16 @@ def _pairs_in(text: str, name: str, groups: list[str]) -> list[tuple[str, str]]:
     return [(a, b) for a, b in ways if a in groups and b in groups and a != b]
 
 
-def _margins(texts: list[str], metrics: list[str]) -> dict[str, float] | None:
+def margins_of(texts: Sequence[str], metrics: Sequence[str]) -> dict[str, float]:
+    """Return the margins that options state, by measure.
+
+    Args:
+        texts: ``MEASURE=M`` each.
+        metrics: names of the measures that may have one.
+
+    Raises:
+        InputError: there is no such measure, or M is not a finite number above 0.
+    """
     margins = {}
     for name, text in named_values(texts).items():
         if name not in metrics:
@@ -183,7 +192,7 @@ def _margins(texts: list[str], metrics: list[str]) -> dict[str, float] | None:
             margins[name] = float("nan")
         if not 0 < margins[name] < float("inf"):
             raise InputError(f"--margin {name}={text}: has to be a number above 0")
-    return margins or None
+    return margins
 
 
 def _stated_shares(texts: list[str], attributes: Mapping[str, list[str]]) -> dict[str, dict[str, float]]:

@@ -12,15 +12,16 @@ import numpy as np
 
 import biasprop
 from biasprop.audit.arguments import named_values
-from biasprop.audit.audited import AuditedTable, audit_table, case_mixes
+from biasprop.audit.audited import AuditedTable, audit_table, case_mixes, margins_of
 from biasprop.audit.columns import LabelledRows, read_labelled_rows, read_predictions
 from biasprop.card import flags, studies
 from biasprop.card.facts import NOTHING, Fact, Facts, read_facts
 from biasprop.card.flags import DEFAULT_MARGIN, DEFAULT_MEASURE, Flag, Untested
-from biasprop.card.label_curve import DRAWS, LabelCurve, Labelled, label_curves
+from biasprop.card.label_curve import DRAWS, LabelCurve, Labelled, Margin, label_curves
 from biasprop.card.standards import NOTES, STANDARDS
 from biasprop.card.studies import Resembling, StudyEvidence
 from biasprop.component import Definition, InputError
+from biasprop.statistics.group_measures import MEASURES
 from biasprop.statistics.summary import plain
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class Card:
     """Margins, and who states them."""
     curves: list[LabelCurve] = field(default_factory=list)
     """From embeddings."""
+    enough_within: Margin | None = None
+    """By which a curve says how many labels are enough; None = there is no curve."""
     study: StudyEvidence | None = None
     resembling: list[Resembling] = field(default_factory=list)
     """Studies of this package that resemble the case and were not given."""
@@ -94,6 +97,7 @@ class Card:
                 "labels": {
                     "stated": _stated(self.facts, "labels"),
                     "curves": [asdict(curve) for curve in self.curves],
+                    "enough_within": None if self.enough_within is None else asdict(self.enough_within),
                     "study": None if self.study is None else asdict(self.study),
                     "resembling": [one._asdict() for one in self.resembling],
                     "carries_over": studies.CARRIES_OVER if self.study or self.resembling else None,
@@ -119,10 +123,9 @@ def make_card(options: argparse.Namespace) -> Card:
     modality = facts.model.modality.text if facts.model.modality else ""
     found, audited, said, missing, curves = None, None, [], [], []
     margins: tuple[str, ...] = ()
-    margin = DEFAULT_MARGIN
+    within = margin_of_curves(options)  # before the default for gaps is added
     if options.table is not None:
         options, margins = with_margin(options)
-        margin = float(named_values(options.margin).get(DEFAULT_MEASURE, DEFAULT_MARGIN))
         if options.score:
             predictions = read_predictions(options)
             found, audited = predictions, audit_table(options, predictions)
@@ -135,11 +138,24 @@ def make_card(options: argparse.Namespace) -> Card:
     notes = list(audited.notes if audited else found.notes if found else [])
     if found and options.embeddings:
         rows = _with_features(options.embeddings, found, options, notes)
-        curves = label_curves(rows, options.seed, margin, options.confidence)
+        curves = label_curves(rows, options.seed, within, options.confidence)
     columns = list(mixes)
     study = studies.read_study(options.study, modality, columns) if options.study else None
     cited = [one for one in studies.resembling(modality, columns) if study is None or one.name != study.name]
-    return Card(inputs, facts, mixes, audited, said, missing, margins, curves, study, cited, tuple(notes))
+    return Card(
+        inputs,
+        facts,
+        mixes,
+        audited,
+        said,
+        missing,
+        margins,
+        curves,
+        within if curves else None,
+        study,
+        cited,
+        tuple(notes),
+    )
 
 
 def with_margin(options: argparse.Namespace) -> tuple[argparse.Namespace, tuple[str, ...]]:
@@ -153,6 +169,20 @@ def with_margin(options: argparse.Namespace) -> tuple[argparse.Namespace, tuple[
     )
     more = argparse.Namespace(**vars(options) | {"margin": [*options.margin, f"{DEFAULT_MEASURE}={DEFAULT_MARGIN}"]})
     return more, tuple(words)
+
+
+def margin_of_curves(options: argparse.Namespace) -> Margin:
+    """Return the margin of learning curves: that of the AUC where one is stated, else that of z, else the default.
+
+    Raises:
+        InputError: a margin is not a number above 0, or not of a measure.
+    """
+    stated = margins_of(options.margin, MEASURES)
+    if "auc" in stated:
+        return Margin("auc", stated["auc"])
+    if "z" in stated:
+        return Margin("z", stated["z"])
+    return Margin(DEFAULT_MEASURE, DEFAULT_MARGIN, "default of this card")
 
 
 def expected(facts: Facts, mixes: Mapping[str, pd.DataFrame]) -> dict[str, set[str]]:

@@ -11,7 +11,7 @@ from biasprop.card import studies
 from biasprop.card.answers import NOT_STATED, STAGES, Card
 from biasprop.card.facts import Fact
 from biasprop.card.flags import counted
-from biasprop.card.label_curve import LabelCurve
+from biasprop.card.label_curve import LabelCurve, Margin
 from biasprop.card.standards import NOTES, STANDARDS
 from biasprop.component import Definition
 from biasprop.html.blocks import Block, Facts, Folded, Page, Paragraphs, Section, Table
@@ -103,7 +103,7 @@ def _validation_answer(card: Card) -> str:
         return "not tested here: there are no predictions" + ("; see what is stated" if stated else f"; {NOT_STATED}")
     words = {FLAG: "flagged", CLEAR: "cleared", CANNOT_TELL: "cannot tell"}
     counts = ", ".join(f"{count:,} {words[decision]}" for decision, count in counted(card.flags).items())
-    groups = f"\ngroups untested or too small: {len(card.untested):,}" if card.untested else ""
+    groups = f"\ngroups untested, tested in part or too small: {len(card.untested):,}" if card.untested else ""
     return f"{DECISIONS[card.decision]}\ngaps: {counts}{groups}"
 
 
@@ -111,7 +111,7 @@ def _labels_answer(card: Card) -> str:
     lines = []
     first = next((curve for curve in card.curves if curve.attribute == OVERALL), None)
     if first is not None:
-        lines.append(_enough(first))
+        lines.append(_enough(first, card.enough_within))
     if card.study is not None:
         lines.append(f"study {card.study.name}: simulated, see below")
     if card.facts.labels.labels_needed is not None:
@@ -120,7 +120,7 @@ def _labels_answer(card: Card) -> str:
     return "\n".join(lines) or f"{NOT_STATED}, and there are no embeddings or study to tell from"
 
 
-def _enough(curve: LabelCurve) -> str:
+def _enough(curve: LabelCurve, within: Margin | None) -> str:
     """What a curve says in words."""
     if not curve.points:
         return f"no learning curve: {curve.reason}"
@@ -128,7 +128,7 @@ def _enough(curve: LabelCurve) -> str:
     reached = f"AUC {number(last.auc)} {bounds(last.low, last.high)} with {last.labels:,} labels"
     if curve.enough is None:
         return f"{reached}; {curve.reason}"
-    return f"{curve.enough:,} labels are enough to come within the margin of {last.labels:,}; {reached}"
+    return f"{curve.enough:,} labels are enough to come within {within} of {last.labels:,}; {reached}"
 
 
 def _stated_table(card: Card, name: str, caption: str) -> Table:
@@ -253,14 +253,17 @@ def _flags(card: Card, level: str) -> Table:
 def _untested(card: Card) -> Table:
     rows = [(f"{one.attribute}: {one.group}", f"{one.n:,}", f"{one.n_positive:,}", one.why) for one in card.untested]
     return Table(
-        "Groups that are not tested, or too small", ["group", "n", "diseased", "why"], rows, text=frozenset({3})
+        "Groups that are not tested, only in part, or too small",
+        ["group", "n", "diseased", "why"],
+        rows,
+        text=frozenset({3}),
     )
 
 
 def _labels(card: Card) -> list[Block]:
     blocks: list[Block] = [_stated_table(card, "labels", "Labels needed, as stated")]
     if card.curves:
-        blocks += [_curves(card.curves), Paragraphs([ON_CURVES])]
+        blocks += [_curves(card.curves), Paragraphs([ON_CURVES, f"Margin of enough labels: {card.enough_within}."])]
     else:
         blocks.append(Paragraphs(["No embeddings were given, so no learning curve was measured."]))
     if card.study is not None:

@@ -14,6 +14,11 @@ from biasprop.statistics.verdict import CANNOT_TELL, CLEAR, FLAG, MATERIAL, NEGL
 
 DEFAULT_MEASURE, DEFAULT_MARGIN = "z", MARGIN
 """The measure that has a margin where none is stated, and the margin."""
+MAX_UNKNOWN = 0.05
+"""Share of rows that may lack a group, or of a group's rows that may lack a score or label, before they are listed:
+those without need not be like the others."""
+NO_GROUP = "(no group)"
+"""Name of the rows of an attribute whose group is not known."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,8 @@ class Flag:
 
 @dataclass(frozen=True)
 class Untested:
-    """A group of which no gap could be measured, or of which none could be told from the margin."""
+    """A group of which no gap could be measured, or of which none could be told from the margin, or many rows of which
+    could not be used; or the rows without a group (:data:`NO_GROUP`)."""
 
     attribute: str
     group: str
@@ -83,7 +89,8 @@ def flags(audit: Audit) -> list[Flag]:
 
 
 def untested(audit: Audit, said: list[Flag], expected: Mapping[str, set[str]]) -> list[Untested]:
-    """Return the groups that are not tested, or are too small to tell a gap of the margin.
+    """Return the groups that are not tested, are too small to tell a gap of the margin, or lack many scores or labels;
+    and the rows without a group, if they are many (more than :data:`MAX_UNKNOWN`).
 
     Args:
         audit: result of ``biasprop.audit_scores``.
@@ -91,7 +98,7 @@ def untested(audit: Audit, said: list[Flag], expected: Mapping[str, set[str]]) -
         expected: attribute -> groups that are expected (in the stated population, or among stated data), of all
             attributes but the intersection.
     """
-    counts, undefined = _counts(audit), _undefined(audit, {flag.metric for flag in said})
+    counts, undefined, unscored = _counts(audit), _undefined(audit, {flag.metric for flag in said}), _unscored(audit)
     found = []
     for (attribute, group), (n, n_positive) in counts.items():
         own = [flag for flag in said if flag.attribute == attribute and group in (flag.group, flag.against)]
@@ -99,7 +106,9 @@ def untested(audit: Audit, said: list[Flag], expected: Mapping[str, set[str]]) -
         why = ""
         if attribute == OVERALL:
             continue
-        if n == 0:
+        if n == 0 and unscored[attribute, group]:
+            why = "none of its rows has both a score and a label"
+        elif n == 0:
             why = "nobody of it is in the table"
         elif (attribute, group) in undefined:
             why = undefined[attribute, group]
@@ -109,8 +118,13 @@ def untested(audit: Audit, said: list[Flag], expected: Mapping[str, set[str]]) -
             sizes = [(flag.resolvable, flag.margin) for flag in limiting if flag.resolvable > 0]
             size, margin = min(sizes, key=lambda pair: pair[0] / pair[1], default=(math.nan, math.nan))
             why = f"too few: it could have resolved a gap of {number(size)}, and the margin is {margin:g}"
+        unknown = _share(unscored[attribute, group], n)
+        if n and unknown > MAX_UNKNOWN:
+            lack = f"{100 * unknown:.0f} % of its rows have no score or no label"
+            why = f"{lack}; {why}" if why else lack
         if why:
             found.append(Untested(attribute, group, n, n_positive, why))
+    found += _without_group(audit, counts, unscored)
     named = [(attribute, group) for attribute, groups in expected.items() for group in sorted(groups)]
     missing = [key for key in named if key not in counts]
     return [*found, *(Untested(*key, 0, 0, "is stated, and nobody of it is in the table") for key in missing)]
@@ -138,6 +152,32 @@ def _counts(audit: Audit) -> dict[tuple[str, str], tuple[int, int]]:
     """Attribute and group -> entries that count, and those with disease."""
     rows: Any = audit.estimates.to_dict("records")
     return {(row["attribute"], row["group"]): (int(row["n"]), int(row["n_positive"])) for row in rows}
+
+
+def _unscored(audit: Audit) -> dict[tuple[str, str], int]:
+    """Attribute and group -> rows that lack a score or label."""
+    rows: Any = audit.estimates.to_dict("records")
+    return {(row["attribute"], row["group"]): int(row["n_missing"]) for row in rows}
+
+
+def _without_group(
+    audit: Audit, counts: Mapping[tuple[str, str], tuple[int, int]], unscored: Mapping[tuple[str, str], int]
+) -> list[Untested]:
+    """The rows without a group of each attribute where they are many, with those that have a score and a label."""
+    found = []
+    for attribute, lacking in audit.without_group.items():
+        groups = [key for key in counts if key[0] == attribute]
+        share = _share(lacking, sum(counts[key][0] + unscored[key] for key in groups))
+        if share > MAX_UNKNOWN:
+            everybody = next(count for key, count in counts.items() if key[0] == OVERALL)
+            n, n_positive = (everybody[i] - sum(counts[key][i] for key in groups) for i in range(2))
+            why = f"{100 * share:.0f} % of all rows have no {attribute}, and are in no gap of it"
+            found.append(Untested(attribute, NO_GROUP, n, n_positive, why))
+    return found
+
+
+def _share(part: int, rest: int) -> float:
+    return part / (part + rest) if part else 0.0
 
 
 def _undefined(audit: Audit, metrics: set[str]) -> dict[tuple[str, str], str]:

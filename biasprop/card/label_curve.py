@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,21 @@ DRAWS = 8
 """Label sets."""
 MAX_FEATURES = 256
 """Features that a probe reads; more are reduced to so many principal components of the pool, without its labels."""
+
+
+@dataclass(frozen=True)
+class Margin:
+    """The difference in AUC between two budgets that does not matter."""
+
+    scale: Literal["auc", "z"]
+    """z = sqrt(2) * inverse normal CDF of the AUC."""
+    value: float
+    """On the scale, > 0."""
+    origin: str = "stated with --margin"
+    """Who states it."""
+
+    def __str__(self) -> str:
+        return f"{self.value:g} {'in AUC' if self.scale == 'auc' else 'on z(AUC)'} ({self.origin})"
 
 
 @dataclass(frozen=True)
@@ -111,13 +126,13 @@ def split(person: NDArray[np.int64], seed: int, draws: int) -> tuple[NDArray[np.
     return np.flatnonzero(held_out), [pool[np.argsort(rank[person[pool]], kind="stable")] for rank in ranks]
 
 
-def label_curves(found: Labelled, seed: int, margin: float, confidence: float, draws: int = DRAWS) -> list[LabelCurve]:
+def label_curves(found: Labelled, seed: int, margin: Margin, confidence: float, draws: int = DRAWS) -> list[LabelCurve]:
     """Fit probes and return the learning curve of all people and of each group.
 
     Args:
         found: rows with features.
         seed: of the split and of the label sets, >= 0.
-        margin: on z, below which a difference does not matter.
+        margin: a smaller difference to the largest budget does not matter.
         confidence: level of the intervals.
         draws: label sets, at least 2.
 
@@ -196,7 +211,7 @@ def _curve(
     inside: NDArray[np.bool_],
     sizes: Sequence[int],
     pool: int,
-    margin: float,
+    margin: Margin,
     level: float,
 ) -> LabelCurve:
     here = inside[test]
@@ -228,14 +243,15 @@ def _curve(
         half = _half_width(parts[k], z[:, k], shares[k], level)
         low, high = (float(auc_of_z(_z(mean[k]) + sign * half)) for sign in (-1, 1))
         points.append(Point(size, float(mean[k]), low, high))
-    enough = _enough(parts, z, shares, sizes, margin, level)
-    reason = "" if enough else f"no smaller budget is within {margin:g} of {sizes[-1]:,} labels for certain"
+    judged = (parts, z) if margin.scale == "z" else (moves.mean(axis=0), areas)
+    enough = _enough(*judged, shares, sizes, margin.value, level)
+    reason = "" if enough else f"no smaller budget is within {margin} of {sizes[-1]:,} labels for certain"
     return LabelCurve(attribute, group, len(rows), int(labels.sum()), tuple(points), enough, reason)
 
 
 def _enough(
     parts: NDArray[np.float64],
-    z: NDArray[np.float64],
+    values: NDArray[np.float64],
     shares: NDArray[np.float64],
     sizes: Sequence[int],
     margin: float,
@@ -245,11 +261,19 @@ def _enough(
 
     Budgets are tested from the largest down to the first that fails, a fixed sequence, so that no correction for their
     number is needed.
+
+    Args:
+        parts: [budget, person] contributions to the mean values, on the scale of the margin.
+        values: [draw, budget] on the same scale.
+        shares: [budget] of the pool.
+        sizes: budgets.
+        margin: on that scale.
+        level: 1 - confidence.
     """
     enough = None
     for k in range(len(sizes) - 2, -1, -1):
-        half = _half_width(parts[-1] - parts[k], z[:, -1] - z[:, k], shares[-1], level)
-        difference = float((z[:, -1] - z[:, k]).mean())
+        half = _half_width(parts[-1] - parts[k], values[:, -1] - values[:, k], shares[-1], level)
+        difference = float((values[:, -1] - values[:, k]).mean())
         if zone(difference - half, difference + half, margin) != NEGLIGIBLE:
             break
         enough = sizes[k]

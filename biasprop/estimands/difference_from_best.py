@@ -1,4 +1,4 @@
-"""The difference between a level and the best of several others, which validation chooses, in one subgroup."""
+"""The difference between a level and the best of several others, chosen on calibration subjects, in one subgroup."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ class DifferenceFromBest(OneSubgroup):
     """difference_from_best: level of a subgroup at one level of a factor - its level at the best of other levels, such
     as the best of several single sites.
 
-    In every replicate the best is the level with the highest AUC on the validation subjects of all subgroups together,
-    as a mean over draws, so that no test subject has a part in the choice. Of levels with equal AUCs it is the first.
+    In every replicate the best is the level with the highest AUC on the calibration subjects of all subgroups together
+    (``evaluation.calibration``, true labels), as a mean over draws, so that no test subject has a part in the choice.
+    They are many more than the validation subjects, a fifth of the label budget, which often miss the best: the level
+    is then compared with a worse one, and the difference too high. Of levels with equal AUCs it is the first.
     """
 
     kind: Literal["difference_from_best"] = "difference_from_best"
@@ -30,13 +32,13 @@ class DifferenceFromBest(OneSubgroup):
     """Its level that is compared with the best of the others."""
 
     candidates: Annotated[tuple[Level, ...], Field(min_length=2), RefersTo("level")]
-    """Its levels among which validation chooses, at least two."""
+    """Its levels among which the best is chosen, at least two."""
 
     runs_over = ("factor",)
     default_margin, margin_reason = MARGIN, PATIENTS
     phrase = (
         "with {level} in {factor}, {measure} in {subgroup}{place} [is higher by {number} than|is lower by {number} "
-        "than|differs by {number} from that] with the best of the others on validation"
+        "than|differs by {number} from that] with the best of the others on calibration subjects"
     )
 
     def problems(self) -> Iterable[str]:
@@ -55,8 +57,8 @@ class DifferenceFromBest(OneSubgroup):
         from biasprop.statistics.measures import per_replicate  # with xarray, which a study file loads without
 
         arm, *others = self.arms(inputs)
-        validation = per_replicate(inputs.measures, "validation_auc")
-        aucs = np.stack([validation.sel(other).values for other in others])
+        calibration = per_replicate(inputs.measures, "calibration_auc")
+        aucs = np.stack([calibration.sel(other).values for other in others])
         levels = np.stack([inputs.values.sel(other).values for other in others])
         whole = ~np.isnan(aucs + levels).any(axis=0)
         best = np.where(whole, aucs, 0.0).argmax(axis=0)
@@ -65,5 +67,5 @@ class DifferenceFromBest(OneSubgroup):
         often = ", ".join(f"{name} {n}" for name, n in zip(self.candidates, counts, strict=True) if n)
         return Values(
             inputs.values.sel(arm).values - chosen,
-            why=f"replicates in which validation chose each: {often}" if often else "",
+            why=f"replicates in which each was the best on calibration subjects: {often}" if often else "",
         )

@@ -116,8 +116,10 @@ def answer(summary: Summary, study: Study) -> Answer:
     after: list[str] = []
     for estimate in primary:
         after += _flips(wording, estimate, [*secondary, *by_role["exploratory"]])
-    if not any(one.kind == "worth" for one in (*primary, *secondary)):
-        after += _worth(summary.estimates, primary)
+    # A difference of two worths, with ``minus``, does not say what pretraining is worth.
+    worths = [one for one in summary.estimates if one.kind == "worth" and not wording.estimand(one).minus]
+    if summary.estimates and all(one.role == "exploratory" for one in worths):
+        after += _worth(worths, primary)
     if primary and summary.levels:
         after += _aucs(summary, primary[0])
     elif summary.estimates and not primary:
@@ -273,12 +275,11 @@ def _design(primary: Estimate) -> list[str]:
     return [f"{said}." if half < margin else f"{said}, and none could have shown as negligible."]
 
 
-def _worth(estimates: Sequence[Estimate], primary: Sequence[Estimate]) -> list[str]:
+def _worth(worths: Sequence[Estimate], primary: Sequence[Estimate]) -> list[str]:
     """What pretraining was worth: at the arm of the primary estimate where the study has that, else in all arms."""
-    found = [one for one in estimates if one.kind == "worth"]
-    if not found:
-        return ["What pretraining was worth is not among the estimands."] if estimates else []
-    near = [one for one in found if any(_agree(one.arm, main.arm) for main in primary)] or found
+    if not worths:
+        return ["What pretraining was worth is not among the estimands."]
+    near = [one for one in worths if any(_agree(one.arm, main.arm) for main in primary)] or worths
     parts = f"Worth of pretraining: {_named(near)}"
     positive = sum(leaves_out_0(*interval(one)) > 0 for one in near)
     return [f"{parts}; {positive} of {len(near)} above 0."]

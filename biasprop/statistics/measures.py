@@ -36,7 +36,8 @@ def measure(cube: xr.Dataset, target_specificity: float, threshold_probability: 
         auc_moved, 0 or 1); at the subgroup's own_threshold, such as own_sensitivity; train_auc (of the labelled
         subjects themselves) and optimism (train_auc - auc). Per (factors, replicate, draw): threshold, every metric of
         twins, such as flip_rate, and of every metric with a direction the worst subgroup, such as worst_auc;
-        validation_auc, of the validation subjects of all subgroups together; status.
+        validation_auc and calibration_auc, of the validation and the calibration subjects of all subgroups together;
+        status.
         Per (factors, replicate): separability. Per (factors, replicate, subgroup): pretext_loss. NaN (counts: 0) where
         a draw is missing. Per (factors, subgroup): ideal_z, see :func:`biasprop.statistics.ideal.ideal_z`. attrs:
         target_specificity, threshold_probability.
@@ -88,8 +89,11 @@ def _of_draws(
         "threshold_probability": np.full((len(scores), 1), threshold_probability),
     }
     per_subgroup: dict[str, NDArray] = {"own_threshold": own}
-    validation = (cube["selection_score"].values[ok], cube["selection_label"].values[arm])
-    per_draw: dict[str, NDArray] = {"threshold": threshold, "validation_auc": _rows(auc, *validation)}
+    per_draw: dict[str, NDArray] = {
+        "threshold": threshold,
+        "validation_auc": _rows(auc, cube["selection_score"].values[ok], cube["selection_label"].values[arm]),
+        "calibration_auc": _rows(auc, calibration_scores, calibration_labels),
+    }
     for name, metric in METRICS.items():
         if metric.twins:
             values = _rows(metric.function, scores, *(needs[need][:, 0] for need in metric.needs))

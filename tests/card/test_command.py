@@ -212,6 +212,11 @@ def test_facts_alone_and_embeddings_alone_make_a_card(run, table, monkeypatch) -
     assert [curve["group"] for curve in found["labels"]["curves"]] == ["overall", "F", "M"]
     assert found["labels"]["curves"][0]["points"][-1]["labels"] == 200
     assert "not tested here: there are no predictions" in run(*words)
+    assert found["labels"]["enough_within"] == {"scale": "z", "value": 0.1, "origin": "default of this card"}
+    assert "Margin of enough labels: 0.05 in AUC (stated with --margin)." in run(*words, "--margin", "auc=0.05")
+    both = json.loads(run(*words, "--margin", "z=0.2", "--margin", "auc=0.05", "--json"))["labels"]["enough_within"]
+    assert (both["scale"], both["value"]) == ("auc", 0.05)
+    assert "--margin auc=much: has to be a number above 0" in run(*words, "--margin", "auc=much", code=2)
     np.save("e.npy", table[["p", "y"]].to_numpy()[:-1])
     assert "e.npy: has 599 rows" in run(*words, code=2)
 

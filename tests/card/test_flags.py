@@ -65,6 +65,44 @@ def test_groups_without_people_or_a_class_are_untested_and_keep_a_model_from_bei
     assert flags.overall(said, list(missing.values())) == CANNOT_TELL
 
 
+@pytest.mark.parametrize(
+    ("lost", "listed", "why"),
+    [
+        ({"group": 0.6}, flags.NO_GROUP, "60 % of all rows have no sex"),
+        ({"group": 0.04}, "", ""),
+        ({"scores": 0.7}, "F", "70 % of its rows have no score or no label"),
+        ({"labels": 0.3}, "F", "30 % of its rows have no score or no label"),
+        ({"scores": 0.04}, "", ""),
+        ({"scores": 1.0}, "F", "none of its rows has both a score and a label"),
+    ],
+)
+def test_many_rows_without_group_score_or_label_keep_a_model_from_being_cleared(
+    lost: dict[str, float], listed: str, why: str
+) -> None:
+    """The rest is enough to clear every gap: 40,000 women and men of whom a part is lost."""
+    random = np.random.default_rng(3)
+    n = 40_000
+    group = np.repeat(["F", "M"], n)
+    y = np.arange(2 * n) % 2
+    scores = random.standard_normal(2 * n) + 1.5 * y
+    (what, share), *_ = lost.items()
+    some = np.arange(2 * n) // 2 % 100 < 100 * share  # of both classes
+    rows = some if what == "group" else some & (group == "F")
+    categories = pd.Categorical(np.where(rows, "", group) if what == "group" else group, ["F", "M"])
+    scores = np.where(rows & (what == "scores"), np.nan, scores)
+    labels = np.where(rows & (what == "labels"), np.nan, y)
+    audit = audit_scores(
+        scores, labels, pd.DataFrame({"sex": categories}), score_is="ranking", metrics=["z"], margin={"z": 0.3}
+    )
+    said = flags.flags(audit)
+    found = flags.untested(audit, said, {"sex": set()})
+    assert [one.group for one in found] == ([listed] if listed else [])
+    assert all(why in one.why for one in found)
+    assert flags.overall(said, found) == (CANNOT_TELL if listed else CLEAR)
+    if listed == flags.NO_GROUP:
+        assert (found[0].n, found[0].n_positive) == (rows.sum(), y[rows].sum())
+
+
 def test_a_group_that_no_stated_gap_compares_is_untested() -> None:
     audit = audited({"F": 20_000, "M": 20_000, "X": 20_000}, {}, 0.3, pairs={"sex": [("F", "M")]})
     said = flags.flags(audit)

@@ -7,10 +7,11 @@ import pytest
 from scipy.special import ndtr
 
 from biasprop.card import label_curve
-from biasprop.card.label_curve import Labelled, budgets, label_curves, split
+from biasprop.card.label_curve import Labelled, Margin, budgets, label_curves, split
 
 SHIFT = np.array([0.9, 0.45, 0.0, 0.0, 0.0])
 """Difference of the classes' means in standard deviations."""
+MARGIN = Margin("z", 0.1)
 
 
 def people(n: int, seed: int, images: int = 1) -> Labelled:
@@ -66,7 +67,7 @@ def test_intervals_cover_the_expected_area_over_people_and_label_sets(monkeypatc
         truth[size] = ndtr(w @ SHIFT / np.linalg.norm(w, axis=1) / np.sqrt(2)).mean()
     inside: dict[int, list[bool]] = {size: [] for size in truth}
     for seed in range(150):
-        whole, female, *_ = label_curves(people(280, seed), seed, 0.1, 0.95)
+        whole, female, *_ = label_curves(people(280, seed), seed, MARGIN, 0.95)
         for point in (*whole.points, *female.points):
             inside[point.labels].append(point.low <= truth[point.labels] <= point.high)
     assert set(inside) == {20, 50, 100}
@@ -75,22 +76,35 @@ def test_intervals_cover_the_expected_area_over_people_and_label_sets(monkeypatc
 
 def test_curves_say_how_many_labels_are_enough_and_why_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(label_curve, "_scores", means)
-    curves = {curve.group: curve for curve in label_curves(people(20_000, 1, images=2), 0, 0.1, 0.95)}
+    curves = {curve.group: curve for curve in label_curves(people(20_000, 1, images=2), 0, MARGIN, 0.95)}
     assert set(curves) == {"overall", "F", "M", "X"}
     enough = curves["overall"].enough
     assert enough is not None and enough < 5_000
     assert [point.labels for point in curves["F"].points] == [20, 50, 100, 200, 500, 1_000, 2_000, 5_000]
     assert curves["X"].points == () and curves["X"].enough is None and "undefined for 0 diseased" in curves["X"].reason
-    few = label_curves(people(280, 1), 0, 0.1, 0.95)[0]
+    few = label_curves(people(280, 1), 0, MARGIN, 0.95)[0]
     assert few.enough is None and "for certain" in few.reason
-    assert label_curves(people(20, 1), 0, 0.1, 0.95)[0].reason.startswith("too few labels")
+    assert label_curves(people(20, 1), 0, MARGIN, 0.95)[0].reason.startswith("too few labels")
+
+
+def test_enough_is_judged_on_the_scale_of_the_margin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A margin on the AUC is that of z times the slope of the AUC there, and a wider one needs fewer labels."""
+    monkeypatch.setattr(label_curve, "_scores", means)
+    found = people(20_000, 1)
+    enough = {}
+    for margin in (Margin("auc", 0.01), Margin("auc", 0.1), Margin("z", 0.01 / 0.22), Margin("z", 0.1 / 0.22)):
+        enough[str(margin)] = label_curves(found, 0, margin, 0.95)[0].enough
+    strict, wide, *on_z = enough.values()
+    assert strict is not None and wide is not None and strict > wide and [strict, wide] == on_z
+    few = label_curves(people(280, 1), 0, Margin("auc", 0.01), 0.95)[0]
+    assert few.reason.startswith("no smaller budget is within 0.01 in AUC (stated with --margin) of")
 
 
 def test_a_probe_of_the_package_learns_and_is_reproducible(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(label_curve, "BUDGETS", (20, 100))
     found = people(300, 5)
-    curve, *others = label_curves(found, 0, 0.1, 0.95, draws=2)
-    assert label_curves(found, 0, 0.1, 0.95, draws=2)[0] == curve
+    curve, *others = label_curves(found, 0, MARGIN, 0.95, draws=2)
+    assert label_curves(found, 0, MARGIN, 0.95, draws=2)[0] == curve
     assert [point.labels for point in curve.points] == [20, 100]
     assert 0.6 < curve.points[-1].auc < 0.9 and curve.points[-1].auc > curve.points[0].auc - 0.05
     assert [one.group for one in others] == ["F", "M", "X"]

@@ -1,4 +1,4 @@
-"""A level against the best of several others: chosen on validation, in every replicate, by hand."""
+"""A level against the best of several others: chosen on calibration subjects, in every replicate, by hand."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import xarray as xr
 from pydantic import ValidationError
 
 from biasprop.estimands import estimand
+from biasprop.metrics import auc
 from biasprop.statistics.estimate import estimates
 from biasprop.statistics.measures import measure
 from tests.synthetic import synthetic_cube
@@ -21,14 +22,15 @@ REPLICATES = 4
 
 @pytest.fixture(scope="module")
 def measures() -> xr.Dataset:
-    """Validation prefers the first site in replicates 0 and 1, the second in 2 and 3; test z would choose otherwise."""
+    """Calibration prefers the first site in replicates 0 and 1, the second in 2 and 3; test z and validation do not."""
     found = measure(synthetic_cube(FACTORS, replicates=REPLICATES, draws=2, subjects=40), 0.8)
     by_replicate = {"training": list(FACTORS["training"]), "replicate": found["replicate"].values}
     z = xr.DataArray([[1.0] * 4, [0.9, 0.8, 0.7, 0.6], [1.5, 1.4, 1.3, 1.2]], by_replicate, ("training", "replicate"))
-    validation = xr.DataArray([[0.99] * 4, [0.8, 0.8, 0.7, 0.7], [0.7, 0.7, 0.8, 0.8]], z.coords, z.dims)
+    calibration = xr.DataArray([[0.99] * 4, [0.8, 0.8, 0.7, 0.7], [0.7, 0.7, 0.8, 0.8]], z.coords, z.dims)
     return found.assign(
         z=(z + 0.0 * found["z"]).transpose(*found["z"].dims),
-        validation_auc=(validation + 0.0 * found["validation_auc"]).transpose(*found["validation_auc"].dims),
+        calibration_auc=(calibration + 0.0 * found["calibration_auc"]).transpose(*found["calibration_auc"].dims),
+        validation_auc=(1.0 - calibration + 0.0 * found["calibration_auc"]).transpose(*found["validation_auc"].dims),
     )
 
 
@@ -41,19 +43,33 @@ def best(measures: xr.Dataset, **changes: Any) -> Any:
 
 
 def test_by_hand(measures: xr.Dataset) -> None:
-    """1 - .9, 1 - .8, 1 - 1.3 and 1 - 1.2: validation decides although the test prefers the second site throughout."""
+    """1 - .9, 1 - .8, 1 - 1.3 and 1 - 1.2: calibration decides although the test prefers the second site throughout."""
     found = best(measures)
     values = np.array([0.1, 0.2, -0.3, -0.2])
     assert found.value == pytest.approx(values.mean()) and found.se == pytest.approx(values.std(ddof=1) / 2)
-    assert found.reason.endswith("replicates in which validation chose each: first site 2, second site 2")
+    assert found.reason.endswith("each was the best on calibration subjects: first site 2, second site 2")
 
 
-def test_of_equal_validation_it_is_the_first(measures: xr.Dataset) -> None:
-    equal = measures.assign(validation_auc=0.0 * measures["validation_auc"])
+def test_the_choice_is_by_all_calibration_subjects_of_an_arm() -> None:
+    """The stored scores of the second site tell its calibration subjects apart perfectly, those of the first do not."""
+    cube = synthetic_cube(FACTORS, replicates=REPLICATES, draws=2, subjects=40)
+    cube["calibration_score"] = xr.where(
+        cube["training"] == "second site", 9.0 * cube["calibration_label"], cube["calibration_score"]
+    ).transpose(*cube["calibration_score"].dims)
+    measures = measure(cube, 0.8)
+    assert (measures["calibration_auc"].sel(training="second site") == 1.0).all()
+    arm = cube.isel(training=0, labels=0, replicate=0)
+    expected = auc(arm["calibration_score"].values, arm["calibration_label"].values)
+    assert measures["calibration_auc"].values[0, 0, 0] == pytest.approx(expected)
+    assert best(measures).reason.endswith(f"calibration subjects: second site {REPLICATES}")
+
+
+def test_of_equal_aucs_it_is_the_first(measures: xr.Dataset) -> None:
+    equal = measures.assign(calibration_auc=0.0 * measures["calibration_auc"])
     assert best(equal).value == pytest.approx(1 - np.mean([0.9, 0.8, 0.7, 0.6]))
 
 
-@pytest.mark.parametrize("lacking", ["z", "validation_auc"])
+@pytest.mark.parametrize("lacking", ["z", "calibration_auc"])
 def test_a_replicate_that_lacks_a_candidate_is_left_out_whichever_would_be_chosen(
     measures: xr.Dataset, lacking: str
 ) -> None:

@@ -164,6 +164,24 @@ def test_the_worth_of_pretraining_is_that_of_the_primary_arm(summary: Summary, s
     assert "Worth of pretraining: " in text and "1 of 1 above 0." in text
 
 
+def test_a_difference_of_two_worths_is_not_what_pretraining_is_worth(summary: Summary, study: Study) -> None:
+    """Such as what normalisation changes in the difference between two cohorts."""
+    changed = estimand(
+        "worth",
+        name="changed worth",
+        factor="pretraining",
+        reference="balanced",
+        subgroup="dark",
+        at={"protocol": "full"},
+        minus={"protocol": "linear_probe"},
+    )
+    both = study.model_copy(update={"estimands": (*study.estimands, changed)})
+    for role in ("secondary", "exploratory"):
+        one = replace(excess(0.2, 0.1, role), kind="worth", name="changed worth", subgroups=("dark",))
+        text = told([excess(0.1, 0.05, "primary"), one], summary, both)
+        assert "What pretraining was worth is not among the estimands." in text and "Worth of pretraining" not in text
+
+
 def test_every_number_is_an_estimate(summary: Summary, study: Study) -> None:
     """Apart from the margin, half-widths and counts, which are computed from them."""
     known = {abs(value) for one in summary.estimates for value in (one.value, one.low, one.high)}
