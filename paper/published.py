@@ -105,8 +105,8 @@ def page(value: Mapping[str, Any], generated: str) -> str:
 INTRODUCTION = (
     "Findings on skews of chest films, on hospitals and on federated training, and the estimate of a study that is "
     "nearest to each, with 95 % intervals. A simulation is no clinical estimate, so signs are compared and never "
-    "sizes; nothing was tuned to agree. *Agrees*: the interval leaves out 0 on the published side. *Does not agree*: it "
-    "leaves out 0 on the other side, or includes 0 and lies inside the margin. *Open*: neither."
+    "sizes; nothing was tuned to agree. *Agrees*: the interval leaves out 0 on the published side. *Does not agree*: "
+    "it leaves out 0 on the other side, or includes 0 and lies inside the margin. *Open*: neither."
 )
 
 

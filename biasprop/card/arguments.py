@@ -20,7 +20,7 @@ def arguments() -> argparse.ArgumentParser:
         prog="python -m biasprop.card",
         description="Answer four questions before a model is adopted: its scope, whose data it has seen, how it does "
         "in subgroups, and how many labels it needs. TABLE has one row per prediction (CSV or parquet), and is audited "
-        "as by python -m biasprop.audit; what nobody has stated is not stated.",
+        "as by python -m biasprop.audit; fields that nobody states are printed as not stated.",
         epilog="exit codes: 0 finished, 1 bug, 2 bad input",
         allow_abbrev=False,
     )

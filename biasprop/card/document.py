@@ -32,7 +32,7 @@ QUESTIONS = (
 
 DECISIONS = {
     FLAG: "flag: a gap is larger than its margin",
-    CLEAR: "clear: no gap is as large as its margin, and each would have shown",
+    CLEAR: "clear: no gap is as large as its margin, and each such gap is detectable",
     CANNOT_TELL: "cannot tell: the numbers do not exclude a gap as large as the margin",
 }
 MAX_ROWS = 60
@@ -184,7 +184,7 @@ def _demographics(card: Card) -> Table:
             rows.append((f"{attribute}: {group}", *cells))
     if not rows:
         rows = [("(no attribute)", NOT_STATED, NOT_STATED, DASH, DASH, NOT_STATED, DASH)]
-    head = ["group", "pretraining", "fine-tuning", "n in TABLE", "share in TABLE", "meant population", "prevalence"]
+    head = ["group", "pretraining", "fine-tuning", "n in TABLE", "share in TABLE", "target population", "prevalence"]
     note = "Stated shares are as somebody states them; shares in TABLE have exact binomial intervals."
     who = [
         f"{stage}: stated by {card.facts.by(getattr(card.facts, stage), 'shares')}" for stage in STAGES if stated[stage]
@@ -219,7 +219,7 @@ def _method(card: Card, audited: AuditedTable) -> list[str]:
     others = [
         audit_tables.HEADINGS[one] for one in dict.fromkeys(audited.audit.contrasts["metric"]) if one not in judged
     ]
-    unjudged = [f"Nobody has stated a margin for {', '.join(others)}: their gaps are shown and not judged."]
+    unjudged = [f"No margin is given (--margin) for {', '.join(others)}: their gaps are shown without a decision."]
     return [
         f"Gaps: {origin}. A gap is flagged if its interval lies beyond the margin. It is cleared if the interval lies "
         "within the margin and a gap as large as the margin would have been found with a probability of 80 %. "
@@ -237,7 +237,7 @@ def _flags(card: Card, level: str) -> Table:
         value = f"{number(flag.value, signed=True)} {bounds(flag.low, flag.high, signed=True)}"
         names = (f"{flag.attribute}: {flag.group} - {flag.against}", heading, flag.decision)
         rows.append((*names, value, f"{flag.margin:g}", number(flag.resolvable), " / ".join(counts), flag.why))
-    head = ["gap", "measure", "decision", "value", "margin", "would have shown", "n (diseased)", "why"]
+    head = ["gap", "measure", "decision", "value", "margin", "detectable gap (80 %)", "n (diseased)", "why"]
     notes = []
     if any(flag.metric == "z" for flag in card.flags):
         notes.append(

@@ -198,7 +198,7 @@ def _why(low: float, high: float, margin: float, resolvable: float, reason: str)
     if found == MATERIAL:
         return "wholly beyond the margin"
     if found == NEGLIGIBLE and resolvable <= margin:
-        return f"within the margin, and a gap of {number(resolvable)} would have shown"
+        return f"within the margin; a gap of {number(resolvable)} is detectable with 80 %"
     if found == NEGLIGIBLE:
-        return f"within the margin, but only a gap of {number(resolvable)} or more would have shown"
-    return f"reaches beyond the margin; only a gap of {number(resolvable)} or more would have shown"
+        return f"within the margin, but only a gap of {number(resolvable)} or more is detectable with 80 %"
+    return f"interval crosses the margin; a gap of {number(resolvable)} is detectable with 80 %"

@@ -79,7 +79,7 @@ def test_a_planted_gap_is_flagged_and_the_default_margin_is_said(run) -> None:
     text = run(*COLUMNS)
     assert "default of this card; nobody has stated a margin" in text
     assert "chosen on the data it judges" in text
-    assert "Nobody has stated a margin for sensitivity, specificity" in text
+    assert "No margin is given (--margin) for sensitivity, specificity" in text
     stated = json.loads(run(*COLUMNS, "--json", "--margin", "auc=0.02"))["validation"]["measured"]
     assert stated["margins"] == ["auc: 0.02 (stated with --margin)"]
     assert {flag["metric"] for flag in stated["flags"]} == {"auc"}
