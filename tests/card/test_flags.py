@@ -88,7 +88,7 @@ def test_many_rows_without_group_score_or_label_keep_a_model_from_being_cleared(
     (what, share), *_ = lost.items()
     some = np.arange(2 * n) // 2 % 100 < 100 * share  # of both classes
     rows = some if what == "group" else some & (group == "F")
-    categories = pd.Categorical(np.where(rows, None, group) if what == "group" else group, ["F", "M"])
+    categories = pd.Categorical(pd.Series(group).mask(rows & (what == "group")), ["F", "M"])
     scores = np.where(rows & (what == "scores"), np.nan, scores)
     labels = np.where(rows & (what == "labels"), np.nan, y)
     audit = audit_scores(

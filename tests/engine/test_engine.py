@@ -57,6 +57,7 @@ def test_a_cluster_gives_the_bits_of_one_process_whatever_dies(whole: Path, tmp_
     assert differ(study.store(scheduler_killed), whole) == []
 
 
+@pytest.mark.slow
 def test_a_cell_that_kills_its_worker_is_given_up_and_the_others_are_done(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

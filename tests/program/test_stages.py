@@ -23,7 +23,11 @@ from tests.program.small_experiment import quiet
 
 PARTS = {"generator": differing("gaussian"), "encoder": member("encoders", "linear")}
 SMALL = "tests/torture/small.toml"
-BALANCED = {"cohort": 32, "shares": {"a": 0.5, "b": 0.5}, "schedule": {"steps": 2 * SEGMENT, "batch": 8}}
+BALANCED = {
+    "cohort": 32,
+    "shares": {"a": 0.5, "b": 0.5},
+    "schedule": {"steps": 2 * SEGMENT, "batch": 8, "learning_rate": 2e-3},
+}
 
 
 def cell(**keys: Any) -> Batch:

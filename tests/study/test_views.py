@@ -24,6 +24,9 @@ from biasprop.study.load import load_study
 from biasprop.study.study import Study
 from tests.filled import fill
 
+CAPTION = "What is drawn here in place of a figure."
+"""Of this module, as every figure's has one."""
+
 SMALL = (Path(__file__).parents[1] / "torture" / "small.toml").read_text()
 ALL_B = '  { name = "all b",'
 HALF = '  { name = "half", set = { "pretraining.shares" = { a = 0.5, b = 0.5 } } },\n'
