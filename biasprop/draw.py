@@ -158,11 +158,8 @@ def _measured(store: str | Path) -> tuple[Study, xr.Dataset, xr.Dataset]:
     """The study that a store was last run with, its cube, and its measures."""
     from biasprop.report import results
     from biasprop.statistics.measures import measure
-    from biasprop.store.view import open_cube
 
-    folder = user_path(store).resolve()
-    cube = open_cube(folder).load()
-    study = results.study_of(cube, folder)
+    study, cube, _ = results.stored(store)
     return study, cube, measure(cube, **study.evaluation.decisions())
 
 

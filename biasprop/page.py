@@ -65,14 +65,11 @@ def write_page(store: Path, out: Path | None = None) -> Path:
     from biasprop.observers import ledger
     from biasprop.report import figures, results
     from biasprop.store import whole_files
-    from biasprop.store.view import open_cube
 
-    store = user_path(store).resolve()
-    cube = open_cube(store).load()
+    study, _, store = results.stored(store)
     file = store / results.PAGE if out is None else user_path(out)
     if problems := unwritable(file):
         raise InputError([f"--out: {problem}" for problem in problems])
-    study = results.study_of(cube, store)
     report = results.Report(study, store, ledger.load_or_compute(study, store))
     with tempfile.TemporaryDirectory(prefix="biasprop-") as temporary:
         folder = store / "figures"
@@ -80,8 +77,7 @@ def write_page(store: Path, out: Path | None = None) -> Path:
             folder = Path(temporary) / "figures"
             figures.draw_all(report.cube, report.summary.estimates, folder, study)
         text = report.page(folder)
-    with whole_files.output(file) as whole:
-        whole.write_text(text, encoding="utf-8")
+    whole_files.write_text(file, text)
     return file
 
 

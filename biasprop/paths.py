@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -83,6 +83,23 @@ def _exists(file: Path) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def unwritable(file: Path, suffixes: Sequence[str], inputs: Iterable[Path] = ()) -> list[str]:
+    """Why a file of certain formats cannot be written, as far as it can be said beforehand.
+
+    Args:
+        file: to be written.
+        suffixes: endings that are allowed, with their dots.
+        inputs: files that the command reads, which must not be overwritten.
+
+    Returns:
+        Reasons, each with the file's name; empty if there is none.
+    """
+    problems = [f"{file}: {problem}" for problem in output_problems(file, inputs)]
+    if file.suffix not in suffixes:
+        problems.append(f"{file}: no such format; allowed: {', '.join(suffixes)}")
+    return problems
 
 
 def output_problems(file: Path, inputs: Iterable[Path] = ()) -> list[str]:

@@ -108,10 +108,9 @@ def read_json(file: Path, version: int, advice: str) -> dict[str, Any]:
 
 
 def replace(file: Path, text: str) -> None:
-    """Write a text file, see :func:`biasprop.store.whole_files.output`; its folder is made."""
+    """Write a text file, see :func:`biasprop.store.whole_files.write_text`; its folder is made."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with whole_files.output(file) as whole:
-        whole.write_text(text, encoding="utf-8")
+    whole_files.write_text(file, text)
 
 
 def page(result: Result) -> str:

@@ -89,8 +89,7 @@ def _save(options: argparse.Namespace, figure: Figure, page: Callable[[], Page])
     if options.figure:
         save_as(figure, options.figure)
     if options.html:
-        with whole_files.output(options.html) as whole:
-            whole.write_text(str(page()), encoding="utf-8")
+        whole_files.write_text(options.html, str(page()))
 
 
 if __name__ == "__main__":

@@ -42,8 +42,7 @@ def _run(options: argparse.Namespace) -> int:
     card = make_card(options)
     texts = {ending: _text(card, ending) for ending in {file.suffix.lower() for file in options.out}}
     for file in options.out:
-        with whole_files.output(file) as whole:
-            whole.write_text(texts[file.suffix.lower()], encoding="utf-8")
+        whole_files.write_text(file, texts[file.suffix.lower()])
     if options.figure and card.audited is not None:
         from biasprop.report.figures import audited
         from biasprop.report.plotting import save_as

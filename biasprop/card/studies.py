@@ -144,11 +144,8 @@ def read_study(folder: Path, modality: str, columns: Sequence[str]) -> StudyEvid
     from biasprop.report.answer import answer
     from biasprop.statistics.measures import measure
     from biasprop.statistics.summary import summary_of
-    from biasprop.store.view import open_cube
 
-    path = folder.resolve()
-    cube = open_cube(path).load()
-    study = results.study_of(cube, path)
+    study, cube, _ = results.stored(folder)
     # Without the terms of gaps, which need the difficulty ledger.
     summary = summary_of(measure(cube, **study.evaluation.decisions()), study.estimands)
     if not any(row.replicates for row in summary.levels):

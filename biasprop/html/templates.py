@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from biasprop.paths import output_problems
+from biasprop import paths
 from biasprop.terminal import printable
 
 if TYPE_CHECKING:
@@ -44,10 +44,7 @@ def fragment(blocks: Iterable[Any]) -> str:
 
 def unwritable(file: Path, inputs: Iterable[Path] = ()) -> list[str]:
     """Return the reasons why a page cannot be written to a file; ``inputs`` are files that the command reads."""
-    problems = [f"{file}: {problem}" for problem in output_problems(file, inputs)]
-    if file.suffix not in SUFFIXES:
-        problems.append(f"{file}: no such format; allowed: {', '.join(SUFFIXES)}")
-    return problems
+    return paths.unwritable(file, SUFFIXES, inputs)
 
 
 @functools.cache

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from biasprop.paths import output_problems
+from biasprop import paths
 from biasprop.store import whole_files
 from biasprop.terminal import JOINERS
 
@@ -171,10 +171,7 @@ def page(width: float, height: float) -> Figure:
 
 def unwritable(file: Path, inputs: Iterable[Path] = ()) -> list[str]:
     """Return the reasons why a picture cannot be written to a file; ``inputs`` are files that the command reads."""
-    problems = [f"{file}: {problem}" for problem in output_problems(file, inputs)]
-    if file.suffix.removeprefix(".") not in FORMATS:
-        problems.append(f"{file}: no such format; allowed: {', '.join('.' + suffix for suffix in FORMATS)}")
-    return problems
+    return paths.unwritable(file, [f".{name}" for name in FORMATS], inputs)
 
 
 @style()

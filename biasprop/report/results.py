@@ -161,12 +161,24 @@ def stored_summary(store: str | Path) -> tuple[Summary, xr.Dataset]:
     Raises:
         InputError: there is no such store, it is damaged, or its study is no longer valid.
     """
+    study, cube, path = stored(store)
+    return summarise(study, cube, ledger.load_or_compute(study, path)), cube
+
+
+def stored(store: str | Path) -> tuple[Study, xr.Dataset, Path]:
+    """Return the study that a store was last run with, its loaded cube, and its folder without links.
+
+    Args:
+        store: its folder; ``~`` is the home folder.
+
+    Raises:
+        InputError: there is no such store, it is damaged, or its study is no longer valid.
+    """
     from biasprop.store.view import open_cube
 
     path = user_path(store).resolve()
     cube = open_cube(path).load()
-    study = study_of(cube, path)
-    return summarise(study, cube, ledger.load_or_compute(study, path)), cube
+    return study_of(cube, path), cube, path
 
 
 def study_of(cube: xr.Dataset, store: Path) -> Study:

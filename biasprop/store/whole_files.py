@@ -69,6 +69,12 @@ def output(file: Path) -> Iterator[Path]:
                 _copy(whole, file)
 
 
+def write_text(file: Path, text: str) -> None:
+    """Write text in UTF-8 to a file that a user has named, see :func:`output`."""
+    with output(file) as whole:
+        whole.write_text(text, encoding="utf-8")
+
+
 def _copy(source: Path, file: Path) -> None:
     """Write the bytes of a file into a pipe, a device, or a file whose folder cannot be written."""
     number = descriptor(file)
