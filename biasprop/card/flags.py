@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from biasprop.report.tables import number
 from biasprop.statistics.audit_result import OVERALL, Audit
@@ -17,6 +17,8 @@ DEFAULT_MEASURE, DEFAULT_MARGIN = "z", MARGIN
 MAX_UNKNOWN = 0.05
 """Share of rows that may lack a group, or of a group's rows that may lack a score or label, before they are listed:
 those without need not be like the others."""
+NOT_THERE = "nobody of it is in the table"
+"""Why a group without rows is not tested."""
 NO_GROUP = "(no group)"
 """Name of the rows of an attribute whose group is not known."""
 
@@ -70,7 +72,7 @@ def flags(audit: Audit) -> list[Flag]:
     for row in rows:
         if not row["margin"] > 0:
             continue
-        pair = [counts[row["attribute"], row[name]] for name in ("group", "against")]
+        first, second = (counts[row["attribute"], row[name]] for name in ("group", "against"))
         low, high, margin, resolvable = (row[k] for k in ("adjusted_low", "adjusted_high", "margin", "resolvable"))
         found.append(
             Flag(
@@ -78,8 +80,8 @@ def flags(audit: Audit) -> list[Flag]:
                 low=low,
                 high=high,
                 resolvable=resolvable,
-                n=(pair[0][0], pair[1][0]),
-                n_positive=(pair[0][1], pair[1][1]),
+                n=(first.n, second.n),
+                n_positive=(first.n_positive, second.n_positive),
                 decision=decision(low, high, margin, resolvable),
                 why=_why(low, high, margin, resolvable, row["reason"]),
             )
@@ -98,36 +100,26 @@ def untested(audit: Audit, said: list[Flag], expected: Mapping[str, set[str]]) -
         expected: attribute -> groups that are expected (in the stated population, or among stated data), of all
             attributes but the intersection.
     """
-    counts, undefined, unscored = _counts(audit), _undefined(audit, {flag.metric for flag in said}), _unscored(audit)
+    counts, undefined = _counts(audit), _undefined(audit, {flag.metric for flag in said})
     found = []
-    for (attribute, group), (n, n_positive) in counts.items():
-        own = [flag for flag in said if flag.attribute == attribute and group in (flag.group, flag.against)]
-        limiting = [flag for flag in own if group in _smaller(flag)]
-        why = ""
+    for (attribute, group), count in counts.items():
         if attribute == OVERALL:
             continue
-        if n == 0 and unscored[attribute, group]:
-            why = "none of its rows has both a score and a label"
-        elif n == 0:
-            why = "nobody of it is in the table"
+        reasons = [_unknown(count)] if count.n else []
+        if count.n == 0:
+            reasons.append("none of its rows has both a score and a label" if count.missing else NOT_THERE)
         elif (attribute, group) in undefined:
-            why = undefined[attribute, group]
-        elif not own:
-            why = "is in no gap that was measured" if attribute in expected else ""
-        elif limiting and not any(flag.resolvable <= flag.margin or flag.decision == FLAG for flag in limiting):
-            sizes = [(flag.resolvable, flag.margin) for flag in limiting if flag.resolvable > 0]
-            size, margin = min(sizes, key=lambda pair: pair[0] / pair[1], default=(math.nan, math.nan))
-            why = f"too few: it could have resolved a gap of {number(size)}, and the margin is {margin:g}"
-        unknown = _share(unscored[attribute, group], n)
-        if n and unknown > MAX_UNKNOWN:
-            lack = f"{100 * unknown:.0f} % of its rows have no score or no label"
-            why = f"{lack}; {why}" if why else lack
-        if why:
-            found.append(Untested(attribute, group, n, n_positive, why))
-    found += _without_group(audit, counts, unscored)
+            reasons.append(undefined[attribute, group])
+        else:
+            own = [flag for flag in said if flag.attribute == attribute and group in (flag.group, flag.against)]
+            unmeasured = "is in no gap that was measured" if attribute in expected else ""
+            reasons.append(_too_few(own, group) if own else unmeasured)
+        if why := "; ".join(filter(None, reasons)):
+            found.append(Untested(attribute, group, count.n, count.n_positive, why))
+    found += _without_group(audit, counts)
     named = [(attribute, group) for attribute, groups in expected.items() for group in sorted(groups)]
     missing = [key for key in named if key not in counts]
-    return [*found, *(Untested(*key, 0, 0, "is stated, and nobody of it is in the table") for key in missing)]
+    return [*found, *(Untested(*key, 0, 0, f"is stated, and {NOT_THERE}") for key in missing)]
 
 
 def overall(said: list[Flag], missing: list[Untested]) -> str:
@@ -148,29 +140,47 @@ def _smaller(flag: Flag) -> tuple[str, ...]:
     return (flag.group, flag.against) if a == b else ((flag.group,) if a < b else (flag.against,))
 
 
-def _counts(audit: Audit) -> dict[tuple[str, str], tuple[int, int]]:
-    """Attribute and group -> entries that count, and those with disease."""
+def _too_few(own: Sequence[Flag], group: str) -> str:
+    """Why none of a group's gaps in which it is the smaller group could be told from its margin; empty if one could."""
+    limiting = [flag for flag in own if group in _smaller(flag)]
+    if not limiting or any(flag.resolvable <= flag.margin or flag.decision == FLAG for flag in limiting):
+        return ""
+    sizes = [(flag.resolvable, flag.margin) for flag in limiting if flag.resolvable > 0]
+    size, margin = min(sizes, key=lambda pair: pair[0] / pair[1], default=(math.nan, math.nan))
+    return f"too few: it could have resolved a gap of {number(size)}, and the margin is {margin:g}"
+
+
+class _Count(NamedTuple):
+    """Entries of a group that count, those of them with disease, and rows that lack a score or label."""
+
+    n: int
+    n_positive: int
+    missing: int
+
+
+def _counts(audit: Audit) -> dict[tuple[str, str], _Count]:
+    """Attribute and group -> its counts."""
     rows: Any = audit.estimates.to_dict("records")
-    return {(row["attribute"], row["group"]): (int(row["n"]), int(row["n_positive"])) for row in rows}
+    names = ("n", "n_positive", "n_missing")
+    return {(row["attribute"], row["group"]): _Count(*(int(row[name]) for name in names)) for row in rows}
 
 
-def _unscored(audit: Audit) -> dict[tuple[str, str], int]:
-    """Attribute and group -> rows that lack a score or label."""
-    rows: Any = audit.estimates.to_dict("records")
-    return {(row["attribute"], row["group"]): int(row["n_missing"]) for row in rows}
+def _unknown(count: _Count) -> str:
+    """What many rows of a group lack; empty if they are few."""
+    share = _share(count.missing, count.n)
+    return f"{100 * share:.0f} % of its rows have no score or no label" if share > MAX_UNKNOWN else ""
 
 
-def _without_group(
-    audit: Audit, counts: Mapping[tuple[str, str], tuple[int, int]], unscored: Mapping[tuple[str, str], int]
-) -> list[Untested]:
+def _without_group(audit: Audit, counts: Mapping[tuple[str, str], _Count]) -> list[Untested]:
     """The rows without a group of each attribute where they are many, with those that have a score and a label."""
     found = []
     for attribute, lacking in audit.without_group.items():
-        groups = [key for key in counts if key[0] == attribute]
-        share = _share(lacking, sum(counts[key][0] + unscored[key] for key in groups))
+        groups = [count for (name, _), count in counts.items() if name == attribute]
+        share = _share(lacking, sum(count.n + count.missing for count in groups))
         if share > MAX_UNKNOWN:
-            everybody = next(count for key, count in counts.items() if key[0] == OVERALL)
-            n, n_positive = (everybody[i] - sum(counts[key][i] for key in groups) for i in range(2))
+            whole = next(count for (name, _), count in counts.items() if name == OVERALL)
+            n = whole.n - sum(count.n for count in groups)
+            n_positive = whole.n_positive - sum(count.n_positive for count in groups)
             why = f"{100 * share:.0f} % of all rows have no {attribute}, and are in no gap of it"
             found.append(Untested(attribute, NO_GROUP, n, n_positive, why))
     return found
