@@ -16,9 +16,8 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
-from biasprop.metrics.auc import auc_of_z
+from biasprop.metrics.auc import auc_of_z, auc_slope, probit
 from biasprop.statistics import contributions
 from biasprop.statistics.audit_result import OVERALL
 from biasprop.statistics.bootstrap import orders
@@ -234,14 +233,14 @@ def _curve(
     sizes = [sizes[k] for k in kept.tolist()]
     mean = areas.mean(axis=0)
     inner = (mean > 0) & (mean < 1)  # an AUC of 0 or 1 has no z, and no interval
-    slope = np.where(inner, np.exp(-np.square(_z(np.where(inner, mean, 0.5))) / 4) / np.sqrt(4 * np.pi), np.nan)
+    slope = np.where(inner, auc_slope(probit(np.where(inner, mean, 0.5))), np.nan)
     parts = moves.mean(axis=0) / slope[:, None]
-    z = _z(mean) + (areas - mean) / slope  # of each draw, to first order: the area of one draw may be 1
+    z = probit(mean) + (areas - mean) / slope  # of each draw, to first order: the area of one draw may be 1
     shares = np.array(sizes) / pool
     points = []
     for k, size in enumerate(sizes):
         half = _half_width(parts[k], z[:, k], shares[k], level)
-        low, high = (float(auc_of_z(_z(mean[k]) + sign * half)) for sign in (-1, 1))
+        low, high = (float(auc_of_z(probit(mean[k]) + sign * half)) for sign in (-1, 1))
         points.append(Point(size, float(mean[k]), low, high))
     judged = (parts, z) if margin.scale == "z" else (moves.mean(axis=0), areas)
     enough = _enough(*judged, shares, sizes, margin.value, level)
@@ -297,10 +296,6 @@ def _half_width(parts: NDArray[np.float64], draws: NDArray[np.float64], share: f
         return float("nan")
     degrees = total**2 / (of_people**2 / (n - 1) + of_labels**2 / (r - 1))  # Satterthwaite
     return float(quantile(level, np.array(degrees)) * np.sqrt(total))
-
-
-def _z(area: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.sqrt(2.0) * ndtri(area)
 
 
 def _without(

@@ -288,7 +288,7 @@ def _cases(seed: int, studies: int, most: int, skew: Any) -> Iterator[Case]:
     balanced = arm | {"pretraining": "balanced"}
     worth = z.sel(balanced).values - scratch
     yield "worth", T, (worth,), float(means.sel(balanced) - means.sel(arm | {"pretraining": "to B"}))
-    chosen = _best_on_validation(z.sel(protocol="full", labels=200))
+    chosen = _best_on_calibration(z.sel(protocol="full", labels=200))
     against = z.sel(protocol="full", labels=200, pretraining="to B", subgroup="A").values - chosen
     yield "difference from best", T_OF_ALL, (against,), float(np.mean(against))  # the choice has no closed form
     off, on = {"pretraining": "balanced", "protocol": "full"}, {"pretraining": "to A", "protocol": "linear_probe"}
@@ -349,8 +349,8 @@ def _cases_of_four_subgroups(seed: int, studies: int, most: int, skew: Any) -> I
         yield name, SIMULTANEOUS, tuple(np.moveaxis(levels.values, -1, 0)), truth
 
 
-def _best_on_validation(z: xr.DataArray) -> NDArray[np.float64]:
-    """z of A with the better of two mixes, [study, replicate]; the mean z of both subgroups stands for validation."""
+def _best_on_calibration(z: xr.DataArray) -> NDArray[np.float64]:
+    """z of A with the better of two mixes, [study, replicate]; the mean z of both subgroups decides."""
     mixes = z.sel(pretraining=["to A", "balanced"])
     return mixes.sel(subgroup="A").isel(pretraining=mixes.mean("subgroup").argmax("pretraining")).values
 

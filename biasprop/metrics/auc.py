@@ -79,9 +79,19 @@ def z_of_auc(auc: ArrayLike, n: ArrayLike, n_positive: ArrayLike) -> tuple[NDArr
     half = 0.5 / np.where(pairs > 0, pairs, np.nan)
     moved = (auc <= 0.0) | (auc >= 1.0)
     inside = np.where(auc <= 0.0, half, np.where(auc >= 1.0, 1.0 - half, auc))
-    return np.sqrt(2.0) * ndtri(inside), moved
+    return probit(inside), moved
+
+
+def probit(auc: ArrayLike) -> NDArray[np.float64]:
+    """The z [...] of AUCs [...] inside (0, 1), without the counts that :func:`z_of_auc` needs at 0 and 1."""
+    return np.sqrt(2.0) * ndtri(np.asarray(auc, np.float64))
 
 
 def auc_of_z(z: ArrayLike) -> NDArray[np.float64]:
     """The AUC [...] at a z [...]: the inverse of :func:`z_of_auc`."""
     return ndtr(np.asarray(z, np.float64) / np.sqrt(2.0))
+
+
+def auc_slope(z: ArrayLike) -> NDArray[np.float64]:
+    """The derivative of the AUC [...] at a z [...]: ``phi(z / sqrt 2) / sqrt 2``."""
+    return np.exp(-np.square(np.asarray(z, np.float64)) / 4) / np.sqrt(4 * np.pi)

@@ -12,8 +12,8 @@ from biasprop.report import audit_tables, plotting
 from biasprop.report.audit_tables import HEADINGS
 from biasprop.report.figures import audited
 from biasprop.report.html_tables import html_table
-from biasprop.report.interval_bars import MEANINGS
-from biasprop.report.tables import DASH, bounds, number
+from biasprop.report.interval_bars import RULE, ends, in_words
+from biasprop.report.tables import bounds, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,8 +82,7 @@ def _gaps(audit: Audit, stated: bool) -> Iterator[Block]:
     metrics = list(dict.fromkeys(row["metric"] for row in rows if row["metric"] in HEADINGS and row["metric"] != "z"))
     judged = {row["metric"] for row in rows if row["verdict"]}
     if judged:
-        meanings = "; ".join(f"{verdict}: {where}" for verdict, where in MEANINGS.items())
-        yield Paragraphs([f"The adjusted interval and a margin decide, the first of these that applies. {meanings}."])
+        yield Paragraphs([f"The adjusted interval and a margin decide, {RULE}"])
     else:
         yield Paragraphs(["No margin was stated (--margin MEASURE=SIZE), so gaps have no verdict."])
     if not stated and rows:
@@ -98,11 +97,10 @@ def _gap_table(metric: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     shown = rows[:MAX_ROWS]
     margin = float(rows[0]["margin"])
     axis = _axis(shown, margin)
-    ends = f"{number(axis[0], 2, signed=True)} to {number(axis[1], 2, signed=True)}"
     band = f"; band: margin {margin:g}" if margin > 0 else ""
     name = f"{HEADINGS[metric][:1].upper()}{HEADINGS[metric][1:]}"
     caption = (
-        f"{name}: first minus second group. Bars run from {ends}; line: 0{band}; thick: plain interval; "
+        f"{name}: first minus second group. Bars run from {ends(axis)}; line: 0{band}; thick: plain interval; "
         "thin: adjusted interval, which holds for all pairs at once; arrow: it continues."
     )
     notes = [f"{len(rows) - len(shown):,} more gaps are in the tables."] if len(rows) > len(shown) else []
@@ -114,7 +112,7 @@ def _gap(row: Mapping[str, Any], axis: tuple[float, float]) -> list[Any]:
     plain, deciding = (row["low"], row["high"]), (row["adjusted_low"], row["adjusted_high"])
     value = number(row["value"], signed=True)
     numbers = [value, bounds(*plain, signed=True), bounds(*deciding, signed=True)]
-    verdict = f"{row['verdict']}: {MEANINGS[row['verdict']]}" if row["verdict"] else DASH
+    verdict = in_words(row["verdict"])
     words = f"{value}, interval {numbers[1]}, adjusted {numbers[2]}" + (f", {verdict}" if row["verdict"] else "")
     drawn = IntervalBar(row["value"], plain, deciding, row["margin"], axis, words, row["verdict"])
     return [f"{row['attribute']}: {row['group']} - {row['against']}", verdict, drawn, *numbers]
@@ -122,10 +120,10 @@ def _gap(row: Mapping[str, Any], axis: tuple[float, float]) -> list[Any]:
 
 def _axis(rows: Sequence[Mapping[str, Any]], margin: float) -> tuple[float, float]:
     """Ends of an axis that includes 0, the margin and every interval."""
-    ends = [0.0, *([-margin, margin] if margin > 0 else [])]
-    ends += [row[name] for row in rows for name in ("value", *ENDS) if math.isfinite(row[name])]
-    pad = 0.04 * (max(ends) - min(ends)) or 1.0
-    return min(ends) - pad, max(ends) + pad
+    known = [0.0, *([-margin, margin] if margin > 0 else [])]
+    known += [row[name] for row in rows for name in ("value", *ENDS) if math.isfinite(row[name])]
+    pad = 0.04 * (max(known) - min(known)) or 1.0
+    return min(known) - pad, max(known) + pad
 
 
 def _reading(audit: Audit, notes: Sequence[str]) -> list[str]:

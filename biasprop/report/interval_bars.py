@@ -23,6 +23,8 @@ MEANINGS = {
     NOT_RESOLVED: "neither beyond nor inside the margin, and includes 0",
 }
 """Verdict -> where the interval that decides lies; the first that applies."""
+RULE = f"the first of these that applies. {'; '.join(f'{verdict}: {where}' for verdict, where in MEANINGS.items())}."
+"""End of a sentence on how a verdict is decided."""
 
 
 def ordered(estimates: Sequence[Estimate], most: int | None = None) -> list[Estimate]:
@@ -43,12 +45,22 @@ def limits(rows: Sequence[Estimate]) -> tuple[float, float]:
     they are much wider."""
     margin = max((row.margin for row in rows if row.role != "exploratory"), default=0.0)
     plain_ends = np.array([[row.value, row.low, row.high] for row in rows], float)
-    ends = np.append(plain_ends[np.isfinite(plain_ends)], [-margin, margin, 0.0])
-    room = 0.4 * np.ptp(ends) or 1.0
+    known = np.append(plain_ends[np.isfinite(plain_ends)], [-margin, margin, 0.0])
+    room = 0.4 * np.ptp(known) or 1.0
     thin = np.array([[row.zone_low, row.zone_high] for row in rows], float)
-    ends = np.append(ends, np.clip(thin[np.isfinite(thin)], ends.min() - room, ends.max() + room))
-    pad = 0.04 * np.ptp(ends) or 1.0
-    return float(ends.min() - pad * (margin > 0)), float(ends.max() + pad)
+    known = np.append(known, np.clip(thin[np.isfinite(thin)], known.min() - room, known.max() + room))
+    pad = 0.04 * np.ptp(known) or 1.0
+    return float(known.min() - pad * (margin > 0)), float(known.max() + pad)
+
+
+def ends(axis: tuple[float, float]) -> str:
+    """Return the ends of an axis in words."""
+    return " to ".join(number(end, 2, signed=True) for end in axis)
+
+
+def in_words(verdict: str) -> str:
+    """Return a verdict with its meaning; a dash if there is none."""
+    return f"{verdict}: {MEANINGS[verdict]}" if verdict in MEANINGS else verdict or DASH
 
 
 def bar_tables(estimates: Sequence[Estimate]) -> list[Table]:
@@ -72,10 +84,9 @@ def _unit(estimate: Estimate) -> str:
 def _table(unit: str, rows: Sequence[Estimate]) -> Table:
     axis = limits(rows)
     band = "; band: margin" if any(row.role != "exploratory" for row in rows) else ""
-    ends = f"{number(axis[0], 2, signed=True)} to {number(axis[1], 2, signed=True)}"
     caption = (
-        f"{unit[:1].upper()}{unit[1:]}. Bars run from {ends}; line: 0{band}; thick: 95 % interval; thin: the interval "
-        "that decides; arrow: it continues."
+        f"{unit[:1].upper()}{unit[1:]}. Bars run from {ends(axis)}; line: 0{band}; thick: 95 % interval; "
+        "thin: the interval that decides; arrow: it continues."
     )
     reasons = list(dict.fromkeys(row.reason for row in rows if row.reason))
     notes = [f"{i}: {reason}" for i, reason in enumerate(reasons, 1)]
@@ -91,7 +102,7 @@ def _cells(row: Estimate, axis: tuple[float, float], adjusted: bool, reasons: Se
     value = number(row.value, kind.digits, kind.tested)
     interval = bounds(row.low, row.high, kind.tested, kind.digits)
     decides = bounds(row.zone_low, row.zone_high, kind.tested, kind.digits)
-    verdict = f"{row.verdict}: {MEANINGS[row.verdict]}" if row.verdict in MEANINGS else row.verdict or DASH
+    verdict = in_words(row.verdict)
     said = [f"{value}, 95 % interval {interval}"]
     if decides not in (DASH, interval):
         said.append(f"interval that decides {decides}")

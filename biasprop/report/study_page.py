@@ -82,8 +82,7 @@ def _verdicts(report: Report) -> Iterator[Block]:
     tested = [one for one in estimates if one.role != "exploratory"]
     others = estimates[len(tested) :]
     if tested:
-        meanings = "; ".join(f"{verdict}: {where}" for verdict, where in interval_bars.MEANINGS.items())
-        yield Paragraphs([f"One interval and a margin decide a verdict, the first of these that applies. {meanings}."])
+        yield Paragraphs([f"One interval and a margin decide a verdict, {interval_bars.RULE}"])
         yield from interval_bars.bar_tables(tested)
     if others:
         shown = interval_bars.bar_tables(others[:MAX_BARS])

@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betaincinv, ndtr, ndtri, stdtrit
+from scipy.special import betaincinv, ndtri, stdtrit
+
+from biasprop.metrics.auc import auc_of_z, auc_slope, probit
 
 Bounds = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -45,8 +47,8 @@ def probit_area(spread: Spread, alpha: float) -> Bounds:
 
     NaN where the variance is 0, as it is for an AUC of 0 or 1.
     """
-    low, high = z_of_area(spread._replace(value=np.sqrt(2.0) * ndtri(spread.value)), alpha)
-    return ndtr(low / np.sqrt(2.0)), ndtr(high / np.sqrt(2.0))
+    low, high = z_of_area(spread._replace(value=probit(spread.value)), alpha)
+    return auc_of_z(low), auc_of_z(high)
 
 
 def z_of_area(spread: Spread, alpha: float) -> Bounds:
@@ -56,9 +58,8 @@ def z_of_area(spread: Spread, alpha: float) -> Bounds:
 
 
 def z_error(spread: Spread) -> NDArray[np.float64]:
-    """Standard error of z from the variance of AUC = Phi(z / sqrt 2), whose slope is phi(z / sqrt 2) / sqrt 2."""
-    slope = np.exp(-np.square(spread.value) / 4) / np.sqrt(4 * np.pi)
-    return np.sqrt(np.where(spread.variance > 0, spread.variance, np.nan)) / slope
+    """Standard error of z from the variance of the AUC."""
+    return np.sqrt(np.where(spread.variance > 0, spread.variance, np.nan)) / auc_slope(spread.value)
 
 
 def wilson(spread: Spread, alpha: float) -> Bounds:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from biasprop.metrics import auc_of_z
+from biasprop.metrics.auc import auc_of_z, probit
 from biasprop.report.figures.facets import MAX_ROWS, STORED, share_axis_subgroup, summary
 from biasprop.report.plotting import DOUBLE, INK, NotApplicable, colours, legend, page, plain, reference, style
 
@@ -44,7 +44,6 @@ def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figur
     Raises:
         NotApplicable: there is one subgroup, there are too many arms, or no arm is finished.
     """
-    from scipy.special import ndtri
 
     from biasprop.statistics.measures import measure
     from biasprop.statistics.pooled import MIX, mixes, pooled
@@ -76,7 +75,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figur
             values = found[name].sel(row).transpose("replicate", MIX).values
             if name == "auc":
                 within = np.clip(values, 1e-6, 1 - 1e-6)
-                mean, low, high = map(auc_of_z, summary(np.sqrt(2) * ndtri(within)))
+                mean, low, high = map(auc_of_z, summary(probit(within)))
             else:
                 mean, low, high = summary(values)
             mixed = slice(0, len(SHARES))
