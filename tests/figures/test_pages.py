@@ -179,6 +179,7 @@ def test_committed_pages_are_current() -> None:
     assert {file.stem for file in pages.RESULTS.glob("*.md")} - {*pages.OTHERS} == set(found)
 
 
+@pytest.mark.slow
 def test_the_committed_gallery_is_current() -> None:
     written = pages.GALLERY.read_text(encoding="utf-8")
     assert written == pages.gallery(pages.STUDIES, pages.read()), "run python -m paper.make --pages"

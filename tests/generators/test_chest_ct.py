@@ -72,7 +72,6 @@ def noise_of(generator: ChestCT, subgroup: int) -> np.ndarray:
 # --- scanner ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_noise_follows_dose_slice_and_size() -> None:
     fourth = ct(SOFT, SOFT | {"dose": 2.0})
     low, thin = noise_of(fourth, 1), noise_of(ct(SOFT, SOFT | {"slice_thickness": 1.25}), 1)
@@ -126,7 +125,6 @@ def test_a_window_is_linear_between_its_ends() -> None:
     assert np.allclose(scanner.windowed(hu), [[0, 0, 0.5, 0.75, 1, 1]])
 
 
-@pytest.mark.slow
 def test_what_a_slice_shows_of_a_small_nodule_is_its_volume_over_the_thickness() -> None:
     generator = ct(HEALTHY | {"slice_thickness": 5.0}, HEALTHY | {"slice_thickness": 10.0}, texture=0.0)
     who = people(0)
@@ -166,7 +164,6 @@ def test_low_attenuation_of_healthy_people_is_as_published_and_rises_with_smokin
         assert (sign * change >= 0).all() and sign * change.mean() > 0.1
 
 
-@pytest.mark.slow
 def test_sex_shows_in_the_noise_alone_and_not_under_full_exposure_control() -> None:
     generator, who = ct(SOFT | {"female": 0.0}, SOFT | {"female": 1.0}), people()
     assert same(scans(generator, who, noise=1.0), scans(generator, twins(who, 1), noise=1.0))
@@ -175,7 +172,6 @@ def test_sex_shows_in_the_noise_alone_and_not_under_full_exposure_control() -> N
     assert noise_of(fixed, 0).std() > 1.1 * noise_of(fixed, 1).std()
 
 
-@pytest.mark.slow
 def test_tissues_have_their_hounsfield_units() -> None:
     generator, who = ct(HEALTHY | {"slice_thickness": 0.5}, HEALTHY), people(0, 512)
     parts = [_anatomy(generator, jax.tree.map(lambda leaf, i=i: leaf[i : i + 256], who)) for i in (0, 256)]
@@ -244,7 +240,6 @@ def test_nodules_are_as_often_spiculated_large_and_part_solid_as_published() -> 
     assert malignant[0] < malignant[1] < malignant[2]
 
 
-@pytest.mark.slow
 def test_a_nodule_hides_nothing_denser_and_is_the_same_in_all_twins() -> None:
     generator, who = ct(HEALTHY, {"pack_years": 60.0, "kernel": 1.0}), people(1)
     with_nodule, without = scans(generator, who), scans(generator, who, contrast=0.0)

@@ -209,6 +209,7 @@ def test_a_plan_takes_the_sd_from_the_report_of_the_stored_scores_or_none(
     assert "an assumed sd" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_damaged_arm_of_a_finished_study_is_named_and_computed_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], sweeps: list[str]
 ) -> None:
