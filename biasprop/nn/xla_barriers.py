@@ -22,3 +22,9 @@ def barrier(values: Float[Array, "*s"]) -> Float[Array, "*s"]:
     rows = jnp.pad(flat, (0, -values.size % LANE)).reshape(-1, LANE)
     product = jnp.matmul(rows, jnp.eye(LANE), precision=jax.lax.Precision.HIGHEST)
     return product.ravel()[: values.size].reshape(values.shape)
+
+
+def image_barrier(image: Float[Array, "h w"]) -> Float[Array, "h w"]:
+    """:func:`barrier` for an image, whose rows are those of the product: a third of the time up to 64 pixels (measured,
+    40 pixels)."""
+    return jnp.matmul(image, jnp.eye(image.shape[1]), precision=jax.lax.Precision.HIGHEST)
