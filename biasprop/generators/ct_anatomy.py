@@ -157,13 +157,17 @@ def _vessels(
             jnp.concatenate([jnp.full(TREES, -1e3), jnp.zeros(TREES)]),  # a branch starts where it leaves its vessel
         ]
     )
-    left, top, cos, sin, radius, bend, slope, first = (row[:, None, None] for row in barrier(scalars))
-    across, down = x - left, y[:, None] - top
-    along = across * cos + down * sin
-    aside = down * cos - across * sin - bend * along**2
-    radius = radius * jnp.clip(1 - along / TAPER, LEAST_TAPER, 1.4)
-    shown = jnp.clip(0.5 + (thickness / 2 - slope * jnp.abs(along)) / (2 * radius), 0, 1) * (along >= first)
-    return jnp.max(shown * filled(radius, aside**2, thickness), axis=0)
+
+    def vessel(*scalars: Float[Array, ""]) -> Float[Array, "h w"]:
+        left, top, cos, sin, radius, bend, slope, first = scalars
+        across, down = x - left, y[:, None] - top
+        along = across * cos + down * sin
+        aside = down * cos - across * sin - bend * along**2
+        radius = radius * jnp.clip(1 - along / TAPER, LEAST_TAPER, 1.4)
+        shown = jnp.clip(0.5 + (thickness / 2 - slope * jnp.abs(along)) / (2 * radius), 0, 1) * (along >= first)
+        return shown * filled(radius, aside**2, thickness)
+
+    return canvas.union(vessel, scalars)
 
 
 def _wall(

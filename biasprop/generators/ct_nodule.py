@@ -173,8 +173,10 @@ def _spicules(
 ) -> Float[Array, "h w"]:
     """Share of each pixel that spicules fill: strands from the margin outwards, which taper to a point."""
     angle = 2 * jnp.pi * (jnp.arange(SPICULES) + 0.8 * draws[0]) / SPICULES
-    scalars = barrier(jnp.stack([jnp.cos(angle), jnp.sin(angle), length * (0.4 + 0.6 * draws[1])]))
-    cos, sin, reach = (row[:, None, None] for row in scalars)
-    along, aside = u * cos + v * sin, v * cos - u * sin
-    width = SPICULE_RADIUS * jnp.clip(1 - (along - radius) / reach, 0, 1) * (along > 0)
-    return jnp.max(filled(width, aside**2, thickness), axis=0)
+
+    def spicule(cos: Float[Array, ""], sin: Float[Array, ""], reach: Float[Array, ""]) -> Float[Array, "h w"]:
+        along, aside = u * cos + v * sin, v * cos - u * sin
+        width = SPICULE_RADIUS * jnp.clip(1 - (along - radius) / reach, 0, 1) * (along > 0)
+        return filled(width, aside**2, thickness)
+
+    return canvas.union(spicule, jnp.stack([jnp.cos(angle), jnp.sin(angle), length * (0.4 + 0.6 * draws[1])]))
