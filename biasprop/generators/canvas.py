@@ -171,8 +171,10 @@ def blurred(image: Float[Array, "h w"], sd: float | Float[Array, ""]) -> Float[A
     return kernel @ image @ kernel.T
 
 
-def union(part: Callable[..., Float[Array, "h w"]], scalars: Float[Array, "s k"]) -> Float[Array, "h w"]:
-    """The largest value of several parts at every pixel, such as the share of a pixel that any of them fills.
+def union(
+    part: Callable[..., Float[Array, "h w"]], scalars: Float[Array, "s k"], onto: Float[Array, "h w"]
+) -> Float[Array, "h w"]:
+    """The largest value of an image and of several parts at every pixel, such as the share of a pixel that any of them fills.
 
     The parts are drawn one after the other, because XLA:CPU does not vectorise the reduction of an array of all parts
     (for the vessels of a CT slice it took twenty times as long). The result is computed once however often it is used.
@@ -180,10 +182,9 @@ def union(part: Callable[..., Float[Array, "h w"]], scalars: Float[Array, "s k"]
     Args:
         part: the image of one part, given its scalars.
         scalars: of every part, one column each; computed once.
+        onto: the image.
     """
-    columns = barrier(scalars).T
-    first = part(*columns[0])
-    return jax.lax.scan(lambda largest, column: (jnp.maximum(largest, part(*column)), None), first, columns[1:])[0]
+    return jax.lax.scan(lambda most, column: (jnp.maximum(most, part(*column)), None), onto, barrier(scalars).T)[0]
 
 
 def srgb(linear: Float[Array, "..."]) -> Float[Array, "..."]:

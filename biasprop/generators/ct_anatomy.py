@@ -170,7 +170,7 @@ def _vessels(
         shown = jnp.clip(0.5 + (thickness / 2 - slope * jnp.abs(along)) / (2 * radius), 0, 1) * (along >= first)
         return shown * filled(radius, aside**2, thickness)
 
-    return canvas.union(vessel, scalars)
+    return canvas.union(vessel, scalars, jnp.zeros((len(y), len(x))))
 
 
 def _wall(

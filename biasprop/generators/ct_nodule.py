@@ -158,12 +158,13 @@ def draw(
     distance = jnp.sqrt(square)
     outline = radius * (1 + rough * canvas.harmonics(u / distance, v / distance, waves, LOWEST_ORDER))
     bulk = filled(jnp.maximum(outline, 0.2 * radius), square, soft)
-    cover = jnp.maximum(bulk, _spicules(draws.spicules, u, v, radius, length, thin))
+    cover = _with_spicules(bulk, draws.spicules, u, v, radius, length, thin)
     inner = filled(core * radius, square, thin)
     return Nodule(cover, rim + (solid - rim) * inner)
 
 
-def _spicules(
+def _with_spicules(
+    bulk: Float[Array, "h w"],
     draws: Float[Array, "2 s"],
     u: Float[Array, "h w"],
     v: Float[Array, "h w"],
@@ -171,7 +172,7 @@ def _spicules(
     length: Float[Array, ""],
     thickness: float | Float[Array, ""],
 ) -> Float[Array, "h w"]:
-    """Share of each pixel that spicules fill: strands from the margin outwards, which taper to a point."""
+    """Share of each pixel that the bulk of a nodule or a spicule fills. Spicules are strands from the margin outwards, which taper to a point."""
     angle = 2 * jnp.pi * (jnp.arange(SPICULES) + 0.8 * draws[0]) / SPICULES
 
     def spicule(cos: Float[Array, ""], sin: Float[Array, ""], reach: Float[Array, ""]) -> Float[Array, "h w"]:
@@ -179,4 +180,5 @@ def _spicules(
         width = SPICULE_RADIUS * jnp.clip(1 - (along - radius) / reach, 0, 1) * (along > 0)
         return filled(width, aside**2, thickness)
 
-    return canvas.union(spicule, jnp.stack([jnp.cos(angle), jnp.sin(angle), length * (0.4 + 0.6 * draws[1])]))
+    scalars = jnp.stack([jnp.cos(angle), jnp.sin(angle), length * (0.4 + 0.6 * draws[1])])
+    return canvas.union(spicule, scalars, bulk)
