@@ -172,7 +172,10 @@ def _with_spicules(
     length: Float[Array, ""],
     thickness: float | Float[Array, ""],
 ) -> Float[Array, "h w"]:
-    """Share of each pixel that the bulk of a nodule or a spicule fills. Spicules are strands from the margin outwards, which taper to a point."""
+    """Share of each pixel that the bulk of a nodule or a spicule fills.
+
+    Spicules are strands from the margin outwards, which taper to a point.
+    """
     angle = 2 * jnp.pi * (jnp.arange(SPICULES) + 0.8 * draws[0]) / SPICULES
 
     def spicule(cos: Float[Array, ""], sin: Float[Array, ""], reach: Float[Array, ""]) -> Float[Array, "h w"]:
