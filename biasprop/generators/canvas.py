@@ -174,7 +174,7 @@ def blurred(image: Float[Array, "h w"], sd: float | Float[Array, ""]) -> Float[A
 def union(
     part: Callable[..., Float[Array, "h w"]], scalars: Float[Array, "s k"], onto: Float[Array, "h w"]
 ) -> Float[Array, "h w"]:
-    """The largest value of an image and of several parts at every pixel, such as the share of it that any of them fills.
+    """The largest value of an image and of parts at every pixel, such as the share of it that any of them fills.
 
     The parts are drawn one after the other, because XLA:CPU does not vectorise the reduction of an array of all parts
     (for the vessels of a CT slice it took twenty times as long). The result is computed once however often it is used.
