@@ -110,3 +110,11 @@ def test_a_barrier_changes_no_bit_of_an_image(width: int) -> None:
     """Widths below the shortest and above the longest row of the product, and one that is prime."""
     image = jax.random.normal(jax.random.key(0), (3, width))
     assert np.array_equal(np.asarray(image_barrier(image)), np.asarray(image))
+
+
+def test_a_union_is_the_largest_of_an_image_and_its_parts() -> None:
+    levels, shifts = jnp.asarray([1.0, 3.0, 2.0]), jnp.asarray([0.0, -4.0, 0.5])
+    x, onto = jnp.arange(6.0).reshape(2, 3), jnp.full((2, 3), 1.25)
+    drawn = canvas.union(lambda level, shift: level * jnp.sin(x) + shift, jnp.stack([levels, shifts]), onto)
+    parts = levels[:, None, None] * jnp.sin(x) + shifts[:, None, None]
+    assert np.allclose(drawn, np.maximum(onto, parts.max(axis=0)), atol=1e-6)
