@@ -8,5 +8,5 @@ JAX. ``answers`` puts it all into a :class:`.answers.Card`; ``document`` lays it
 :mod:`biasprop.html`, which are written as an HTML page, or by ``markdown`` as Markdown. ``standards`` maps fields to
 items of reporting standards.
 
-What nobody has stated is *not stated*, never a default, and text of others is data in every output.
+What is not stated is *not stated*, never a default, and text of others is data in every output.
 """

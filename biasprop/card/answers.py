@@ -164,9 +164,7 @@ def with_margin(options: argparse.Namespace) -> tuple[argparse.Namespace, tuple[
     words = [f"{name}: {text} (stated with --margin)" for name, text in given.items()]
     if {"auc", DEFAULT_MEASURE} & set(given):
         return options, tuple(words)
-    words.append(
-        f"{DEFAULT_MEASURE}: {DEFAULT_MARGIN:g} (default of this card; nobody has stated a margin for the AUC)"
-    )
+    words.append(f"{DEFAULT_MEASURE}: {DEFAULT_MARGIN:g} (default of this card; no margin is stated for the AUC)")
     more = argparse.Namespace(**vars(options) | {"margin": [*options.margin, f"{DEFAULT_MEASURE}={DEFAULT_MARGIN}"]})
     return more, tuple(words)
 

@@ -14,7 +14,7 @@ from biasprop.card.flags import counted
 from biasprop.card.label_curve import LabelCurve, Margin
 from biasprop.card.standards import NOTES, STANDARDS
 from biasprop.component import Definition
-from biasprop.html.blocks import Block, Facts, Folded, Page, Paragraphs, Section, Table
+from biasprop.html.blocks import Block, DescriptionList, Folded, Page, Paragraphs, Section, Table
 from biasprop.report import audit_tables
 from biasprop.report.html_tables import html_table
 from biasprop.report.tables import DASH, bounds, number
@@ -50,7 +50,9 @@ def document(card: Card) -> Page:
     answers = _answers(card)
     said = [(question, answers[key]) for key, question in QUESTIONS]
     answered = Table("Four questions", ["question", "answer"], said, text=frozenset({1}))
-    read = Facts({key: value for key, value in card.inputs.items()} | ({"notes": card.notes} if card.notes else {}))
+    read = DescriptionList(
+        {key: value for key, value in card.inputs.items()} | ({"notes": card.notes} if card.notes else {})
+    )
     return Page(
         title=name.text if name else "Model whose name is not stated",
         kind="Adoption card",
@@ -185,7 +187,7 @@ def _demographics(card: Card) -> Table:
     if not rows:
         rows = [("(no attribute)", NOT_STATED, NOT_STATED, DASH, DASH, NOT_STATED, DASH)]
     head = ["group", "pretraining", "fine-tuning", "n in TABLE", "share in TABLE", "target population", "prevalence"]
-    note = "Stated shares are as somebody states them; shares in TABLE have exact binomial intervals."
+    note = "Stated shares are as they were given; shares in TABLE have exact binomial intervals."
     who = [
         f"{stage}: stated by {card.facts.by(getattr(card.facts, stage), 'shares')}" for stage in STAGES if stated[stage]
     ]

@@ -53,7 +53,7 @@ class Fact(Definition):
     text: Text
     """What is stated."""
     stated_by: Text | None = None
-    """Who states it; by default whoever states the file."""
+    """Who states it; by default the ``stated_by`` of the file."""
 
 
 Stated = Annotated[Fact, BeforeValidator(_as_fact)] | None
@@ -100,7 +100,7 @@ class Data(Definition):
     """Whose data went into one stage."""
 
     stated_by: Text | None = None
-    """Who states the numbers of this table; by default whoever states the file."""
+    """Who states the numbers of this table; by default the ``stated_by`` of the file."""
     people: Annotated[int, Field(ge=0, le=10**12)] | None = None
     """How many people."""
     shares: Annotated[dict[Name, Shares], Field(max_length=50)] = Field(default_factory=dict)
@@ -170,7 +170,7 @@ class Facts(Definition):
     """How many labels it needs."""
 
     def by(self, stated: Definition, name: str) -> str:
-        """Return who states a field; empty if nobody does.
+        """Return who states a field; empty if it is not stated.
 
         Args:
             stated: the table that has it.
@@ -183,7 +183,7 @@ class Facts(Definition):
         return own or self.stated_by
 
 
-NOTHING = Facts(stated_by="nobody")
+NOTHING = Facts(stated_by="not stated")
 """What is stated where there is no file."""
 
 

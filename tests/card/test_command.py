@@ -1,4 +1,4 @@
-"""The command: what nobody stated is not stated, text of others is inert, and the three outputs say the same."""
+"""The command: what is left out is not stated, text of others is inert, and the three outputs say the same."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def run(capsys):
     return card
 
 
-def test_what_nobody_stated_is_not_stated(run) -> None:
+def test_what_is_left_out_is_not_stated(run) -> None:
     text, found = run(*COLUMNS), json.loads(run(*COLUMNS, "--json"))
     assert "| Scope: what is it meant for? | not stated |" in text
     assert "pretraining: not stated<br>fine-tuning: not stated" in text
@@ -75,9 +75,9 @@ def test_a_planted_gap_is_flagged_and_the_default_margin_is_said(run) -> None:
     found = json.loads(run(*COLUMNS, "--json"))["validation"]["measured"]
     assert found["decision"] == "flag"
     assert {flag["attribute"] for flag in found["flags"] if flag["decision"] == "flag"} == {"sex", "sex x site"}
-    assert found["margins"] == ["z: 0.1 (default of this card; nobody has stated a margin for the AUC)"]
+    assert found["margins"] == ["z: 0.1 (default of this card; no margin is stated for the AUC)"]
     text = run(*COLUMNS)
-    assert "default of this card; nobody has stated a margin" in text
+    assert "default of this card; no margin is stated" in text
     assert "chosen on the data it judges" in text
     assert "No margin is given (--margin) for sensitivity, specificity" in text
     stated = json.loads(run(*COLUMNS, "--json", "--margin", "auc=0.02"))["validation"]["measured"]

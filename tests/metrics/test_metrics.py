@@ -152,7 +152,7 @@ def test_net_benefit_by_hand() -> None:
     scores, labels = np.array([0.0, -1.0, -2.0, -1.2, -3.0]), np.array([1, 1, 1, 0, 0])
     assert metrics.net_benefit(scores, labels, 0.2) == pytest.approx((2 - 1 / 4) / 5)
     assert metrics.net_benefit(scores, labels, 0.5) == 0.0, "at even odds no subject is called diseased"
-    assert metrics.net_benefit(scores + 9, labels, 0.2) == pytest.approx(3 / 5 - 2 / 5 / 4), "treat everybody"
+    assert metrics.net_benefit(scores + 9, labels, 0.2) == pytest.approx(3 / 5 - 2 / 5 / 4), "treat all"
     # At a prevalence of 0.3 instead of 3/5, by weights.
     weight = np.where(labels == 1, 0.3 / 3, 0.7 / 2)
     assert metrics.net_benefit(scores, labels, 0.2, weight) == pytest.approx(0.3 * 2 / 3 - 0.7 / 2 / 4)
