@@ -15,8 +15,11 @@ import pytest
 from PIL import Image
 
 from biasprop import load_study
-from biasprop.component import InputError
+from biasprop.component import Definition, InputError
 from biasprop.datasets import arrays, datasets, pictures
+from biasprop.generators.own_images import OwnImages
+from biasprop.study.checks.fields import validate_fields
+from biasprop.study.location import dotted
 from tests.datasets import digits
 from tests.source_tree import ROOT
 
@@ -408,23 +411,28 @@ def test_a_study_of_a_simulation_works_on_a_table(tmp_path: Path) -> None:
         assert study.generator.kind == "images" and study.subgroups == ("light", "dark")
 
 
-def test_unreadable_files_are_named_with_the_key_and_line_that_hold_their_path(folder: Path, tmp_path: Path) -> None:
-    made(tmp_path, rows())
-    text = digits.study(folder).read_text()
-    start = text.index("[generator]")
-    end = text.index("\n[", start + 1)
-    lines = [f"{key} = {value}" for key, value in {"table": f'"{tmp_path}/people.csv"', **GENERATOR}.items()]
-    lines += ['images = "/nowhere"', 'embeddings = "/nowhere.npz"']
-    file = tmp_path / "own.toml"
+class Holder(Definition):
+    generator: OwnImages
 
-    def found(*dropped: str) -> list[str]:
-        kept = [line for line in lines if line.partition(" ")[0] not in dropped]
-        file.write_text(f"{text[:start]}[generator]\n" + "\n".join(kept) + text[end:])
-        written = file.read_text().splitlines()
-        number = {key: n for n, line in enumerate(written, 1) for key in (line.partition(" ")[0],)}
-        with pytest.raises(InputError) as error:
-            load_study(file)
-        return [problem.replace(f"own.toml:{number['images']}:", "own.toml:LINE:") for problem in error.value.problems]
 
-    (first,) = [one for one in found("embeddings") if "/nowhere" in one]
-    assert first.endswith("own.toml:LINE: generator.images: /nowhere: No such file or directory")
+def located(**changes: Any) -> dict[str, str]:
+    """Key -> what is wrong, of a generator by itself."""
+    subgroups = {"small": {"values": ["female"]}, "large": {"values": ["male"]}}
+    keys = {"file": "name", "target": "sick", "attributes": ["sex"], "subgroups": subgroups, "person": "person"}
+    _, found = validate_fields(Holder, {"generator": keys | {"split": "split", "size": 8} | changes})
+    assert len({problem.location for problem in found}) == len(found)
+    return {dotted(problem.location): problem.what for problem in found}
+
+
+def test_each_problem_is_located_at_the_key_that_leads_to_it(tmp_path: Path) -> None:
+    table = f"{made(tmp_path, rows())}/people.csv"
+    assert set(located(table="/nowhere.csv")) == {"generator.table"}
+    assert set(located(table=table, images="/nowhere")) == {"generator.images"}
+    assert set(located(table=table, embeddings="/nowhere.npz")) == {"generator.embeddings"}
+    assert set(located(table=table, file="nam", target="sik")) == {"generator.file", "generator.target"}
+    assert set(located(table=table, person_pattern="(")) == {"generator.person_pattern"}
+    assert set(located(table=table, parts={"evaluation": ["train"]})) == {"generator.parts"}
+    values = {"small": {"values": ["femal"]}, "large": {"values": ["male"]}}
+    assert set(located(table=table, subgroups=values)) == {"generator.subgroups.small.values"}
+    assert set(located(table=table, digest="1234", percentages=[60, 20, 30])) == {"generator.percentages"}
+    assert set(located(table=table, digest="1234")) == {"generator.digest"}
