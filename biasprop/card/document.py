@@ -8,8 +8,8 @@ from typing import Any
 import biasprop
 from biasprop.audit.audited import CHOSEN_HERE, AuditedTable
 from biasprop.card import studies
-from biasprop.card.answers import NOT_STATED, STAGES, Card
-from biasprop.card.facts import Fact
+from biasprop.card.answers import NOT_STATED, Card
+from biasprop.card.facts import STAGES, Fact
 from biasprop.card.flags import counted
 from biasprop.card.label_curve import LabelCurve, Margin
 from biasprop.card.standards import NOTES, STANDARDS
@@ -68,26 +68,35 @@ def document(card: Card) -> Page:
 
 
 def _notices(card: Card) -> list[str]:
+    found = [f"A name in the facts may be misspelt: {doubt}" for doubt in card.doubts]
     if card.audited and card.audited.audit.threshold_origin.startswith(CHOSEN_HERE):
-        return [
+        found.append(
             f"The operating threshold was {card.audited.audit.threshold_origin}. Rates at it are optimistic; "
             "--threshold-from sets it on other people."
-        ]
-    return []
+        )
+    return found
 
 
 def _answers(card: Card) -> dict[str, str]:
     """Question -> its answer in a line or two."""
-    scope = card.facts.scope
-    fields = list(type(scope).model_fields)
-    known = [name for name in fields if card.facts.by(scope, name)]
-    said = "; ".join(dict.fromkeys(card.facts.by(scope, name) for name in known))
     return {
-        "scope": f"{len(known)} of {len(fields)} fields stated ({said})" if known else NOT_STATED,
+        "scope": _scope_answer(card),
         "data": "\n".join(_data_answer(card, stage) for stage in STAGES),
         "validation": _validation_answer(card),
         "labels": _labels_answer(card),
     }
+
+
+def _scope_answer(card: Card) -> str:
+    scope, modality = card.facts.scope, card.facts.model.modality
+    fields = list(type(scope).model_fields)
+    known = [name for name in fields if card.facts.by(scope, name)]
+    if not known and modality is None:
+        return NOT_STATED
+    said = "; ".join(dict.fromkeys(card.facts.by(scope, name) for name in known))
+    stated = f"{len(known)} of {len(fields)} fields stated ({said})" if known else NOT_STATED
+    read = NOT_STATED if modality is None else f"{modality.text} ({card.facts.by(card.facts.model, 'modality')})"
+    return f"{stated}\nmodality: {read}"
 
 
 def _data_answer(card: Card, stage: str) -> str:
@@ -273,6 +282,8 @@ def _labels(card: Card) -> list[Block]:
     if card.resembling:
         cited = (f"studies/{one.name}.toml ({', '.join(one.attributes)}): {one.asks}" for one in card.resembling)
         blocks.append(Paragraphs(["Studies of this package that resemble the case:", *cited]))
+    elif card.facts.model.modality is None:
+        blocks.append(Paragraphs([f"Studies of this package that resemble the case: the modality is {NOT_STATED}."]))
     if card.study or card.resembling:
         blocks.append(Paragraphs([studies.CARRIES_OVER]))
     return blocks

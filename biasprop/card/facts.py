@@ -9,13 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 
 from biasprop import terminal
 from biasprop.component import Definition, InputError
 from biasprop.study.checks.fields import validate_fields
-from biasprop.study.location import dotted
-from biasprop.study.source import parse, read_text
+from biasprop.study.location import Location, dotted
+from biasprop.study.source import Source, parse, read_text
 
 KIND = "facts file"
 """What messages call such a file."""
@@ -151,6 +151,10 @@ class Labels(Definition):
     """Labels that are needed to adapt the model to another place; no standard has such a field."""
 
 
+STAGES = ("pretraining", "finetuning")
+"""Stages whose data are stated."""
+
+
 class Facts(Definition):
     """What is stated of a model."""
 
@@ -168,6 +172,14 @@ class Facts(Definition):
     """How it was validated in subgroups."""
     labels: Labels = Labels()
     """How many labels it needs."""
+
+    _source: Source | None = PrivateAttr(default=None)
+
+    def place(self, location: Location) -> str:
+        """Start of a message about a key: ``facts.toml:12: pretraining.shares.sex``."""
+        source = self._source
+        where = "" if source is None else f"{source.name}:{source.line(location)}: "
+        return terminal.printable(f"{where}{dotted(location)}")
 
     def by(self, stated: Definition, name: str) -> str:
         """Return who states a field; empty if it is not stated.
@@ -201,4 +213,5 @@ def read_facts(file: Path) -> Facts:
     if facts is None:
         lines = sorted((source.line(problem.location), dotted(problem.location), problem.what) for problem in problems)
         raise InputError([terminal.printable(f"{file}:{line}: {key}: {what}") for line, key, what in lines])
+    facts._source = source
     return facts
