@@ -109,6 +109,15 @@ def test_bad_overrides_name_the_option(override: str, said: str, tmp_path: Path)
     assert any(said in problem for problem in problems(tmp_path, EXAMPLE, set=[override]))
 
 
+@pytest.mark.parametrize(
+    "front", ["pretraining.cohort=", "replicates.x=", "x", "finetuning.labels=", "generator.size="]
+)
+def test_long_values_of_options_are_shortened(front: str, tmp_path: Path) -> None:
+    for value in ("[" + "1, " * 3_000 + "]", "'" + "x" * 5_000 + "'"):
+        found = problems(tmp_path, EXAMPLE, set=[front + value])
+        assert found and all(f"--set {front}" in one and len(one) < 500 for one in found), found
+
+
 def test_bad_options_name_the_option(tmp_path: Path) -> None:
     (found,) = problems(tmp_path, EXAMPLE, scale="papr")
     assert found == "--scale papr: bad.toml has no table [scale.papr]; allowed: paper; did you mean paper?"

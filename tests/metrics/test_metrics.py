@@ -327,3 +327,28 @@ def test_twins_padding_and_identity(name) -> None:
     np.testing.assert_allclose(metric(same, threshold), 0.0, atol=1e-15)
     assert np.isnan(metric(scores[:, :1], threshold)).all()
     assert np.isnan(metric(np.full((2, 3, 5), np.nan), threshold)).all()
+
+
+@pytest.mark.parametrize(
+    ("scores", "labels", "why"),
+    [
+        (np.arange(150.0), np.arange(150) % 3 == 0, ""),
+        (np.arange(149.0), np.arange(149) % 3 == 2, "a fit needs 50 of each class"),
+        (np.arange(100.0), np.zeros(100), "a fit needs 50 of each class"),
+        (np.ones(100), np.arange(100) % 2, "all scores are equal"),
+        (
+            np.where(np.arange(100) < 3, np.inf, np.arange(100.0)),
+            np.arange(100) % 2,
+            "3 of 100 probabilities are 0 or 1",
+        ),
+        (np.arange(100.0), np.arange(100) >= 50, "separate the classes (none of the diseased is below"),
+        (np.arange(100.0), np.arange(100) < 50, "separate the classes (none of the healthy is below"),
+    ],
+)
+def test_why_calibration_is_undefined(scores: np.ndarray, labels: np.ndarray, why: str) -> None:
+    said = metrics.calibration_undefined(scores, labels.astype(int))
+    assert why in said and (said == "") == (why == "")
+    for function in (metrics.calibration_intercept, metrics.calibration_slope):
+        assert np.isnan(function(scores, labels.astype(int))) == bool(why)
+    missing = np.append(scores, np.nan), np.append(labels.astype(int), 1)
+    assert metrics.calibration_undefined(*missing) == said
