@@ -145,7 +145,9 @@ def _from_arrays(file: Path, key: str | None, option: str, name: str) -> Feature
         raise InputError(f"{file}: {name}: is empty ({_size(matrices[name])})")
     values = arrays.read(name)
     places = np.arange(1, len(values) + 1, dtype=np.int32)
-    keys = {} if key is None else {(key, "key"): _identifiers(arrays, key, option, places)}
+    keys: dict[tuple[str, Kind], Column] = {}
+    if key is not None:
+        keys[key, "key"] = _identifiers(arrays, key, option, places)
     return Features(Table(file, "row", places, keys), values, (), name)
 
 

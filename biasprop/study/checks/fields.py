@@ -202,8 +202,9 @@ def _keys(model: type[BaseModel], location: Location = ()) -> Iterator[Location]
     """Every key of a model whose tables are not chosen by a kind."""
     for name, field in model.model_fields.items():
         yield (*location, name)
-        if _is_model(field.annotation):
-            yield from _keys(field.annotation, (*location, name))
+        table: Any = field.annotation
+        if _is_model(table):
+            yield from _keys(table, (*location, name))
 
 
 def _quoted(text: Any) -> list[str]:
