@@ -174,6 +174,7 @@ class Facts(Definition):
     """How many labels it needs."""
 
     _source: Source | None = PrivateAttr(default=None)
+    """The file, if they were read from one."""
 
     def place(self, location: Location) -> str:
         """Start of a message about a key: ``facts.toml:12: pretraining.shares.sex``."""

@@ -15,42 +15,11 @@ import pytest
 from PIL import Image
 
 from biasprop import load_study
-from biasprop.component import Definition, InputError
+from biasprop.component import InputError
 from biasprop.datasets import arrays, datasets, pictures
-from biasprop.generators.own_images import OwnImages
-from biasprop.study.checks.fields import validate_fields
-from biasprop.study.location import dotted
 from tests.datasets import digits
+from tests.datasets.small_tables import HEADER, SPLITS, made, rows
 from tests.source_tree import ROOT
-
-HEADER = "name,sex,age,sick,person,split"
-SPLITS = ("train", "val", "test")
-
-
-def rows(n: int = 360) -> list[list[str]]:
-    """Cells of a table of ``n`` people, two images each of whom are in one split."""
-    return [
-        [
-            f"{i:03}.png",
-            "female" if i % 4 < 2 else "male",
-            str(20 + i),
-            "yes" if i // 4 % 2 else "no",
-            f"p{i // 2}",
-            SPLITS[i // 2 % 3],
-        ]
-        for i in range(n)
-    ]
-
-
-def made(folder: Path, cells: list[list[str]], header: str = HEADER, size: int = 12) -> Path:
-    """A folder with a table, ``people.csv``, and the pictures it names."""
-    (folder / "people.csv").write_text("\n".join([header, *(",".join(line) for line in cells)]) + "\n")
-    for i, line in enumerate(cells):
-        file = folder / line[0]
-        if file.suffix == ".png" and not file.exists():
-            Image.fromarray(np.full((size, size + 4, 3), i % 256, np.uint8)).save(file)
-    return folder
-
 
 GENERATOR = {
     "kind": '"images"',
@@ -409,30 +378,3 @@ def test_a_study_of_a_simulation_works_on_a_table(tmp_path: Path) -> None:
     for name in ("skin_tone", "mitigation"):
         study = load_study(ROOT / "studies" / f"{name}.toml", set=[generator])
         assert study.generator.kind == "images" and study.subgroups == ("light", "dark")
-
-
-class Holder(Definition):
-    generator: OwnImages
-
-
-def located(**changes: Any) -> dict[str, str]:
-    """Key -> what is wrong, of a generator by itself."""
-    subgroups = {"small": {"values": ["female"]}, "large": {"values": ["male"]}}
-    keys = {"file": "name", "target": "sick", "attributes": ["sex"], "subgroups": subgroups, "person": "person"}
-    _, found = validate_fields(Holder, {"generator": keys | {"split": "split", "size": 8} | changes})
-    assert len({problem.location for problem in found}) == len(found)
-    return {dotted(problem.location): problem.what for problem in found}
-
-
-def test_each_problem_is_located_at_the_key_that_leads_to_it(tmp_path: Path) -> None:
-    table = f"{made(tmp_path, rows())}/people.csv"
-    assert set(located(table="/nowhere.csv")) == {"generator.table"}
-    assert set(located(table=table, images="/nowhere")) == {"generator.images"}
-    assert set(located(table=table, embeddings="/nowhere.npz")) == {"generator.embeddings"}
-    assert set(located(table=table, file="nam", target="sik")) == {"generator.file", "generator.target"}
-    assert set(located(table=table, person_pattern="(")) == {"generator.person_pattern"}
-    assert set(located(table=table, parts={"evaluation": ["train"]})) == {"generator.parts"}
-    values = {"small": {"values": ["femal"]}, "large": {"values": ["male"]}}
-    assert set(located(table=table, subgroups=values)) == {"generator.subgroups.small.values"}
-    assert set(located(table=table, digest="1234", percentages=[60, 20, 30])) == {"generator.percentages"}
-    assert set(located(table=table, digest="1234")) == {"generator.digest"}
