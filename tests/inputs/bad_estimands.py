@@ -73,15 +73,6 @@ CASES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         "[[estimands]]",
         ("estimands[0]: cannot be primary and secondary at once",),
     ),
-    "two problems of one estimand": (
-        'name = "everywhere"\nkind = "swap_contrast"',
-        'name = "everywhere"\nprimary = true\nsecondary = true\nbudget = "labels"\nkind = "halving_budget"',
-        '[[estimands]]\nname = "everywhere"',
-        (
-            "estimands[1]: cannot be primary and secondary at once",
-            "estimands[1]: a halving_budget has no verdict, so it cannot be primary",
-        ),
-    ),
     "secondary without a verdict": (
         'name = "everywhere"\nkind = "swap_contrast"',
         'name = "everywhere"\nsecondary = true\nbudget = "labels"\nkind = "halving_budget"',
