@@ -334,3 +334,10 @@ def test_progress_is_live_bars_on_a_terminal() -> None:
     shown.cell("all dark, replicate 0", progress.DONE, 1, 1)
     shown.finish()
     assert "failed: all dark, 50 labels" in stream.getvalue()
+
+
+def test_long_values_of_options_are_shortened(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        run.main(["x.toml", "--replicates", "9x" * 5_000])
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert left.value.code == 2 and "--replicates: invalid int value: '9x9x" in message and len(message) < 600
