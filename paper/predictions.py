@@ -232,7 +232,7 @@ def page(value: Mapping[str, Any], generated: str) -> str:
         generated: the first line, which says what writes it.
     """
     counts, kendall = value["counts"], value["kendall"]
-    said = f"Of {sum(counts.values())} predictions: " + ", ".join(f"{n} {word}" for word, n in counts.items()) + ". "
+    said = f"Of {sum(counts.values())} predictions: " + ", ".join(f"{word} {n}" for word, n in counts.items()) + ". "
     if kendall:
         said += (
             f"Kendall's tau of expected sign and observed value is {kendall['tau']:.2f} over {kendall['n']} "

@@ -81,7 +81,7 @@ def page(value: Mapping[str, Any], generated: str) -> str:
     """
     counts = Counter(WORDS[row["score"]] for row in value["findings"])
     said = (
-        f"Of {sum(counts.values())} findings: " + ", ".join(f"{counts[word]} {word}" for word in WORDS.values()) + "."
+        f"Of {sum(counts.values())} findings: " + ", ".join(f"{word} {counts[word]}" for word in WORDS.values()) + "."
     )
     head = (
         "source",
