@@ -69,7 +69,7 @@ def test_counts_misses_first_and_what_has_not_run() -> None:
     assert value["counts"] == {"miss": 1, "open": 1, "hit": 1, "not run yet": 1} and value["kendall"] is None
     assert [row["score"] for row in value["predictions"]] == ["hit", "miss", "open", "not run yet"]
     page = predictions.page(json.loads(dumps(value)), "<!-- -->")
-    assert "Of 4 predictions: 1 miss, 1 open, 1 hit, 1 not run yet." in page
+    assert "Of 4 predictions: miss 1, open 1, hit 1, not run yet 1." in page
     rows = [line for line in page.splitlines() if line.startswith("| ") and line[2].isdigit()]
     assert [row.split(" | ")[6] for row in rows] == ["miss", "open", "hit", "not run yet"]
 

@@ -49,7 +49,7 @@ def test_signs_are_compared(sign: str, results: dict[str, Any], score: str) -> N
     (row,) = value["findings"]
     assert row["score"] == score
     page = published.page(value, "<!-- -->")
-    assert f"Of 1 findings: {'1' if score == HIT else '0'} agrees" in page and r"this \| that" in page
+    assert f"Of 1 findings: agrees {'1' if score == HIT else '0'}" in page and r"this \| that" in page
     assert f"| {published.WORDS[score]} | much |" in page
 
 
