@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_core import core_schema
 
 
@@ -94,9 +95,13 @@ class Computed:
 
 def computed(definition: Definition) -> dict[str, Any]:
     """The values of a definition's own fields that were computed and not stated, by name."""
-    fields = type(definition).model_fields.items()
-    names = [name for name, field in fields if any(isinstance(mark, Computed) for mark in field.metadata)]
+    names = [name for name, field in type(definition).model_fields.items() if is_computed(field)]
     return {name: getattr(definition, name) for name in names if name not in definition.model_fields_set}
+
+
+def is_computed(field: FieldInfo) -> bool:
+    """Whether a field of a definition is :class:`Computed`."""
+    return any(isinstance(mark, Computed) for mark in field.metadata)
 
 
 Count = Annotated[int, Traced()]

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from biasprop.component import OneOf
+from biasprop.component import OneOf, is_computed
 from biasprop.study.location import MAX_KEY_LENGTH, Location
 from biasprop.study.names import PROSE, alike_problems, name_of, name_problem, prose_problem
 from biasprop.study.problems import MAX_PROBLEMS, Problem, suggestion
@@ -79,8 +79,17 @@ def validate_fields(model: type[Model], table: Any) -> tuple[Model | None, list[
             location = _without_tags(detail["loc"], table)
             if detail["type"] == "union_tag_invalid" and isinstance(_at(table, location), Mapping):
                 location = (*location, "kind")
+            if _is_left_to_compute(model, table, location):
+                location = location[:-1]  # the study states the fields that it is computed from
             problems.append(Problem(location, _message(detail, location, model, table)))
         return None, list(dict.fromkeys(problems))
+
+
+def _is_left_to_compute(model: type[BaseModel], table: Any, location: Location) -> bool:
+    """Whether the value at ``location`` is not stated, and computed from others."""
+    owner = _model_at(model, (), table, location[:-1]) if location and _at(table, location) is None else None
+    field = owner.model_fields.get(str(location[-1])) if owner else None
+    return field is not None and is_computed(field)
 
 
 def allowed_keys(model: type[BaseModel], table: Any, location: Location) -> tuple[str, ...] | None:
