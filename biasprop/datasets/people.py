@@ -249,8 +249,8 @@ def _having(
             raise InputError(f"{table.file}: {attribute}: is empty in every row (generator.attributes)")
         if len(parser.values) == len(column.data) >= MIN_IDENTIFIERS:
             raise InputError(
-                f"{table.file}: {attribute}: has a different value in every row, so it is no attribute of subgroups; "
-                'give an interval such as "[40, 60)" for numbers'
+                f"{table.file}: {attribute}: has a different value in every row, so it is no attribute of subgroups "
+                '(generator.attributes); give an interval such as "[40, 60)" for numbers'
             )
         if value not in parser.values:
             where = f"{table.file}: {attribute}: no value {value!r} (generator.subgroups.{subgroup}.values)"
@@ -321,6 +321,8 @@ def _parts(table: Table, files: Files, person: NDArray[np.uint64]) -> NDArray[np
             raise InputError(f"{where}; {suggestion(value, known)}")
     codes = np.array([*(known[value.lower()] for value in column.parser.values), -1], np.int8)
     part = codes[column.data]
+    if not column.parser.values:
+        raise InputError(f"{table.file}: {files.split}: is empty in every row (generator.split)")
     if files.person:
         _check_split_by_person(table, files, person, part)
     return part
@@ -347,8 +349,8 @@ def _check_unique(table: Table, name: str) -> None:
     if same.size:
         one, other = (int(table.places[order[same[0] + i]]) for i in (0, 1))
         raise InputError(
-            f"{table.file}: {name}: {table.unit}s {one} and {other} have the same identifier; "
-            f"{len(same):,} are there more than once"
+            f"{table.file}: {name}: {table.unit}s {one} and {other} have the same identifier "
+            f"(generator.identifier); {len(same):,} are there more than once"
         )
 
 

@@ -262,10 +262,19 @@ def _embedded(people: People, path: Path, name: str) -> NDArray[np.float32]:
         values = arrays.read(wanted)
         if values.dtype.kind not in "fiu":
             raise InputError(f"{path}: {wanted}: is of type {values.dtype}; embeddings are numbers")
-        own = None
+        if not values.size:
+            raise InputError(f"{path}: {wanted}: is empty ({len(values)} x {values.shape[1]})")
+        places, unit, own = np.arange(1, len(values) + 1, dtype=np.int32), "row", None
+
+        def at(row: int, column: int) -> str:
+            return f"{path}: {wanted}: row {row + 1}, column {column + 1}"
+
         if keys and keys in arrays.shapes:
+            if arrays.shapes[keys][0] != (len(values),):
+                shape = " x ".join(map(str, arrays.shapes[keys][0])) or "of a single value"
+                raise InputError(f"{path}: {keys}: has the shape {shape}, and there are {len(values):,} rows")
             parser = Keys(lambda row: f"{path}: row {row}: {keys}")
-            parser.add(texts(arrays.read(keys)), np.arange(1, len(values) + 1, dtype=np.int32))
+            parser.add(texts(arrays.read(keys)), places)
             own = parser.finish()
         elif keys:
             raise InputError(missing_column({path: arrays.shapes}, "generator.identifier", keys))
@@ -280,28 +289,36 @@ def _embedded(people: People, path: Path, name: str) -> NDArray[np.float32]:
             wanted_columns: list[tuple[str, Kind]] = [(column, "number") for column in numbers]
             table = read_table(path, source, [*wanted_columns, (keys, "key")] if keys else wanted_columns)
         values = np.stack([table.columns[column, "number"].data for column in numbers], axis=1)
+        places, unit = table.places, table.unit
         own = table.columns[keys, "key"].data if keys else None
+
+        def at(row: int, column: int) -> str:
+            return table.at(row, numbers[column])
+
     if own is None:
         _check_length(people, path, wanted, len(values))
-        found = values[people.rows]
+        rows = people.rows
     else:
-        found = values[_positions(people, path, own)]
-    if (wrong := np.flatnonzero(~np.isfinite(found).all(axis=1))).size:
-        raise InputError(
-            f"{people.at(int(wrong[0]), people.files.target)}: its embedding in {path} is not finite, as are "
-            f"{len(wrong) - 1:,} more"
-        )
-    return found.astype(np.float32)
+        rows = _positions(people, path, own, places, unit)
+    with np.errstate(over="ignore"):
+        found = values[rows].astype(np.float32)
+    if (wrong := np.argwhere(~np.isfinite(found))).size:
+        person, column = wrong[0].tolist()
+        row, more = int(rows[person]), len(np.unique(wrong[:, 0])) - 1
+        value = float(values[row, column])
+        what = "is empty" if np.isnan(value) else f"is {value:g}; has to be a finite number of 32 bits"
+        raise InputError(f"{at(row, column)}: {what}" + (f" ({more:,} more rows)" if more else ""))
+    return found
 
 
-def _positions(people: People, path: Path, own: NDArray[np.uint64]) -> NDArray[np.int64]:
+def _positions(
+    people: People, path: Path, own: NDArray[np.uint64], places: NDArray[np.int32], unit: str
+) -> NDArray[np.int64]:
     """Position in a file of embeddings of each of the people, by identifier."""
     order = np.argsort(own, kind="stable")
     if (twice := np.flatnonzero(own[order][1:] == own[order][:-1])).size:
-        raise InputError(
-            f"{path}: {people.files.identifier}: rows {order[twice[0]] + 1} and {order[twice[0] + 1] + 1} "
-            "have the same identifier"
-        )
+        one, other = places[order[twice[0] : twice[0] + 2]].tolist()
+        raise InputError(f"{path}: {people.files.identifier}: {unit}s {one} and {other} have the same identifier")
     wanted = people.column(people.files.identifier, "key")
     place = np.minimum(np.searchsorted(own[order], wanted), len(own) - 1)
     if (missing := np.flatnonzero(own[order][place] != wanted)).size:

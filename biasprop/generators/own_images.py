@@ -242,8 +242,8 @@ def _files(data: dict[str, Any]) -> Files:
         values = members.values or (name,)
         if len(values) != len(attributes):
             raise InputError(
-                f"subgroup {name} states values of {len(values)} attributes, and there are "
-                f"{len(attributes)}: {', '.join(attributes)}"
+                f"subgroup {name} states values of {len(values)} attributes (generator.subgroups.{name}.values), and "
+                f"there are {len(attributes)} (generator.attributes): {', '.join(attributes)}"
             )
         subgroups.append((name, tuple((v,) if isinstance(v, str) else v for v in values)))
     return Files(

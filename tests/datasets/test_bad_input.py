@@ -102,7 +102,7 @@ TABLES: dict[str, tuple[Change | None, dict[str, str], str]] = {
     "an attribute that differs in every row": (
         column("sex", lambda i: f"x{i}"),
         {},
-        r"sex: has a different value in every row, so it is no attribute of subgroups; give an interval",
+        r"sex: has a different value in every row, so it is no attribute of subgroups \(generator.attributes\); give",
     ),
     "a value that does not occur": (
         None,
@@ -125,7 +125,7 @@ TABLES: dict[str, tuple[Change | None, dict[str, str], str]] = {
     "an identifier that is there twice": (
         None,
         {"identifier": '"person"'},
-        r"person: lines \d+ and \d+ have the same identifier; 180 are there more than once",
+        r"person: lines \d+ and \d+ have the same identifier \(generator.identifier\); 180 are there more than once",
     ),
     "people on both sides of a split": (
         column("split", lambda i: SPLITS[i % 3]),
@@ -141,6 +141,11 @@ TABLES: dict[str, tuple[Change | None, dict[str, str], str]] = {
     "nothing to look at": (None, {"file": ""}, "there is nothing to look at"),
     "no table": (None, {"table": '"/nowhere/people.csv"'}, "/nowhere/people.csv: No such file or directory"),
     "no folder": (None, {"images": '"/nowhere/pictures"'}, "/nowhere/pictures"),
+    "an empty split": (
+        column("split", lambda i: ""),
+        {},
+        r"people.csv: split: is empty in every row \(generator.split",
+    ),
     "percentages that do not sum to 100": (
         None,
         {"split": "", "percentages": "[50, 20, 20]"},
@@ -158,6 +163,7 @@ def test_tables(case: str, folder: Path, tmp_path: Path) -> None:
         change(cells)
     found = problem(made(tmp_path, cells), folder, **keys)
     assert re.search(expected, found), found
+    assert "generator.digest" not in found, "nobody has stated it"
 
 
 def test_the_table_itself_is_fine(folder: Path, tmp_path: Path) -> None:
@@ -281,7 +287,14 @@ def test_embeddings_that_do_not_fit(folder: Path, tmp_path: Path) -> None:
 
     assert "people.csv:2: name: has no embedding in" in text(name=names[1:], vectors=vectors[1:])
     assert "rows 1 and 2 have the same identifier" in text(name=np.array(["a", "a", *names[2:]]), vectors=vectors)
-    assert "its embedding in" in text(name=names, vectors=np.where(np.arange(360)[:, None] == 7, np.nan, vectors))
+    spoilt = vectors.copy()
+    spoilt[[7, 9], 2] = np.nan, 1e300
+    assert "e.npz: vectors: row 8, column 3: is empty (1 more rows)" in text(name=names, vectors=spoilt)
+    spoilt[7] = 1
+    assert "e.npz: vectors: row 10, column 3: is 1e+300; has to be a finite" in text(name=names, vectors=spoilt)
+    assert "e.npz: vectors: is empty (0 x 3)" in text(name=names[:0], vectors=vectors[:0])
+    assert "e.npz: name: has the shape 360, and there are 4 rows" in text(name=names, vectors=vectors[:4])
+    assert "e.npz: name: has the shape 360 x 1 x 1, and" in text(name=names[:, None, None], vectors=vectors)
     assert "no column 'name' (generator.identifier)" in text(vectors=vectors)
     text_of = tmp_path / "e.csv"
     text_of.write_text("name,a,b\n" + "".join(f"{name},1,{i}\n" for i, name in enumerate(names)))
@@ -312,7 +325,7 @@ def test_too_few_people_are_refused_with_the_largest_size(folder: Path, key: str
         load_study(file, set=[f"{key}={size}"])
     assert len(error.value.problems) == 1
     match = re.search(expected, error.value.problems[0])
-    assert match, error.value.problems
+    assert match and "; the table is" in error.value.problems[0], error.value.problems
     if match.groups():
         possible = int(match[1].replace(",", ""))
         assert not any(f"{key}:" in problem for problem in problems(file, f"{key}={possible}"))
