@@ -78,10 +78,11 @@ def _from_table(file: Path, on: str | None) -> tuple[NDArray[np.float32], Table 
     features = np.empty((len(table.places), len(names)), np.float32)
     for column, name in enumerate(names):
         values = table.columns[name, "number"].data
-        wrong = np.flatnonzero(~np.isfinite(values.astype(np.float32)))
+        with np.errstate(over="ignore"):  # refused below
+            features[:, column] = values
+        wrong = np.flatnonzero(~np.isfinite(features[:, column]))
         if len(wrong):
             raise InputError(f"{table.at(int(wrong[0]), name)}: {_not_finite(float(values[wrong[0]]))}")
-        features[:, column] = values
     return features, table if on else None
 
 
@@ -95,11 +96,13 @@ def _from_arrays(file: Path, on: str | None) -> tuple[NDArray[np.float32], Table
     shape = headers[matrices[0]][0]
     if 0 in shape:
         raise InputError(f"{file}: {matrices[0]}: is empty ({shape[0]} x {shape[1]})")
-    features = arrays.read(matrices[0]).astype(np.float32)
+    values = arrays.read(matrices[0])
+    with np.errstate(over="ignore"):  # refused below
+        features = values.astype(np.float32)
     wrong = np.argwhere(~np.isfinite(features))
     if len(wrong):
         row, column = wrong[0].tolist()
-        value = _not_finite(float(features[row, column]))
+        value = _not_finite(float(values[row, column]))
         raise InputError(f"{file}: {matrices[0]}: row {row + 1}, column {column + 1}: {value}")
     return features, _keys(arrays, on, len(features)) if on else None
 
