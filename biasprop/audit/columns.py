@@ -369,6 +369,12 @@ def _check_scores(
     if not len(known):
         message = f"no audited row has both a score and a {printable(options.label)}"
         raise InputError(f"{found.at(int(audited[0]), options.score)}: {message}")
+    if options.weight:
+        counted = known[found.data(options.weight, "number")[known] > 0]
+        if not len(counted):
+            message = "is 0, and so it is in every audited row that has a score and a label"
+            raise InputError(f"{found.at(int(known[0]), options.weight)}: {message}")
+        known = counted
     if len(np.unique(labels[known])) == 1:
         side = "with" if labels[known[0]] == 1 else "without"
         what = f"all {len(known):,} audited rows are {side} disease; both are needed"
