@@ -14,7 +14,7 @@ import re
 import shutil
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -113,36 +113,39 @@ def _store_gone(file: Path, target: Target, random: Random) -> Changed:
     return Changed(True)
 
 
-def of_kind(kind: str) -> dict[str, Mutation]:
-    """Every mutation of a kind of file, by name."""
-    bytes_, files = (
-        {name: partial(layer, name) for name in names}
-        for layer, names in ((_in_bytes, contents.BYTES), (_of_file, contents.FILES))
-    )
-    if kind == "store":
-        inside = {f"file {name}": partial(_in_store, one) for name, one in (bytes_ | files).items()}
-        return {"no store": _store_gone} | inside
-    if kind == "options":
-        return {name: partial(_option, name) for name in toml.SETTINGS}
-    tables_ = {name: partial(_in_table, name) for name in tables.TABLES}
-    own: dict[str, dict[str, Mutation]] = {
-        "csv": tables_ | {f"text: {name}": partial(_in_text, name) for name in tables.TEXTS},
-        "parquet": tables_,
-        "table.npz": tables_,
-        "npz": {f"arrays: {name}": partial(_in_arrays, name) for name in arrays.ARRAYS},
-        "png": {f"picture: {name}": partial(_in_picture, name) for name in contents.PICTURES},
-        "toml": {f"toml: {name}": partial(_in_toml, name) for name in toml.TOMLS},
-    }
-    return (
-        own.get(kind, {})
-        | {f"bytes: {n}": one for n, one in bytes_.items()}
-        | {f"file: {n}": one for n, one in files.items()}
-    )
-
-
 def _option(key: str, file: Path, target: Target, random: Random) -> Changed:
     value = toml.SETTINGS[key][int(random.integers(len(toml.SETTINGS[key])))]
     return Changed(None, column=f"{key}={value}")
+
+
+Layer = tuple[str, Callable[[str, Path, Target, Random], Changed | None], Iterable[str]]
+"""What stands before the names of some mutations, what applies one by its name, and the names."""
+IN_TABLE: Layer = ("", _in_table, tables.TABLES)
+LAYERS: dict[str, tuple[Layer, ...]] = {
+    "csv": (IN_TABLE, ("text: ", _in_text, tables.TEXTS)),
+    "parquet": (IN_TABLE,),
+    "table.npz": (IN_TABLE,),
+    "npz": (("arrays: ", _in_arrays, arrays.ARRAYS),),
+    "npy": (),
+    "png": (("picture: ", _in_picture, contents.PICTURES),),
+    "toml": (("toml: ", _in_toml, toml.TOMLS),),
+    "store": (),
+    "options": (("", _option, toml.SETTINGS),),
+}
+"""Mutations of one kind of file."""
+OF_EVERY_FILE: tuple[Layer, ...] = (("bytes: ", _in_bytes, contents.BYTES), ("file: ", _of_file, contents.FILES))
+
+
+def of_kind(kind: str) -> dict[str, Mutation]:
+    """Every mutation of a kind of file, by name."""
+    layers = LAYERS[kind] if kind == "options" else (*LAYERS[kind], *OF_EVERY_FILE)
+    found: dict[str, Mutation] = {
+        f"{before}{name}": partial(layer, name) for before, layer, names in layers for name in names
+    }
+    if kind != "store":
+        return found
+    stores: dict[str, Mutation] = {f"inside, {name}": partial(_in_store, one) for name, one in found.items()}
+    return {"no store": _store_gone, **stores}
 
 
 @dataclass(frozen=True)
@@ -164,7 +167,8 @@ def cases(number: int, seed: int, among: Sequence[Target] = TARGETS) -> Iterator
     pairs = [(target, name) for target in among for name in of_kind(target.kind)]
     order = np.random.default_rng(seed).permutation(len(pairs))
     for i in range(number):
-        yield Case(*pairs[order[i % len(pairs)]], (seed, i))
+        target, name = pairs[order[i % len(pairs)]]
+        yield Case(target, name, (seed, i))
 
 
 class Checker:

@@ -68,7 +68,9 @@ def _with(value: Any) -> Callable[[Arrays, Random], Changed]:
     return mutate
 
 
-def _keys(change: Callable[[Any, Random], Any], refused: bool | None = True) -> Callable[[Arrays, Random], Changed]:
+def _keys(
+    change: Callable[[Any, Random], Any], refused: bool | None = True
+) -> Callable[[Arrays, Random], Changed | None]:
     def mutate(arrays: Arrays, random: Random) -> Changed | None:
         if not arrays.keys:
             return None
