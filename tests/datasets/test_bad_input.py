@@ -156,14 +156,12 @@ TABLES: dict[str, tuple[Change | None, dict[str, str], str]] = {
 
 @pytest.mark.parametrize("case", TABLES)
 def test_tables(case: str, folder: Path, tmp_path: Path) -> None:
-
     change, keys, expected = TABLES[case]
     cells = rows()
     if change:
         change(cells)
     found = problem(made(tmp_path, cells), folder, **keys)
-    assert re.search(expected, found), found
-    assert "generator.digest" not in found, "nobody has stated it"
+    assert re.search(expected, found) and "generator.digest" not in found, found
 
 
 def test_the_table_itself_is_fine(folder: Path, tmp_path: Path) -> None:
@@ -294,7 +292,6 @@ def test_embeddings_that_do_not_fit(folder: Path, tmp_path: Path) -> None:
     assert "e.npz: vectors: row 10, column 3: is 1e+300; has to be a finite" in text(name=names, vectors=spoilt)
     assert "e.npz: vectors: is empty (0 x 3)" in text(name=names[:0], vectors=vectors[:0])
     assert "e.npz: name: has the shape 360, and there are 4 rows" in text(name=names, vectors=vectors[:4])
-    assert "e.npz: name: has the shape 360 x 1 x 1, and" in text(name=names[:, None, None], vectors=vectors)
     assert "no column 'name' (generator.identifier)" in text(vectors=vectors)
     text_of = tmp_path / "e.csv"
     text_of.write_text("name,a,b\n" + "".join(f"{name},1,{i}\n" for i, name in enumerate(names)))
@@ -319,7 +316,6 @@ def test_embeddings_that_do_not_fit(folder: Path, tmp_path: Path) -> None:
     ],
 )
 def test_too_few_people_are_refused_with_the_largest_size(folder: Path, key: str, size: int, expected: str) -> None:
-
     file = digits.study(folder)
     with pytest.raises(InputError) as error:
         load_study(file, set=[f"{key}={size}"])
