@@ -52,7 +52,9 @@ def _fit(
     rows = np.flatnonzero(_fits(x, y, mask, min_per_class))
     if len(rows):
         fit = _newton_slope if slope_free else _newton_intercept
-        result[rows] = fit(x[rows], y[rows], m[rows])
+        with np.errstate(over="ignore", invalid="ignore"):  # where one row outweighs all others, no fit is found
+            found = fit(x[rows], y[rows], m[rows])
+        result[rows] = np.where(np.isfinite(found), found, np.nan)
     return result.reshape(leading)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -128,3 +130,14 @@ def test_a_perfect_weighted_auc_is_exactly_1() -> None:
         weight = np.random.default_rng(seed).uniform(size=37)
         assert metrics.auc(np.arange(37), np.arange(37) > 20, weight) == 1.0
         assert metrics.auc(-np.arange(37), np.arange(37) > 20, weight) == 0.0
+
+
+@pytest.mark.parametrize("weight", [1e9, 1e17, 1e30, 1e300])
+def test_a_row_that_outweighs_all_others_has_no_infinite_calibration(weight: float) -> None:
+    random, labels = np.random.default_rng(0), np.arange(40) % 2
+    for row in range(40):
+        weights = np.where(np.arange(40) == row, weight, 1.5)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            slope = calibration_slope(random.normal(size=40) + labels, labels, weights)
+        assert np.isfinite(slope) or np.isnan(slope)
