@@ -11,6 +11,7 @@ from sklearn.metrics import recall_score, roc_auc_score
 
 from biasprop import metrics
 from biasprop.metrics import METRICS
+from biasprop.metrics.calibration import calibration_slope
 from tests.metrics.test_metrics import COUNTS, NEEDS, PER_SUBGROUP, TWIN_METRICS, sample
 
 VALUES = [(name, metric) for name, metric in PER_SUBGROUP if name not in COUNTS]
