@@ -10,9 +10,14 @@ from pathlib import Path
 from typing import NoReturn
 
 from biasprop.paths import output_problems, user_path
+from biasprop.terminal import clipped
 
 ALIASES = {"--power": "--precision", "--ledger": "--difficulty"}
 """Former spelling of an option, still accepted but not shown -> its name."""
+
+
+MAX_MESSAGE = 500
+"""Characters of a message, which quotes values of any length."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -27,7 +32,7 @@ class Parser(argparse.ArgumentParser):
         close = [match for word in unknown if word not in known for match in get_close_matches(word, known, n=1)]
         question = f"; did you mean {' '.join(ALIASES.get(option, option) for option in close)}?" if close else ""
         self.print_usage(sys.stderr)
-        self.exit(2, f"{self.prog}: {message}{question}\n")
+        self.exit(2, f"{self.prog}: {clipped(message, MAX_MESSAGE)}{question}\n")
 
 
 def arguments() -> argparse.ArgumentParser:

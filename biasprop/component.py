@@ -15,13 +15,16 @@ import dataclasses
 import difflib
 import functools
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
-from pydantic.fields import FieldInfo
 from pydantic_core import core_schema
+
+MAX_COMPARED = 1_000
+"""Names that a wrong one is compared with."""
 
 
 class InputError(Exception):
@@ -32,13 +35,60 @@ class InputError(Exception):
         super().__init__("\n".join(self.problems))
 
 
+class FieldProblems(InputError, ValueError):
+    """What is wrong with fields of a definition; raised by its validators, or by what they call.
+
+    Args:
+        located: for each problem, the keys that lead from the definition's table to the field (none: the table itself),
+            and what is wrong.
+    """
+
+    def __init__(self, located: Iterable[tuple[tuple[str, ...], str]]):
+        self.located = list(located)
+        super().__init__([what for _, what in self.located])
+
+
+@contextmanager
+def about_field(*keys: str) -> Iterator[None]:
+    """Context manager and decorator that says which field of a definition invalid input is about.
+
+    Args:
+        keys: lead from the definition's table to the field.
+
+    Raises:
+        FieldProblems: for any :class:`InputError` that does not say so itself.
+    """
+    try:
+        yield
+    except FieldProblems:
+        raise
+    except InputError as error:
+        raise FieldProblems((keys, problem) for problem in error.problems) from error
+
+
 def suggestion(wrong: Any, allowed: Iterable[Any]) -> str:
     """``allowed: a, b, c; did you mean a?``, the question only where one of them is close to ``wrong``."""
-    names = [str(name) for name in allowed][:1_000]
-    by_lower = {name.lower(): name for name in reversed(names)}
-    close = difflib.get_close_matches(str(wrong).lower(), by_lower, n=1, cutoff=0.5)
+    names = [str(name) for name in allowed][:MAX_COMPARED]
+    close = closest(wrong, names)
     listed = ", ".join(names[:40]) if names else "none"
-    return f"allowed: {listed}" + (f"; did you mean {by_lower[close[0]]}?" if close else "")
+    return f"allowed: {listed}" + (f"; did you mean {close}?" if close is not None else "")
+
+
+def closest(wrong: Any, names: Iterable[str]) -> str | None:
+    """The name that is most like ``wrong``, in whole or in its beginning; None if none is."""
+    text = str(wrong).lower()[:200]
+    scores = {name: _likeness(text, name.lower()) for name in list(names)[:MAX_COMPARED]}
+    best = max(scores, key=lambda name: scores[name], default=None)
+    return best if best is not None and scores[best] >= 0.5 else None
+
+
+def _likeness(wrong: str, name: str) -> float:
+    """0 to 1; names of several words are often shortened to the first ones."""
+    matcher = difflib.SequenceMatcher(b=wrong, autojunk=False)
+    matcher.set_seq1(name)
+    whole = matcher.ratio()
+    matcher.set_seq1(name[: len(wrong)])
+    return max(whole, 0.9 * matcher.ratio()) if len(wrong) >= 4 else whole
 
 
 class Unfinished(Exception):
@@ -95,13 +145,9 @@ class Computed:
 
 def computed(definition: Definition) -> dict[str, Any]:
     """The values of a definition's own fields that were computed and not stated, by name."""
-    names = [name for name, field in type(definition).model_fields.items() if is_computed(field)]
+    fields = type(definition).model_fields.items()
+    names = [name for name, field in fields if any(isinstance(mark, Computed) for mark in field.metadata)]
     return {name: getattr(definition, name) for name in names if name not in definition.model_fields_set}
-
-
-def is_computed(field: FieldInfo) -> bool:
-    """Whether a field of a definition is :class:`Computed`."""
-    return any(isinstance(mark, Computed) for mark in field.metadata)
 
 
 Count = Annotated[int, Traced()]

@@ -57,25 +57,25 @@ def write_page(store: Path, out: Path | None = None) -> Path:
         The file.
 
     Raises:
-        InputError: there is no such store, its study is no longer valid, or the file cannot be written.
+        InputError: there is no such store, its study is no longer valid or is another one in this version of the
+            package, or the file cannot be written.
         ExceptionGroup: some figures could not be drawn; no page is written.
     """
     from biasprop.component import InputError
     from biasprop.html.templates import unwritable
-    from biasprop.observers import ledger
     from biasprop.report import figures, results
     from biasprop.store import whole_files
 
-    study, _, store = results.stored(store)
+    report = results.stored_report(store)
+    store = report.store
     file = store / results.PAGE if out is None else user_path(out)
     if problems := unwritable(file):
         raise InputError([f"--out: {problem}" for problem in problems])
-    report = results.Report(study, store, ledger.load_or_compute(study, store))
     with tempfile.TemporaryDirectory(prefix="biasprop-") as temporary:
         folder = store / "figures"
         if not figures.belongs_to(folder, report.key):
             folder = Path(temporary) / "figures"
-            figures.draw_all(report.cube, report.summary.estimates, folder, study)
+            figures.draw_all(report.cube, report.summary.estimates, folder, report.study)
         text = report.page(folder)
     whole_files.write_text(file, text)
     return file

@@ -55,6 +55,16 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def clipped(text: str, most: int = 60) -> str:
+    """Return text as it is quoted in a message: at most so many characters, dots included."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def quoted_option(option: str, value: str) -> str:
+    """Return an option with its value as messages quote them; the value may be long."""
+    return f"{option} {clipped(value, 100)}"
+
+
 def printable(text: str, keep: str = "") -> str:
     """Return text in which characters that are not printable are escapes, such as ``\\x1b``.
 

@@ -4,8 +4,8 @@ Writes ``paper/output/<study>/`` (figures), ``paper/numbers.json`` (each number 
 and the function that made it), ``paper/numbers.tex`` (the same as macros, and the captions), and for each study whose
 arms have all run ``paper/results/<study>.json`` with one figure beside it. From the JSON files alone it writes
 ``paper/results/<study>.md``, the score of the predictions (``predictions.md``), earlier answers beside the present ones
-(``before_after.md``), published findings beside ours (``published.md``) and the gallery ``studies/README.md``;
-``--pages`` does only that. Nothing is trained.
+(``before_after.md``), published findings beside ours (``published.md``), what pretraining was worth in all studies
+(``pretraining_worth.md``) and the gallery ``studies/README.md``; ``--pages`` does only that. Nothing is trained.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ RESULTS = HERE / "results"
 STUDIES = HERE.parent / "studies"
 GALLERY = STUDIES / "README.md"
 
-OTHERS = ("tuning", "predictions", "before_after", "published")
+OTHERS = ("tuning", "predictions", "before_after", "published", "pretraining_worth")
 """Files of the results that are no result of a study: that of ``python -m paper.tuning``, and what is made of several
 studies."""
 
@@ -58,13 +58,14 @@ def across(results: Mapping[str, Result], studies: Path = STUDIES) -> dict[str, 
         results: study -> its JSON; only those count that are of the study as it is now.
         studies: folder of the study files.
     """
-    from paper import before_after, predictions, published
+    from paper import before_after, predictions, pretraining_worth, published
     from paper.study_result import dumps
 
     now = {name: value for name, value in results.items() if is_current(value, studies / f"{name}.toml")}
     score = predictions.scored(predictions.read(), now)
     answers = before_after.compared(before_after.read(), now)
     findings = published.compared(published.read(), now)
+    worths = pretraining_worth.collected(now, studies)
     return {
         "predictions.json": dumps(score),
         "predictions.md": predictions.page(score, GENERATED),
@@ -72,6 +73,8 @@ def across(results: Mapping[str, Result], studies: Path = STUDIES) -> dict[str, 
         "before_after.md": before_after.page(answers, GENERATED),
         "published.json": dumps(findings),
         "published.md": published.page(findings, GENERATED),
+        "pretraining_worth.json": dumps(worths),
+        "pretraining_worth.md": pretraining_worth.page(worths, GENERATED),
     }
 
 

@@ -52,7 +52,7 @@ def _has(flags: Sequence[str]) -> bool:
 
 COSTLY = {"chest_film", "chest_ct", "brain_mri"}
 """Generators that are slow to compile: what holds for every generator in these folders is checked of them in the slow
-suite, and of the others in the fast one. Their own files are in the fast one."""
+suite, and of the others in the fast one. So are their own files. The fast suite has their first images."""
 COSTLY_IN = (
     "tests/shifts/",
     "tests/difficulty/",
@@ -65,9 +65,11 @@ COSTLY_IN = (
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Longest files first; within one, and among all others, as they come. Those of :data:`COSTLY` are slow."""
+    own = tuple(f"tests/generators/test_{kind}.py" for kind in COSTLY)
     for item in items:
         given = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-        if item.nodeid.startswith(COSTLY_IN) and COSTLY.intersection(map(str, given.values())):
+        shared = item.nodeid.startswith(COSTLY_IN) and COSTLY.intersection(map(str, given.values()))
+        if shared or item.nodeid.startswith(own):
             item.add_marker(pytest.mark.slow)
     ranks = {item: next((i for i, place in enumerate(FIRST) if item.nodeid.startswith(place)), 99) for item in items}
     items.sort(key=ranks.__getitem__)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from biasprop.arguments import Parser
 from biasprop.paths import user_path
+from biasprop.terminal import quoted_option
 
 SCORE_IS = ("probability", "percent", "log-odds", "ranking")
 METHODS = ("formula", "bootstrap")
@@ -136,13 +137,17 @@ def table_problems(
         found.append(f"--seed {options.seed}: has to be 0 to {2**32 - 1}")
     for name in ("bins", "population", "margin"):
         wrong = [text for text in getattr(options, name) if "=" not in text]
-        found += [f"--{name} {text}: has to be NAME=VALUES" for text in wrong]
+        found += [f"{quoted_option(option(name), text)}: has to be NAME=VALUES" for text in wrong]
         names = [text.rpartition("=")[0].strip() for text in getattr(options, name)]
-        found += [f"--{name} {one}: is given twice" for one in dict.fromkeys(names) if names.count(one) > 1]
+        found += [
+            f"{quoted_option(option(name), one)}: is given twice"
+            for one in dict.fromkeys(names)
+            if names.count(one) > 1
+        ]
     for name in ("split", "threshold_from"):
         text = getattr(options, name)
         if text is not None and "=" not in text:
-            found.append(f"{option(name)} {text}: has to be COLUMN=VALUE, such as split=test")
+            found.append(f"{quoted_option(option(name), text)}: has to be COLUMN=VALUE, such as split=test")
     if options.figure:
         from biasprop.report.plotting import unwritable
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from biasprop.audit.arguments import named_values
 from biasprop.audit.columns import LabelledRows, Predictions, read_predictions
-from biasprop.component import InputError, suggestion
+from biasprop.component import InputError, closest, suggestion
 from biasprop.metrics import operating_threshold
 from biasprop.statistics.audit import audit_scores
 from biasprop.statistics.audit_result import Audit
@@ -22,9 +22,12 @@ from biasprop.statistics.case_mix import case_mix
 from biasprop.statistics.group_measures import DECISIONS, MEASURES, OF_PROBABILITIES
 from biasprop.statistics.people import MAX_GROUPS
 from biasprop.statistics.summary import plain
+from biasprop.terminal import clipped, printable, quoted_option
 
 CHOSEN_HERE = "chosen on the data it judges"
 """Mark of a threshold that was set on the audited rows, so that rates at it are optimistic."""
+MAX_LISTED, MAX_LENGTH = 20, 200
+"""Groups of an attribute that a message lists, and characters of a text in which it looks for them."""
 NOT_MEASURED = ("ece", "ece_expected")
 """Measures of ``audit_scores`` that the command leaves out: they depend on bins and have a bias of their own."""
 
@@ -157,11 +160,10 @@ def _gaps(
     for text in texts:
         found = [(name, pair) for name, groups in whole.items() for pair in _pairs_in(text, name, groups)]
         if not found:
-            groups = [group for groups in whole.values() for group in groups]
-            raise InputError(f"--gap {text}: has to be two groups, A,B; {suggestion(text.partition(',')[2], groups)}")
+            raise InputError(f"{quoted_option('--gap', text)}: {_no_pair(text, whole)}")
         if len(found) > 1:
             names = ", ".join(f"--gap {name}={text}" for name, _ in found)
-            raise InputError(f"--gap {text}: is ambiguous; state the attribute: {names}")
+            raise InputError(f"{quoted_option('--gap', text)}: is ambiguous; state the attribute: {names}")
         name, pair = found[0]
         pairs.setdefault(name, []).append(pair)
     return {name: list(dict.fromkeys(chosen)) for name, chosen in pairs.items()}
@@ -172,6 +174,24 @@ def _pairs_in(text: str, name: str, groups: list[str]) -> list[tuple[str, str]]:
     text = text.removeprefix(f"{name}=")
     ways = ((text[:i].strip(), text[i + 1 :].strip()) for i, letter in enumerate(text) if letter == ",")
     return [(a, b) for a, b in ways if a in groups and b in groups and a != b]
+
+
+def _no_pair(text: str, whole: Mapping[str, list[str]]) -> str:
+    """Why a text is no pair of groups: the groups of each attribute, and the pair that was probably meant."""
+    named = max((name for name in whole if text.startswith(f"{name}=")), key=len, default=None)
+    about = whole if named is None else {named: whole[named]}
+    listed = []
+    for name, groups in about.items():
+        more = f" and {len(groups) - MAX_LISTED:,} more" if len(groups) > MAX_LISTED else ""
+        listed.append(f"{name} = {' | '.join(printable(clipped(group)) for group in groups[:MAX_LISTED])}{more}")
+    said = f"has to be two groups of one attribute, A,B; allowed: {'; '.join(listed)}"
+    rest = text if named is None else text.removeprefix(f"{named}=")
+    for name, groups in about.items():
+        for i, letter in enumerate(rest[:MAX_LENGTH]):
+            pair = [closest(side.strip(), groups) for side in (rest[:i], rest[i + 1 :])] if letter == "," else [None]
+            if None not in pair and pair[0] != pair[1]:
+                return f"{said}; did you mean {name}={pair[0]},{pair[1]}?"
+    return said
 
 
 def margins_of(texts: Sequence[str], metrics: Sequence[str]) -> dict[str, float]:
@@ -187,13 +207,13 @@ def margins_of(texts: Sequence[str], metrics: Sequence[str]) -> dict[str, float]
     margins = {}
     for name, text in named_values(texts).items():
         if name not in metrics:
-            raise InputError(f"--margin {name}: no such measure; {suggestion(name, metrics)}")
+            raise InputError(f"{quoted_option('--margin', name)}: no such measure; {suggestion(name, metrics)}")
         try:
             margins[name] = float(text)
         except ValueError:
             margins[name] = float("nan")
         if not 0 < margins[name] < float("inf"):
-            raise InputError(f"--margin {name}={text}: has to be a number above 0")
+            raise InputError(f"{quoted_option('--margin', f'{name}={text}')}: has to be a number above 0")
     return margins
 
 
@@ -201,7 +221,7 @@ def _stated_shares(texts: list[str], attributes: Mapping[str, list[str]]) -> dic
     """Attribute -> group -> share of the stated population."""
     stated = {}
     for name, text in named_values(texts).items():
-        option = f"--population {name}={text}"
+        option = quoted_option("--population", f"{name}={text}")
         if name not in attributes:
             raise InputError(f"{option}: no such attribute; {suggestion(name, attributes)}")
         shares: dict[str, float] = {}
@@ -212,7 +232,7 @@ def _stated_shares(texts: list[str], attributes: Mapping[str, list[str]]) -> dic
             except ValueError:
                 value = -1.0
             if not colon or not 0.0 <= value <= 1.0:
-                raise InputError(f"{option}: {part!r} has to be GROUP:SHARE with a share of 0 to 1")
+                raise InputError(f"{option}: {clipped(part)!r} has to be GROUP:SHARE with a share of 0 to 1")
             if group in shares:
                 raise InputError(f"{option}: {group!r} is there twice")
             shares[group] = value

@@ -23,7 +23,7 @@ from biasprop.tables.join import joined
 from biasprop.tables.labels import binary_labels
 from biasprop.tables.read import Kind, Table, missing_column, read_table
 from biasprop.tables.source import Source, open_table
-from biasprop.terminal import printable
+from biasprop.terminal import printable, quoted_option
 
 Wanted = tuple[str, str, Kind]
 """Option, name and kind of a column."""
@@ -320,13 +320,13 @@ def _groups(found: Rows, name: str, options: argparse.Namespace, notes: list[str
 
 
 def _binned(found: Rows, name: str, text: str) -> pd.Categorical:
-    numbers = found.data(name, "number")
+    numbers, stated = found.data(name, "number"), quoted_option("--bins", f"{name}={text}")
     try:
         edges = [float(part) for part in text.split(",")]
     except ValueError:
-        raise InputError(f"--bins {name}={text}: has to be numbers, such as age=0,18,65") from None
+        raise InputError(f"{stated}: has to be numbers, such as age=0,18,65") from None
     if len(edges) < 2 or not np.isfinite(edges).all() or (np.diff(edges) <= 0).any():
-        raise InputError(f"--bins {name}={text}: has to be at least two numbers that rise, such as age=0,18,65")
+        raise InputError(f"{stated}: has to be at least two numbers that rise, such as age=0,18,65")
     _refuse(found, name, numbers < edges[0], f"--bins starts at {edges[0]:g}", numbers)
     names = [f"{low:g} to <{high:g}" for low, high in pairwise(edges)]
     codes = np.searchsorted(edges, numbers, side="right") - 1

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +15,12 @@ from biasprop.audit.arguments import named_values
 from biasprop.audit.audited import AuditedTable, audit_table, case_mixes, margins_of
 from biasprop.audit.columns import LabelledRows, read_labelled_rows, read_predictions
 from biasprop.card import flags, studies
-from biasprop.card.facts import NOTHING, Fact, Facts, read_facts
+from biasprop.card.facts import NOTHING, STAGES, Fact, Facts, read_facts
 from biasprop.card.flags import DEFAULT_MARGIN, DEFAULT_MEASURE, Flag, Untested
 from biasprop.card.label_curve import DRAWS, LabelCurve, Labelled, Margin, label_curves
 from biasprop.card.standards import NOTES, STANDARDS
 from biasprop.card.studies import Resembling, StudyEvidence
+from biasprop.card.unknown_groups import UnknownGroup, unknown_groups
 from biasprop.component import Definition, InputError
 from biasprop.statistics.group_measures import MEASURES
 from biasprop.statistics.summary import plain
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 SCHEMA = "biasprop.card/1"
 """Version of the JSON; raised when a key changes its meaning or is no longer there."""
 NOT_STATED = "not stated"
-STAGES = ("pretraining", "finetuning")
-"""Stages whose data are stated."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,8 @@ class Card:
     """Studies of this package that resemble the case and were not given."""
     notes: tuple[str, ...] = ()
     """How the files were read."""
+    doubts: tuple[str, ...] = ()
+    """Notes on names in the facts that may be misspelt."""
 
     @property
     def decision(self) -> str:
@@ -133,9 +134,11 @@ def make_card(options: argparse.Namespace) -> Card:
         else:
             found = read_labelled_rows(options)
     mixes = {} if found is None else audited.case_mix if audited else case_mixes(options, found)
+    unknown = unknown_groups(facts, {name: [str(g) for g in mix["group"]] for name, mix in mixes.items()})
     if audited:
-        missing = flags.untested(audited.audit, said, expected(facts, mixes))
-    notes = list(audited.notes if audited else found.notes if found else [])
+        missing = _with_reasons(flags.untested(audited.audit, said, expected(facts, mixes)), unknown)
+    said_of = {one: f"{facts.place(one.location)}: {one.why}" for one in unknown if mixes}
+    notes = [*(audited.notes if audited else found.notes if found else []), *said_of.values()]
     if found and options.embeddings:
         rows = _with_features(options.embeddings, found, options, notes)
         curves = label_curves(rows, options.seed, within, options.confidence)
@@ -155,6 +158,7 @@ def make_card(options: argparse.Namespace) -> Card:
         study,
         cited,
         tuple(notes),
+        tuple(text for one, text in said_of.items() if one.meant),
     )
 
 
@@ -164,9 +168,7 @@ def with_margin(options: argparse.Namespace) -> tuple[argparse.Namespace, tuple[
     words = [f"{name}: {text} (stated with --margin)" for name, text in given.items()]
     if {"auc", DEFAULT_MEASURE} & set(given):
         return options, tuple(words)
-    words.append(
-        f"{DEFAULT_MEASURE}: {DEFAULT_MARGIN:g} (default of this card; nobody has stated a margin for the AUC)"
-    )
+    words.append(f"{DEFAULT_MEASURE}: {DEFAULT_MARGIN:g} (default of this card; no margin is stated for the AUC)")
     more = argparse.Namespace(**vars(options) | {"margin": [*options.margin, f"{DEFAULT_MEASURE}={DEFAULT_MARGIN}"]})
     return more, tuple(words)
 
@@ -193,6 +195,12 @@ def expected(facts: Facts, mixes: Mapping[str, pd.DataFrame]) -> dict[str, set[s
             if attribute in named:
                 named[attribute] |= {group for group, share in shares.items() if share > 0}
     return named
+
+
+def _with_reasons(untested: Sequence[Untested], unknown: Sequence[UnknownGroup]) -> list[Untested]:
+    """Groups that are not tested; those that only the facts name with what is known of them."""
+    reasons = {(one.attribute, one.group): f"is stated; {one.why}" for one in unknown if one.group}
+    return [replace(one, why=reasons.get((one.attribute, one.group), one.why)) for one in untested]
 
 
 def _with_features(file: Path, found: LabelledRows, options: argparse.Namespace, notes: list[str]) -> Labelled:

@@ -20,7 +20,7 @@ def arguments() -> argparse.ArgumentParser:
         prog="python -m biasprop.card",
         description="Answer four questions before a model is adopted: its scope, whose data it has seen, how it does "
         "in subgroups, and how many labels it needs. TABLE has one row per prediction (CSV or parquet), and is audited "
-        "as by python -m biasprop.audit; fields that nobody states are printed as not stated.",
+        "as by python -m biasprop.audit; fields that are left out are printed as not stated.",
         epilog="exit codes: 0 finished, 1 bug, 2 bad input",
         allow_abbrev=False,
     )
@@ -31,9 +31,9 @@ def arguments() -> argparse.ArgumentParser:
     add(
         "--embeddings",
         type=user_path,
-        metavar="FILE",
-        help="features for each row of TABLE (.npz, .npy, CSV or parquet), in order or joined by --on; TABLE then "
-        "needs no --score",
+        metavar="FILE[:NAME]",
+        help="features for each row of TABLE (.npz, .npy, .zarr, CSV or parquet), in order or joined by --on; NAME of "
+        "several arrays; TABLE then needs no --score",
     )
     add("--study", type=user_path, metavar="FOLDER", help="store of a study of this package, results/NAME-DIGEST")
     add(
@@ -64,7 +64,11 @@ def problems(options: argparse.Namespace) -> list[str]:
         if not options.score:
             of_scores = audit_arguments.stated(options, (*audit_arguments.OF_SCORES, "figure"))
             found += [f"{name}: needs --score" for name in of_scores if options.embeddings]
-    inputs = [file for file in (options.table, options.metadata, options.facts, options.embeddings) if file]
+    inputs = [file for file in (options.table, options.metadata, options.facts) if file]
+    if options.embeddings:
+        from biasprop.datasets.arrays import array_name
+
+        inputs.append(array_name(str(options.embeddings))[0])
     for file in options.out:
         if file.suffix.lower() not in FORMATS:
             found.append(f"--out {file}: ends in {file.suffix or 'nothing'}; allowed: {', '.join(FORMATS)}")

@@ -8,13 +8,13 @@ from typing import Any
 import biasprop
 from biasprop.audit.audited import CHOSEN_HERE, AuditedTable
 from biasprop.card import studies
-from biasprop.card.answers import NOT_STATED, STAGES, Card
-from biasprop.card.facts import Fact
+from biasprop.card.answers import NOT_STATED, Card
+from biasprop.card.facts import STAGES, Fact
 from biasprop.card.flags import counted
 from biasprop.card.label_curve import LabelCurve, Margin
 from biasprop.card.standards import NOTES, STANDARDS
 from biasprop.component import Definition
-from biasprop.html.blocks import Block, Facts, Folded, Page, Paragraphs, Section, Table
+from biasprop.html.blocks import Block, DescriptionList, Folded, Page, Paragraphs, Section, Table
 from biasprop.report import audit_tables
 from biasprop.report.html_tables import html_table
 from biasprop.report.tables import DASH, bounds, number
@@ -50,7 +50,9 @@ def document(card: Card) -> Page:
     answers = _answers(card)
     said = [(question, answers[key]) for key, question in QUESTIONS]
     answered = Table("Four questions", ["question", "answer"], said, text=frozenset({1}))
-    read = Facts({key: value for key, value in card.inputs.items()} | ({"notes": card.notes} if card.notes else {}))
+    read = DescriptionList(
+        {key: value for key, value in card.inputs.items()} | ({"notes": card.notes} if card.notes else {})
+    )
     return Page(
         title=name.text if name else "Model whose name is not stated",
         kind="Adoption card",
@@ -66,26 +68,35 @@ def document(card: Card) -> Page:
 
 
 def _notices(card: Card) -> list[str]:
+    found = [f"A name in the facts may be misspelt: {doubt}" for doubt in card.doubts]
     if card.audited and card.audited.audit.threshold_origin.startswith(CHOSEN_HERE):
-        return [
+        found.append(
             f"The operating threshold was {card.audited.audit.threshold_origin}. Rates at it are optimistic; "
             "--threshold-from sets it on other people."
-        ]
-    return []
+        )
+    return found
 
 
 def _answers(card: Card) -> dict[str, str]:
     """Question -> its answer in a line or two."""
-    scope = card.facts.scope
-    fields = list(type(scope).model_fields)
-    known = [name for name in fields if card.facts.by(scope, name)]
-    said = "; ".join(dict.fromkeys(card.facts.by(scope, name) for name in known))
     return {
-        "scope": f"{len(known)} of {len(fields)} fields stated ({said})" if known else NOT_STATED,
+        "scope": _scope_answer(card),
         "data": "\n".join(_data_answer(card, stage) for stage in STAGES),
         "validation": _validation_answer(card),
         "labels": _labels_answer(card),
     }
+
+
+def _scope_answer(card: Card) -> str:
+    scope, modality = card.facts.scope, card.facts.model.modality
+    fields = list(type(scope).model_fields)
+    known = [name for name in fields if card.facts.by(scope, name)]
+    if not known and modality is None:
+        return NOT_STATED
+    said = "; ".join(dict.fromkeys(card.facts.by(scope, name) for name in known))
+    stated = f"{len(known)} of {len(fields)} fields stated ({said})" if known else NOT_STATED
+    read = NOT_STATED if modality is None else f"{modality.text} ({card.facts.by(card.facts.model, 'modality')})"
+    return f"{stated}\nmodality: {read}"
 
 
 def _data_answer(card: Card, stage: str) -> str:
@@ -185,7 +196,7 @@ def _demographics(card: Card) -> Table:
     if not rows:
         rows = [("(no attribute)", NOT_STATED, NOT_STATED, DASH, DASH, NOT_STATED, DASH)]
     head = ["group", "pretraining", "fine-tuning", "n in TABLE", "share in TABLE", "target population", "prevalence"]
-    note = "Stated shares are as somebody states them; shares in TABLE have exact binomial intervals."
+    note = "Stated shares are as they were given; shares in TABLE have exact binomial intervals."
     who = [
         f"{stage}: stated by {card.facts.by(getattr(card.facts, stage), 'shares')}" for stage in STAGES if stated[stage]
     ]
@@ -271,6 +282,8 @@ def _labels(card: Card) -> list[Block]:
     if card.resembling:
         cited = (f"studies/{one.name}.toml ({', '.join(one.attributes)}): {one.asks}" for one in card.resembling)
         blocks.append(Paragraphs(["Studies of this package that resemble the case:", *cited]))
+    elif card.facts.model.modality is None:
+        blocks.append(Paragraphs([f"Studies of this package that resemble the case: the modality is {NOT_STATED}."]))
     if card.study or card.resembling:
         blocks.append(Paragraphs([studies.CARRIES_OVER]))
     return blocks

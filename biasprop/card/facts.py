@@ -9,13 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 
 from biasprop import terminal
 from biasprop.component import Definition, InputError
 from biasprop.study.checks.fields import validate_fields
-from biasprop.study.location import dotted
-from biasprop.study.source import parse, read_text
+from biasprop.study.location import Location, dotted
+from biasprop.study.source import Source, parse, read_text
 
 KIND = "facts file"
 """What messages call such a file."""
@@ -53,7 +53,7 @@ class Fact(Definition):
     text: Text
     """What is stated."""
     stated_by: Text | None = None
-    """Who states it; by default whoever states the file."""
+    """Who states it; by default the ``stated_by`` of the file."""
 
 
 Stated = Annotated[Fact, BeforeValidator(_as_fact)] | None
@@ -100,7 +100,7 @@ class Data(Definition):
     """Whose data went into one stage."""
 
     stated_by: Text | None = None
-    """Who states the numbers of this table; by default whoever states the file."""
+    """Who states the numbers of this table; by default the ``stated_by`` of the file."""
     people: Annotated[int, Field(ge=0, le=10**12)] | None = None
     """How many people."""
     shares: Annotated[dict[Name, Shares], Field(max_length=50)] = Field(default_factory=dict)
@@ -151,6 +151,10 @@ class Labels(Definition):
     """Labels that are needed to adapt the model to another place; no standard has such a field."""
 
 
+STAGES = ("pretraining", "finetuning")
+"""Stages whose data are stated."""
+
+
 class Facts(Definition):
     """What is stated of a model."""
 
@@ -169,8 +173,17 @@ class Facts(Definition):
     labels: Labels = Labels()
     """How many labels it needs."""
 
+    _source: Source | None = PrivateAttr(default=None)
+    """The file, if they were read from one."""
+
+    def place(self, location: Location) -> str:
+        """Start of a message about a key: ``facts.toml:12: pretraining.shares.sex``."""
+        source = self._source
+        where = "" if source is None else f"{source.name}:{source.line(location)}: "
+        return terminal.printable(f"{where}{dotted(location)}")
+
     def by(self, stated: Definition, name: str) -> str:
-        """Return who states a field; empty if nobody does.
+        """Return who states a field; empty if it is not stated.
 
         Args:
             stated: the table that has it.
@@ -183,7 +196,7 @@ class Facts(Definition):
         return own or self.stated_by
 
 
-NOTHING = Facts(stated_by="nobody")
+NOTHING = Facts(stated_by="not stated")
 """What is stated where there is no file."""
 
 
@@ -201,4 +214,5 @@ def read_facts(file: Path) -> Facts:
     if facts is None:
         lines = sorted((source.line(problem.location), dotted(problem.location), problem.what) for problem in problems)
         raise InputError([terminal.printable(f"{file}:{line}: {key}: {what}") for line, key, what in lines])
+    facts._source = source
     return facts

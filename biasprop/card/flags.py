@@ -17,7 +17,7 @@ DEFAULT_MEASURE, DEFAULT_MARGIN = "z", MARGIN
 MAX_UNKNOWN = 0.05
 """Share of rows that may lack a group, or of a group's rows that may lack a score or label, before they are listed:
 those without need not be like the others."""
-NOT_THERE = "nobody of it is in the table"
+NOT_THERE = "has no rows in the table"
 """Why a group without rows is not tested."""
 NO_GROUP = "(no group)"
 """Name of the rows of an attribute whose group is not known."""

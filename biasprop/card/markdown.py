@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Iterable, Sequence
 
-from biasprop.html.blocks import Block, Code, Facts, Folded, Page, Paragraphs, Table
+from biasprop.html.blocks import Block, Code, DescriptionList, Folded, Page, Paragraphs, Table
 from biasprop.terminal import printable
 
 SPECIAL = re.compile(r"([\\`*_|~$#]|\](?=\())")
@@ -47,8 +47,8 @@ def _blocks(blocks: Iterable[Block], level: int) -> list[str]:
             for text in block.texts:
                 found.append(f"**{escaped(text)}**" if first else escaped(text))
                 first = False
-        elif isinstance(block, Facts):
-            found.append("\n".join(_fact(name, value) for name, value in block.facts.items()))
+        elif isinstance(block, DescriptionList):
+            found.append("\n".join(_entry(name, value) for name, value in block.entries.items()))
         elif isinstance(block, Folded):
             found += [f"{'#' * level} {escaped(block.summary)}", *_blocks(block.blocks, level + 1)]
         elif isinstance(block, Table):
@@ -60,7 +60,7 @@ def _blocks(blocks: Iterable[Block], level: int) -> list[str]:
     return found
 
 
-def _fact(name: str, value: str | Sequence[str]) -> str:
+def _entry(name: str, value: str | Sequence[str]) -> str:
     if isinstance(value, str):
         return f"- {escaped(name)}: {escaped(value)}"
     return "\n".join([f"- {escaped(name)}:", *(f"  - {escaped(line)}" for line in value)])

@@ -94,7 +94,7 @@ class StudyEvidence:
     generator: str
     subgroups: tuple[str, ...]
     resembles: str
-    """In what it resembles the case, or that nobody has stated enough to say."""
+    """In what it resembles the case, or that too little is stated to say."""
     answer: tuple[str, ...]
     """Sentences of its report."""
     arm: dict[str, Any]

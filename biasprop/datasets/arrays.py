@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biasprop.component import InputError, suggestion
-from biasprop.paths import reason
+from biasprop.paths import reason, user_path
 from biasprop.terminal import first_line, printable
 
 MAX_BYTES = 16_000_000_000
@@ -52,6 +52,17 @@ DAMAGED = (
     lzma.LZMAError,
 )
 """Errors of NumPy, zipfile and zarr where a file is damaged, encrypted or compressed in an unknown way."""
+
+
+def is_array(file: str) -> bool:
+    """Whether a path, with a name behind it or not, is one of a file of arrays."""
+    return array_name(file)[0].suffix in ENDINGS
+
+
+def array_name(file: str) -> tuple[Path, str]:
+    """Path of a file of arrays, and the name behind it; empty if there is none."""
+    front, colon, name = file.rpartition(":")
+    return (user_path(front), name) if colon and front.endswith(ENDINGS) else (user_path(file), "")
 
 
 class ArrayFile:

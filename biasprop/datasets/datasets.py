@@ -9,9 +9,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from biasprop.component import InputError
+from biasprop.component import FieldProblems
 from biasprop.datasets import people as tables
 from biasprop.datasets import pixels
+from biasprop.datasets.arrays import is_array
 from biasprop.datasets.people import Files, People
 from biasprop.datasets.pictures import Square
 
@@ -52,26 +53,22 @@ def read(files: Files, images: str, embeddings: str, size: int, channels: int, s
         size, channels, square: how images are resized.
 
     Raises:
-        InputError: something cannot be read.
+        FieldProblems: something cannot be read; fields are those of the generator.
     """
-    has_images = bool(files.file) or pixels.is_array(images)
+    has_images = bool(files.file) or is_array(images)
     if not has_images and not embeddings:
-        raise InputError(
-            "there is nothing to look at: name a column of image files (generator.file), a file of arrays "
-            "(generator.images), or embeddings (generator.embeddings)"
-        )
-    if files.file and pixels.is_array(images):
-        raise InputError(
-            f"generator.images is a file of arrays, {images}, in the order of the rows, so that generator.file "
-            f"({files.file}) has no meaning; leave one of them out"
-        )
+        what = "there is nothing to look at: name a column of image files (generator.file), a file of arrays "
+        raise FieldProblems([((), f"{what}(generator.images), or embeddings (generator.embeddings)")])
+    if files.file and is_array(images):
+        what = f"is a file of arrays, {images}, in the order of the rows, so that generator.file ({files.file}) has no "
+        raise FieldProblems([(("images",), f"{what}meaning; leave one of them out")])
     state = (files, images, embeddings, size, channels, square, pixels.state(files, images, embeddings))
     if state in _known:
         return _read[_known[state]]
     people = tables.read(files)
     cached = {}
     if has_images:
-        cached["image"] = pixels.images(people, pixels.Picturing(images, size, channels, square))
+        cached["image"] = pixels.images(people, pixels.ImageOptions(images, size, channels, square))
     if embeddings:
         cached["features"] = pixels.embeddings(people, embeddings)
     content = [people.digest(), {name: array.digest for name, array in cached.items()}]

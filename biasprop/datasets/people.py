@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from biasprop.component import InputError, suggestion
+from biasprop.component import FieldProblems, InputError, about_field, suggestion
 from biasprop.datasets.arrays import ENDINGS, ArrayFile, Columns
 from biasprop.paths import user_path
 from biasprop.tables.columns import Keys
+from biasprop.tables.join import refuse_repeated
 from biasprop.tables.labels import binary_labels
-from biasprop.tables.read import Kind, Table, missing_column, read_table
+from biasprop.tables.read import Kind, Table, cell_place, missing_column, read_table
 from biasprop.tables.source import Source, open_table
 
 PRETRAINING = 0
@@ -130,15 +131,11 @@ def read(files: Files) -> People:
     """Read a table.
 
     Raises:
-        InputError: the table cannot be read, a column is missing or useless, people are in several parts, or a subgroup
-            has nobody.
+        FieldProblems: the table cannot be read, a column is missing or useless, people are in several parts, or a
+            subgroup is empty; fields are those of the generator.
     """
-    path = user_path(files.table)
-    columns = _columns(files)
-    with opened(path, [name for name, _, _ in columns]) as source:
-        if missing := [(name, key) for name, _, key in columns if name not in source.names]:
-            raise InputError([missing_column({path: source.names}, key, name) for name, key in missing])
-        table = read_table(path, source, [(name, kind) for name, kind, _ in columns])
+    with about_field("table"):
+        table = _table(files)
     label = _labels(table, files)
     subgroup = _subgroups(table, files)
     person = _persons(table, files)
@@ -153,7 +150,8 @@ def read(files: Files) -> People:
     left_out["of people who have another label or subgroup"] = int((~agrees).sum())
     rows = rows[agrees]
     if files.identifier:
-        _check_unique(table, files.identifier)
+        with about_field("identifier"):
+            refuse_repeated(table, files.identifier)
     people = People(
         files,
         part[rows].astype(np.int8),
@@ -168,24 +166,32 @@ def read(files: Files) -> People:
     return people
 
 
+def _table(files: Files) -> Table:
+    path = user_path(files.table)
+    columns = _columns(files)
+    with opened(path, [name for name, _, _ in columns]) as source:
+        if missing := [(name, field) for name, _, field in columns if name not in source.names]:
+            every = {path: source.names}
+            raise FieldProblems(((field,), missing_column(every, "", name)) for name, field in missing)
+        return read_table(path, source, [(name, kind) for name, kind, _ in columns])
+
+
 def _columns(files: Files) -> list[tuple[str, Kind, str]]:
-    """Name and kind of every column that is read, and the key of the study that names it."""
+    """Name and kind of every column that is read, and the field of the generator that names it."""
     found: list[tuple[str, Kind, str]] = []
     for i, name in enumerate(files.attributes):
         for kind in _kinds(files, i):
-            found.append((name, kind, "generator.attributes"))
+            found.append((name, kind, "attributes"))
     person: Kind = "text" if files.person_pattern else "key"
     others: tuple[tuple[str, Kind, str], ...] = (
-        (files.target, "category", "generator.target"),
-        (files.person, person, "generator.person"),
-        (files.identifier, "key", "generator.identifier"),
-        (files.file, "text", "generator.file"),
-        (files.slice, "number", "generator.slice"),
-        (files.split, "category", "generator.split"),
+        (files.target, "category", "target"),
+        (files.person, person, "person"),
+        (files.identifier, "key", "identifier"),
+        (files.file, "text", "file"),
+        (files.slice, "number", "slice"),
+        (files.split, "category", "split"),
     )
-    for name, kind, key in others:
-        if name:
-            found.append((name, kind, key))
+    found += [one for one in others if one[0]]
     return found
 
 
@@ -195,6 +201,7 @@ def _kinds(files: Files, attribute: int) -> list[Kind]:
     return ["number" if interval else "category" for interval in sorted(intervals)]
 
 
+@about_field("target")
 def _labels(table: Table, files: Files) -> NDArray[np.int8]:
     """1, 0, or -1 where missing."""
     parser = table.columns[files.target, "category"].parser
@@ -204,8 +211,8 @@ def _labels(table: Table, files: Files) -> NDArray[np.int8]:
         for key in ("positive", "negative"):
             for value in getattr(files, key):
                 if value not in parser.values:
-                    where = f"{table.file}: {files.target}: no value {value!r} (generator.{key})"
-                    raise InputError(f"{where}; {suggestion(value, parser.values)}")
+                    where = f"{table.file}: {files.target}: no value {value!r}"
+                    raise FieldProblems([((key,), f"{where}; {suggestion(value, parser.values)}")])
         meaning = {value: 0 for value in files.negative or parser.values} | dict.fromkeys(files.positive, 1)
         codes = np.array([*(meaning.get(value, -1) for value in parser.values), -1], np.int8)
         found = codes[table.columns[files.target, "category"].data]
@@ -215,6 +222,7 @@ def _labels(table: Table, files: Files) -> NDArray[np.int8]:
     return found
 
 
+@about_field("subgroups")
 def _subgroups(table: Table, files: Files) -> NDArray[np.int32]:
     """Index of the subgroup of each row, or -1."""
     found = np.full(len(table.places), -1, np.int32)
@@ -226,7 +234,7 @@ def _subgroups(table: Table, files: Files) -> NDArray[np.int32]:
             other = files.subgroups[found[twice[0]]][0]
             raise InputError(
                 f"{table.at(int(twice[0]), files.attributes[0])}: belongs to {other} and to {name}; "
-                "subgroups must have nobody in common"
+                "subgroups must not overlap"
             )
         found[inside] = g
     return found
@@ -246,15 +254,13 @@ def _having(
         column = table.columns[attribute, "category"]
         parser = column.parser
         if not parser.values:
-            raise InputError(f"{table.file}: {attribute}: is empty in every row (generator.attributes)")
+            raise FieldProblems([(("attributes",), f"{table.file}: {attribute}: is empty in every row")])
         if len(parser.values) == len(column.data) >= MIN_IDENTIFIERS:
-            raise InputError(
-                f"{table.file}: {attribute}: has a different value in every row, so it is no attribute of subgroups "
-                '(generator.attributes); give an interval such as "[40, 60)" for numbers'
-            )
+            what = f"{table.file}: {attribute}: has a different value in every row, so it is no attribute of subgroups"
+            raise FieldProblems([(("attributes",), f'{what}; give an interval such as "[40, 60)" for numbers')])
         if value not in parser.values:
-            where = f"{table.file}: {attribute}: no value {value!r} (generator.subgroups.{subgroup}.values)"
-            raise InputError(f"{where}; {suggestion(value, parser.values)}")
+            what = f"{table.file}: {attribute}: no value {value!r}; {suggestion(value, parser.values)}"
+            raise FieldProblems([(("subgroups", subgroup, "values"), what)])
         inside |= column.data == parser.values.index(value)
     return inside
 
@@ -279,12 +285,13 @@ def _matched(table: Table, name: str, pattern: str) -> NDArray[np.uint64]:
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise InputError(f"generator.person_pattern: {pattern!r} is no regular expression ({error})") from error
+        what = f"{pattern!r} is no regular expression ({error})"
+        raise FieldProblems([(("person_pattern",), what)]) from error
     cells = table.columns[name, "text"].data
     found = [match[0] if (match := expression.search(cell)) else "" for cell in cells]
     if "" in found:
         where = table.at(found.index(""), name)
-        raise InputError(f"{where}: nothing matches {pattern!r} (generator.person_pattern)")
+        raise FieldProblems([(("person_pattern",), f"{where}: nothing matches {pattern!r}")])
     keys = Keys(lambda place: name)
     keys.add(found, table.places)
     return keys.finish()
@@ -303,6 +310,7 @@ def _people(
     return agrees, unit.astype(np.int32)
 
 
+@about_field("split")
 def _parts(table: Table, files: Files, person: NDArray[np.uint64]) -> NDArray[np.int8]:
     """Part of each row, or -1 where the table states none."""
     if not files.split:
@@ -310,26 +318,26 @@ def _parts(table: Table, files: Files, person: NDArray[np.uint64]) -> NDArray[np
         edges = np.cumsum(files.percentages)[:-1] / 100
         return np.searchsorted(edges, person / 2.0**64, side="right").astype(np.int8)
     column = table.columns[files.split, "category"]
+    if not column.parser.values:
+        raise InputError(f"{table.file}: {files.split}: is empty in every row")
     known: dict[str, int] = {}
     for part, values in enumerate(files.parts):
         for value in values:
             if known.setdefault(value.lower(), part) != part:
-                raise InputError(f"generator.parts: {value!r} is in two parts; nobody can be in both")
+                raise FieldProblems([(("parts",), f"{value!r} is a value of two parts; parts must not overlap")])
     for value, first in zip(column.parser.values, column.parser.first, strict=True):
         if value.lower() not in known:
-            where = f"{table.file}: {table.unit} {first}: {files.split}: {value!r} is in none of generator.parts"
-            raise InputError(f"{where}; {suggestion(value, known)}")
+            place = cell_place(table.file, table.unit, files.split, first)
+            raise InputError(f"{place}: {value!r} is in none of generator.parts; {suggestion(value, known)}")
     codes = np.array([*(known[value.lower()] for value in column.parser.values), -1], np.int8)
     part = codes[column.data]
-    if not column.parser.values:
-        raise InputError(f"{table.file}: {files.split}: is empty in every row (generator.split)")
     if files.person:
         _check_split_by_person(table, files, person, part)
     return part
 
 
 def _check_split_by_person(table: Table, files: Files, person: NDArray[np.uint64], part: NDArray[np.int8]) -> None:
-    """Nobody is in two parts; people are named by their rows, because their names may be confidential."""
+    """No person is in two parts; people are named by their rows, because their names may be confidential."""
     order = np.lexsort((part, person))
     order = order[part[order] >= 0]
     torn = np.flatnonzero((person[order][1:] == person[order][:-1]) & (part[order][1:] != part[order][:-1]))
@@ -342,18 +350,6 @@ def _check_split_by_person(table: Table, files: Files, person: NDArray[np.uint64
         )
 
 
-def _check_unique(table: Table, name: str) -> None:
-    keys = table.columns[name, "key"].data
-    order = np.argsort(keys, kind="stable")
-    same = np.flatnonzero(keys[order][1:] == keys[order][:-1])
-    if same.size:
-        one, other = (int(table.places[order[same[0] + i]]) for i in (0, 1))
-        raise InputError(
-            f"{table.file}: {name}: {table.unit}s {one} and {other} have the same identifier "
-            f"(generator.identifier); {len(same):,} are there more than once"
-        )
-
-
 def _check_classes(people: People) -> None:
     """Every subgroup has people of both classes somewhere."""
     counts = people.available.sum(axis=0)
@@ -361,9 +357,10 @@ def _check_classes(people: People) -> None:
     for (name, values), (healthy, diseased) in zip(people.files.subgroups, counts.tolist(), strict=True):
         stated = ", ".join(f"{a} = {' or '.join(v)}" for a, v in zip(people.files.attributes, values, strict=True))
         if not healthy + diseased:
-            problems.append(f"{people.table.file}: subgroup {name} ({stated}) has nobody")
+            problems.append((("subgroups", name), f"{people.table.file}: subgroup {name} ({stated}) has no people"))
         elif not (healthy and diseased):
             missing = "with" if healthy else "without"
-            problems.append(f"{people.table.file}: subgroup {name} ({stated}) has nobody {missing} the disease")
+            what = f"{people.table.file}: subgroup {name} ({stated}) has no people {missing} the disease"
+            problems.append((("subgroups", name), what))
     if problems:
-        raise InputError(problems)
+        raise FieldProblems(problems)

@@ -13,23 +13,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from biasprop.component import InputError
-from biasprop.datasets.arrays import ENDINGS, MAX_BYTES, ArrayFile, texts
-from biasprop.datasets.people import MAX_NAMED, Files, People, opened
+from biasprop.component import FieldProblems, InputError, about_field
+from biasprop.datasets import features
+from biasprop.datasets.arrays import MAX_BYTES, ArrayFile, array_name, is_array
+from biasprop.datasets.people import MAX_NAMED, Files, People
 from biasprop.datasets.pictures import Square, Unreadable, picture, resized
 from biasprop.hardware.device import user_cache
 from biasprop.paths import reason, user_path
 from biasprop.store import json_cache, whole_files
-from biasprop.tables.columns import Keys
-from biasprop.tables.read import Kind, missing_column, read_table
 
 VERSION = 1
 """Of the rules by which pictures are read; part of the names of cached files."""
 
 
 @dataclass(frozen=True)
-class Picturing:
-    """How pictures are read."""
+class ImageOptions:
+    """How images are read."""
 
     images: str
     """Folder of the files that a table names, or a file of arrays with ``:NAME`` behind it if it has several."""
@@ -58,18 +57,17 @@ class Cached:
         return np.load(self.file, mmap_mode="r", allow_pickle=False)
 
 
-def images(people: People, how: Picturing) -> Cached:
+@about_field("images")
+def images(people: People, how: ImageOptions) -> Cached:
     """Pictures of people: [n, size, size, channels] of 8 bits.
 
     Raises:
-        InputError: there are too many, or some cannot be read; names the first rows.
+        FieldProblems: there are too many, or some cannot be read; names the first rows.
     """
     shape = (len(people.rows), how.size, how.size, how.channels)
     if (need := int(np.prod(shape))) > MAX_BYTES:
-        raise InputError(
-            f"{people.table.file}: {len(people.rows):,} pictures of {how.size} pixels need {need:,} bytes; "
-            f"at most {MAX_BYTES:,} are kept; make generator.size smaller"
-        )
+        what = f"{people.table.file}: {len(people.rows):,} pictures of {how.size} pixels need {need:,} bytes"
+        raise FieldProblems([(("size",), f"{what}; at most {MAX_BYTES:,} are kept")])
     if is_array(how.images):
         path, name = array_name(how.images)
         key = [how.size, how.channels, how.square, name, people.rows.tolist(), len(people.table.places)]
@@ -86,6 +84,7 @@ def images(people: People, how: Picturing) -> Cached:
     )
 
 
+@about_field("embeddings")
 def embeddings(people: People, file: str) -> Cached:
     """Embeddings of people: [n, d], float32.
 
@@ -95,9 +94,9 @@ def embeddings(people: People, file: str) -> Cached:
             columns, other than the identifier, are all numbers.
 
     Raises:
-        InputError: somebody has none, or they are no finite numbers.
+        FieldProblems: a person has none, or they are not finite numbers.
     """
-    path, name = array_name(file) if is_array(file) else (user_path(file), "")
+    path, name = array_name(file)
     keys = people.files.identifier
     known = people.column(keys, "key").tolist() if keys else people.rows.tolist()
     key = [_contents(path), path.suffix, name, keys, known, len(people.table.places)]
@@ -109,19 +108,13 @@ def state(files: Files, images: str, embeddings: str) -> tuple[Any, ...]:
 
     Pictures that a table names, and chunks of zarr arrays, are looked at once by a process.
     """
-    named = [user_path(files.table)] + [array_name(file)[0] for file in (images, embeddings) if file]
-    return tuple((os.path.realpath(path), *_stamp(path), os.stat(path).st_ctime_ns) for path in named)
-
-
-def is_array(file: str) -> bool:
-    """Whether a path, with a name behind it or not, is one of a file of arrays."""
-    return array_name(file)[0].suffix in ENDINGS
-
-
-def array_name(file: str) -> tuple[Path, str]:
-    """Path of a file of arrays, and the name behind it; empty if there is none."""
-    front, colon, name = file.rpartition(":")
-    return (user_path(front), name) if colon and front.endswith(ENDINGS) else (user_path(file), "")
+    found = []
+    for field, file in (("table", files.table), ("images", images), ("embeddings", embeddings)):
+        if file:
+            path = array_name(file)[0]
+            with about_field(field):
+                found.append((os.path.realpath(path), *_stamp(path), os.stat(path).st_ctime_ns))
+    return tuple(found)
 
 
 def _cached(what: str, key: Any, compute: Any) -> Cached:
@@ -178,11 +171,11 @@ def _contents(path: Path) -> str:
     return found.hexdigest()
 
 
-def _listed(people: People, how: Picturing) -> list[Path]:
+def _listed(people: People, how: ImageOptions) -> list[Path]:
     """The files that a table names, which all lie in the folder."""
     folder = user_path(how.images) if how.images else user_path(people.files.table).parent
     if not folder.is_dir():
-        raise InputError(f"{folder}: there is no such folder (generator.images)")
+        raise InputError(f"{folder}: there is no such folder")
     inside = os.path.realpath(folder)
     found, problems = [], []
     for i, name in enumerate(people.column(people.files.file, "text")):
@@ -201,35 +194,36 @@ def _listed(people: People, how: Picturing) -> list[Path]:
             problems.append(f"{people.at(i, people.files.file)}: {str(name)!r}: {why}")
         found.append(file)
     if problems:
-        raise InputError(_first(problems))
+        raise FieldProblems((("file",), problem) for problem in _first(problems))
     return found
 
 
 def _of_files(
-    people: People, how: Picturing, files: list[Path], slices: NDArray[np.float64] | None
+    people: People, how: ImageOptions, files: list[Path], slices: NDArray[np.float64] | None
 ) -> NDArray[np.uint8]:
     found = np.empty((len(files), how.size, how.size, how.channels), np.uint8)
     problems: list[str] = []
     for i, file in enumerate(files):
+        index = None if slices is None else _whole(slices[i], people.at(i, people.files.slice))
         try:
-            index = None if slices is None else _whole(slices[i])
             found[i] = picture(file, how.size, how.channels, how.square, index)
         except Unreadable as error:
             problems.append(f"{people.at(i, people.files.file)}: {file}: {error}")
             if len(problems) > MAX_NAMED:
                 break
     if problems:
-        raise InputError(_first(problems))
+        raise FieldProblems((("file",), problem) for problem in _first(problems))
     return found
 
 
-def _whole(number: float) -> int:
+def _whole(number: float, place: str) -> int:
     if not number >= 0 or number != int(number):
-        raise Unreadable(f"slice {number:g} is no whole number of at least 0")
+        what = "is empty" if np.isnan(number) else f"{number:g} is no whole number of at least 0"
+        raise FieldProblems([(("slice",), f"{place}: {what}")])
     return int(number)
 
 
-def _of_array(people: People, how: Picturing, path: Path, name: str) -> NDArray[np.uint8]:
+def _of_array(people: People, how: ImageOptions, path: Path, name: str) -> NDArray[np.uint8]:
     arrays = ArrayFile(path)
     wanted = arrays.only((3, 4), name, "images, [n, h, w] or [n, h, w, 1 or 3]")
     shape = arrays.shapes[wanted][0]
@@ -255,78 +249,13 @@ def _check_length(people: People, path: Path, name: str, length: int) -> None:
 
 
 def _embedded(people: People, path: Path, name: str) -> NDArray[np.float32]:
-    keys = people.files.identifier
-    if path.suffix in ENDINGS:
-        arrays = ArrayFile(path)
-        wanted = arrays.only((2,), name, "embeddings, [n, d]")
-        values = arrays.read(wanted)
-        if values.dtype.kind not in "fiu":
-            raise InputError(f"{path}: {wanted}: is of type {values.dtype}; embeddings are numbers")
-        if not values.size:
-            raise InputError(f"{path}: {wanted}: is empty ({len(values)} x {values.shape[1]})")
-        places, unit, own = np.arange(1, len(values) + 1, dtype=np.int32), "row", None
-
-        def at(row: int, column: int) -> str:
-            return f"{path}: {wanted}: row {row + 1}, column {column + 1}"
-
-        if keys and keys in arrays.shapes:
-            if arrays.shapes[keys][0] != (len(values),):
-                shape = " x ".join(map(str, arrays.shapes[keys][0])) or "of a single value"
-                raise InputError(f"{path}: {keys}: has the shape {shape}, and there are {len(values):,} rows")
-            parser = Keys(lambda row: f"{path}: row {row}: {keys}")
-            parser.add(texts(arrays.read(keys)), places)
-            own = parser.finish()
-        elif keys:
-            raise InputError(missing_column({path: arrays.shapes}, "generator.identifier", keys))
-    else:
-        wanted = "the table"
-        with opened(path, [keys] if keys else []) as source:
-            if keys and keys not in source.names:
-                raise InputError(missing_column({path: source.names}, "generator.identifier", keys))
-            numbers = [column for column in source.names if column != keys]
-            if not numbers:
-                raise InputError(f"{path}: has no column of numbers beside {keys}")
-            wanted_columns: list[tuple[str, Kind]] = [(column, "number") for column in numbers]
-            table = read_table(path, source, [*wanted_columns, (keys, "key")] if keys else wanted_columns)
-        values = np.stack([table.columns[column, "number"].data for column in numbers], axis=1)
-        places, unit = table.places, table.unit
-        own = table.columns[keys, "key"].data if keys else None
-
-        def at(row: int, column: int) -> str:
-            return table.at(row, numbers[column])
-
-    if own is None:
-        _check_length(people, path, wanted, len(values))
-        rows = people.rows
-    else:
-        rows = _positions(people, path, own, places, unit)
-    with np.errstate(over="ignore"):
-        found = values[rows].astype(np.float32)
-    if (wrong := np.argwhere(~np.isfinite(found))).size:
-        person, column = wrong[0].tolist()
-        row, more = int(rows[person]), len(np.unique(wrong[:, 0])) - 1
-        value = float(values[row, column])
-        what = "is empty" if np.isnan(value) else f"is {value:g}; has to be a finite number of 32 bits"
-        raise InputError(f"{at(row, column)}: {what}" + (f" ({more:,} more rows)" if more else ""))
-    return found
-
-
-def _positions(
-    people: People, path: Path, own: NDArray[np.uint64], places: NDArray[np.int32], unit: str
-) -> NDArray[np.int64]:
-    """Position in a file of embeddings of each of the people, by identifier."""
-    order = np.argsort(own, kind="stable")
-    if (twice := np.flatnonzero(own[order][1:] == own[order][:-1])).size:
-        one, other = places[order[twice[0] : twice[0] + 2]].tolist()
-        raise InputError(f"{path}: {people.files.identifier}: {unit}s {one} and {other} have the same identifier")
-    wanted = people.column(people.files.identifier, "key")
-    place = np.minimum(np.searchsorted(own[order], wanted), len(own) - 1)
-    if (missing := np.flatnonzero(own[order][place] != wanted)).size:
-        raise InputError(
-            f"{people.at(int(missing[0]), people.files.identifier)}: has no embedding in {path}, as have "
-            f"{len(missing) - 1:,} more"
-        )
-    return order[place]
+    key = people.files.identifier
+    found = features.read(path, key or None, "generator.identifier", name)
+    rows = found.rows_of(people.table, key or None, "generator.identifier")[people.rows]
+    if (missing := np.flatnonzero(rows < 0)).size:
+        more = f", as have {len(missing) - 1:,} more rows" if len(missing) > 1 else ""
+        raise InputError(f"{people.at(int(missing[0]), key)}: has no embedding in {path}{more}")
+    return found.values_of(rows)
 
 
 def _first(problems: list[str]) -> list[str]:

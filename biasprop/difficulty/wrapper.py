@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from pydantic import Field, ValidationError, ValidationInfo, create_model, field_validator, model_validator
 
 from biasprop import keys
-from biasprop.component import Component, OneOf
+from biasprop.component import Component, FieldProblems, OneOf
 from biasprop.difficulty.mode import Mode
 from biasprop.interfaces import Example, Spec, Subjects
 
@@ -53,7 +53,7 @@ class InMode(Component):
         try:
             self.generator_class.model_validate(_values(self.generator_class, vars(self)))
         except ValidationError as error:
-            raise ValueError("; ".join(d["msg"].removeprefix("Value error, ") for d in error.errors())) from None
+            raise FieldProblems(((), d["msg"].removeprefix("Value error, ")) for d in error.errors()) from None
         return self
 
     @property

@@ -14,7 +14,7 @@ import numpy as np
 from jax.nn import sigmoid
 from jaxtyping import Array, Float
 
-from biasprop.nn.xla_barriers import barrier
+from biasprop.nn.xla_barriers import barrier, image_barrier
 
 UNIT = 97.0
 """Unit of length in a head of the mean volume of men, mm."""
@@ -62,6 +62,8 @@ class Head(NamedTuple):
 class Brain(NamedTuple):
     """A slice without disease on the pixel grid, and coordinates relative to it; fractions of a pixel are in [0, 1]."""
 
+    parenchyma: Float[Array, "h w"]
+    """Fraction of brain tissue: grey matter and all white matter."""
     fluid: Float[Array, "h w"]
     """Fraction of cerebrospinal fluid."""
     grey: Float[Array, "h w"]
@@ -78,11 +80,6 @@ class Brain(NamedTuple):
     """Position to the right, units."""
     v: Float[Array, " h"]
     """Position backwards, units."""
-
-    @property
-    def parenchyma(self) -> Float[Array, "h w"]:
-        """Fraction of brain tissue."""
-        return self.grey + self.white + self.hyperintense
 
 
 def intracranial_volume(female: Float[Array, "*s"], rank: Float[Array, "*s"]) -> Float[Array, "*s"]:
@@ -135,7 +132,7 @@ def draw(head: Head, folds: Float[Array, "k 2"], size: int, field_of_view: float
     sharp = min(160.0, 2 * UNIT * size / field_of_view)  # no edge is sharper than a pixel
     steep = min(80.0, sharp)  # nor, of what is not parallel to the axis of the slice, than its thickness allows
     p, q = u / HALF_WIDTH, down / HALF_LENGTH
-    radius = barrier(jnp.sqrt(p**2 + q**2 + 1e-6))
+    radius = image_barrier(jnp.sqrt(p**2 + q**2 + 1e-6))
     fold = _folds(folds, p, q, radius)
 
     skull = sigmoid(steep * (SKULL - radius))
@@ -146,31 +143,50 @@ def draw(head: Head, folds: Float[Array, "k 2"], size: int, field_of_view: float
     core = sigmoid(steep * (depth - crest))
 
     gap = 0.008 + 0.20 * head.atrophy
-    midline = jnp.exp(-((across / gap) ** 2)) * sigmoid(steep * (jnp.abs(down) - 0.42))
-    medial = jnp.exp(-((across / (gap + 0.045)) ** 4)) * sigmoid(steep * (jnp.abs(down) - 0.42))
-    course = down + 0.02 - 0.22 * (across - 0.45)
-    sylvian = sigmoid(steep * (across - 0.47))
-    fissure = sylvian * jnp.exp(-((course / (gap + 0.004)) ** 2))
-    insula = sigmoid(steep * (across - 0.42)) * jnp.exp(-((course / (gap + 0.055)) ** 4))
+    columns = jnp.stack(
+        [
+            jnp.exp(-((across / gap) ** 2)),
+            jnp.exp(-((across / (gap + 0.045)) ** 4)),
+            sigmoid(steep * (across - 0.47)),
+            sigmoid(steep * (across - 0.42)),
+            jnp.exp(-(((across - 0.13) / 0.07) ** 2)),
+        ]
+    )
+    midline, medial, sylvian, insular, beside = image_barrier(columns)
     centre, half = _ventricle(jnp.clip(v, -0.34, 0.34), head.ventricles)
-    within = sigmoid(steep * (0.34 - jnp.abs(down)))
-    inner = jnp.maximum(centre - half, SEPTUM / 2)[:, None]
-    ventricle = sigmoid(sharp * (across - inner)) * sigmoid(sharp * ((centre + half)[:, None] - across)) * within
+    behind = jnp.abs(v)
+    rows = jnp.stack(
+        [
+            jnp.maximum(centre - half, SEPTUM / 2),
+            centre + half,
+            sigmoid(steep * (behind - 0.42)),
+            sigmoid(steep * (0.34 - behind)),
+            sigmoid(30 * (0.33 - behind)),
+            jnp.exp(-(((behind - 0.36) / 0.07) ** 2)),
+        ]
+    )
+    inner, outer, ends, within, rimmed, horns = image_barrier(rows)[:, :, None]
+    course = down + 0.02 - 0.22 * (across - 0.45)
+    fissure = sylvian * jnp.exp(-((course / (gap + 0.004)) ** 2))
+    insula = insular * jnp.exp(-((course / (gap + 0.055)) ** 4))
+    ventricle = sigmoid(sharp * (across - inner)) * sigmoid(sharp * (outer - across)) * within
     deep = 1 - ((across - 0.25) / 0.085) ** 2 - ((down - 0.02) / 0.18) ** 2
-    caudate = 1 - ((across - centre[:, None] - half[:, None] - 0.035) / 0.04) ** 2 - ((down + 0.20) / 0.11) ** 2
+    caudate = 1 - ((across - outer - 0.035) / 0.04) ** 2 - ((down + 0.20) / 0.11) ** 2
     nuclei = jnp.maximum(sigmoid(12 * deep), sigmoid(6 * caudate))
 
-    tissue = barrier(brain * (1 - midline) * (1 - fissure) * (1 - ventricle))
-    white = tissue * core * (1 - medial) * (1 - insula) * (1 - nuclei)
-    hyperintense = white * head.hyperintensity * _periventricular(across, down, centre, half)
+    tissue = image_barrier(brain * (1 - midline * ends) * (1 - fissure) * (1 - ventricle))
+    white = image_barrier(tissue * core * (1 - medial * ends) * (1 - insula) * (1 - nuclei))
+    rim = rimmed * jnp.exp(-(((across - outer) / 0.035) ** 2))
+    hyperintense = image_barrier(white * head.hyperintensity * jnp.minimum(beside * horns + 0.8 * rim, 1))
     scalp = sigmoid(steep * (radius - SCALP)) * sigmoid(steep * (AIR - radius))
     marrow = 0.35 * jnp.exp(-(((radius - (SKULL + SCALP) / 2) / 0.014) ** 2))
     return Brain(
-        fluid=barrier(skull - tissue),
+        parenchyma=tissue,
+        fluid=image_barrier(skull - tissue),
         grey=tissue - white,
-        white=barrier(white - hyperintense),
-        hyperintense=barrier(hyperintense),
-        fat=barrier(0.9 * scalp + marrow),
+        white=white - hyperintense,
+        hyperintense=hyperintense,
+        fat=image_barrier(0.9 * scalp + marrow),
         ventricle=skull * ventricle,
         u=u,
         v=v,
@@ -195,24 +211,15 @@ def _folds(
     for real, imaginary in amplitude:
         total = total + real * wave[0] + imaginary * wave[1]
         wave = product(wave, step)
-    return barrier(total)
+    return image_barrier(total)
 
 
 def _ventricle(
     v: Float[Array, "*s"], ventricles: float | Float[Array, ""]
 ) -> tuple[Float[Array, "*s"], Float[Array, "*s"]]:
     """Distance of the middle of a lateral ventricle from the midline, and half its width, units."""
-    centre = 0.062 + 0.22 * jnp.maximum(jnp.abs(v), 1e-3) ** 1.5
+    aside = jnp.maximum(jnp.abs(v), 1e-3)
+    centre = 0.062 + 0.22 * aside * jnp.sqrt(aside)
     blunt = jnp.sqrt(jnp.maximum(1 - (v / 0.36) ** 6, 0.05))  # the horns are round
     half = 0.052 * ventricles * (1 - 0.45 * (v / 0.33) ** 2) * blunt
     return centre, half
-
-
-def _periventricular(
-    across: Float[Array, " w"], down: Float[Array, "h 1"], centre: Float[Array, " h"], half: Float[Array, " h"]
-) -> Float[Array, "h w"]:
-    """Caps at the horns of the ventricles and a rim along their walls, in [0, 1]."""
-    caps = jnp.exp(-(((across - 0.13) / 0.07) ** 2)) * jnp.exp(-(((jnp.abs(down) - 0.36) / 0.07) ** 2))
-    beyond = across - (centre + half)[:, None]
-    rim = jnp.exp(-((beyond / 0.035) ** 2)) * sigmoid(30 * (0.33 - jnp.abs(down)))
-    return jnp.minimum(caps + 0.8 * rim, 1)

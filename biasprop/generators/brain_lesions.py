@@ -20,7 +20,7 @@ from biasprop.generators import brain_anatomy, canvas
 from biasprop.generators.brain_anatomy import Brain
 from biasprop.generators.brain_signal import Tissue
 from biasprop.generators.canvas import materialise
-from biasprop.nn.xla_barriers import barrier
+from biasprop.nn.xla_barriers import barrier, image_barrier
 
 PLAQUES = 8
 """Plaques that a hemisphere may show."""
@@ -84,8 +84,8 @@ def metastasis(grid: Grid, place: Float[Array, " 4"], cues: Float[Array, " 4"]) 
     rim2, core2 = _ring(grid, _at(grid, other, angle2, 0.66), 0.2 + radius * lesser, lesser)
     halo = jnp.exp(-((grid.distance(*_at(grid, side, angle, 0.72)) / (radius + extent)) ** 4))
     tissue = grid.brain.parenchyma
-    halo = barrier(halo * (grid.brain.white + grid.brain.hyperintense + 0.15 * grid.brain.grey))
-    rim, core = barrier(tissue * _union(rim, rim2)), barrier(tissue * _union(core, core2))
+    halo = image_barrier(halo * (grid.brain.white + grid.brain.hyperintense + 0.15 * grid.brain.grey))
+    rim, core = image_barrier(tissue * _union(rim, rim2)), image_barrier(tissue * _union(core, core2))
     cover = _union(_union(halo, rim), core)
     return Lesion(cover, [(Tissue.OEDEMA, weight * halo), (Tissue.RIM, rim), (Tissue.NECROSIS, core)])
 
@@ -116,7 +116,7 @@ def sclerosis(grid: Grid, place: Float[Array, "n 4"], cues: Float[Array, " 4"], 
     peak, across, down, u, v = barrier(jnp.stack([peak, across, down, u * grid.side(side), v]))
     columns = jnp.exp(-((grid.width * (grid.brain.u - u[:, None]) / across[:, None]) ** 2) / 2)
     rows = peak[:, None] * jnp.exp(-((grid.length * (grid.brain.v - v[:, None]) / down[:, None]) ** 2) / 2)
-    cover = barrier((1 - jnp.exp(-2 * (rows.T @ columns))) * (grid.brain.parenchyma - 0.6 * grid.brain.grey))
+    cover = image_barrier((1 - jnp.exp(-2 * (rows.T @ columns))) * (grid.brain.parenchyma - 0.6 * grid.brain.grey))
     return Lesion(cover, [(Tissue.PLAQUE, jnp.minimum(0.40 * jnp.exp(0.30 * severe), 1) * cover)])
 
 
@@ -143,7 +143,7 @@ def infarct(grid: Grid, place: Float[Array, " 4"], cues: Float[Array, " 4"], fie
     inside = 1 - ((grid.brain.u - u) / (0.13 * scale)) ** 2 - ((grid.brain.v - v)[:, None] / (0.15 * scale)) ** 2
     territory = sigmoid(sharp * (inside + 0.7 * uneven))
     sulci = grid.brain.fluid - grid.brain.ventricle
-    cover = barrier(territory * (grid.brain.parenchyma + effaced * jnp.maximum(sulci, 0)))
+    cover = image_barrier(territory * (grid.brain.parenchyma + effaced * jnp.maximum(sulci, 0)))
     return Lesion(cover, [(Tissue.INFARCT, weight * cover)])
 
 

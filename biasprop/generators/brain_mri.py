@@ -40,7 +40,7 @@ from biasprop.generators.canvas import normal, normals, uniforms
 from biasprop.generators.laws import of_subgroup
 from biasprop.generators.several_diseases import CUE_COUNT, SeveralDiseases
 from biasprop.interfaces import Subjects
-from biasprop.nn.xla_barriers import barrier
+from biasprop.nn.xla_barriers import barrier, image_barrier
 
 DISEASES = ("ms", "metastasis", "stroke")
 LEVEL = 0.5
@@ -151,8 +151,7 @@ class BrainMRI(SeveralDiseases):
     def render(self, subject: Subjects) -> Float[Array, "h w 1"]:
         """The magnitude image in [0, 1]; what is brighter is clipped."""
         signal, noise, gain = self._signal(subject, self._draws(subject))
-        grain = jax.random.uniform(keys.at(subject.key, Latent.NOISE), (2, self.size**2))
-        grain = barrier(grain).reshape(2, self.size, self.size)
+        grain = jax.random.bits(keys.at(subject.key, Latent.NOISE), signal.shape)
         image = jnp.minimum(gain * brain_acquisition.magnitude(signal, noise, grain), 1)
         if subject.marker is not None:
             image = canvas.draw_marker(image, subject.marker, 0.95)
@@ -253,7 +252,7 @@ class BrainMRI(SeveralDiseases):
             / brain_signal.brightest(names, subject.subgroup)
             * jnp.exp(patients.gain + self.intensity_sd * draws.intensity)
         )
-        return barrier(signal), jnp.asarray(noise), gain
+        return image_barrier(signal), jnp.asarray(noise), gain
 
     def _without_noise(self, subject: Subjects, draws: Draws) -> tuple[Float[Array, "h w"], Float[Array, "h w"]]:
         """The image without noise, and the sd of its noise."""

@@ -40,7 +40,6 @@ from biasprop.generators.cues import informed_auc
 from biasprop.generators.images import ImageGenerator
 from biasprop.generators.laws import of_subgroup
 from biasprop.interfaces import Subjects
-from biasprop.nn.xla_barriers import barrier
 
 CUES = ("size", "density", "lobulation", "spiculation")
 
@@ -201,8 +200,8 @@ class ChestCT(ImageGenerator):
 
     def hounsfield(self, subject: Subjects) -> Float[Array, "h w"]:
         """The slice in HU, before the window."""
-        grain = barrier(normal(self._scan_key(subject), Latent.NOISE, (self.size**2,)))
-        return self._scan(subject, self._draws(subject), grain.reshape(self.size, self.size))
+        grain = normal(self._scan_key(subject), Latent.NOISE, (self.size, self.size))
+        return self._scan(subject, self._draws(subject), grain)
 
     def anatomy(self, subject: Subjects) -> Anatomy:
         """The lung without its nodule, before the scanner's blur and noise."""
@@ -309,5 +308,5 @@ class ChestCT(ImageGenerator):
         if subject.noise is not None:
             sd = subject.noise * sd
         sd, blur, cutoff = canvas.materialise(sd, patients.blur() * per_mm, patients.cutoff() / per_mm)
-        slice_hu = canvas.blurred(barrier(anatomy.hu + added), blur)
+        slice_hu = canvas.blurred(anatomy.hu + added, blur)
         return slice_hu + sd * ct_scanner.shaped_noise(grain, cutoff)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from biasprop.generators import canvas
 from biasprop.generators.ct_patients import Body
-from biasprop.nn.xla_barriers import barrier
 
 SOFT_HU, BONE_HU = 40.0, 500.0
 """Vessels and muscle, and a rib."""
@@ -99,30 +99,33 @@ def draw(
         texture: sd of the parenchyma, HU.
     """
     x, y = canvas.grid(size, field_of_view)
-    vessels = barrier(_vessels(draws, x, y, thickness, field_of_view))
-    wall, rib = _wall(draws.wall, x - place[0], (y - place[1])[:, None], field_of_view / size)
-    wall = barrier(wall)
+    thickness = canvas.materialise(thickness)[0]
+    vessels = _vessels(draws, x, y, thickness, field_of_view)
+    wall, rib = _wall(draws.wall, place, x, y, field_of_view / size)
     lung = ((vessels <= 0) & (wall <= 0)).astype(jnp.float32)
 
-    uneven = barrier(canvas.gaussian_field(draws.texture, size, exponent=TEXTURE_EXPONENT))
-    holes = barrier(canvas.gaussian_field(draws.emphysema, size, exponent=EMPHYSEMA_EXPONENT, knee=EMPHYSEMA_KNEE))
-    threshold = canvas.materialise(_quantile(holes, lung, body.low_attenuation / 100))[0]
+    uneven = canvas.gaussian_field(draws.texture, size, exponent=TEXTURE_EXPONENT)
+    holes = canvas.gaussian_field(draws.emphysema, size, exponent=EMPHYSEMA_EXPONENT, knee=EMPHYSEMA_KNEE)
+    threshold = _quantile(holes, lung, body.low_attenuation / 100)
     dense = jnp.maximum(body.lung + texture * uneven, LOW_HU + 1)
     hollow = EMPHYSEMA_HU + EMPHYSEMA_SD_HU * jnp.clip(uneven, -3, 3)
     hu = jnp.where(holes < threshold, hollow, dense)
     hu = hu + vessels * (SOFT_HU - hu)
     hu = hu + wall * (SOFT_HU + (BONE_HU - SOFT_HU) * rib - hu)
-    return Anatomy(barrier(hu), lung, 1 - wall)
+    return Anatomy(hu, lung, 1 - wall)
 
 
 def _quantile(field: Float[Array, "h w"], weight: Float[Array, "h w"], share: Float[Array, ""]) -> Float[Array, ""]:
     """The value below which a share of the weight lies, by bisection, which is faster than sorting on XLA:CPU."""
-    asked, low, high = share * jnp.sum(weight), jnp.min(field), jnp.max(field)
-    for _ in range(THRESHOLD_HALVINGS):
+    asked = share * jnp.sum(weight)
+
+    def halve(_: int, bounds: tuple[Float[Array, ""], Float[Array, ""]]) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        low, high = bounds
         middle = (low + high) / 2
         below = jnp.sum(weight * (field < middle)) <= asked
-        low, high = jnp.where(below, middle, low), jnp.where(below, high, middle)
-    return low
+        return jnp.where(below, middle, low), jnp.where(below, high, middle)
+
+    return jax.lax.fori_loop(0, THRESHOLD_HALVINGS, halve, (jnp.min(field), jnp.max(field)))[0]
 
 
 def _vessels(
@@ -157,22 +160,33 @@ def _vessels(
             jnp.concatenate([jnp.full(TREES, -1e3), jnp.zeros(TREES)]),  # a branch starts where it leaves its vessel
         ]
     )
-    left, top, cos, sin, radius, bend, slope, first = (row[:, None, None] for row in barrier(scalars))
-    across, down = x - left, y[:, None] - top
-    along = across * cos + down * sin
-    aside = down * cos - across * sin - bend * along**2
-    radius = radius * jnp.clip(1 - along / TAPER, LEAST_TAPER, 1.4)
-    shown = jnp.clip(0.5 + (thickness / 2 - slope * jnp.abs(along)) / (2 * radius), 0, 1) * (along >= first)
-    return jnp.max(shown * filled(radius, aside**2, thickness), axis=0)
+
+    def vessel(*scalars: Float[Array, ""]) -> Float[Array, "h w"]:
+        left, top, cos, sin, radius, bend, slope, first = scalars
+        across, down = x - left, y[:, None] - top
+        along = across * cos + down * sin
+        aside = down * cos - across * sin - bend * along**2
+        radius = radius * jnp.clip(1 - along / TAPER, LEAST_TAPER, 1.4)
+        shown = jnp.clip(0.5 + (thickness / 2 - slope * jnp.abs(along)) / (2 * radius), 0, 1) * (along >= first)
+        return shown * filled(radius, aside**2, thickness)
+
+    return canvas.union(vessel, scalars, jnp.zeros((len(y), len(x))))
 
 
 def _wall(
-    draws: Float[Array, " 8"], across: Float[Array, " w"], down: Float[Array, "h 1"], pixel: float | Float[Array, ""]
+    draws: Float[Array, " 8"],
+    place: Float[Array, " 2"],
+    x: Float[Array, " w"],
+    y: Float[Array, " h"],
+    pixel: float | Float[Array, ""],
 ) -> tuple[Float[Array, "h w"], Float[Array, "h w"]]:
     """Shares of each pixel that chest wall and rib fill; the wall is 3 to 18 mm from the nodule's centre."""
     turn = 2 * jnp.pi * draws[2]
     distance = jnp.where(draws[1] < WALL_SHARE, 3 + 15 * draws[3], 1e3)
-    cos, sin, distance, middle = canvas.materialise(jnp.cos(turn), jnp.sin(turn), distance, 40 * (draws[4] - 0.5))
+    cos, sin, distance, middle, left, top = canvas.materialise(
+        jnp.cos(turn), jnp.sin(turn), distance, 40 * (draws[4] - 0.5), *place
+    )
+    across, down = x - left, (y - top)[:, None]
     along = down * cos - across * sin
     depth = across * cos + down * sin - distance + WALL_CURVATURE / 2 * along**2
     radial = jnp.abs(depth - RIB_DEPTH) / RIB_HALF_THICKNESS

@@ -15,7 +15,6 @@ from jaxtyping import Array, Float
 
 from biasprop.generators import canvas
 from biasprop.generators.ct_anatomy import filled
-from biasprop.nn.xla_barriers import barrier
 
 DIAMETER, DIAMETER_LOG_SD, LEAST_DIAMETER, LARGEST_DIAMETER = 6.0, 0.45, 3.0, 30.0
 """Median diameter of benign nodules, sd of its logarithm, and range at the first scan, mm."""
@@ -134,7 +133,8 @@ def draw(
         SOLID_HU + SOLID_SD_HU * draws.shape[1],
         GROUND_GLASS_HU + (INVASIVE_HU - GROUND_GLASS_HU) * invasive,
     )
-    left, top, cos, sin, stretch, radius, rough, length, core, rim, solid, grown = canvas.materialise(
+    thin = thickness / grown
+    left, top, cos, sin, stretch, radius, rough, length, core, rim, solid, grown, thin, soft = canvas.materialise(
         *centre,
         jnp.cos(turn),
         jnp.sin(turn),
@@ -146,24 +146,25 @@ def draw(
         rim,
         SOLID_HU + SOLID_SD_HU * draws.shape[1],
         jnp.asarray(grown, jnp.float32),
+        jnp.asarray(thin, jnp.float32),
+        jnp.maximum(thin, jnp.where(subsolid == 0, 0.0, 1.6 * first)),
     )
     waves = canvas.materialise(*draws.outline.ravel()).reshape(2, OUTLINE_ORDERS)
 
     x, y = canvas.grid(size, field_of_view)
     across, down = (x - left)[None, :], (y - top)[:, None]
     u, v = (across * cos + down * sin) * stretch / grown, (down * cos - across * sin) / stretch / grown
-    square = barrier(u**2 + v**2 + 1e-6)
+    square = u**2 + v**2 + 1e-6
     distance = jnp.sqrt(square)
     outline = radius * (1 + rough * canvas.harmonics(u / distance, v / distance, waves, LOWEST_ORDER))
-    thin = thickness / grown
-    soft = jnp.maximum(thin, jnp.where(subsolid == 0, 0.0, 1.6 * radius))
     bulk = filled(jnp.maximum(outline, 0.2 * radius), square, soft)
-    cover = barrier(jnp.maximum(bulk, _spicules(draws.spicules, u, v, radius, length, thin)))
+    cover = _with_spicules(bulk, draws.spicules, u, v, radius, length, thin)
     inner = filled(core * radius, square, thin)
     return Nodule(cover, rim + (solid - rim) * inner)
 
 
-def _spicules(
+def _with_spicules(
+    bulk: Float[Array, "h w"],
     draws: Float[Array, "2 s"],
     u: Float[Array, "h w"],
     v: Float[Array, "h w"],
@@ -171,10 +172,16 @@ def _spicules(
     length: Float[Array, ""],
     thickness: float | Float[Array, ""],
 ) -> Float[Array, "h w"]:
-    """Share of each pixel that spicules fill: strands from the margin outwards, which taper to a point."""
+    """Share of each pixel that the bulk of a nodule or a spicule fills.
+
+    Spicules are strands from the margin outwards, which taper to a point.
+    """
     angle = 2 * jnp.pi * (jnp.arange(SPICULES) + 0.8 * draws[0]) / SPICULES
-    scalars = barrier(jnp.stack([jnp.cos(angle), jnp.sin(angle), length * (0.4 + 0.6 * draws[1])]))
-    cos, sin, reach = (row[:, None, None] for row in scalars)
-    along, aside = u * cos + v * sin, v * cos - u * sin
-    width = SPICULE_RADIUS * jnp.clip(1 - (along - radius) / reach, 0, 1) * (along > 0)
-    return jnp.max(filled(width, aside**2, thickness), axis=0)
+
+    def spicule(cos: Float[Array, ""], sin: Float[Array, ""], reach: Float[Array, ""]) -> Float[Array, "h w"]:
+        along, aside = u * cos + v * sin, v * cos - u * sin
+        width = SPICULE_RADIUS * jnp.clip(1 - (along - radius) / reach, 0, 1) * (along > 0)
+        return filled(width, aside**2, thickness)
+
+    scalars = jnp.stack([jnp.cos(angle), jnp.sin(angle), length * (0.4 + 0.6 * draws[1])])
+    return canvas.union(spicule, scalars, bulk)

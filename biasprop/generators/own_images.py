@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from biasprop.component import Component, Computed, InputError, Shared, Traced
+from biasprop.component import Component, Computed, FieldProblems, Shared, Traced
 from biasprop.datasets.pictures import Square
 from biasprop.interfaces import ArraySpec, Example, Part, Spec, Subjects
 
@@ -32,8 +32,8 @@ Value = Annotated[str, Field(min_length=1, max_length=200)]
 Values = Annotated[tuple[Value, ...], Field(min_length=1, max_length=1_000)]
 
 
-class Members(Component):
-    """Whose rows are a subgroup's."""
+class SubgroupValues(Component):
+    """Which rows of the table a subgroup has."""
 
     values: tuple[Value | Values, ...] = ()
     """For each of the generator's ``attributes``, the value or values of the column, or an interval of numbers such as
@@ -92,12 +92,12 @@ class OwnImages(Component):
     as uncertain ones, are left out."""
     attributes: Annotated[tuple[Value, ...], Field(min_length=1, max_length=8)]
     """Columns of the attributes that subgroups are made of."""
-    subgroups: Annotated[dict[str, Members], Field(min_length=2)]
-    """Name -> whose rows are its."""
+    subgroups: Annotated[dict[str, SubgroupValues], Field(min_length=2)]
+    """Name -> values of the attributes that its rows have."""
     person: Name = ""
-    """Column of whose image it is, so that nobody is in two sets; left out: every row is another person's. People have
-    the disease if any of their rows has, and the subgroup of the first such row; their other rows are left out, except
-    for pretraining."""
+    """Column of the person that each image is of, so that no person is in two sets; left out: every row is another
+    person. People have the disease if any of their rows has, and the subgroup of the first such row; their other rows
+    are left out, except for pretraining."""
     person_pattern: Name = ""
     """Regular expression whose first match in the column ``person`` says whose image it is, for names of files such as
     ``train/patient00001/view1.jpg``; left out: the whole cell."""
@@ -142,7 +142,7 @@ class OwnImages(Component):
     @field_validator("percentages")
     @classmethod
     def percentages_sum_to_100(cls, percentages: tuple[int, ...]) -> tuple[int, ...]:
-        """Everybody is in one part."""
+        """Every person is in one part."""
         if sum(percentages) != 100:
             raise ValueError(f"percentages must sum to 100; these sum to {sum(percentages)}")
         return percentages
@@ -192,7 +192,7 @@ class OwnImages(Component):
 
     def observe(self, subject: Subjects) -> Example:
         """The arrays of a subject's row; images are in [0, 1]. NaN for a row that the table does not have, so that
-        nobody is taken in place of somebody else."""
+        no other person is taken in its place."""
         assert subject.row is not None, "subjects of a table have a row"
         # A product, because XLA may replace a quotient by it, in some programs and not in others.
         taken = {name: values[subject.row] for name, values in self.shared.arrays.items()}
@@ -208,19 +208,17 @@ def _read(stated: str, info: ValidationInfo) -> str:
     """The digest of what the other fields name.
 
     Raises:
-        ValueError: it cannot be read, or differs from the stated digest.
+        FieldProblems: it cannot be read; names the field that leads to the problem.
+        ValueError: it differs from the stated digest.
     """
     from biasprop.datasets import datasets  # here, because it loads pandas
 
     data = info.data
     if set(OwnImages.model_fields) - {"digest", "shared", "order"} - set(data):
         return stated  # another field is wrong, and reported
-    try:
-        found = datasets.read(
-            _files(data), data["images"], data["embeddings"], data["size"], data["channels"], data["square"]
-        )
-    except InputError as error:
-        raise ValueError("; ".join(error.problems)) from error
+    found = datasets.read(
+        _files(data), data["images"], data["embeddings"], data["size"], data["channels"], data["square"]
+    )
     if stated not in ("", found.digest):
         raise ValueError(f"is {stated}, but the contents of {data['table']} and its images have {found.digest}")
     return found.digest
@@ -238,13 +236,12 @@ def _files(data: dict[str, Any]) -> Files:
 
     attributes, parts = data["attributes"], data["parts"]
     subgroups = []
-    for name, members in data["subgroups"].items():
-        values = members.values or (name,)
+    for name, stated in data["subgroups"].items():
+        values = stated.values or (name,)
         if len(values) != len(attributes):
-            raise InputError(
-                f"subgroup {name} states values of {len(values)} attributes (generator.subgroups.{name}.values), and "
-                f"there are {len(attributes)} (generator.attributes): {', '.join(attributes)}"
-            )
+            names = ", ".join(attributes)
+            what = f"states values of {len(values)} attributes, and there are {len(attributes)}: {names}"
+            raise FieldProblems([(("subgroups", name, "values"), what)])
         subgroups.append((name, tuple((v,) if isinstance(v, str) else v for v in values)))
     return Files(
         table=data["table"],

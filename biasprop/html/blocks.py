@@ -34,11 +34,11 @@ class Paragraphs(Block):
 
 
 @dataclass(frozen=True)
-class Facts(Block):
+class DescriptionList(Block):
     """Names and values, such as the seed of a study."""
 
-    template = "facts"
-    facts: Mapping[str, str | Sequence[str]]
+    template = "description_list"
+    entries: Mapping[str, str | Sequence[str]]
     """Name -> its value, or several."""
 
 

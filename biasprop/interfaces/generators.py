@@ -51,7 +51,7 @@ class Generator(Protocol):
 
 
 class Part(enum.IntEnum):
-    """Parts of a table of people, which have nobody in common."""
+    """Parts of a table of people, which do not overlap."""
 
     PRETRAINING = 0
     """The pretraining cohort."""

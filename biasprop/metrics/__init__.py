@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from biasprop.metrics.auc import auc, auc_of_z, z_of_auc
 from biasprop.metrics.binormal import sensitivity_loss
 from biasprop.metrics.brier import brier
-from biasprop.metrics.calibration import calibration_intercept, calibration_slope
+from biasprop.metrics.calibration import calibration_intercept, calibration_slope, calibration_undefined
 from biasprop.metrics.counts import n, n_positive
 from biasprop.metrics.derived_scales import MIN_Z, efficiency, log_z
 from biasprop.metrics.expected_calibration_error import ece, ece_expected
@@ -100,6 +100,7 @@ __all__ = [
     "brier",
     "calibration_intercept",
     "calibration_slope",
+    "calibration_undefined",
     "ece",
     "ece_expected",
     "efficiency",

@@ -2,8 +2,9 @@
 
 logit P(disease) = a + b * score. The slope is b with both free (1 is perfect, below 1 is too confident); the intercept
 is a with b fixed at 1 (0 is perfect, negative means that risks are too high). Both are NaN where fewer than 50 of a
-class count, where the scores separate the classes (the maximum-likelihood slope is infinite) or where they do not vary.
-With weights [..., n] >= 0 the likelihood is the weighted one.
+class count, where the scores separate the classes (the maximum-likelihood slope is infinite), where they do not vary,
+or where one is infinite (a probability of 0 or 1); :func:`calibration_undefined` says which. With weights [..., n] >= 0
+the likelihood is the weighted one.
 """
 
 from __future__ import annotations
@@ -36,6 +37,30 @@ def calibration_slope(
 ) -> NDArray[np.float64]:
     """Calibration slope, with the arguments of :func:`calibration_intercept`; NaN where undefined (see above)."""
     return _fit(scores, labels, weight, min_per_class, slope_free=True)
+
+
+def calibration_undefined(scores: ArrayLike, labels: ArrayLike, min_per_class: int = MIN_PER_CLASS) -> str:
+    """Why a sample has no calibration fit, with counts; empty where it has one.
+
+    Args:
+        scores: [n] log-odds; NaN = missing.
+        labels: [n], 0 or 1; anything else = missing.
+        min_per_class: as for :func:`calibration_intercept`.
+    """
+    mask = counted(scores, labels, None)
+    x, y = np.asarray(scores, np.float64)[mask], np.asarray(labels)[mask]
+    diseased, healthy = x[y == 1], x[y == 0]
+    if min(len(diseased), len(healthy)) < min_per_class:
+        return f"a fit needs {min_per_class:,} of each class"
+    if infinite := int(np.isinf(x).sum()):
+        return f"{infinite:,} of {len(x):,} probabilities are 0 or 1"
+    if x.min() == x.max():
+        return "all scores are equal"
+    if diseased.min() >= healthy.max():
+        return "scores separate the classes (none of the diseased is below one of the healthy)"
+    if healthy.min() >= diseased.max():
+        return "scores separate the classes (none of the healthy is below one of the diseased)"
+    return ""
 
 
 def _fit(

@@ -1,6 +1,6 @@
 """People of a table as subjects: which of them are in a cohort and on a roster, each at most once.
 
-A table has parts with nobody in common (:class:`biasprop.interfaces.Part`). Within a part, the people of a subgroup and
+A table has disjoint parts (:class:`biasprop.interfaces.Part`). Within a part, the people of a subgroup and
 label are taken in an order that the replicate decides, each with one image; for pretraining, every image counts as a
 person. A cohort of 80 % women and one of 20 % therefore have their
 women in common as far as they go: changing the shares adds people of one subgroup and takes away people of another.

@@ -187,6 +187,7 @@ def study_of(cube: xr.Dataset, store: Path) -> Study:
     Raises:
         InputError: the stored text is missing or no longer a valid study.
     """
+    from biasprop import __version__
     from biasprop.component import InputError
     from biasprop.study.load import remake
     from biasprop.study.study import Origin
@@ -197,16 +198,51 @@ def study_of(cube: xr.Dataset, store: Path) -> Study:
     texts: list[Any] = [text, *assignments, scale or ""] if isinstance(assignments, list) else [None]
     if not all(isinstance(part, str) for part in texts):
         raise InputError(f"{store}: the store does not say what study it was made from")
-    return remake(
-        Origin(
-            name=f"{store.name.rpartition('-')[0]}.toml",
-            text=str(text),
-            set=tuple(assignments),
-            scale=scale,
-            smoke=bool(overrides.get("smoke")),
-            replicates=cube.sizes["replicate"],
-        )
+    origin = Origin(
+        name=f"{store.name.rpartition('-')[0]}.toml",
+        text=str(text),
+        set=tuple(assignments),
+        scale=scale,
+        smoke=bool(overrides.get("smoke")),
+        replicates=cube.sizes["replicate"],
     )
+    try:
+        return remake(origin)
+    except InputError as error:
+        what = f"{store}: biasprop {__version__} cannot use the study in this store, which {_writer(cube)} has written"
+        raise InputError([f"{what}:", *error.problems]) from error
+
+
+def stored_report(store: str | Path) -> Report:
+    """Return the report of a store, of the study as it was last run.
+
+    Raises:
+        InputError: there is no such store, it is damaged, its study is no longer valid, or this version of the package
+            takes the study's levels for others than the version that has written the store.
+    """
+    from biasprop import __version__
+    from biasprop.component import InputError
+    from biasprop.store.layout import fixed_differences, level_differences
+    from biasprop.study import design
+
+    study, cube, path = stored(store)
+    layouts = Store.open(path, writable=False).layout, design.layout(study)
+    if found := fixed_differences(*layouts) or level_differences(*layouts):
+        more = f" (and {len(found) - 1:,} more differences)" if len(found) > 1 else ""
+        raise InputError(
+            f"{path}: biasprop {__version__} reads the study in this store otherwise than {_writer(cube)}, which has "
+            f"written it: {found[0]}{more}; use that version, or run the study again"
+        )
+    return Report(study, path, ledger.load_or_compute(study, path))
+
+
+def _writer(cube: xr.Dataset) -> str:
+    """The version of the package that has written a store."""
+    version, commit = (
+        table(cube.attrs, "versions", {}).get("biasprop", "of an unknown version"),
+        cube.attrs.get("commit"),
+    )
+    return f"biasprop {version}" + (f" (commit {commit})" if commit else "")
 
 
 def open_study_cube(study: Study, store: Path) -> xr.Dataset:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from biasprop import NUMERICS, __version__
-from biasprop.html.blocks import Block, Code, Facts, Folded, Page, Paragraphs, Picture, Section
+from biasprop.html.blocks import Block, Code, DescriptionList, Folded, Page, Paragraphs, Picture, Section
 from biasprop.report import answer, difficulty, figures, interval_bars, tables
 from biasprop.report.html_tables import html_table
 from biasprop.statistics.summary import plain
@@ -101,7 +101,7 @@ def _figures(folder: Path) -> Iterator[Block]:
             name = file.stem.replace("_", " ").capitalize()
             yield Picture(file.read_bytes(), f"{name}. {caption.partition('. ')[0].removesuffix('.')}.", caption)
     if reasons := figures.skipped(folder):
-        yield Folded("Figures that do not apply to this study", [Facts(reasons)])
+        yield Folded("Figures that do not apply to this study", [DescriptionList(reasons)])
     if lacking := figures.missing_glyphs(folder):
         from biasprop.report.plotting import note_on_glyphs
 
@@ -150,7 +150,7 @@ def _plan(report: Report) -> Iterator[Block]:
     }
     if sent := plan.bytes_sent_words(cells):
         facts["sent"] = sent
-    yield Facts(facts | factor_facts(study))
+    yield DescriptionList(facts | factor_facts(study))
     yield estimands_table(study)
     if settings := settings_table(study.settings()[: study.replicates]):
         yield Folded("Sampled settings, setting k in replicate k alone", [Code("\n".join(settings), "Settings")])
@@ -174,7 +174,7 @@ def _provenance(report: Report) -> Iterator[Block]:
         "commit": str(report.cube.attrs.get("commit") or "not recorded"),
         "overrides": [*origin.set, *([f"scale {origin.scale}"] if origin.scale else [])] or "none",
     }
-    yield Facts(facts)
+    yield DescriptionList(facts)
 
 
 def _citation(report: Report) -> Iterator[Block]:

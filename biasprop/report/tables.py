@@ -216,15 +216,23 @@ def _cells(metrics: Mapping[str, Metric], row: LevelRow) -> list[str]:
 
 
 def _calibration(summary: Summary) -> Table:
+    from biasprop.metrics.calibration import MIN_PER_CLASS
+
     first = summary.levels[0]
     metrics = _metrics_of("calibration")
     title = (
         "Calibration: a calibrated model has intercept 0, slope 1 and an ECE equal to its expected value; "
         "n test subjects, n+ with the disease"
     )
+    rows = [_cells(metrics, row) for row in summary.levels]
+    if any(DASH in cells for cells in rows):
+        title += (
+            f";\n{DASH}: undefined, because a class has fewer than {MIN_PER_CLASS} subjects, or scores separate the "
+            "classes or do not vary"
+        )
     table = _table(title, first, _headings(metrics, first))
-    for row in summary.levels:
-        table.add_row(*_arm(row), *_cells(metrics, row))
+    for row, cells in zip(summary.levels, rows, strict=True):
+        table.add_row(*_arm(row), *cells)
     return table
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,9 @@ WHAT = ("table", "name", "kind", "scale", "subgroup", "against")
 HOW_MUCH = ("value", "low", "high", "zone_low", "zone_high", "se", "replicates", "verdict", "margin", "role")
 HOW_MUCH += ("method", "reason")
 """Columns behind those of the factors."""
+
+FORMULA = re.compile(r"'*(?![-+]?[\d.]+$)[=+\-@\t\r]")
+"""How a formula of a spreadsheet begins; a number, such as ``-1``, is none."""
 
 
 def dataframe(store: str | Path) -> pd.DataFrame:
@@ -79,11 +83,23 @@ def write_csv(table: pd.DataFrame, file: Path) -> None:
 
         pandas.read_csv(file, keep_default_na=False, na_values=[""])
 
-    and ``dtype={"factor": str}`` for names such as ``1`` or ``true``. A spreadsheet may take a name that starts with
-    ``=``, ``+``, ``-`` or ``@`` for a formula, unless the column is imported as text.
+    and ``dtype={"factor": str}`` for names such as ``1`` or ``true``.
+
+    Names may come from a table of somebody else's data. One that a spreadsheet would run as a formula gets an
+    apostrophe in front (OWASP, CSV injection), and so does one that looks like that already, so that removing one
+    apostrophe wherever :data:`FORMULA` matches gives the names back.
     """
+    import pandas as pd
+
+    text = [name for name in table if pd.api.types.is_string_dtype(table[name]) or table[name].dtype == object]
+    inert = table.assign(**{str(name): table[name].map(_inert, na_action="ignore") for name in text})
     with whole_files.output(file) as whole:
-        table.to_csv(whole, index=False, encoding="utf-8", lineterminator="\n")
+        inert.rename(columns=_inert).to_csv(whole, index=False, encoding="utf-8", lineterminator="\n")
+
+
+def _inert(value: Any) -> Any:
+    """A value that no spreadsheet runs."""
+    return f"'{value}" if isinstance(value, str) and FORMULA.match(value) else value
 
 
 def _estimands(estimates: list[Estimate]) -> Iterator[dict[str, Any]]:

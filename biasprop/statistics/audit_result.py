@@ -10,12 +10,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from biasprop.metrics import calibration_undefined
 from biasprop.statistics.extreme_groups import between, bounds, resolvable, smallest_groups, worst_groups
 from biasprop.statistics.group_intervals import z_error
 from biasprop.statistics.group_measures import MIN_DEFINED, PREDICTIVE, RATES, REFERENCES, Groups, Measured
 from biasprop.statistics.summary import plain
 from biasprop.statistics.verdict import zone
 
+FITTED = ("calibration_intercept", "calibration_slope")
+"""Measures that are fitted, and undefined for more causes than a class without people."""
 OVERALL = "overall"
 """The attribute that has all people in one group."""
 
@@ -198,7 +201,11 @@ def _reason(groups: Groups, name: str, one: Measured, group: int, number: int) -
     diseased = int((groups.people.labels[rows] == 1).sum())
     if np.isnan(one.spread.value[group]):
         called = f", {groups.called(rows):,} called diseased" if name in PREDICTIVE else ""
-        return f"undefined for {diseased:,} diseased and {len(rows) - diseased:,} healthy{called}"
+        cause = ""
+        if name in FITTED:
+            found = calibration_undefined(groups.log_odds[rows], groups.people.labels[rows])
+            cause = f": {found or 'the fit does not converge'}"
+        return f"undefined for {diseased:,} diseased and {len(rows) - diseased:,} healthy{called}{cause}"
     if name in RATES and one.spread.degrees[group] < 1:
         return "no interval: people of one cluster only"
     if name in REFERENCES or name in RATES:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from biasprop.component import Definition, NameOf
+from biasprop.component import Definition, FieldProblems, NameOf
 from biasprop.metrics import SCALES
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ class Estimand(Definition):
             what = f"a {self.kind}" if self.unit else f"the scale {self.scale}"
             problems.append(f"a {self.role} estimand needs a margin, and {what} has no default; give margin")
         if problems:
-            raise ValueError("; ".join(problems))
+            raise FieldProblems(((), problem) for problem in problems)
         return self
 
     def _contrasted(self) -> tuple[str, ...]:

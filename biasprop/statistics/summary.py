@@ -57,7 +57,7 @@ class Estimate:
 
     def _repr_html_(self) -> str:
         """Name, value, intervals and verdict, for a notebook."""
-        from biasprop.html.blocks import Facts
+        from biasprop.html.blocks import DescriptionList
         from biasprop.html.templates import fragment
 
         facts = {
@@ -73,7 +73,9 @@ class Estimate:
         }
         numbers = {"value": self.value, "95 % interval": self.low, "interval that decides": self.zone_low}
         left_out = {name for name, number in (numbers | {"margin": self.margin}).items() if math.isnan(number)}
-        return fragment([Facts({name: text for name, text in facts.items() if text and name not in left_out})])
+        return fragment(
+            [DescriptionList({name: text for name, text in facts.items() if text and name not in left_out})]
+        )
 
 
 class Mean(NamedTuple):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,9 +12,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from biasprop.component import InputError
+from biasprop.terminal import clipped
 
 Label: TypeAlias = str | int | float
 Coord: TypeAlias = tuple[tuple[str, ...], list[Any]]
+
+MAX_NAMED = 3
+"""Keys of a level that a message names."""
 
 
 @dataclass(frozen=True)
@@ -156,27 +161,16 @@ def grow(stored: Layout, wanted: Layout, path: Path) -> Layout:
     Raises:
         InputError: a level has another content under an old label, or something that cannot grow differs.
     """
-    problems = []
-    if set(stored.dims) != set(wanted.dims):
-        problems.append(f"{path}: the store has the factors {stored.dims[:-1]}, the study {wanted.dims[:-1]}")
-    for name in ("subgroups", "latents", "test", "selection", "calibration"):
-        if getattr(stored, name) != getattr(wanted, name):
-            problems.append(f"{path}: the store has {name} {getattr(stored, name)}, the study {getattr(wanted, name)}")
-    if problems:
-        raise InputError([f"{problem}; give the study a store of its own with --out DIR" for problem in problems])
+    if problems := fixed_differences(stored, wanted):
+        raise InputError(
+            [f"{path}: {problem}; give the study a store of its own with --out DIR" for problem in problems]
+        )
+    if problems := level_differences(stored, wanted):
+        raise InputError([f"{path}: {problem}; give the changed level a new name" for problem in problems])
     factors = []
     for old in stored.factors:
-        contents = dict(old.levels)
-        for label, content in wanted.factor(old.name).levels:
-            if contents.get(label, content) != content:
-                problems.append(
-                    f"{path}: factors.{old.name}: level {label!r} has changed: the store has "
-                    f"{contents[label]}, the study {content}; give the changed level a new name"
-                )
-        new = tuple(level for level in wanted.factor(old.name).levels if level[0] not in contents)
+        new = tuple(level for level in wanted.factor(old.name).levels if level[0] not in old.labels)
         factors.append(Factor(old.name, old.levels + new))
-    if problems:
-        raise InputError(problems)
     return replace(
         stored,
         factors=tuple(factors),
@@ -184,6 +178,60 @@ def grow(stored: Layout, wanted: Layout, path: Path) -> Layout:
         draws=max(stored.draws, wanted.draws),
         coords={name: _merge_coord(name, factors, stored, wanted) for name in {**stored.coords, **wanted.coords}},
     )
+
+
+def fixed_differences(stored: Layout, wanted: Layout) -> list[str]:
+    """What differs between a store and a study that cannot grow: factors, subgroups, latents and sizes."""
+    if set(stored.dims) != set(wanted.dims):
+        names = [", ".join(layout.dims[:-1]) or "none" for layout in (stored, wanted)]
+        return [f"the store has the factors {names[0]}, the study {names[1]}"]
+    found = []
+    for name in ("subgroups", "latents", "test", "selection", "calibration"):
+        values = [getattr(layout, name) for layout in (stored, wanted)]
+        if values[0] != values[1]:
+            words = [", ".join(value) if isinstance(value, tuple) else str(value) for value in values]
+            found.append(f"the store has {name} {words[0]}, the study {words[1]}")
+    return found
+
+
+def level_differences(stored: Layout, wanted: Layout) -> list[str]:
+    """Levels that a store has with another content than the study, and the keys that differ."""
+    found = []
+    for factor in stored.factors:
+        contents = dict(factor.levels)
+        for label, content in wanted.factor(factor.name).levels:
+            if (old := contents.get(label, content)) != content:
+                where = f"factors.{factor.name}: level {label!r} has changed"
+                found.append(f"{where}: {_changes(old, content)}")
+    return found
+
+
+def _changes(stored: str, wanted: str) -> str:
+    """Keys that differ between two contents of a level, with both values."""
+    ours, theirs = (dict(_leaves(_parsed(content))) for content in (stored, wanted))
+    absent = "absent"
+    keys = [key for key in {**ours, **theirs} if ours.get(key, absent) != theirs.get(key, absent)]
+    values = [[clipped(str(one.get(key, absent))) for one in (ours, theirs)] for key in keys[:MAX_NAMED]]
+    said = [
+        f"{key} is {old} in the store and {new} in the study" for key, (old, new) in zip(keys, values, strict=False)
+    ]
+    return ", ".join(said) + (f", and {len(keys) - MAX_NAMED:,} more keys" if len(keys) > MAX_NAMED else "")
+
+
+def _parsed(content: str) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):  # damaged
+        return content
+
+
+def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted key and value of everything in nested tables."""
+    if not isinstance(value, dict) or not value:
+        yield key or "its value", value
+        return
+    for name, child in value.items():
+        yield from _leaves(child, f"{key}.{name}".lstrip("."))
 
 
 def shared(stored: Layout, wanted: Layout, path: Path) -> tuple[dict[str, list[Label]], int]:

@@ -15,6 +15,7 @@ from biasprop.study.factors import PRETRAINING_SIDE, Label, Level, combinations,
 from biasprop.study.location import get_at
 from biasprop.study.problems import suggestion
 from biasprop.study.study import Study
+from biasprop.terminal import clipped, quoted_option
 
 if TYPE_CHECKING:
     from biasprop.store.layout import Layout
@@ -112,17 +113,18 @@ def parse_choices(study: Study, assignments: Sequence[str], option: str = "--onl
     chosen: dict[str, list[Label]] = {}
     problems: list[str] = []
     for assignment in assignments:
+        stated = quoted_option(option, assignment)
         name, equals, wanted = (part.strip() for part in assignment.partition("="))
         if not equals:
-            problems.append(f"{option} {assignment}: has to be FACTOR=LEVEL; {suggestion(name, study.factors)}")
+            problems.append(f"{stated}: has to be FACTOR=LEVEL; {suggestion(name, study.factors)}")
             continue
         if name not in study.factors:
-            problems.append(f"{option} {assignment}: there is no factor {name!r}; {suggestion(name, study.factors)}")
+            problems.append(f"{stated}: there is no factor {clipped(name)!r}; {suggestion(name, study.factors)}")
             continue
         labels = [level.label for level in study.levels(name)]
         match = next((label for label in labels if _reads_as(wanted, label)), None)
         if match is None:
-            problems.append(f"{option} {assignment}: {name} has no level {wanted!r}; {suggestion(wanted, labels)}")
+            problems.append(f"{stated}: {name} has no level {clipped(wanted)!r}; {suggestion(wanted, labels)}")
         elif match not in chosen.setdefault(name, []):
             chosen[name].append(match)
     if problems:

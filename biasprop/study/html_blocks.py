@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from biasprop.html.blocks import Block, Facts, Paragraphs, Table
+from biasprop.html.blocks import Block, DescriptionList, Paragraphs, Table
 
 if TYPE_CHECKING:
     from biasprop.study.study import Study
@@ -25,7 +25,7 @@ def study_blocks(study: Study) -> list[Block]:
         "encoder": study.encoder.kind,
         **factor_facts(study),
     }
-    return [Paragraphs([study.title, study.question], lead=True), Facts(facts), estimands_table(study)]
+    return [Paragraphs([study.title, study.question], lead=True), DescriptionList(facts), estimands_table(study)]
 
 
 def factor_facts(study: Study) -> dict[str, list[str]]:

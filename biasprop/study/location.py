@@ -8,6 +8,8 @@ import re
 import tomllib
 from typing import Any
 
+from biasprop.terminal import clipped
+
 Location = tuple[str | int, ...]
 """Path of a key from the top of the file: names of keys, numbers of array elements."""
 
@@ -68,7 +70,7 @@ def set_at(table: dict[str, Any], location: Location, value: Any) -> Location:
                 raise KeyError(f"{where} is an array of {len(parent)}; name an element by its number, from 0")
             part = int(part)
         elif not isinstance(parent, dict):
-            raise KeyError(f"{'.'.join(map(str, parts))} has the value {parent!r}, which has no keys")
+            raise KeyError(f"{'.'.join(map(str, parts))} has the value {clipped(repr(parent))}, which has no keys")
         parts.append(part)
         if depth == len(location) - 1:
             parent[part] = copy.deepcopy(value)  # pyright: ignore[reportArgumentType, reportCallIssue]

@@ -44,4 +44,4 @@ def _place(location: Location, source: Source, overridden: Overridden, scale: st
 def _printable(line: str) -> str:
     """A message as one line of limited length, without characters that control a terminal."""
     plain = terminal.printable(line[: 2 * MAX_LENGTH])
-    return plain if len(plain) <= MAX_LENGTH else f"{plain[: MAX_LENGTH - 3]}..."
+    return terminal.clipped(plain, MAX_LENGTH)

@@ -15,6 +15,7 @@ from biasprop.study.problems import suggestion
 from biasprop.study.sample import read_levers
 from biasprop.study.source import MAX_DEPTH, Source, exceeded_limit
 from biasprop.study.toml_lines import line_of_overlong_key
+from biasprop.terminal import clipped, quoted_option
 
 
 @dataclass
@@ -90,7 +91,7 @@ def with_options(
             result.problems += error.problems
             continue
         result.assigned[dotted(location)] = value
-        result.options.append((location, f"--set {assignment}"[:200]))
+        result.options.append((location, quoted_option("--set", assignment)))
         result.problems += _without_effect(assignment, location, result.table)
     if replicates is not None:
         result.table["replicates"] = replicates
@@ -107,21 +108,22 @@ def override(table: dict[str, Any], assignment: str) -> tuple[Location, Any]:
     Raises:
         InputError: there is no ``=``, the key is not a dotted TOML key, or it leads into something that has no keys.
     """
+    stated = quoted_option("--set", assignment)
     key, equals, text = assignment.partition("=")
     if not equals or not key.strip() or "\n" in key:
-        raise InputError(f"--set {assignment}: has to be KEY=VALUE, such as --set finetuning.labels=500")
+        raise InputError(f"{stated}: has to be KEY=VALUE, such as --set finetuning.labels=500")
     location = parse_key(key)
     if not location:
-        raise InputError(f"--set {assignment}: {key.strip()!r} is not a key; write a dotted key such as a.b")
+        raise InputError(f"{stated}: {clipped(key.strip())!r} is not a key; write a dotted key such as a.b")
     value = _parse_value(text)
     if len(location) > MAX_DEPTH:
-        raise InputError(f"--set {assignment}: nested too deeply; at most {MAX_DEPTH} levels")
+        raise InputError(f"{stated}: nested too deeply; at most {MAX_DEPTH} levels")
     if excess := exceeded_limit(value):
-        raise InputError(f"--set {assignment}: {excess[1]}")
+        raise InputError(f"{stated}: {excess[1]}")
     try:
         return set_at(table, location, value), value
     except KeyError as error:
-        raise InputError(f"--set {assignment}: {error.args[0]}") from None
+        raise InputError(f"{stated}: {error.args[0]}") from None
 
 
 def _parse_value(text: str) -> Any:
@@ -137,16 +139,17 @@ def _parse_value(text: str) -> Any:
 def _without_effect(assignment: str, location: Location, table: dict[str, Any]) -> list[str]:
     """Why an assignment changes nothing: every level of a factor, or every setting, sets its key, or a table that the
     key is in."""
+    stated = quoted_option("--set", assignment)
     for name, factor in read_factors(table).items():
         if key := _set_by_all(factor, location):
             return [
-                f"--set {assignment}: has no effect, because every level of the factor {name} sets {dotted(key)}; "
+                f"{stated}: has no effect, because every level of the factor {name} sets {dotted(key)}; "
                 f"choose levels with --only {name}=LEVEL or change them with --set factors.{name}.levels=[...]"
             ]
     for name, lever in read_levers(table).items():
         if key := _set_by_all(lever, location):
             return [
-                f"--set {assignment}: has no effect, because every setting of the sample sets {dotted(key)}; "
+                f"{stated}: has no effect, because every setting of the sample sets {dotted(key)}; "
                 f"change the lever with --set sample.levers.{name}=..."
             ]
     return []

@@ -95,7 +95,7 @@ def _content(path: Path, kind: str) -> bytes:
     with open(opened, "rb") as file:
         if number is None and stat.S_ISFIFO(mode):
             if not select.select([file], [], [], PIPE_TIMEOUT_S)[0]:
-                raise InputError(f"{path}: nobody has written to this pipe for {PIPE_TIMEOUT_S:g} seconds")
+                raise InputError(f"{path}: nothing was written to this pipe for {PIPE_TIMEOUT_S:g} seconds")
             os.set_blocking(opened, True)
         content = file.read(MAX_FILE_BYTES + 1)
     if len(content) > MAX_FILE_BYTES:

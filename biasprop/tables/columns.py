@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pandas.util import hash_array
 
 from biasprop.component import InputError
-from biasprop.terminal import printable
+from biasprop.terminal import clipped, printable
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "<na>"})
 """Cells without a value, in lower case."""
@@ -201,7 +201,7 @@ KINDS = {"number": Numbers, "category": Categories, "key": Keys, "text": Texts}
 
 def shortened(text: str) -> str:
     """A cell as it is quoted in a message: printable, and at most 60 characters."""
-    return repr(text if len(text) <= 60 else f"{text[:57]}...") if text.isprintable() else f"'{printable(text[:57])}'"
+    return repr(clipped(text)) if text.isprintable() else f"'{printable(clipped(text))}'"
 
 
 def _plain_numbers(cells: Sequence[str]) -> NDArray[np.float64] | None:

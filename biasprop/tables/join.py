@@ -33,8 +33,8 @@ def joined(first: Table, second: Table, key: str, many: bool = False) -> Join:
     """
     ours, theirs = (table.columns[key, "key"].data for table in (first, second))
     if not many:
-        _refuse_twice(first, key, ours)
-    _refuse_twice(second, key, theirs)
+        refuse_repeated(first, key)
+    refuse_repeated(second, key)
     order = np.argsort(theirs, kind="stable")
     place = np.minimum(np.searchsorted(theirs, ours, sorter=order), len(theirs) - 1)
     rows = np.where(theirs[order[place]] == ours, order[place], -1)
@@ -43,7 +43,17 @@ def joined(first: Table, second: Table, key: str, many: bool = False) -> Join:
     return Join(rows, len(theirs) - len(np.unique(rows[rows >= 0])))
 
 
-def _refuse_twice(table: Table, key: str, values: NDArray[np.uint64]) -> None:
+def refuse_repeated(table: Table, key: str) -> None:
+    """Check that a key differs in every row.
+
+    Args:
+        table: has the column ``key`` as a key.
+        key: name of the column.
+
+    Raises:
+        InputError: two rows have the same; names the first that repeats one.
+    """
+    values = table.columns[key, "key"].data
     order = np.argsort(values, kind="stable")
     same = np.flatnonzero(np.diff(values[order]) == 0)
     if len(same):

@@ -52,10 +52,17 @@ def cell_place(file: Path, unit: str, column: str, place: int) -> str:
 
 
 def missing_column(files: Mapping[Path, Iterable[str]], option: str, name: str) -> str:
-    """A line that says that no file has a column of this name."""
+    """A line that says that no file has a column of this name.
+
+    Args:
+        files: with the names of their columns.
+        option: that states the name; empty if the message begins with it.
+        name: of the column.
+    """
     names = dict.fromkeys(printable(name) for names in files.values() for name in names)
     where = " and ".join(str(file) for file in files)
-    return f"{where}: no column {name!r} ({option}); {suggestion(name, names)}"
+    stated = f" ({option})" if option else ""
+    return f"{where}: no column {name!r}{stated}; {suggestion(name, names)}"
 
 
 def read_table(file: Path, source: Source, wanted: Iterable[tuple[str, Kind]]) -> Table:

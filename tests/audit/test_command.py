@@ -163,7 +163,12 @@ def test_gaps_that_were_stated_are_the_only_ones_and_signed(table, run, refused)
         assert (a["verdict"] != "") == (a["metric"] == "auc")
         assert a["adjusted_low"] == a["low"], "one gap needs no correction"
     assert run("--gap", "F, A,M, B")["contrasts"][0]["attribute"] == "sex x site"
-    assert "--gap F,N: has to be two groups, A,B" in refused("--gap", "F,N")
+    allowed = "allowed: sex = F | M; site = A | B; sex x site = F, A | F, B | M, A | M, B"
+    assert refused("--gap", "F,N") == f"--gap F,N: has to be two groups of one attribute, A,B; {allowed}\n"
+    assert f"{allowed}; did you mean sex x site=F, A,M, B?" in refused("--gap", "F,A,M, B")
+    assert "A,B; allowed: site = A | B\n" in refused("--gap", "site=A,C")
+    assert "allowed: site = A | B; did you mean site=A,B?" in refused("--gap", "site=a,b")
+    assert len(refused("--gap", "F," + "N" * 5_000)) < 400
     assert "--margin acu: no such measure; allowed: auc" in refused("--margin", "acu=0.1")
 
 
@@ -222,8 +227,9 @@ def test_what_is_undefined_is_a_dash_with_counts(table, run, capsys) -> None:
     main(["t.csv", *COLUMNS])
     out = capsys.readouterr().out
     healthy = int((table["site"] == "B").sum())
-    undefined = "AUC, sensitivity, underdiagnosis, intercept, slope: undefined"
-    assert f"- site: B: {undefined} for 0 diseased and {healthy} healthy\n" in out
+    counts = f"undefined for 0 diseased and {healthy} healthy"
+    assert f"- site: B: AUC, sensitivity, underdiagnosis: {counts}\n" in out
+    assert f"- site: B: intercept, slope: {counts}: a fit needs 50 of each class\n" in out
     assert "chance of 80 % to find" in out and "corrected for having been picked" in out
 
 

@@ -1,4 +1,4 @@
-"""The command: what nobody stated is not stated, text of others is inert, and the three outputs say the same."""
+"""The command: what is left out is not stated, text of others is inert, and the three outputs say the same."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def run(capsys):
     return card
 
 
-def test_what_nobody_stated_is_not_stated(run) -> None:
+def test_what_is_left_out_is_not_stated(run) -> None:
     text, found = run(*COLUMNS), json.loads(run(*COLUMNS, "--json"))
     assert "| Scope: what is it meant for? | not stated |" in text
     assert "pretraining: not stated<br>fine-tuning: not stated" in text
@@ -71,13 +71,43 @@ def test_what_nobody_stated_is_not_stated(run) -> None:
     assert set(found["scope"]) >= {"IntendedUseAndWorkflow", "CautionedOutOfScopeSettings"}
 
 
+def test_a_modality_that_is_left_out_is_not_stated_in_the_scope(run) -> None:
+    Path("f.toml").write_text('stated_by = "Vendor"\n[scope]\nprimary_intended_users = "doctors"\n')
+    text = run("--facts", "f.toml")
+    assert "1 of 6 fields stated (Vendor)<br>modality: not stated" in text and "the modality is not stated" in text
+    Path("f.toml").write_text('stated_by = "Vendor"\n[model]\nmodality = "dermoscopy"\n')
+    text = run("--facts", "f.toml")
+    assert "| not stated<br>modality: dermoscopy (Vendor) |" in text and "the modality is not stated" not in text
+
+
+def test_stated_groups_that_the_table_lacks_are_said_with_the_name_that_was_meant(run) -> None:
+    rows = "[pretraining]\nshares.sx = { F = 0.5 }\nshares.site = { a = 0.5, B = 0.5, other = 0.0 }\n"
+    Path("f.toml").write_text(f'stated_by = "Vendor"\n{rows}')
+    found = json.loads(run(*COLUMNS, "--facts", "f.toml", "--json"))
+    site = "neither the table nor --population has this group of site"
+    said = [note for note in found["notes"] if note.startswith("f.toml:")]
+    attribute = "--by names no such attribute, so its groups are not tested"
+    assert said == [
+        f"f.toml:3: pretraining.shares.sx: {attribute}; did you mean sex?",
+        f"f.toml:4: pretraining.shares.site.a: {site}; did you mean A?",
+        f"f.toml:4: pretraining.shares.site.other: {site}",
+    ]
+    untested = {(one["attribute"], one["group"]): one["why"] for one in found["validation"]["untested"]}
+    assert untested["site", "a"] == f"is stated; {site}; did you mean A?" and ("site", "other") not in untested
+    text = run(*COLUMNS, "--facts", "f.toml")
+    assert text.count("A name in the facts may be misspelt: f.toml:") == 2
+    population = ("--population", "site=A:0.5,B:0.3,a:0.2")
+    stated = json.loads(run(*COLUMNS, "--facts", "f.toml", "--json", *population))
+    assert not any("site.a" in note for note in stated["notes"])
+
+
 def test_a_planted_gap_is_flagged_and_the_default_margin_is_said(run) -> None:
     found = json.loads(run(*COLUMNS, "--json"))["validation"]["measured"]
     assert found["decision"] == "flag"
     assert {flag["attribute"] for flag in found["flags"] if flag["decision"] == "flag"} == {"sex", "sex x site"}
-    assert found["margins"] == ["z: 0.1 (default of this card; nobody has stated a margin for the AUC)"]
+    assert found["margins"] == ["z: 0.1 (default of this card; no margin is stated for the AUC)"]
     text = run(*COLUMNS)
-    assert "default of this card; nobody has stated a margin" in text
+    assert "default of this card; no margin is stated" in text
     assert "chosen on the data it judges" in text
     assert "No margin is given (--margin) for sensitivity, specificity" in text
     stated = json.loads(run(*COLUMNS, "--json", "--margin", "auc=0.02"))["validation"]["measured"]

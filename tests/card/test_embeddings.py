@@ -93,6 +93,12 @@ def test_wrong_lengths_identifiers_and_values_are_named() -> None:
     x[4, 1] = np.inf
     np.save("e.npy", x)
     assert "row 5, column 2: is inf; has to be a finite number" in refused("e.npy")
+    large = features().astype(float)
+    large[4, 1] = 1e39
+    np.save("e.npy", large)
+    assert "row 5, column 2: is 1e+39; has to be a finite number of at most 3.4e+38" in refused("e.npy")
+    as_csv(large)
+    assert "e.csv:6: f1: is 1e+39; has to be a finite number of at most 3.4e+38" in refused("e.csv")
     np.save("e.npy", np.ones((N, 3)))
     assert "all 30 rows have the same features" in refused("e.npy")
     pd.DataFrame({"f": ["a"] * N}).to_csv("e.csv", index=False)
@@ -117,7 +123,12 @@ def test_files_that_are_no_arrays_of_numbers_are_refused_before_they_are_read() 
     np.save("e.npy", np.array([[{}]], dtype=object), allow_pickle=True)
     assert "e.npy: array: holds Python objects" in refused("e.npy")
     np.savez("e.npz", x=x, z=x)
-    assert "has to hold one two-dimensional array of numbers, not 2 (has: x 30 x 2 float32; z" in refused("e.npz")
+    several = (
+        "one two-dimensional array of numbers, not 2; name it after a colon, as in e.npz:NAME (has: x 30 x 2 float32"
+    )
+    assert several in refused("e.npz")
+    np.testing.assert_array_equal(read("e.npz:z"), x)
+    assert "no two-dimensional array of numbers 'y'; allowed: x, z" in refused("e.npz:y")
     np.savez("e.npz", x=x.astype(str))
     assert "one two-dimensional array of numbers, not 0" in refused("e.npz")
     np.savez("e.npz", x=x[:0])
@@ -150,6 +161,15 @@ def test_bombs_are_refused_by_their_sizes() -> None:
     assert "../x.txt: is no array" in refused("e.npz")
     Path("e.npy").write_bytes(member((10**6, 10**6), b"\0" * 100))
     assert "e.npy: cannot be read as arrays (ValueError: array says that it is 1000000 x" in refused("e.npy")
+
+
+def test_only_rows_that_are_used_have_to_be_finite() -> None:
+    x, sex = features(), pd.read_csv("t.csv").sex
+    x[np.flatnonzero(sex == "M")] = np.nan
+    np.save("e.npy", x)
+    np.testing.assert_array_equal(read("e.npy", "--split", "sex=F"), x[sex == "F"])
+    count = (sex == "M").sum() - 1
+    assert f"is empty ({count} more rows have such values)" in refused("e.npy")
 
 
 def damaged(content: bytes, random: np.random.Generator) -> bytes:

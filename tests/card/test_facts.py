@@ -44,7 +44,12 @@ def test_each_fact_has_who_states_it(file: Path) -> None:
 USE = "scope.intended_use_and_workflow"
 WRONG = {
     'targeted_patient_population = "a"\n[scop]\nx = 1': ":4: scop: there is no such key here; .*did you mean scope?",
-    '[scope]\nintended_use = "x"': ":3: scope.intended_use: there is no such key here; .*intended_use_and_workflow",
+    '[scope]\nintended_use = "x"': ":3: scope.intended_use: there is .*; did you mean intended_use_and_workflow",
+    '[scope]\nintened_use = "x"': ":3: scope.intened_use: there is .*; did you mean intended_use_and_workflow",
+    '[scope]\nmodality = "x"': r":3: scope.modality: there is no such key here; .*; did you mean model\.modality\?",
+    '[scope]\nlabels_ne = "x"': r":3: scope.labels_ne: there is no such key.*; did you mean labels\.labels_needed\?",
+    'intended_use = "x"': r":2: intended_use: there is .*; did you mean scope\.intended_use_and_workflow\?",
+    '[pretraining.development_data_characterization]\ntxt = "x"': r":3: .*\.txt: there is .*; did you mean text\?",
     "[scope]\nintended_use_and_workflow = 3": f":3: {USE}: has to be text in quotes, or a table",
     '[scope]\nintended_use_and_workflow = { txt = "x" }': f":3: {USE}.txt: there is no such key",
     "[scope]\nintended_use_and_workflow = { text = 3 }": f":3: {USE}.text: is 3; .*text in quotes",

@@ -1,4 +1,4 @@
-"""A planted gap is flagged, large equal groups are cleared, and nobody is cleared on numbers that show nothing."""
+"""A planted gap is flagged, large equal groups are cleared, and no group is cleared on numbers that show nothing."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_groups_without_people_or_a_class_are_untested_and_keep_a_model_from_bei
     said = flags.flags(audit)
     missing = {group.group: group for group in flags.untested(audit, said, {"sex": {"F", "unknown"}})}
     assert set(missing) == {"X", "one", "unknown"}
-    assert "nobody of it is in the table" in missing["X"].why and "stated" in missing["unknown"].why
+    assert "has no rows in the table" in missing["X"].why and "stated" in missing["unknown"].why
     assert "undefined" in missing["one"].why
     assert {flag.decision for flag in said} == {CLEAR, CANNOT_TELL}
     assert flags.overall(said, list(missing.values())) == CANNOT_TELL

@@ -180,7 +180,7 @@ def test_a_member_survives_json_and_names_itself(room: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_a_room_takes_a_bare_name_for_defaults_and_refuses_strangers(room: str) -> None:
+def test_a_room_takes_a_bare_name_for_defaults_and_refuses_unknown_names(room: str) -> None:
     table = ROOMS[room]
     adapter = TypeAdapter(Annotated[Any, OneOf(table)])
     for kind, cls in table.items():

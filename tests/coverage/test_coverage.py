@@ -219,7 +219,7 @@ def test_what_fails_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: py
     )
     monkeypatch.setattr("biasprop.coverage.stability.rows", lambda *given, **more: [row])
     monkeypatch.setattr(command, "REPLICATES", (3,))
-    assert command.main([]) == 3
+    assert command.main(["--studies", "100"]) == 3
     assert "coverage=0.9" in capsys.readouterr().err
 
 

@@ -18,36 +18,8 @@ from biasprop import load_study
 from biasprop.component import InputError
 from biasprop.datasets import arrays, datasets, pictures
 from tests.datasets import digits
+from tests.datasets.small_tables import HEADER, SPLITS, made, rows
 from tests.source_tree import ROOT
-
-HEADER = "name,sex,age,sick,person,split"
-SPLITS = ("train", "val", "test")
-
-
-def rows(n: int = 360) -> list[list[str]]:
-    """Cells of a table of ``n`` people, two images each of whom are in one split."""
-    return [
-        [
-            f"{i:03}.png",
-            "female" if i % 4 < 2 else "male",
-            str(20 + i),
-            "yes" if i // 4 % 2 else "no",
-            f"p{i // 2}",
-            SPLITS[i // 2 % 3],
-        ]
-        for i in range(n)
-    ]
-
-
-def made(folder: Path, cells: list[list[str]], header: str = HEADER, size: int = 12) -> Path:
-    """A folder with a table, ``people.csv``, and the pictures it names."""
-    (folder / "people.csv").write_text("\n".join([header, *(",".join(line) for line in cells)]) + "\n")
-    for i, line in enumerate(cells):
-        file = folder / line[0]
-        if file.suffix == ".png" and not file.exists():
-            Image.fromarray(np.full((size, size + 4, 3), i % 256, np.uint8)).save(file)
-    return folder
-
 
 GENERATOR = {
     "kind": '"images"',
@@ -73,10 +45,15 @@ def load(folder: Path, *more: str, digits_folder: Path, **changes: str) -> Any:
 
 def problem(folder: Path, digits_folder: Path, **changes: str) -> str:
     """The one problem of a study."""
+    (found,) = problems_of(folder, digits_folder, **changes)
+    return found
+
+
+def problems_of(folder: Path, digits_folder: Path, **changes: str) -> list[str]:
+    """The problems of a study, without the option that states the generator."""
     with pytest.raises(InputError) as error:
         load(folder, digits_folder=digits_folder, **changes)
-    assert len(error.value.problems) == 1, error.value.problems
-    return error.value.problems[0]
+    return [text[text.index("generator", len("--set generator=")) :] for text in error.value.problems]
 
 
 Change = Callable[[list[list[str]]], None]
@@ -96,36 +73,36 @@ TABLES: dict[str, tuple[Change | None, dict[str, str], str]] = {
     "a missing column": (
         None,
         {"attributes": '["sexx"]'},
-        r"people.csv: no column 'sexx' \(generator.attributes\); allowed: .*; did you mean sex\?",
+        r"generator.attributes: .*people.csv: no column 'sexx'; allowed: .*; did you mean sex\?",
     ),
     "an empty attribute": (column("sex", lambda i: ""), {}, "sex: is empty in every row"),
     "an attribute that differs in every row": (
         column("sex", lambda i: f"x{i}"),
         {},
-        r"sex: has a different value in every row, so it is no attribute of subgroups \(generator.attributes\); give",
+        r"sex: has a different value in every row, so it is no attribute of subgroups; give an interval",
     ),
     "a value that does not occur": (
         None,
         {"subgroups": '{ small = { values = ["femal"] }, large = { values = ["male"] } }'},
-        r"sex: no value 'femal' \(generator.subgroups.small.values\); allowed: .*; did you mean female\?",
+        r"generator.subgroups.small.values: .*: sex: no value 'femal'; allowed: .*; did you mean female\?",
     ),
-    "subgroups with somebody in common": (
+    "subgroups that overlap": (
         None,
         {"subgroups": '{ small = { values = ["female"] }, large = { values = [["male", "female"]] } }'},
-        r"people.csv:2: sex: belongs to small and to large",
+        r"generator.subgroups: .*people.csv:2: sex: belongs to small and to large; subgroups must not overlap",
     ),
     "one class": (column("sick", lambda i: "no"), {}, "sick: is negative in every row; both classes are needed"),
     "one class in a subgroup": (
         column("sick", lambda i: "yes" if i % 4 < 2 and i // 4 % 2 else "no"),
         {},
-        r"subgroup large \(sex = male\) has nobody with the disease",
+        r"generator.subgroups.large: .*: subgroup large \(sex = male\) has no people with the disease",
     ),
-    "labels that are none": (column("sick", lambda i: f"{i % 3}"), {}, r"people.csv:4: sick: '2' is no label"),
-    "an unknown positive value": (None, {"positive": '["ja"]'}, r"sick: no value 'ja' \(generator.positive\); allowed"),
+    "labels that are none": (column("sick", lambda i: f"{i % 3}"), {}, r"target: .*csv:4: sick: '2' is no label"),
+    "an unknown positive value": (None, {"positive": '["ja"]'}, r"generator.positive: .*sick: no value 'ja'; allowed"),
     "an identifier that is there twice": (
         None,
         {"identifier": '"person"'},
-        r"person: lines \d+ and \d+ have the same identifier \(generator.identifier\); 180 are there more than once",
+        r"generator.identifier: .*people.csv:3: person: is the same as in line 2 \(180 rows repeat one\)",
     ),
     "people on both sides of a split": (
         column("split", lambda i: SPLITS[i % 3]),
@@ -135,16 +112,20 @@ TABLES: dict[str, tuple[Change | None, dict[str, str], str]] = {
     "a value of the split that is no part": (
         column("split", lambda i: "trian" if i == 4 else SPLITS[i // 2 % 3]),
         {},
-        r"people.csv: line 6: split: 'trian' is in none of generator.parts; .*did you mean train\?",
+        r"generator.split: .*people.csv:6: split: 'trian' is in none of generator.parts; .*did you mean train\?",
     ),
-    "values for too few attributes": (None, {"attributes": '["sex", "age"]'}, "subgroup small states values of 1"),
+    "values for too few attributes": (
+        None,
+        {"attributes": '["sex", "age"]'},
+        "generator.subgroups.small.values: states values of 1",
+    ),
     "nothing to look at": (None, {"file": ""}, "there is nothing to look at"),
-    "no table": (None, {"table": '"/nowhere/people.csv"'}, "/nowhere/people.csv: No such file or directory"),
-    "no folder": (None, {"images": '"/nowhere/pictures"'}, "/nowhere/pictures"),
+    "no table": (None, {"table": '"/nowhere/people.csv"'}, "generator.table: /nowhere/people.csv: No such file"),
+    "no folder": (None, {"images": '"/nowhere/pictures"'}, "images: /nowhere/pictures: No such file"),
     "an empty split": (
         column("split", lambda i: ""),
         {},
-        r"people.csv: split: is empty in every row \(generator.split",
+        "generator.split: .*people.csv: split: is empty in every row",
     ),
     "percentages that do not sum to 100": (
         None,
@@ -193,8 +174,9 @@ def test_pictures_that_cannot_be_read(folder: Path, tmp_path: Path, monkeypatch:
         "people.csv:4: name: 'link.png': leads out of the folder",
         "people.csv:5: name: 'gone.tif': there is no such file",
     ]
-    text = problem(made(inside, cells), folder)
-    assert all(line in text for line in found), text
+    texts = problems_of(made(inside, cells), folder)
+    assert len(texts) == 3 and all(text.startswith("generator.file: ") for text in texts)
+    assert all(line in text for line, text in zip(found, texts, strict=True)), texts
     cells = rows()
     made(inside, cells)
     whole = (inside / "006.png").read_bytes()
@@ -202,10 +184,10 @@ def test_pictures_that_cannot_be_read(folder: Path, tmp_path: Path, monkeypatch:
     (inside / "006.png").write_text("no picture")
     monkeypatch.setattr(pictures, "MAX_PIXELS", 500)
     Image.fromarray(np.zeros((30, 30), np.uint8)).save(inside / "007.png")
-    text = problem(inside, folder)
-    assert "people.csv:7: name: " in text and "005.png: " in text
-    assert "006.png: is no picture in a format that Pillow reads" in text
-    assert "007.png: has 30 x 30 pixels; at most 500 are read" in text
+    first, second, third = problems_of(inside, folder)
+    assert "people.csv:7: name: " in first and "005.png: " in first
+    assert "006.png: is no picture in a format that Pillow reads" in second
+    assert "007.png: has 30 x 30 pixels; at most 500 are read" in third
 
 
 def test_pillow_warns_of_nothing_and_reads_no_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,15 +266,17 @@ def test_embeddings_that_do_not_fit(folder: Path, tmp_path: Path) -> None:
         return problem(tmp_path, folder, **keys)
 
     assert "people.csv:2: name: has no embedding in" in text(name=names[1:], vectors=vectors[1:])
-    assert "rows 1 and 2 have the same identifier" in text(name=np.array(["a", "a", *names[2:]]), vectors=vectors)
-    spoilt = vectors.copy()
-    spoilt[[7, 9], 2] = np.nan, 1e300
-    assert "e.npz: vectors: row 8, column 3: is empty (1 more rows)" in text(name=names, vectors=spoilt)
-    spoilt[7] = 1
-    assert "e.npz: vectors: row 10, column 3: is 1e+300; has to be a finite" in text(name=names, vectors=spoilt)
-    assert "e.npz: vectors: is empty (0 x 3)" in text(name=names[:0], vectors=vectors[:0])
+    repeated = text(name=np.array(["a", "a", *names[2:]]), vectors=vectors)
+    assert repeated.startswith("generator.embeddings: ") and "e.npz: row 2: name: is the same as in row 1" in repeated
+    seventh = np.arange(360)[:, None] == 7
+    assert "e.npz: vectors: row 8, column 1: is empty" in text(name=names, vectors=np.where(seventh, np.nan, vectors))
+    large = text(name=names, vectors=np.where(seventh, 1e39, vectors))
+    assert "e.npz: vectors: row 8, column 1: is 1e+39; has to be a finite number of at most 3.4e+38" in large
+    assert "no array name or ids or id with the identifiers (generator.identifier)" in text(vectors=vectors)
+    assert "e.npz: name: has the shape 359, and there are 360 rows" in text(name=names[1:], vectors=vectors)
     assert "e.npz: name: has the shape 360, and there are 4 rows" in text(name=names, vectors=vectors[:4])
-    assert "no column 'name' (generator.identifier)" in text(vectors=vectors)
+    assert "e.npz: vectors: is empty (0 x 3)" in text(name=names[:0], vectors=vectors[:0])
+    assert "not 2; name it after a colon, as in e.npz:NAME" in text(name=names, one=vectors, two=vectors)
     text_of = tmp_path / "e.csv"
     text_of.write_text("name,a,b\n" + "".join(f"{name},1,{i}\n" for i, name in enumerate(names)))
     study = load(
@@ -376,7 +360,8 @@ def test_names_with_a_suffix_uncertain_labels_and_people_in_paths(folder: Path, 
     people = datasets.of(generator.digest).people
     assert (people.part[0::2] == people.part[1::2]).all() and len(set(people.part.tolist())) == 3
     found = problem(tmp_path, folder, **keys | {"person_pattern": '"patien[0-9]+"'})
-    assert "people.csv:2: name: nothing matches 'patien[0-9]+' (generator.person_pattern)" in found
+    assert found.startswith("generator.person_pattern: ")
+    assert "people.csv:2: name: nothing matches 'patien[0-9]+'" in found
 
 
 def test_a_study_of_a_simulation_works_on_a_table(tmp_path: Path) -> None:

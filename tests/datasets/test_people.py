@@ -1,4 +1,4 @@
-"""Who is in which set: nobody in two, everybody of the stated subgroup and label, in the stated numbers."""
+"""Who is in which set: no person in two, each of the stated subgroup and label, in the stated numbers."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def cohort(study: Study, cell: Batch, size: int = 400) -> np.ndarray:
     return np.asarray(members.row)
 
 
-def test_nobody_is_in_two_sets_and_everybody_is_in_the_right_part(study: Study) -> None:
+def test_sets_are_disjoint_and_of_the_right_part(study: Study) -> None:
     cell = batch(study)
     sets = rows(study, cell) | {"cohort": cohort(study, cell)}
     every = np.concatenate(list(sets.values()))

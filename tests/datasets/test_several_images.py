@@ -60,7 +60,7 @@ def people_of(study: Study) -> People:
 
 
 def taken(study: Study, part: Part, replicate: int = 0) -> np.ndarray:
-    """Rows of everybody of a part, stratum by stratum in the order of a replicate."""
+    """Rows of all people of a part, stratum by stratum in the order of a replicate."""
     condition = design.cells(study)[0].condition
     generator: Any = with_people(condition, keys.replicate(study.seed, replicate)).generator
     strata = [(g, y) for g in range(2) for y in range(2)]
@@ -106,7 +106,7 @@ def load_study_of_parts(folder: Path) -> Study:
         return load_study(study_file(folder))
 
 
-def test_nobody_is_taken_in_place_of_somebody_else(study: Study) -> None:
+def test_no_person_is_taken_in_place_of_another(study: Study) -> None:
     condition = design.cells(study)[0].condition
     generator: Any = with_people(condition, keys.replicate(1, 0)).generator
     count = int(generator.available[Part.EVALUATION, 1, 1])

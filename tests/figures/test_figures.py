@@ -116,7 +116,7 @@ def test_fits_the_page(
     """Nothing is cut off: every text lies inside the figure, also where estimands have long names."""
     from matplotlib.text import Text
 
-    longer = [replace(estimate, name=f"{estimate.name} of everybody who was seen there") for estimate in found]
+    longer = [replace(estimate, name=f"{estimate.name} of all people who were seen there") for estimate in found]
     figure = FIGURES[name](cubes[name], longer, studies[name])
     assert figure.get_figwidth() in (plotting.SINGLE, plotting.DOUBLE)
     plotting.lay_out(figure)

@@ -137,7 +137,7 @@ def test_a_finished_store_leaves_result_page_and_figure(
     make.write_result(tmp_path / "demo-0123", cube, summary, study, drawn, tmp_path / "results")
     make.write_pages(tmp_path)
     made = {file.name for file in (tmp_path / "results").iterdir()}
-    across = {f"{name}.{end}" for name in ("predictions", "before_after", "published") for end in ("json", "md")}
+    across = {f"{name}.{end}" for name in pages.OTHERS[1:] for end in ("json", "md")}
     assert made == {"demo.json", "demo.md", "demo.png"} | across
     value = json.loads((tmp_path / "results" / "demo.json").read_text(encoding="utf-8"))
     assert value["figure"] == "forest" and "demo.png" in (tmp_path / "results" / "demo.md").read_text(encoding="utf-8")
@@ -179,6 +179,7 @@ def test_committed_pages_are_current() -> None:
     assert {file.stem for file in pages.RESULTS.glob("*.md")} - {*pages.OTHERS} == set(found)
 
 
+@pytest.mark.slow
 def test_the_committed_gallery_is_current() -> None:
     written = pages.GALLERY.read_text(encoding="utf-8")
     assert written == pages.gallery(pages.STUDIES, pages.read()), "run python -m paper.make --pages"

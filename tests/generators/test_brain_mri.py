@@ -358,7 +358,6 @@ def test_the_contrast_of_one_disease_leaves_the_others_as_they_are() -> None:
     assert change[cover < 1e-3].max() < 2e-3 < 0.03 < np.median(change.max(axis=(1, 2)))
 
 
-@pytest.mark.slow
 def test_contrasts_make_every_disease_equally_hard_in_all_sequences() -> None:
     levels = {name: ADULT | {"sequence": name} for name in ("t2w", "dwi")}
     generator = BrainMRI.model_validate({"size": 32, "subgroups": levels})

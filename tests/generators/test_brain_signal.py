@@ -68,11 +68,23 @@ def test_white_matter_is_brightest_in_t1w_and_fluid_in_t2w() -> None:
 
 
 def test_magnitudes_are_rician() -> None:
-    uniforms = jax.random.uniform(jax.random.key(0), (2, 400, 400))
+    words = jax.random.bits(jax.random.key(0), (400, 400))
     for signal in (0.0, 0.5, 2.0, 8.0):
-        drawn = np.asarray(brain_acquisition.magnitude(jnp.full((400, 400), signal), 1.0, uniforms), np.float64)
+        drawn = np.asarray(brain_acquisition.magnitude(jnp.full((400, 400), signal), 1.0, words), np.float64)
         assert (drawn**2).mean() == pytest.approx(signal**2 + 2, rel=0.01)
         assert (drawn**2).var() == pytest.approx(4 * signal**2 + 4, rel=0.03)
+
+
+def test_the_angle_of_the_noise_is_uniform_on_the_circle() -> None:
+    """At one radius, over all angles: moments of a cosine."""
+    count, signal, level = 1 << brain_acquisition.ANGLE_BITS, 3.0, 1 << 20
+    words = jnp.arange(count, dtype=jnp.uint32).reshape(1, -1) + level * count
+    squared = -2 * np.log((level + 0.5) / 2**22)
+    drawn = np.asarray(brain_acquisition.magnitude(jnp.full((1, count), signal), 1.0, words), np.float64)
+    cosine = (drawn**2 - signal**2 - squared) / (2 * signal * np.sqrt(squared))
+    moments = [(cosine**order).mean() for order in range(1, 7)]
+    assert moments == pytest.approx([0, 1 / 2, 0, 3 / 8, 0, 5 / 16], abs=1e-5)
+    assert np.abs(cosine).max() == pytest.approx(np.cos(np.pi / 2 / count), abs=1e-5)
 
 
 def test_the_sensitivity_has_its_range_and_is_smooth() -> None:

@@ -10,6 +10,7 @@ from scipy.stats import kstest, kurtosis, skew
 
 from biasprop import keys
 from biasprop.generators import canvas
+from biasprop.nn.xla_barriers import image_barrier
 
 SIZE, MODES, EXPONENT, KNEE, FIELDS = 32, 6, 3.0, 1.5, 3_000
 
@@ -102,3 +103,18 @@ def test_latents_are_independent_of_each_other_and_of_their_neighbours() -> None
     correlation = np.corrcoef(np.asarray(drawn).T) - np.eye(6)
     assert np.abs(correlation).max() < 4 / np.sqrt(4_000)
     assert np.abs(np.corrcoef(drawn[1:, 0], drawn[:-1, 0])[0, 1]) < 4 / np.sqrt(4_000)
+
+
+@pytest.mark.parametrize("width", [12, 16, 40, 97, 216])
+def test_a_barrier_changes_no_bit_of_an_image(width: int) -> None:
+    """Widths below the shortest and above the longest row of the product, and one that is prime."""
+    image = jax.random.normal(jax.random.key(0), (3, width))
+    assert np.array_equal(np.asarray(image_barrier(image)), np.asarray(image))
+
+
+def test_a_union_is_the_largest_of_an_image_and_its_parts() -> None:
+    levels, shifts = jnp.asarray([1.0, 3.0, 2.0]), jnp.asarray([0.0, -4.0, 0.5])
+    x, onto = jnp.arange(6.0).reshape(2, 3), jnp.full((2, 3), 1.25)
+    drawn = canvas.union(lambda level, shift: level * jnp.sin(x) + shift, jnp.stack([levels, shifts]), onto)
+    parts = levels[:, None, None] * jnp.sin(x) + shifts[:, None, None]
+    assert np.allclose(drawn, np.maximum(onto, parts.max(axis=0)), atol=1e-6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,6 @@ def noise_of(generator: ChestCT, subgroup: int) -> np.ndarray:
 # --- scanner ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_noise_follows_dose_slice_and_size() -> None:
     fourth = ct(SOFT, SOFT | {"dose": 2.0})
     low, thin = noise_of(fourth, 1), noise_of(ct(SOFT, SOFT | {"slice_thickness": 1.25}), 1)
@@ -126,7 +126,6 @@ def test_a_window_is_linear_between_its_ends() -> None:
     assert np.allclose(scanner.windowed(hu), [[0, 0, 0.5, 0.75, 1, 1]])
 
 
-@pytest.mark.slow
 def test_what_a_slice_shows_of_a_small_nodule_is_its_volume_over_the_thickness() -> None:
     generator = ct(HEALTHY | {"slice_thickness": 5.0}, HEALTHY | {"slice_thickness": 10.0}, texture=0.0)
     who = people(0)
@@ -166,7 +165,6 @@ def test_low_attenuation_of_healthy_people_is_as_published_and_rises_with_smokin
         assert (sign * change >= 0).all() and sign * change.mean() > 0.1
 
 
-@pytest.mark.slow
 def test_sex_shows_in_the_noise_alone_and_not_under_full_exposure_control() -> None:
     generator, who = ct(SOFT | {"female": 0.0}, SOFT | {"female": 1.0}), people()
     assert same(scans(generator, who, noise=1.0), scans(generator, twins(who, 1), noise=1.0))
@@ -175,7 +173,6 @@ def test_sex_shows_in_the_noise_alone_and_not_under_full_exposure_control() -> N
     assert noise_of(fixed, 0).std() > 1.1 * noise_of(fixed, 1).std()
 
 
-@pytest.mark.slow
 def test_tissues_have_their_hounsfield_units() -> None:
     generator, who = ct(HEALTHY | {"slice_thickness": 0.5}, HEALTHY), people(0, 512)
     parts = [_anatomy(generator, jax.tree.map(lambda leaf, i=i: leaf[i : i + 256], who)) for i in (0, 256)]
@@ -244,7 +241,6 @@ def test_nodules_are_as_often_spiculated_large_and_part_solid_as_published() -> 
     assert malignant[0] < malignant[1] < malignant[2]
 
 
-@pytest.mark.slow
 def test_a_nodule_hides_nothing_denser_and_is_the_same_in_all_twins() -> None:
     generator, who = ct(HEALTHY, {"pack_years": 60.0, "kernel": 1.0}), people(1)
     with_nodule, without = scans(generator, who), scans(generator, who, contrast=0.0)
@@ -293,6 +289,13 @@ def test_a_malignant_nodule_doubles_its_volume_in_the_published_time_and_a_benig
     assert np.median(read[clear] / days[clear]) == pytest.approx(1, abs=0.05)
     stable = 1.5 * np.log2(areas(0, months) / areas(0, 0.0))
     assert np.median(stable) < 0.1 < np.median(doublings)
+
+
+def test_no_array_of_a_rendering_is_larger_than_an_image() -> None:
+    """Arrays of all vessels or spicules made a rendering four times as expensive on XLA:CPU."""
+    generator, subject = ct({}, {}), jax.tree.map(lambda leaf: leaf[0], people(n=2))
+    shapes = re.findall(r"f32\[([\d,]+)\]", str(jax.make_jaxpr(generator.render)(subject)))
+    assert max(np.prod([int(n) for n in shape.split(",")]) for shape in shapes) == SIZE**2
 
 
 def test_a_study_of_sexes_and_scanners_loads() -> None:

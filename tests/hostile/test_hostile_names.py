@@ -297,10 +297,31 @@ def test_the_csv_is_read_back_by_pandas(odd_levels: Summary, tmp_path: Path) -> 
     tidy_table.write_csv(table, file)
     back = pd.read_csv(file, keep_default_na=False, na_values=[""], dtype={"mix": str})
     for name in ("mix", "subgroup", "against", "name"):
-        assert back[name].fillna("").tolist() == table[name].fillna("").tolist()
+        written = back[name].fillna("").tolist()
+        assert [text[1:] if tidy_table.FORMULA.match(text) else text for text in written] == table[name].fillna(
+            ""
+        ).tolist()
+        assert not [text for text in written if text[:1] in "=@\t\r" and text]
     assert np.allclose(back["value"], table["value"].astype(float), equal_nan=True)
     lines = file.read_text(encoding="utf-8").splitlines()
-    assert len(lines) == 1 + len(table) and ",=1," in lines[2] + lines[-1] + lines[20]
+    assert len(lines) == 1 + len(table) and ",'=1," in lines[2] + lines[-1] + lines[20]
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("=cmd()", "'=cmd()"),
+        ("@x", "'@x"),
+        ("- x", "'- x"),
+        ("-1", "-1"),
+        ("+0.5", "+0.5"),
+        ("'=x", "''=x"),
+        ("a=1", "a=1"),
+    ],
+)
+def test_a_spreadsheet_runs_no_name(name: str, written: str, tmp_path: Path) -> None:
+    tidy_table.write_csv(pd.DataFrame({name: [name, None]}), tmp_path / "all.csv")
+    assert (tmp_path / "all.csv").read_text(encoding="utf-8").splitlines()[:2] == [written, written]
 
 
 def test_json_has_the_names(odd_levels: Summary) -> None:

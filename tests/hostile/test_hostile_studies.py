@@ -39,7 +39,7 @@ def test_a_study_reads_no_device_and_waits_for_no_pipe(tmp_path: Path, monkeypat
     monkeypatch.setattr(source, "PIPE_TIMEOUT_S", 0.05)
     os.mkfifo(tmp_path / "pipe.toml")
     (tmp_path / "device.toml").symlink_to("/dev/zero")
-    for name, said in (("pipe.toml", "nobody has written to this pipe"), ("device.toml", "not a file")):
+    for name, said in (("pipe.toml", "nothing was written to this pipe"), ("device.toml", "not a file")):
         with pytest.raises(InputError, match=said):
             load_study(tmp_path / name)
     with pytest.raises(InputError, match="cannot be read"):

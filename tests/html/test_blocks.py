@@ -10,7 +10,7 @@ import pytest
 from biasprop.html import blocks
 from biasprop.html.blocks import (
     Code,
-    Facts,
+    DescriptionList,
     Folded,
     IntervalBar,
     Page,
@@ -47,7 +47,12 @@ def bar(**changes: Any) -> IntervalBar:
 
 def every_block(text: str) -> list[blocks.Block]:
     table = Table(text, [text, text], [[text, bar(words=text, verdict=text)]], notes=[text])
-    inner = [Paragraphs([text, text], lead=True), Facts({text: text, "several": [text, text]}), Code(text, text), table]
+    inner = [
+        Paragraphs([text, text], lead=True),
+        DescriptionList({text: text, "several": [text, text]}),
+        Code(text, text),
+        table,
+    ]
     inner += [ProgressBar(text, 1, 2, text)]
     return [*inner, Picture(b"<svg/>", text, text), Folded(text, [*inner])]
 

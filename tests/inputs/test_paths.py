@@ -225,7 +225,7 @@ def test_a_full_disk_behind_a_redirection_is_one_line(
 
 def test_a_bug_is_no_bad_input() -> None:
     def bug() -> int:
-        raise FileNotFoundError(2, "No such file or directory", "nobody asked for it")
+        raise FileNotFoundError(2, "No such file or directory", "missing.txt")
 
     with pytest.raises(FileNotFoundError):
         command.explained(bug)

@@ -46,6 +46,15 @@ def test_the_example_itself_is_good(tmp_path: Path) -> None:
     assert load_study(path).title == "Skin tone in pretraining"
 
 
+def test_each_problem_of_an_estimand_is_a_line(tmp_path: Path) -> None:
+    old = 'name = "everywhere"\nkind = "swap_contrast"'
+    new = 'name = "everywhere"\nprimary = true\nsecondary = true\nbudget = "labels"\nkind = "halving_budget"'
+    text = changed(old, new)
+    start = f"bad.toml:{line_of(text, '[[estimands]]' + chr(10) + new[:19])}: estimands[1]: "
+    said = ("cannot be primary and secondary at once", "a halving_budget has no verdict, so it cannot be primary")
+    assert set(problems(tmp_path, text)) >= {f"{start}{what}" for what in said}
+
+
 def test_all_problems_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
     text = changed("seed = 2", "sead = 2")
     for old, new in (("size = 32", "size = 1"), ('"contrastive"', '"superwised"'), ("test = 2000", 'test = "all"')):
@@ -107,6 +116,15 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
 )
 def test_bad_overrides_name_the_option(override: str, said: str, tmp_path: Path) -> None:
     assert any(said in problem for problem in problems(tmp_path, EXAMPLE, set=[override]))
+
+
+@pytest.mark.parametrize(
+    "front", ["pretraining.cohort=", "replicates.x=", "x", "finetuning.labels=", "generator.size="]
+)
+def test_long_values_of_options_are_shortened(front: str, tmp_path: Path) -> None:
+    for value in ("[" + "1, " * 3_000 + "]", "'" + "x" * 5_000 + "'"):
+        found = problems(tmp_path, EXAMPLE, set=[front + value])
+        assert found and all(f"--set {front}" in one and len(one) < 500 for one in found), found
 
 
 def test_bad_options_name_the_option(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def test_net_benefit_by_hand() -> None:
     scores, labels = np.array([0.0, -1.0, -2.0, -1.2, -3.0]), np.array([1, 1, 1, 0, 0])
     assert metrics.net_benefit(scores, labels, 0.2) == pytest.approx((2 - 1 / 4) / 5)
     assert metrics.net_benefit(scores, labels, 0.5) == 0.0, "at even odds no subject is called diseased"
-    assert metrics.net_benefit(scores + 9, labels, 0.2) == pytest.approx(3 / 5 - 2 / 5 / 4), "treat everybody"
+    assert metrics.net_benefit(scores + 9, labels, 0.2) == pytest.approx(3 / 5 - 2 / 5 / 4), "treat all"
     # At a prevalence of 0.3 instead of 3/5, by weights.
     weight = np.where(labels == 1, 0.3 / 3, 0.7 / 2)
     assert metrics.net_benefit(scores, labels, 0.2, weight) == pytest.approx(0.3 * 2 / 3 - 0.7 / 2 / 4)
@@ -327,3 +327,28 @@ def test_twins_padding_and_identity(name) -> None:
     np.testing.assert_allclose(metric(same, threshold), 0.0, atol=1e-15)
     assert np.isnan(metric(scores[:, :1], threshold)).all()
     assert np.isnan(metric(np.full((2, 3, 5), np.nan), threshold)).all()
+
+
+@pytest.mark.parametrize(
+    ("scores", "labels", "why"),
+    [
+        (np.arange(150.0), np.arange(150) % 3 == 0, ""),
+        (np.arange(149.0), np.arange(149) % 3 == 2, "a fit needs 50 of each class"),
+        (np.arange(100.0), np.zeros(100), "a fit needs 50 of each class"),
+        (np.ones(100), np.arange(100) % 2, "all scores are equal"),
+        (
+            np.where(np.arange(100) < 3, np.inf, np.arange(100.0)),
+            np.arange(100) % 2,
+            "3 of 100 probabilities are 0 or 1",
+        ),
+        (np.arange(100.0), np.arange(100) >= 50, "separate the classes (none of the diseased is below"),
+        (np.arange(100.0), np.arange(100) < 50, "separate the classes (none of the healthy is below"),
+    ],
+)
+def test_why_calibration_is_undefined(scores: np.ndarray, labels: np.ndarray, why: str) -> None:
+    said = metrics.calibration_undefined(scores, labels.astype(int))
+    assert why in said and (said == "") == (why == "")
+    for function in (metrics.calibration_intercept, metrics.calibration_slope):
+        assert np.isnan(function(scores, labels.astype(int))) == bool(why)
+    missing = np.append(scores, np.nan), np.append(labels.astype(int), 1)
+    assert metrics.calibration_undefined(*missing) == said

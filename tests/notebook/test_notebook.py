@@ -195,7 +195,7 @@ def test_a_measure_is_drawn_on_the_axes_that_are_given(store: Path) -> None:
 
 
 def test_axes_show_what_the_figure_shows() -> None:
-    """The same curves, whoever made the axes."""
+    """The same curves on axes of any origin."""
     cube = synthetic_cube(replicates=3, subjects=60)
     measures = measure(cube, 0.8)
     given: Any = {"at": {"protocol": "full"}}

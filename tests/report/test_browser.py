@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from biasprop.html.blocks import Facts, Folded, IntervalBar, Page, Paragraphs, Picture, Section, Table
+from biasprop.html.blocks import DescriptionList, Folded, IntervalBar, Page, Paragraphs, Picture, Section, Table
 from tests.report import browser
 from tests.report.browser import Browser
 
@@ -23,7 +23,11 @@ def page() -> Page:
     row = ["a name that is long " * 3, *["[0.123, 0.456]"] * 12, bar]
     table = Table("A wide table: of numbers", ["name", *["interval"] * 12, "bar"], [row] * 3)
     long = "word" * 60
-    first = [Paragraphs([f"The answer. {long}"], lead=True), table, Facts({"digest": "f" * 64, "several": ["a", "b"]})]
+    first = [
+        Paragraphs([f"The answer. {long}"], lead=True),
+        table,
+        DescriptionList({"digest": "f" * 64, "several": ["a", "b"]}),
+    ]
     second = [Picture(SVG, "a black bar", "The caption."), Folded("More", [Paragraphs(["hidden"])])]
     sections = [Section("answer", "Answer", first), Section("figures", "Figures", second)]
     return Page("Title", "study report", "The question?", sections, "The end.", ["A warning."])

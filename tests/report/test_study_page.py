@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from biasprop import page
+from biasprop.component import InputError
 from biasprop.observers import ledger
 from biasprop.report import figures, results, study_page
 from biasprop.report.figures import forest, learning_curves
@@ -179,6 +182,30 @@ def test_the_command_writes_the_page_of_a_store(
     assert capsys.readouterr().out == f"{out}\n"
     assert out.read_text(encoding="utf-8") == text
     assert before == {file: file.stat().st_mtime_ns for file in report.store.rglob("*")}, "only the page is written"
+
+
+def test_the_command_refuses_a_store_that_this_version_reads_otherwise(
+    report: results.Report, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = design.layout(report.study)
+    label, content = layout.factors[0].levels[0]
+    changed = json.dumps(json.loads(content) | {"pretraining.new": {"default": 1}})
+    factor = replace(layout.factors[0], levels=((label, changed), *layout.factors[0].levels[1:]))
+    with monkeypatch.context() as patched:
+        patched.setattr(design, "layout", lambda study: replace(layout, factors=(factor, *layout.factors[1:])))
+        assert page.main([str(report.store), "--out", str(tmp_path / "page.html")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{report.store}: biasprop ") and "otherwise than biasprop " in line
+    assert "pretraining.new.default is absent in the store and 1 in the study; use that version, or run" in line
+    assert "{" not in line and not (tmp_path / "page.html").exists()
+    monkeypatch.setattr("biasprop.study.load.remake", refuse)
+    assert page.main([str(report.store)]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert "cannot use the study in this store, which biasprop" in first and second == "small.toml:3: x: is unknown"
+
+
+def refuse(origin: object) -> Study:
+    raise InputError("small.toml:3: x: is unknown")
 
 
 def test_the_command_refuses_what_it_cannot_use(

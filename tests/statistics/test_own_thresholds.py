@@ -37,7 +37,7 @@ def test_own_thresholds_bring_every_subgroup_to_the_target_where_a_common_one_do
     assert float((common.sel(subgroup="light") - common.sel(subgroup="dark")).min()) > 0.15
 
 
-def test_a_subgroup_nobody_calibrates_has_no_threshold() -> None:
+def test_a_subgroup_without_calibration_subjects_has_no_threshold() -> None:
     cube = synthetic_cube(replicates=2)
     alone = measure(cube.assign(calibration_subgroup=cube["calibration_subgroup"] * 0), 0.8)
     assert alone.own_threshold.sel(subgroup="dark").isnull().all()

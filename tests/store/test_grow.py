@@ -14,7 +14,7 @@ import xarray as xr
 
 from biasprop.component import InputError
 from biasprop.store import json_cache, metadata
-from biasprop.store.layout import Factor, Layout
+from biasprop.store.layout import Factor, Layout, level_differences
 from biasprop.store.store import Store
 from biasprop.store.view import open_cube
 from tests.store import small
@@ -146,9 +146,24 @@ def test_relabelled_level_is_refused(full: Store) -> None:
     before = {file: file.read_bytes() for file in full.path.rglob("*") if file.is_file()}
     layout = small.layout(replicates=9)
     factor = Factor("pretraining", (("50/50", '{"mix": "another"}'),))
-    with pytest.raises(InputError, match=r"pretraining: level '50/50' has changed: "):
+    with pytest.raises(
+        InputError, match=r"level '50/50' has changed: mix is 50/50 in the store and another in the study;"
+    ):
         Store.create_or_grow(full.path, replace(layout, factors=(factor, layout.factors[1]), coords={}), small.ATTRS)
     assert {file: file.read_bytes() for file in full.path.rglob("*") if file.is_file()} == before
+
+
+def test_only_the_keys_of_a_level_that_differ_are_named() -> None:
+    contents = [{"a": {"b": 1, "c": [2] * 40}, "d": {}}, {"a": {"b": 1, "c": 3}, "e": 4, "f": 5, "g": 6}, "damaged {"]
+    texts = [content if isinstance(content, str) else json.dumps(content) for content in contents]
+    one, two, three = (replace(small.layout(), factors=(Factor("mix", (("x", text),)),), coords={}) for text in texts)
+    assert level_differences(one, one) == []
+    (found,) = level_differences(one, two)
+    assert found.startswith("factors.mix: level 'x' has changed: a.c is [2, 2") and "... in the store and 3 in" in found
+    assert found.endswith(
+        ", d is {} in the store and absent in the study, e is absent in the store and 4 in the study, and 2 more keys"
+    )
+    assert "is damaged {" in level_differences(three, one)[0]
 
 
 @pytest.mark.parametrize(

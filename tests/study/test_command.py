@@ -209,6 +209,7 @@ def test_a_plan_takes_the_sd_from_the_report_of_the_stored_scores_or_none(
     assert "an assumed sd" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_damaged_arm_of_a_finished_study_is_named_and_computed_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], sweeps: list[str]
 ) -> None:
@@ -333,3 +334,10 @@ def test_progress_is_live_bars_on_a_terminal() -> None:
     shown.cell("all dark, replicate 0", progress.DONE, 1, 1)
     shown.finish()
     assert "failed: all dark, 50 labels" in stream.getvalue()
+
+
+def test_long_values_of_options_are_shortened(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        run.main(["x.toml", "--replicates", "9x" * 5_000])
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert left.value.code == 2 and "--replicates: invalid int value: '9x9x" in message and len(message) < 600

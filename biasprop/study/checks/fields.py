@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 import re
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from biasprop.component import OneOf, is_computed
-from biasprop.study.location import MAX_KEY_LENGTH, Location
+from biasprop.component import FieldProblems, OneOf, closest
+from biasprop.study.location import MAX_KEY_LENGTH, Location, dotted
 from biasprop.study.names import PROSE, alike_problems, name_of, name_problem, prose_problem
 from biasprop.study.problems import MAX_PROBLEMS, Problem, suggestion
+from biasprop.terminal import clipped
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -79,17 +80,14 @@ def validate_fields(model: type[Model], table: Any) -> tuple[Model | None, list[
             location = _without_tags(detail["loc"], table)
             if detail["type"] == "union_tag_invalid" and isinstance(_at(table, location), Mapping):
                 location = (*location, "kind")
-            if _is_left_to_compute(model, table, location):
-                location = location[:-1]  # the study states the fields that it is computed from
+            reason = detail.get("ctx", {}).get("error")
+            if isinstance(reason, FieldProblems):
+                # Of a validator of the whole table, or of one of its fields.
+                owner = location if _model_at(model, (), table, location) else location[:-1]
+                problems += [Problem((*owner, *keys), what) for keys, what in reason.located]
+                continue
             problems.append(Problem(location, _message(detail, location, model, table)))
         return None, list(dict.fromkeys(problems))
-
-
-def _is_left_to_compute(model: type[BaseModel], table: Any, location: Location) -> bool:
-    """Whether the value at ``location`` is not stated, and computed from others."""
-    owner = _model_at(model, (), table, location[:-1]) if location and _at(table, location) is None else None
-    field = owner.model_fields.get(str(location[-1])) if owner else None
-    return field is not None and is_computed(field)
 
 
 def allowed_keys(model: type[BaseModel], table: Any, location: Location) -> tuple[str, ...] | None:
@@ -169,6 +167,8 @@ def _message(detail: Any, location: Location, model: type[BaseModel], table: Any
         return f"is missing and has no default ({meaning[:1].lower()}{meaning[1:]})" if meaning else "is missing"
     if kind == "extra_forbidden":
         allowed = allowed_keys(model, table, location[:-1]) or ()
+        if elsewhere := _elsewhere(model, str(location[-1]), allowed):
+            return f"there is no such key here; {suggestion('', allowed)}; did you mean {elsewhere}?"
         return f"there is no such key here; {suggestion(location[-1], allowed)}"
     if kind in ("literal_error", "enum"):
         return f"is {value}; {suggestion(detail['input'], _quoted(context['expected']))}"
@@ -189,6 +189,24 @@ def _message(detail: Any, location: Location, model: type[BaseModel], table: Any
     return message
 
 
+def _elsewhere(model: type[BaseModel], key: str, allowed: Iterable[str]) -> str:
+    """The key of another table that is meant: that of this name, or else, if none of the allowed ones is like it, one
+    that begins with it; empty if there is none."""
+    known = {str(location[-1]): location for location in reversed(list(_keys(model)))}
+    begin = [] if closest(key, allowed) else [name for name in known if len(key) >= 4 and name.startswith(key)]
+    name = key if key in known else closest(key, begin)
+    return dotted(known[name]) if name else ""
+
+
+def _keys(model: type[BaseModel], location: Location = ()) -> Iterator[Location]:
+    """Every key of a model whose tables are not chosen by a kind."""
+    for name, field in model.model_fields.items():
+        yield (*location, name)
+        table: Any = field.annotation
+        if _is_model(table):
+            yield from _keys(table, (*location, name))
+
+
 def _quoted(text: Any) -> list[str]:
     return re.findall("'([^']*)'", str(text))
 
@@ -200,8 +218,7 @@ def _short_repr(value: Any) -> str:
         return "a table"
     if isinstance(value, list | tuple):
         return "an array" if len(value) else "an empty array"
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return clipped(repr(value))
 
 
 def _model_at(annotation: Any, metadata: Any, table: Any, location: Location) -> type[BaseModel] | None:
