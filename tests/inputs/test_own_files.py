@@ -43,11 +43,13 @@ def test_2000_mutated_files(files: Path, checker: own_files.Checker) -> None:
     shutil.copytree(files.parent / "store", files / "store")
     failures = []
     every = own_files.cases(10**6, SEED + 1)
-    while sum(count["cases"] for count in checker.counts.values()) + len(failures) < 2_000:
-        try:
-            checker.check(next(every))
-        except Exception as error:
-            failures.append(str(error))
-    with checker.capsys.disabled():
-        print(f"\n{checker.report()}")
+    try:
+        while sum(count["cases"] for count in checker.counts.values()) + len(failures) < 2_000:
+            try:
+                checker.check(next(every))
+            except Exception as error:
+                failures.append(str(error))
+    finally:  # after an interruption, too
+        with checker.capsys.disabled():
+            print("\n".join(["", checker.report(), *failures]))
     assert not failures, "\n".join([f"{len(failures)} failures", *failures])
