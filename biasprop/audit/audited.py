@@ -141,7 +141,9 @@ def _threshold(found: Predictions, options: argparse.Namespace) -> tuple[float, 
     if found.others is None:
         return value, f"{CHOSEN_HERE}: {where}"
     if np.isnan(value):
-        raise InputError(f"--threshold-from {options.threshold_from}: has no healthy row with a score")
+        counted = f"a score and a weight ({options.weight}) above 0" if options.weight else "a score"
+        where = found.rows.file(options.threshold_from.partition("=")[0].strip())
+        raise InputError(f"{where}: --threshold-from {options.threshold_from}: no healthy row there has {counted}")
     return value, f"{where} of {options.threshold_from}"
 
 

@@ -262,16 +262,14 @@ def _labels(found: Rows, options: argparse.Namespace, notes: list[str]) -> NDArr
     home = found.homes[options.label]
     labels, note = binary_labels(found.tables[home], options.label, options.positive)
     notes += [printable(note)] if note else []
-    labels = labels[found.rows[home]]
-    return np.where(labels < 0, np.float32(np.nan), labels.astype(np.float32))
+    return np.where(labels < 0, np.float32(np.nan), labels.astype(np.float32))[found.rows[home]]
 
 
 def _split(
     found: Rows, options: argparse.Namespace, notes: list[str]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp] | None]:
     """Rows that are audited, and rows on which the threshold is set."""
-    number = len(found.rows[0])
-    audited, others = np.ones(number, bool), None
+    audited, others = np.ones(len(found.rows[0]), bool), None
     if options.threshold_from:
         name, _, value = (part.strip() for part in options.threshold_from.partition("="))
         codes = found.data(name, "category")
@@ -369,6 +367,11 @@ def _check_scores(
     if not len(known):
         message = f"no audited row has both a score and a {printable(options.label)}"
         raise InputError(f"{found.at(int(audited[0]), options.score)}: {message}")
+    if options.weight:
+        first, known = int(known[0]), known[found.data(options.weight, "number")[known] > 0]
+        if not len(known):
+            what = "is 0, and so it is in every audited row that has a score and a label"
+            raise InputError(f"{found.at(first, options.weight)}: {what}")
     if len(np.unique(labels[known])) == 1:
         side = "with" if labels[known[0]] == 1 else "without"
         what = f"all {len(known):,} audited rows are {side} disease; both are needed"

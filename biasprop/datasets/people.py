@@ -318,6 +318,8 @@ def _parts(table: Table, files: Files, person: NDArray[np.uint64]) -> NDArray[np
         edges = np.cumsum(files.percentages)[:-1] / 100
         return np.searchsorted(edges, person / 2.0**64, side="right").astype(np.int8)
     column = table.columns[files.split, "category"]
+    if not column.parser.values:
+        raise InputError(f"{table.file}: {files.split}: is empty in every row")
     known: dict[str, int] = {}
     for part, values in enumerate(files.parts):
         for value in values:

@@ -4,7 +4,8 @@ logit P(disease) = a + b * score. The slope is b with both free (1 is perfect, b
 is a with b fixed at 1 (0 is perfect, negative means that risks are too high). Both are NaN where fewer than 50 of a
 class count, where the scores separate the classes (the maximum-likelihood slope is infinite), where they do not vary,
 or where one is infinite (a probability of 0 or 1); :func:`calibration_undefined` says which. With weights [..., n] >= 0
-the likelihood is the weighted one.
+the likelihood is the weighted one. NaN, too, where float64 is not precise enough for the fit, as where one row
+outweighs all others.
 """
 
 from __future__ import annotations
@@ -18,7 +19,15 @@ from biasprop.metrics.counts import counted, real_weight
 MIN_PER_CLASS = 50
 """Fewest subjects of each class for a calibration fit."""
 STEPS = 60
+SMALLEST = 1e-300
+"""Curvatures and determinants below this are taken as this."""
+EPSILON = np.finfo(np.float64).eps
+MAX_ERROR = 1e-6
+"""Of an intercept, by rounding."""
 TOLERANCE = 1e-9
+"""Of a step, in standardised units."""
+MAX_GAIN = 1e-12
+"""Of the log-likelihood where a fit has converged, relative to its curvature."""
 
 
 def calibration_intercept(
@@ -77,7 +86,9 @@ def _fit(
     rows = np.flatnonzero(_fits(x, y, mask, min_per_class))
     if len(rows):
         fit = _newton_slope if slope_free else _newton_intercept
-        result[rows] = fit(x[rows], y[rows], m[rows])
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # NaN, then
+            found = fit(x[rows], y[rows], m[rows])
+        result[rows] = np.where(np.isfinite(found), found, np.nan)
     return result.reshape(leading)
 
 
@@ -106,17 +117,20 @@ def _newton_intercept(x: NDArray[np.float64], y: NDArray[np.float64], m: NDArray
     spread = np.abs(x).max(axis=-1)
     low, high = centre - spread, centre + spread
     a = centre - (x * m).sum(axis=-1) / m.sum(axis=-1)
+    curvature = np.zeros_like(a)
     for _ in range(STEPS):
         p = expit(a[:, None] + x)
         excess = np.einsum("rn,rn->r", p, m) - total
         low, high = np.where(excess < 0, a, low), np.where(excess > 0, a, high)
-        step = a - excess / np.maximum(np.einsum("rn,rn,rn->r", p, 1.0 - p, m), 1e-300)
+        curvature = np.einsum("rn,rn,rn->r", p, 1.0 - p, m)
+        step = a - excess / np.maximum(curvature, SMALLEST)
         step = np.where((step >= low) & (step <= high), step, 0.5 * (low + high))
         done = np.abs(step - a).max() < TOLERANCE
         a = step
         if done:
             break
-    return a
+    # Rounding of the sums moves a by about the precision of the total, divided by the curvature.
+    return np.where(curvature > total * EPSILON / MAX_ERROR, a, np.nan)
 
 
 def _newton_slope(x: NDArray[np.float64], y: NDArray[np.float64], m: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -143,22 +157,25 @@ def _newton_slope(x: NDArray[np.float64], y: NDArray[np.float64], m: NDArray[np.
         gb = target_u[active] - np.einsum("rn,rn->r", p, ur)
         haa, hab = w.sum(axis=-1), np.einsum("rn,rn->r", w, ur)
         hbb = np.einsum("rn,rn,rn->r", w, ur, ur)
-        determinant = np.maximum(haa * hbb - hab * hab, 1e-300)
+        determinant = np.maximum(haa * hbb - hab * hab, SMALLEST)
         da, db = (hbb * ga - hab * gb) / determinant, (haa * gb - hab * ga) / determinant
+        # Twice what the likelihood still gains. The step alone may be small because one row outweighs all others, so
+        # that the scores of these are many sd from the mean, or because all risks have come to be 0 or 1.
+        gains = ~((da * ga + db * gb < MAX_GAIN * haa) & (determinant > SMALLEST))
         # Newton steps overshoot only far from the optimum; near it the check would cost more than the step.
         large = np.flatnonzero(np.hypot(da, db) > 1.0)
         if len(large):
             rows = active[large]
             before = loss(rows, a[rows], b[rows])
             for _ in range(30):
-                worse = loss(rows, a[rows] + da[large], b[rows] + db[large]) > before
+                worse = ~(loss(rows, a[rows] + da[large], b[rows] + db[large]) <= before)  # or NaN
                 if not worse.any():
                     break
                 da[large[worse]] *= 0.5
                 db[large[worse]] *= 0.5
         a[active] += da
         b[active] += db
-        active = active[np.hypot(da, db) > TOLERANCE]
+        active = active[gains | (np.hypot(da, db) > TOLERANCE)]
         if not len(active):
             break
     b[active] = np.nan  # not converged

@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+LARGE = 1e100
+"""Weights above this, or below its inverse, are scaled."""
+
 
 def counted(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = None) -> NDArray[np.bool_]:
     """Return whether an entry counts: weight above 0, label 0 or 1, score not NaN.
@@ -33,6 +36,8 @@ def counted(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = Non
 def real_weight(mask: NDArray[np.bool_], weight: ArrayLike | None) -> NDArray[np.float64] | None:
     """Return weights [..., n], 0 where an entry does not count; None if all that count have the weight 1.
 
+    Very large and very small ones are scaled, so that their squares are neither infinite nor 0: metrics are ratios.
+
     Args:
         mask: from :func:`counted`.
         weight: as given to it.
@@ -42,7 +47,12 @@ def real_weight(mask: NDArray[np.bool_], weight: ArrayLike | None) -> NDArray[np
     weight = np.asarray(weight)
     if ((weight == 0) | (weight == 1)).all():
         return None
-    return np.where(mask, weight, 0.0).astype(np.float64)
+    weight = np.where(mask, weight, 0.0).astype(np.float64)
+    largest = weight.max(axis=-1, keepdims=True, initial=0.0)
+    extreme = (largest > LARGE) | (largest < 1 / LARGE)
+    if extreme.any():
+        weight = np.ldexp(weight, np.where(extreme, -np.frexp(largest)[1], 0))  # a power of two changes no digit
+    return weight
 
 
 def total_weight(

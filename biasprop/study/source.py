@@ -14,7 +14,7 @@ from typing import Any
 from biasprop.component import InputError
 from biasprop.paths import descriptor, user_path
 from biasprop.study.location import MAX_KEY_LENGTH, Location
-from biasprop.study.toml_lines import key_lines, line_of_overlong_key
+from biasprop.study.toml_lines import key_lines, line_of_deep_nesting, line_of_overlong_key
 
 STUDY_FILE = "study file"
 """What messages call a file, unless it is of another kind."""
@@ -114,7 +114,7 @@ def parse(text: str, name: str, kind: str = STUDY_FILE) -> Source:
     Raises:
         InputError: the text is not TOML, or exceeds a limit of this module; names the line.
     """
-    if line := line_of_overlong_key(text, MAX_DEPTH):
+    if line := line_of_overlong_key(text, MAX_DEPTH) or line_of_deep_nesting(text, MAX_DEPTH):
         raise InputError(f"{name}:{line}: nested too deeply; a {kind} has at most {MAX_DEPTH} levels")
     try:
         table = tomllib.loads(text)
@@ -127,8 +127,6 @@ def parse(text: str, name: str, kind: str = STUDY_FILE) -> Source:
         digits = re.search(r"[0-9][0-9_]{4000,}", text)
         line = text[: digits.start()].count("\n") + 1 if digits else 1
         raise InputError(f"{name}:{line}: a number has too many digits") from None
-    except RecursionError:
-        raise InputError(f"{name}: nested too deeply; a {kind} has at most {MAX_DEPTH} levels") from None
     source = Source(name, text, table, key_lines(text))
     if excess := exceeded_limit(table, kind):
         location, what = excess

@@ -46,6 +46,20 @@ def line_of_overlong_key(text: str, max_parts: int) -> int | None:
     return None
 
 
+def line_of_deep_nesting(text: str, max_depth: int) -> int | None:
+    """Line of the first bracket that is within ``max_depth`` others, if there is one.
+
+    To be checked before parsing, which is recursive, here and in ``tomllib``.
+    """
+    line, depth = 1, 0
+    for match in _TOKEN.finditer(text):
+        depth = max(depth + (match[0] in ("[", "{")) - (match[0] in ("]", "}")), 0)
+        if depth > max_depth:
+            return line
+        line += match[0].count("\n")
+    return None
+
+
 class _Scanner:
     """Recursive descent over the tokens of a text that is known to be TOML."""
 

@@ -206,6 +206,7 @@ BROKEN: dict[str, Callable[[Case, np.random.Generator], None]] = {
     "empty attribute": _constant(2, "is empty in every audited row", "NA"),
     "attribute unique per row": _own_value,
     "weight": _cell(6, "a weight has to be a number of at least 0", "-1", "", "NA"),
+    "weights of 0": _constant(6, "is 0, and so it is in every audited row", "0"),
     "weight in words": _cell(6, "is not a finite number", "much", "inf"),
     "age below the bins": _cell(3, "--bins starts at 18", "3", "-5", "0"),
     "age in words": _cell(3, "is not a finite number", "old", "1/2"),

@@ -300,3 +300,16 @@ def test_options_that_are_wrong(table, refused) -> None:
         ("--split", "split=test", "--threshold-from", "split=test"): "is in --split and in --threshold-from",
     }.items():
         assert says in refused(*words)
+
+
+def test_rows_without_a_weight_set_no_threshold(table, refused) -> None:
+    weight = np.where(table["split"] == "val", 0, 1)
+    table.assign(w=weight).to_csv("u.csv", index=False)
+    told = refused("--threshold-from", "split=val", "--weight", "w", file="u.csv")
+    assert told.startswith(
+        "u.csv: --threshold-from split=val: no healthy row there has a score and a weight (w) above 0"
+    )
+    table.assign(w=1 - weight).to_csv("u.csv", index=False)
+    told = refused("--threshold-from", "split=val", "--weight", "w", file="u.csv")
+    line = int(np.argmax(weight)) + 2
+    assert told == f"u.csv:{line}: w: is 0, and so it is in every audited row that has a score and a label\n"

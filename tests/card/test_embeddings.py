@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -102,6 +103,17 @@ def test_wrong_lengths_identifiers_and_values_are_named() -> None:
     assert "all 30 rows have the same features" in refused("e.npy")
     pd.DataFrame({"f": ["a"] * N}).to_csv("e.csv", index=False)
     assert "e.csv:2: f: " in refused("e.csv")
+
+
+def test_what_32_bits_cannot_hold_is_refused_without_a_warning() -> None:
+    x = features().astype("f8")
+    x[4, 1] = 1e300
+    np.save("e.npy", x)
+    as_csv(x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "e.npy: array: row 5, column 2: is 1e+300; has to be a finite number" in refused("e.npy")
+        assert "e.csv:6: f1: is 1e+300; has to be a finite number" in refused("e.csv")
 
 
 def test_files_that_are_no_arrays_of_numbers_are_refused_before_they_are_read() -> None:

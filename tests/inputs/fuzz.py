@@ -227,14 +227,14 @@ class Hangs(BaseException):
 
 
 @contextmanager
-def limited() -> Iterator[None]:
-    """At most ``SECONDS``, and at most ``MEGABYTES`` more than before."""
+def limited(seconds: float | None = None) -> Iterator[None]:
+    """At most so many seconds (by default ``SECONDS``), and at most ``MEGABYTES`` more than before."""
 
     def late(number: int, frame: object) -> None:
         raise Hangs
 
     before, handler = _megabytes(), signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS if seconds is None else seconds)
     try:
         yield
     finally:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import recall_score, roc_auc_score
 
 from biasprop import metrics
 from biasprop.metrics import METRICS
+from biasprop.metrics.calibration import calibration_intercept, calibration_slope
 from tests.metrics.test_metrics import COUNTS, NEEDS, PER_SUBGROUP, TWIN_METRICS, sample
 
 VALUES = [(name, metric) for name, metric in PER_SUBGROUP if name not in COUNTS]
@@ -30,7 +34,8 @@ def test_integer_weights_are_repeated_entries(name, metric, seed) -> None:
     expected = metric(scores[repeated], labels[repeated])
     assert np.isfinite(expected)
     np.testing.assert_allclose(metric(scores, labels, weight), expected, rtol=1e-9)
-    np.testing.assert_allclose(metric(scores, labels, 0.137 * weight), expected, rtol=1e-8)
+    for scale in (0.137, 1e-305, 1e-200, 1e200, 1e300):
+        np.testing.assert_allclose(metric(scores, labels, scale * weight), expected, rtol=1e-8)
 
 
 @pytest.mark.parametrize(("name", "metric"), PER_SUBGROUP)
@@ -128,3 +133,36 @@ def test_a_perfect_weighted_auc_is_exactly_1() -> None:
         weight = np.random.default_rng(seed).uniform(size=37)
         assert metrics.auc(np.arange(37), np.arange(37) > 20, weight) == 1.0
         assert metrics.auc(-np.arange(37), np.arange(37) > 20, weight) == 0.0
+
+
+@pytest.mark.parametrize("weight", [1e4, 1e6, 1e8, 1e12, 1e17, 1e30, 1e300])
+def test_where_a_row_outweighs_all_others_a_calibration_is_solved_or_undefined(weight: float) -> None:
+    random, labels = np.random.default_rng(0), np.arange(40) % 2
+    scores, rows = random.normal(size=40) + labels, np.arange(40)
+    weights = np.where(rows == rows[:, None], weight, 1.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        slopes = calibration_slope(scores, labels, weights, min_per_class=1)
+        intercepts = calibration_intercept(scores, labels, weights, min_per_class=1)
+    for row in rows:  # scores relative to that of the heavy row, which has then no part in the equation of the slope
+        x = scores - scores[row]
+        if np.isfinite(slopes[row]):
+            at, _ = solved(slopes[row] * x, labels, weights[row])
+            terms = weights[row] * (labels - expit(at + slopes[row] * x)) * x
+            assert abs(terms.sum()) < 1e-5 * np.abs(terms).sum()
+        if np.isfinite(intercepts[row]):
+            low, high = solved(scores, labels, weights[row])
+            assert low - 1e-6 < intercepts[row] < high + 1e-6
+    assert np.isfinite(slopes).all() if weight == 1e4 else weight < 1e17 or np.isnan(slopes).all()
+    assert np.isfinite(intercepts[0::2]).all(), "risks are as small as they have to be"
+
+
+def solved(logits: np.ndarray, labels: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    """Bounds of the intercept with which logits are calibrated, by bisection without cancellation."""
+    low, high = -1e4, 1e4
+    for _ in range(100):
+        middle = (low + high) / 2
+        risk = middle + logits
+        positive = (weight * expit(-risk))[labels == 1].sum() > (weight * expit(risk))[labels == 0].sum()
+        low, high = (middle, high) if positive else (low, middle)
+    return low, high

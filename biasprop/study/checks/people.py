@@ -16,6 +16,7 @@ from biasprop.study import design
 from biasprop.study.conditions import Conditions, Finetuning, Pretraining
 from biasprop.study.location import Location
 from biasprop.study.problems import Problem
+from biasprop.terminal import printable
 
 CHANGES_IMAGES = ("presentation", "acquisition", "exposure", "marker_healthy", "marker_diseased")
 """Shifts that change an image."""
@@ -54,12 +55,13 @@ def people_problems(study: Any) -> list[Problem]:
     for cell in design.cells(study):
         if cell.replicate and study.sample is None:
             continue  # they differ in the people alone, not in their numbers
-        generator = cell.condition.generator
+        generator: Any = cell.condition.generator
         name = cell.label if study.sample is None else cell.name
         where = "" if generator == study.generator else f"with the table of {name}: "
+        table = printable(generator.table)
         for location, size, possible, what in _needs(cell, list(study.subgroups)):
             if possible < size and (location not in problems or possible < problems[location][0]):
-                problems[location] = possible, Problem(location, where + what)
+                problems[location] = possible, Problem(location, f"{where}{what}; the table is {table}")
     return [problem for _, problem in problems.values()]
 
 
