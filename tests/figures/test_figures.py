@@ -172,7 +172,7 @@ def test_what_does_not_fit_is_left_out_with_a_reason(
         "persistence": "the study has no swap contrast on z among its estimands",
         "skew_against_auc": "the study has no swap contrast on z among its estimands",
         "test_mix": "24 arms: at most 8 rows fit",
-        "contrast_by_level": "no factor but the label budget has numbers for levels, with a contrast on z at each",
+        "contrast_by_level": "no factor but the label budget has three numbered levels, and a contrast on z at each",
         "worth": "the study has no worth of pretraining among its estimands",
         "injected_skew": "no factor of subgroups has levels with score noise beside one without",
         "forest": "no estimate is defined (yet)",

@@ -39,6 +39,9 @@ CAPTION = (
     "intervals over replicates. Grey band: margin."
 )
 
+LEAST_LEVELS = 3
+"""Two levels are better compared in the forest."""
+
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
 
 
@@ -55,7 +58,7 @@ def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figur
         study: the first of its estimands, primary first, that can be given at every level is the contrast.
 
     Raises:
-        NotApplicable: no factor but the label budget has numbers, no estimand on z fits, or no arm is finished.
+        NotApplicable: no factor but the label budget has three numbered levels, no estimand on z fits, or no arm is finished.
     """
     figure = page(SINGLE, 3.0)
     draw_on(figure.subplots(), cube, estimates, study)
@@ -144,7 +147,7 @@ def _contrast(cube: xr.Dataset, study: Study) -> tuple[str, Estimand]:
     candidates = [
         name
         for name in study.factors
-        if name in cube.dims and name not in budgets and len(numbered(cube[name].values.tolist())) > 1
+        if name in cube.dims and name not in budgets and len(numbered(cube[name].values.tolist())) >= LEAST_LEVELS
     ]
     stated = sorted(study.estimands, key=lambda e: not e.primary)
     for name, estimand in itertools.product(candidates, stated):
@@ -157,7 +160,7 @@ def _contrast(cube: xr.Dataset, study: Study) -> tuple[str, Estimand]:
             sets = estimand.subgroup_sets([str(subgroup) for subgroup in cube["subgroup"].values])
             if len(sets) == 1:
                 return name, estimand.model_copy(update={"at": at})
-    raise NotApplicable("no factor but the label budget has numbers for levels, with a contrast on z at each")
+    raise NotApplicable("no factor but the label budget has three numbered levels, and a contrast on z at each")
 
 
 def _curve(estimand: Estimand) -> bool:
