@@ -58,7 +58,8 @@ def draw(cube: xr.Dataset, estimates: Sequence[Estimate], study: Study) -> Figur
         study: the first of its estimands, primary first, that can be given at every level is the contrast.
 
     Raises:
-        NotApplicable: no factor but the label budget has three numbered levels, no estimand on z fits, or no arm is finished.
+        NotApplicable: no factor but the label budget has three numbered levels, no estimand on z fits, or no arm is
+            finished.
     """
     figure = page(SINGLE, 3.0)
     draw_on(figure.subplots(), cube, estimates, study)
