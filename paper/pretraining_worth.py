@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Raised when the keys of the JSON change."""
 
-BUDGET = "finetuning.labels"
 CHOSEN = "chosen on validation: "
 """How the reason of an estimate begins whose sides have the protocol with the higher validation AUC."""
 
@@ -44,7 +43,7 @@ def collected(results: Mapping[str, Mapping[str, Any]], studies: Path) -> dict[s
 def _rows(name: str, study: Study, estimates: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
     """Those against training from scratch; a difference of two worths, which has ``minus``, says nothing of either."""
     stated = {estimand.name: estimand for estimand in study.estimands}
-    budget = next((name for name, factor in study.factors.items() if getattr(factor, "key", None) == BUDGET), None)
+    budget = study.label_budget
     for one in estimates:
         if one["kind"] != "worth" or stated[one["name"]].minus or one["value"] is None:
             continue
@@ -87,11 +86,13 @@ def page(value: Mapping[str, Any], generated: str) -> str:
 
 
 def _summary(modality: str, labels: int, rows: list[Mapping[str, Any]]) -> list[str]:
+    from biasprop.report.tables import number
+
     values = [row["value"] for row in rows]
-    shares = (statistics.median(values), min(values), max(values))
+    spread = [number(value, signed=True) for value in (statistics.median(values), min(values), max(values))]
     above = sum(row["low"] is not None and row["low"] > 0 for row in rows)
     below = sum(row["high"] is not None and row["high"] < 0 for row in rows)
-    return [modality, str(labels), str(len(rows)), *(f"{each:+.3f}" for each in shares), str(above), str(below)]
+    return [modality, str(labels), str(len(rows)), *spread, str(above), str(below)]
 
 
 INTRODUCTION = (

@@ -111,6 +111,12 @@ class Study(Conditions):
         """The levels of one factor, in the study's order."""
         return read_factor(self.factors[factor]).levels
 
+    @property
+    def label_budget(self) -> str | None:
+        """The factor that varies the label budget by its ``key``; None if there is none."""
+        keys = {name: getattr(factor, "key", None) for name, factor in self.factors.items()}
+        return next((name for name, key in keys.items() if key == "finetuning.labels"), None)
+
     def settings(self) -> list[Setting]:
         """The settings of the sample, of which the first ones are run if there are fewer replicates; empty without a
         sample."""

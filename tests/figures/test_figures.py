@@ -267,7 +267,7 @@ def test_drawing_scores_needs_no_jax(tmp_path: Path) -> None:
         "import sys; from types import SimpleNamespace as N; from tests.synthetic import synthetic_cube;"
         "from biasprop.report.figures import FIGURES;"
         "e = N(decisions=lambda: dict(target_specificity=0.8));"
-        "s = N(factors={'labels': N(key='finetuning.labels')}, estimands=(), evaluation=e);"
+        "s = N(label_budget='labels', factors={}, estimands=(), evaluation=e);"
         "FIGURES['share_curves'](synthetic_cube(replicates=2, subjects=40), [], s); print('jax' in sys.modules)"
     )
     root = Path(__file__).parents[2]

@@ -144,12 +144,8 @@ def _contrast(cube: xr.Dataset, study: Study) -> tuple[str, Estimand]:
     """
     from biasprop.statistics.estimand import references
 
-    budgets = {name for name, factor in study.factors.items() if getattr(factor, "key", None) == "finetuning.labels"}
-    candidates = [
-        name
-        for name in study.factors
-        if name in cube.dims and name not in budgets and len(numbered(cube[name].values.tolist())) >= LEAST_LEVELS
-    ]
+    varied = [name for name in study.factors if name in cube.dims and name != study.label_budget]
+    candidates = [name for name in varied if len(numbered(cube[name].values.tolist())) >= LEAST_LEVELS]
     stated = sorted(study.estimands, key=lambda e: not e.primary)
     for name, estimand in itertools.product(candidates, stated):
         named: list[Any] = [getattr(estimand, field) for field in references(type(estimand)) if field != "at"]

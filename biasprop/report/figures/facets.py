@@ -53,8 +53,7 @@ class Facets:
         if varied not in z.coords:
             raise NotApplicable(f"no factor varies the pretraining {varied}")
         pretraining = str(next(dim for dim in z[varied].dims if dim != "subgroup"))
-        keys = {name: getattr(factor, "key", None) for name, factor in study.factors.items()}
-        budget = next((name for name, key in keys.items() if key == "finetuning.labels"), None)
+        budget = study.label_budget
         factors = [str(dim) for dim in z.dims if dim not in STORED]
         others = [dim for dim in factors if dim not in (pretraining, budget)]
         levels = [z[dim].values.tolist() for dim in others]
