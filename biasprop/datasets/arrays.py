@@ -31,8 +31,8 @@ MAX_ARRAYS = 10_000
 ENDINGS = (".npz", ".npy", ".zarr")
 """Endings of names of files, or of folders, that hold arrays."""
 
-ZIP = b"PK\x03\x04"
-"""First bytes of an archive."""
+ZIP, NPY = b"PK\x03\x04", b"\x93NUMPY"
+"""First bytes of an archive, and of an .npy file."""
 
 CHUNK = 10_000
 """Rows of a table that are turned into text at a time."""
@@ -92,7 +92,7 @@ class ArrayFile:
             node = zarr.open(str(self.path), mode="r")
             self._zarr = {"array": node} if isinstance(node, zarr.Array) else dict(node.arrays())
             found = {name: (tuple(array.shape), np.dtype(array.dtype)) for name, array in self._zarr.items()}
-        elif not _is_zip(self.path):
+        elif not begins_with(self.path, ZIP):
             with self.path.open("rb") as file:
                 found = {"array": _header(file, "array", self.path.stat().st_size)}
         else:
@@ -207,9 +207,17 @@ def _header(file: Any, name: str, size: int) -> tuple[tuple[int, ...], np.dtype]
     return shape, dtype
 
 
-def _is_zip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(ZIP)) == ZIP
+def begins_with(path: Path, *heads: bytes) -> bool:
+    """Whether a file begins with one of some bytes.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(max(map(len, heads))).startswith(heads)
+    except OSError as error:
+        raise InputError(f"{path}: {reason(error)}") from error
 
 
 def _words(error: Exception) -> str:

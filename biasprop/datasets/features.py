@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biasprop.component import InputError, suggestion
-from biasprop.datasets.arrays import ENDINGS, ZIP, ArrayFile, texts
-from biasprop.paths import reason
+from biasprop.datasets.arrays import ENDINGS, NPY, ZIP, ArrayFile, begins_with, texts
 from biasprop.tables.columns import KINDS
 from biasprop.tables.join import joined
 from biasprop.tables.read import Column, Kind, Table, cell_place, missing_column, read_table
@@ -20,8 +19,6 @@ from biasprop.tables.source import open_table
 
 IDENTIFIERS = ("ids", "id")
 """Names of the array of identifiers, besides that of the column."""
-NPY = b"\x93NUMPY"
-"""First bytes of an .npy file."""
 LARGEST = float(np.finfo(np.float32).max)
 """Features are kept as float32."""
 
@@ -103,17 +100,9 @@ def read(file: Path, key: str | None, option: str, name: str = "") -> Features:
     Raises:
         InputError: the file cannot be used; names the row and the column, or the array.
     """
-    if file.suffix in ENDINGS or _head(file).startswith((ZIP, NPY)):
+    if file.suffix in ENDINGS or begins_with(file, ZIP, NPY):
         return _from_arrays(file, key, option, name)
     return _from_table(file, key, option)
-
-
-def _head(file: Path) -> bytes:
-    try:
-        with open(file, "rb") as opened:
-            return opened.read(8)
-    except OSError as error:
-        raise InputError(f"{file}: {reason(error)}") from error
 
 
 def _from_table(file: Path, key: str | None, option: str) -> Features:
