@@ -17,6 +17,7 @@ VALID = """
 stated_by = "Example Ltd"
 [model]
 model_name = "Reader"
+modality = "dermoscopy"
 [scope]
 targeted_patient_population = { text = "adults", stated_by = "Regulator" }
 [pretraining]

@@ -15,6 +15,7 @@ from biasprop.observers import ledger
 from biasprop.report import results
 from biasprop.study import design
 from biasprop.study.load import load_study
+from tests.card.test_facts import VALID
 from tests.filled import fill
 from tests.inputs.mutations.arrays import Arrays, archive
 from tests.inputs.mutations.tables import Table, written
@@ -141,17 +142,7 @@ TARGETS = (
 )
 """What is mutated, and the command that reads it."""
 
-FACTS = """stated_by = "Example Ltd"
-[model]
-model_name = "Reader"
-modality = "dermoscopy"
-[scope]
-targeted_patient_population = { text = "adults", stated_by = "Regulator" }
-[pretraining]
-stated_by = "Paper"
-people = 1000
-shares.sex = { F = 0.4, M = 0.5 }
-[finetuning]
+FACTS = f"""{VALID.lstrip()}[finetuning]
 labels = 300
 [validation]
 results = "none"
