@@ -116,7 +116,7 @@ def cohort(
 
     Args:
         generator: has the people.
-        rows: indices of members. Those beyond the size of the cohort, for which there need not be anybody, may have
+        rows: indices of members. Those beyond the size of the cohort, for which there need be no people, may have
             images of NaN.
         shares: P(subgroup), in the order of the generator's subgroups.
         prevalences: P(disease | subgroup), shifts included.

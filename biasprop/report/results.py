@@ -238,10 +238,8 @@ def stored_report(store: str | Path) -> Report:
 
 def _writer(cube: xr.Dataset) -> str:
     """The version of the package that has written a store."""
-    version, commit = (
-        table(cube.attrs, "versions", {}).get("biasprop", "of an unknown version"),
-        cube.attrs.get("commit"),
-    )
+    version = table(cube.attrs, "versions", {}).get("biasprop", "of an unknown version")
+    commit = cube.attrs.get("commit")
     return f"biasprop {version}" + (f" (commit {commit})" if commit else "")
 
 

@@ -85,7 +85,7 @@ def write_csv(table: pd.DataFrame, file: Path) -> None:
 
     and ``dtype={"factor": str}`` for names such as ``1`` or ``true``.
 
-    Names may come from a table of somebody else's data. One that a spreadsheet would run as a formula gets an
+    Names may come from a table of own data. One that a spreadsheet would run as a formula gets an
     apostrophe in front (OWASP, CSV injection), and so does one that looks like that already, so that removing one
     apostrophe wherever :data:`FORMULA` matches gives the names back.
     """

@@ -1,4 +1,4 @@
-"""Names in Markdown are plain text to whoever reads it."""
+"""Names in Markdown are plain text."""
 
 from __future__ import annotations
 
