@@ -22,6 +22,7 @@ SEEDS = {
     990011: "search for chest films",
     990012: "search for chest CT",
     990013: "search for brain MRI",
+    990014: "search for federated training",
 }
 """Seeds of rounds and what they are for; no study has one of them. A round of matching finds the setting at which two
 recipes are equally good; it chooses no recipe, so its settings do not count as tried. The search for each further kind
