@@ -109,7 +109,8 @@ class SignShare(AgainstReference):
         mean = t_interval(effects)
         reasons = [contrast.reason]
         if len(effects) < MIN_SETTINGS:
-            reasons.append(f"an interval needs {MIN_SETTINGS} settings, there are {len(effects)}")
+            no_spread = "; without one, and with no spread of true effects, a share says nothing" * (found.sd == 0)
+            reasons.append(f"an interval needs {MIN_SETTINGS} settings, there are {len(effects)}{no_spread}")
         if len(effects):
             observed = int((self.expected * effects > 0).sum())
             spread = "" if np.isnan(found.sd) else f", sd of true effects {found.sd:.3f}"

@@ -36,7 +36,8 @@ class SignShare(NamedTuple):
     """Distribution of true effects over settings; no interval below :data:`MIN_SETTINGS` settings, NaN below 2."""
 
     value: float
-    """Share of settings whose true effect has the expected sign, in [0, 1]."""
+    """Share of settings whose true effect has the expected sign, in [0, 1]. NaN also where there is no interval and
+    ``sd`` is 0: the share is then 0 or 1 however little is known."""
     low: float
     high: float
     mean: float
@@ -70,7 +71,8 @@ def sign_share(effects: ArrayLike, sd: float, degrees: float, sign: int = 1, lev
     if len(y) >= MIN_SETTINGS:
         low, high = share_bounds(y[None], np.array([sd]), degrees, sign, level)
     mean, tau = float(y.mean()), float(np.sqrt(max(y.var(ddof=1) - sd**2, 0.0)))
-    return SignShare(float(_share(sign * mean, tau)), float(low[0]), float(high[0]), mean, tau)
+    share = float(_share(sign * mean, tau)) if tau or len(y) >= MIN_SETTINGS else np.nan
+    return SignShare(share, float(low[0]), float(high[0]), mean, tau)
 
 
 def share_bounds(

@@ -46,6 +46,8 @@ def test_the_estimate_takes_the_variance_of_replicates_out() -> None:
 def test_few_settings_have_no_interval() -> None:
     few = sign_share(np.linspace(-1, 2, MIN_SETTINGS - 1), 0.1, 5)
     assert 0.5 < few.value < 1 and np.isnan([few.low, few.high]).all()
+    same = sign_share(np.full(MIN_SETTINGS - 1, 0.2), 0.1, 5)
+    assert same.sd == 0 and same.mean == pytest.approx(0.2) and np.isnan(same.value)
     assert np.isnan(sign_share([0.3, np.nan], 0.1, 5)).all()
 
 
