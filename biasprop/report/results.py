@@ -159,7 +159,7 @@ def stored_summary(store: str | Path) -> tuple[Summary, xr.Dataset]:
     """Return all numbers of a store, of the study as it was last run, and its loaded cube.
 
     Raises:
-        InputError: there is no such store, it is damaged, or its study is no longer valid.
+        InputError: see :func:`stored`.
     """
     study, cube, path = stored(store)
     return summarise(study, cube, ledger.load_or_compute(study, path)), cube
@@ -172,13 +172,26 @@ def stored(store: str | Path) -> tuple[Study, xr.Dataset, Path]:
         store: its folder; ``~`` is the home folder.
 
     Raises:
-        InputError: there is no such store, it is damaged, or its study is no longer valid.
+        InputError: there is no such store, it is damaged, its study is no longer valid, or this version of the package
+            takes the study's levels for others than the version that has written the store.
     """
+    from biasprop import __version__
+    from biasprop.component import InputError
+    from biasprop.store.layout import fixed_differences, level_differences
     from biasprop.store.view import open_cube
+    from biasprop.study import design
 
     path = user_path(store).resolve()
     cube = open_cube(path).load()
-    return study_of(cube, path), cube, path
+    study = study_of(cube, path)
+    layouts = Store.open(path, writable=False).layout, design.layout(study)
+    if found := fixed_differences(*layouts) or level_differences(*layouts):
+        more = f" (and {len(found) - 1:,} more differences)" if len(found) > 1 else ""
+        raise InputError(
+            f"{path}: biasprop {__version__} reads the study in this store otherwise than {_writer(cube)}, which has "
+            f"written it: {found[0]}{more}; use that version, or run the study again"
+        )
+    return study, cube, path
 
 
 def study_of(cube: xr.Dataset, store: Path) -> Study:
@@ -217,22 +230,9 @@ def stored_report(store: str | Path) -> Report:
     """Return the report of a store, of the study as it was last run.
 
     Raises:
-        InputError: there is no such store, it is damaged, its study is no longer valid, or this version of the package
-            takes the study's levels for others than the version that has written the store.
+        InputError: see :func:`stored`.
     """
-    from biasprop import __version__
-    from biasprop.component import InputError
-    from biasprop.store.layout import fixed_differences, level_differences
-    from biasprop.study import design
-
-    study, cube, path = stored(store)
-    layouts = Store.open(path, writable=False).layout, design.layout(study)
-    if found := fixed_differences(*layouts) or level_differences(*layouts):
-        more = f" (and {len(found) - 1:,} more differences)" if len(found) > 1 else ""
-        raise InputError(
-            f"{path}: biasprop {__version__} reads the study in this store otherwise than {_writer(cube)}, which has "
-            f"written it: {found[0]}{more}; use that version, or run the study again"
-        )
+    study, _, path = stored(store)
     return Report(study, path, ledger.load_or_compute(study, path))
 
 

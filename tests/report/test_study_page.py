@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from biasprop import page
+from biasprop import draw, page
+from biasprop.card import __main__ as card
 from biasprop.component import InputError
 from biasprop.observers import ledger
 from biasprop.report import figures, results, study_page
@@ -194,10 +195,14 @@ def test_the_command_refuses_a_store_that_this_version_reads_otherwise(
     with monkeypatch.context() as patched:
         patched.setattr(design, "layout", lambda study: replace(layout, factors=(factor, *layout.factors[1:])))
         assert page.main([str(report.store), "--out", str(tmp_path / "page.html")]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
+        (line,) = capsys.readouterr().err.splitlines()
+        assert draw.main([str(report.store), "auc", "--x", "labels", "--out", str(tmp_path / "auc.png")]) == 2
+        assert card.main(["--study", str(report.store), "--out", str(tmp_path / "card.md")]) == 2
+        assert capsys.readouterr().err.splitlines() == [line, line]
+    assert not list(tmp_path.iterdir())
     assert line.startswith(f"{report.store}: biasprop ") and "otherwise than biasprop " in line
     assert "pretraining.new.default is absent in the store and 1 in the study; use that version, or run" in line
-    assert "{" not in line and not (tmp_path / "page.html").exists()
+    assert "{" not in line
     monkeypatch.setattr("biasprop.study.load.remake", refuse)
     assert page.main([str(report.store)]) == 2
     first, second = capsys.readouterr().err.splitlines()
