@@ -148,7 +148,8 @@ def _labelled(
     person = None
     if options.person:
         person = pd.factorize(found.data(options.person, "key"))[0].astype(np.int64)
-        _refuse_shared(found, options.person, person, audited, others)
+        both = audited[np.isin(person[audited], person[others])] if others is not None else audited[:0]
+        _refuse_shared(found, options, both, len(np.unique(person[both])))
     if options.weight:
         weight = found.data(options.weight, "number")
         _refuse(found, options.weight, ~(weight >= 0), "a weight has to be a number of at least 0", weight)
@@ -341,18 +342,13 @@ def _refuse(found: Rows, name: str, wrong: NDArray[np.bool_], what: str, values:
         raise InputError(f"{found.at(int(rows[0]), name)}: is {values[rows[0]]:g}; {what}{more}")
 
 
-def _refuse_shared(
-    found: Rows, name: str, person: NDArray[np.int64], audited: NDArray[np.intp], others: NDArray[np.intp] | None
-) -> None:
+def _refuse_shared(found: Rows, options: argparse.Namespace, both: NDArray[np.intp], people: int) -> None:
     """No person may be on both sides of a split."""
-    if others is None:
-        return
-    both = audited[np.isin(person[audited], person[others])]
-    if len(both):
-        people = len(np.unique(person[both]))
+    if people:
         who = f"{people:,} people are" if people > 1 else "this person is"
-        message = f"{who} also among the rows of --threshold-from; a threshold is set on other people"
-        raise InputError(f"{found.at(int(both[0]), name)}: {message}")
+        those = quoted_option("--threshold-from", options.threshold_from)
+        message = f"{who} also among the rows of {those}; a threshold is set on other people"
+        raise InputError(f"{found.at(int(both[0]), options.person)}: {message}")
 
 
 def _check_scores(
@@ -363,10 +359,13 @@ def _check_scores(
     audited: NDArray[np.intp],
 ) -> None:
     """There is something to be measured: people of both classes, with different scores."""
-    known = audited[~np.isnan(scores[audited]) & ~np.isnan(labels[audited])]
+    with_score, with_label = ~np.isnan(scores[audited]), ~np.isnan(labels[audited])
+    known = audited[with_score & with_label]
     if not len(known):
-        message = f"no audited row has both a score and a {printable(options.label)}"
-        raise InputError(f"{found.at(int(audited[0]), options.score)}: {message}")
+        column = options.score if with_label.any() else options.label
+        one_alone = with_label.any() and with_score.any()
+        what = "no audited row has both a score and a label" if one_alone else "is empty in every audited row"
+        raise InputError(f"{found.at(int(audited[0]), column)}: {what}")
     if options.weight:
         first, known = int(known[0]), known[found.data(options.weight, "number")[known] > 0]
         if not len(known):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -181,7 +182,7 @@ def stored(store: str | Path) -> tuple[Study, xr.Dataset, Path]:
     from biasprop.store.view import open_cube
     from biasprop.study import design
 
-    path = user_path(store).resolve()
+    path = Path(os.path.realpath(user_path(store)))  # Path.resolve raises of a loop of links
     cube = open_cube(path).load()
     study = study_of(cube, path)
     layouts = Store.open(path, writable=False).layout, design.layout(study)

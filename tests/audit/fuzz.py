@@ -158,7 +158,7 @@ def _both_sides(case: Case, random: np.random.Generator) -> None:
     tested = [i for i, row in enumerate(case.rows) if row[5] == "test"]
     case.row = int(random.choice(tested[::2]))
     case.rows[case.row][4] = "q0"
-    case.column, case.says = 4, "also among the rows of --threshold-from"
+    case.column, case.says = 4, "also among the rows of --threshold-from split=val"
 
 
 def _no_split(case: Case, random: np.random.Generator) -> None:
@@ -203,6 +203,8 @@ BROKEN: dict[str, Callable[[Case, np.random.Generator], None]] = {
     "column twice": _twice,
     "one class": _constant(0, "both are needed", None),
     "equal scores": _constant(1, "have the score", "0.5"),
+    "empty labels": _constant(0, "is empty in every audited row", "NA"),
+    "empty scores": _constant(1, "is empty in every audited row", "NA"),
     "empty attribute": _constant(2, "is empty in every audited row", "NA"),
     "attribute unique per row": _own_value,
     "weight": _cell(6, "a weight has to be a number of at least 0", "-1", "", "NA"),

@@ -138,6 +138,9 @@ def test_truth_and_scores_are_joined_by_an_id_in_any_order(table, run, refused) 
     both = refused("--metadata", "truth.csv", "--on", "id")
     assert "'y' (--label) is a column of t.csv and of truth.csv; rename one of them" in both
     assert "--metadata and --on: have to be given together" in refused("--on", "id")
+    table.drop(columns="p").assign(y="").to_csv("truth.csv", index=False)
+    empty = refused("--metadata", "truth.csv", "--on", "id", file="scores.csv")
+    assert "truth.csv:2: y: is empty in every audited row" in empty
 
 
 def test_a_threshold_says_where_it_comes_from(table, run, capsys) -> None:

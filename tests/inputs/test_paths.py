@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from biasprop import arguments, command, draw, open_cube, show
+from biasprop import arguments, command, draw, open_cube, page, show
 from biasprop.component import InputError
 from biasprop.paths import output_problems, user_path
 from biasprop.store.store import Store
@@ -94,6 +94,15 @@ def test_a_plan_finds_the_other_stores_of_a_study_with_any_name(tmp_path: Path) 
     other = tmp_path / f"a [b]*?-{'0' * 12}"
     other.mkdir()
     assert plan.plan(study, cells(study), tmp_path, 1).others == (str(other),)
+
+
+def test_a_store_that_is_a_loop_of_links_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    loop = tmp_path / "study-123456789012"
+    loop.symlink_to(loop.name)
+    for main, words in ((page.main, []), (draw.main, ["auc", "--x", "labels"])):
+        assert main([str(loop), *words]) == command.BAD_INPUT
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(str(loop))
 
 
 # Home folders and working directories.
