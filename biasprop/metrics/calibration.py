@@ -87,9 +87,14 @@ def _fit(
     if len(rows):
         fit = _newton_slope if slope_free else _newton_intercept
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # NaN, then
-            found = fit(x[rows], y[rows], m[rows])
+            found = fit(_of(x, rows), _of(y, rows), _of(m, rows))
         result[rows] = np.where(np.isfinite(found), found, np.nan)
     return result.reshape(leading)
+
+
+def _of(values: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Rows of an array; the array itself if they are all of them, because ten million values are 80 MB."""
+    return values if len(rows) == len(values) else values[rows]
 
 
 def _fits(
@@ -145,11 +150,11 @@ def _newton_slope(x: NDArray[np.float64], y: NDArray[np.float64], m: NDArray[np.
     active = np.arange(len(x))
 
     def loss(rows: NDArray[np.intp], a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-        eta = a[:, None] + b[:, None] * u[rows]
-        return np.einsum("rn,rn->r", np.logaddexp(0.0, eta), m[rows]) - a * target[rows] - b * target_u[rows]
+        eta = a[:, None] + b[:, None] * _of(u, rows)
+        return np.einsum("rn,rn->r", np.logaddexp(0.0, eta), _of(m, rows)) - a * target[rows] - b * target_u[rows]
 
     for _ in range(STEPS):
-        ur, mr = u[active], m[active]
+        ur, mr = _of(u, active), _of(m, active)
         risk = expit(a[active, None] + b[active, None] * ur)
         p = risk * mr
         w = p * (1.0 - risk)
