@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import io
-import lzma
 import math
-import tokenize
+import os
+import warnings
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,22 +37,6 @@ CHUNK = 10_000
 """Rows of a table that are turned into text at a time."""
 
 
-DAMAGED = (
-    OSError,
-    ValueError,
-    KeyError,
-    EOFError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    zipfile.BadZipFile,
-    tokenize.TokenError,
-    zlib.error,
-    lzma.LZMAError,
-)
-"""Errors of NumPy, zipfile and zarr where a file is damaged, encrypted or compressed in an unknown way."""
-
-
 def is_array(file: str) -> bool:
     """Whether a path, with a name behind it or not, is one of a file of arrays."""
     return array_name(file)[0].suffix in ENDINGS
@@ -81,16 +64,17 @@ class ArrayFile:
         self._zarr: dict[str, Any] = {}
         try:
             self.shapes = self._headers()
-        except DAMAGED as error:
+        except InputError:
+            raise
+        except Exception as error:  # NumPy, zipfile, zarr and their codecs raise errors of many kinds
             raise InputError(f"{path}: {_words(error)}") from error
 
     def _headers(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
         """Name -> shape and type of every array."""
         if self.path.suffix == ".zarr":
-            import zarr
-
-            node = zarr.open(str(self.path), mode="r")
-            self._zarr = {"array": node} if isinstance(node, zarr.Array) else dict(node.arrays())
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of types that zarr may store in another way one day
+                self._zarr = _zarr_arrays(self.path)
             found = {name: (tuple(array.shape), np.dtype(array.dtype)) for name, array in self._zarr.items()}
         elif not begins_with(self.path, ZIP):
             with self.path.open("rb") as file:
@@ -110,7 +94,7 @@ class ArrayFile:
                     with archive.open(member) as file:
                         found[member.filename.removesuffix(".npy")] = _header(file, member.filename, member.file_size)
         for name, (shape, dtype) in found.items():
-            if dtype.hasobject:
+            if dtype.hasobject and dtype.kind != "T":  # text of any length, which zarr alone has
                 raise InputError(f"{self.path}: {name}: holds Python objects, which are not read; save numbers or text")
             if (size := math.prod(shape) * dtype.itemsize) > MAX_BYTES:
                 raise InputError(f"{self.path}: {name}: has {size:,} bytes; at most {MAX_BYTES:,} are read")
@@ -132,7 +116,7 @@ class ArrayFile:
                 return found
             with found:
                 return found[name]
-        except DAMAGED as error:
+        except Exception as error:
             raise InputError(f"{self.path}: {name}: {_words(error)}") from error
 
     def only(self, dims: Sequence[int], wanted: str, what: str) -> str:
@@ -194,6 +178,50 @@ def texts(values: NDArray[Any]) -> list[str]:
     if values.dtype.kind == "b":
         return [str(int(value)) for value in values]
     return [str(value) for value in values.tolist()]
+
+
+def files_of(folder: Path) -> list[Path]:
+    """All files of a folder such as one of zarr, also behind links; a folder that several links lead to is one.
+
+    Raises:
+        InputError: it has something else, such as a pipe, of which reading might never end.
+    """
+    found: list[Path] = []
+    known: set[str] = set()
+    for inside, folders, files in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(inside)) in known:
+            folders.clear()
+            continue
+        known.add(real)
+        for path in (Path(inside, name) for name in files):
+            if path.is_file():
+                found.append(path)
+            elif path.exists():
+                raise InputError(f"{path}: is no file")
+    return sorted(found)
+
+
+def _zarr_arrays(path: Path) -> dict[str, Any]:
+    """Name -> array of a group, or the only one; nothing is read yet.
+
+    Raises:
+        ValueError: one would run code, or become much larger than what is stored.
+    """
+    import zarr
+    from numcodecs import Pickle
+
+    files_of(path)
+    node = zarr.open(str(path), mode="r")
+    found: dict[str, Any] = {"array": node} if isinstance(node, zarr.Array) else dict(node.arrays())
+    for name, array in found.items():
+        if any(isinstance(codec, Pickle) for codec in (*array.filters, *array.compressors)):
+            raise ValueError(f"{name}: is stored as Python objects, which are not read")
+        stored = sum(file.stat().st_size for file in files_of(path if node is array else path / name))
+        chunk = math.prod(array.chunks) * array.dtype.itemsize
+        for what, size in (("is", array.nbytes), ("has chunks of", chunk)):
+            if size > MAX_RATIO * stored:
+                raise ValueError(f"{name}: {what} {size:,} bytes out of {stored:,} (a bomb, or are chunks missing?)")
+    return found
 
 
 def _header(file: Any, name: str, size: int) -> tuple[tuple[int, ...], np.dtype]:

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from biasprop.component import FieldProblems, InputError, about_field
 from biasprop.datasets import features
-from biasprop.datasets.arrays import MAX_BYTES, ArrayFile, array_name, is_array
+from biasprop.datasets.arrays import MAX_BYTES, ArrayFile, array_name, files_of, is_array
 from biasprop.datasets.people import MAX_NAMED, Files, People
 from biasprop.datasets.pictures import Square, Unreadable, picture, resized
 from biasprop.hardware.device import user_cache
 from biasprop.paths import reason, user_path
 from biasprop.store import json_cache, whole_files
 
-VERSION = 1
+VERSION = 2
 """Of the rules by which pictures are read; part of the names of cached files."""
 
 
@@ -161,8 +161,7 @@ def _contents(path: Path) -> str:
     """A hash of a file, or of the names and contents of all files of a folder such as a zarr array."""
     found = hashlib.blake2b(digest_size=16)
     try:
-        files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-        for file in files:
+        for file in files_of(path) if path.is_dir() else [path]:
             with file.open("rb") as stream:
                 own = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16))
             found.update(json.dumps([str(file.relative_to(path)), own.hexdigest()]).encode())
