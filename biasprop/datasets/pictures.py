@@ -1,15 +1,19 @@
 """Pictures of one size from files: PNG, JPEG, TIFF and others by Pillow, DICOM by pydicom, NIfTI slices by nibabel.
 
-Every picture becomes ``size`` x ``size`` pixels of 8 bits: colours are converted to grey or from it, 16 bits are scaled
-to 8, and values of DICOM and NIfTI by the window of the file or by their range; then it is cut, padded or stretched to
-a square and interpolated linearly, with antialiasing where pixels become fewer.
+Every picture becomes ``size`` x ``size`` pixels of 8 bits: colours are converted to grey or from it, more bits are
+scaled to 8, and grey values of DICOM and NIfTI by the window of the file or by their range; then it is cut, padded or
+stretched to a square and interpolated linearly, with antialiasing where pixels become fewer.
 """
 
 from __future__ import annotations
 
+import gzip
+import logging
 import math
+import re
 import warnings
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +26,23 @@ Square = Literal["crop", "pad", "stretch"]
 
 MAX_PIXELS = 100_000_000
 """Pixels of a picture, or of a volume of which a slice is read."""
+
+MAX_UNPACKED = 4 * MAX_PIXELS
+"""Bytes of a deflated DICOM file when it is decompressed."""
+
+MAX_HEADER = 50_000_000
+"""Bytes of a NIfTI file before its values, extensions included."""
+
+BEFORE_META, BLOCK = 144, 65_536
+"""Bytes of a DICOM file before what its FileMetaInformationGroupLength counts, and bytes read at a time."""
+
+# What of DICOM has a meaning here, in the names of its standard.
+REQUIRED_NUMBERS = ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")
+OPTIONAL_NUMBERS = ("WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept")
+OPTIONAL = (*OPTIONAL_NUMBERS, "VOILUTFunction")
+GREY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
+COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422")
+COLOURS_OF_JPEG_2000 = ("YBR_ICT", "YBR_RCT")
 
 
 class Unreadable(Exception):
@@ -78,19 +99,32 @@ def _reader(file: Path) -> Callable[[Path, int | None], Any]:
 
 
 @contextmanager
-def _reading(kind: str) -> Iterator[None]:
-    """Errors of a library as :class:`Unreadable`; libraries and their decoders raise errors of many kinds."""
+def _reading(kind: str, quotes: bool = True) -> Iterator[None]:
+    """Errors of a library as :class:`Unreadable`; libraries and their decoders raise errors of many kinds.
+
+    Args:
+        kind: of file, in words.
+        quotes: whether a message may quote the file; if not, it ends before what is quoted.
+    """
+    logged = logging.root.manager.disable
+    logging.disable()  # of what a library has to say on stderr, too
     try:
         yield
     except (Unreadable, OSError):
         raise
     except Exception as error:
         words = str(error).partition("\n")[0]
+        if not quotes:
+            words = re.split("['\"]", words)[0].strip()
         raise Unreadable(f"cannot be read as {kind} ({type(error).__name__}: {words})") from error
+    finally:
+        logging.disable(logged)
 
 
 def _check_size(*shape: int) -> None:
-    """Refuse what is too large before it is read."""
+    """Refuse what is empty or too large before it is read."""
+    if min(shape, default=0) < 1:
+        raise Unreadable(f"has {' x '.join(map(str, shape))} pixels; every side needs at least one")
     if math.prod(shape) > MAX_PIXELS:
         raise Unreadable(f"has {' x '.join(map(str, shape))} pixels; at most {MAX_PIXELS:,} are read")
 
@@ -116,26 +150,107 @@ def _pillow(file: Path, index: int | None) -> Any:
 def _dicom(file: Path, index: int | None) -> Any:
     try:
         import pydicom
-        from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
+        from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
         from pydicom.pixels.utils import pixel_array
     except ImportError as error:
         raise Unreadable("is DICOM, which needs pydicom: pip install 'biasprop[dicom]'") from error
     from PIL import Image
 
-    with _reading("DICOM"):
+    with _reading("DICOM", quotes=False):
+        _check_deflated(file)
         read = pydicom.dcmread(file)
-        if str(read.get("BurnedInAnnotation", "")).upper() == "YES":
-            raise Unreadable("has annotations burnt into its pixels (BurnedInAnnotation), which may name a person")
-        frames = int(read.get("NumberOfFrames", 1) or 1)
-        _check_size(int(read.get("Rows", 0)), int(read.get("Columns", 0)), frames)
-        if frames > 1:
-            raise Unreadable(f"has {frames} frames; a file of one picture is needed")
+        for name in OPTIONAL:
+            if name in read and not _tag_values(read, name):
+                del read[name]  # empty, which pydicom does not take for left out
+        _check_dicom(read)
         pixels = pixel_array(read)  # colours as RGB
+        shape = (read.Rows, read.Columns, *[3] * (read.SamplesPerPixel == 3))
+        if pixels.shape != shape:
+            raise Unreadable(f"has pixels for more than one picture of {read.Rows} x {read.Columns}")
+        if read.PhotometricInterpretation == "PALETTE COLOR":
+            pixels = apply_color_lut(pixels, read)[..., :3]  # without opacity
+            return Image.fromarray(_eight(pixels, pixels.dtype.itemsize * 8))
         if pixels.ndim == 3:
-            return Image.fromarray(pixels.astype(np.uint8))
+            return Image.fromarray(_eight(pixels, read.BitsStored))
         values = apply_voi_lut(apply_modality_lut(pixels, read), read).astype(np.float64)
-        inverted = read.get("PhotometricInterpretation") == "MONOCHROME1"
+        inverted = read.PhotometricInterpretation == "MONOCHROME1"
         return Image.fromarray(_to_8_bits(-values if inverted else values))
+
+
+def _check_deflated(file: Path) -> None:
+    """Refuse a file that is no DICOM, or that pydicom, which decompresses a deflated one at once, would make large."""
+    from pydicom.errors import InvalidDicomError
+    from pydicom.filereader import read_file_meta_info
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    try:
+        meta = read_file_meta_info(file)
+    except InvalidDicomError as error:
+        raise Unreadable("cannot be read as DICOM: a preamble and DICM are not at its beginning") from error
+    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        return
+    if "FileMetaInformationGroupLength" not in meta:
+        raise Unreadable("is deflated, and has no FileMetaInformationGroupLength")
+    unpacker, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    with file.open("rb") as stream:
+        stream.seek(BEFORE_META + meta.FileMetaInformationGroupLength)
+        while block := stream.read(BLOCK):
+            size += len(unpacker.decompress(block))
+            if size > MAX_UNPACKED:
+                raise Unreadable(f"has more than {MAX_UNPACKED:,} bytes when it is decompressed")
+
+
+def _check_dicom(read: Any) -> None:
+    """Refuse what names a person, is too large or has several meanings; text of the file is in no message."""
+    from pydicom.pixels.decoders.base import get_decoder
+
+    if any(str(value).strip().upper() == "YES" for value in _tag_values(read, "BurnedInAnnotation")):
+        raise Unreadable("has annotations burnt into its pixels (BurnedInAnnotation), which may name a person")
+    for name in (*REQUIRED_NUMBERS, "NumberOfFrames"):
+        values = _tag_values(read, name) or [1 if name == "NumberOfFrames" else None]
+        if len(values) != 1 or not isinstance(values[0], int) or values[0] < 0:
+            raise Unreadable(f"{name} has to be a whole number")
+    _check_size(read.Rows, read.Columns, frames := int(read.get("NumberOfFrames") or 1))
+    if frames > 1:
+        raise Unreadable(f"has {frames} frames; a file of one picture is needed")
+    if not any(read.get(name) for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+        raise Unreadable("has no pixel data")
+    if (syntax := read.file_meta.get("TransferSyntaxUID")) is None:
+        raise Unreadable("has no TransferSyntaxUID")
+    try:
+        decoder = get_decoder(syntax)
+    except RuntimeError as error:
+        raise Unreadable("has a TransferSyntaxUID that pydicom does not read") from error
+    if not decoder.is_available:
+        needed = "pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg"
+        raise Unreadable(f"is compressed as {syntax.name}, for which pydicom lacks a decoder: {needed}")
+    allowed = {1: GREY, 3: COLOURS + COLOURS_OF_JPEG_2000 * syntax.is_compressed}.get(read.SamplesPerPixel, ())
+    if read.get("PhotometricInterpretation") not in allowed:
+        one_of = f"; allowed: {', '.join(allowed)}" if allowed else ""
+        raise Unreadable(f"PhotometricInterpretation has no meaning for {read.SamplesPerPixel} samples{one_of}")
+    if read.SamplesPerPixel == 3 and read.get("PixelRepresentation"):
+        raise Unreadable("has colours with a sign (PixelRepresentation)")
+    for name in OPTIONAL_NUMBERS:
+        if not all(isinstance(value, int | float) and math.isfinite(value) for value in _tag_values(read, name)):
+            raise Unreadable(f"{name} has to be a finite number")
+    if ("RescaleSlope" in read) != ("RescaleIntercept" in read):
+        raise Unreadable("has one of RescaleSlope and RescaleIntercept without the other")
+
+
+def _tag_values(read: Any, name: str) -> list[Any]:
+    """Values of a tag, of which there may be none or several."""
+    value = read.get(name)
+    if value is None or value == "":
+        return []
+    return [value] if isinstance(value, str | bytes) or not isinstance(value, Sequence) else list(value)
+
+
+def _eight(colours: NDArray[Any], bits: int) -> NDArray[np.uint8]:
+    """Colours of so many bits as ones of 8."""
+    if bits == 8:
+        return colours.astype(np.uint8)
+    most = 2**bits - 1
+    return np.round(np.minimum(colours, most) * (255 / most)).astype(np.uint8)
 
 
 def _nifti(file: Path, index: int | None) -> Any:
@@ -146,11 +261,14 @@ def _nifti(file: Path, index: int | None) -> Any:
     from PIL import Image
 
     with _reading("NIfTI"):
+        _check_offset(file)
         volume: Any = nibabel.load(file)
         shape = volume.shape
         if not 2 <= len(shape) <= 3:
             raise Unreadable(f"is {' x '.join(map(str, shape))}; two or three dims are read")
         _check_size(*shape)
+        if (dtype := volume.get_data_dtype()).kind not in "fiu":
+            raise Unreadable(f"has values of type {dtype.name}; real numbers are needed")
         at = (*shape, 1)[2] // 2 if index is None else index
         if not 0 <= at < (*shape, 1)[2]:
             raise Unreadable(f"has no slice {at}; allowed: 0 to {(*shape, 1)[2] - 1}")
@@ -158,10 +276,26 @@ def _nifti(file: Path, index: int | None) -> Any:
         return Image.fromarray(_to_8_bits(np.rot90(np.asarray(values, np.float64))))
 
 
+def _check_offset(file: Path) -> None:
+    """Refuse a header that is large, which may be so only when it is decompressed."""
+    import nibabel
+
+    opened = gzip.open if file.name.lower().endswith(".gz") else open
+    with opened(file, "rb") as stream:
+        head = stream.read(nibabel.Nifti2Header.sizeof_hdr)
+    for kind in (nibabel.Nifti1Header, nibabel.Nifti2Header):
+        if kind.may_contain_header(head):
+            offset = float(kind(head[: kind.sizeof_hdr], check=False)["vox_offset"])
+            if not offset <= MAX_HEADER:
+                raise Unreadable(f"has a header of {offset:,.0f} bytes (vox_offset); at most {MAX_HEADER:,} are read")
+
+
 def _to_8_bits(values: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Values scaled from their range."""
     if not np.isfinite(values).all():
         raise Unreadable("has values that are not finite")
+    # By a power of 2, which is exact, so that neither the range nor its inverse is beyond what floats can hold.
+    values = np.ldexp(values, -int(np.frexp(np.abs(values).max())[1]))
     low, high = values.min(), values.max()
     return np.round((values - low) * (255 / (high - low) if high > low else 0)).astype(np.uint8)
 

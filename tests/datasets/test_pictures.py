@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from biasprop.datasets import pictures
 from biasprop.datasets.pictures import Unreadable, picture, resized
 
 RAMP = np.arange(16 * 24, dtype=np.float64).reshape(16, 24) / (16 * 24 - 1)
@@ -117,3 +119,149 @@ def test_a_slice_of_nifti(tmp_path: Path) -> None:
     (tmp_path / "b.nii").write_bytes(b"\0" * 400)
     with pytest.raises(Unreadable, match="cannot be read as NIfTI"):
         picture(tmp_path / "b.nii", 16, 1, "stretch")
+
+
+GREY = np.arange(256, dtype=np.uint8).reshape(16, 16)
+COLOURS = np.stack([GREY, GREY.T, GREY[::-1]], axis=2)
+
+
+def coloured(file: Path, pixels: np.ndarray, kind: str, **tags: Any) -> np.ndarray:
+    """The picture of a DICOM file with such pixels."""
+    bits = 8 * pixels.dtype.itemsize
+    samples = {"SamplesPerPixel": (*pixels.shape, 1)[2], "PlanarConfiguration": 0, "PhotometricInterpretation": kind}
+    size = {"Rows": 16, "Columns": 16, "BitsAllocated": bits, "BitsStored": bits, "HighBit": bits - 1}
+    dicom(file, **samples | size | {"PixelData": pixels.tobytes()} | tags)
+    return picture(file, 16, 3, "crop")
+
+
+def test_colours_of_dicom_of_every_depth(tmp_path: Path) -> None:
+    file = tmp_path / "a.dcm"
+    assert (coloured(file, COLOURS, "RGB") == COLOURS).all()
+    assert (coloured(file, COLOURS.astype("<u2") * 257, "RGB") == COLOURS).all()
+    twelve = np.round(COLOURS * (16 * 255 / 4_095))
+    assert (coloured(file, COLOURS.astype("<u2") * 16, "RGB", BitsStored=12, HighBit=11) == twelve).all()
+    with pytest.raises(Unreadable, match="colours with a sign"):
+        coloured(file, COLOURS, "RGB", PixelRepresentation=1)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_palette_of_dicom_is_looked_up(tmp_path: Path, bits: int) -> None:
+    palette = {}
+    for i, name in enumerate(("Red", "Green", "Blue")):
+        entries = (np.roll(np.arange(256), 50 * i) * (257 if bits == 16 else 1)).astype(f"<u{bits // 8}")
+        palette[f"{name}PaletteColorLookupTableDescriptor"] = [256, 0, bits]
+        palette[f"{name}PaletteColorLookupTableData"] = entries.tobytes()
+    window = {"WindowCenter": 100, "WindowWidth": 50}  # has no meaning for colours
+    found = coloured(tmp_path / "a.dcm", GREY, "PALETTE COLOR", **palette, **window)
+    assert (found == np.stack([np.roll(np.arange(256), 50 * i)[GREY] for i in range(3)], axis=2)).all()
+
+
+def grown(n: int) -> bytes:
+    return np.zeros((n, 16, 24), "<u2").tobytes()
+
+
+MEANINGLESS: dict[str, tuple[dict[str, Any], str]] = {
+    "no pixels": ({"PixelData": b""}, "has no pixel data"),
+    "no rows": ({"Rows": 0}, "has 0 x 24 x 1 pixels; every side needs at least one"),
+    "pictures of which nothing tells": ({"PixelData": grown(2)}, "has pixels for more than one picture of 16 x 24"),
+    "pictures as if they were colours": (
+        {"PixelData": grown(8), "Columns": 3},
+        "has pixels for more than one picture of 16 x 3",
+    ),
+    "an interpretation of nothing": (
+        {"PhotometricInterpretation": "Doe^Jane"},
+        "has no meaning for 1 samples; allowed",
+    ),
+    "colours of one sample": ({"PhotometricInterpretation": "RGB"}, "allowed: MONOCHROME1, MONOCHROME2, PALETTE COLOR"),
+    "an infinite window": ({"WindowCenter": "inf", "WindowWidth": 5}, "WindowCenter has to be a finite number"),
+    "a slope of NaN": ({"RescaleSlope": "nan", "RescaleIntercept": 0}, "RescaleSlope has to be a finite number"),
+    "an intercept alone": ({"RescaleIntercept": -1024}, "one of RescaleSlope and RescaleIntercept without the other"),
+    "names in some pixels": ({"BurnedInAnnotation": ["NO", "yes"]}, "annotations burnt into its pixels"),
+    "an unknown kind of window": (
+        {"WindowCenter": 9, "WindowWidth": 9, "VOILUTFunction": "Doe^Jane"},
+        "VOI LUT Function value\\)",
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("case", MEANINGLESS)
+def test_dicom_that_has_no_or_several_meanings(tmp_path: Path, case: str) -> None:
+    tags, expected = MEANINGLESS[case]
+    dicom(tmp_path / "a.dcm", **tags)
+    with pytest.raises(Unreadable, match=expected) as error:
+        picture(tmp_path / "a.dcm", 16, 1, "crop")
+    assert "Doe" not in str(error.value), "text of a file may name a person"
+
+
+def test_empty_tags_of_dicom_are_none(tmp_path: Path) -> None:
+    dicom(tmp_path / "a.dcm")
+    none = {"RescaleSlope": None, "RescaleIntercept": None, "WindowCenter": None, "WindowWidth": None}
+    dicom(tmp_path / "b.dcm", VOILUTFunction="", **none)
+    assert (picture(tmp_path / "a.dcm", 16, 1, "crop") == picture(tmp_path / "b.dcm", 16, 1, "crop")).all()
+
+
+def test_a_compressed_dicom_file_without_a_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = pytest.importorskip("pydicom.pixels")
+    dicom(tmp_path / "a.dcm")
+    monkeypatch.setattr(type(pixels.get_decoder("1.2.840.10008.1.2.1")), "is_available", False)
+    with pytest.raises(Unreadable, match=r"is compressed as Explicit VR .*, for which pydicom lacks a decoder: pip"):
+        picture(tmp_path / "a.dcm", 16, 1, "crop")
+
+
+def test_a_deflated_dicom_file_is_not_decompressed_beyond_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uid = pytest.importorskip("pydicom.uid")
+    read = pytest.importorskip("pydicom").dcmread
+    dicom(tmp_path / "a.dcm")
+    deflated = read(tmp_path / "a.dcm")
+    deflated.file_meta.TransferSyntaxUID = uid.DeflatedExplicitVRLittleEndian
+    deflated.ImageComments = "a" * 9_000
+    deflated.save_as(tmp_path / "b.dcm")
+    assert (picture(tmp_path / "a.dcm", 16, 1, "crop") == picture(tmp_path / "b.dcm", 16, 1, "crop")).all()
+    monkeypatch.setattr(pictures, "MAX_UNPACKED", 9_000)
+    with pytest.raises(Unreadable, match="has more than 9,000 bytes when it is decompressed"):
+        picture(tmp_path / "b.dcm", 16, 1, "crop")
+
+
+def nifti(file: Path, values: np.ndarray, **fields: Any) -> Path:
+    """Write a volume, whose header has these fields."""
+    nibabel = pytest.importorskip("nibabel")
+    whole = nibabel.Nifti1Image(values, np.eye(4), dtype=values.dtype).to_bytes()
+    header = nibabel.Nifti1Header(whole[:348], check=False)
+    for name, value in fields.items():
+        header[name] = value
+    whole = header.binaryblock + whole[348:]
+    file.write_bytes(gzip.compress(whole) if file.suffix == ".gz" else whole)
+    return file
+
+
+@pytest.mark.parametrize("scale", [1.7e308, 1e-320])
+def test_the_range_of_a_volume_may_be_any(tmp_path: Path, scale: float) -> None:
+    file = nifti(tmp_path / "a.nii", np.tile(np.array([[-scale], [scale]]), (1, 2))[..., None])
+    assert set(picture(file, 2, 1, "stretch")[..., 0].ravel().tolist()) == {0, 255}
+
+
+VOLUMES: dict[str, tuple[np.ndarray, dict[str, Any], str]] = {
+    "complex": (np.ones((4, 4, 2), np.complex64), {}, "has values of type complex64; real numbers are needed"),
+    "a side of 0": (np.ones((4, 4, 2), "i2"), {"dim": [3, 4, 0, 2, 1, 1, 1, 1]}, "has 4 x 0 x 2 pixels; every side"),
+    "a negative side": (np.ones((4, 4, 2), "i2"), {"dim": [3, -4, -4, 2, 1, 1, 1, 1]}, "every side needs at least one"),
+    "a huge header": (np.ones((4, 4, 2), "i2"), {"vox_offset": 7e8}, "header of 700,000,000 bytes .vox_offset."),
+    "an offset of NaN": (np.ones((4, 4, 2), "i2"), {"vox_offset": np.nan}, "has a header of nan bytes"),
+}
+
+
+@pytest.mark.parametrize("ending", ["nii", "nii.gz"])
+@pytest.mark.parametrize("case", VOLUMES)
+def test_volumes_without_a_meaning(tmp_path: Path, case: str, ending: str) -> None:
+    values, fields, expected = VOLUMES[case]
+    with pytest.raises(Unreadable, match=expected):
+        picture(nifti(tmp_path / f"a.{ending}", values, **fields), 4, 1, "crop")
+
+
+def test_libraries_log_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = nifti(tmp_path / "a.nii", np.arange(32, dtype="i2").reshape(4, 4, 2), datatype=7)
+    with pytest.raises(Unreadable, match="data code 7 not recognized"):
+        picture(file, 4, 1, "crop")
+    assert not caplog.records, "nibabel writes them on stderr, beside the message"
