@@ -8,6 +8,7 @@ content, and what the command wrote is checked and removed.
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -28,9 +29,9 @@ from biasprop.terminal import printable
 from tests.html.structure import page_problems
 from tests.inputs import targets
 from tests.inputs.fuzz import limited
-from tests.inputs.mutations import arrays, contents, tables, toml
-from tests.inputs.mutations.changed import Changed, Random
-from tests.inputs.targets import BEFORE, OUTPUTS, PICTURE, TARGETS, Target
+from tests.inputs.mutations import arrays, contents, dicom, nifti, tables, toml, zarr_arrays
+from tests.inputs.mutations.changed import SECRET, Changed, Random
+from tests.inputs.targets import BEFORE, FOLDERS, OUTPUTS, PICTURE, PICTURES, TARGETS, Target
 
 COMMANDS = {"audit": "biasprop.audit.__main__", "card": "biasprop.card.__main__", "page": "biasprop.page"}
 COMMANDS |= {"run": "biasprop.run"}
@@ -82,6 +83,47 @@ def _in_picture(name: str, file: Path, target: Target, random: Random) -> Change
     return Changed(refused, (PICTURE,))
 
 
+def _in_dicom(name: str, file: Path, target: Target, random: Random) -> Changed:
+    change, refused = dicom.DICOMS[name]
+    made = dicom.dataset()
+    whole = change(made, random)
+    file.write_bytes(dicom.content(made) if whole is None else whole)
+    return Changed(refused, (PICTURE,))
+
+
+def _in_volume(name: str, file: Path, target: Target, random: Random) -> Changed:
+    change, refused = nifti.NIFTIS[name]
+    whole = change(nifti.volume(), random)
+    file.write_bytes(gzip.compress(whole) if target.kind == "nii.gz" else whole)
+    return Changed(refused, (PICTURE,))
+
+
+def _in_compressed(name: str, file: Path, target: Target, random: Random) -> Changed:
+    change, refused = nifti.COMPRESSED[name]
+    file.write_bytes(change(nifti.volume(), random))
+    return Changed(refused, (PICTURE,))
+
+
+def _in_zarr(name: str, file: Path, target: Target, random: Random) -> Changed:
+    change, refused = zarr_arrays.ZARRS[name]
+    change(file, targets.arrays(target), random)
+    return Changed(refused)
+
+
+def _zarr_of_arrays(name: str, file: Path, target: Target, random: Random) -> Changed | None:
+    """What :func:`_in_arrays` does to an .npz file, if zarr can store it."""
+    found = targets.arrays(target)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        changed = arrays.ARRAYS[name](found, random)
+        shutil.rmtree(file)
+        try:
+            zarr_arrays.write(file, found)
+        except Exception:  # zarr has no such type
+            return None
+    return None if found.extra else changed
+
+
 def _in_bytes(name: str, file: Path, target: Target, random: Random) -> Changed:
     change, refused = contents.BYTES[name]
     file.write_bytes(change(file.read_bytes(), random))
@@ -94,14 +136,14 @@ def _of_file(name: str, file: Path, target: Target, random: Random) -> Changed:
     return Changed(True)
 
 
-def _in_store(layer: Mutation, file: Path, target: Target, random: Random) -> Changed:
-    """A file of a store: some are caches or hold what the command does not need."""
+def _in_folder(layer: Mutation, file: Path, target: Target, random: Random) -> Changed:
+    """A file of a store, or of zarr: some are caches or hold what the command does not need."""
     files = sorted(path for path in file.rglob("*") if path.is_file() and path.stat().st_size)
     layer(files[int(random.integers(len(files)))], target, random)
     return Changed()
 
 
-def _store_gone(file: Path, target: Target, random: Random) -> Changed:
+def _folder_gone(file: Path, target: Target, random: Random) -> Changed:
     shutil.rmtree(file)
     how = int(random.integers(4))
     if how == 1:
@@ -121,6 +163,7 @@ def _option(key: str, file: Path, target: Target, random: Random) -> Changed:
 Layer = tuple[str, Callable[[str, Path, Target, Random], Changed | None], Iterable[str]]
 """What stands before the names of some mutations, what applies one by its name, and the names."""
 IN_TABLE: Layer = ("", _in_table, tables.TABLES)
+IN_VOLUME: Layer = ("NIfTI: ", _in_volume, nifti.NIFTIS)
 LAYERS: dict[str, tuple[Layer, ...]] = {
     "csv": (IN_TABLE, ("text: ", _in_text, tables.TEXTS)),
     "parquet": (IN_TABLE,),
@@ -128,6 +171,12 @@ LAYERS: dict[str, tuple[Layer, ...]] = {
     "npz": (("arrays: ", _in_arrays, arrays.ARRAYS),),
     "npy": (),
     "png": (("picture: ", _in_picture, contents.PICTURES),),
+    "tif": (("picture: ", _in_picture, contents.PICTURES),),
+    "jpg": (),
+    "dcm": (("DICOM: ", _in_dicom, dicom.DICOMS),),
+    "nii": (IN_VOLUME,),
+    "nii.gz": (IN_VOLUME, ("gzip: ", _in_compressed, nifti.COMPRESSED)),
+    "zarr": (("zarr: ", _in_zarr, zarr_arrays.ZARRS), ("arrays: ", _zarr_of_arrays, arrays.ARRAYS)),
     "toml": (("toml: ", _in_toml, toml.TOMLS),),
     "store": (),
     "options": (("", _option, toml.SETTINGS),),
@@ -138,14 +187,15 @@ OF_EVERY_FILE: tuple[Layer, ...] = (("bytes: ", _in_bytes, contents.BYTES), ("fi
 
 def of_kind(kind: str) -> dict[str, Mutation]:
     """Every mutation of a kind of file, by name."""
-    layers = LAYERS[kind] if kind == "options" else (*LAYERS[kind], *OF_EVERY_FILE)
-    found: dict[str, Mutation] = {
-        f"{before}{name}": partial(layer, name) for before, layer, names in layers for name in names
-    }
-    if kind != "store":
-        return found
-    stores: dict[str, Mutation] = {f"inside, {name}": partial(_in_store, one) for name, one in found.items()}
-    return {"no store": _store_gone, **stores}
+    own, every = _named(LAYERS[kind]), _named(OF_EVERY_FILE)
+    if kind in FOLDERS:
+        every = {f"inside, {name}": partial(_in_folder, one) for name, one in every.items()}
+        every["no folder"] = _folder_gone
+    return own if kind == "options" else own | every
+
+
+def _named(layers: Iterable[Layer]) -> dict[str, Mutation]:
+    return {f"{before}{name}": partial(layer, name) for before, layer, names in layers for name in names}
 
 
 @dataclass(frozen=True)
@@ -201,6 +251,8 @@ class Checker:
                 code = _main(target.command)(words)
             out, told = self.capsys.readouterr()
             what = f"{case.name}: code {code}: {told or out[:300]}"
+            written = [(self.folder / name).read_text(encoding="utf-8") for name in OUTPUTS]
+            assert not any(SECRET in text for text in (out, told, *written)), f"{what}: names a patient"
             after = {name: one for name, one in _state(self.folder).items() if code or name not in OUTPUTS}
             assert after.items() <= before.items(), f"{what}: wrote {set(after.items()) - set(before.items())}"
             assert len(before) - len(after) <= (0 if code else len(OUTPUTS)), what
@@ -216,7 +268,7 @@ class Checker:
 
     def _restore(self, target: Target) -> None:
         file = self.folder / target.file
-        if target.kind == "store":
+        if target.kind in FOLDERS:
             _remove(file)
             shutil.copytree(self.folder.parent / file.name, file)
         elif target.kind != "options":
@@ -275,7 +327,7 @@ def _check_refused(target: Target, changed: Changed, out: str, told: str, what: 
         return
     assert Path(target.file).name in told, what
     if changed.rows:
-        first = 2 if target.kind in ("csv", "png") else 1
+        first = 2 if target.kind in ("csv", *PICTURES) else 1
         places = "|".join(f"{row + first:,}" for row in changed.rows)
         assert re.search(rf"(:|lines? |rows? |image |and )({places})\b", told), f"{what}; expected {places}"
     if changed.line:

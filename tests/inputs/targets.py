@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import shutil
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from biasprop.study import design
 from biasprop.study.load import load_study
 from tests.card.test_facts import VALID
 from tests.filled import fill
+from tests.inputs.mutations import dicom, nifti, zarr_arrays
 from tests.inputs.mutations.arrays import Arrays, archive
 from tests.inputs.mutations.tables import Table, written
 from tests.source_tree import ROOT
@@ -26,6 +28,12 @@ BEFORE = "before\n"
 """Content of every output before a command writes it."""
 PICTURE = 7
 """Row of the picture that is mutated."""
+FORMATS = {"jpg": "photo.jpg", "tif": "scan.tif", "dcm": "scan.dcm", "nii": "volume.nii", "nii.gz": "volume.nii.gz"}
+"""Kind of file, and column of names -> the picture of this row. Pictures of the other rows are PNG."""
+PICTURES = ("png", *FORMATS)
+"""Kinds of files that are pictures."""
+FOLDERS = ("store", "zarr")
+"""Kinds of files that are folders. What is mutated is a copy of the one beside the folder of all files."""
 
 COLUMNS = {"label": "y", "score": "p", "attribute": "sex", "bins": "age", "person": "patient", "split": "split"}
 COLUMNS |= {"weight": "w", "id": "id", "file": "file"}
@@ -97,7 +105,7 @@ class Target:
     command: str
     file: str
     kind: str
-    """Of the file's content: a key of :data:`CONTENTS`, "store", or "options"."""
+    """Of the file's content: a key of :data:`WRITERS` or :data:`CONTENTS`, one of :data:`FOLDERS`, or "options"."""
     words: str
     """Options of the command."""
     reads: dict[str, str] = field(default_factory=dict)
@@ -117,6 +125,13 @@ OF_CARD = _reads("label", "score", "attribute", "person")
 WITH_METADATA = "scores.csv --metadata who.csv --on id --label y --score p --by sex --json"
 WITH_FACTS = "people.csv --label y --score p --by sex --person patient --facts facts.toml"
 WITH_FEATURES = "people.csv --label y --by sex --embeddings"
+
+
+def _of_pictures(column: str, *settings: str) -> str:
+    """Options of the study with the pictures that another column names."""
+    return _study(f"generator.file={column}", *settings)
+
+
 FROM_ARRAY = _study("generator.file=", "generator.images=images.npz")
 
 TARGETS = (
@@ -133,9 +148,16 @@ TARGETS = (
     Target("page", "store", "store", "store --out out.html"),
     Target("run", "people.csv", "csv", _study(), OF_IMAGES | _reads("file")),
     Target("run", f"pictures/{PICTURE:03}.png", "png", _study()),
+    Target("run", "pictures/photo.jpg", "jpg", _of_pictures("jpg")),
+    Target("run", "pictures/scan.tif", "tif", _of_pictures("tif")),
+    Target("run", "pictures/scan.dcm", "dcm", _of_pictures("dcm")),
+    Target("run", "pictures/volume.nii", "nii", _of_pictures("nii", "generator.channels=1")),
+    Target("run", "pictures/volume.nii.gz", "nii.gz", _of_pictures("nii.gz")),
     Target("run", "people.parquet", "parquet", _study("generator.table=people.parquet"), OF_IMAGES | _reads("file")),
     Target("run", "people.npz", "table.npz", f"{FROM_ARRAY} --set generator.table=people.npz", OF_IMAGES),
     Target("run", "images.npz", "npz", FROM_ARRAY),
+    Target("run", "images.zarr", "zarr", _study("generator.file=", "generator.images=images.zarr")),
+    Target("run", "features.zarr", "zarr", _study(*PROBED, "generator.embeddings=features.zarr"), _reads("id")),
     Target("run", "features.npz", "npz", _study(*PROBED, "generator.embeddings=features.npz"), _reads("id")),
     Target("run", "features.csv", "csv", _study(*PROBED, "generator.embeddings=features.csv"), FEATURES | _reads("id")),
     Target("run", "--set", "options", _study()),
@@ -152,7 +174,7 @@ results = "none"
 def tables() -> dict[str, tuple[list[str], list[list[str]]]]:
     """File -> names of columns and cells."""
     random, people = np.random.default_rng(1), []
-    names = ["id", "y", "p", "sex", "age", "patient", "split", "w", "file", "note"]
+    names = ["id", "y", "p", "sex", "age", "patient", "split", "w", "file", "note", *FORMATS]
     for i in range(240):
         who = i // 2
         y = who // 2 % 2
@@ -170,6 +192,7 @@ def tables() -> dict[str, tuple[list[str], list[list[str]]]]:
                 "1.5",
                 f"{i:03}.png",
                 "nothing",
+                *(file if i == PICTURE else f"{i:03}.png" for file in FORMATS.values()),
             ]
         )
     features = [[row[0], *(f"{x:.3f}" for x in random.normal(int(row[1]), 1, 4))] for row in people]
@@ -225,7 +248,8 @@ WRITERS: dict[str, Callable[[Table], bytes]] = {
 
 def _picture(target: Target) -> bytes:
     out = io.BytesIO()
-    Image.fromarray(np.random.default_rng(3).integers(0, 256, (12, 10, 3), np.uint8)).save(out, "PNG")
+    form = {"png": "PNG", "jpg": "JPEG", "tif": "TIFF"}[target.kind]
+    Image.fromarray(np.random.default_rng(3).integers(0, 256, (12, 10, 3), np.uint8)).save(out, form)
     return out.getvalue()
 
 
@@ -238,7 +262,10 @@ def _npy(target: Target) -> bytes:
 CONTENTS: dict[str, Callable[[Target], bytes]] = {
     "npz": lambda target: archive(arrays(target)),
     "npy": _npy,
-    "png": _picture,
+    **dict.fromkeys(("png", "jpg", "tif"), _picture),
+    "dcm": lambda target: dicom.content(dicom.dataset()),
+    "nii": lambda target: nifti.volume(),
+    "nii.gz": lambda target: gzip.compress(nifti.volume()),
     "toml": lambda target: FACTS.encode(),
 }
 """Kind of file that is no table -> the content of a target's file."""
@@ -254,7 +281,10 @@ def made(folder: Path) -> None:
     for target in TARGETS:
         file = folder / target.file
         file.parent.mkdir(exist_ok=True)
-        if target.kind not in ("store", "options"):
+        if target.kind == "zarr":
+            zarr_arrays.write(folder.parent / file.name, arrays(target))
+            shutil.copytree(folder.parent / file.name, file)
+        elif target.kind not in ("store", "options"):
             file.write_bytes(content(target))
     picture = folder / "pictures" / f"{PICTURE:03}.png"
     for name in {row[8] for row in tables()["people"][1]} - {picture.name}:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,26 @@ HOSTILE = (
     "%s %(x)s {0}",
 )
 """Text that is data, whatever it looks like."""
+
+SECRET = "Doe^Jane"
+"""Name of a patient, which no command may write anywhere."""
+
+
+BOMB = 700
+"""Megabytes that a bomb has when it is decompressed: more than a command may use."""
+
+
+def deflated(front: bytes, zeros: int) -> bytes:
+    """A raw deflate stream.
+
+    Args:
+        front: bytes at the beginning.
+        zeros: megabytes of zeros after it; they are compressed once and repeated.
+    """
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    start = packer.compress(front) + packer.flush(zlib.Z_FULL_FLUSH)
+    block = packer.compress(bytes(2**20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    return start + block * zeros + packer.flush()
 
 
 @dataclass(frozen=True)
