@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from biasprop.audit.arguments import by, named_values
 from biasprop.component import InputError, suggestion
+from biasprop.metrics.counts import rows_of
 from biasprop.statistics.audit_result import OVERALL
 from biasprop.statistics.people import MAX_GROUPS
 from biasprop.tables.columns import PERCENT
@@ -42,7 +43,8 @@ class Rows:
     def data(self, name: str, kind: Kind) -> NDArray[Any]:
         """The values of a column, [row]."""
         home = self.homes[name]
-        return self.tables[home].columns[name, kind].data[self.rows[home]]
+        column = self.tables[home].columns[name, kind].data
+        return column[self.rows[home]] if len(self.tables) > 1 else column
 
     def parser(self, name: str, kind: Kind) -> Any:
         """What read the column."""
@@ -111,7 +113,7 @@ def read_predictions(options: argparse.Namespace) -> Predictions:
     _check_groups(rows)
     return Predictions(
         **vars(rows),
-        scores=scores[audited],
+        scores=rows_of(scores, audited),
         others=None if others is None else (scores[others], labels[others], _of(found, options.weight, others)),
         score_is=score_is,
         scale=scale,
@@ -193,10 +195,9 @@ def _read(options: argparse.Namespace, notes: list[str]) -> Rows:
         ("--threshold-from", other, "category"),
     ]
     wanted: list[Wanted] = [(option, name, kind) for option, name, kind in asked if name is not None]
-    names = [name for _, name, _ in wanted]
+    looked_for = [*(name for _, name, _ in wanted), *([options.on] if options.on else [])]
     files = [options.table, *([options.metadata] if options.metadata else [])]
     with ExitStack() as opened:
-        looked_for = [*names, options.on] if options.on else names
         sources = [opened.enter_context(open_table(file, looked_for)) for file in files]
         homes = _homes(files, sources, wanted, options.on)
         keys: list[tuple[str, Kind]] = [(options.on, "key")] if options.on else []

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
 
-from biasprop.metrics.counts import counted, real_weight
+from biasprop.metrics.counts import counted, real_weight, rows_of
 
 MIN_PER_CLASS = 50
 """Fewest subjects of each class for a calibration fit."""
@@ -80,28 +80,24 @@ def _fit(
     leading, size = mask.shape[:-1], mask.shape[-1]
     mask = mask.reshape(-1, size)
     m = mask.astype(np.float64) if weights is None else weights.reshape(-1, size)
-    x = np.where(mask, np.broadcast_to(scores, (*leading, size)).reshape(mask.shape), 0.0).astype(np.float64)
-    y = np.where(mask, np.broadcast_to(labels, (*leading, size)).reshape(mask.shape), 0).astype(np.float64)
+    given = np.broadcast_to(scores, (*leading, size)).reshape(mask.shape)
+    x = np.asarray(given if mask.all() else np.where(mask, given, 0.0), np.float64)
+    y = mask & (np.broadcast_to(labels, (*leading, size)).reshape(mask.shape) == 1)
     result = np.full(len(mask), np.nan)
     rows = np.flatnonzero(_fits(x, y, mask, min_per_class))
     if len(rows):
         fit = _newton_slope if slope_free else _newton_intercept
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # NaN, then
-            found = fit(_of(x, rows), _of(y, rows), _of(m, rows))
+            found = fit(rows_of(x, rows), rows_of(y, rows), rows_of(m, rows))
         result[rows] = np.where(np.isfinite(found), found, np.nan)
     return result.reshape(leading)
 
 
-def _of(values: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Rows of an array; the array itself if they are all of them, because ten million values are 80 MB."""
-    return values if len(rows) == len(values) else values[rows]
-
-
 def _fits(
-    x: NDArray[np.float64], y: NDArray[np.float64], mask: NDArray[np.bool_], min_per_class: int
+    x: NDArray[np.float64], y: NDArray[np.bool_], mask: NDArray[np.bool_], min_per_class: int
 ) -> NDArray[np.bool_]:
     """Rows with enough finite scores of each class that overlap."""
-    positive, negative = mask & (y == 1), mask & (y == 0)
+    positive, negative = y, mask & ~y
     enough = np.minimum(positive.sum(axis=-1), negative.sum(axis=-1)) >= min_per_class
 
     def least(which: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -115,7 +111,7 @@ def _fits(
     return enough & overlap & np.isfinite(x).all(axis=-1)
 
 
-def _newton_intercept(x: NDArray[np.float64], y: NDArray[np.float64], m: NDArray[np.float64]) -> NDArray[np.float64]:
+def _newton_intercept(x: NDArray[np.float64], y: NDArray[np.bool_], m: NDArray[np.float64]) -> NDArray[np.float64]:
     """Solve sum(m expit(a + x)) = sum(m y) per row; the sum increases in a, so Newton steps are kept in a bracket."""
     total = (y * m).sum(axis=-1)
     centre = logit(total / m.sum(axis=-1))
@@ -138,23 +134,22 @@ def _newton_intercept(x: NDArray[np.float64], y: NDArray[np.float64], m: NDArray
     return np.where(curvature > total * EPSILON / MAX_ERROR, a, np.nan)
 
 
-def _newton_slope(x: NDArray[np.float64], y: NDArray[np.float64], m: NDArray[np.float64]) -> NDArray[np.float64]:
+def _newton_slope(x: NDArray[np.float64], y: NDArray[np.bool_], m: NDArray[np.float64]) -> NDArray[np.float64]:
     """Maximise the likelihood over intercept and slope per row: Newton steps, halved while the likelihood falls."""
     count = m.sum(axis=-1)
     mean = (x * m).sum(axis=-1) / count
     sd = np.sqrt((np.square(x - mean[:, None]) * m).sum(axis=-1) / count)
     u = (x - mean[:, None]) / sd[:, None] * (m > 0)  # standardised, so that the tolerance is the same for all models
-    y = y * m
-    a, b = logit(y.sum(axis=-1) / count), np.zeros(len(x))
-    target, target_u = y.sum(axis=-1), np.einsum("rn,rn->r", y, u)
+    target, target_u = (y * m).sum(axis=-1), np.einsum("rn,rn->r", y * m, u)
+    a, b = logit(target / count), np.zeros(len(x))
     active = np.arange(len(x))
 
     def loss(rows: NDArray[np.intp], a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-        eta = a[:, None] + b[:, None] * _of(u, rows)
-        return np.einsum("rn,rn->r", np.logaddexp(0.0, eta), _of(m, rows)) - a * target[rows] - b * target_u[rows]
+        eta = a[:, None] + b[:, None] * rows_of(u, rows)
+        return np.einsum("rn,rn->r", np.logaddexp(0.0, eta), rows_of(m, rows)) - a * target[rows] - b * target_u[rows]
 
     for _ in range(STEPS):
-        ur, mr = _of(u, active), _of(m, active)
+        ur, mr = rows_of(u, active), rows_of(m, active)
         risk = expit(a[active, None] + b[active, None] * ur)
         p = risk * mr
         w = p * (1.0 - risk)

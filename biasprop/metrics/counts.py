@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -31,6 +33,16 @@ def counted(scores: ArrayLike, labels: ArrayLike, weight: ArrayLike | None = Non
     if not ((weight >= 0) & (weight < np.inf)).all():
         raise ValueError("weight must be finite and not negative")
     return mask & (weight > 0)
+
+
+def rows_of(values: NDArray[Any], rows: NDArray[np.integer]) -> NDArray[Any]:
+    """Return some rows of an array; the array itself if they are all, because ten million values are 80 MB.
+
+    Args:
+        values: [n, ...].
+        rows: increasing.
+    """
+    return values if len(rows) == len(values) else values[rows]
 
 
 def real_weight(mask: NDArray[np.bool_], weight: ArrayLike | None) -> NDArray[np.float64] | None:

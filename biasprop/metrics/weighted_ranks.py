@@ -37,6 +37,7 @@ def sort_scores(scores: NDArray[np.floating], ndim: int) -> Sorted:
     edge = np.ones((*ordered.shape[:-1], min(size, 1)), bool)
     first = np.maximum.accumulate(np.where(np.concatenate([edge, change], axis=-1), place, 0), axis=-1)
     ends = np.where(np.concatenate([change, edge], axis=-1), place, size)
+    del place
     return Sorted(order, ordered, first, np.minimum.accumulate(ends[..., ::-1], axis=-1)[..., ::-1])
 
 
@@ -57,9 +58,14 @@ def share_below(scores: NDArray[np.floating], weight: NDArray[np.float64]) -> ND
         [..., n] in the order of the entries; exactly 0 below and 1 above all weight, NaN where there is no weight.
     """
     by = sort_scores(scores, weight.ndim)
+    order, first, last = by.order, by.first, by.last
     sums = running(weight, by)
-    back = np.argsort(by.order, axis=-1)  # from the sorted order to that of the entries
-    below = np.take_along_axis(sums, np.take_along_axis(by.first, back, axis=-1), axis=-1)
-    up_to = np.take_along_axis(sums, np.take_along_axis(by.last, back, axis=-1) + 1, axis=-1)
+    del by  # one array of millions of scores less
+    shares = np.take_along_axis(sums, first, axis=-1)
+    shares += np.take_along_axis(sums[..., 1:], last, axis=-1)
+    shares *= 0.5
     total = sums[..., -1:]
-    return 0.5 * (below + up_to) / np.where(total > 0, total, np.nan)
+    shares /= np.where(total > 0, total, np.nan)
+    found = np.empty_like(shares)
+    np.put_along_axis(found, order, shares, axis=-1)  # from the sorted order to that of the entries
+    return found

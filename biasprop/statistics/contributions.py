@@ -53,10 +53,12 @@ def area(
     if not (positives > 0 and negatives > 0):
         return Estimated(np.nan, np.nan, np.full(clusters, np.nan))
     beaten = share_below(scores, negative)  # share of the healthy whose score is lower
-    beaten_by = 1.0 - share_below(scores, positive)  # share of the diseased whose score is higher
     value = float(positive @ beaten / positives)
     above = _sums(positive * (beaten - value) / positives, cluster, clusters)
+    del beaten  # of millions of scores
+    beaten_by = 1.0 - share_below(scores, positive)  # share of the diseased whose score is higher
     under = _sums(negative * (beaten_by - value) / negatives, cluster, clusters)
+    del beaten_by, positive, negative
     with_positive, with_negative = (_sums(labels == label, cluster, clusters) > 0 for label in (1, 0))
     variance = above @ above * _small_sample(with_positive) + under @ under * _small_sample(with_negative)
     if (with_positive & with_negative).any():
@@ -141,7 +143,7 @@ def correlations(contributions: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _sums(values: NDArray, cluster: NDArray[np.integer], clusters: int) -> NDArray[np.float64]:
-    return np.bincount(cluster, values, clusters).astype(np.float64)
+    return np.bincount(cluster, values, clusters).astype(np.float64, copy=False)  # integers if there is none
 
 
 def _small_sample(inside: NDArray[np.bool_]) -> float:

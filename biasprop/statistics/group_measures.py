@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from biasprop.metrics import METRICS, calibration_intercept, calibration_slope, z_of_auc
+from biasprop.metrics.counts import rows_of
 from biasprop.statistics import contributions
 from biasprop.statistics.bootstrap import resamples
 from biasprop.statistics.group_intervals import Spread
@@ -210,10 +211,12 @@ def _from_formula(groups: Groups, name: str, sample: NDArray[np.float64], interv
         elif name in MEANS:
             found.append(contributions.mean(_terms(groups, name, rows), weight, *members))
         elif name == "auc":
-            found.append(contributions.area(people.scores[rows], labels, weight, *members))
+            found.append(contributions.area(rows_of(people.scores, rows), labels, weight, *members))
         else:
             slope_free = name == "calibration_slope"
-            found.append(contributions.calibration(groups.log_odds[rows], labels, weight, *members, slope_free))
+            found.append(
+                contributions.calibration(rows_of(groups.log_odds, rows), labels, weight, *members, slope_free)
+            )
     correlation = np.eye(len(found))
     if groups.shared:
         correlation = contributions.correlations(np.stack([one.contribution for one in found]))
