@@ -12,6 +12,7 @@ from scipy.special import ndtr
 
 from biasprop import draw
 from biasprop.component import InputError
+from biasprop.report import results
 from biasprop.report.figures import curves
 from biasprop.report.plotting import DOUBLE, SINGLE, NotApplicable, save
 from biasprop.statistics.measures import measure, per_replicate
@@ -94,11 +95,10 @@ def test_too_much_is_refused(measures: xr.Dataset) -> None:
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     cube = synthetic_cube(replicates=3, subjects=60, selection=8, calibration=80)
-    cube.attrs |= {"study": STUDY.read_text(encoding="utf-8")}
-    monkeypatch.setattr("biasprop.store.view.open_cube", lambda path: cube, raising=False)
-    store, file = str(tmp_path / "demo-0123456789ab"), tmp_path / "gap.svg"
-    levels = [str(level.label) for level in load_study(STUDY).levels("protocol")]
-    line = [store, "z_gap", "--x", "labels", "--by", "pretraining", "--at", f"protocol={levels[0]}"]
+    study, store, file = load_study(STUDY), tmp_path / "demo-0123456789ab", tmp_path / "gap.svg"
+    monkeypatch.setattr(results, "stored", lambda path: (study, cube, path))
+    levels = [str(level.label) for level in study.levels("protocol")]
+    line = [str(store), "z_gap", "--x", "labels", "--by", "pretraining", "--at", f"protocol={levels[0]}"]
     assert draw.main([*line, "--out", str(file)]) == 0
     assert file.read_text().startswith("<?xml") and capsys.readouterr().out == f"{file}\n"
     for words, told in (

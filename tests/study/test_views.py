@@ -56,6 +56,8 @@ HISTORIES: dict[str, tuple[list[Step], dict[str, list[Any]]]] = {
     "failed, then fewer": ([(LONGER, 3, FAILED), (SMALL, 2, FAILED)], {"pretraining": ["half"], "replicate": [2]}),
 }
 """What happened to a store, and what of it the last study does not have."""
+IN_PARTS = ("more replicates", "fewer replicates", "more levels", "fewer levels", "interrupted", "failed and diverged")
+"""Histories that are slow, because they are parts of others."""
 
 
 class Views:
@@ -106,7 +108,9 @@ def views(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     return Views(tmp_path, monkeypatch, capsys)
 
 
-@pytest.mark.parametrize("history", HISTORIES)
+@pytest.mark.parametrize(
+    "history", [pytest.param(name, marks=[pytest.mark.slow] * (name in IN_PARTS)) for name in HISTORIES]
+)
 def test_all_views_of_a_store_agree(history: str, views: Views, tmp_path: Path) -> None:
     steps, beyond = HISTORIES[history]
     for step in steps:
