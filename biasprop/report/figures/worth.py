@@ -124,8 +124,7 @@ def _sizes(budgets: Sequence[Any]) -> dict[Any, float]:
 
 def _points(axes: Axes, one: HandedOn, colour: str, shapes: dict[str, str], sizes: dict[Any, float]) -> None:
     """A point with a cross of standard errors for each condition, and a thin line from few labels to many."""
-    x, y = (np.nanmean(half, axis=0) for half in one.disjoint())
-    across, along = (_standard_error(half) for half in one.disjoint())
+    (x, across), (y, along) = (_mean(half) for half in one.disjoint())
     for i, arm in enumerate(one.arms):
         look = {"color": colour, "elinewidth": 0.6, "alpha": 0.9, "markeredgecolor": "white", "markeredgewidth": 0.4}
         size = sizes.get(arm.get("labels"), 3.5)
@@ -135,16 +134,18 @@ def _points(axes: Axes, one: HandedOn, colour: str, shapes: dict[str, str], size
         axes.plot(x[line], y[line], color=colour, linewidth=0.5, alpha=0.5, zorder=2)
 
 
-def _standard_error(half: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Standard error of the mean of each condition, [replicate, condition]; 0 with fewer than two replicates."""
+def _mean(half: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean of each condition, [replicate, condition], and its standard error: NaN and 0 without a replicate, and the
+    error 0 with one."""
     n = (~np.isnan(half)).sum(axis=0)
-    sd = np.nanstd(half, axis=0) * np.sqrt(n / np.maximum(n - 1, 1))
-    return np.where(n > 1, sd / np.sqrt(np.maximum(n, 1)), 0.0)
+    mean = np.where(n > 0, np.nansum(half, axis=0) / np.maximum(n, 1), np.nan)
+    squares = np.nansum(np.square(half - mean), axis=0) / np.maximum(n - 1, 1)
+    return mean, np.sqrt(squares / np.maximum(n, 1))
 
 
 def _limits(halves: Sequence[NDArray[np.floating]]) -> tuple[float, float]:
     """Limits of an axis that include 0 and all crosses."""
-    ends = [np.nanmean(half, axis=0) + side * _standard_error(half) for half in halves for side in (-1, 1)]
+    ends = [mean + side * error for mean, error in map(_mean, halves) for side in (-1, 1)]
     together = np.append(np.concatenate(ends), 0.0)
     low, high = float(np.nanmin(together)), float(np.nanmax(together))
     room = 0.15 * (high - low) or 1.0
