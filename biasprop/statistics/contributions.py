@@ -128,7 +128,10 @@ def effective_number(weight: NDArray[np.float64], cluster: NDArray[np.integer]) 
         cluster: [n], as for :func:`area`; weights are summed within a cluster.
     """
     total = np.bincount(cluster, weight)
-    return float(total.sum() ** 2 / (total @ total)) if total.any() else 0.0
+    if not total.any():
+        return 0.0
+    total = np.ldexp(total, -np.frexp(total.max())[1])  # by a power of 2, so that no square overflows
+    return float(total.sum() ** 2 / (total @ total))
 
 
 def correlations(contributions: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -47,10 +47,11 @@ def test_2000_mutated_files(files: Path, checker: own_files.Checker) -> None:
     every = own_files.cases(10**6, SEED + 1)
     try:
         while sum(count["cases"] for count in checker.counts.values()) + len(failures) < 2_000:
+            case = next(every)
             try:
-                checker.check(next(every))
+                checker.check(case)
             except Exception as error:
-                failures.append(str(error))
+                failures.append(f"{case.name}: {error!r}")
     finally:  # after an interruption, too
         with checker.capsys.disabled():
             print("\n".join(["", checker.report(), *failures]))

@@ -181,3 +181,11 @@ def test_images_taken_for_people_do_not_cover() -> None:
 def test_intervals_of_gaps_cover_in_many_studies(persons, images, method) -> None:
     for share in covered(1000, persons, images, method):
         assert 0.93 <= share <= 0.975
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-200, 1e200])
+def test_the_effective_number_does_not_depend_on_the_scale_of_weights(scale: float) -> None:
+    weight, cluster = scale * np.array([1.0, 2.0, 3.0, 0.0]), np.array([0, 0, 1, 2])
+    with np.errstate(all="raise"):
+        assert contributions.effective_number(weight, cluster) == pytest.approx(36 / 18)
+    assert contributions.effective_number(0.0 * weight, cluster) == 0.0
