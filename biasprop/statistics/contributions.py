@@ -10,6 +10,7 @@ the cluster first: for the AUC, Obuchowski (Biometrics 53, 1997).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,9 @@ from scipy.special import expit
 
 from biasprop.metrics import calibration_intercept, calibration_slope
 from biasprop.metrics.weighted_ranks import share_below
+
+BLOCK = 2**16
+"""Clusters whose contributions to all estimates are stacked at a time."""
 
 
 class Estimated(NamedTuple):
@@ -134,12 +138,15 @@ def effective_number(weight: NDArray[np.float64], cluster: NDArray[np.integer]) 
     return float(total.sum() ** 2 / (total @ total))
 
 
-def correlations(contributions: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the correlations of estimates from their contributions, [estimate, cluster] -> [estimate, estimate].
+def correlations(contributions: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return the correlations of estimates, [estimate, estimate], from the contributions to each, [cluster].
 
     They are 0 where no cluster contributes to both, and where an estimate has no variance.
     """
-    products = contributions @ contributions.T
+    products = np.zeros((len(contributions), len(contributions)))
+    for start in range(0, len(contributions[0]), BLOCK):
+        block = np.stack([one[start : start + BLOCK] for one in contributions])
+        products += block @ block.T
     sd = np.sqrt(np.diag(products))
     scale = sd[:, None] * sd
     return np.where(scale > 0, products, 0.0) / np.where(scale > 0, scale, 1.0)

@@ -217,13 +217,15 @@ def _from_formula(groups: Groups, name: str, sample: NDArray[np.float64], interv
             found.append(
                 contributions.calibration(rows_of(groups.log_odds, rows), labels, weight, *members, slope_free)
             )
-    correlation = np.eye(len(found))
+    correlation, variances = np.eye(len(found)), np.array([one.variance for one in found])
     if groups.shared:
-        correlation = contributions.correlations(np.stack([one.contribution for one in found]))
-    spread = _spread(groups, name, sample, np.array([one.variance for one in found]), correlation)
+        correlation = contributions.correlations([one.contribution for one in found])
+    number = len(found)
+    del found  # contributions of millions of clusters
+    spread = _spread(groups, name, sample, variances, correlation)
     formula = RATE_INTERVALS.get(interval) or FORMULA_NAMES.get(name, "sandwich")
     method = f"{formula} (clusters)" if people.clustered else formula
-    return Measured(spread, interval, method, np.zeros(len(found), np.int64))
+    return Measured(spread, interval, method, np.zeros(number, np.int64))
 
 
 def _terms(groups: Groups, name: str, rows: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -252,7 +254,7 @@ def _from_draws(
     mean = np.where(there, draws, 0.0).sum(axis=0) / np.maximum(defined, 1)
     deviation = np.where(there, draws - mean, 0.0)
     variance = np.where(enough, np.square(deviation).sum(axis=0) / np.maximum(defined - 1, 1), np.nan)
-    correlation = contributions.correlations(deviation.T) if groups.shared else np.eye(len(sample))
+    correlation = contributions.correlations(list(deviation.T)) if groups.shared else np.eye(len(sample))
     return Measured(_spread(groups, name, sample, variance, correlation), interval, method, defined)
 
 
