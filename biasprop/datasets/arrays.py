@@ -24,6 +24,10 @@ MAX_BYTES = 16_000_000_000
 MAX_RATIO = 1_100
 """Uncompressed over compressed bytes of an array; deflate reaches 1,032."""
 
+ALWAYS_READ = 100_000_000
+"""Bytes, uncompressed, up to which an array of zarr is read however little of it is stored: chunks that have the fill
+value alone are not stored at all, and zstd has no limit."""
+
 MAX_ARRAYS = 10_000
 """Arrays of a file."""
 
@@ -205,7 +209,8 @@ def _zarr_arrays(path: Path) -> dict[str, Any]:
     """Name -> array of a group, or the only one; nothing is read yet.
 
     Raises:
-        ValueError: one would run code, or become much larger than what is stored.
+        ValueError: one would run code.
+        InputError: one would become large, and much larger than what is stored.
     """
     import zarr
     from numcodecs import Pickle
@@ -219,8 +224,9 @@ def _zarr_arrays(path: Path) -> dict[str, Any]:
         stored = sum(file.stat().st_size for file in files_of(path if node is array else path / name))
         chunk = math.prod(array.chunks) * array.dtype.itemsize
         for what, size in (("is", array.nbytes), ("has chunks of", chunk)):
-            if size > MAX_RATIO * stored:
-                raise ValueError(f"{name}: {what} {size:,} bytes out of {stored:,} (a bomb, or are chunks missing?)")
+            if size > max(MAX_RATIO * stored, ALWAYS_READ):
+                sizes = f"{size:,} bytes out of {stored:,} that are stored"
+                raise InputError(f"{path}: {name}: {what} {sizes} (a bomb, or are chunks missing?)")
     return found
 
 

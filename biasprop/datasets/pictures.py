@@ -8,9 +8,11 @@ stretched to a square and interpolated linearly, with antialiasing where pixels 
 from __future__ import annotations
 
 import gzip
+import io
 import logging
 import math
 import re
+import threading
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -33,8 +35,14 @@ MAX_UNPACKED = 4 * MAX_PIXELS
 MAX_HEADER = 50_000_000
 """Bytes of a NIfTI file before its values, extensions included."""
 
-BEFORE_META, BLOCK = 144, 65_536
-"""Bytes of a DICOM file before what its FileMetaInformationGroupLength counts, and bytes read at a time."""
+FLAGS, LEAST_EXTENSION = 4, 16
+"""Bytes behind the header of a NIfTI file, which say whether extensions follow, and of the smallest one."""
+
+BLOCK = 65_536
+"""Bytes that are decompressed at a time."""
+
+LOGGING = threading.RLock()
+"""One picture at a time is read while nothing is logged."""
 
 # What of DICOM has a meaning here, in the names of its standard.
 REQUIRED_NUMBERS = ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")
@@ -106,19 +114,20 @@ def _reading(kind: str, quotes: bool = True) -> Iterator[None]:
         kind: of file, in words.
         quotes: whether a message may quote the file; if not, it ends before what is quoted.
     """
-    logged = logging.root.manager.disable
-    logging.disable()  # of what a library has to say on stderr, too
-    try:
-        yield
-    except (Unreadable, OSError):
-        raise
-    except Exception as error:
-        words = str(error).partition("\n")[0]
-        if not quotes:
-            words = re.split("['\"]", words)[0].strip()
-        raise Unreadable(f"cannot be read as {kind} ({type(error).__name__}: {words})") from error
-    finally:
-        logging.disable(logged)
+    with LOGGING:  # of the whole process
+        logged = logging.root.manager.disable
+        logging.disable()  # of what a library has to say on stderr, too
+        try:
+            yield
+        except (Unreadable, OSError):
+            raise
+        except Exception as error:
+            words = str(error).partition("\n")[0]
+            if not quotes and len(told := re.split("['\"]", words)[0].strip()) < len(words):
+                words = f"{told} ..."
+            raise Unreadable(f"cannot be read as {kind} ({type(error).__name__}: {words})") from error
+        finally:
+            logging.disable(logged)
 
 
 def _check_size(*shape: int) -> None:
@@ -157,8 +166,11 @@ def _dicom(file: Path, index: int | None) -> Any:
     from PIL import Image
 
     with _reading("DICOM", quotes=False):
-        _check_deflated(file)
-        read = pydicom.dcmread(file)
+        if _is_deflated(file):
+            with Deflated(io.FileIO(file)) as stream:
+                read = pydicom.dcmread(stream)
+        else:
+            read = pydicom.dcmread(file)
         for name in OPTIONAL:
             if name in read and not _tag_values(read, name):
                 del read[name]  # empty, which pydicom does not take for left out
@@ -177,27 +189,42 @@ def _dicom(file: Path, index: int | None) -> Any:
         return Image.fromarray(_to_8_bits(-values if inverted else values))
 
 
-def _check_deflated(file: Path) -> None:
-    """Refuse a file that is no DICOM, or that pydicom, which decompresses a deflated one at once, would make large."""
+def _is_deflated(file: Path) -> bool:
+    """Whether the data of a DICOM file are deflated.
+
+    Raises:
+        Unreadable: it is no DICOM.
+    """
     from pydicom.errors import InvalidDicomError
     from pydicom.filereader import read_file_meta_info
     from pydicom.uid import DeflatedExplicitVRLittleEndian
 
     try:
-        meta = read_file_meta_info(file)
+        return read_file_meta_info(file).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
     except InvalidDicomError as error:
         raise Unreadable("cannot be read as DICOM: a preamble and DICM are not at its beginning") from error
-    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
-        return
-    if "FileMetaInformationGroupLength" not in meta:
-        raise Unreadable("is deflated, and has no FileMetaInformationGroupLength")
-    unpacker, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
-    with file.open("rb") as stream:
-        stream.seek(BEFORE_META + meta.FileMetaInformationGroupLength)
-        while block := stream.read(BLOCK):
-            size += len(unpacker.decompress(block))
-            if size > MAX_UNPACKED:
-                raise Unreadable(f"has more than {MAX_UNPACKED:,} bytes when it is decompressed")
+
+
+class Deflated(io.BufferedReader):
+    """A deflated DICOM file, whose data pydicom reads at once, from where its meta information really ends, and then
+    decompresses at once."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read bytes.
+
+        Raises:
+            Unreadable: these are the data, and become too large.
+        """
+        found = super().read(size)
+        if size is None or size < 0:
+            unpacker, unpacked = zlib.decompressobj(-zlib.MAX_WBITS), 0
+            for start in range(0, len(found), BLOCK):
+                unpacked += len(unpacker.decompress(found[start : start + BLOCK]))
+                if unpacked > MAX_UNPACKED:
+                    raise Unreadable(f"has more than {MAX_UNPACKED:,} bytes when it is decompressed")
+                if unpacker.eof:
+                    break
+        return found
 
 
 def _check_dicom(read: Any) -> None:
@@ -246,9 +273,7 @@ def _tag_values(read: Any, name: str) -> list[Any]:
 
 
 def _eight(colours: NDArray[Any], bits: int) -> NDArray[np.uint8]:
-    """Colours of so many bits as ones of 8."""
-    if bits == 8:
-        return colours.astype(np.uint8)
+    """Colours of so many bits as ones of 8; values that have more are cut."""
     most = 2**bits - 1
     return np.round(np.minimum(colours, most) * (255 / most)).astype(np.uint8)
 
@@ -261,7 +286,7 @@ def _nifti(file: Path, index: int | None) -> Any:
     from PIL import Image
 
     with _reading("NIfTI"):
-        _check_offset(file)
+        _check_header(file)
         volume: Any = nibabel.load(file)
         shape = volume.shape
         if not 2 <= len(shape) <= 3:
@@ -276,18 +301,31 @@ def _nifti(file: Path, index: int | None) -> Any:
         return Image.fromarray(_to_8_bits(np.rot90(np.asarray(values, np.float64))))
 
 
-def _check_offset(file: Path) -> None:
-    """Refuse a header that is large, which may be so only when it is decompressed."""
+def _check_header(file: Path) -> None:
+    """Refuse a header that is large with its extensions, which may be so only when it is decompressed."""
     import nibabel
 
     opened = gzip.open if file.name.lower().endswith(".gz") else open
     with opened(file, "rb") as stream:
-        head = stream.read(nibabel.Nifti2Header.sizeof_hdr)
-    for kind in (nibabel.Nifti1Header, nibabel.Nifti2Header):
-        if kind.may_contain_header(head):
-            offset = float(kind(head[: kind.sizeof_hdr], check=False)["vox_offset"])
+        head = stream.read(nibabel.Nifti2Header.sizeof_hdr + FLAGS)
+        for kind in (nibabel.Nifti1Header, nibabel.Nifti2Header):
+            if not kind.may_contain_header(head):
+                continue
+            header, end = kind(head[: kind.sizeof_hdr], check=False), kind.sizeof_hdr + FLAGS
+            offset = float(header["vox_offset"])
             if not offset <= MAX_HEADER:
                 raise Unreadable(f"has a header of {offset:,.0f} bytes (vox_offset); at most {MAX_HEADER:,} are read")
+            if head[kind.sizeof_hdr : end][:1] in (b"", b"\0"):
+                return  # no extensions
+            order, left = "big" if header.endianness == ">" else "little", offset - end
+            while left >= LEAST_EXTENSION or left < 0:  # as nibabel reads them: to the end of the file, then
+                stream.seek(end)
+                if len(start := stream.read(8)) < 8:
+                    return
+                size = int.from_bytes(start[:4], order, signed=True)
+                if size < 8 or end + size > MAX_HEADER:
+                    raise Unreadable(f"has an extension of {size:,} bytes; at most {MAX_HEADER:,} are read")
+                end, left = end + size, left - size
 
 
 def _to_8_bits(values: NDArray[np.float64]) -> NDArray[np.uint8]:

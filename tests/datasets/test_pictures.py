@@ -179,7 +179,7 @@ MEANINGLESS: dict[str, tuple[dict[str, Any], str]] = {
     "names in some pixels": ({"BurnedInAnnotation": ["NO", "yes"]}, "annotations burnt into its pixels"),
     "an unknown kind of window": (
         {"WindowCenter": 9, "WindowWidth": 9, "VOILUTFunction": "Doe^Jane"},
-        "VOI LUT Function value\\)",
+        "VOI LUT Function value ...\\)",
     ),
 }
 
@@ -221,8 +221,11 @@ def test_a_deflated_dicom_file_is_not_decompressed_beyond_a_limit(
     deflated.save_as(tmp_path / "b.dcm")
     assert (picture(tmp_path / "a.dcm", 16, 1, "crop") == picture(tmp_path / "b.dcm", 16, 1, "crop")).all()
     monkeypatch.setattr(pictures, "MAX_UNPACKED", 9_000)
-    with pytest.raises(Unreadable, match="has more than 9,000 bytes when it is decompressed"):
-        picture(tmp_path / "b.dcm", 16, 1, "crop")
+    content = (tmp_path / "b.dcm").read_bytes()
+    for length in (content[140:144], (2**30).to_bytes(4, "little")):  # of the meta information: pydicom ignores it
+        (tmp_path / "b.dcm").write_bytes(content[:140] + length + content[144:])
+        with pytest.raises(Unreadable, match="has more than 9,000 bytes when it is decompressed"):
+            picture(tmp_path / "b.dcm", 16, 1, "crop")
 
 
 def nifti(file: Path, values: np.ndarray, **fields: Any) -> Path:
@@ -258,6 +261,26 @@ def test_volumes_without_a_meaning(tmp_path: Path, case: str, ending: str) -> No
     values, fields, expected = VOLUMES[case]
     with pytest.raises(Unreadable, match=expected):
         picture(nifti(tmp_path / f"a.{ending}", values, **fields), 4, 1, "crop")
+
+
+@pytest.mark.parametrize(("offset", "size"), [(400, 300 << 20), (0, 300 << 20), (400, 7), (0, -16)])
+def test_an_extension_of_nifti_is_not_read_beyond_a_limit(tmp_path: Path, offset: int, size: int) -> None:
+    file = nifti(tmp_path / "a.nii", np.ones((4, 4, 2), "i2"), vox_offset=offset)
+    content = file.read_bytes()
+    extension = b"\1\0\0\0" + size.to_bytes(4, "little", signed=True) + bytes(60)
+    (tmp_path / "a.nii.gz").write_bytes(gzip.compress(content[:348] + extension + content[352:]))
+    with pytest.raises(Unreadable, match=f"has an extension of {size:,} bytes"):
+        picture(tmp_path / "a.nii.gz", 4, 1, "crop")
+
+
+def test_a_volume_with_an_extension_is_read(tmp_path: Path) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    image = nibabel.Nifti1Image(np.arange(32, dtype="i2").reshape(4, 4, 2), np.eye(4))
+    image.to_filename(tmp_path / "plain.nii")
+    image.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", b"nothing"))
+    image.to_filename(tmp_path / "more.nii.gz")
+    one, other = (picture(tmp_path / name, 4, 1, "crop") for name in ("plain.nii", "more.nii.gz"))
+    assert (one == other).all()
 
 
 def test_libraries_log_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

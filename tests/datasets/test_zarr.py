@@ -72,13 +72,29 @@ def test_metadata_of_another_kind(tmp_path: Path, case: str) -> None:
 def test_an_array_is_not_larger_than_what_is_stored_can_be(tmp_path: Path) -> None:
     file = group(tmp_path / "a.zarr", images=NUMBERS)
     changed(file / "images", shape=[20, 4_000, 4_000])
-    with pytest.raises(InputError, match=r"images: is 320,000,000 bytes out of [\d,]+ \(a bomb, or are chunks missing"):
+    with pytest.raises(InputError, match=r"images: is 320,000,000 bytes out of [\d,]+ that are stored \(a bomb, or"):
         ArrayFile(file)
     changed(file / "images", shape=[20, 4, 4])
     grid = {"name": "regular", "configuration": {"chunk_shape": [10**12, 4, 4]}}
     changed(file / "images", chunk_grid=grid)
     with pytest.raises(InputError, match="images: has chunks of 16,000,000,000,000 bytes out of"):
         ArrayFile(file)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.repeat([0, 1], 100_000),
+        np.ones(200_000),
+        np.zeros(1_000_000, bool),
+        np.zeros((100, 64, 64), np.uint8),
+        np.array(["academic"] * 50_000, np.dtypes.StringDType()),
+    ],
+    ids=["sorted", "ones", "false", "blank", "one text"],
+)
+def test_an_array_of_which_little_is_stored_is_read(tmp_path: Path, values: np.ndarray) -> None:
+    zarr.create_group(tmp_path / "a.zarr").create_array("values", data=values)
+    assert (ArrayFile(tmp_path / "a.zarr").read("values") == values).all()
 
 
 def test_a_frame_that_says_that_it_is_huge(tmp_path: Path) -> None:
