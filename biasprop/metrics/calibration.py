@@ -80,8 +80,8 @@ def _fit(
     leading, size = mask.shape[:-1], mask.shape[-1]
     mask = mask.reshape(-1, size)
     m = mask.astype(np.float64) if weights is None else weights.reshape(-1, size)
-    given = np.broadcast_to(scores, (*leading, size)).reshape(mask.shape)
-    x = np.asarray(given if mask.all() else np.where(mask, given, 0.0), np.float64)
+    given = np.broadcast_to(np.asarray(scores, np.float64), (*leading, size)).reshape(mask.shape)
+    x = given if mask.all() else np.where(mask, given, 0.0)
     y = mask & (np.broadcast_to(labels, (*leading, size)).reshape(mask.shape) == 1)
     result = np.full(len(mask), np.nan)
     rows = np.flatnonzero(_fits(x, y, mask, min_per_class))

@@ -40,7 +40,7 @@ def rows_of(values: NDArray[Any], rows: NDArray[np.integer]) -> NDArray[Any]:
 
     Args:
         values: [n, ...].
-        rows: increasing.
+        rows: increasing, none twice.
     """
     return values if len(rows) == len(values) else values[rows]
 

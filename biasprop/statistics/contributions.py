@@ -153,7 +153,7 @@ def correlations(contributions: Sequence[NDArray[np.float64]]) -> NDArray[np.flo
 
 
 def _sums(values: NDArray, cluster: NDArray[np.integer], clusters: int) -> NDArray[np.float64]:
-    return np.bincount(cluster, values, clusters).astype(np.float64, copy=False)  # integers if there is none
+    return np.bincount(cluster, values, clusters).astype(np.float64, copy=False)  # integers, if of no entries
 
 
 def _small_sample(inside: NDArray[np.bool_]) -> float:

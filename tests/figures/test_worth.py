@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,15 @@ def test_both_axes_have_replicates_of_their_own(study: Study, cube: xr.Dataset) 
 
 def texts(figure: object) -> list[str]:
     return [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))]  # pyright: ignore
+
+
+def test_means_of_no_one_and_several_replicates_raise_no_warning() -> None:
+    half = np.array([[np.nan, 0.1, 0.1], [np.nan, np.nan, 0.3], [np.nan, np.nan, 0.8]])
+    with np.errstate(all="raise"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        mean, error = worth._mean(half)
+    np.testing.assert_allclose(mean, [np.nan, 0.1, 0.4])
+    np.testing.assert_allclose(error, [0.0, 0.0, half[:, 2].std(ddof=1) / np.sqrt(3)])
 
 
 def test_the_figure_of_worth(study: Study, cube: xr.Dataset, tmp_path: Path) -> None:

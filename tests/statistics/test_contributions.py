@@ -189,3 +189,11 @@ def test_the_effective_number_does_not_depend_on_the_scale_of_weights(scale: flo
     with np.errstate(all="raise"):
         assert contributions.effective_number(weight, cluster) == pytest.approx(36 / 18)
     assert contributions.effective_number(0.0 * weight, cluster) == 0.0
+
+
+def test_correlations_are_summed_over_blocks_of_clusters(monkeypatch: pytest.MonkeyPatch) -> None:
+    shares = list(np.random.default_rng(3).standard_normal((3, 20)))
+    expected = np.array(shares) @ np.array(shares).T
+    expected /= np.sqrt(np.outer(np.diag(expected), np.diag(expected)))
+    monkeypatch.setattr(contributions, "BLOCK", 7)
+    np.testing.assert_allclose(contributions.correlations(shares), expected)

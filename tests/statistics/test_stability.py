@@ -116,6 +116,16 @@ def test_verdicts(measures: xr.Dataset, effect: float, spread: float, sign: str,
     assert found.low <= found.value <= found.high and f"mean effect {effect:+.3f}" in found.reason
 
 
+def test_few_settings_with_one_effect_have_no_share(measures: xr.Dataset) -> None:
+    z = xr.zeros_like(measures["z"])
+    z.loc[{"pretraining": "all dark", "subgroup": "dark"}] = 0.3
+    table = {"factor": "pretraining", "reference": "all light", "at": {"pretraining": "all dark"}, "sign": "positive"}
+    stated = estimand("sign_share", name="x", subgroups=("dark",), replicate_sd=0.02, replicate_sd_from=6, **table)
+    (found,) = estimates(measures.assign(z=z).isel(replicate=slice(5)), [stated])
+    assert np.isnan(found.value) and "with no spread of true effects, a share says nothing" in found.reason
+    assert "observed sign in 5 of 5 settings; mean effect +0.300" in found.reason
+
+
 def test_the_sign_is_stated() -> None:
     table = {"name": "x", "factor": "p", "reference": "b", "replicate_sd": 0.1, "replicate_sd_from": 6}
     with pytest.raises(ValueError, match="sign has to be that of the effect"):

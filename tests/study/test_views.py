@@ -57,7 +57,7 @@ HISTORIES: dict[str, tuple[list[Step], dict[str, list[Any]]]] = {
 }
 """What happened to a store, and what of it the last study does not have."""
 IN_PARTS = ("more replicates", "fewer replicates", "more levels", "fewer levels", "interrupted", "failed and diverged")
-"""Histories that are slow, because they are parts of others."""
+"""Histories that other ones contain; only the slow suite runs them."""
 
 
 class Views:
