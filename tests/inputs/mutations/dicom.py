@@ -175,6 +175,12 @@ def _bomb(made: Any, random: Random) -> bytes:
     return whole[:at] + deflated(zlib.decompress(whole[at:], -zlib.MAX_WBITS) + padding, BOMB)
 
 
+def _bomb_elsewhere(made: Any, random: Random) -> bytes:
+    """As :func:`_bomb`, and the length of the meta information is wrong, which pydicom ignores."""
+    whole = _bomb(made, random)
+    return whole[:140] + (2**30).to_bytes(4, "little") + whole[144:]
+
+
 def _palette(bits: int) -> Callable[[Any, Any], None]:
     """Colours of a table of 256 entries."""
 
@@ -294,9 +300,10 @@ DICOMS: dict[str, tuple[Mutation, bool | None]] = {
     "implicit value representations": (_syntax(IMPLICIT), False),
     "big-endian": (_both(_syntax(BIG_ENDIAN), _pixels(GREY.astype(">u2"))), False),
     "deflated": (_syntax(DEFLATED), False),
-    "deflated, and where is not told": (_both(_syntax(DEFLATED), _no_length), True),
+    "deflated, and where is not told": (_both(_syntax(DEFLATED), _no_length), False),
     "no length of the meta information": (_no_length, False),
     "a deflate bomb": (_bomb, True),
+    "a deflate bomb elsewhere than is told": (_bomb_elsewhere, True),
     "two frames": (_set(NumberOfFrames=2), True),
     "65535 frames": (_set(NumberOfFrames=65_535), True),
     "-1 frames": (_set(NumberOfFrames=-1), None),

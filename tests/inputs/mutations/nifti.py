@@ -175,5 +175,7 @@ COMPRESSED: dict[str, tuple[Mutation, bool | None]] = {
         True,
     ),
     "a bomb in the header": (_extension_bomb, True),
+    "a bomb in an extension": (lambda whole, random: _bomb(_extension(BOMB << 20, b"", 400.0)(whole, random)), True),
+    "a bomb in an extension of no size": (lambda whole, random: _bomb(_extension(7, b"", 400.0)(whole, random)), True),
 }  # fmt: skip
 """Of compressed volumes: new bytes, from uncompressed ones, and whether they have to be refused."""
