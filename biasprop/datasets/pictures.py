@@ -38,6 +38,9 @@ MAX_HEADER = 50_000_000
 FLAGS, LEAST_EXTENSION = 4, 16
 """Bytes behind the header of a NIfTI file, which say whether extensions follow, and of the smallest one."""
 
+BEYOND = 1e12
+"""A value that is beyond every window of DICOM, whose pixels have at most 32 bits."""
+
 BLOCK = 65_536
 """Bytes that are decompressed at a time."""
 
@@ -46,7 +49,8 @@ LOGGING = threading.RLock()
 
 # What of DICOM has a meaning here, in the names of its standard.
 REQUIRED_NUMBERS = ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")
-OPTIONAL_NUMBERS = ("WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept")
+WINDOW = ("WindowCenter", "WindowWidth")
+OPTIONAL_NUMBERS = (*WINDOW, "RescaleSlope", "RescaleIntercept")
 OPTIONAL = (*OPTIONAL_NUMBERS, "VOILUTFunction")
 GREY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
 COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422")
@@ -185,8 +189,10 @@ def _dicom(file: Path, index: int | None) -> Any:
         if pixels.ndim == 3:
             return Image.fromarray(_eight(pixels, read.BitsStored))
         values = apply_voi_lut(apply_modality_lut(pixels, read), read).astype(np.float64)
-        inverted = read.PhotometricInterpretation == "MONOCHROME1"
-        return Image.fromarray(_to_8_bits(-values if inverted else values))
+        windowed = all(_tag_values(read, name) for name in WINDOW) and not read.get("VOILUTSequence")
+        ends = apply_voi_lut(np.array([-BEYOND, BEYOND]), read) if windowed else None  # what the window makes of them
+        grey = _to_8_bits(values, ends)
+        return Image.fromarray(255 - grey if read.PhotometricInterpretation == "MONOCHROME1" else grey)
 
 
 def _is_deflated(file: Path) -> bool:
@@ -328,13 +334,14 @@ def _check_header(file: Path) -> None:
                 end, left = end + size, left - size
 
 
-def _to_8_bits(values: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Values scaled from their range."""
+def _to_8_bits(values: NDArray[np.float64], ends: NDArray[np.float64] | None = None) -> NDArray[np.uint8]:
+    """Values scaled from the range between two ends; by default from their own."""
     if not np.isfinite(values).all():
         raise Unreadable("has values that are not finite")
     # By a power of 2, which is exact, so that neither the range nor its inverse is beyond what floats can hold.
-    values = np.ldexp(values, -int(np.frexp(np.abs(values).max())[1]))
-    low, high = values.min(), values.max()
+    exponent = -int(np.frexp(np.abs(values).max())[1])
+    values = np.ldexp(values, exponent)
+    low, high = (values.min(), values.max()) if ends is None else np.ldexp(ends, exponent)
     return np.round((values - low) * (255 / (high - low) if high > low else 0)).astype(np.uint8)
 
 

@@ -101,6 +101,23 @@ def test_dicom(tmp_path: Path) -> None:
         picture(tmp_path / "f.dcm", 16, 1, "crop")
 
 
+@pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT"])
+@pytest.mark.parametrize(("slope", "intercept"), [(None, None), (2, -1_024)])
+def test_a_window_of_dicom_is_a_range_of_values_and_not_of_the_picture(
+    tmp_path: Path, function: str, slope: int | None, intercept: int | None
+) -> None:
+    scale = {} if slope is None else {"RescaleSlope": slope, "RescaleIntercept": intercept}
+    stated = RAMP * 4_000 * (slope or 1) + (intercept or 0)  # the values before the window, which differ between files
+    for low, high in ((-2_000, 18_000), (0, 4_000), (1_000, 3_000)):
+        window = {"WindowCenter": (low + high) / 2, "WindowWidth": high - low, "VOILUTFunction": function}
+        dicom(tmp_path / "a.dcm", **window, **scale)
+        expected = eight(np.clip((stated - low) / (high - low), 0, 1))[:, 4:20]
+        found = picture(tmp_path / "a.dcm", 16, 1, "crop")[..., 0]
+        assert np.abs(found.astype(int) - expected).max() <= 1
+        dicom(tmp_path / "b.dcm", PhotometricInterpretation="MONOCHROME1", **window, **scale)
+        assert (picture(tmp_path / "b.dcm", 16, 1, "crop")[..., 0] == 255 - found).all()
+
+
 def test_a_real_dicom_file() -> None:
     data = pytest.importorskip("pydicom.data")
     found = picture(Path(data.get_testdata_file("CT_small.dcm")), 64, 1, "crop")
