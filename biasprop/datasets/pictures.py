@@ -163,6 +163,7 @@ def _pillow(file: Path, index: int | None) -> Any:
 def _dicom(file: Path, index: int | None) -> Any:
     try:
         import pydicom
+        from pydicom.errors import InvalidDicomError
         from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
         from pydicom.pixels.utils import pixel_array
     except ImportError as error:
@@ -170,11 +171,11 @@ def _dicom(file: Path, index: int | None) -> Any:
     from PIL import Image
 
     with _reading("DICOM", quotes=False):
-        if _is_deflated(file):
-            with Deflated(io.FileIO(file)) as stream:
+        try:
+            with DicomFile(io.FileIO(file)) as stream:
                 read = pydicom.dcmread(stream)
-        else:
-            read = pydicom.dcmread(file)
+        except InvalidDicomError as error:
+            raise Unreadable("cannot be read as DICOM: a preamble and DICM are not at its beginning") from error
         for name in OPTIONAL:
             if name in read and not _tag_values(read, name):
                 del read[name]  # empty, which pydicom does not take for left out
@@ -185,35 +186,19 @@ def _dicom(file: Path, index: int | None) -> Any:
             raise Unreadable(f"has pixels for more than one picture of {read.Rows} x {read.Columns}")
         if read.PhotometricInterpretation == "PALETTE COLOR":
             pixels = apply_color_lut(pixels, read)[..., :3]  # without opacity
-            return Image.fromarray(_eight(pixels, pixels.dtype.itemsize * 8))
+            return Image.fromarray(_to_8_bits(pixels, (0.0, 2.0 ** (8 * pixels.dtype.itemsize) - 1)))
         if pixels.ndim == 3:
-            return Image.fromarray(_eight(pixels, read.BitsStored))
-        values = apply_voi_lut(apply_modality_lut(pixels, read), read).astype(np.float64)
+            return Image.fromarray(_to_8_bits(pixels, (0.0, 2.0**read.BitsStored - 1)))
+        values = apply_voi_lut(apply_modality_lut(pixels, read), read)
         windowed = all(_tag_values(read, name) for name in WINDOW) and not read.get("VOILUTSequence")
-        ends = apply_voi_lut(np.array([-BEYOND, BEYOND]), read) if windowed else None  # what the window makes of them
+        ends = apply_voi_lut(np.array([-BEYOND, BEYOND]), read).tolist() if windowed else None  # as the window has them
         grey = _to_8_bits(values, ends)
         return Image.fromarray(255 - grey if read.PhotometricInterpretation == "MONOCHROME1" else grey)
 
 
-def _is_deflated(file: Path) -> bool:
-    """Whether the data of a DICOM file are deflated.
-
-    Raises:
-        Unreadable: it is no DICOM.
-    """
-    from pydicom.errors import InvalidDicomError
-    from pydicom.filereader import read_file_meta_info
-    from pydicom.uid import DeflatedExplicitVRLittleEndian
-
-    try:
-        return read_file_meta_info(file).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
-    except InvalidDicomError as error:
-        raise Unreadable("cannot be read as DICOM: a preamble and DICM are not at its beginning") from error
-
-
-class Deflated(io.BufferedReader):
-    """A deflated DICOM file, whose data pydicom reads at once, from where its meta information really ends, and then
-    decompresses at once."""
+class DicomFile(io.BufferedReader):
+    """A DICOM file. The data of a deflated one, and nothing else, pydicom reads at once, from where the meta
+    information really ends, and then decompresses at once."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Read bytes.
@@ -278,12 +263,6 @@ def _tag_values(read: Any, name: str) -> list[Any]:
     return [value] if isinstance(value, str | bytes) or not isinstance(value, Sequence) else list(value)
 
 
-def _eight(colours: NDArray[Any], bits: int) -> NDArray[np.uint8]:
-    """Colours of so many bits as ones of 8; values that have more are cut."""
-    most = 2**bits - 1
-    return np.round(np.minimum(colours, most) * (255 / most)).astype(np.uint8)
-
-
 def _nifti(file: Path, index: int | None) -> Any:
     try:
         import nibabel
@@ -304,7 +283,7 @@ def _nifti(file: Path, index: int | None) -> Any:
         if not 0 <= at < (*shape, 1)[2]:
             raise Unreadable(f"has no slice {at}; allowed: 0 to {(*shape, 1)[2] - 1}")
         values = volume.dataobj[:, :, at] if len(shape) == 3 else volume.dataobj
-        return Image.fromarray(_to_8_bits(np.rot90(np.asarray(values, np.float64))))
+        return Image.fromarray(_to_8_bits(np.rot90(np.asarray(values))))
 
 
 def _check_header(file: Path) -> None:
@@ -334,14 +313,15 @@ def _check_header(file: Path) -> None:
                 end, left = end + size, left - size
 
 
-def _to_8_bits(values: NDArray[np.float64], ends: NDArray[np.float64] | None = None) -> NDArray[np.uint8]:
-    """Values scaled from the range between two ends; by default from their own."""
+def _to_8_bits(values: NDArray[Any], ends: Sequence[float] | None = None) -> NDArray[np.uint8]:
+    """Values scaled from the range between two ends, and cut there; by default from their own."""
+    values = values.astype(np.float64)
     if not np.isfinite(values).all():
         raise Unreadable("has values that are not finite")
+    low, high = (values.min(), values.max()) if ends is None else ends
     # By a power of 2, which is exact, so that neither the range nor its inverse is beyond what floats can hold.
     exponent = -int(np.frexp(np.abs(values).max())[1])
-    values = np.ldexp(values, exponent)
-    low, high = (values.min(), values.max()) if ends is None else np.ldexp(ends, exponent)
+    values, low, high = (np.ldexp(each, exponent) for each in (np.clip(values, low, high), low, high))
     return np.round((values - low) * (255 / (high - low) if high > low else 0)).astype(np.uint8)
 
 

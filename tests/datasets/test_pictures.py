@@ -12,6 +12,7 @@ from PIL import Image
 
 from biasprop.datasets import pictures
 from biasprop.datasets.pictures import Unreadable, picture, resized
+from tests.inputs.mutations.nifti import volume
 
 RAMP = np.arange(16 * 24, dtype=np.float64).reshape(16, 24) / (16 * 24 - 1)
 
@@ -247,12 +248,8 @@ def test_a_deflated_dicom_file_is_not_decompressed_beyond_a_limit(
 
 def nifti(file: Path, values: np.ndarray, **fields: Any) -> Path:
     """Write a volume, whose header has these fields."""
-    nibabel = pytest.importorskip("nibabel")
-    whole = nibabel.Nifti1Image(values, np.eye(4), dtype=values.dtype).to_bytes()
-    header = nibabel.Nifti1Header(whole[:348], check=False)
-    for name, value in fields.items():
-        header[name] = value
-    whole = header.binaryblock + whole[348:]
+    pytest.importorskip("nibabel")
+    whole = volume(values, **fields)
     file.write_bytes(gzip.compress(whole) if file.suffix == ".gz" else whole)
     return file
 
