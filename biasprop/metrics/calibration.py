@@ -140,7 +140,9 @@ def _newton_slope(x: NDArray[np.float64], y: NDArray[np.bool_], m: NDArray[np.fl
     mean = (x * m).sum(axis=-1) / count
     sd = np.sqrt((np.square(x - mean[:, None]) * m).sum(axis=-1) / count)
     u = (x - mean[:, None]) / sd[:, None] * (m > 0)  # standardised, so that the tolerance is the same for all models
-    target, target_u = (y * m).sum(axis=-1), np.einsum("rn,rn->r", y * m, u)
+    diseased = y * m
+    target, target_u = diseased.sum(axis=-1), np.einsum("rn,rn->r", diseased, u)
+    del diseased  # of millions of scores
     a, b = logit(target / count), np.zeros(len(x))
     active = np.arange(len(x))
 

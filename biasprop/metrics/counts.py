@@ -48,7 +48,7 @@ def rows_of(values: NDArray[Any], rows: NDArray[np.integer]) -> NDArray[Any]:
 def real_weight(mask: NDArray[np.bool_], weight: ArrayLike | None) -> NDArray[np.float64] | None:
     """Return weights [..., n], 0 where an entry does not count; None if all that count have the weight 1.
 
-    Very large and very small ones are scaled, so that their squares are neither infinite nor 0: metrics are ratios.
+    They are :func:`scaled`, because metrics are ratios.
 
     Args:
         mask: from :func:`counted`.
@@ -59,12 +59,20 @@ def real_weight(mask: NDArray[np.bool_], weight: ArrayLike | None) -> NDArray[np
     weight = np.asarray(weight)
     if ((weight == 0) | (weight == 1)).all():
         return None
-    weight = np.where(mask, weight, 0.0).astype(np.float64)
+    return scaled(np.where(mask, weight, 0.0).astype(np.float64))
+
+
+def scaled(weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return weights [..., n], those of a row with very large or very small ones divided by a power of two.
+
+    It changes no digit and no ratio, and squares are then neither infinite nor 0.
+
+    Args:
+        weight: [..., n], finite and >= 0.
+    """
     largest = weight.max(axis=-1, keepdims=True, initial=0.0)
     extreme = (largest > LARGE) | (largest < 1 / LARGE)
-    if extreme.any():
-        weight = np.ldexp(weight, np.where(extreme, -np.frexp(largest)[1], 0))  # a power of two changes no digit
-    return weight
+    return np.ldexp(weight, np.where(extreme, -np.frexp(largest)[1], 0)) if extreme.any() else weight
 
 
 def total_weight(

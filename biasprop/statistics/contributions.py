@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from biasprop.metrics import calibration_intercept, calibration_slope
+from biasprop.metrics.counts import scaled
 from biasprop.metrics.weighted_ranks import share_below
 
 BLOCK = 2**16
@@ -131,11 +132,8 @@ def effective_number(weight: NDArray[np.float64], cluster: NDArray[np.integer]) 
         weight: [n], > 0.
         cluster: [n], as for :func:`area`; weights are summed within a cluster.
     """
-    total = np.bincount(cluster, weight)
-    if not total.any():
-        return 0.0
-    total = np.ldexp(total, -np.frexp(total.max())[1])  # by a power of 2, so that no square overflows
-    return float(total.sum() ** 2 / (total @ total))
+    total = scaled(_sums(weight, cluster, 0))
+    return float(total.sum() ** 2 / (total @ total)) if total.any() else 0.0
 
 
 def correlations(contributions: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -220,12 +220,11 @@ def _from_formula(groups: Groups, name: str, sample: NDArray[np.float64], interv
     correlation, variances = np.eye(len(found)), np.array([one.variance for one in found])
     if groups.shared:
         correlation = contributions.correlations([one.contribution for one in found])
-    number = len(found)
     del found  # contributions of millions of clusters
     spread = _spread(groups, name, sample, variances, correlation)
     formula = RATE_INTERVALS.get(interval) or FORMULA_NAMES.get(name, "sandwich")
     method = f"{formula} (clusters)" if people.clustered else formula
-    return Measured(spread, interval, method, np.zeros(number, np.int64))
+    return Measured(spread, interval, method, np.zeros(len(variances), np.int64))
 
 
 def _terms(groups: Groups, name: str, rows: NDArray[np.integer]) -> NDArray[np.float64]:

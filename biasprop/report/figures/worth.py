@@ -135,12 +135,11 @@ def _points(axes: Axes, one: HandedOn, colour: str, shapes: dict[str, str], size
 
 
 def _mean(half: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean of each condition, [replicate, condition], and its standard error: NaN and 0 without a replicate, and the
-    error 0 with one."""
-    n = (~np.isnan(half)).sum(axis=0)
-    mean = np.where(n > 0, np.nansum(half, axis=0) / np.maximum(n, 1), np.nan)
-    squares = np.nansum(np.square(half - mean), axis=0) / np.maximum(n - 1, 1)
-    return mean, np.sqrt(squares / np.maximum(n, 1))
+    """Mean of each condition, [replicate, condition], and its standard error, 0 with fewer than two replicates."""
+    from biasprop.statistics.intervals import t_interval
+
+    found = [t_interval(column) for column in half.T]
+    return np.array([one.value for one in found]), np.nan_to_num([one.se for one in found])
 
 
 def _limits(halves: Sequence[NDArray[np.floating]]) -> tuple[float, float]:
