@@ -42,9 +42,8 @@ class Rows:
 
     def data(self, name: str, kind: Kind) -> NDArray[Any]:
         """The values of a column, [row]."""
-        home = self.homes[name]
-        column = self.tables[home].columns[name, kind].data
-        return column[self.rows[home]] if len(self.tables) > 1 else column
+        column = self.tables[self.homes[name]].columns[name, kind].data
+        return column[self.rows[self.homes[name]]] if len(self.tables) > 1 else column
 
     def parser(self, name: str, kind: Kind) -> Any:
         """What read the column."""
@@ -150,8 +149,8 @@ def _labelled(
     person = None
     if options.person:
         person = pd.factorize(found.data(options.person, "key"))[0].astype(np.int64)
-        both = audited[np.isin(person[audited], person[others])] if others is not None else audited[:0]
-        _refuse_shared(found, options, both, len(np.unique(person[both])))
+        if others is not None:
+            _refuse_shared(found, options, person, audited[np.isin(person[audited], person[others])])
     if options.weight:
         weight = found.data(options.weight, "number")
         _refuse(found, options.weight, ~(weight >= 0), "a weight has to be a number of at least 0", weight)
@@ -343,9 +342,10 @@ def _refuse(found: Rows, name: str, wrong: NDArray[np.bool_], what: str, values:
         raise InputError(f"{found.at(int(rows[0]), name)}: is {values[rows[0]]:g}; {what}{more}")
 
 
-def _refuse_shared(found: Rows, options: argparse.Namespace, both: NDArray[np.intp], people: int) -> None:
-    """No person may be on both sides of a split."""
-    if people:
+def _refuse_shared(found: Rows, options: argparse.Namespace, person: NDArray[np.int64], both: NDArray[np.intp]) -> None:
+    """No person may be on both sides of a split: rows that are audited, and people of the other side."""
+    if len(both):
+        people = len(np.unique(person[both]))
         who = f"{people:,} people are" if people > 1 else "this person is"
         those = quoted_option("--threshold-from", options.threshold_from)
         message = f"{who} also among the rows of {those}; a threshold is set on other people"
@@ -364,8 +364,8 @@ def _check_scores(
     known = audited[with_score & with_label]
     if not len(known):
         column = options.score if with_label.any() else options.label
-        one_alone = with_label.any() and with_score.any()
-        what = "no audited row has both a score and a label" if one_alone else "is empty in every audited row"
+        each = with_label.any() and with_score.any()
+        what = "no audited row has both a score and a label" if each else "is empty in every audited row"
         raise InputError(f"{found.at(int(audited[0]), column)}: {what}")
     if options.weight:
         first, known = int(known[0]), known[found.data(options.weight, "number")[known] > 0]
