@@ -1,4 +1,4 @@
-"""Fifty of the studies of :mod:`tests.inputs.fuzz`, others each time the number below is changed."""
+"""A hundred of the studies of :mod:`tests.inputs.fuzz`, others each time the number below is changed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ SEED = 5
 
 def test_every_study_plans_or_is_refused_with_file_line_and_key(tmp_path: Path) -> None:
     found: list[bool] = []
-    fuzz.run(50, SEED, lambda case: found.append(bool(fuzz.planned(case, tmp_path))))
-    assert sum(found) > 10 and len(found) - sum(found) > 2
+    fuzz.run(100, SEED, lambda case: found.append(bool(fuzz.planned(case, tmp_path))))
+    assert sum(found) > 20 and len(found) - sum(found) > 4
 
 
 def test_a_case_that_hangs_or_grows_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
