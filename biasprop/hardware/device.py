@@ -22,7 +22,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from biasprop.component import InputError
-from biasprop.hardware import environment, settings
+from biasprop.hardware import environment, settings, threefry
 
 MEMORY_FRACTION = 0.6
 """Fraction of an accelerator's memory that a batch of cells may use."""
@@ -48,6 +48,7 @@ def computing() -> Iterator[None]:
         _pin(restored)
         restored.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
         restored.enter_context(threadpool_limits(1, "blas"))
+        restored.enter_context(threefry.flattened())
         _keep_programs(restored)
         yield
 
