@@ -75,18 +75,18 @@ class BatchEncoders:
             return self._load(keys) or self._pretrain(keys)
 
     def _load(self, keys: list[str]) -> tuple[Params, list[str]] | None:
+        found = [self.store.load(key) for key in keys]
+        stored = [arrays for arrays in found if arrays is not None]
+        if len(stored) < len(keys):
+            return None  # before the template, which takes longer than to see that a file is missing
         template = jax.eval_shape(lambda key: pretrain.untrained(self.batch._replace(key=key)), self.batch.key)
         names = _leaf_names(template)
         shapes = [
             (name, leaf.shape[1:], leaf.dtype) for name, leaf in zip(names, jax.tree.leaves(template), strict=True)
         ]
-        stored = [self.store.load(key) for key in keys]
-        if not all(
-            arrays is not None and [(name, array.shape, array.dtype) for name, array in arrays.items()] == shapes
-            for arrays in stored
-        ):
+        if any([(name, array.shape, array.dtype) for name, array in arrays.items()] != shapes for arrays in stored):
             return None
-        leaves = [jnp.stack([arrays[name] for arrays in stored if arrays is not None]) for name in names]
+        leaves = [jnp.stack([arrays[name] for arrays in stored]) for name in names]
         diverged = [_divergence(self.store.info(key) or {}) for key in keys]
         return jax.tree.unflatten(jax.tree.structure(template), leaves), diverged
 
