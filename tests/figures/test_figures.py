@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -251,6 +254,29 @@ def test_tiles_are_twins(tiles: contact_sheet.Tiles) -> None:
     for name, (images, values) in tiles.levers.items():
         assert images.shape == (2, 6, 16, 16, 3), name
         assert (np.diff(values, axis=1) >= 0).all(), name
+
+
+@pytest.mark.parametrize("groups", [1, 2, 3, 5, 7, 8, 12, 14])
+def test_no_images_of_a_sheet_overlap(monkeypatch: pytest.MonkeyPatch, study: Study, groups: int) -> None:
+    names, half = tuple(f"g{i}" for i in range(groups)), contact_sheet.steps(groups)
+    sizes = (2, 2 * contact_sheet.across(groups), groups, 4, 4)
+    levers = {"dose": (np.ones((2, half, 4, 4, 1)), np.full((2, half), -1.234e-05))}
+    tiles = contact_sheet.Tiles(names, np.zeros((*sizes, 1)), np.zeros(sizes), levers)
+    monkeypatch.setattr(contact_sheet, "render", lambda study, subjects, *, levers: tiles)
+    generator = SimpleNamespace(subgroups=names, plain=study.generator.plain)
+    figure = contact_sheet.draw(None, [], cast(Study, SimpleNamespace(generator=generator)), levers=True)
+    axes = figure.axes[0]
+    extents = [image.get_extent() for image in axes.get_images()]
+    assert len(extents) == math.prod(sizes[:3]) + 2 * half
+    for one, other in itertools.combinations(extents, 2):
+        assert one[1] <= other[0] or other[1] <= one[0] or one[2] <= other[3] or other[2] <= one[3]
+    figure.canvas.draw()
+    numbers = [text.get_window_extent() for text in axes.texts if text.get_text() == "-1.23e-05"]
+    assert len(numbers) == 2 * half and not any(
+        one.overlaps(other) for one, other in itertools.combinations(numbers, 2)
+    )
+    headings = [text.get_window_extent() for text in axes.texts if "each measured lever" in text.get_text()]
+    assert not headings[0].overlaps(headings[1])
 
 
 def test_figures_need_neither_jax_nor_matplotlib_to_be_imported() -> None:

@@ -44,6 +44,17 @@ class Tiles(NamedTuple):
     """Lever -> images [g, k, h, w, c] and their measured values [g, k]; first and last subgroup only."""
 
 
+def across(groups: int) -> int:
+    """Number of subjects per line, for a number of subgroups."""
+    return max(1, COLUMNS // groups)
+
+
+def steps(groups: int) -> int:
+    """Number of images of a lever in one subgroup: half a line, and a gap beside the other half."""
+    columns = across(groups) * groups
+    return (columns - (across(groups) == 1)) // 2  # only between subjects is there a gap already
+
+
 def render(study: Study, subjects: int, *, levers: bool) -> Tiles:
     """Render the first test subjects of replicate 0, each with and without disease, in every subgroup.
 
@@ -95,10 +106,10 @@ def _render(study: Any, subjects: int, levers: bool) -> Tiles:
     cohort = [drawn(g, np.arange(COHORT) % 2) for g in (0, len(names) - 1)]
     pool = np.stack([images for images, _ in cohort])
     read = [over_cells(_measured)(cell.condition.generator, *(part[None] for part in side)) for side in cohort]
-    steps = np.round(np.linspace(0.01, 0.99, COLUMNS // 2) * (COHORT - 1)).astype(int)
+    ranks = np.round(np.linspace(0.01, 0.99, steps(len(names))) * (COHORT - 1)).astype(int)
     for lever in read[0]:
         sides = np.stack([np.asarray(side[lever])[0] for side in read])
-        order = np.argsort(sides, axis=1, kind="stable")[:, steps]
+        order = np.argsort(sides, axis=1, kind="stable")[:, ranks]
         found[lever] = pool[np.arange(2)[:, None], order], np.take_along_axis(sides, order, axis=1)
     return Tiles(names, twins, outlines, found)
 
@@ -129,13 +140,13 @@ def draw(
     if not isinstance(study.generator.plain, RendersImages):
         raise NotApplicable(f"the generator {study.generator.kind} simulates no images")
     groups = len(study.generator.subgroups)
-    across = max(1, COLUMNS // groups)
-    tiles = render(study, subjects or 2 * across, levers=levers)
+    abreast = across(groups)
+    tiles = render(study, subjects or 2 * abreast, levers=levers)
     # All on one axes, in widths of an image, so that images are aligned across blocks.
-    width = across * (groups + GAP) - GAP
+    width = abreast * (groups + GAP) - GAP
     longest = max((len(plain(lever)) for lever in tiles.levers), default=0)
     margin = max(1.0, 0.11 * longest) if levers else 0.3
-    lines = -(-tiles.twins.shape[1] // across)
+    lines = -(-tiles.twins.shape[1] // abreast)
     block = HEAD + lines * (1 + GAP)
     height = 2 * block + (HEAD + len(tiles.levers) * LEVER if levers else 0.0)
     inch = DOUBLE / (margin + width)
@@ -143,7 +154,7 @@ def draw(
     figure.set_layout_engine("none")
     axes = figure.add_axes((0, 0, 1, 1))
     for label, title in enumerate(("without disease", "with disease")):
-        _twins(axes, tiles, label, label * block + HEAD, across)
+        _twins(axes, tiles, label, label * block + HEAD)
         middle = label * block + HEAD + (lines * (1 + GAP) - GAP) / 2
         axes.text(-0.08, middle, title, rotation=90, ha="right", va="center", fontsize=7)
     if levers:
@@ -154,10 +165,10 @@ def draw(
     return figure
 
 
-def _twins(axes: Axes, tiles: Tiles, label: int, top: float, across: int) -> None:
+def _twins(axes: Axes, tiles: Tiles, label: int, top: float) -> None:
     groups = len(tiles.subgroups)
     for n in range(tiles.twins.shape[1]):
-        line, column = divmod(n, across)
+        line, column = divmod(n, across(groups))
         for g in range(groups):
             left, down = column * (groups + GAP) + g, top + line * (1 + GAP)
             _image(axes, tiles.twins[label, n, g], left, down)
@@ -170,15 +181,15 @@ def _levers(axes: Axes, tiles: Tiles, top: float, width: float) -> None:
     for line, (lever, (images, values)) in enumerate(tiles.levers.items()):
         down = top + line * LEVER
         axes.text(-0.08, down + 0.5, plain(lever), ha="right", va="center", fontsize=7)
-        steps = images.shape[1]
+        half = images.shape[1]
         for g, name in enumerate((tiles.subgroups[0], tiles.subgroups[-1])):
-            start = g * (width - steps)
-            for k in range(steps):
+            start = g * (width - half)
+            for k in range(half):
                 _image(axes, images[g, k], start + k, down)
-                axes.text(start + k + 0.5, down + 1.03, f"{values[g, k]:.2f}", ha="center", va="top", fontsize=6)
+                axes.text(start + k + 0.5, down + 1.03, f"{values[g, k]:.3g}", ha="center", va="top", fontsize=6)
             if line == 0:
                 axes.text(
-                    start + steps / 2,
+                    start + half / 2,
                     top - 0.06,
                     f"{plain(name)}: each measured lever from low to high",
                     ha="center",
