@@ -106,35 +106,35 @@ def _with_tuples(value: Any) -> Any:
     return tuple(_with_tuples(child) for child in value) if isinstance(value, list | tuple) else value
 
 
-def _with_default_kinds(annotation: Any, metadata: Any, value: Any, default: Any = None) -> Any:
+def _with_default_kinds(annotation: Any, metadata: Any, value: Any, field: FieldInfo | None = None) -> Any:
     """A table in which every component that states keys and no kind has the kind that it has where it is left out.
 
     Args:
         annotation, metadata: of the value.
         value: a table, or a value in it.
-        default: of the field that holds the value.
+        field: of a model, that holds the value; None if it is not the value of a field itself.
     """
     origin = get_origin(annotation)
     if origin is Annotated:
-        return _with_default_kinds(get_args(annotation)[0], (*metadata, *get_args(annotation)[1:]), value, default)
+        return _with_default_kinds(get_args(annotation)[0], (*metadata, *get_args(annotation)[1:]), value, field)
     if origin is tuple and isinstance(value, list | tuple):
         return [_with_default_kinds(get_args(annotation)[0], (), child) for child in value]
     if not isinstance(value, Mapping):
         return value
     if origin in (Union, types.UnionType):
         model = next((member for member in get_args(annotation) if _is_model(member)), None)
-        return _with_default_kinds(model, (), value, default)
+        return _with_default_kinds(model, (), value, field)
     if origin is dict:
         return {name: _with_default_kinds(get_args(annotation)[1], (), child) for name, child in value.items()}
     if mark := next((mark for mark in metadata if isinstance(mark, OneOf)), None):
-        if "kind" not in value and default is not None:
+        if "kind" not in value and field and (default := _default(field)) is not None:
             value = {"kind": default.kind, **value}
         annotation = _member(mark, value)
     if not _is_model(annotation):
         return value
     return {
-        name: _with_default_kinds(field.annotation, field.metadata, child, _default(field))
-        if (field := annotation.model_fields.get(name))
+        name: _with_default_kinds(own.annotation, own.metadata, child, own)
+        if (own := annotation.model_fields.get(name))
         else child
         for name, child in value.items()
     }
