@@ -246,7 +246,7 @@ def _follow(jaxpr: Any, consts: Sequence[Any], arguments: Sequence[Any], found: 
         elif equation.primitive.name == "cond" and any(map(_has_open_loop, _inner(equation))):
             results = _follow_branches(equation.params["branches"], given, found)
         elif equation.primitive.name == "scan" and any(map(_has_open_loop, _inner(equation))):
-            results = _follow_scan(equation.params, given, found)
+            results = _follow_scan(equation, given, found)
         elif any(map(_has_open_loop, _inner(equation))):
             inner = next(v for v in equation.params.values() if hasattr(getattr(v, "jaxpr", v), "eqns"))
             results = _follow(getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), given, found)
@@ -268,9 +268,12 @@ def _follow_branches(branches: Sequence[Any], given: Sequence[Any], found: list[
     return [jax.lax.select_n(index, *values) for values in zip(*outcomes, strict=True)]
 
 
-def _follow_scan(params: Any, given: Sequence[Any], found: list[Int[Array, ""]]) -> list[Any]:
+def _follow_scan(equation: Any, given: Sequence[Any], found: list[Int[Array, ""]]) -> list[Any]:
     """Follow a loop of known length; an open loop inside it has the turns of all its runs together."""
-    n, m, body = params["num_consts"], params["num_carry"], params["jaxpr"]
+    params, body = equation.params, equation.params["jaxpr"]
+    # What turns hand on has the same axes inside and outside. Versions of JAX differ in how their parameters count it.
+    m = _alike(equation.outvars, body.jaxpr.outvars)
+    n = _alike(equation.invars, body.jaxpr.invars) - m
     consts, start, rows = given[:n], list(given[n : n + m]), list(given[n + m :])
 
     def step(carry: list[Any], row: list[Any]) -> tuple[list[Any], tuple[list[Any], list[Int[Array, ""]]]]:
@@ -281,6 +284,11 @@ def _follow_scan(params: Any, given: Sequence[Any], found: list[Int[Array, ""]])
     end, (stacked, lengths) = jax.lax.scan(step, start, rows, length=params["length"], reverse=params["reverse"])
     found += [jnp.sum(turns) for turns in lengths]
     return [*end, *stacked]
+
+
+def _alike(outside: Sequence[Any], inside: Sequence[Any]) -> int:
+    """Number of variables that have as many axes in the body of a loop as outside."""
+    return sum(one.aval.ndim == other.aval.ndim for one, other in zip(outside, inside, strict=True))
 
 
 def _follow_loop(params: Any, given: Sequence[Any], found: list[Int[Array, ""]]) -> list[Any]:

@@ -118,7 +118,8 @@ def test_the_verdict_of_a_comparison_is_a_zone(low: float, high: float, verdict:
     assert comparison.verdict == verdict
     stored = Ledger((), (comparison,)).to_json()
     stored["comparisons"][0]["verdict"] = "equal within 0.02"  # as of earlier versions
-    assert Ledger.from_json(stored) == Ledger((), (comparison,))
+    assert Ledger.from_json(stored).comparisons[0].verdict == verdict
+    assert repr(Ledger.from_json(stored)) == repr(Ledger((), (comparison,)))  # == is False where a field is NaN
 
 
 # --- the ledger ------------------------------------------------------------------------------------------------------
