@@ -53,7 +53,7 @@ MAX_VALUES: dict[str, int] = {
 
 REPLICATES = 2
 
-RUNGS: dict[str, int] = {"labels": 16, "cohort": 128, "steps": 25, "size": 16, "width": 8, "depth": 1}
+RUNGS: dict[str, int] = {"labels": 16, "cohort": 128, "steps": 25, "draws": 1, "size": 16, "width": 8, "depth": 1}
 """Name of a key that a factor varies -> distance between its small values, which start at one distance from 0."""
 
 Settings = Mapping[Location, Any]

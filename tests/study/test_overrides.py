@@ -116,6 +116,14 @@ def test_smoke_reaches_components_that_only_a_level_names() -> None:
                 )
 
 
+def test_smoke_draws_no_more_label_sets_than_the_study() -> None:
+    draws = [
+        {arm.levels["protocol"]: arm.draws for _, arm in design.arms(load_study(EXAMPLE, smoke=smoke))}
+        for smoke in (False, True)
+    ]
+    assert draws == [{"linear_probe": 4, "full": 1}, {"linear_probe": 2, "full": 1}]
+
+
 def test_smoke_gives_every_study_one_structure() -> None:
     other = load_study(EXAMPLE, smoke=True, set=["title=Other"])
     larger = load_study(EXAMPLE, scale="paper", smoke=True)
