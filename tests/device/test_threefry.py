@@ -54,8 +54,8 @@ def rule_of_jax(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_bits_are_those_of_jax(
     shapes: Sequence[tuple[int, ...]], axes: list[Axes], given: list[tuple[int, ...]]
 ) -> None:
-    rng = np.random.default_rng(3)
-    words = [jnp.asarray(rng.integers(0, 2**32, shape, np.uint32)) for shape in shapes]
+    generator = np.random.default_rng(3)
+    words = [jnp.asarray(generator.integers(0, 2**32, shape, np.uint32)) for shape in shapes]
     expected = mapped(axes)(*words)
     with threefry.flattened():
         found = mapped(axes)(*words)
