@@ -14,6 +14,7 @@ UNUSABLE = (
     errno.EDQUOT,
     errno.EEXIST,
     errno.EFBIG,
+    errno.EIO,
     errno.EISDIR,
     errno.ELOOP,
     errno.ENAMETOOLONG,

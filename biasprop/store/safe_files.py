@@ -7,6 +7,8 @@ import os
 import stat
 from pathlib import Path
 
+from biasprop.paths import named
+
 
 def read_bytes(file: Path, most: int) -> bytes:
     """The bytes of a plain file.
@@ -27,7 +29,8 @@ def read_bytes(file: Path, most: int) -> bytes:
             raise ValueError(f"{file.name} is not a plain file")
         if info.st_size > most:
             raise ValueError(f"{file.name} has {info.st_size} bytes, more than the {most} that it may have")
-        return opened.read(most + 1)
+        with named(file):
+            return opened.read(most + 1)
 
 
 def first_link(root: Path, key: str) -> str | None:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from biasprop.paths import named
 from biasprop.report.figures import (
     contact_sheet,
     contrast_by_level,
@@ -189,4 +190,5 @@ def _record(folder: Path) -> dict[str, Any]:
 
 def _hash(file: Path) -> str:
     """Return the hash of a file's bytes; empty if there is no file."""
-    return hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest() if file.is_file() else ""
+    with named(file):
+        return hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest() if file.is_file() else ""
