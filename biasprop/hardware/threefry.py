@@ -20,9 +20,9 @@ import numpy as np
 from jax.extend.random import threefry2x32_p
 from jax.interpreters import batching
 
-SMALL = 1 << 15
-"""Elements up to which keys and counters are repeated to the shape of the result, so that all its axes become one. In
-larger arrays a row is long enough, and copying its key to every element takes longer than the random bits."""
+SHORT = 64
+"""Counters of a key up to which it is repeated for each of them, so that all axes of the result become one. A longer row
+is compiled well without, and copying its key to every counter takes memory, and longer than the random bits."""
 
 
 @contextlib.contextmanager
@@ -47,10 +47,11 @@ def _batched(_: Any, arguments: Sequence[jax.Array], axes: Sequence[int | None])
     rank = max(x.ndim - (axis is not None) for x, axis in zip(arguments, axes, strict=True))
     aligned = []
     for x, axis in zip(arguments, axes, strict=True):
-        x = x[None] if axis is None else jnp.moveaxis(x, axis, 0)
+        x = batching.bdim_at_front(x, axis, 1)
         aligned.append(x.reshape(x.shape[0], *(1,) * (rank + 1 - x.ndim), *x.shape[1:]))
     shape = np.broadcast_shapes(*(x.shape for x in aligned))
-    if math.prod(shape) <= SMALL:
+    keys = np.broadcast_shapes(*(x.shape for x in aligned[:2]))
+    if math.prod(shape) <= SHORT * math.prod(keys):
         aligned = [jnp.broadcast_to(x, shape) for x in aligned]
     results = threefry2x32_p.bind(*_with_fewer_axes(aligned, shape))
     return [x.reshape(shape) for x in results], [0, 0]

@@ -31,9 +31,8 @@ STEP = {"contrastive": 19e6, "masked": 7e6}
 """Objective -> operations of matrix products in a pretraining step of the main study, an image, rendering and optimiser
 included."""
 
-SEGMENT_BYTES = 450_000
-"""Temporary buffers of a pretraining segment of the small cell; a third are keys repeated for every number drawn with
-them (:mod:`biasprop.hardware.threefry`), which are never more than a megabyte."""
+SEGMENT_BYTES = 250_000
+"""Temporary buffers of a pretraining segment of the small cell."""
 
 
 def study(mixes: list[tuple[float, float]], replicates: int, budgets: list[int]) -> Recorded:
