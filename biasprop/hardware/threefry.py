@@ -21,8 +21,8 @@ from jax.extend.random import threefry2x32_p
 from jax.interpreters import batching
 
 SHORT = 64
-"""Counters of a key up to which it is repeated for each of them, so that all axes of the result become one. A longer row
-is compiled well without, and copying its key to every counter takes memory, and longer than the random bits."""
+"""Counters of a key up to which it is repeated for each of them, so that all axes of the result become one. A longer
+row is compiled well without, and copying its key to every counter takes memory, and longer than the random bits."""
 
 
 @contextlib.contextmanager
